@@ -1,0 +1,143 @@
+"""Slow twins of the kernels: each formula as its paper writes it, in float64."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in (
+    "",
+    "0",
+)  # kernels run as plain Python: keep sizes small
+
+
+def pick(compiled: int, plain: int) -> int:
+    """Return a size, smaller where kernels run as plain Python."""
+    return plain if PLAIN else compiled
+
+
+def splitmix64(seed: int, count: int) -> list[int]:
+    """Return the first words of the generator of Steele, Lea and Flood (2014), state and all."""
+    state, words = seed % 2**64, []
+    for _ in range(count):
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        words.append(z ^ (z >> 31))
+    return words
+
+
+def lift_signs(seed: int, width: int, dimension: int) -> F64:
+    """P[r, d] = 1 - 2 * (bit r mod 64 of word d*ceil(w/64) + r div 64)."""
+    blocks = math.ceil(width / 64)
+    words = splitmix64(seed, dimension * blocks)
+    signs = np.empty((width, dimension))
+    for r in range(width):
+        for d in range(dimension):
+            signs[r, d] = 1 - 2 * (words[d * blocks + r // 64] >> (r % 64) & 1)
+    return signs
+
+
+def lift(x: NDArray[np.float32], seed: int, width: int) -> F64:
+    """h = [ReLU(Px)/sqrt(D), x]."""
+    wide = x.astype(np.float64)
+    if width == 0:
+        return wide
+    dimension = x.shape[1]
+    projected = wide @ lift_signs(seed, width, dimension).T / math.sqrt(dimension)
+    return np.concatenate([np.maximum(projected, 0), wide], axis=1)
+
+
+def gather(rows, scales, indices, offset, factor, lift_width, seed, columns) -> F64:
+    """Features with a bias column, zero-padded; a zero row for an empty slot."""
+    out = np.zeros((len(indices), columns))
+    for b, index in enumerate(indices):
+        if index < 0:
+            continue
+        x = (scales[index].astype(np.float64) * rows[index])[None]
+        h = lift(x, seed, lift_width)[0]
+        out[b, : h.size] = (h - offset) * factor
+        out[b, h.size] = 1
+    return out
+
+
+def softmax(z) -> F64:
+    """exp(z - max) / Σ exp(z - max), row by row."""
+    shifted = np.exp(np.asarray(z, np.float64) - np.max(z, axis=1, keepdims=True, initial=-np.inf))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def refine(
+    parameters, features, labels, schedule, sample_weights, rates, momentum, penalty
+) -> tuple[F64, F64]:
+    """Weights and velocity after S proximal steps; `features` (N, ld) are already gathered."""
+    weights, velocity, precision, anchor = parameters.astype(np.float64)
+    for slots, rate in zip(schedule, rates, strict=True):
+        gradient = np.zeros_like(weights)
+        for b, slot in enumerate(slots):
+            if slot < 0:
+                continue
+            x = features[slot]
+            residual = softmax((weights @ x)[None])[0]
+            residual[labels[slot]] -= 1
+            gradient += sample_weights[b] * np.outer(residual, x)
+        velocity = momentum * velocity + gradient
+        pull = rate * penalty * precision
+        weights = (weights - rate * velocity + pull * anchor) / (1 + pull)
+    return weights, velocity
+
+
+def fisher(x, weights) -> F64:
+    """Σ_n E_y[(∂ log p(y|x_n) / ∂θ)²], the expectation written out over every class y."""
+    out = np.zeros(weights.shape)
+    for row in x.astype(np.float64):
+        p = softmax((weights.astype(np.float64) @ row)[None])[0]
+        for y, probability in enumerate(p):
+            gradient = np.outer(np.eye(len(p))[y] - p, row)
+            out += probability * gradient**2
+    return out
+
+
+def herding(x, target, count) -> list[int]:
+    """Algorithm 4 of iCaRL, means recomputed; no row twice; the lowest index of equals."""
+    chosen: list[int] = []
+    for _ in range(count):
+        chosen.append(int(np.argmin(herding_distances(x, target, chosen))))
+    return chosen
+
+
+def herding_distances(x, target, chosen) -> F64:
+    """‖target - (x_i + Σ chosen)/k‖ for every row not chosen, infinite for the others."""
+    x = x.astype(np.float64)
+    total = x[chosen].sum(axis=0)
+    distances = np.full(len(x), np.inf)
+    for i in range(len(x)):
+        if i not in chosen:
+            distances[i] = np.linalg.norm(target - (x[i] + total) / (len(chosen) + 1))
+    return distances
+
+
+def quantise(x) -> tuple[NDArray[np.int8], F64]:
+    """round(x / scale), scale = max|x| / 127; halves away from zero."""
+    x = x.astype(np.float64)
+    scales = np.abs(x).max(axis=1, initial=0) / 127
+    ratio = np.divide(x, scales[:, None], out=np.zeros_like(x), where=scales[:, None] > 0)
+    return (np.sign(ratio) * np.floor(np.abs(ratio) + 0.5)).astype(np.int8), scales
+
+
+def pack(matrix, dtype):
+    """Lower triangle row by row."""
+    return np.ascontiguousarray(matrix[np.tril_indices(len(matrix))], dtype)
+
+
+def scatter(x) -> F64:
+    """XᵀX, packed, as a sum of outer products."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for row in x.astype(np.float64):
+        total += np.outer(row, row)
+    return pack(total, np.float64)

@@ -1,0 +1,176 @@
+"""What is shipped, how it is installed and what importing it costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgecl
+
+ROOT = Path(__file__).resolve().parent.parent
+VOICE = "edgecl/data/voice.onnx"
+INSTALLED = os.environ.get("EDGECL_TEST_INSTALLED") == "1"
+only_installed = pytest.mark.skipif(not INSTALLED, reason="the checkout is tested, not an installed wheel")
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@only_installed
+def test_the_suite_tests_the_installed_wheel():
+    assert Path(edgecl.__file__).parent.parent.name == "site-packages"
+    assert not Path(edgecl.__file__).is_relative_to(ROOT)
+
+
+@only_installed
+def test_a_child_started_in_the_checkout_imports_the_installed_wheel():
+    child = [
+        sys.executable,
+        "-c",
+        "import edgecl; print(edgecl.__file__)",
+    ]  # looks in its working folder first
+    done = subprocess.run(child, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert done.stdout.strip() == edgecl.__file__
+
+
+def test_importing_edgecl_loads_no_runtime_compiler_or_command_line():
+    heavy = {"numpy", "onnxruntime", "numba", "llvmlite", "click", "onnx", "torch"}
+    child = [sys.executable, "-W", "error", "-c", "import sys, edgecl; print(*sys.modules)"]
+    done = subprocess.run(child, text=True, capture_output=True, check=True)
+    assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_all_lists_what_is_importable():
+    namespace: dict[str, object] = {}
+    exec("from edgecl import *", namespace)
+    del namespace["__builtins__"]
+    assert sorted(namespace) == sorted(edgecl.__all__)
+
+
+def test_each_public_name_is_listed_by_dir():
+    assert set(edgecl.__all__) <= set(dir(edgecl))
+
+
+def test_type_checkers_see_the_names_that_all_lists():
+    source = Path(edgecl.__file__).read_text()
+    assert sorted(re.findall(r"import (\w+) as \1$", source, re.MULTILINE)) == edgecl.__all__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"'edgecl' has no attribute 'lern'"):
+        edgecl.lern  # noqa: B018
+
+
+@only_installed
+def test_the_version_of_the_distribution_is_the_version_of_the_package():
+    assert importlib.metadata.version("edgecl") == edgecl.__version__
+
+
+def test_the_version_is_written_once():
+    assert "version" in pyproject()["project"]["dynamic"]
+    written = [
+        path
+        for folder in ("edgecl", "kernels", "export")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^__version__\s*=", path.read_text(), re.MULTILINE)
+    ]
+    assert written == [ROOT / "edgecl" / "__init__.py"]
+
+
+def test_a_device_needs_three_packages():
+    names = [re.match(r"[\w-]+", requirement)[0] for requirement in pyproject()["project"]["dependencies"]]
+    assert sorted(names) == ["click", "numpy", "onnxruntime"]
+
+
+def test_the_build_asks_for_what_the_export_extra_holds():
+    extra = pyproject()["project"]["optional-dependencies"]["export"]
+    assert set(extra) <= set(pyproject()["build-system"]["requires"])
+
+
+@only_installed
+def test_the_installed_wheel_holds_the_voice_extractor_and_no_generic_package():
+    files = [Path(str(path)) for path in importlib.metadata.files("edgecl")]
+    check_contents([path.as_posix() for path in files])
+
+
+@pytest.mark.host
+@pytest.mark.slow
+def test_a_wheel_built_from_the_sdist_is_complete(tmp_path):
+    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(copy_sources(tmp_path))]
+    subprocess.run(build, check=True)  # the sdist, then the wheel from it, in isolation
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        check_contents(wheel.namelist())
+
+
+@pytest.mark.host
+@pytest.mark.slow
+def test_an_editable_install_makes_the_voice_extractor_in_the_source_tree(tmp_path):
+    sources = copy_sources(tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-e", sources], check=True)
+    where = "import importlib.util as u; print(*(u.find_spec(n).origin for n in ('edgecl', 'edgecl_export')))"
+    found = subprocess.run([python, "-c", where], cwd=tmp_path, text=True, capture_output=True, check=True)
+    assert [Path(name).is_relative_to(sources) for name in found.stdout.split()] == [True, True]
+    assert (sources / VOICE).stat().st_size > 1_000_000
+
+
+@pytest.mark.host
+@pytest.mark.slow
+def test_a_build_that_cannot_make_the_voice_extractor_says_why(tmp_path):
+    sources = copy_sources(tmp_path)
+    (sources / "export" / "edgecl_export" / "__init__.py").write_text("import a_package_that_is_not_there\n")
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(sources)]
+    done = subprocess.run(build, text=True, capture_output=True, check=False)
+    assert done.returncode != 0
+    reason = "cannot make edgecl/data/voice.onnx: No module named 'a_package_that_is_not_there'"
+    assert reason in done.stdout + done.stderr
+
+
+def copy_sources(folder: Path) -> Path:
+    made = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "*.egg-info", "build", "voice.onnx")
+    return Path(shutil.copytree(ROOT, folder / "sources", ignore=made))
+
+
+def check_contents(files: list[str]) -> None:
+    wanted = {
+        VOICE,
+        "edgecl/py.typed",
+        "edgecl_kernels/__init__.py",
+        "edgecl_export/__init__.py",
+    }
+    assert wanted <= set(files)
+    assert any(re.fullmatch(r"edgecl-[^/]+\.dist-info/licenses/NOTICE", file) for file in files)
+    tops = {file.split("/")[0] for file in files if not file.startswith("..")}
+    packages = {top for top in tops if not top.endswith(".dist-info")}
+    assert packages == {"edgecl", "edgecl_kernels", "edgecl_export"}
+
+
+@pytest.mark.host
+def test_every_tool_can_be_executed():
+    files = [ROOT / ".ci" / "run", *(ROOT / "tools").iterdir()]
+    tools = [path for path in files if path.is_file() and not path.suffix]
+    assert {tool.name for tool in tools} >= {"run", "test", "demo"}
+    assert [tool.name for tool in tools if not os.access(tool, os.X_OK)] == []
+    assert [tool.name for tool in tools if not tool.read_text().startswith("#!")] == []
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("tool", ["test", "demo"])
+def test_a_tool_explains_itself(tool):
+    # a tool imports its neighbours, which the variable that protects the suite forbids
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    command = [ROOT / "tools" / tool, "--help"]
+    done = subprocess.run(command, env=environ, text=True, capture_output=True, check=True)
+    assert f"tools/{tool}" in done.stdout

@@ -1,0 +1,229 @@
+"""The few system calls by which a store changes files, each so that a power cut leaves the old or the new.
+
+A new file is written under a temporary name in its own folder, flushed with fsync and renamed; the rename
+lasts once the folder is flushed too. The journal alone is extended in place. Every change goes through `os`,
+one call at a time, so that a test can stop the writer between any two.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import io
+import mmap
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgecl.errors import EdgeclError, ModelError, StoreDamagedError, StoreLockedError
+
+TEMPORARY = ".tmp"  # the ending of a file that is not yet, or no longer, part of the store
+
+Bytes = bytes | bytearray | mmap.mmap
+
+_POLL_S = 0.02
+_MAPPED_BYTES = 1 << 16
+_MAPPED_DESCRIPTORS = 512  # Python before 3.13 holds one for each map, and the usual limit is 1024
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_THE_FILES_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or raise the quota",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EACCES: "check who owns the folder",
+    errno.EPERM: "check who owns the folder",
+    errno.EIO: "the disk or card fails, the kernel log says more",
+}
+
+
+@contextmanager
+def explained(doing: str, *, outcome: str = "the live model is unchanged") -> Iterator[None]:
+    """Turn an OSError into an EdgeclError that says what failed, what to do and what is left."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0)
+        reason = f"{error.strerror or error}{f' ({advice})' if advice else ''}"
+        raise EdgeclError(f"{doing} failed: {reason}; {outcome}") from error
+
+
+@contextmanager
+def _opened(path: Path, *, limit: int) -> Iterator[tuple[int, int]]:
+    """Descriptor and length of a regular file; a link, pipe or device is refused, not followed."""
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreDamagedError(f"{path} is not a regular file")
+            if status.st_size > limit:
+                raise StoreDamagedError(
+                    f"{path} has {status.st_size:,} bytes, at most {limit:,} were expected"
+                )
+            yield descriptor, status.st_size
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> EdgeclError:
+    if isinstance(error, FileNotFoundError):
+        return StoreDamagedError(f"{path} is missing")
+    if error.errno == errno.ELOOP:
+        return StoreDamagedError(f"{path} is a symbolic link, which a store never holds")
+    message = f"{path} cannot be read: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return ModelError(message)
+    return EdgeclError(message) if error.errno in _NOT_THE_FILES_FAULT else StoreDamagedError(message)
+
+
+def read_file(path: Path, *, limit: int) -> bytearray:
+    """Return what a file holds.
+
+    Raises
+    ------
+    StoreDamagedError
+        When it is missing, unreadable, no regular file, or longer than `limit` bytes.
+    ModelError
+        When there is no permission to read it.
+    """
+    with _opened(path, limit=limit) as (descriptor, size):
+        return _copied(descriptor, size)
+
+
+def map_file(path: Path, *, limit: int) -> Bytes:
+    """Return what a file that never changes holds: a copy, or from 64 KiB on its pages.
+
+    The pages are private and may be written to. Unlike a copy, clean ones need not stay in memory, so objects
+    of many megabytes are read on a device that could not hold them all. Raises as `read_file` does.
+    """
+    with _opened(path, limit=limit) as (descriptor, size):
+        if size < _MAPPED_BYTES or descriptor >= _MAPPED_DESCRIPTORS:
+            return _copied(descriptor, size)
+        if sys.version_info >= (3, 13):
+            return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY, trackfd=False)
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+
+
+def _copied(descriptor: int, size: int) -> bytearray:
+    data = bytearray(size)
+    length = os.preadv(descriptor, [data], 0)
+    del data[length:]
+    return data
+
+
+def digest_file(path: Path, *, limit: int) -> str:
+    """Return the sha256 of a file, read in small blocks; raises as `read_file` does."""
+    with _opened(path, limit=limit) as (descriptor, _), io.FileIO(descriptor, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def temporary(path: Path) -> Path:
+    """Return the name under which `path` is written."""
+    return path.with_name(path.name + TEMPORARY)
+
+
+def write_temporary(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write the temporary file of `path`, without flushing it; it is removed again where that fails."""
+    name = temporary(path)
+    descriptor = os.open(name, _CREATE_FLAGS, 0o666)
+    try:
+        for piece in pieces:
+            _write_all(descriptor, piece)
+    except OSError:
+        with suppress(OSError):
+            name.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    left = memoryview(data)
+    while len(left):
+        left = left[os.write(descriptor, left) :]
+
+
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, _READ_FLAGS)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of `path`: at every moment the old or the new is there, whole."""
+    name = temporary(path)
+    write_temporary(path, [data])
+    try:
+        flush(name)
+        name.replace(path)
+    except OSError:
+        with suppress(OSError):
+            name.unlink()
+        raise
+    flush(path.parent)
+
+
+def extend(path: Path, data: bytes, *, offset: int) -> None:
+    """Let the file end with `data` from `offset` on; what stands before is not touched. Flushed."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        _write_all(descriptor, data)
+        os.ftruncate(descriptor, offset + len(data))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold the lock on a file, made where it is missing, or on a folder.
+
+    The kernel frees it when its holder ends, however it ends.
+
+    Raises
+    ------
+    StoreLockedError
+        When another process, or another thread of this one, still holds it after `timeout_s` seconds.
+    EdgeclError
+        When the file cannot be opened for writing.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with explained(f"locking {path}"):
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        with explained(f"locking {path}"):
+            _acquire(descriptor, path, timeout_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not _is_acquired(descriptor):
+        if time.monotonic() > deadline:
+            raise StoreLockedError(
+                f"another process is writing to {path.parent}: waited {timeout_s:g} s for its lock; "
+                "try again when it has finished"
+            )
+        time.sleep(_POLL_S)
+
+
+def _is_acquired(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""What every source yields, and the rules for labels that all of them share."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_LABEL = 64
+# Joiners that Persian, Indic scripts and emoji need; other format characters can disguise a label.
+_ALLOWED_FORMATS = ("\u200c", "\u200d")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One clip or window, ready for the extractor."""
+
+    source: str
+    # file, with `[i]` for a window of an archive and `:line` for a line
+    label: str | None
+    signal: NDArray[np.float32]
+    # (n_samples, channels) at the contract's rate; voice in [-1, 1]
+    group: str | None
+    # speaker or subject, where the data says
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something that was found and cannot be used."""
+
+    source: str
+    reason: str
+    # a fixed phrase, then ": " and the particulars
+
+
+class UnusableError(Exception):
+    """One sample cannot be used; becomes a `Skip` with this reason. Never leaves the sources."""
+
+
+class SkipTally:
+    """Skips of one long file: the first `limit` of each kind one by one, the others as a number."""
+
+    def __init__(self, source: str, *, limit: int = 20) -> None:
+        self._source = source
+        self._limit = limit
+        self._seen: Counter[str] = Counter()
+
+    def skip(self, line: int, reason: str) -> Iterator[Skip]:
+        """The skip of one line, if its kind has not been listed often enough."""
+        kind = reason_kind(reason)
+        self._seen[kind] += 1
+        if self._seen[kind] <= self._limit:
+            yield Skip(f"{self._source}:{line}", reason)
+
+    def rest(self) -> Iterator[Skip]:
+        """One skip for each kind that was cut short, saying how many more there were."""
+        for kind, count in self._seen.items():
+            if count > self._limit:
+                yield Skip(self._source, f"{kind}: {count - self._limit} more like the {self._limit} listed")
+
+
+def reason_kind(reason: str) -> str:
+    """The fixed phrase that a reason begins with.
+
+    >>> reason_kind("too short: 0.05 s of sound, wanted at least 0.1 s")
+    'too short'
+    """
+    return reason.split(":", 1)[0]
+
+
+def printable(text: str) -> str:
+    """The text without surrounding space, bytes that were no UTF-8 replaced: those can't be printed again."""
+    return text.strip().encode("utf-8", "replace").decode()
+
+
+def clean_label(text: str) -> str:
+    """The label without surrounding space, in one Unicode form (NFC: macOS writes folder names in another).
+
+    Raises
+    ------
+    UnusableError
+        The label is empty, longer than 64 characters, begins with a dot or holds control characters.
+
+    >>> clean_label("  lights off ")
+    'lights off'
+    """
+    label = unicodedata.normalize("NFC", text).strip()
+    if not label:
+        raise UnusableError("no label: it is empty")
+    if len(label) > LONGEST_LABEL:
+        raise UnusableError(f"bad label: {len(label)} characters, at most {LONGEST_LABEL} are allowed")
+    if label.startswith("."):
+        raise UnusableError(f"bad label: {label!a} begins with a dot")
+    if any(_is_control(character) for character in label):
+        raise UnusableError(f"bad label: {label!a} holds control characters")
+    return label
+
+
+def _is_control(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or (category == "Cf" and character not in _ALLOWED_FORMATS)

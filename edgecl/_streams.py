@@ -1,0 +1,420 @@
+"""A CSV recording to windows: read row by row, so that its length does not matter."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl._samples import Sample, Skip, SkipTally, UnusableError, clean_label, printable
+from edgecl._signals import LOWEST_SHARE_OF_RATE, check_length, interpolate
+from edgecl.errors import DataError
+
+if TYPE_CHECKING:
+    from edgecl.extractor import Contract
+
+logger = logging.getLogger(__name__)
+
+# Rows that the kind of the timestamps and their typical distance are judged by.
+HEAD_ROWS = 256
+# A longer pause breaks the recording; a shorter one (a lost row or three) is bridged by a straight line.
+GAP_STEPS = 5
+# So many rows in a row before the latest one: the clock was set back, a new recording begins.
+RESTART_ROWS = 3
+# Rows held at a time.
+CHUNK_ROWS = 4096
+
+_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+# Numbers below the first are seconds of any age, below the second milliseconds since 1970, and so on.
+_EPOCH_BORDERS = {"seconds": 1e11, "milliseconds": 1e14, "microseconds": 1e17, "nanoseconds": math.inf}
+
+
+class Row(NamedTuple):
+    """One sound row of the file."""
+
+    line: int
+    time_s: float
+    values: list[float]
+    label: str | None
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the header and the first rows say about a CSV file."""
+
+    delimiter: str
+    width: int
+    # columns in the header
+    timestamp: int | None
+    # column; None where the contract has no time
+    channels: tuple[int, ...]
+    # columns, in the contract's order
+    label: int | None
+    group: int | None
+    unit: str
+    # of the timestamps: a key of _UNITS, or "ISO 8601"
+    step_s: float
+    # median distance of the first rows; 0 where there is no time
+    taken_in_order: str
+    # names of the columns that were taken for the contract's channels by their order; empty where names agree
+
+
+def read_layout(path: Path, contract: Contract) -> Layout:
+    """Find the columns, the kind of timestamps and the rate.
+
+    Channels are found by the contract's names, whatever their order and case. Where the names differ but the
+    count is right, the columns are taken in the file's order, which is logged.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable or empty, columns are missing, the timestamps can't be read, or the rate is
+        too low.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            first = file.readline(1 << 16)
+            delimiter = max(",;\t", key=first.count)
+            names = [printable(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            rows = list(islice(csv.reader(file, delimiter=delimiter), HEAD_ROWS))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV: {error}") from error
+    if not any(names):
+        raise DataError(f"{path} is empty, wanted a header line with the column timestamp")
+    return _timed(path, _columns(path, names, delimiter, contract), rows, contract)
+
+
+def read_csv(
+    path: Path, layout: Layout, contract: Contract, *, label: str | None, labelled: bool
+) -> Iterator[Sample | Skip]:
+    """Windows of the contract's length and hop, at its rate, by linear interpolation.
+
+    A window never spans a gap, a change of label or subject, or a clock that was set back. Rows that can't be
+    used become skips with their line number, cut short after twenty of a kind; what remains is bridged if
+    the gap is short. Rows without time (tables) are samples by themselves.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable or not CSV.
+    """
+    if layout.taken_in_order:
+        logger.warning("%s: %s are taken as %s", path, layout.taken_in_order, ", ".join(contract.channels))
+    if layout.timestamp is not None:
+        logger.info("%s: timestamps are read as %s, %.4g Hz", path, layout.unit, 1 / layout.step_s)
+    tally = SkipTally(str(path))
+    rows = _rows(path, layout, tally, label=label, labelled=labelled)
+    if layout.timestamp is None:
+        yield from _table(rows, path)
+    else:
+        yield from _windows(_in_order(rows, tally), path, layout, contract, tally)
+    yield from tally.rest()
+
+
+def csv_count(path: Path, layout: Layout, contract: Contract) -> int:
+    """About how many windows there will be: lines are counted, gaps are not.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    if layout.timestamp is None:
+        return lines
+    samples = int(lines * layout.step_s * contract.sample_rate_hz)
+    return max((samples - contract.clip_samples) // _hop(contract) + 1, 1)
+
+
+def _columns(path: Path, names: list[str], delimiter: str, contract: Contract) -> Layout:
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
+    place = {name: column for column, name in enumerate(names)}
+    timed = contract.sample_rate_hz > 0
+    if timed and "timestamp" not in place:
+        raise DataError(f"{path} has no column timestamp, only {', '.join(names)}")
+    group = next((place[name] for name in ("subject", "speaker") if name in place), None)
+    label = place.get("label")
+    taken = {place.get("timestamp"), label, group}
+    wanted = [name.strip().lower() for name in contract.channels]
+    left = [column for column in range(len(names)) if column not in taken]
+    channels = [place[name] for name in wanted] if all(name in place for name in wanted) else left
+    if len(channels) != len(wanted):
+        named = ", ".join(names[column] for column in left)
+        raise DataError(
+            f"{path} has {len(left)} columns of measurements ({named}), "
+            f"the extractor takes {len(wanted)} ({', '.join(contract.channels)})"
+        )
+    return Layout(
+        delimiter=delimiter,
+        width=len(names),
+        timestamp=place["timestamp"] if timed else None,
+        channels=tuple(channels),
+        label=label,
+        group=group,
+        unit="seconds",
+        step_s=0.0,
+        taken_in_order=", ".join(names[column] for column in left) if channels is left else "",
+    )
+
+
+def _timed(path: Path, layout: Layout, rows: list[list[str]], contract: Contract) -> Layout:
+    """The layout with the unit of the timestamps and the typical step filled in."""
+    if layout.timestamp is None:
+        return layout
+    texts = [row[layout.timestamp] for row in rows if len(row) == layout.width]
+    if len(texts) < 2:
+        raise DataError(f"{path} holds {len(texts)} rows of {layout.width} columns, wanted two or more")
+    iso = 2 * sum(_is_number(text, layout.delimiter) for text in texts) < len(texts)
+    times = [time for text in texts if (time := _time_or_none(text, layout.delimiter, iso=iso)) is not None]
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    if not steps.size:
+        raise DataError(
+            f"{path}: timestamp {texts[0]!r} is read neither as a number that grows nor as ISO 8601"
+        )
+    step = float(np.median(steps))
+    unit = "ISO 8601" if iso else _unit(times[0], step, contract.sample_rate_hz)
+    step *= _UNITS.get(unit, 1.0)
+    if 1 / step < 0.99 * LOWEST_SHARE_OF_RATE * contract.sample_rate_hz:
+        raise DataError(
+            f"{path}: wrong rate: {1 / step:.3g} Hz (timestamps read as {unit}), the extractor takes "
+            f"{contract.sample_rate_hz:g} Hz: record at that rate or above"
+        )
+    return replace(layout, unit=unit, step_s=step)
+
+
+def _unit(first: float, step: float, wanted_hz: float) -> str:
+    """The unit that makes the rate nearly right; failing that, the one that makes the first a recent date."""
+    for unit, scale in _UNITS.items():
+        if 0.1 <= step * scale * wanted_hz <= 10:
+            return unit
+    return next(unit for unit, border in _EPOCH_BORDERS.items() if abs(first) < border)
+
+
+def _rows(
+    path: Path, layout: Layout, tally: SkipTally, *, label: str | None, labelled: bool
+) -> Iterator[Row | Skip]:
+    """Every row that can be used, and a skip for each that can't."""
+    known: dict[str, str | None] = {}
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file, delimiter=layout.delimiter)
+            next(reader)
+            for cells in reader:
+                if not cells:
+                    continue
+                try:
+                    time_s, values = _numbers(cells, layout)
+                    name = label if layout.label is None else _label(cells[layout.label], known)
+                    if name is None and labelled:
+                        raise UnusableError("no label: the cell is empty")
+                    group = None if layout.group is None else printable(cells[layout.group]) or None
+                    yield Row(reader.line_num, time_s, values, name, group)
+                except UnusableError as error:
+                    yield from tally.skip(reader.line_num, str(error))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from error
+
+
+def _numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
+    """The time in seconds and the values of one row."""
+    if len(cells) != layout.width:
+        raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
+    texts = [cells[column] for column in layout.channels]
+    if layout.delimiter != ",":
+        texts = [text.replace(",", ".") for text in texts]
+    try:
+        values = [float(text) for text in texts]
+    except ValueError as error:
+        raise UnusableError(f"not a number: {error}") from error
+    # float32 is what the extractor sees: beyond its range there is only infinity.
+    if not all(-3.4e38 < value < 3.4e38 for value in values):
+        raise UnusableError("not finite: the row holds NaN or infinity")
+    if layout.timestamp is None:
+        return 0.0, values
+    time = _time_or_none(cells[layout.timestamp], layout.delimiter, iso=layout.unit == "ISO 8601")
+    if time is None:
+        raise UnusableError(
+            f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}"
+        )
+    return time * _UNITS.get(layout.unit, 1.0), values
+
+
+def _time_or_none(text: str, delimiter: str, *, iso: bool) -> float | None:
+    """The moment as a number; ISO times without a zone are taken as UTC."""
+    try:
+        if iso:
+            moment = datetime.fromisoformat(text.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        number = float(text if delimiter == "," else text.replace(",", "."))
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_number(text: str, delimiter: str) -> bool:
+    return _time_or_none(text, delimiter, iso=False) is not None
+
+
+def _label(text: str, known: dict[str, str | None]) -> str | None:
+    """The label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
+    if text not in known:
+        name = clean_label(text) if text.strip() else None
+        if len(known) > CHUNK_ROWS:
+            known.clear()
+        known[text] = name
+    return known[text]
+
+
+def _in_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Skip]:
+    """Drop rows that do not come later than the one before; a clock that was set back begins anew."""
+    last = -math.inf
+    late: list[float] = []
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+            continue
+        if row.time_s <= last:
+            late = [*late, row.time_s] if late and row.time_s > late[-1] else [row.time_s]
+            if len(late) < RESTART_ROWS:
+                yield from tally.skip(
+                    row.line, f"unsorted time: {last - row.time_s:.4g} s before an earlier row"
+                )
+                continue
+        late = []
+        last = row.time_s
+        yield row
+
+
+def _table(rows: Iterator[Row | Skip], path: Path) -> Iterator[Sample | Skip]:
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+        else:
+            signal = np.array([row.values], dtype=np.float32)
+            yield Sample(f"{path}:{row.line}", row.label, signal, row.group)
+
+
+def _windows(
+    rows: Iterator[Row | Skip], path: Path, layout: Layout, contract: Contract, tally: SkipTally
+) -> Iterator[Sample | Skip]:
+    stretch: _Stretch | None = None
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+            continue
+        if stretch is None or stretch.ends_before(row):
+            if stretch is not None:
+                yield from stretch.end(tally)
+            stretch = _Stretch(row, path, layout, contract)
+        else:
+            yield from stretch.add(row, tally)
+    if stretch is not None:
+        yield from stretch.end(tally)
+
+
+def _hop(contract: Contract) -> int:
+    return max(contract.hop_samples, 1)
+
+
+class _Stretch:
+    """An unbroken part of the recording, of one label and subject; holds about CHUNK_ROWS rows at a time."""
+
+    def __init__(self, first: Row, path: Path, layout: Layout, contract: Contract) -> None:
+        self._first = first
+        self._path = path
+        self._contract = contract
+        self._step_s = layout.step_s
+        self._new_step_s = 1 / contract.sample_rate_hz
+        self._gap_s = GAP_STEPS * max(self._step_s, self._new_step_s)
+        self._rows = [first]
+        self._made = 0  # samples at the contract's rate so far
+        self._emitted = 0  # windows so far
+        self._signal = np.zeros((0, len(contract.channels)), dtype=np.float32)
+        self._lines = np.zeros(0, dtype=np.int64)
+
+    def ends_before(self, row: Row) -> bool:
+        """Whether `row` belongs to another stretch."""
+        pause_s = row.time_s - self._rows[-1].time_s
+        return (
+            not 0 < pause_s <= self._gap_s or row.label != self._first.label or row.group != self._first.group
+        )
+
+    def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
+        """Take one row; now and then, give the windows that have become complete."""
+        self._rows.append(row)
+        if len(self._rows) >= CHUNK_ROWS:
+            yield from self._emit(self._rows[-1].time_s - self._new_step_s, tally)
+
+    def end(self, tally: SkipTally) -> Iterator[Sample | Skip]:
+        """The remaining windows, or why there were none."""
+        yield from self._emit(self._rows[-1].time_s, tally)
+        if self._emitted == 0:
+            lines = f" in lines {self._first.line} to {self._rows[-1].line}"
+            try:
+                check_length(self._made, self._contract)
+            except UnusableError as error:
+                yield from tally.skip(self._first.line, f"{error}{lines}")
+                return
+            # More than a window and less than the extractor pools: it pads.
+            yield from self._sample(self._signal, int(self._lines[0]), tally)
+
+    def _emit(self, until_s: float, tally: SkipTally) -> Iterator[Sample | Skip]:
+        self._resample(until_s)
+        length, hop = self._contract.clip_samples, _hop(self._contract)
+        held_from = self._made - len(self._signal)
+        while self._emitted * hop + length <= self._made:
+            start = self._emitted * hop - held_from
+            yield from self._sample(
+                self._signal[start : start + length].copy(), int(self._lines[start]), tally
+            )
+            self._emitted += 1
+        done = min(self._emitted * hop - held_from, len(self._signal))
+        self._signal, self._lines = self._signal[done:], self._lines[done:]
+
+    def _sample(self, signal: NDArray[np.float32], line: int, tally: SkipTally) -> Iterator[Sample | Skip]:
+        if signal.any():
+            yield Sample(f"{self._path}:{line}", self._first.label, signal, self._first.group)
+        else:
+            yield from tally.skip(line, "silent: all samples are zero")
+
+    def _resample(self, until_s: float) -> None:
+        """Samples at the contract's rate up to a moment; rows that are not needed any more are dropped."""
+        times = np.array([row.time_s for row in self._rows]) - self._first.time_s
+        # The half sample in a million forgives the rounding of the clock.
+        end = math.floor((until_s - self._first.time_s) / self._new_step_s + 5e-7)
+        grid = np.arange(self._made, end + 1, dtype=np.float64) * self._new_step_s
+        if not grid.size:
+            return
+        values = np.array([row.values for row in self._rows])
+        if len(self._rows) > 1:
+            new = interpolate(times, values, grid, step_s=self._step_s, new_step_s=self._new_step_s)
+        else:
+            new = values.astype(np.float32)
+        lines = np.array([row.line for row in self._rows])[
+            np.searchsorted(times, grid).clip(max=len(times) - 1)
+        ]
+        self._signal = np.concatenate((self._signal, new))
+        self._lines = np.concatenate((self._lines, lines))
+        self._made = end + 1
+        needed_s = end * self._new_step_s - self._new_step_s
+        self._rows = self._rows[max(int(np.searchsorted(times, needed_s)) - 1, 0) :]

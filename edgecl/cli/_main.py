@@ -1,0 +1,162 @@
+"""Where a command is found by its name, and where an error becomes a message and an exit code.
+
+::
+
+    0    done; a lesson accepted, proven or not
+    1    error: a disk that is full, a store that is locked, ...
+    2    usage: an option that cannot work, a budget that is too small
+    3    a lesson rejected by the gate, or unproven where proof was required
+    4    data that cannot be used
+    5    no model, or a damaged one
+    130  interrupted
+
+With --json an error is also a JSON object on stdout, `{"error": ..., "exit_code": ...}`: the last line where
+a command prints lines, else the only one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+import edgecl
+from edgecl.cli._text import printable
+from edgecl.errors import EdgeclError
+
+# name -> what `edgecl --help` says of it without loading its module
+COMMANDS = {
+    "demo": "Watch it learn: spoken commands, then exercises.",
+    "init": "Make a store: one model in one folder.",
+    "learn": "Teach it labelled samples; committed only if nothing known suffers.",
+    "predict": "Answer clips or windows.",
+    "eval": "Measure accuracy on labelled samples.",
+    "status": "Say what the store knows and how full it is.",
+    "history": "List revisions and decisions.",
+    "rollback": "Make an earlier revision the live one.",
+    "compare": "Play your own data through every strategy: replay or EWC, and how much to keep?",
+    "doctor": "Check this machine, and a store.",
+    "export": "Build an extractor on a development machine.",
+}
+
+INTERRUPTED = 130
+# what an extra installs, by the package that is missed
+EXTRAS = {
+    "ai_edge_litert": "tflite",
+    "livekit": "export",
+    "numba": "jit",
+    "onnx": "export",
+    "soundfile": "audio",
+    "soxr": "audio",
+}
+# what may befall a command through no fault of its own
+MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
+_JSON = "edgecl.json"
+
+
+class Failure(click.ClickException):
+    """A message with its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares it for the class
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"edgecl.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _print_anything()
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except (
+            click.ClickException,
+            EdgeclError,
+            ImportError,
+            KeyboardInterrupt,
+            MemoryError,
+            OSError,
+        ) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise  # a mistake of ours: the traceback is wanted
+            if ctx.meta[_JSON]:
+                told = {"error": failure.format_message(), "exit_code": failure.exit_code}
+                click.echo(json.dumps(told))
+            raise failure from error
+
+
+def _failure(error: BaseException) -> click.ClickException | None:
+    """What to tell the user, or None where the user has nothing to do with it."""
+    if isinstance(error, click.ClickException):
+        return error
+    if isinstance(error, EdgeclError):
+        return Failure(printable(str(error)), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted: a lesson is committed whole or not at all, see `edgecl status`", INTERRUPTED)
+    if isinstance(error, MemoryError):
+        return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
+    if isinstance(error, ImportError):
+        return _missing(error)
+    if isinstance(error, OSError):
+        return Failure(printable(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"), 1)
+    return None
+
+
+def _missing(error: ImportError) -> click.ClickException | None:
+    package = (error.name or "").partition(".")[0]
+    if package in EXTRAS:
+        return Failure(f"this needs the package {package}: pip install 'edgecl[{EXTRAS[package]}]'", 1)
+    if not package:  # raised by us, with advice
+        return Failure(str(error), 1)
+    return None
+
+
+def _print_anything() -> None:
+    """File names may hold bytes that the terminal's encoding lacks: print them escaped, do not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `edgecl demo`, then `edgecl init kitchen --extractor voice`. "
+    "`edgecl COMMAND --help` has an example of each.",
+)
+@click.version_option(edgecl.__version__, message="edgecl %(version)s")
+def main() -> None:
+    """Teach a small device new things from a few examples, without the cloud and without forgetting."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,0 +1,39 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecl.errors import SettingError
+
+
+class Bytes(click.ParamType[int]):
+    """A size such as 300000, 512KiB or 1MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        from edgecl.config import parse_bytes
+
+        try:
+            return parse_bytes(value)
+        except SettingError as error:
+            self.fail(str(error), param, ctx)
+
+
+store_argument = click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
+path_argument = click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+label_option = click.option(
+    "--label", metavar="NAME", help="The class of all that is in PATH, where PATH has no labels of its own."
+)
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help: lines that can be typed as they stand."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,122 @@
+"""How results are written for people: numbers, tables, colour where a terminal takes it."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+WIDTH = 100
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters escaped: a file's name must not steer the terminal.
+
+    >>> print(printable("a" + chr(27) + "[2J.wav"))
+    a\x1b[2J.wav
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One object on one line of stdout."""
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+def percent(share: float | None) -> str:
+    """A share as "97.5 %", nothing measured as "-".
+
+    >>> percent(1.0), percent(0.975), percent(None)
+    ('100 %', '97.5 %', '-')
+    """
+    if share is None:
+        return "-"
+    return "100 %" if share == 1 else f"{100 * share:.1f} %"
+
+
+def size(count: int) -> str:
+    """Bytes as people say them: the twin of `edgecl.config.format_bytes`, which needs numpy.
+
+    >>> size(1536), size(1 << 20), size(8_100_000)
+    ('1.5 KiB', '1 MiB', '7.7 MiB')
+    """
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def milliseconds(value: float) -> str:
+    """A duration as people say it.
+
+    >>> milliseconds(3.21), milliseconds(340.4), milliseconds(12345.0)
+    ('3.2 ms', '340 ms', '12.3 s')
+    """
+    if value < 10:
+        return f"{value:.1f} ms"
+    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "class", "classes"), counted(2, "clip"), counted(12000, "clip")
+    ('1 class', '2 clips', '12,000 clips')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str], *, most: int = 12) -> str:
+    """Names with commas, the end of a long list as a number.
+
+    >>> listed(["no", "yes"]), listed("abcd", most=2)
+    ('no, yes', 'a, b and 2 more')
+    """
+    names = list(names)
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def table(rows: Iterable[Sequence[str]], *, header: Sequence[str], align: str, indent: int = 2) -> str:
+    """Columns two blanks apart; `align` has a letter a column, "l" or "r". The last column is not padded.
+
+    >>> print(table([("yes", "20"), ("no", "5")], header=("class", "clips"), align="lr", indent=0))
+    class  clips
+    yes       20
+    no         5
+    """
+    lines = [tuple(header), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    text = []
+    for line in lines:
+        cells = [_padded(*one) for one in zip(line, widths, align, strict=True)]
+        text.append(" " * indent + "  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal gives the text."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def _padded(text: str, width: int, align: str) -> str:
+    blanks = " " * (width - _columns(text))
+    return blanks + text if align == "r" else text + blanks
+
+
+def pairs(rows: Mapping[str, str], *, indent: int = 2) -> str:
+    """Names and what they are, one a line.
+
+    >>> print(pairs({"memory": "1 MiB", "disk": "64 MiB"}, indent=0))
+    memory  1 MiB
+    disk    64 MiB
+    """
+    width = max(map(len, rows))
+    return "\n".join(f"{' ' * indent}{name:{width}}  {what}" for name, what in rows.items())

@@ -1,0 +1,201 @@
+"""`edgecl learn`: one lesson, from labelled samples to a committed revision or a reason why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import _progress, _warn
+from edgecl.cli._options import example, json_option, label_option, path_argument, store_argument
+from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, printable, size, table
+
+if TYPE_CHECKING:
+    from edgecl.device import Report
+    from edgecl.gate import ClassVerdict
+    from edgecl.refine import RefineSettings
+    from edgecl.sources import Sample, Skip
+
+REJECTED = 3
+# as in edgecl.learner, which --help should not load
+STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
+
+
+@click.command(
+    epilog=example(
+        "edgecl learn kitchen clips/",
+        'edgecl learn kitchen recordings/ --label "lights off"',
+        "edgecl learn kitchen clips/ --dry-run --json",
+    )
+)
+@store_argument
+@path_argument
+@label_option
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    help="How the head is updated; auto chooses, and adjusts when a candidate is rejected. [default: auto]",
+)
+@click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict.")
+@click.option(
+    "--replay-weight",
+    type=click.FloatRange(0, 1),
+    help="Weight of old classes against new ones in gradient steps, 0 to 1. [default: their share]",
+)
+@click.option(
+    "--ewc-strength",
+    type=click.FloatRange(min=0),
+    help="How hard gradient steps are held to the old head. [default: 1]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    store: Path,
+    path: Path,
+    label: str | None,
+    strategy: str,
+    dry_run: bool,
+    require_proof: bool,
+    force: bool,
+    replay_weight: float | None,
+    ewc_strength: float | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Teach it labelled samples; committed only if nothing known suffers.
+
+    PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
+    (X and y), a .csv with a timestamp column, or JSON Lines. A lesson may bring new classes, and more of known
+    ones. Exit code 3 says that the lesson was rejected, and the model is as it was.
+    """
+    if force and require_proof:
+        raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
+    refine = _refine_settings(strategy, replay_weight, ewc_strength)
+    taught: Counter[str] = Counter()
+    with _warn.opened(store) as device:
+        live = device.store.current().number
+        samples = _progress.read(path, device.extractor.contract, label=label)
+        report = _progress.finish(
+            device.teach(
+                _tallied(samples, taught),
+                strategy=strategy,
+                refine=refine,
+                dry_run=dry_run,
+                require_proof=require_proof,
+                force=force,
+                seed=seed,
+            )
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _warn.skips(report.skipped)
+        _print(report, taught, live=live, budget_bytes=device.settings.memory_bytes)
+    if not report.is_accepted:
+        ctx.exit(REJECTED)
+
+
+def _tallied(items: Iterable[Sample | Skip], taught: Counter[str]) -> Iterator[Sample | Skip]:
+    """Pass samples on and count them by label."""
+    for item in items:
+        label = getattr(item, "label", None)
+        if label is not None:
+            taught[label] += 1
+        yield item
+
+
+def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: float | None) -> RefineSettings | None:
+    if replay_weight is None and ewc_strength is None:
+        return None
+    if strategy == "closed-form":
+        raise click.UsageError(
+            "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
+        )
+    from edgecl.refine import RefineSettings
+
+    settings = RefineSettings(replay_weight=replay_weight)
+    return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
+
+
+def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
+    verdict = report.outcome.verdict
+    headline, colour = _headline(report, live=live)
+    click.secho(headline, bold=True, fg=colour)
+    for reason in verdict.reasons:
+        click.echo(f"  - {printable(reason)}")
+    what = listed(
+        f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
+    )
+    click.echo(f"lesson: {counted(report.samples, 'sample')}: {printable(what)}")
+    _print_classes(verdict.classes, taught)
+    if verdict.pooled_change is not None and verdict.pooled_bound is not None:
+        click.echo(
+            f"old classes together: {100 * verdict.pooled_change:+.1f} points of balanced accuracy "
+            f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95 % confidence)"
+        )
+    _print_cost(report, budget_bytes)
+    if not report.is_accepted:
+        click.echo(_advice(report))
+
+
+def _headline(report: Report, *, live: int) -> tuple[str, str]:
+    verdict = report.outcome.verdict
+    if report.forced:
+        return f"FORCED: the gate rejects the lesson, {_lives(report)} all the same.", "yellow"
+    if report.is_accepted:
+        proof = "" if verdict.proven else ", though not proven"
+        return f"ACCEPTED{proof}: {_lives(report)}.", "green"
+    why = "not proven, and --require-proof was given" if verdict.accepted else "the model would suffer or learn wrong"
+    return f"REJECTED: {why}. Revision {live} stays live, untouched.", "red"
+
+
+def _lives(report: Report) -> str:
+    return "nothing is written (--dry-run)" if report.dry_run else f"revision {report.revision} is live"
+
+
+def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int]) -> None:
+    """Those that were taught, and those that changed."""
+    shown = {
+        label: one
+        for label, one in sorted(classes.items(), key=lambda item: (not item[1].is_new, item[0]))
+        if label in taught or one.before != one.after
+    }
+    if shown:
+        rows = [
+            (label, str(one.samples), "new" if one.is_new else percent(one.before), percent(one.after))
+            for label, one in shown.items()
+        ]
+        click.echo(table(rows, header=("class", "judged by", "before", "after"), align="lrrr"))
+    if len(classes) > len(shown):
+        click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
+
+
+def _print_cost(report: Report, budget_bytes: int) -> None:
+    click.echo(
+        f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
+        f"{milliseconds(report.learn_ms)}; memory {size(report.bytes['total'])} of {size(budget_bytes)}"
+        f"; {size(report.bytes_written)} written"
+    )
+
+
+def _advice(report: Report) -> str:
+    verdict = report.outcome.verdict
+    if verdict.accepted:
+        return "Record more samples, or leave out --require-proof."
+    if not verdict.classes:  # it never came to judging: the reason says what to do
+        return "--dry-run tries a lesson without writing."
+    if verdict.is_final:
+        return "Put the labels right, or leave these samples out. --force commits the lesson as it is."
+    return (
+        "More and cleaner samples help most, and --dry-run tries them without writing. "
+        "--force commits the lesson as it is."
+    )

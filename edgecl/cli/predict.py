@@ -1,0 +1,61 @@
+"""`edgecl predict`: answers, one line a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import _warn
+from edgecl.cli._options import example, json_option, store_argument
+from edgecl.cli._text import print_json, printable
+
+if TYPE_CHECKING:
+    from edgecl.device import Answer, Device
+    from edgecl.sources import Skip
+
+WIDEST_LABEL = 32
+
+
+@click.command(epilog=example("edgecl predict kitchen clip.wav", "edgecl predict kitchen clips/ --json"))
+@store_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Answer clips or windows.
+
+    Each PATH is what `edgecl learn` takes; labels in it are not looked at. Prints a line for each sample: its
+    label, how sure the answer is, how novel the sample is (0: typical of its class, 1: nothing of it), and
+    where it came from. With --json an object a line; what could not be used is {"source", "skipped"}.
+    """
+    with _warn.opened(store) as device:
+        head = device.head().head
+        width = min(max((len(label) for label in head.labels), default=5), WIDEST_LABEL) if head else 5
+        if not as_json:
+            click.echo(f"{'label':{width}}  confidence  novelty  source")
+        for answer in _answers(device, paths):
+            _print(answer, width=max(width, 5), as_json=as_json)
+
+
+def _answers(device: Device, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
+    from edgecl.sources import read_samples
+
+    for path in paths:
+        yield from device.predict(read_samples(path, device.extractor.contract, labelled=False))
+
+
+def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
+    from edgecl.sources import Skip
+
+    if isinstance(answer, Skip):
+        if as_json:
+            print_json({"source": answer.source, "skipped": answer.reason})
+        else:
+            _warn.warn(f"skipped {answer.source}: {answer.reason}")
+    elif as_json:
+        print_json(vars(answer))
+    else:
+        source = printable(answer.source)
+        click.echo(f"{answer.label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")

@@ -1,0 +1,56 @@
+"""`edgecl status`: what a store knows and how full it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecl.cli import _warn
+from edgecl.cli._options import example, json_option, store_argument
+from edgecl.cli._text import counted, pairs, print_json, printable, size, table
+
+
+@click.command(epilog=example("edgecl status kitchen", "edgecl status kitchen --json"))
+@store_argument
+@json_option
+def command(store: Path, as_json: bool) -> None:
+    """Say what the store knows and how full it is."""
+    with _warn.opened(store) as device:
+        status = device.status()
+    if as_json:
+        print_json(status)
+    else:
+        _print(store, status)
+
+
+def _print(store: Path, status: Mapping[str, Any]) -> None:
+    parts = {name: size for name, size in status["bytes"].items() if name != "total" and size}
+    extractor, kept = status["extractor"], status["revisions"]
+    click.secho(
+        f"{printable(str(store))}: revision {status['revision']}, "
+        f"{counted(len(status['classes']), 'class', 'classes')} of {status['max_classes']} at most",
+        bold=True,
+    )
+    rows = {
+        "since": f"{status['time']} ({status['kind']}{_made_by(status)})",
+        "extractor": f"{extractor['modality']}, {extractor['dimension']} latents",
+        "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
+        "": ", ".join(f"{name} {size(size)}" for name, size in parts.items()) or "nothing learnt yet",
+        "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
+    }
+    click.echo(pairs(rows))
+    if status["classes"]:
+        cells = [(label, str(one["samples"]), str(one["exemplars"])) for label, one in status["classes"].items()]
+        click.echo(table(cells, header=("class", "samples", "exemplars kept"), align="lrr"))
+
+
+def _made_by(status: Mapping[str, Any]) -> str:
+    return f", {status['strategy']}" if status["strategy"] else ""
+
+
+def _share(used: int, granted: int) -> str:
+    return f"{size(used)} of {size(granted)} ({used / granted:.0%})"

@@ -1,0 +1,175 @@
+"""What is fixed at init, and how the memory that the user grants is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import SettingError
+from edgecl.ewc import padded
+from edgecl.features import FeatureMap
+from edgecl.head import INVERSE_ROWS
+from edgecl.replay import HERDING_CANDIDATES, row_bytes
+from edgecl.statistics import PANEL_ENTRIES, packed_length
+
+SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
+LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
+PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+FIXED_BYTES = 2048  # labels, counts and small arrays
+BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
+SMALL_BLOCK_ROWS = 8
+SMALL_MEMORY = 256 << 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Fixed at init, part of the store; sizes in bytes."""
+
+    memory_bytes: int
+    disk_bytes: int
+    max_classes: int
+    latent_dimension: int
+    shrinkage_floor: float
+    projection: int = 0  # columns that a latent is projected to; 0: none
+    lift_width: int = 0  # random ReLU units
+    precision: str = "float64"  # of the solver
+    seed: int = 0
+    keep_revisions: int = 10
+
+    @property
+    def features(self) -> FeatureMap:
+        rows = BLOCK_ROWS if self.memory_bytes >= SMALL_MEMORY else SMALL_BLOCK_ROWS
+        return FeatureMap(self.latent_dimension, self.projection, self.lift_width, self.seed, rows)
+
+    @property
+    def solver_type(self) -> np.dtype[np.floating]:
+        return np.dtype(self.precision)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Settings:
+        """Rebuild; unknown keys are left alone, so that a newer minor version's store opens."""
+        known = Settings.__dataclass_fields__
+        return Settings(**{name: value for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How the granted memory is divided at a number of classes, in bytes."""
+
+    statistics: int  # counts and means; the scatter stays on disk
+    head: int  # the live head and the candidate
+    workspace: int  # the largest of solving, judging and herding
+    lesson: int
+    refinement: int  # what gradient steps would need in place of the solver's workspace
+    exemplars: int  # what is left
+    total: int
+
+    @property
+    def can_refine(self) -> bool:
+        return self.refinement <= self.workspace + self.exemplars // 2
+
+
+def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
+    """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
+    features, size = settings.features, settings.solver_type.itemsize
+    d, p = features.dimension, features.row_dimension
+    packed = packed_length(d) * size
+    block = features.block_rows * (d * (2 * size + 12) + classes * 10 * 8)
+    solve = packed + classes * d * 2 * size + INVERSE_ROWS * d * size + PANEL_ENTRIES * 8
+    judging = packed + classes * d * size + 2 * classes**2 * 8 + block
+    accumulate = packed + block
+    herding = herding_candidates(settings) * (p * 5 + 12)
+    workspace = max(solve, judging, accumulate, herding)
+    statistics = classes * (d * 8 + 64)
+    head = 2 * classes * (d + 2) * 4
+    lesson = settings.memory_bytes // LESSON_SHARE
+    left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
+    refinement = 8 * classes * padded(d) * 4 + lesson + block
+    return MemoryPlan(statistics, head, workspace, lesson, refinement, left, settings.memory_bytes)
+
+
+def herding_candidates(settings: Settings) -> int:
+    """Rows of a class that herding may look at within the solver's workspace, at least 16."""
+    features = settings.features
+    packed = packed_length(features.dimension) * settings.solver_type.itemsize
+    return int(np.clip(packed // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
+
+
+def class_disk_bytes(settings: Settings) -> int:
+    """What a class's statistics take on disk."""
+    d = settings.features.dimension
+    return packed_length(d) * 4 + d * 8 + 1024
+
+
+def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
+    """The richest features that fit memory and disk at max_classes: no projection first, float64 before float32.
+
+    Raises
+    ------
+    SettingError
+        When none fits: names the smallest memory and disk that would do.
+    """
+    for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
+        for precision in ("float64", "float32"):
+            tier = replace(settings, projection=projection, precision=precision)
+            if _fits(tier, overhead_disk_bytes):
+                return tier
+    tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    raise SettingError(
+        f"--memory {format_bytes(settings.memory_bytes)} and --disk {format_bytes(settings.disk_bytes)} cannot hold "
+        f"{settings.max_classes} classes: the smallest that can are --memory {format_bytes(smallest_memory(tightest))} "
+        f"and --disk {format_bytes(smallest_disk(tightest, overhead_disk_bytes))}, or fewer with --max-classes"
+    )
+
+
+def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
+    return smallest_memory(tier) <= tier.memory_bytes and smallest_disk(tier, overhead_disk_bytes) <= tier.disk_bytes
+
+
+def smallest_memory(tier: Settings) -> int:
+    """The least --memory with which this tier holds max_classes classes of SMALLEST_EXEMPLARS exemplars each."""
+    at_zero = plan_memory(replace(tier, memory_bytes=0), tier.max_classes)
+    exemplars = tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
+    return int(np.ceil((exemplars - at_zero.exemplars) * LESSON_SHARE / (LESSON_SHARE - 1)))
+
+
+def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
+    """The least --disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
+    head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
+    return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
+
+
+def format_bytes(count: int) -> str:
+    """1536 as "1.5 KiB"."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+
+
+def parse_bytes(text: str) -> int:
+    """Turn "1MiB", "64 KB" or "300000" into bytes; raises SettingError on anything else."""
+    units = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2, "GIB": 1024**3, "GB": 1000**3}
+    compact = text.replace(" ", "").upper()
+    number = compact.rstrip("BIKMG")
+    try:
+        value = float(number) * units[compact[len(number) :]]
+    except (ValueError, KeyError) as error:
+        raise SettingError(f"{text!r} is not a size: write it as 300000, 512KiB or 1MiB") from error
+    if not 0 < value < 2**50:
+        raise SettingError(f"{text!r} is not a size that can be used")
+    return int(value)
+
+
+def workspace_for(settings: Settings) -> NDArray[np.floating]:
+    """The packed matrix in which scatters are summed and factored."""
+    return np.empty(packed_length(settings.features.dimension), settings.solver_type)

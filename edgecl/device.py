@@ -1,0 +1,433 @@
+"""A store with its extractor: what a command works on, from signals to a committed revision."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.config import Settings, choose_tier
+from edgecl.errors import DataError, ModelError, SettingError, StoreDamagedError
+from edgecl.extractor import Extractor, builtin_extractor, open_extractor
+from edgecl.lesson import Lesson, LessonCollector
+from edgecl.metrics import balanced_accuracy
+from edgecl.model import Arrays, MemoryObjects, Model, Objects, Prediction, load_head, load_model
+from edgecl.sources import Sample, Skip
+from edgecl.store import Revision, Store, Writer
+
+if TYPE_CHECKING:
+    from edgecl.learner import Outcome, Stage
+    from edgecl.refine import RefineSettings
+
+SIGNALS_AT_ONCE = 16
+DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
+DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
+DEFAULT_DISK = 64 << 20
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Progress of `teach`: so many samples have been through the extractor."""
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a lesson."""
+
+    outcome: Outcome
+    revision: int | None  # None where nothing was committed
+    samples: int
+    skipped: tuple[Skip, ...]
+    new_classes: tuple[str, ...]
+    elapsed_ms: float
+    learn_ms: float  # without reading and extracting
+    bytes: Mapping[str, int]
+    bytes_written: int
+    dry_run: bool
+    forced: bool
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.outcome.model is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        verdict = self.outcome.verdict.as_dict()
+        verdict.pop("is_final")
+        return {
+            **verdict,
+            "forced": self.forced,
+            "dry_run": self.dry_run,
+            "revision": self.revision,
+            "new_classes": list(self.new_classes),
+            "strategy": self.outcome.strategy,
+            "samples": self.samples,
+            "skipped": [vars(one) for one in self.skipped],
+            "ms": round(self.elapsed_ms, 1),
+            "learn_ms": round(self.learn_ms, 1),
+            "bytes": dict(self.bytes),
+            "bytes_written": self.bytes_written,
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One predicted sample."""
+
+    source: str
+    label: str
+    confidence: float
+    novelty: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy on labelled samples; classes that the model does not know count as answered wrong."""
+
+    labels: tuple[str, ...]
+    truth: NDArray[np.intp]  # (n,) index into labels
+    answers: NDArray[np.intp]  # (n,)
+    skipped: tuple[Skip, ...]
+    unknown: tuple[str, ...]  # labels that were never taught
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.truth == self.answers))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        return balanced_accuracy(self.truth, self.answers)
+
+    def as_dict(self) -> dict[str, Any]:
+        per_class = {}
+        for index in np.unique(self.truth):
+            right = self.answers[self.truth == index] == index
+            per_class[self.labels[index]] = {"n": len(right), "accuracy": float(right.mean())}
+        return {
+            "n": len(self.truth),
+            "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "per_class": per_class,
+            "never_taught": list(self.unknown),
+            "skipped": [vars(one) for one in self.skipped],
+        }
+
+
+class Device:
+    """An open store. Nothing heavy is loaded before it is needed: `status` wants neither extractor nor kernels."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        try:
+            self.settings = Settings.from_dict(store.settings["learner"])
+        except (KeyError, TypeError) as error:
+            raise StoreDamagedError(f"{store.path}: store.json has no usable learner settings: {error}") from error
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        extractor: str | Path,
+        memory_bytes: int | None = None,
+        disk_bytes: int | None = None,
+        max_classes: int | None = None,
+        lift_width: int = 0,
+        seed: int = 0,
+    ) -> Device:
+        """Make a store around a copy of the extractor.
+
+        Parameters
+        ----------
+        extractor
+            "voice" or "imu" for the one that ships, or the file of one with a contract.
+        memory_bytes, disk_bytes, max_classes
+            Budgets; by default what suits the extractor's modality.
+
+        Raises
+        ------
+        SettingError
+            When the path is taken, or the budget cannot work: names the smallest that can.
+        ContractError
+            When the extractor has no contract, or a wrong one.
+        """
+        source = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
+        contract = open_extractor(source).contract
+        settings = Settings(
+            memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
+            disk_bytes=disk_bytes or DEFAULT_DISK,
+            max_classes=max_classes or DEFAULT_CLASSES.get(contract.modality, 64),
+            latent_dimension=contract.dimension,
+            shrinkage_floor=contract.shrinkage_floor,
+            lift_width=lift_width,
+            seed=seed,
+        )
+        settings = choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
+        stored = {
+            "learner": settings.as_dict(),
+            "disk_bytes": settings.disk_bytes,
+            "keep_revisions": settings.keep_revisions,
+            "contract": {
+                "modality": contract.modality,
+                "sample_rate_hz": contract.sample_rate_hz,
+                "channels": list(contract.channels),
+                "dimension": contract.dimension,
+                "source": contract.source,
+                "licence": contract.licence,
+            },
+        }
+        store = Store.create(path, extractor=source, settings=stored, revision_body=Model(settings).body())
+        return cls(store)
+
+    @classmethod
+    def open(cls, path: Path) -> Device:
+        """Open a store; raises StoreMissingError or StoreDamagedError."""
+        return cls(Store.open(path))
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The store's own copy, opened and compared with the digest that the store has of it."""
+        self.store.verify_extractor()
+        return open_extractor(self.store.extractor_path)
+
+    def model(self, revision: Revision | None = None) -> Model:
+        """All parts of a revision, by default the current one."""
+        revision = revision or self.store.current()
+        return load_model(self.settings, revision.objects, revision.body, self.store)
+
+    def head(self) -> Model:
+        """The current head alone."""
+        revision = self.store.current()
+        return load_head(self.settings, revision.objects, revision.body, self.store)
+
+    def teach(
+        self,
+        items: Iterable[Sample | Skip],
+        *,
+        strategy: str = "auto",
+        refine: RefineSettings | None = None,
+        dry_run: bool = False,
+        require_proof: bool = False,
+        force: bool = False,
+        seed: int = 0,
+    ) -> Generator[Embedded | Stage, None, Report]:
+        """One lesson from samples to a committed revision, as a generator of progress that returns the report.
+
+        A rejected lesson, and with `require_proof` an unproven one, leaves the store's model as it was and a line
+        in its journal.
+        """
+        from edgecl.learner import learn  # loads the kernels' users, which `status` does not need
+
+        started = time.perf_counter()
+        skipped: list[Skip] = []
+        spool = Path(tempfile.mkdtemp(prefix="spool-", dir=None if dry_run else self.store.path))
+        try:
+            collector = LessonCollector(
+                self.settings.features, limit_bytes=Model(self.settings).plan().lesson, spool=spool
+            )
+            for batch, latents in self._embedded(items, skipped):
+                for sample, latent in zip(batch, latents, strict=True):
+                    if sample.label is None:
+                        raise DataError(f"{sample.source} has no label: give one with --label NAME")
+                    collector.add(sample.label, latent[None])
+                yield Embedded(collector.count)
+            lesson = collector.finish()
+            embedded = time.perf_counter()
+            with self.store.writer() as writer:
+                before = self.store.current()
+                model = self.model(before)
+                objects: Objects = _Overlay(self.store) if dry_run else _Kept(writer)
+                outcome = yield from learn(
+                    model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
+                )
+                if require_proof and outcome.model is not None and not outcome.verdict.proven and not force:
+                    outcome = replace(outcome, model=None)
+                learned = time.perf_counter()
+                forced = force and not outcome.verdict.accepted
+                revision = None if dry_run else self._commit(writer, outcome, lesson, forced=forced)
+        finally:
+            shutil.rmtree(spool, ignore_errors=True)
+        live = outcome.model or model
+        return Report(
+            outcome=outcome,
+            revision=revision.number if revision else None,
+            samples=lesson.count,
+            skipped=tuple(skipped),
+            new_classes=tuple(sorted(set(lesson.rows) - set(model.statistics))),
+            elapsed_ms=1e3 * (time.perf_counter() - started),
+            learn_ms=1e3 * (learned - embedded),
+            bytes=live.bytes(),
+            bytes_written=getattr(objects, "bytes_put", 0),
+            dry_run=dry_run,
+            forced=forced,
+        )
+
+    def _commit(self, writer: Writer, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
+        verdict = outcome.verdict.as_dict()
+        told = {
+            "lesson": {label: len(rows) for label, rows in lesson.rows.items()},
+            "strategy": outcome.strategy,
+            "verdict": verdict,
+            "forced": forced,
+        }
+        if outcome.model is None:
+            writer.note({"kind": "rejected", "time": _now(), **told})
+            return None
+        body = {**outcome.model.body(), **told, "bytes": outcome.model.bytes()}
+        return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=_now())
+
+    def _embedded(
+        self, items: Iterable[Sample | Skip], skipped: list[Skip]
+    ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
+        """Samples with their latents, a few at a time; what was skipped is added to the list."""
+        batch: list[Sample] = []
+        for item in items:
+            if isinstance(item, Skip):
+                skipped.append(item)
+                continue
+            batch.append(item)
+            if len(batch) == SIGNALS_AT_ONCE:
+                yield batch, self.extractor.latents([one.signal for one in batch])
+                batch = []
+        if batch:
+            yield batch, self.extractor.latents([one.signal for one in batch])
+
+    def predict(self, items: Iterable[Sample | Skip]) -> Iterator[Answer | Skip]:
+        """Answer samples one after another; those that cannot be used come out as they went in."""
+        model = self._taught()
+        skipped: list[Skip] = []
+        for batch, latents in self._embedded(items, skipped):
+            yield from skipped
+            skipped.clear()
+            said = model.predict(latents)
+            for sample, *one in zip(batch, said.labels, said.confidence, said.novelty, strict=True):
+                yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))
+        yield from skipped
+
+    def evaluate(self, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, Evaluation]:
+        """Accuracy on labelled samples, as a generator of progress that returns the evaluation.
+
+        Raises
+        ------
+        DataError
+            When no sample has a label.
+        """
+        model = self._taught()
+        skipped: list[Skip] = []
+        truth: list[str] = []
+        answers: list[str] = []
+        for batch, latents in self._embedded(items, skipped):
+            said: Prediction = model.predict(latents)
+            for sample, label in zip(batch, said.labels, strict=True):
+                if sample.label is not None:
+                    truth.append(sample.label)
+                    answers.append(label)
+            yield Embedded(len(truth))
+        if not truth:
+            raise DataError("no sample has a label: eval wants <label>/<file> folders, or labels in the file")
+        assert model.head is not None
+        labels = tuple(sorted({*truth, *model.head.labels}))
+        return Evaluation(
+            labels=labels,
+            truth=_indices(truth, labels),
+            answers=_indices(answers, labels),
+            skipped=tuple(skipped),
+            unknown=tuple(sorted(set(truth) - set(model.head.labels))),
+        )
+
+    def _taught(self) -> Model:
+        model = self.head()
+        if model.head is None:
+            raise ModelError(f"{self.store.path} has learnt nothing yet: teach it with `edgecl learn` first")
+        return model
+
+    def status(self) -> dict[str, Any]:
+        """What the store holds, without loading an extractor or a kernel."""
+        revision = self.store.current()
+        body = revision.body
+        model = self.model(revision)
+        plan = model.plan()
+        return {
+            "revision": revision.number,
+            "kind": revision.kind,
+            "time": revision.time,
+            "classes": {
+                label: {"samples": count, "exemplars": body["exemplars"].get(label, 0)}
+                for label, count in body["classes"].items()
+            },
+            "head": body["head"],
+            "strategy": body.get("strategy"),
+            "bytes": model.bytes(),
+            "budget_bytes": self.settings.memory_bytes,
+            "exemplar_capacity_bytes": plan.exemplars,
+            "disk_bytes": self.store.bytes_on_disk(),
+            "disk_budget_bytes": self.settings.disk_bytes,
+            "max_classes": self.settings.max_classes,
+            "features": {
+                "latent_dimension": self.settings.latent_dimension,
+                "projection": self.settings.projection,
+                "lift_width": self.settings.lift_width,
+                "dimension": self.settings.features.dimension,
+                "precision": self.settings.precision,
+            },
+            "extractor": dict(self.store.settings["contract"]),
+            "revisions": self.store.revisions(),
+            "damage": list(self.store.damage),
+        }
+
+    def rollback(self, number: int | None = None) -> Revision:
+        """Make the model of an earlier revision the live one, by default that of the parent, as a new revision."""
+        with self.store.writer() as writer:
+            current = self.store.current()
+            target = number if number is not None else current.parent
+            if target is None:
+                raise SettingError(f"revision {current.number} is the first: there is nothing to roll back to")
+            if target not in self.store.revisions():
+                kept = ", ".join(str(one) for one in self.store.revisions())
+                raise SettingError(f"revision {target} is not kept: choose one of {kept}")
+            return writer.rollback(target, time=_now())
+
+
+class _Kept:
+    """Objects in a store under its writer; counts what is written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.bytes_put = 0
+
+    def put(self, arrays: Arrays) -> str:
+        self.bytes_put += sum(array.nbytes for array in arrays.values())
+        return self._writer.put(arrays)
+
+    def read(self, digest: str) -> Arrays:
+        return self._writer.read(digest)
+
+
+class _Overlay(MemoryObjects):
+    """New objects in memory over a store's: nothing is written."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def read(self, digest: str) -> Arrays:
+        return super().read(digest) if digest in self._held else self._store.read(digest)
+
+
+def _indices(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
+    where = {label: index for index, label in enumerate(known)}
+    return np.array([where[label] for label in labels], np.intp)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,60 @@
+"""Every error that edgecl raises on purpose.
+
+::
+
+    EdgeclError                 exit code 1
+    ├── SettingError            2  an option or argument that cannot work, or a budget that is too small
+    ├── DataError               4  input that cannot be read or learnt from
+    └── ModelError              5  no model, or a damaged one
+        ├── StoreMissingError      there is no store at that path
+        ├── StoreDamagedError      a file of the store is not what its digest says
+        ├── StoreLockedError       exit code 1: another process is writing
+        └── ContractError          an extractor without a contract, or with a wrong one
+
+A rejected lesson is a `Verdict`, not an error; the command line turns it into exit code 3.
+Messages say what was given, what was wanted and what to do.
+"""
+
+from __future__ import annotations
+
+
+class EdgeclError(Exception):
+    """Base of all errors raised by edgecl; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class SettingError(EdgeclError):
+    """An option or argument that cannot work."""
+
+    exit_code = 2
+
+
+class DataError(EdgeclError):
+    """Input that cannot be read, or that holds nothing to learn from."""
+
+    exit_code = 4
+
+
+class ModelError(EdgeclError):
+    """There is no usable model."""
+
+    exit_code = 5
+
+
+class StoreMissingError(ModelError):
+    """There is no store at the given path."""
+
+
+class StoreDamagedError(ModelError):
+    """A file of the store is missing, or is not what its digest says."""
+
+
+class StoreLockedError(ModelError):
+    """Another process holds the writer lock."""
+
+    exit_code = 1
+
+
+class ContractError(ModelError):
+    """An extractor file has no contract, or one that does not fit."""

@@ -1,0 +1,254 @@
+"""Judging: is a candidate no worse on what is known, and does it answer what is new? The answer is a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+ONE_SIDED_95 = 1.645
+ANGLES = (np.arange(1000) + 0.5) * np.pi / 2000  # rate = sin² of these: the Jeffreys prior is flat over angles
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the gate lets through; shares, 0 to 1."""
+
+    allowed_pooled_loss: float = 0.02  # of balanced accuracy over the old classes, by the 95 % bound
+    pooled_certainty: float = 0.8  # with which the old classes together must have lost more than that to reject
+    allowed_class_loss: float = 0.05  # of one old class
+    certainty: float = 0.95  # with which any class must have lost that much to reject (Bonferroni over the classes)
+    new_class_floor: float = 0.5  # leave-one-out accuracy of what the lesson teaches
+    contradiction_share: float = 0.5  # of a known label's samples that the old model knows as something else
+    contradiction_samples: int = 3  # fewer samples than this contradict nothing
+    foreign_distance: float = 4.0  # of samples to the class they are said to be, in units of its usual distance
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A label whose samples the old model takes, with confidence, for another class."""
+
+    label: str
+    answered_as: str
+    samples: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A known label whose samples lie far outside what the model knows of it."""
+
+    label: str
+    distance: float  # median squared Mahalanobis distance over the usual one
+    of: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Which judged samples are answered right, by class.
+
+    `before` and `after` hold, for each old class, the same samples; `taught` the lesson's own, left out one by one.
+    """
+
+    before: Mapping[str, NDArray[np.bool_]]
+    after: Mapping[str, NDArray[np.bool_]]
+    taught: Mapping[str, NDArray[np.bool_]]
+    new_labels: frozenset[str]
+    contradictions: Sequence[Contradiction] = ()
+    foreign: Sequence[Foreign] = ()
+    faults: Sequence[str] = ()  # a head that is not finite, a budget that is blown: rejected as they stand
+
+
+@dataclass(frozen=True)
+class ClassVerdict:
+    """What was seen of one class; shares are 0 to 1, None where nothing could be measured."""
+
+    samples: int
+    before: float | None
+    after: float | None
+    is_new: bool
+    loss_probability: float  # that it lost more than the policy allows
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Accepted or not, proven or not, and why."""
+
+    accepted: bool
+    proven: bool
+    reasons: tuple[str, ...]
+    classes: Mapping[str, ClassVerdict]
+    pooled_change: float | None  # of balanced accuracy over the old classes
+    pooled_bound: float | None  # its lower one-sided 95 % bound
+    is_final: bool = False  # no other strategy could change it: the lesson itself is at fault
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain JSON."""
+        classes = {label: vars(one) for label, one in self.classes.items()}
+        return {**vars(self), "reasons": list(self.reasons), "classes": classes}
+
+
+def judge(evidence: Evidence, policy: Policy) -> Verdict:
+    """Accept a candidate when nothing known has probably been lost and the new is answered.
+
+    Rejected: a fault; a contradiction; an old class, or all of them together, that has probably lost more than is
+    allowed; a taught class that is probably below the floor. Proven: the 95 % bounds exclude all of that.
+    Too little evidence is no reason to reject: then the verdict is accepted and not proven, and says what would
+    settle it.
+    """
+    classes = _class_verdicts(evidence, policy)
+    pooled = _pooled(evidence)
+    final = [*evidence.faults, *_lesson_faults(evidence, policy)]
+    reasons = [
+        *_class_losses(classes, policy),
+        *_pooled_loss(pooled, policy),
+        *_below_floor(evidence, policy),
+    ]
+    accepted = not final and not reasons
+    doubts = _doubts(evidence, policy, pooled) if accepted else []
+    return Verdict(
+        accepted=accepted,
+        proven=accepted and not doubts,
+        reasons=tuple(final + reasons + doubts),
+        classes=classes,
+        pooled_change=pooled.change if pooled else None,
+        pooled_bound=pooled.bound if pooled else None,
+        is_final=bool(final),
+    )
+
+
+def posterior_above(successes: float, failures: float, threshold: float) -> float:
+    """P(rate > threshold) for a rate with a Beta(successes + ½, failures + ½) posterior (Jeffreys prior)."""
+    log_density = 2 * (successes * np.log(np.sin(ANGLES)) + failures * np.log(np.cos(ANGLES)))
+    density = np.exp(log_density - log_density.max())
+    return float(density[np.sin(ANGLES) ** 2 > threshold].sum() / density.sum())
+
+
+def _class_verdicts(evidence: Evidence, policy: Policy) -> dict[str, ClassVerdict]:
+    verdicts = {}
+    for label, after in evidence.after.items():
+        before = evidence.before[label]
+        lost = int(before.sum()) - int(after.sum())
+        probability = 0.0
+        if lost > 0:  # posterior of the net loss
+            probability = posterior_above(lost, len(after) - lost, policy.allowed_class_loss)
+        verdicts[label] = ClassVerdict(len(after), _share(before), _share(after), False, probability)
+    for label in evidence.new_labels:
+        taught = evidence.taught.get(label, np.zeros(0, bool))
+        verdicts[label] = ClassVerdict(len(taught), None, _share(taught), True, 0.0)
+    return verdicts
+
+
+def _share(correct: NDArray[np.bool_]) -> float | None:
+    return float(correct.mean()) if len(correct) else None
+
+
+@dataclass(frozen=True)
+class _Pooled:
+    """The paired change of balanced accuracy over the old classes, each with equal weight."""
+
+    change: float
+    error: float  # standard error
+    classes: int
+    variance: float  # of one sample's change
+
+    @property
+    def bound(self) -> float:
+        """Lower one-sided 95 %."""
+        return self.change - ONE_SIDED_95 * self.error
+
+    def probably_below(self, limit: float) -> float:
+        """P(the true change is below `limit`), by the normal distribution."""
+        return 0.5 * (1 + math.erf((limit - self.change) / (self.error * math.sqrt(2))))
+
+    def samples_needed(self, room: float) -> int:
+        """Kept samples of each class with which the bound would leave `room`, if nothing changes in truth."""
+        return math.ceil(ONE_SIDED_95**2 * self.variance / (self.classes * room**2))
+
+
+def _pooled(evidence: Evidence) -> _Pooled | None:
+    changes = [after.astype(np.float64) - evidence.before[label] for label, after in evidence.after.items()]
+    changes = [one for one in changes if len(one)]
+    if not changes:
+        return None
+    sizes = np.array([len(one) for one in changes], np.float64)
+    rate = (sum(float(np.abs(one).sum()) for one in changes) + 1) / (sizes.sum() + 2)  # answers changed, smoothed
+    variances = np.array([max(float(one.var()), rate) for one in changes])
+    error = float(np.sqrt((variances / sizes).sum())) / len(changes)
+    change = float(np.mean([one.mean() for one in changes]))
+    return _Pooled(change, error, len(changes), float(variances.mean()))
+
+
+def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
+    """What is wrong with the lesson itself, so that no strategy can mend it."""
+    texts = [
+        f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}: "
+        f"check the labels"
+        for one in evidence.contradictions
+        if one.of >= policy.contradiction_samples and one.samples > one.of * policy.contradiction_share
+    ]
+    texts += [
+        f"the {one.of} samples called {one.label!r} are {one.distance:.0f} times as far from what the model knows "
+        f"of it as its own are: noise, or another thing under its name"
+        for one in evidence.foreign
+        if one.of >= policy.contradiction_samples and one.distance > policy.foreign_distance
+    ]
+    return texts
+
+
+def _class_losses(classes: Mapping[str, ClassVerdict], policy: Policy) -> list[str]:
+    texts = []
+    certainty = 1 - (1 - policy.certainty) / max(len(classes), 1)
+    for label, one in sorted(classes.items()):
+        if one.loss_probability > certainty and one.before is not None and one.after is not None:
+            texts.append(f"{label!r} would fall from {one.before:.0%} to {one.after:.0%} of {one.samples} kept samples")
+    return texts
+
+
+def _pooled_loss(pooled: _Pooled | None, policy: Policy) -> list[str]:
+    if pooled is None or pooled.probably_below(-policy.allowed_pooled_loss) <= policy.pooled_certainty:
+        return []
+    bounds = f"95 % bound {100 * pooled.bound:+.1f}, allowed {-100 * policy.allowed_pooled_loss:+.1f}"
+    return [f"the old classes together would change by {100 * pooled.change:+.1f} points ({bounds})"]
+
+
+def _below_floor(evidence: Evidence, policy: Policy) -> list[str]:
+    texts = []
+    for label in sorted(evidence.new_labels & set(evidence.taught)):
+        correct = evidence.taught[label]
+        right, of = int(correct.sum()), len(correct)
+        if of > 1 and posterior_above(right, of - right, policy.new_class_floor) < 1 - policy.certainty:
+            texts.append(
+                f"{label!r} would be answered right in only {right} of its own {of} samples, each left out in turn "
+                f"(more than {policy.new_class_floor:.0%} wanted): more, or cleaner, samples are needed"
+            )
+    return texts
+
+
+def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None) -> list[str]:
+    texts = []
+    if pooled and pooled.bound < -policy.allowed_pooled_loss:
+        needed = pooled.samples_needed(policy.allowed_pooled_loss)
+        texts.append(f"unproven: about {needed} kept samples of each old class would show that nothing is lost")
+    for label in sorted(evidence.new_labels):
+        correct = evidence.taught.get(label, np.zeros(0, bool))
+        right = int(correct.sum())
+        if posterior_above(right, len(correct) - right, policy.new_class_floor) <= policy.certainty:
+            texts.append(
+                f"unproven: {label!r} has {len(correct)} samples to be judged by, "
+                f"{_samples_to_prove(correct, policy)} would settle it"
+            )
+    return texts
+
+
+def _samples_to_prove(correct: NDArray[np.bool_], policy: Policy) -> int:
+    """The smallest number of samples, answered as these are, that would prove the class to be above the floor."""
+    share = (float(correct.sum()) + 0.5) / (len(correct) + 0.5)
+    for count in range(max(len(correct), 1), 200):
+        right = round(share * count)
+        if posterior_above(right, count - right, policy.new_class_floor) > policy.certainty:
+            return count
+    return 200

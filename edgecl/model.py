@@ -1,0 +1,143 @@
+"""What is known: a frozen value that a lesson turns into a new one. The old value is the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.config import MemoryPlan, Settings, plan_memory
+from edgecl.errors import StoreDamagedError
+from edgecl.ewc import EwcState
+from edgecl.head import HeadState, probabilities
+from edgecl.replay import Exemplars
+from edgecl.statistics import ClassStatistics
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Readable(Protocol):
+    """Where arrays are read from."""
+
+    def read(self, digest: str) -> Arrays: ...
+
+
+class Objects(Readable, Protocol):
+    """Where arrays are kept: a store's writer on the device, a dictionary in `compare` and in tests."""
+
+    def put(self, arrays: Arrays) -> str: ...
+
+
+class MemoryObjects:
+    """Objects in a dictionary."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Arrays] = {}
+
+    def put(self, arrays: Arrays) -> str:
+        digest = f"{len(self._held):08d}"
+        self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
+        return digest
+
+    def read(self, digest: str) -> Arrays:
+        return self._held[digest]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers for n samples."""
+
+    labels: list[str]
+    confidence: NDArray[np.float32]  # (n,) probability of the answer, 0 to 1
+    novelty: NDArray[np.float32]  # (n,) 0: typical of its class, 1: nothing of it
+
+
+@dataclass(frozen=True)
+class Model:
+    """One revision in memory. `digests` says where each part is kept."""
+
+    settings: Settings
+    statistics: Mapping[str, ClassStatistics] = field(default_factory=dict)
+    exemplars: Mapping[str, Exemplars] = field(default_factory=dict)
+    head: HeadState | None = None
+    ewc: EwcState | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(sorted(self.statistics))
+
+    def plan(self, classes: int | None = None) -> MemoryPlan:
+        """How the memory is divided, at this or another number of classes."""
+        return plan_memory(self.settings, max(len(self.statistics) if classes is None else classes, 1))
+
+    def bytes(self) -> dict[str, int]:
+        """Resident learner state by part; `total` counts the workspace that a lesson takes."""
+        plan = self.plan()
+        parts = {
+            "statistics": plan.statistics if self.statistics else 0,
+            "exemplars": sum(one.nbytes for one in self.exemplars.values()),
+            "head": 2 * self.head.nbytes if self.head else 0,  # the live one and a candidate
+            "ewc": self.ewc.nbytes if self.ewc else 0,
+            "workspace": plan.workspace + plan.lesson,
+        }
+        return {**parts, "total": sum(parts.values())}
+
+    def predict(self, latents: NDArray[np.float32]) -> Prediction:
+        """Answer latents (n, D)."""
+        if self.head is None or not self.head.labels:
+            raise ValueError("a model without classes cannot answer")
+        logits = self.head.logits(self.settings.features(latents))
+        best = logits.argmax(axis=1)
+        confidence = probabilities(logits)[np.arange(len(best)), best]
+        return Prediction([self.head.labels[index] for index in best], confidence, self.head.novelty(logits))
+
+    def body(self) -> dict[str, Any]:
+        """What a revision says of the model, beside its objects."""
+        return {
+            "classes": {label: one.count for label, one in sorted(self.statistics.items())},
+            "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
+            "head": self.head.kind if self.head else None,
+            "ewc_classes": list(self.ewc.labels) if self.ewc else [],
+        }
+
+
+def load_model(settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], objects: Readable) -> Model:
+    """Read the parts of a revision; the scatters stay pages of their files.
+
+    Raises
+    ------
+    StoreDamagedError
+        When a part is missing, or does not fit the others.
+    """
+    labels = sorted(body["classes"])
+    model = load_head(settings, digests, body, objects)
+    statistics = {label: ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"])) for label in labels}
+    exemplars = {
+        label: Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"])).first(body["exemplars"][label])
+        for label in labels
+        if f"exemplars/{label}" in digests
+    }
+    for label, one in statistics.items():
+        if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
+            raise StoreDamagedError(f"the statistics of {label!r} do not belong to this store: {json.dumps(body)[:80]}")
+    ewc = None
+    if "ewc" in digests:
+        ewc = EwcState.from_arrays(objects.read(digests["ewc"]), labels=body["ewc_classes"])
+    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc)
+
+
+def load_head(settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], objects: Readable) -> Model:
+    """Read the head alone, which is all that a prediction needs."""
+    if "head" not in digests:
+        return Model(settings, digests=digests)
+    head = HeadState.from_arrays(objects.read(digests["head"]), labels=sorted(body["classes"]), kind=body["head"])
+    if head.weights.shape[1] != settings.features.dimension:
+        raise StoreDamagedError(
+            f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
+        )
+    return Model(settings, head=head, digests=digests)

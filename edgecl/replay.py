@@ -1,0 +1,115 @@
+"""Exemplars: int8 latents kept for replay and as evidence, within a byte budget.
+
+A class keeps a prefix of its herding order, so a smaller quota is a shorter view of the same arrays.
+Every fourth exemplar of the order is never replayed: it is the evidence on which a refined head is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import edgecl_kernels as kernels
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import StoreDamagedError
+
+EVIDENCE_EVERY = 4
+HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """Rows of one class in herding order: latent ≈ scale * row."""
+
+    rows: NDArray[np.int8]  # (m, p)
+    scales: NDArray[np.float32]  # (m,)
+
+    def __len__(self) -> int:
+        return int(self.rows.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + self.scales.nbytes
+
+    def first(self, count: int) -> Exemplars:
+        """The first `count` of the order, as a view."""
+        return Exemplars(self.rows[:count], self.scales[:count])
+
+    def take(self, indices: NDArray[np.integer]) -> Exemplars:
+        return Exemplars(self.rows[indices], self.scales[indices])
+
+    def blocks(self, size: int) -> Iterator[NDArray[np.float32]]:
+        """The latents, dequantised a few rows at a time: arrays (<= size, p)."""
+        for first in range(0, len(self), size):
+            yield dequantise(self.rows[first : first + size], self.scales[first : first + size])
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        return {"rows": self.rows, "scales": self.scales}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
+        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit together."""
+        try:
+            rows, scales = arrays["rows"], arrays["scales"]
+        except KeyError as error:
+            raise StoreDamagedError(f"exemplars lack {error}") from error
+        if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
+            raise StoreDamagedError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
+
+
+def quantise(latents: NDArray[np.float32]) -> Exemplars:
+    """(n, p) float32 to int8 rows, each with its own scale max|x|/127."""
+    rows = np.empty(latents.shape, np.int8)
+    scales = np.empty(latents.shape[0], np.float32)
+    kernels.quantise_rows(np.ascontiguousarray(latents, np.float32), rows, scales)
+    return Exemplars(rows, scales)
+
+
+def dequantise(rows: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """int8 rows (n, p) with scales (n,) to float32 (n, p)."""
+    out = np.empty(rows.shape, np.float32)
+    kernels.dequantise_rows(np.array(rows), np.array(scales), out)  # copies: pages of a file are read-only
+    return out
+
+
+def row_bytes(row_dimension: int) -> int:
+    """What one exemplar takes."""
+    return row_dimension + 4
+
+
+def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exemplars:
+    """The `keep` rows whose running mean follows `mean` (p,) best, in iCaRL's order (Rebuffi et al. 2017, Alg. 4).
+
+    More than HERDING_CANDIDATES rows are thinned evenly first.
+    """
+    if len(candidates) > HERDING_CANDIDATES:
+        spread = np.linspace(0, len(candidates) - 1, HERDING_CANDIDATES).astype(np.intp)
+        candidates = candidates.take(spread)
+    keep = min(keep, len(candidates))
+    order = np.empty(keep, np.int32)
+    scratch = np.empty((3, len(candidates)), np.float32)
+    latents = dequantise(candidates.rows, candidates.scales)
+    kernels.herding_order(latents, mean.astype(np.float32), scratch, order)
+    return candidates.take(order)
+
+
+def quotas(held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int) -> dict[str, int]:
+    """How many exemplars each class may keep: equal shares, what one class leaves unused goes to the others.
+
+    >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
+    {'no': 2, 'yes': 8}
+    """
+    left = capacity_bytes // row_bytes(row_dimension)
+    kept: dict[str, int] = {}
+    for waiting, label in zip(range(len(held), 0, -1), sorted(held, key=lambda one: (held[one], one)), strict=True):
+        kept[label] = min(held[label], left // waiting)
+        left -= kept[label]
+    return {label: kept[label] for label in held}
+
+
+def is_evidence(count: int) -> NDArray[np.bool_]:
+    """Which of the first `count` exemplars of a herding order are evidence: every fourth, never the first."""
+    return np.arange(count) % EVIDENCE_EVERY == EVIDENCE_EVERY - 1

@@ -1,0 +1,132 @@
+"""Per-class count, mean and within-class scatter: additive, removable, order-independent.
+
+One object per class, so that a class can be taken away exactly. The scatter is kept as the
+packed lower triangle (row i holds columns 0..i at offset i(i+1)/2), stored as float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import edgecl_kernels as kernels
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import StoreDamagedError
+
+PANEL_ENTRIES = 2048  # entries of a packed matrix that are summed in float64 at a time: 16 KiB
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """What is kept of one class.
+
+    `scatter` is the sum of (x - mean)(x - mean)^T over the samples.
+    """
+
+    count: int
+    mean: NDArray[np.float64]  # (d,)
+    scatter: NDArray[np.float32]  # (d(d+1)/2,) packed lower triangle
+
+    @property
+    def dimension(self) -> int:
+        return int(self.mean.shape[0])
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The arrays that `from_arrays` reads back."""
+        return {"count": np.array([self.count], np.int64), "mean": self.mean, "scatter": self.scatter}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> ClassStatistics:
+        """Rebuild from stored arrays.
+
+        Raises
+        ------
+        StoreDamagedError
+            When a part is missing or the shapes do not belong together.
+        """
+        try:
+            count, mean, scatter = int(arrays["count"][0]), arrays["mean"], arrays["scatter"]
+        except (KeyError, IndexError) as error:
+            raise StoreDamagedError(f"class statistics lack {error}") from error
+        if mean.ndim != 1 or scatter.shape != (packed_length(mean.shape[0]),) or count < 1:
+            raise StoreDamagedError(
+                f"class statistics do not fit together: mean {mean.shape}, scatter {scatter.shape}, count {count}"
+            )
+        return ClassStatistics(
+            count=count,
+            mean=np.asarray(mean, np.float64),
+            scatter=np.asarray(scatter, np.float32),
+        )
+
+
+def packed_length(dimension: int) -> int:
+    """Entries of the packed lower triangle of a (dimension, dimension) matrix."""
+    return dimension * (dimension + 1) // 2
+
+
+def accumulate(
+    start: ClassStatistics | None,
+    blocks: Iterable[NDArray[np.float32]],
+    scatter: NDArray[np.floating],
+) -> tuple[int, NDArray[np.float64]]:
+    """Add blocks of rows (n, d) to a class; `scatter` (packed, float32 or float64) is overwritten with the sum.
+
+    Two sets are merged as Chan, Golub and LeVeque (1979) do: S = S1 + S2 + n1 n2/(n1+n2) δδᵀ with
+    δ the difference of the means, so one by one and all at once give the same up to rounding.
+
+    Returns
+    -------
+    (count, mean)
+        Of the union. The count is zero where there was neither a start nor a row.
+    """
+    dimension_mean: NDArray[np.float64] | None = None
+    count = 0
+    scatter[:] = 0 if start is None else start.scatter
+    if start is not None:
+        count, dimension_mean = start.count, start.mean
+    for block in blocks:
+        added = block.shape[0]
+        if added == 0:
+            continue
+        block_mean = block.mean(axis=0, dtype=np.float64)
+        rows = np.empty((added + 1, block.shape[1]), np.float32)  # (n+1, d): the last row is Chan's term
+        np.subtract(block, block_mean, out=rows[:added], casting="same_kind")
+        if dimension_mean is None:
+            rows[added] = 0
+            dimension_mean = block_mean
+        else:
+            delta = block_mean - dimension_mean
+            rows[added] = delta * np.sqrt(count * added / (count + added))
+            dimension_mean = dimension_mean + delta * (added / (count + added))
+        _update(rows, scatter)
+        count += added
+    if dimension_mean is None:
+        return 0, np.zeros(0)
+    return count, dimension_mean
+
+
+def _update(rows: NDArray[np.float32], scatter: NDArray[np.floating]) -> None:
+    if scatter.dtype == np.float64:
+        kernels.scatter_update(rows, scatter)
+    else:
+        kernels.scatter_update_f32(rows, scatter)
+
+
+def pooled_scatter(statistics: Iterable[ClassStatistics], out: NDArray[np.floating]) -> int:
+    """Write the mean within-class scatter of all classes into `out`, summed in float64 in the order given.
+
+    Returns the degrees of freedom N - C. With none (a single sample a class) `out` is zero.
+    """
+    classes = list(statistics)
+    freedom = sum(one.count for one in classes) - len(classes)
+    total = np.empty(min(PANEL_ENTRIES, out.size))
+    for first in range(0, out.size, PANEL_ENTRIES):
+        last = min(first + PANEL_ENTRIES, out.size)
+        panel = total[: last - first]
+        panel[:] = 0
+        for one in classes:
+            panel += one.scatter[first:last]
+        out[first:last] = panel / max(freedom, 1)
+    return freedom

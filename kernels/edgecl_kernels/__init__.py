@@ -1,0 +1,93 @@
+"""Numeric kernels of edgecl: plain functions on C-contiguous, writeable arrays, compiled when first called.
+
+Importing a kernel loads no compiler. The caller has validated shapes, types and finiteness: kernels allocate
+nothing, raise nothing and write in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edgecl_kernels.lift import lift_signs
+
+if TYPE_CHECKING:
+    from edgecl_kernels.cholesky import (
+        cholesky_packed,
+        forward_packed,
+        inverse_trace,
+        packed_sums,
+        solve_packed,
+    )
+    from edgecl_kernels.fisher import fisher_diagonal
+    from edgecl_kernels.herding import herding_order
+    from edgecl_kernels.lift import lift_rows
+    from edgecl_kernels.quantise import dequantise_rows, gather_rows, quantise_rows
+    from edgecl_kernels.refine import refine_steps
+    from edgecl_kernels.scatter import scatter_update
+    from edgecl_kernels.softmax import scores, softmax_rows
+
+    cholesky_packed_f32 = cholesky_packed
+    forward_packed_f32 = forward_packed
+    inverse_trace_f32 = inverse_trace
+    packed_sums_f32 = packed_sums
+    scatter_update_f32 = scatter_update
+    solve_packed_f32 = solve_packed
+
+__all__ = [
+    "cholesky_packed",
+    "cholesky_packed_f32",
+    "dequantise_rows",
+    "fisher_diagonal",
+    "forward_packed",
+    "forward_packed_f32",
+    "gather_rows",
+    "herding_order",
+    "inverse_trace",
+    "inverse_trace_f32",
+    "lift_rows",
+    "lift_signs",
+    "packed_sums",
+    "packed_sums_f32",
+    "quantise_rows",
+    "refine_steps",
+    "scatter_update",
+    "scatter_update_f32",
+    "scores",
+    "softmax_rows",
+    "solve_packed",
+    "solve_packed_f32",
+]
+
+
+def _implementation(name: str) -> Callable[..., Any]:
+    try:
+        from edgecl_kernels import _jit
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise ImportError(
+            "edgecl's kernels need a compiler or a compiled library, and there is neither: "
+            "install `edgecl[jit]` or a wheel with the compiled library"
+        ) from error
+    return _jit.load(name)
+
+
+class _Kernel:
+    """A kernel that picks its implementation at the first call, so that importing it costs nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        self._call: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._call is None:
+            self._call = _implementation(self.__name__)
+        return self._call(*arguments)
+
+
+def __getattr__(name: str) -> _Kernel:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    kernel = globals()[name] = _Kernel(name)
+    return kernel

@@ -1,0 +1,58 @@
+"""Kernels compiled by numba when they are first used. The only module that imports numba.
+
+Compiled code is cached on disk by numba (`NUMBA_CACHE_DIR`, else beside the source, else in the user's
+cache). A cached kernel is renewed when its own file changes, not when a helper in another file does: after
+editing one, clear the cache.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from numba import njit
+
+from edgecl_kernels._signatures import FASTMATH, HELPERS, KERNELS, Function
+
+
+def rebind(function: Function, compiled: dict[str, Function]) -> Function:
+    """Return a copy of a plain function that calls compiled helpers; the original stays plain."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__, {**function.__globals__, **compiled}, function.__name__)
+
+
+def options(fastmath: bool) -> dict[str, Any]:
+    """Return the compiler options of a function of the table.
+
+    Without numba's runtime (`_nrt`) a kernel that allocates does not compile, and views cost no reference
+    counts.
+    """
+    return {
+        "error_model": "numpy",
+        "nogil": True,
+        "boundscheck": False,
+        "fastmath": set(FASTMATH) if fastmath else False,
+        "_nrt": False,
+    }
+
+
+# a helper is called by kernels only
+_INTERNAL: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+@cache
+def helpers() -> dict[str, Function]:
+    """Every helper by name, compiled for the types it is first called with."""
+    compiled: dict[str, Function] = {}
+    for function, fastmath in HELPERS:
+        decorate = njit(**_INTERNAL, **options(fastmath))
+        compiled[function.__name__] = decorate(rebind(function, compiled))
+    return compiled
+
+
+def load(name: str) -> Function:
+    """Return one kernel, compiled or read from the cache."""
+    function, signature, fastmath = KERNELS[name]
+    kernel: Function = njit(signature, cache=True, **options(fastmath))(rebind(function, helpers()))
+    return kernel

@@ -1,0 +1,95 @@
+"""Every function that is compiled: helpers, then kernels with the types of their arguments.
+
+The just-in-time and the ahead-of-time compiler read the same tables. `fastmath` here means `FASTMATH`: sums
+may be reordered and products fused, but NaN and infinity keep their meaning, so that a caller can test for
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgecl_kernels import cholesky, fisher, herding, lift, products, quantise, refine, scatter, softmax
+
+Function = Callable[..., Any]
+
+FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+
+# function, fastmath; a helper comes after those it calls
+HELPERS: tuple[tuple[Function, bool], ...] = (
+    (lift.sign_word, False),
+    (lift.add_signed, False),
+    (lift.project_block, False),
+    (lift.lift_columns, False),
+    (products.multiply_tile, True),
+    (products.multiply_rows, True),
+    (products.accumulate_four, True),
+    (products.accumulate_one, True),
+    (softmax.row_maximum, True),
+    (softmax.softmax_columns, True),
+    (quantise.gather_rows, False),
+    (refine.residuals, True),
+    (refine.descend, True),
+    (refine.update_panel, True),
+    (fisher.add_four, True),
+    (fisher.add_one, True),
+    (fisher.add_block, True),
+    (herding.dot_product, True),
+    (herding.squared_distance, True),
+    (herding.lowest, False),
+    (scatter.add_outer, True),
+    (cholesky.row_offset, False),
+    (cholesky.packed_order, False),
+    (cholesky.substitute_four, True),
+    (cholesky.dot_rows, True),
+    (cholesky.factor_diagonal, False),
+    (cholesky.forward_packed, False),
+    (cholesky.subtract_four, True),
+    (cholesky.sum_squares, True),
+)
+
+# name: function, numba signature, fastmath
+KERNELS: dict[str, tuple[Function, str, bool]] = {
+    "gather_rows": (
+        quantise.gather_rows,
+        "void(int8[:,::1], float32[::1], int32[::1], float32[::1], float32, int64, int64, float32[:,::1])",
+        False,
+    ),
+    "lift_rows": (lift.lift_rows, "void(float32[:,::1], int64, float32[:,::1])", False),
+    "refine_steps": (
+        refine.refine_steps,
+        (
+            "void(float32[:,:,::1], int8[:,::1], float32[::1], int32[::1], int32[:,::1], float32[::1], "
+            "float32[::1], float32, float32, float32[::1], float32, int64, int64, float32[:,::1], "
+            "float32[:,::1])"
+        ),
+        False,
+    ),
+    "fisher_diagonal": (
+        fisher.fisher_diagonal,
+        "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1])",
+        True,
+    ),
+    "herding_order": (
+        herding.herding_order,
+        "void(float32[:,::1], float32[::1], float32[:,::1], int32[::1])",
+        False,
+    ),
+    "quantise_rows": (quantise.quantise_rows, "void(float32[:,::1], int8[:,::1], float32[::1])", False),
+    "dequantise_rows": (quantise.dequantise_rows, "void(int8[:,::1], float32[::1], float32[:,::1])", False),
+    "scatter_update": (scatter.scatter_update, "void(float32[:,::1], float64[::1])", True),
+    "scatter_update_f32": (scatter.scatter_update, "void(float32[:,::1], float32[::1])", True),
+    "cholesky_packed": (cholesky.cholesky_packed, "int64(float64[::1])", False),
+    "cholesky_packed_f32": (cholesky.cholesky_packed, "int64(float32[::1])", False),
+    "forward_packed": (cholesky.forward_packed, "void(float64[::1], float64[:,::1])", False),
+    "forward_packed_f32": (cholesky.forward_packed, "void(float32[::1], float32[:,::1])", False),
+    "solve_packed": (cholesky.solve_packed, "void(float64[::1], float64[:,::1])", False),
+    "solve_packed_f32": (cholesky.solve_packed, "void(float32[::1], float32[:,::1])", False),
+    "inverse_trace": (cholesky.inverse_trace, "float64(float64[::1], float64[:,::1])", False),
+    "inverse_trace_f32": (cholesky.inverse_trace, "float64(float32[::1], float32[:,::1])", False),
+    "packed_sums": (cholesky.packed_sums, "void(float64[::1], float64[::1])", False),
+    "packed_sums_f32": (cholesky.packed_sums, "void(float32[::1], float64[::1])", False),
+    "scores": (softmax.scores, "void(float32[:,::1], float32[:,::1], float32[::1], float32[:,::1])", False),
+    "softmax_rows": (softmax.softmax_rows, "void(float32[:,::1])", False),
+}
