@@ -118,13 +118,13 @@ class Inode:
         self.cached = data
 
     def after_cut(self, draw: random.Random) -> bytes:
-        """One of the contents that a cut can leave."""
-        if self.durable == self.cached:
-            return self.cached
-        torn = draw.randrange(len(self.cached) + 1)
-        zeroed = self.cached[:torn] + bytes(len(self.cached) - torn)
-        mixed = self.cached[:torn] + self.durable[torn:]
-        return draw.choice([self.durable, self.cached, self.cached[:torn], zeroed, mixed])
+        """One of the contents that a cut can leave: of each changed byte the old, the new, or one never written."""
+        old, new = self.durable, self.cached
+        length = draw.choice([len(old), len(new), draw.randint(min(len(old), len(new)), max(len(old), len(new)))])
+        same = len(os.path.commonprefix([old, new]))
+        torn = draw.choice([same, len(new), draw.randint(same, max(same, len(new)))])
+        mixed = new[:torn] + old[torn:]
+        return mixed[:length] + bytes(max(length - len(mixed), 0))
 
 
 class Disk:
@@ -150,7 +150,7 @@ class Disk:
     @contextmanager
     def followed(self) -> Iterator[None]:
         """Follow all calls within; before each one a way to leave the disk is added to `cuts`."""
-        real = {name: getattr(os, name) for name in (*CHANGING, "lseek")}
+        real = {name: getattr(os, name) for name in CHANGING}
         opened: dict[int, Path] = {}
 
         def opens(path: Any, flags: int, *mode: int) -> int:
@@ -174,18 +174,30 @@ class Disk:
 
         def replaces(source: Any, target: Any) -> None:
             real["replace"](source, target)
+            if Path(target).is_dir():
+                return
             self._change(Path(target).parent, self._moving(Path(source), Path(target)))
 
         def unlinks(path: Any, **options: Any) -> None:
             real["unlink"](path, **options)
-            self._change(Path(path).parent, lambda names: names.pop(Path(path), None) and None)
+            self._change(Path(path).parent, self._removing(Path(path)))
 
         made = {"open": opens, "write": writes, "ftruncate": truncates, "fsync": syncs, "replace": replaces}
         with mock.patch.multiple(os, **made, unlink=unlinks):
             yield
 
+    def is_settled(self) -> bool:
+        """Whether a cut would lose nothing now."""
+        return not self._pending and all(one.durable == one.cached for one in self._cached.values())
+
     def _setting(self, path: Path, inode: Inode) -> Callable[[dict[Path, Inode]], None]:
         return lambda names: names.__setitem__(path, inode)
+
+    def _removing(self, path: Path) -> Callable[[dict[Path, Inode]], None]:
+        def remove(names: dict[Path, Inode]) -> None:
+            names.pop(path, None)
+
+        return remove
 
     def _moving(self, source: Path, target: Path) -> Callable[[dict[Path, Inode]], None]:
         inode = self._cached[source]

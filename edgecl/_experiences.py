@@ -195,17 +195,26 @@ def make_streams(
     SettingError
         When there are not as many classes, or training groups, as experiences.
     """
+    generators = [np.random.default_rng(seed) for seed in range(seeds)]
     held_out = _held_out_groups(data, seeds) if data.groups is not None else [None] * seeds
-    streams = []
-    for seed, groups in enumerate(held_out):
-        generator = np.random.default_rng(seed)
-        unseen = _random_test_rows(data, generator) if groups is None else np.flatnonzero(np.isin(data.groups, groups))
-        training = np.setdiff1d(np.arange(len(data.labels)), unseen)
-        both = np.intersect1d(data.labels[unseen], data.labels[training])
-        unseen, training = (rows[np.isin(data.labels[rows], both)] for rows in (unseen, training))
-        play = _by_class if scenario == "class" else _by_group
-        streams.append(play(data, training, unseen, experiences, seed, generator))
-    return streams
+    splits = [_split(data, groups, one) for groups, one in zip(held_out, generators, strict=True)]
+    if scenario == "class":
+        steps = _steps(experiences, [data.labels[training] for training, _ in splits], scenario, "classes")
+        return [_by_class(data, *split, steps, seed, generators[seed]) for seed, split in enumerate(splits)]
+    assert data.groups is not None
+    steps = _steps(experiences, [data.groups[training] for training, _ in splits], scenario, "speakers or subjects to learn from")
+    return [_by_group(data, *split, steps, seed, generators[seed]) for seed, split in enumerate(splits)]
+
+
+def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generator) -> tuple[Rows, Rows]:
+    """(training, unseen) rows; classes that are not on both sides are left out."""
+    if held_out is None:
+        unseen = _random_test_rows(data, generator)
+    else:
+        unseen = np.flatnonzero(np.isin(data.groups, held_out))
+    training = np.setdiff1d(np.arange(len(data.labels)), unseen)
+    both = np.intersect1d(data.labels[unseen], data.labels[training])
+    return training[np.isin(data.labels[training], both)], unseen[np.isin(data.labels[unseen], both)]
 
 
 def _held_out_groups(data: Recordings, seeds: int) -> list[Rows]:
@@ -244,11 +253,10 @@ def _random_test_rows(data: Recordings, generator: np.random.Generator) -> Rows:
 
 
 def _by_class(
-    data: Recordings, training: Rows, unseen: Rows, experiences: int | None, seed: int, generator: np.random.Generator
+    data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
 ) -> Stream:
     """Classes arrive in lessons; each lesson is tested on its classes, spoken or moved by the groups held out."""
     classes = np.unique(data.labels[training])
-    steps = _steps(experiences, len(classes), "class", "classes")
     lessons = np.array_split(generator.permutation(classes), steps)
     return Stream(
         seed,
@@ -259,12 +267,11 @@ def _by_class(
 
 
 def _by_group(
-    data: Recordings, training: Rows, unseen: Rows, experiences: int | None, seed: int, generator: np.random.Generator
+    data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
 ) -> Stream:
     """Groups arrive in lessons; each lesson is tested on the last quarter of what its own groups recorded."""
     assert data.groups is not None
     groups = np.unique(data.groups[training])
-    steps = _steps(experiences, len(groups), "domain", "training speakers or subjects")
     learnt, parts = [], []
     for one in np.array_split(generator.permutation(groups), steps):
         rows = training[np.isin(data.groups[training], one)]
@@ -285,13 +292,12 @@ def _last_of_each_class(data: Recordings, rows: Rows) -> Rows:
     return np.sort(np.concatenate([own[len(own) - len(own) // HELD_OUT :] for own in found]))
 
 
-def _steps(experiences: int | None, available: int, scenario: str, what: str) -> int:
-    if experiences is None:
-        steps = min(DEFAULT_EXPERIENCES[scenario], available)
-    else:
-        steps = experiences
+def _steps(experiences: int | None, kinds: Sequence[Rows], scenario: str, what: str) -> int:
+    """How many lessons every stream has; `kinds` says for each what class or group its training rows are of."""
+    available = min(len(np.unique(one)) for one in kinds)
+    steps = experiences or min(DEFAULT_EXPERIENCES[scenario], available)
     if steps > available:
         raise SettingError(f"--experiences {steps}: there are {available} {what}, at most one lesson for each")
     if steps < 2:
-        raise SettingError(f"a stream wants two or more lessons, and there is only {available} of {what} to make them of")
+        raise DataError(f"a stream wants two or more lessons, and there is only {available} of {what}: record more")
     return steps

@@ -106,7 +106,7 @@ def _read_member(data: Bytes, offset: int) -> tuple[str, NDArray[Any], bytes, in
     if len(data) < offset + _LOCAL.size:
         raise ValueError("cut short in a zip header")
     fields = _LOCAL.unpack_from(data, offset)
-    checksum, size, name_length = fields[6], fields[8], fields[9]
+    checksum, size, name_length = fields[6], fields[7], fields[9]
     start = offset + _LOCAL.size + name_length
     end = start + size
     if end > len(data):

@@ -67,6 +67,7 @@ class Writer:
         self._written: dict[str, int] = {}  # digest to length: objects in their temporary files
         self._held: dict[str, bytes] = {}  # objects that fit once old revisions have gone
         self._reused: set[str] = set()  # objects that were there, perhaps not flushed by a killed writer
+        self._untold: list[Mapping[str, Any]] = []  # entries of commits whose journal line failed
         self._base = base
         self._pointer = encode_pointer(base.number, sha256(layout.load(base.number)[1]))
         numbers = layout.numbers()
@@ -202,7 +203,8 @@ class Writer:
         self.discard()
         self._make_room(self._journal.cost(entry), using=())
         with explained(f"writing the journal of {self._layout.path}"):
-            self._journal.append(entry)
+            self._journal.append(*self._untold, entry)
+        self._untold.clear()
         self._used = tree_bytes(self._layout.path)
 
     def discard(self) -> None:
@@ -331,7 +333,9 @@ class Writer:
         self.discard()
         outcome = f"revision {entry['revision']} is committed all the same"
         with self._tolerated(), explained("writing the journal", outcome=outcome):
-            self._journal.append(entry)
+            self._untold.append(entry)
+            self._journal.append(*self._untold)
+            self._untold.clear()
         with self._tolerated(), explained("removing old files", outcome=outcome):
             self._sweep()
 

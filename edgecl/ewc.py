@@ -39,7 +39,7 @@ class Coordinates:
         classes, dimension = like.weights.shape
         weights = parameters[:classes, :dimension] * np.float32(self.factor)
         bias = parameters[:classes, dimension] - weights @ self.offset
-        return HeadState(like.labels, weights, bias, np.zeros(classes, np.float32), "refined")
+        return HeadState(like.labels, weights, bias.astype(np.float32), np.zeros(classes, np.float32), "refined")
 
 
 def padded(dimension: int) -> int:
@@ -85,8 +85,8 @@ class EwcState:
         shape = (len(labels), padded(len(offset)))
         if precision.shape != shape or anchor.shape != shape:
             raise StoreDamagedError(f"the EWC state has shapes {precision.shape} and {anchor.shape}, expected {shape}")
-        rows = (np.array(part, np.float32, order="C") for part in (precision, anchor))
-        return EwcState(tuple(labels), *rows, Coordinates(np.array(offset, np.float32), factor))
+        rows = [np.array(part, np.float32, order="C") for part in (precision, anchor)]
+        return EwcState(tuple(labels), rows[0], rows[1], Coordinates(np.array(offset, np.float32), factor))
 
 
 def consolidate(
@@ -137,7 +137,7 @@ def _inputs(rows: Exemplars, coordinates: Coordinates, features: FeatureMap) -> 
             scales,
             np.arange(len(held), dtype=np.int32),
             coordinates.offset,
-            coordinates.factor,
+            np.float32(coordinates.factor),
             features.lift_width,
             features.seed,
             x,

@@ -285,7 +285,8 @@ class FileExtractor(ABC):
         DataError
             Wrong number of channels; NaN or infinity.
         """
-        array = np.asarray(signal, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused as such
+            array = np.asarray(signal, np.float32)
         channels = self.contract.channels
         if array.ndim == 1 and len(channels) == 1:
             array = array[:, None]

@@ -50,7 +50,8 @@ class HeadState:
         typical = self.typical[best]
         known = typical > 0
         ratio = np.where(known, logits[np.arange(len(best)), best] / np.where(known, typical, 1), 1)
-        return np.clip(1 - ratio, 0, 1).astype(np.float32)
+        novelty: NDArray[np.float32] = np.clip(1 - ratio, 0, 1).astype(np.float32)
+        return novelty
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The arrays that `from_arrays` reads back; labels and kind belong to the revision."""
@@ -66,10 +67,8 @@ class HeadState:
         classes = len(labels)
         if weights.ndim != 2 or weights.shape[0] != classes or bias.shape != (classes,) or typical.shape != (classes,):
             raise StoreDamagedError(f"the head has shape {weights.shape}, the revision has {classes} classes")
-        as_float = [
-            np.array(part, np.float32, order="C") for part in (weights, bias, typical)
-        ]  # kernels want to own them
-        return HeadState(tuple(labels), *as_float, kind)
+        # copies: kernels want arrays that they could write
+        return HeadState(tuple(labels), _copied(weights), _copied(bias), _copied(typical), kind)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -232,8 +231,11 @@ def _head(
     typical: NDArray[np.floating],
     kind: str,
 ) -> HeadState:
-    parts = (np.ascontiguousarray(part, np.float32) for part in (weights, bias, typical))
-    return HeadState(factor.labels, *parts, kind)
+    return HeadState(factor.labels, _copied(weights), _copied(bias), _copied(typical), kind)
+
+
+def _copied(array: NDArray[np.generic]) -> NDArray[np.float32]:
+    return np.array(array, np.float32, order="C")
 
 
 @dataclass(frozen=True)
@@ -288,4 +290,5 @@ def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.f
     """Squared Mahalanobis distances (n, C) of rows (n, d), which the model has not seen, to the class means."""
     sample = whiten(factor, rows)
     lengths = np.square(sample).sum(axis=1)[:, None] + np.square(factor.whitened).sum(axis=1)
-    return np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
+    squared: NDArray[np.float64] = np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
+    return squared

@@ -112,4 +112,5 @@ def quotas(held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int) 
 
 def is_evidence(count: int) -> NDArray[np.bool_]:
     """Which of the first `count` exemplars of a herding order are evidence: every fourth, never the first."""
-    return np.arange(count) % EVIDENCE_EVERY == EVIDENCE_EVERY - 1
+    chosen: NDArray[np.bool_] = np.arange(count) % EVIDENCE_EVERY == EVIDENCE_EVERY - 1
+    return chosen

@@ -72,9 +72,7 @@ def softmax(z) -> F64:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def refine(
-    parameters, features, labels, schedule, sample_weights, rates, momentum, penalty
-) -> tuple[F64, F64]:
+def refine(parameters, features, labels, schedule, sample_weights, rates, momentum, penalty) -> tuple[F64, F64]:
     """Weights and velocity after S proximal steps; `features` (N, ld) are already gathered."""
     weights, velocity, precision, anchor = parameters.astype(np.float64)
     for slots, rate in zip(schedule, rates, strict=True):

@@ -24,9 +24,7 @@ class Precision:
         return getattr(edgecl_kernels, name + self.suffix)
 
 
-@pytest.fixture(
-    params=[Precision(np.float64, 1e-10, ""), Precision(np.float32, 1e-3, "_f32")], ids=["f64", "f32"]
-)
+@pytest.fixture(params=[Precision(np.float64, 1e-10, ""), Precision(np.float32, 1e-3, "_f32")], ids=["f64", "f32"])
 def kernels(request) -> Precision:
     return request.param
 

@@ -45,9 +45,7 @@ def test_gradients_by_finite_differences_give_the_same(seed):
 @pytest.mark.parametrize("scratch_rows", [1, 2, 3, 64])
 def test_any_number_of_scratch_rows_will_do(scratch_rows):
     x, weights = case(7, 5, 9)
-    np.testing.assert_allclose(
-        fisher(x, weights, scratch_rows), naive.fisher(x, weights), rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(fisher(x, weights, scratch_rows), naive.fisher(x, weights), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.skipif(naive.PLAIN, reason="the loops are slow in plain Python")

@@ -36,7 +36,7 @@ def test_the_order_is_that_of_algorithm_4(seed):
 
 def test_rows_far_from_the_origin_are_told_apart():
     x, _ = draw(15, 8, 3)
-    x += np.float32(20)
+    x += np.float32(200)
     target = x.mean(axis=0)
     assert herd(x, target, 5) == naive.herding(x, target, 5)
 

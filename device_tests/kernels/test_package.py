@@ -12,9 +12,7 @@ from edgecl_kernels import _signatures
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], text=True, capture_output=True, check=False
-    )
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], text=True, capture_output=True, check=False)
 
 
 def test_every_kernel_of_the_table_is_exported():

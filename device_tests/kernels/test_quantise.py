@@ -95,6 +95,13 @@ def test_an_empty_slot_is_a_row_of_zeros(width):
     assert out[[0, 2]].any(axis=1).all()
 
 
+def test_an_empty_slot_is_zero_whatever_the_rows_hold():
+    rows, scales, offset, out = gather_case(9, 0, 16)
+    scales[:] = np.nan
+    gather_rows(rows, scales, np.full(4, -1, np.int32), offset, 1.0, 0, 9, out)
+    assert not out.any()
+
+
 def test_gathering_nothing_is_allowed():
     rows, scales, offset, out = gather_case(9, 0, 16)
     gather_rows(rows, scales, np.empty(0, np.int32), offset, 1.0, 0, 9, out[:0])

@@ -26,9 +26,7 @@ def scattered(kernel, dtype, x):
 @pytest.mark.parametrize(("n", "dimension"), [(0, 3), (1, 1), (1, 17), (7, 5), (8, 16), (9, 21), (20, 4)])
 def test_it_is_the_sum_of_outer_products(kernel, dtype, tolerance, n, dimension):
     x = draw(n, dimension)
-    np.testing.assert_allclose(
-        scattered(kernel, dtype, x), naive.scatter(x), rtol=tolerance, atol=10 * tolerance
-    )
+    np.testing.assert_allclose(scattered(kernel, dtype, x), naive.scatter(x), rtol=tolerance, atol=10 * tolerance)
 
 
 @KERNELS
@@ -50,9 +48,7 @@ def test_rows_one_by_one_are_rows_at_once_in_float64():
 
 def test_products_are_exact_in_float64():
     x = np.array([[1 + 2**-20, 1]], np.float32)
-    np.testing.assert_array_equal(
-        scattered(scatter_update, np.float64, x), [(1 + 2**-20) ** 2, 1 + 2**-20, 1]
-    )
+    np.testing.assert_array_equal(scattered(scatter_update, np.float64, x), [(1 + 2**-20) ** 2, 1 + 2**-20, 1])
 
 
 @KERNELS

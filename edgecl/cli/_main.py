@@ -17,6 +17,7 @@ a command prints lines, else the only one.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from importlib import import_module
@@ -27,6 +28,7 @@ import click
 
 import edgecl
 from edgecl.cli._text import printable
+from edgecl.cli._warn import Handler
 from edgecl.errors import EdgeclError
 
 # name -> what `edgecl --help` says of it without loading its module
@@ -159,4 +161,5 @@ def _print_anything() -> None:
 @click.version_option(edgecl.__version__, message="edgecl %(version)s")
 def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
+    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]

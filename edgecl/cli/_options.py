@@ -26,8 +26,8 @@ class Bytes(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-store_argument = click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
-path_argument = click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+store_argument = click.argument("store", type=click.Path(path_type=Path))
+path_argument = click.argument("path", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 label_option = click.option(
     "--label", metavar="NAME", help="The class of all that is in PATH, where PATH has no labels of its own."

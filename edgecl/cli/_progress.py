@@ -32,7 +32,10 @@ def watched(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]
     if not sys.stderr.isatty():
         yield from _logged(items, length=length, label=label)
         return
-    with click.progressbar(length=max(length, 1), label=label, file=sys.stderr, show_pos=True) as bar:
+    steps = max(length // 100, 1)
+    with click.progressbar(
+        length=max(length, 1), label=label, file=sys.stderr, show_pos=True, update_min_steps=steps
+    ) as bar:
         for item in items:
             yield item
             bar.update(1)

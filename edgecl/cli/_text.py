@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,14 +28,26 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def percent(share: float | None) -> str:
-    """A share as "97.5 %", nothing measured as "-".
+    """A share as "97.5%", nothing measured as "-".
 
     >>> percent(1.0), percent(0.975), percent(None)
-    ('100 %', '97.5 %', '-')
+    ('100%', '97.5%', '-')
     """
     if share is None:
         return "-"
-    return "100 %" if share == 1 else f"{100 * share:.1f} %"
+    return "100%" if share == 1 else f"{share:.1%}"
+
+
+def wrapped(text: str, *, first: str = "  - ", width: int = WIDTH) -> str:
+    """A sentence as lines of at most `width` columns, behind a bullet.
+
+    >>> print(wrapped("one two three", first="- ", width=9))
+    - one two
+      three
+    """
+    return textwrap.fill(
+        printable(text), width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False
+    )
 
 
 def size(count: int) -> str:
@@ -59,7 +72,7 @@ def milliseconds(value: float) -> str:
     """
     if value < 10:
         return f"{value:.1f} ms"
-    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,13 @@ def opened(path: Path) -> Iterator[Device]:
     finally:
         for damage in device.store.damage:
             warn(f"{damage}; the newest sound revision is used, `edgecl doctor {path}` says more")
+
+
+class Handler(logging.Handler):
+    """What the library logs, as warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
 
 
 def warn(text: str) -> None:

@@ -10,7 +10,7 @@ import click
 
 from edgecl.cli import _warn
 from edgecl.cli._options import example, json_option, store_argument
-from edgecl.cli._text import listed, percent, print_json, printable, table
+from edgecl.cli._text import listed, percent, print_json, table, wrapped
 
 LABELS_SHOWN = 4
 
@@ -98,4 +98,4 @@ def _evidence(verdict: Mapping[str, Any]) -> str:
 def _reasons(entry: Mapping[str, Any]) -> Iterator[str]:
     """Why a lesson was rejected, below its line."""
     if entry["kind"] == "rejected":
-        yield from (f"       {printable(reason)}" for reason in entry["verdict"]["reasons"])
+        yield from (wrapped(reason, first="       ") for reason in entry["verdict"]["reasons"])

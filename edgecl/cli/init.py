@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--extractor",
     required=True,
+    callback=_check_extractor,
     metavar="voice|imu|FILE",
     help="What turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )

@@ -12,7 +12,7 @@ import click
 
 from edgecl.cli import _progress, _warn
 from edgecl.cli._options import example, json_option, label_option, path_argument, store_argument
-from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, printable, size, table
+from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, printable, size, table, wrapped
 
 if TYPE_CHECKING:
     from edgecl.device import Report
@@ -131,35 +131,32 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     headline, colour = _headline(report, live=live)
     click.secho(headline, bold=True, fg=colour)
     for reason in verdict.reasons:
-        click.echo(f"  - {printable(reason)}")
+        click.echo(wrapped(reason))
     what = listed(
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
-    click.echo(f"lesson: {counted(report.samples, 'sample')}: {printable(what)}")
+    click.echo(f"lesson of {counted(report.samples, 'sample')}: {printable(what)}")
     _print_classes(verdict.classes, taught)
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
         click.echo(
             f"old classes together: {100 * verdict.pooled_change:+.1f} points of balanced accuracy "
-            f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95 % confidence)"
+            f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95% confidence)"
         )
     _print_cost(report, budget_bytes)
     if not report.is_accepted:
-        click.echo(_advice(report))
+        click.echo(wrapped(_advice(report), first=""))
 
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:
-    verdict = report.outcome.verdict
+    would = "WOULD BE " if report.dry_run else ""
+    outcome = "nothing is written (--dry-run)" if report.dry_run else f"revision {report.revision} is live"
     if report.forced:
-        return f"FORCED: the gate rejects the lesson, {_lives(report)} all the same.", "yellow"
+        return f"{would}FORCED against the gate: {outcome}.", "yellow"
     if report.is_accepted:
-        proof = "" if verdict.proven else ", though not proven"
-        return f"ACCEPTED{proof}: {_lives(report)}.", "green"
-    why = "not proven, and --require-proof was given" if verdict.accepted else "the model would suffer or learn wrong"
-    return f"REJECTED: {why}. Revision {live} stays live, untouched.", "red"
-
-
-def _lives(report: Report) -> str:
-    return "nothing is written (--dry-run)" if report.dry_run else f"revision {report.revision} is live"
+        proof = "" if report.outcome.verdict.proven else ", though not proven"
+        return f"{would}ACCEPTED{proof}: {outcome}.", "green"
+    why = " for lack of proof" if report.outcome.verdict.accepted else ""
+    return f"{would}REJECTED{why}: revision {live} stays live, untouched.", "red"
 
 
 def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int]) -> None:
@@ -174,7 +171,8 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
             (label, str(one.samples), "new" if one.is_new else percent(one.before), percent(one.after))
             for label, one in shown.items()
         ]
-        click.echo(table(rows, header=("class", "judged by", "before", "after"), align="lrrr"))
+        click.echo("right on kept samples, each left out in turn:")
+        click.echo(table(rows, header=("class", "samples", "before", "after"), align="lrrr"))
     if len(classes) > len(shown):
         click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
 
@@ -183,7 +181,7 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
     click.echo(
         f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
         f"{milliseconds(report.learn_ms)}; memory {size(report.bytes['total'])} of {size(budget_bytes)}"
-        f"; {size(report.bytes_written)} written"
+        + (f"; {size(report.bytes_written)} written" if report.revision else "")
     )
 
 
@@ -196,6 +194,6 @@ def _advice(report: Report) -> str:
     if verdict.is_final:
         return "Put the labels right, or leave these samples out. --force commits the lesson as it is."
     return (
-        "More and cleaner samples help most, and --dry-run tries them without writing. "
-        "--force commits the lesson as it is."
+        "More samples of the classes named above, in one lesson with these, help most; --dry-run tries without "
+        "writing. --force commits the lesson as it is."
     )

@@ -32,11 +32,13 @@ def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     """
     with _warn.opened(store) as device:
         head = device.head().head
-        width = min(max((len(label) for label in head.labels), default=5), WIDEST_LABEL) if head else 5
-        if not as_json:
-            click.echo(f"{'label':{width}}  confidence  novelty  source")
+        width = min(max(map(len, ("label", *(head.labels if head else ())))), WIDEST_LABEL)
+        has_header = not as_json
         for answer in _answers(device, paths):
-            _print(answer, width=max(width, 5), as_json=as_json)
+            if has_header:
+                click.echo(f"{'label':{width}}  confidence  novelty  source")
+                has_header = False
+            _print(answer, width=width, as_json=as_json)
 
 
 def _answers(device: Device, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:

@@ -13,7 +13,7 @@ from edgecl.cli._text import counted, listed, print_json, printable
 
 @click.command(epilog=example("edgecl rollback kitchen", "edgecl rollback kitchen 4"))
 @store_argument
-@click.argument("revision", metavar="[REVISION]", required=False, type=click.IntRange(min=0))
+@click.argument("revision", required=False, type=click.IntRange(min=0))
 @json_option
 def command(store: Path, revision: int | None, as_json: bool) -> None:
     """Make an earlier revision the live one.

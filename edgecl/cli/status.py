@@ -38,7 +38,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "since": f"{status['time']} ({status['kind']}{_made_by(status)})",
         "extractor": f"{extractor['modality']}, {extractor['dimension']} latents",
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
-        "": ", ".join(f"{name} {size(size)}" for name, size in parts.items()) or "nothing learnt yet",
+        "": ", ".join(f"{name} {size(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }

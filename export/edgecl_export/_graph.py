@@ -54,6 +54,8 @@ class Graph:
 
     def taps(self, tensor: str, count: int, *, axis: int, name: str) -> list[str]:
         """`count` views of a tensor, each shifted by one more along an axis, all of the same length."""
+        if count == 1:
+            return [tensor]
         stops = [index - count + 1 or None for index in range(count)]
         return [
             self.slice(tensor, index, stops[index], axis=axis, name=f"{name}_{index}") for index in range(count)

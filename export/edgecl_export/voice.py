@@ -227,11 +227,10 @@ def _convolve(graph: Graph, tensor: str, layer: _Layer, *, name: str) -> str:
     if in_mel == 3:
         margin = graph.integers(0, 0, 1, 0, 0, 0, 1, 0)
         tensor = graph.add("Pad", tensor, margin, name=f"{name}_padded")
-    rows = graph.taps(tensor, in_time, axis=1, name=f"{name}_time") if in_time > 1 else [tensor]
     shifted = [
         view
-        for index, row in enumerate(rows)
-        for view in (graph.taps(row, in_mel, axis=2, name=f"{name}_mel_{index}") if in_mel > 1 else [row])
+        for index, rows in enumerate(graph.taps(tensor, in_time, axis=1, name=f"{name}_time"))
+        for view in graph.taps(rows, in_mel, axis=2, name=f"{name}_mel_{index}")
     ]
     patches = graph.add("Concat", *shifted, name=f"{name}_patches", axis=3)
     taps = layer.weights.transpose(2, 3, 1, 0).reshape(-1, len(layer.weights))

@@ -61,7 +61,7 @@ def gather_rows(
     width, lifted = lift_width + dimension, uintp(lift_width)
     for b in range(indices.shape[0]):
         row = max(indices[b], 0)
-        scale = scales[row]
+        scale = scales[row] if indices[b] >= 0 else _ZERO
         for d in range(uintp(dimension)):
             out[b, lifted + d] = scale * np.float32(rows[row, d])
     if lift_width > 0:

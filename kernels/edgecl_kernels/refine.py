@@ -6,20 +6,20 @@ import numpy as np
 from numpy import uintp
 
 from edgecl_kernels._types import F32, I8, I32, Index
-from edgecl_kernels.products import accumulate_four, accumulate_one, multiply_rows
+from edgecl_kernels.products import accumulate_one, accumulate_tile, multiply_rows
 from edgecl_kernels.quantise import gather_rows
 from edgecl_kernels.softmax import softmax_columns
 
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 _TINY = np.float32(1e-20)  # denormals made the update 26 times slower, so residuals and velocities stop here
-_PANEL = 1024  # columns of a panel: four velocities of it stay in the first-level cache over a minibatch
+_PANEL = 1024  # columns of a panel: three velocities of it stay in the first-level cache over a minibatch
 
 
 def residuals(p: F32, slots: I32, labels: I32, sample_weights: F32, classes: int) -> None:
-    """p[b, :classes] = sample_weights[b] * (p[b] - onehot(label of slot b)); zero for an empty slot."""
+    """p[b, :classes] = sample_weights[b] * (p[b] - onehot(label of slot b)); an empty slot has x = 0 to go with it."""
     for b in range(slots.shape[0]):
-        weight = sample_weights[b] if slots[b] >= 0 else _ZERO
+        weight = sample_weights[b]
         for c in range(uintp(classes)):
             value = weight * p[b, c]
             p[b, c] = _ZERO if value < _TINY else value
@@ -27,9 +27,7 @@ def residuals(p: F32, slots: I32, labels: I32, sample_weights: F32, classes: int
             p[b, labels[slots[b]]] -= weight
 
 
-def descend(
-    parameters: F32, c: int, rate: np.float32, strength: np.float32, first: Index, last: Index
-) -> None:
+def descend(parameters: F32, c: int, rate: np.float32, strength: np.float32, first: Index, last: Index) -> None:
     """θ' = θ - rate v, then θ = (θ' + s θ*) / (1 + s), s = strength * precision, for one class."""
     for d in range(first, last):
         v = parameters[1, c, d]
@@ -49,15 +47,15 @@ def update_panel(
     first: int,
     last: int,
 ) -> None:
-    """Momentum, gradient pᵀx and descent for columns first ... last, four classes at a time."""
+    """Momentum, gradient pᵀx and descent for columns first ... last, three classes at a time."""
     classes = parameters.shape[1]
     velocity = parameters[1]
-    for c in range(0, classes, 4):
-        stop = min(c + 4, classes)
+    for c in range(0, classes, 3):
+        stop = min(c + 3, classes)
         for b in range(0, x.shape[0], 4):
             decay = momentum if b == 0 else _ONE
-            if c + 4 <= classes:
-                accumulate_four(x, b, p, c, decay, uintp(first), uintp(last), velocity)
+            if c + 3 <= classes:
+                accumulate_tile(x, b, p, c, decay, uintp(first), uintp(last), velocity)
             else:
                 for single in range(c, stop):
                     accumulate_one(x, b, p, single, decay, uintp(first), uintp(last), velocity)

@@ -1,0 +1,285 @@
+"""`edgecl compare`: every strategy on the user's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli import _progress, _warn
+from edgecl.cli._options import Bytes, example, json_option, path_argument
+from edgecl.cli._text import counted, milliseconds, print_json, printable, size, table
+
+if TYPE_CHECKING:
+    from edgecl.compare import Comparison, Estimate, Row, Step
+
+STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")  # of edgecl.compare, not loaded for --help
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Strategies with commas."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
+        for one in names:
+            if one not in STRATEGIES:
+                self.fail(f"{one!r} is not one of {', '.join(STRATEGIES)}", param, ctx)
+        return names
+
+
+class Shares(click.ParamType[tuple[float, ...]]):
+    """Shares with commas: "5%,10%" or "0.05,0.1"."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self._share(part.strip(), param, ctx) for part in value.split(","))
+
+    def _share(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"{text!r} is not a share: write 5%,10% or 0.05,0.1", param, ctx)
+        if not 0 <= share <= 1:
+            self.fail(f"{text} is not between 0 and 100 %", param, ctx)
+        return share
+
+
+@click.command(
+    epilog=example(
+        "edgecl compare clips/ --extractor voice --by speaker",
+        "edgecl compare windows.npz --extractor imu.onnx --scenario domain --by subject",
+    )
+)
+@path_argument
+@click.option(
+    "--extractor",
+    required=True,
+    metavar="voice|imu|FILE",
+    help="What turns signals into numbers: one that ships with edgecl, or a file of your own.",
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(["class", "domain"]),
+    default="class",
+    help="What a lesson brings: new classes, or the same classes of new people. [default: class]",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["speaker", "subject", "none"]),
+    help="Test on people who taught nothing; none splits at random. [default: by people, where all samples name one]",
+)
+@click.option(
+    "--experiences",
+    type=click.IntRange(min=2),
+    help="Lessons in a stream. [default: 5; domain: one for each person, at most 10]",
+)
+@click.option("--seeds", type=click.IntRange(1, 100), help="Streams: other splits, other orders. [default: 5]")
+@click.option("--memory", type=Bytes(), help="As of `edgecl init`. [default: 1MiB voice, 4MiB others]")
+@click.option("--strategies", type=Names(), help=f"With commas. [default: {','.join(STRATEGIES)}]")
+@click.option(
+    "--budgets",
+    type=Shares(),
+    help="How much old data to try to keep, beside none and all. [default: 5%,10%,20%,30%]",
+)
+@json_option
+def command(
+    path: Path,
+    extractor: str,
+    scenario: str,
+    by: str | None,
+    experiences: int | None,
+    seeds: int | None,
+    memory: int | None,
+    strategies: tuple[str, ...] | None,
+    budgets: tuple[float, ...] | None,
+    as_json: bool,
+) -> None:
+    """Play your own data through every strategy: replay or EWC, and how much old data to keep?
+
+    PATH is what `edgecl learn` takes, with several classes and, best, several people. It is embedded once; then
+    lessons are played in several orders and measured on people who taught nothing, against joint training: one
+    model fitted to everything at once. Nothing is written.
+    """
+    from edgecl._advice import recommend
+    from edgecl.compare import Options, compare, embed, settings_for
+    from edgecl.extractor import builtin_extractor, open_extractor
+
+    file = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
+    opened = open_extractor(file)
+    data = embed(_progress.read(path, opened.contract), opened)
+    settings = settings_for(
+        opened.contract,
+        classes=len(data.names),
+        memory_bytes=memory,
+        extractor_bytes=file.stat().st_size,
+    )
+    given = {"seeds": seeds, "strategies": strategies, "budgets": budgets}
+    options = Options(
+        scenario=scenario,
+        by=by,
+        experiences=experiences,
+        **{name: one for name, one in given.items() if one is not None},
+    )
+    found = _played(compare(data, settings, options))
+    if as_json:
+        skipped = [vars(one) for one in data.skipped]
+        print_json({**found.as_dict(), "recommendation": recommend(found), "skipped": skipped})
+        return
+    _warn.skips(data.skipped)
+    for remark in found.remarks:
+        _warn.warn(remark)
+    _print(found, path)
+    click.secho("\nWhat it says", bold=True)
+    for sentence in recommend(found):
+        click.echo(f"  - {printable(sentence)}")
+
+
+def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
+    """Run the comparison under a progress bar."""
+    found: list[Comparison] = []
+
+    def rest() -> Iterator[Step]:
+        found.append((yield from steps))
+
+    first = next(steps)
+    for _ in _progress.watched(chain([first], rest()), length=first.total, label="playing lessons"):
+        pass
+    return found[0]
+
+
+def _print(found: Comparison, path: Path) -> None:
+    click.secho(f"{printable(str(path))}: {_data(found)}", bold=True)
+    click.echo(f"{_protocol(found)}\n")
+    rows = [*found.strategies, found.joint]
+    names = [row.name for row in rows]
+    click.secho(f"After the last lesson, in %{_spread(found)}", bold=True)
+    measures = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss")
+    cells = [(row.name, *(_share(row.estimate(one)) for one in measures)) for row in rows]
+    header = ("strategy", "all", "old", "new", "forgetting", "BWT", "below joint")
+    click.echo(table(cells, header=header, align="lrrrrrr"))
+    click.echo(_definitions(found))
+    click.secho("\nWhat it costs", bold=True)
+    cost = [(name, *_cost(row, found)) for name, row in zip(names, rows, strict=True)]
+    header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
+    click.echo(table(cost, header=header, align="lrrrrlr"))
+    click.echo(_cost_definitions(found))
+    if found.budgets:
+        _print_budgets(found)
+    if found.weights:
+        _print_weights(found)
+
+
+def _data(found: Comparison) -> str:
+    people = f" by {counted(found.groups, 'speaker or subject', 'speakers or subjects')}" if found.groups else ""
+    return f"{counted(found.samples, 'sample')} of {counted(found.classes, 'class', 'classes')}{people}"
+
+
+def _protocol(found: Comparison) -> str:
+    if found.groups:
+        test = f"tests on {found.held_out} of them and learns from the others"
+    else:
+        test = "tests on three in ten samples, drawn at random, and learns from the others"
+    brings = (
+        "new classes each time" if found.options.scenario == "class" else "the same classes of new people each time"
+    )
+    seeds = counted(found.options.seeds, "stream")
+    return (
+        f"{seeds}, each of which {test}, in {found.experiences} lessons: {brings}.\n"
+        f"Memory granted: {size(found.settings.memory_bytes)}. Latents learnt: {found.training:,.0f} a stream."
+    )
+
+
+def _spread(found: Comparison) -> str:
+    return f" (mean ± 95 % interval over {found.options.seeds} seeds)" if found.options.seeds > 1 else " (one seed)"
+
+
+def _share(one: Estimate) -> str:
+    spread = "" if one.interval is None else f" ± {100 * one.interval:4.1f}"
+    return f"{100 * one.mean:.1f}{spread}"
+
+
+def _definitions(found: Comparison) -> str:
+    people = "people who taught nothing" if found.groups else "samples held out"
+    if found.options.scenario == "class":
+        parts = "the classes of the last lesson (new) and of those before it (old)"
+    else:
+        parts = "a kept-back quarter of the recordings of the last lesson's people (new) and of those before (old)"
+    return (
+        f"  all: balanced accuracy on {people}; old, new: on {parts}.\n"
+        "  forgetting: the best accuracy on a lesson less the final one; BWT: the final one less that just after it; both\n"
+        "  are means over all lessons but the last. below joint: what one model fitted to everything at once has more."
+    )
+
+
+def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
+    from edgecl.compare import JOINT, break_even
+
+    since = break_even(row, found.joint)
+    cheaper = "" if row.name == JOINT else f"from lesson {since}" if since else "not so far"
+    memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
+    total = float(row.lesson_ms.mean(axis=0).sum())
+    refused = f"{len(row.refusals)} of {row.lesson_ms.size}" if row.refusals else ""
+    return (
+        size(round(memory)),
+        size(round(disk)) if disk else "-",
+        milliseconds(row.mean("ms")),
+        milliseconds(total),
+        cheaper,
+        refused,
+    )
+
+
+def _cost_definitions(found: Comparison) -> str:
+    by_lesson = found.joint.lesson_ms.mean(axis=0)
+    return (
+        "  memory, on disk: what has to be remembered from lesson to lesson: head, means, exemplars, EWC state; scatter of\n"
+        "  each class on disk. joint: all latents, 8 bits a number, and a fit of everything so far with each lesson, "
+        f"{milliseconds(float(by_lesson[0]))}\n"
+        f"  for the first and {milliseconds(float(by_lesson[-1]))} for the last; without judging, which the lessons include. "
+        "All times are of this machine."
+    )
+
+
+def _print_budgets(found: Comparison) -> None:
+    names = list(dict.fromkeys(row.name for row in found.budgets))
+    click.secho("\nHow much old data to keep? Balanced accuracy in %, by what is kept between lessons", bold=True)
+    rows = []
+    for budget in dict.fromkeys(row.budget for row in found.budgets):
+        same = [row for row in found.budgets if row.budget == budget]
+        kept = same[0].mean("exemplars")
+        rows.append(
+            (
+                f"{100 * (budget or 0):g} %",
+                f"{kept:.0f}",
+                f"{100 * kept / found.training:.0f} %",
+                *(
+                    cell
+                    for row in same
+                    for cell in (_share(row.estimate("accuracy")), size(round(row.mean("memory_bytes"))))
+                ),
+            )
+        )
+    header = ["allowed", "exemplars", "of all", *(cell for name in names for cell in (name, "memory"))]
+    click.echo(table(rows, header=header, align="r" * len(header)))
+    closed = next((row for row in found.strategies if row.name == "closed-form"), None)
+    if closed:
+        click.echo(f"  closed-form keeps none: {_share(closed.estimate('accuracy'))}")
+
+
+def _print_weights(found: Comparison) -> None:
+    name = found.weights[0].name
+    click.secho(f"\nHow much should old data weigh in a gradient step ({name})? In %", bold=True)
+    measures = ("accuracy", "old", "new")
+    rows = [(f"{row.replay_weight:g}", *(_share(row.estimate(one)) for one in measures)) for row in found.weights]
+    default = next((row for row in found.strategies if row.name == name), None)
+    if default:
+        rows.append(("default", *(_share(default.estimate(one)) for one in measures)))
+    click.echo(table(rows, header=("replay_weight", "all", "old", "new"), align="lrrr"))

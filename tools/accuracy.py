@@ -1,0 +1,476 @@
+"""Measure accuracy on real recordings; `tools/accuracy_table` runs this in an environment of its own.
+
+For every set and split (tools/splits.py): the latents of an extractor that knows nothing of the unseen groups; the
+training data in five lessons, in each class order, through the learn loop of the command line for every strategy at the
+default budget; joint logistic regression on everything at once, its penalty chosen on training groups; a few new
+classes from five samples each; smaller and larger budgets; other people's learners on the same latents (tools/peers);
+and for one split of each set the same through `edgecl init`, `learn` and `eval` on files, which must agree exactly.
+All settings are the defaults of the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy is loaded
+
+import numpy as np
+from numpy.typing import NDArray
+from splits import (
+    SETS,
+    DataSet,
+    Split,
+    class_orders,
+    data_root,
+    lessons,
+    names_of,
+    new_classes,
+    splits,
+    taking_part,
+)
+
+from edgecl.config import Settings, parse_bytes
+from edgecl.device import Device
+from edgecl.errors import SettingError
+from edgecl.extractor import builtin_extractor, open_extractor
+from edgecl.joint import choose_penalty, fit_joint
+from edgecl.learner import finish, learn
+from edgecl.lesson import Lesson, LessonCollector
+from edgecl.metrics import balanced_accuracy
+from edgecl.model import MemoryObjects, Model
+from edgecl.sources import Sample, read_samples
+
+STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
+DEFAULT = "auto"  # the only one that is played without --force: the gate may reject its lessons
+BUDGETS = ("32KiB", "64KiB", "128KiB", "256KiB", "1MiB", "4MiB")
+SHOTS = 5
+EMBEDDED_AT_ONCE = 16
+UNLIMITED = 1 << 62
+REJECTED = 3  # exit code of a lesson that the gate rejects
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Every sample of a set that takes part, under one extractor, in the order in which a command would read them."""
+
+    extractor: Path
+    x: NDArray[np.float32]  # (n, D)
+    labels: NDArray[np.str_]  # (n,)
+    groups: NDArray[np.str_]  # (n,) speaker or subject
+    sources: NDArray[np.str_]  # (n,) a file; of windows file[index]
+
+    def rows(self, *, unseen: frozenset[str], of: Sequence[str], tested: bool) -> NDArray[np.intp]:
+        """Rows of the classes `of`, by unseen groups (tested) or by all others."""
+        side = np.isin(self.groups, sorted(unseen)) == tested
+        return np.flatnonzero(side & np.isin(self.labels, of))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One split of one set."""
+
+    data: DataSet
+    split: Split
+    latents: Latents
+    classes: tuple[str, ...]
+    scratch: Path
+
+    def taught(self, classes: Sequence[str] | None = None) -> NDArray[np.intp]:
+        chosen = self.classes if classes is None else classes
+        return self.latents.rows(unseen=self.split.unseen, of=chosen, tested=False)
+
+    def tested(self, classes: Sequence[str] | None = None) -> NDArray[np.intp]:
+        chosen = self.classes if classes is None else classes
+        return self.latents.rows(unseen=self.split.unseen, of=chosen, tested=True)
+
+    def numbers(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Labels of rows as indices into `classes`."""
+        return np.searchsorted(self.classes, self.latents.labels[rows])
+
+    def settings(self, **given: Any) -> Settings:
+        """What `edgecl init` would choose.
+
+        Raises
+        ------
+        SettingError
+            When the budget cannot work.
+        """
+        store = self.scratch / "settings"
+        try:
+            return Device.create(store, extractor=self.latents.extractor, **given).settings
+        finally:
+            shutil.rmtree(store, ignore_errors=True)
+
+
+# Latents
+
+
+def cases(data: DataSet, *, root: Path, cache: Path, scratch: Path, quick: bool) -> list[Case]:
+    """Every split of a set (quick: two) with its latents."""
+    labels, groups = names_of(data, root)
+    classes = taking_part(data, labels, groups)
+    kept = [(label, group) for label, group in zip(labels, groups, strict=True) if label in classes]
+    found = splits(data, *zip(*kept, strict=True))
+    made = []
+    for split in found[:2] if quick else found:
+        extractor = _extractor(data, split, root=root, cache=cache, scratch=scratch)
+        made.append(Case(data, split, _embedded(data, extractor, classes, root, cache), classes, scratch))
+    return made
+
+
+def _extractor(data: DataSet, split: Split, *, root: Path, cache: Path, scratch: Path) -> Path:
+    """The voice extractor that ships; for movement one made from the windows of taught subjects, without labels."""
+    if data.modality == "voice":
+        return builtin_extractor("voice")
+    like = scratch / "calibration.npz"
+    with np.load(data.path(root), allow_pickle=False) as windows:
+        seen = ~np.isin(windows["subject"].astype(str), sorted(split.unseen))
+        np.savez(like, X=windows["X"][seen], channels=windows["channels"], rate_hz=windows["rate_hz"])
+    made = scratch / "imu.onnx"
+    edgecl("export", "imu", "--like", like, "-o", made)
+    kept = cache / f"imu-{hashlib.sha256(made.read_bytes()).hexdigest()[:16]}.onnx"
+    made.replace(kept)
+    return kept
+
+
+def _embedded(data: DataSet, extractor: Path, classes: tuple[str, ...], root: Path, cache: Path) -> Latents:
+    """Latents of a set, from the cache where the extractor and the data are the same."""
+    path = data.path(root)
+    listing = sorted((str(one), one.stat().st_size) for one in ([path] if path.is_file() else path.rglob("*.*")))
+    key = hashlib.sha256(extractor.read_bytes() + json.dumps(listing).encode()).hexdigest()[:16]
+    file = cache / f"{data.name}-{key}.npz"
+    if not file.exists():
+        np.savez(file.with_suffix(".part.npz"), **_embed(path, extractor, classes))
+        file.with_suffix(".part.npz").replace(file)
+    with np.load(file, allow_pickle=False) as arrays:
+        return Latents(extractor, **arrays)
+
+
+def _embed(path: Path, extractor: Path, classes: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    opened = open_extractor(extractor)
+    samples = [
+        one
+        for one in read_samples(path, opened.contract)
+        if isinstance(one, Sample) and one.label in classes
+    ]
+    batches = [samples[first : first + EMBEDDED_AT_ONCE] for first in range(0, len(samples), EMBEDDED_AT_ONCE)]
+    return {
+        "x": np.concatenate([opened.latents([one.signal for one in batch]) for batch in batches]),
+        "labels": np.array([one.label for one in samples]),
+        "groups": np.array([one.group for one in samples]),
+        "sources": np.array([one.source for one in samples]),
+    }
+
+
+# Learning
+
+
+class Pupil:
+    """A model that goes through lessons; a rejected one leaves it as it was."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.model = Model(settings)
+        self.used: list[str] = []  # the strategy that made the head, lesson by lesson, or "rejected"
+        self._objects = MemoryObjects()
+
+    def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
+        run = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
+        outcome = finish(run)
+        self.model = outcome.model or self.model
+        self.used.append(outcome.strategy if outcome.model else "rejected")
+
+    @property
+    def rejected(self) -> int:
+        return self.used.count("rejected")
+
+
+def play(settings: Settings, taught: Sequence[Lesson], *, strategy: str = DEFAULT) -> Pupil:
+    """Lessons one after another."""
+    pupil = Pupil(settings)
+    for lesson in taught:
+        pupil.learn(lesson, strategy=strategy)
+    return pupil
+
+
+def collect(case: Case, settings: Settings, rows: NDArray[np.intp]) -> Lesson:
+    """The rows as a lesson, in their order."""
+    collector = LessonCollector(settings.features, limit_bytes=UNLIMITED, spool=case.scratch)
+    for row in rows:
+        collector.add(str(case.latents.labels[row]), case.latents.x[row : row + 1])
+    return collector.finish()
+
+
+def stream(case: Case, settings: Settings, order: Sequence[str]) -> list[Lesson]:
+    """All that is taught, in lessons of an order."""
+    return [collect(case, settings, case.taught(part)) for part in lessons(order)]
+
+
+def accuracy(case: Case, model: Model, rows: NDArray[np.intp]) -> float:
+    """Balanced accuracy of a model on rows; a class that it was not taught is answered wrong."""
+    if model.head is None:
+        return 0.0
+    where = {label: index for index, label in enumerate(case.classes)}
+    answers = np.array([where[label] for label in model.predict(case.latents.x[rows]).labels])
+    return balanced_accuracy(case.numbers(rows), answers)
+
+
+# What is measured
+
+
+def measure_strategies(case: Case, orders: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Every strategy in every class order, at the default budget."""
+    settings, rows = case.settings(), case.tested()
+    measured: dict[str, Any] = {one: {"accuracies": [], "used": [], "seconds": 0.0} for one in STRATEGIES}
+    for order in orders:
+        taught = stream(case, settings, order)
+        for strategy, figures in measured.items():
+            started = time.perf_counter()
+            pupil = play(settings, taught, strategy=strategy)
+            figures["seconds"] += time.perf_counter() - started
+            figures["accuracies"].append(accuracy(case, pupil.model, rows))
+            figures["used"].append(pupil.used)
+    return measured
+
+
+def measure_joint(case: Case) -> dict[str, Any]:
+    """Class-balanced logistic regression on all that is taught, its penalty chosen on groups that teach."""
+    rows, unseen = case.taught(), case.tested()
+    x, y = case.latents.x[rows].astype(np.float64), case.numbers(rows)
+    _, groups = np.unique(case.latents.groups[rows], return_inverse=True)
+    penalty = choose_penalty(x, y, groups, seed=0)
+    head = fit_joint(x, y, penalty=penalty)
+    answers = head.answers(case.latents.x[unseen].astype(np.float64))
+    found = balanced_accuracy(case.numbers(unseen), answers)
+    return {"accuracy": found, "penalty": penalty, "converged": head.has_converged}
+
+
+def measure_five_shot(case: Case, *, quick: bool) -> dict[str, Any]:
+    """New classes from SHOTS samples each, added to a model of all others; every class is new once.
+
+    The shots are drawn from all taught groups. `new` and `old` weigh every class alike, over the rounds.
+    """
+    settings, generator = case.settings(), np.random.default_rng(0)
+    rounds = new_classes(class_orders(case.classes)[0])
+    fresh, before, after, rejected = [], [], [], 0
+    for new in rounds[:2] if quick else rounds:
+        old = [label for label in case.classes if label not in new]
+        drawn = [generator.choice(case.taught([label]), SHOTS, replace=False) for label in new]
+        pupil = Pupil(settings)
+        pupil.learn(collect(case, settings, case.taught(old)))
+        before.append(accuracy(case, pupil.model, case.tested(old)))
+        pupil.learn(collect(case, settings, np.sort(np.concatenate(drawn))))
+        after.append(accuracy(case, pupil.model, case.tested(old)))
+        fresh += [accuracy(case, pupil.model, case.tested([label])) for label in new]
+        rejected += pupil.rejected
+    new_accuracy, old_change = float(np.mean(fresh)), float(np.mean(np.subtract(after, before)))
+    return {"new": new_accuracy, "old_change": old_change, "rounds": len(after), "rejected": rejected}
+
+
+def measure_frontier(case: Case, order: Sequence[str]) -> dict[str, float | None]:
+    """Accuracy at BUDGETS, of a store made for as many classes as there are; None where init refuses."""
+    found: dict[str, float | None] = {}
+    for budget in BUDGETS:
+        try:
+            settings = case.settings(memory_bytes=parse_bytes(budget), max_classes=len(case.classes))
+        except SettingError:
+            found[budget] = None
+            continue
+        pupil = play(settings, stream(case, settings, order))
+        found[budget] = accuracy(case, pupil.model, case.tested())
+    return found
+
+
+# The real command line
+
+
+def edgecl(*words: str | Path, refusable: bool = False) -> Any:
+    """Run a command with --json and return what it prints.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails; where `refusable`, not when a lesson is rejected.
+    """
+    command = [sys.executable, "-m", "edgecl.cli", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and not (refusable and done.returncode == REJECTED):
+        raise RuntimeError(f"exit code {done.returncode} from {' '.join(command)}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def measure_command_line(case: Case, order: Sequence[str]) -> float:
+    """`init`, `learn` lesson by lesson and `eval`, on files."""
+    with tempfile.TemporaryDirectory(dir=case.scratch) as folder:
+        store, files = Path(folder, "store"), Path(folder, "files")
+        edgecl("init", store, "--extractor", case.latents.extractor, "--json")
+        for number, part in enumerate(lessons(order)):
+            lesson = write_samples(case, case.taught(part), files / f"lesson-{number}")
+            edgecl("learn", store, lesson, "--json", refusable=True)
+        unseen = write_samples(case, case.tested(), files / "unseen")
+        return float(edgecl("eval", store, unseen, "--json")["balanced_accuracy"])
+
+
+def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
+    """What `edgecl learn` is given: a folder of links to clips, or a file of windows; returns its path."""
+    if case.data.modality == "voice":
+        for row in rows:
+            link = target / case.latents.labels[row] / Path(case.latents.sources[row]).name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(case.latents.sources[row])
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file = target.with_suffix(".npz")
+    with np.load(case.data.path(data_root()), allow_pickle=False) as windows:
+        np.savez(
+            file,
+            X=windows["X"][[int(one.rpartition("[")[2][:-1]) for one in case.latents.sources[rows]]],
+            y=case.latents.labels[rows],
+            subject=case.latents.groups[rows],
+            channels=windows["channels"],
+            rate_hz=windows["rate_hz"],
+        )
+    return file
+
+
+# Other people's learners
+
+
+class Peers:
+    """tools/peers on the same latents, in a process beside ours."""
+
+    def __init__(self, python: Path, found: Sequence[Case], *, scratch: Path, quick: bool) -> None:
+        jobs, self._output = scratch / "jobs.json", scratch / "peers.jsonl"
+        jobs.write_text(json.dumps([peer_job(case, quick=quick) for case in found]))
+        runner = Path(__file__).parent / "peers" / "run.py"
+        with self._output.open("w") as output:
+            command = [str(python), str(runner), str(jobs)]
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Wait, then give what every peer reached.
+
+        Raises
+        ------
+        RuntimeError
+            When the process failed.
+        """
+        _, complaints = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"tools/peers/run.py failed: {complaints[-2000:]}")
+        return [json.loads(line) for line in self._output.read_text().splitlines()]
+
+
+def peer_job(case: Case, *, quick: bool) -> dict[str, Any]:
+    """What tools/peers/run.py is to play: latents in a file, and the lessons of each class order as class numbers."""
+    file = case.scratch / f"{case.data.name}-{case.split.name}.npz"
+    taught, tested = case.taught(), case.tested()
+    x, y = case.latents.x, case.numbers
+    np.savez(file, train_x=x[taught], train_y=y(taught), test_x=x[tested], test_y=y(tested))
+    number = case.classes.index
+    return {
+        "set": case.data.name,
+        "split": case.split.name,
+        "modality": case.data.modality,
+        "file": str(file),
+        "memory_bytes": case.settings().memory_bytes,
+        "lessons": [[[number(label) for label in part] for part in lessons(order)] for order in orders(case, quick=quick)],
+    }
+
+
+# The whole
+
+
+def orders(case: Case, *, quick: bool) -> Sequence[Sequence[str]]:
+    return class_orders(case.classes)[: 1 if quick else None]
+
+
+def measure_case(case: Case, *, quick: bool) -> dict[str, Any]:
+    """All of ours on one split."""
+    chosen = orders(case, quick=quick)
+    return {
+        "name": case.split.name,
+        "strategies": measure_strategies(case, chosen),
+        "joint": measure_joint(case),
+        "five_shot": measure_five_shot(case, quick=quick),
+        "frontier": {} if quick else measure_frontier(case, chosen[0]),
+        "peers": {},
+    }
+
+
+def measure_set(found: Sequence[Case], *, quick: bool) -> dict[str, Any]:
+    """All of ours on one set."""
+    case, measured = found[0], []
+    for one in found:
+        started = time.perf_counter()
+        measured.append(measure_case(one, quick=quick))
+        spent = time.perf_counter() - started
+        note(f"{one.data.name}, {one.split.name}: {100 * _default_accuracy(measured[-1]):.1f} % in {spent:.0f} s")
+    settings = case.settings()
+    return {
+        "modality": case.data.modality,
+        "classes": len(case.classes),
+        "samples": len(case.latents.x),
+        "dimension": settings.latent_dimension,
+        "features": settings.features.dimension,
+        "memory_bytes": settings.memory_bytes,
+        "splits": measured,
+        "command_line": {
+            "split": case.split.name,
+            "eval": measure_command_line(case, class_orders(case.classes)[0]),
+            "in_process": measured[0]["strategies"][DEFAULT]["accuracies"][0],
+        },
+    }
+
+
+def _default_accuracy(measured: dict[str, Any]) -> float:
+    return float(np.mean(measured["strategies"][DEFAULT]["accuracies"]))
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--peers-python", type=Path, help="the interpreter of an environment with tools/peers")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for extractors and latents")
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    chosen = parser.parse_args()
+    root, started = data_root(), time.perf_counter()
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="edgecl-accuracy-") as folder:
+        scratch = Path(folder)
+        found = {}
+        for name in chosen.sets:
+            note(f"{name}: latents")
+            found[name] = cases(SETS[name], root=root, cache=chosen.cache, scratch=scratch, quick=chosen.quick)
+        every = [case for one in found.values() for case in one]
+        peers = None
+        if chosen.peers_python:
+            peers = Peers(chosen.peers_python, every, scratch=scratch, quick=chosen.quick)
+        sets = {name: measure_set(one, quick=chosen.quick) for name, one in found.items()}
+        for result in peers.results() if peers else []:
+            split = next(one for one in sets[result["set"]]["splits"] if one["name"] == result["split"])
+            split["peers"][result["peer"]] = {"accuracies": result["accuracies"], "seconds": result["seconds"]}
+    whole = {"quick": chosen.quick, "seconds": time.perf_counter() - started, "sets": sets}
+    chosen.json.write_text(json.dumps(whole, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
