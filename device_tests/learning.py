@@ -17,7 +17,13 @@ from edgecl.refine import RefineSettings
 
 DIMENSION = 24
 ANYTHING = Policy(
-    allowed_pooled_loss=9, allowed_class_loss=0.9999, new_class_floor=-1, contradiction_share=2, foreign_distance=1e9
+    allowed_pooled_loss=9,
+    allowed_class_loss=0.9999,
+    allowed_pooled_confusion=9,
+    allowed_class_confusion=0.9999,
+    new_class_floor=-1,
+    contradiction_share=2,
+    foreign_distance=1e9,
 )
 GENTLE = RefineSettings(smallest_steps=50, largest_steps=100)
 

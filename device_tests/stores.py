@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,8 +107,16 @@ def failing_at(count: int, code: int, *, lasting: bool) -> Calls:
 @contextmanager
 def without_waiting() -> Iterator[None]:
     """Skip fsync: for tests that look at what is written, not at when."""
-    with mock.patch.object(os, "fsync", lambda descriptor: None):
+    with mock.patch.object(os, "fsync", return_value=None):
         yield
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """A folder for thousands of files, in memory where the machine allows it."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
 
 
 class Inode:
@@ -121,7 +130,7 @@ class Inode:
         """One of the contents that a cut can leave: of each changed byte the old, the new, or one never written."""
         old, new = self.durable, self.cached
         length = draw.choice([len(old), len(new), draw.randint(min(len(old), len(new)), max(len(old), len(new)))])
-        same = len(os.path.commonprefix([old, new]))
+        same = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
         torn = draw.choice([same, len(new), draw.randint(same, max(same, len(new)))])
         mixed = new[:torn] + old[torn:]
         return mixed[:length] + bytes(max(length - len(mixed), 0))

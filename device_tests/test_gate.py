@@ -16,7 +16,7 @@ def right(count: int, of: int) -> NDArray[np.bool_]:
 
 
 def evidence(**more: object) -> Evidence:
-    plain: dict[str, object] = {"before": {}, "after": {}, "taught": {}, "new_labels": frozenset()}
+    plain: dict[str, object] = {"before": {}, "after": {}, "among_old": {}, "taught": {}, "new_labels": frozenset()}
     return Evidence(**{**plain, **more})  # type: ignore[arg-type]
 
 
@@ -25,6 +25,7 @@ def known(before: int, after: int, of: int = 48, classes: int = 10) -> dict[str,
     return {
         "before": {label: right(before, of) for label in labels},
         "after": {label: right(after, of) for label in labels},
+        "among_old": {label: right(after, of) for label in labels},
     }
 
 
@@ -51,7 +52,7 @@ def test_one_class_that_falls_is_refused_and_named() -> None:
     parts = known(47, 47)
     after = dict(parts["after"])  # type: ignore[call-overload]
     after["class 3"] = right(30, 48)
-    verdict = judge(evidence(before=parts["before"], after=after), POLICY)
+    verdict = judge(evidence(before=parts["before"], after=after, among_old=after), POLICY)
     assert not verdict.accepted
     assert "'class 3'" in verdict.reasons[0]
     assert verdict.classes["class 3"].loss_probability > 0.99
@@ -127,3 +128,23 @@ def test_the_posterior_is_that_of_a_beta_distribution() -> None:
     assert posterior_above(5, 0, 0.5) == pytest.approx(0.9931, abs=0.001)
     assert posterior_above(3, 2, 0.3) == pytest.approx(0.9228, abs=0.001)
     assert posterior_above(0, 5, 0.5) < 0.01
+
+
+def drawn_away(count: int, of: int = 48) -> dict[str, object]:
+    """One of ten old classes loses `count` samples to the new one; among the old ones nothing changes."""
+    parts = known(of, of, of=of)
+    after = dict(parts["after"])  # type: ignore[call-overload]
+    after["class 3"] = right(of - count, of)
+    return {**parts, "after": after}
+
+
+def test_a_word_that_sounds_like_an_old_one_may_draw_some_of_it_away() -> None:
+    verdict = judge(evidence(**drawn_away(10)), POLICY)
+    assert verdict.accepted
+    assert verdict.classes["class 3"].after == pytest.approx(38 / 48)
+
+
+def test_a_word_that_draws_most_of_an_old_one_away_is_refused() -> None:
+    verdict = judge(evidence(**drawn_away(30)), POLICY)
+    assert not verdict.accepted
+    assert "'class 3'" in verdict.reasons[0]

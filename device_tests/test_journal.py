@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,15 @@ import pytest
 from edgecl import _journal
 from edgecl._journal import Journal, read_journal
 
-from .stores import counted, failing_at
+from .stores import counted, failing_at, folder_in_memory
 
 NAME = "5f2b073711908d92"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.jsonl"
+def path() -> Iterator[Path]:
+    with folder_in_memory() as folder:
+        yield folder / "journal.jsonl"
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,7 @@ def test_every_flipped_bit_is_noticed_and_costs_one_line_or_two(path: Path) -> N
         journal.append({"tick": tick})
     data = bytearray(path.read_bytes())
     for position in range(len(data)):
-        for bit in range(8):
+        for bit in (0, 5):
             data[position] ^= 1 << bit
             path.write_bytes(data)
             found, damage = ticks(path)
@@ -187,7 +189,7 @@ def test_the_cost_of_an_entry_covers_what_it_takes(path: Path) -> None:
 def test_an_append_that_fails_leaves_the_journal_as_it_was(path: Path, step: int) -> None:
     journal = opened(path)
     journal.append({"tick": 0})
-    with pytest.raises(OSError, match="."), counted(failing_at(step, 5, lasting=False)):
+    with pytest.raises(OSError, match=r"Input/output error"), counted(failing_at(step, 5, lasting=False)):
         journal.append({"tick": 1})
     assert ticks(path) == ([0], [])
     journal.append({"tick": 2})

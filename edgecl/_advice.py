@@ -10,6 +10,7 @@ from edgecl._comparison import GATED, REPLAYING, Comparison, Estimate, Row, brea
 from edgecl.config import format_bytes
 
 WORTH = 0.005  # half a point of balanced accuracy: less is not worth memory or time
+FORGETS = 0.05  # mean forgetting from which a strategy is said to forget
 
 
 def recommend(found: Comparison) -> list[str]:
@@ -18,7 +19,7 @@ def recommend(found: Comparison) -> list[str]:
     return [
         *_choice(found, chosen),
         *_ewc(found),
-        *_kept(found, chosen),
+        *_kept(found),
         *_weight(found),
         *_retraining(found, chosen),
         *_gate(found),
@@ -29,8 +30,7 @@ def choose(found: Comparison) -> Row:
     """Of the strategies within WORTH of the best, the one that remembers the fewest bytes."""
     rows = [row for row in found.strategies if row.name != GATED]
     best = max(row.mean("accuracy") for row in rows)
-    good = [row for row in rows if row.mean("accuracy") >= best - WORTH]
-    return min(good, key=_remembered)
+    return min((row for row in rows if row.mean("accuracy") >= best - WORTH), key=_remembered)
 
 
 def difference(row: Row, other: Row, measure: str = "accuracy") -> Estimate:
@@ -44,7 +44,8 @@ def is_clear(one: Estimate) -> bool:
 
 
 def points(one: Estimate) -> str:
-    """
+    """Write a difference of shares.
+
     >>> points(Estimate(0.012, 0.003)), points(Estimate(-0.1, None))
     ('+1.2 ± 0.3 points', '-10.0 points')
     """
@@ -54,55 +55,60 @@ def points(one: Estimate) -> str:
 
 def _choice(found: Comparison, chosen: Row) -> Iterator[str]:
     yield (
-        f"On your data: {chosen.name}. {_share(chosen)} after the last lesson, {points(difference(chosen, found.joint))} "
-        f"against joint training on everything; it remembers {_bytes(chosen)} and takes {chosen.mean('ms'):.1f} ms a lesson."
+        f"On your data: {chosen.name}. {_share(chosen)} after the last lesson, "
+        f"{points(difference(chosen, found.joint))} against joint training on everything; it remembers "
+        f"{_places(chosen)} and takes {np.median(chosen.usual_ms):.1f} ms a lesson."
     )
     others = [row for row in found.strategies if row.name not in (chosen.name, GATED)]
-    same = [row.name for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
-    alike = [
-        row.name for row in others if row.name not in same and not is_clear(difference(row, chosen)) and found.options.seeds > 1
-    ]
+    same = [row for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
     if same:
-        yield f"The same accuracy, lesson for lesson: {', '.join(same)}."
+        yield f"The same accuracy in every stream: {_names(same)}."
+    if found.options.seeds == 1:
+        yield "One seed says nothing about chance: ask for more with --seeds."
+        return
+    alike = [row for row in others if row not in same and not is_clear(difference(row, chosen))]
     if alike:
         yield (
-            f"Not to be told apart from it with {found.options.seeds} seeds: {', '.join(alike)}. "
-            f"More people in the data settle that, or more --seeds."
+            f"Not to be told apart from it in {found.options.seeds} streams: {_names(alike)}. More --seeds may settle "
+            f"it, and more people in the data."
         )
-    if found.options.seeds == 1:
-        yield "One seed says nothing about chance: no figure here has an interval."
 
 
 def _ewc(found: Comparison) -> Iterator[str]:
     naive, ewc = found.row("naive"), found.row("ewc")
     if naive and ewc:
-        gain = difference(ewc, naive, "old")
-        verdict = "it does not stop forgetting" if ewc.mean("forgetting") > 0.1 else "little is forgotten here to begin with"
-        if ewc.mean("forgetting") <= 0.1 < naive.mean("forgetting"):
-            verdict = "it holds them"
-        yield f"EWC alone: {points(gain)} on what is old against naive steps, {_percent(ewc.mean('old'))} in all: {verdict}."
+        yield (
+            f"EWC alone ends at {_percent(ewc.mean('old'))} on what is old, plain gradient steps (naive) at "
+            f"{_percent(naive.mean('old'))}: {_ewc_verdict(naive, ewc)}."
+        )
     replay, both = found.row("replay"), found.row("ewc-replay")
     if replay and both:
         gain = difference(both, replay)
-        verdict = ("worth it" if gain.mean > 0 else "it harms") if is_clear(gain) else "within chance"
-        yield f"EWC on top of replay: {points(gain)} of balanced accuracy: {verdict}."
+        verdict = ("it pays" if gain.mean > 0 else "it harms") if is_clear(gain) else "within chance"
+        yield f"EWC on top of replay: {points(gain)} of balanced accuracy, {verdict}."
 
 
-def _kept(found: Comparison, chosen: Row) -> Iterator[str]:
+def _ewc_verdict(naive: Row, ewc: Row) -> str:
+    if ewc.mean("forgetting") > FORGETS:
+        return "it does not stop forgetting"
+    return "it stops forgetting" if naive.mean("forgetting") > FORGETS else "there is little to forget here"
+
+
+def _kept(found: Comparison) -> Iterator[str]:
     name = next((one for one in reversed(REPLAYING) if any(row.name == one for row in found.budgets)), None)
-    if name is None:
-        return
     rows = [row for row in found.budgets if row.name == name]
-    best = max(row.mean("accuracy") for row in rows)
-    enough = next(row for row in rows if row.mean("accuracy") >= best - WORTH)
-    share = enough.mean("exemplars") / found.training
-    yield (
-        f"Old data for {name}: it gains nothing beyond {_percent(share, 0)} of it ({enough.mean('exemplars'):.0f} exemplars, "
-        f"{_bytes(enough)} in all): {_share(enough)}, the best of any amount is {_percent(best)}, and with none it is {_share(rows[0])}."
-    )
+    if rows:
+        best = max(row.mean("accuracy") for row in rows)
+        enough = next(row for row in rows if row.mean("accuracy") >= best - WORTH)
+        exemplars = enough.mean("exemplars")
+        amount = f"beyond {_percent(exemplars / found.training, 0)} of it ({exemplars:.0f} exemplars)"
+        yield (
+            f"Old data: {name} gains nothing {amount if exemplars else 'from any'}: {_share(enough)} with "
+            f"{_places(enough)}; the best of all amounts is {_percent(best)}, with none it is {_share(rows[0])}."
+        )
     closed = found.row("closed-form")
     if closed:
-        yield f"The closed form needs no old data, only sums: {_share(closed)}."
+        yield f"The closed form keeps no old data, only its sums: {_share(closed)}."
 
 
 def _weight(found: Comparison) -> Iterator[str]:
@@ -111,43 +117,35 @@ def _weight(found: Comparison) -> Iterator[str]:
     best = max(found.weights, key=lambda row: row.mean("accuracy"))
     worst = min(found.weights, key=lambda row: row.mean("accuracy"))
     if best.mean("accuracy") - worst.mean("accuracy") <= WORTH:
-        yield f"The weight of replay makes no difference between {_weights(found)}."
+        yield f"How much replayed samples weigh makes no difference: {_share(worst)} to {_share(best)}."
         return
     usual = found.row(best.name)
-    default = f"; by default it is the share of classes that a lesson does not touch: {_share(usual)}" if usual else ""
     yield (
-        f"Weight of replay in {best.name}: {best.replay_weight:g} is the best of those tried ({_share(best)}), "
-        f"{worst.replay_weight:g} the worst ({_share(worst)}){default}."
+        f"Weight of what is replayed in {best.name}: of those tried {best.replay_weight:g} is best ({_share(best)}) "
+        f"and {worst.replay_weight:g} worst ({_share(worst)})"
+        + (f"; the default, the share of classes that a lesson leaves alone, gives {_share(usual)}." if usual else ".")
     )
-
-
-def _weights(found: Comparison) -> str:
-    return " and ".join(f"{row.replay_weight:g}" for row in (found.weights[0], found.weights[-1]))
 
 
 def _retraining(found: Comparison, chosen: Row) -> Iterator[str]:
-    spent, retrained = (float(row.lesson_ms.mean(axis=0).sum()) for row in (chosen, found.joint))
+    spent, retrained = float(chosen.usual_ms.sum()), float(found.joint.usual_ms.sum())
     since = break_even(chosen, found.joint)
-    verdict = f"lessons are cheaper in all from lesson {since} on" if since else "retraining is cheaper throughout, so far"
+    verdict = f"cheaper from lesson {since} on" if since else "retraining is cheaper, up to here"
+    grows = ", which grow with classes, not with samples" if chosen.name in ("naive", "ewc", "closed-form") else ""
     yield (
-        f"Retraining from everything each time: {_share(found.joint)}; {retrained:.0f} ms for {found.experiences} lessons, "
-        f"{chosen.name} {spent:.0f} ms: {verdict}. Its {found.training:,.0f} latents take {_bytes(found.joint)} "
-        f"(8 bits a number), {chosen.name} {_bytes(chosen)}" + (", which does not grow." if _is_flat(chosen) else ".")
+        f"Retraining from everything each time takes {retrained:.0f} ms for {found.experiences} lessons, {chosen.name} "
+        f"{spent:.0f} ms: {verdict}. It gives {_share(found.joint)}, and has to keep all {found.training:,.0f} "
+        f"latents, {_bytes(found.joint)} at 8 bits a number, against {_bytes(chosen)}{grows}."
     )
-
-
-def _is_flat(row: Row) -> bool:
-    return row.name in ("naive", "ewc", "closed-form")
 
 
 def _gate(found: Comparison) -> Iterator[str]:
     gated = found.row(GATED)
     if gated is None:
         return
-    lessons = gated.lesson_ms.size
     refused = len(gated.refusals)
-    text = f"With its gate closed, auto refused {refused} of {lessons} lessons and ends at {_share(gated)}"
-    yield text + (f"; the first reason: {gated.refusals[0]}." if refused else ".")
+    text = f"With its gate, auto refused {refused} of {gated.lesson_ms.size} lessons and ends at {_share(gated)}"
+    yield text + (f". The first was refused because {gated.refusals[0]}." if refused else ".")
 
 
 def _remembered(row: Row) -> float:
@@ -158,9 +156,18 @@ def _bytes(row: Row) -> str:
     return format_bytes(round(_remembered(row)))
 
 
+def _places(row: Row) -> str:
+    memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
+    return f"{format_bytes(round(memory))} in memory" + (f" and {format_bytes(round(disk))} on disk" if disk else "")
+
+
+def _names(rows: list[Row]) -> str:
+    return ", ".join(row.name for row in rows)
+
+
 def _share(row: Row) -> str:
     return _percent(row.mean("accuracy"))
 
 
 def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
+    return f"{share:.{digits}%}"

@@ -18,7 +18,8 @@ JOINT = "joint"
 BUDGETS = (0.05, 0.1, 0.2, 0.3)
 SEEDS = 5
 REPLAY_WEIGHTS = (0.25, 0.5, 0.75, 0.9)
-MEASURES = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss", "memory_bytes", "disk_bytes", "ms", "exemplars", "refused")
+SHARES = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss")
+MEASURES = (*SHARES, "memory_bytes", "disk_bytes", "ms", "exemplars", "refused")
 # Student's t, two-sided 95 %, by degrees of freedom from 1
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.960
@@ -45,9 +46,10 @@ class Estimate:
 
     @staticmethod
     def of(values: NDArray[np.float64]) -> Estimate:
-        """
-        >>> Estimate.of(np.array([0.8, 0.9])).mean
-        0.85
+        """Estimate from one value a seed.
+
+        >>> Estimate.of(np.array([0.5, 1.0])).mean
+        0.75
         """
         mean = float(values.mean())
         freedom = len(values) - 1
@@ -76,15 +78,19 @@ class Row:
     def estimate(self, measure: str) -> Estimate:
         return Estimate.of(self.values[measure])
 
+    @property
+    def usual_ms(self) -> NDArray[np.float64]:
+        """The median over seeds for each lesson (T,): another process's burst is not in it."""
+        return np.median(self.lesson_ms, axis=0)
+
     def mean(self, measure: str) -> float:
         return float(self.values[measure].mean())
 
     def as_dict(self) -> dict[str, Any]:
-        measures = {
-            name: {**vars(self.estimate(name)), "values": self.values[name].tolist()} for name in self.values
-        }
+        measures = {name: {**vars(self.estimate(name)), "values": self.values[name].tolist()} for name in self.values}
         more = {name: value for name in ("budget", "replay_weight") if (value := getattr(self, name)) is not None}
-        return {"strategy": self.name, **more, **measures, "lesson_ms": self.lesson_ms.mean(axis=0).tolist(), "refusals": list(self.refusals)}
+        lessons = {"lesson_ms": self.usual_ms.tolist(), "refusals": list(self.refusals)}
+        return {"strategy": self.name, **more, **measures, **lessons}
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,7 @@ class Comparison:
 
 def break_even(incremental: Row, joint: Row) -> int | None:
     """The lesson, from 1, since which all lessons together have cost less than retraining each time; None if never."""
-    spent = np.cumsum(incremental.lesson_ms.mean(axis=0))
-    retrained = np.cumsum(joint.lesson_ms.mean(axis=0))
+    spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
     dearer = np.flatnonzero(spent >= retrained)
     first = int(dearer[-1]) + 2 if len(dearer) else 1
     return first if first <= len(spent) else None

@@ -44,9 +44,7 @@ def create_folder(
     if not extractor.is_file():
         raise SettingError(f"{extractor} is no extractor file: give the path of an .onnx or .tflite file")
     if extractor.stat().st_size > EXTRACTOR_BYTES:
-        raise SettingError(
-            f"{extractor} is larger than {EXTRACTOR_BYTES:,} bytes, the most that a store takes"
-        )
+        raise SettingError(f"{extractor} is larger than {EXTRACTOR_BYTES:,} bytes, the most that a store takes")
     building = path.with_name(f".{path.name}{TEMPORARY}")
     with locked(path.parent, timeout_s=timeout_s), explained(f"making {path}", outcome="no store was made"):
         if building.exists():  # left by one that was killed: the lock says that nobody is at it

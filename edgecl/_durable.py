@@ -63,9 +63,7 @@ def _opened(path: Path, *, limit: int) -> Iterator[tuple[int, int]]:
             if not stat.S_ISREG(status.st_mode):
                 raise StoreDamagedError(f"{path} is not a regular file")
             if status.st_size > limit:
-                raise StoreDamagedError(
-                    f"{path} has {status.st_size:,} bytes, at most {limit:,} were expected"
-                )
+                raise StoreDamagedError(f"{path} has {status.st_size:,} bytes, at most {limit:,} were expected")
             yield descriptor, status.st_size
         finally:
             os.close(descriptor)

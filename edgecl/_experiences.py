@@ -40,7 +40,8 @@ class Recordings:
     def take(self, rows: Rows) -> Recordings:
         """Some of the samples; classes and groups that have none are dropped."""
         names, labels = np.unique(self.labels[rows], return_inverse=True)
-        groups, group_names = None, ()
+        groups: Rows | None = None
+        group_names: tuple[str, ...] = ()
         if self.groups is not None:
             kept, groups = np.unique(self.groups[rows], return_inverse=True)
             group_names = tuple(self.group_names[index] for index in kept)
@@ -107,7 +108,8 @@ def recordings(
 ) -> Recordings:
     """Recordings from names; groups are known only if every sample has one."""
     names, indices = np.unique(np.array(labels), return_inverse=True)
-    known, members = (), None
+    known: tuple[str, ...] = ()
+    members: Rows | None = None
     if all(group is not None for group in groups):
         found, members = np.unique(np.array(groups), return_inverse=True)
         known = tuple(map(str, found))
@@ -139,8 +141,8 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
         )
     elif len(data.group_names) < 2:
         raise DataError(
-            f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare tests "
-            f"on others than it trains on, so it wants two or more (or --by none, to split at random)"
+            f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare "
+            f"tests on others than it learns from, so it wants two or more (or --by none, to split at random)"
         )
     rare = [index for index in range(len(data.names)) if _is_rare(data, index)]
     if len(data.names) - len(rare) < 2:
@@ -180,9 +182,7 @@ def _left_out(names: Sequence[str], *, grouped: bool) -> str:
     return f"left out, with {what}: {', '.join(names)}"
 
 
-def make_streams(
-    data: Recordings, *, scenario: str, experiences: int | None, seeds: int
-) -> list[Stream]:
+def make_streams(data: Recordings, *, scenario: str, experiences: int | None, seeds: int) -> list[Stream]:
     """One stream a seed: other groups held out, another order of classes or groups.
 
     Parameters
@@ -202,13 +202,14 @@ def make_streams(
         steps = _steps(experiences, [data.labels[training] for training, _ in splits], scenario, "classes")
         return [_by_class(data, *split, steps, seed, generators[seed]) for seed, split in enumerate(splits)]
     assert data.groups is not None
-    steps = _steps(experiences, [data.groups[training] for training, _ in splits], scenario, "speakers or subjects to learn from")
+    learnt_from = [data.groups[training] for training, _ in splits]
+    steps = _steps(experiences, learnt_from, scenario, "speakers or subjects to learn from")
     return [_by_group(data, *split, steps, seed, generators[seed]) for seed, split in enumerate(splits)]
 
 
 def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generator) -> tuple[Rows, Rows]:
     """(training, unseen) rows; classes that are not on both sides are left out."""
-    if held_out is None:
+    if data.groups is None or held_out is None:
         unseen = _random_test_rows(data, generator)
     else:
         unseen = np.flatnonzero(np.isin(data.groups, held_out))
@@ -237,6 +238,7 @@ def _held_out_groups(data: Recordings, seeds: int) -> list[Rows]:
 
 def _one_sided_classes(data: Recordings, out: Rows) -> int:
     """How many classes would have no sample to test on, or none to learn from."""
+    assert data.groups is not None
     tested = np.isin(data.groups, out)
     classes = len(data.names)
     sides = [np.bincount(data.labels[side], minlength=classes) == 0 for side in (tested, ~tested)]
@@ -280,8 +282,8 @@ def _by_group(
         parts.append(tested)
     if min(map(len, parts)) == 0:
         raise SettingError(
-            f"{steps} lessons: one would be of people with fewer than {HELD_OUT} samples of any class, which leaves nothing "
-            f"to test it on: ask for fewer with --experiences"
+            f"{steps} lessons: one would be of people with fewer than {HELD_OUT} samples of any class, "
+            f"which leaves nothing to test it on: ask for fewer with --experiences"
         )
     return Stream(seed, tuple(learnt), tuple(parts), unseen)
 

@@ -37,9 +37,7 @@ _NPY = struct.Struct("<6sBBH")
 _MAGIC = b"\x93NUMPY"
 _DATE = 0x21  # 1980-01-01, the first day that a zip can say
 _SHAPE = rb"\((?:|\d{1,10},|\d{1,10}(?:, \d{1,10}){1,7})\)"
-_HEADER = re.compile(
-    rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': (%s), \} *\n" % _SHAPE
-)
+_HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': (%s), \} *\n" % _SHAPE)
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:

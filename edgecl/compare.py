@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl._advice import recommend
 from edgecl._comparison import (
     BUDGETS,
     GATED,
@@ -20,6 +21,7 @@ from edgecl._comparison import (
     MEASURES,
     REPLAY_WEIGHTS,
     REPLAYING,
+    SEEDS,
     STRATEGIES,
     Comparison,
     Estimate,
@@ -42,6 +44,10 @@ from edgecl.replay import quantise, quotas, row_bytes
 
 __all__ = [
     "BUDGETS",
+    "GATED",
+    "JOINT",
+    "REPLAY_WEIGHTS",
+    "SEEDS",
     "STRATEGIES",
     "Comparison",
     "Estimate",
@@ -52,9 +58,11 @@ __all__ = [
     "break_even",
     "compare",
     "embed",
+    "recommend",
     "recordings",
     "settings_for",
 ]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -65,9 +73,7 @@ class Step:
     what: str
 
 
-def settings_for(
-    contract: Contract, *, classes: int, memory_bytes: int | None, extractor_bytes: int
-) -> Settings:
+def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, extractor_bytes: int) -> Settings:
     """What `init` would fix for this extractor and memory.
 
     Raises
@@ -85,9 +91,7 @@ def settings_for(
     return choose_tier(settings, overhead_disk_bytes=extractor_bytes + (64 << 10))
 
 
-def compare(
-    data: Recordings, settings: Settings, options: Options
-) -> Generator[Step, None, Comparison]:
+def compare(data: Recordings, settings: Settings, options: Options) -> Generator[Step, None, Comparison]:
     """Play the data through every strategy, as a generator of progress that returns the comparison.
 
     Raises
@@ -174,9 +178,12 @@ def _trials(
             capacity = round(share * rows) * row
             trials.append(_Trial(name, name, roomy, "budget", share, capacity))
     for weight in REPLAY_WEIGHTS if sweeping else ():
-        refine = RefineSettings(replay_weight=weight)
-        held = None if plan.can_refine else max(plan.exemplars, 0)
-        trials.append(_Trial(sweeping[-1], sweeping[-1], roomy if held is not None else settings, "weight", None, held, refine))
+        name, refine = sweeping[-1], RefineSettings(replay_weight=weight)
+        if plan.can_refine:
+            trials.append(_Trial(name, name, settings, "weight", refine=refine))
+        else:
+            held = max(plan.exemplars, 0)
+            trials.append(_Trial(name, name, roomy, "weight", exemplar_bytes=held, refine=refine))
     return trials, remarks
 
 
@@ -231,9 +238,7 @@ class _Log:
         at = np.searchsorted(self.judged, rows)
         return balanced_accuracy(self._labels[at], self._answers[at])
 
-    def run(
-        self, *, memory_bytes: int, disk_bytes: int, exemplars: int, refusals: Sequence[str] = ()
-    ) -> _Run:
+    def run(self, *, memory_bytes: int, disk_bytes: int, exemplars: int, refusals: Sequence[str] = ()) -> _Run:
         return _Run(
             {
                 "accuracy": self._accuracy(self._stream.unseen),

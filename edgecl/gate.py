@@ -20,6 +20,8 @@ class Policy:
     allowed_pooled_loss: float = 0.02  # of balanced accuracy over the old classes, by the 95 % bound
     pooled_certainty: float = 0.8  # with which the old classes together must have lost more than that to reject
     allowed_class_loss: float = 0.05  # of one old class
+    allowed_class_confusion: float = 0.3  # of one old class with what is new: words that sound alike
+    allowed_pooled_confusion: float = 0.05  # of the old classes together with what is new
     certainty: float = 0.95  # with which any class must have lost that much to reject (Bonferroni over the classes)
     new_class_floor: float = 0.5  # leave-one-out accuracy of what the lesson teaches
     contradiction_share: float = 0.5  # of a known label's samples that the old model knows as something else
@@ -50,11 +52,14 @@ class Foreign:
 class Evidence:
     """Which judged samples are answered right, by class.
 
-    `before` and `after` hold, for each old class, the same samples; `taught` the lesson's own, left out one by one.
+    `before`, `after` and `among_old` hold, for each old class, the same samples; `taught` the lesson's own, left out
+    one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old, without
+    the samples that any new class of that sound would draw away.
     """
 
     before: Mapping[str, NDArray[np.bool_]]
     after: Mapping[str, NDArray[np.bool_]]
+    among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]
     new_labels: frozenset[str]
     contradictions: Sequence[Contradiction] = ()
@@ -70,7 +75,8 @@ class ClassVerdict:
     before: float | None
     after: float | None
     is_new: bool
-    loss_probability: float  # that it lost more than the policy allows
+    loss_probability: float  # that it lost more among the old classes than the policy allows
+    confusion_probability: float  # that it lost more to all classes than the policy allows
 
 
 @dataclass(frozen=True)
@@ -100,15 +106,18 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
     settle it.
     """
     classes = _class_verdicts(evidence, policy)
-    pooled = _pooled(evidence)
+    pooled, among_old = _pooled(evidence, evidence.after), _pooled(evidence, evidence.among_old)
     final = [*evidence.faults, *_lesson_faults(evidence, policy)]
     reasons = [
         *_class_losses(classes, policy),
-        *_pooled_loss(pooled, policy),
+        *(
+            _pooled_loss(among_old, policy.allowed_pooled_loss, policy)
+            or _pooled_loss(pooled, policy.allowed_pooled_confusion, policy)
+        ),
         *_below_floor(evidence, policy),
     ]
     accepted = not final and not reasons
-    doubts = _doubts(evidence, policy, pooled) if accepted else []
+    doubts = _doubts(evidence, policy, among_old) if accepted else []
     return Verdict(
         accepted=accepted,
         proven=accepted and not doubts,
@@ -131,15 +140,19 @@ def _class_verdicts(evidence: Evidence, policy: Policy) -> dict[str, ClassVerdic
     verdicts = {}
     for label, after in evidence.after.items():
         before = evidence.before[label]
-        lost = int(before.sum()) - int(after.sum())
-        probability = 0.0
-        if lost > 0:  # posterior of the net loss
-            probability = posterior_above(lost, len(after) - lost, policy.allowed_class_loss)
-        verdicts[label] = ClassVerdict(len(after), _share(before), _share(after), False, probability)
+        lost = _net_loss_above(before, evidence.among_old[label], policy.allowed_class_loss)
+        confused = _net_loss_above(before, after, policy.allowed_class_confusion)
+        verdicts[label] = ClassVerdict(len(after), _share(before), _share(after), False, lost, confused)
     for label in evidence.new_labels:
         taught = evidence.taught.get(label, np.zeros(0, bool))
-        verdicts[label] = ClassVerdict(len(taught), None, _share(taught), True, 0.0)
+        verdicts[label] = ClassVerdict(len(taught), None, _share(taught), True, 0.0, 0.0)
     return verdicts
+
+
+def _net_loss_above(before: NDArray[np.bool_], after: NDArray[np.bool_], allowed: float) -> float:
+    """P(the share of samples lost on balance is more than `allowed`)."""
+    lost = int(before.sum()) - int(after.sum())
+    return posterior_above(lost, len(after) - lost, allowed) if lost > 0 else 0.0
 
 
 def _share(correct: NDArray[np.bool_]) -> float | None:
@@ -169,8 +182,8 @@ class _Pooled:
         return math.ceil(ONE_SIDED_95**2 * self.variance / (self.classes * room**2))
 
 
-def _pooled(evidence: Evidence) -> _Pooled | None:
-    changes = [after.astype(np.float64) - evidence.before[label] for label, after in evidence.after.items()]
+def _pooled(evidence: Evidence, after: Mapping[str, NDArray[np.bool_]]) -> _Pooled | None:
+    changes = [correct.astype(np.float64) - evidence.before[label] for label, correct in after.items()]
     changes = [one for one in changes if len(one)]
     if not changes:
         return None
@@ -203,15 +216,19 @@ def _class_losses(classes: Mapping[str, ClassVerdict], policy: Policy) -> list[s
     texts = []
     certainty = 1 - (1 - policy.certainty) / max(len(classes), 1)
     for label, one in sorted(classes.items()):
-        if one.loss_probability > certainty and one.before is not None and one.after is not None:
+        if (
+            max(one.loss_probability, one.confusion_probability) > certainty
+            and one.before is not None
+            and one.after is not None
+        ):
             texts.append(f"{label!r} would fall from {one.before:.0%} to {one.after:.0%} of {one.samples} kept samples")
     return texts
 
 
-def _pooled_loss(pooled: _Pooled | None, policy: Policy) -> list[str]:
-    if pooled is None or pooled.probably_below(-policy.allowed_pooled_loss) <= policy.pooled_certainty:
+def _pooled_loss(pooled: _Pooled | None, allowed: float, policy: Policy) -> list[str]:
+    if pooled is None or pooled.probably_below(-allowed) <= policy.pooled_certainty:
         return []
-    bounds = f"95 % bound {100 * pooled.bound:+.1f}, allowed {-100 * policy.allowed_pooled_loss:+.1f}"
+    bounds = f"95 % bound {100 * pooled.bound:+.1f}, allowed {-100 * allowed:+.1f}"
     return [f"the old classes together would change by {100 * pooled.change:+.1f} points ({bounds})"]
 
 

@@ -39,11 +39,12 @@ class JointHead:
 
     def logits(self, latents: NDArray[np.floating]) -> Array:
         """(n, D) to (n, C)."""
-        return latents @ self.weights.T + self.bias
+        return np.asarray(latents, np.float64) @ self.weights.T + self.bias
 
     def answers(self, latents: NDArray[np.floating]) -> NDArray[np.intp]:
         """The class of each of n latents (n, D)."""
-        return self.logits(latents).argmax(axis=1)
+        best: NDArray[np.intp] = self.logits(latents).argmax(axis=1)
+        return best
 
 
 def fit_joint(
@@ -125,7 +126,7 @@ def choose_penalty(
 def _folds(
     labels: NDArray[np.integer], groups: NDArray[np.integer], *, seed: int, folds: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs of rows to fit and rows to judge, split by group; folds that leave fewer than two classes are passed over."""
+    """Pairs of rows to fit and rows to judge, split by group; folds that leave a single class are passed over."""
     names = np.random.default_rng(seed).permutation(np.unique(groups))
     folds = min(folds, len(names))
     for fold in range(folds if folds > 1 else 0):
@@ -146,9 +147,7 @@ class _Objective:
     penalty: float
 
     @staticmethod
-    def of(
-        inputs: Array, labels: NDArray[np.integer], counts: NDArray[np.integer], penalty: float
-    ) -> _Objective:
+    def of(inputs: Array, labels: NDArray[np.integer], counts: NDArray[np.integer], penalty: float) -> _Objective:
         return _Objective(inputs, labels, 1 / (len(counts) * counts[labels].astype(np.float64)), penalty)
 
     def __call__(self, parameters: Array) -> tuple[float, Array]:
@@ -167,9 +166,7 @@ class _Objective:
         return loss + 0.5 * self.penalty * float(np.square(parameters[:, :-1]).sum()), gradient
 
 
-def _minimise(
-    objective: Callable[[Array], tuple[float, Array]], x: Array, tolerance: float
-) -> tuple[Array, int, bool]:
+def _minimise(objective: Callable[[Array], tuple[float, Array]], x: Array, tolerance: float) -> tuple[Array, int, bool]:
     """L-BFGS with backtracking: (minimum, iterations, whether it converged)."""
     value, gradient = objective(x)
     pairs: list[tuple[Array, Array]] = []

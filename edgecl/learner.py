@@ -6,7 +6,7 @@ makes a candidate; the gate judges it; the next rung adjusts the strategy; after
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,7 +106,7 @@ def learn(
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
     taught = take_in(model, lesson, objects=objects)
     before = _Before.of(model, lesson)
-    verdict = None
+    rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
         candidate, after, used = _update(rung, model, taught, lesson, before, seed=seed)
@@ -114,10 +114,10 @@ def learn(
         verdict = judge(_evidence(model, candidate, lesson, before, after), policy)
         if verdict.accepted or force:
             return Outcome(_kept(candidate, objects), verdict, used)
+        rejections.append((verdict, used))
         if verdict.is_final:
             break
-    assert verdict is not None
-    return Outcome(None, verdict, used)
+    return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
 
 
 def finish(lesson_run: Generator[Stage, None, Outcome]) -> Outcome:
@@ -222,7 +222,7 @@ class _Before:
             if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
         }
         factor = _factor(model)
-        seen = {label: _left_out(factor, model, rows, label) for label, rows in judged.items()}
+        seen = {label: _left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
         usual = _usual_distance(seen)
         contradictions: list[Contradiction] = []
         foreign: list[Foreign] = []
@@ -242,6 +242,7 @@ class _Before:
 @dataclass(frozen=True)
 class _Seen:
     correct: NDArray[np.bool_]  # (n,)
+    among_old: NDArray[np.bool_]  # (n,) whether it would be right if only old classes could be answered
     distance: NDArray[np.float64]  # (n,) squared Mahalanobis distance to the own class
 
 
@@ -250,16 +251,23 @@ def _factor(model: Model) -> Factor:
     return factorise(model.statistics, workspace_for(settings), shrinkage_floor=settings.shrinkage_floor)
 
 
-def _left_out(factor: Factor, model: Model, rows: Exemplars, label: str) -> _Seen:
+def _left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
     """What the closed form makes of samples of a class, each left out; nothing where the class has no others."""
     own = factor.labels.index(label)
     if factor.counts[own] < 2:
-        return _Seen(np.zeros(0, bool), np.zeros(0))
+        return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
     parts = [leave_one_out(factor, block, own=own) for block in model.settings.features.blocks(rows)]
     return _Seen(
         np.concatenate([one.logits.argmax(axis=1) == own for one in parts]),
+        np.concatenate([_masked(one.logits, factor.labels, old).argmax(axis=1) == own for one in parts]),
         np.concatenate([one.distance for one in parts]),
     )
+
+
+def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
+    """Logits (n, C) with those of classes that the old model does not have at minus infinity."""
+    known = np.array([label in old.statistics for label in labels])
+    return np.where(known, logits, -np.inf)
 
 
 def _usual_distance(seen: Mapping[str, _Seen]) -> float:
@@ -311,6 +319,7 @@ class _After:
 
     before: Mapping[str, NDArray[np.bool_]]  # paired with `after`
     after: Mapping[str, NDArray[np.bool_]]
+    among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]
 
 
@@ -321,11 +330,12 @@ def _update(
     if rung.strategy in ("auto", "closed-form"):
         sample = {label: _spread(rows, EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
         factor = _factor(taught)
-        after = {label: _left_out(factor, taught, rows, label).correct for label, rows in before.judged.items()}
-        fresh = {label: _left_out(factor, taught, rows, label).correct for label, rows in sample.items()}
+        seen = {label: _left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
+        fresh = {label: _left_out(factor, taught, rows, label, old=model).correct for label, rows in sample.items()}
         head = whitened_cosine(factor)
         candidate = replace(taught, head=head, ewc=None, digests=_without(taught.digests, "ewc"))
-        evidence = _After(before.correct, after, fresh)
+        after = {label: one.correct for label, one in seen.items()}
+        evidence = _After(before.correct, after, {label: one.among_old for label, one in seen.items()}, fresh)
         if rung.strategy == "auto" and _may_pay(taught):
             refined = _refined(Rung("ewc-replay", rung.settings), candidate, taught, lesson, seed=seed)
             if _is_better(refined, candidate):
@@ -420,7 +430,7 @@ def _typical(head: HeadState, model: Model) -> NDArray[np.float32]:
 
 def _held_out(model: Model, candidate: Model, lesson: Lesson) -> _After:
     """Before and after on the kept samples that are never replayed, and on those of the lesson's classes."""
-    before, after, taught = {}, {}, {}
+    before, after, among_old, taught = {}, {}, {}, {}
     for label, one in candidate.exemplars.items():
         rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
         correct = _correct(candidate, rows, label)
@@ -428,14 +438,21 @@ def _held_out(model: Model, candidate: Model, lesson: Lesson) -> _After:
             taught[label] = correct
         if model.head is not None and label in model.head.labels:
             before[label], after[label] = _correct(model, rows, label), correct
-    return _After(before, after, taught)
+            among_old[label] = _correct(candidate, rows, label, old=model)
+    return _After(before, after, among_old, taught)
 
 
-def _correct(model: Model, rows: Exemplars, label: str) -> NDArray[np.bool_]:
-    assert model.head is not None
-    own = model.head.labels.index(label)
-    parts = [model.head.logits(block).argmax(axis=1) == own for block in model.settings.features.blocks(rows)]
-    return np.concatenate(parts) if parts else np.zeros(0, bool)
+def _correct(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
+    """Which rows of a class are answered right, among all classes or among those of an old model."""
+    head = model.head
+    assert head is not None
+    logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
+    if not logits:
+        return np.zeros(0, bool)
+    joined = np.concatenate(logits)
+    if old is not None:
+        joined = _masked(joined, head.labels, old)
+    return np.asarray(joined.argmax(axis=1) == head.labels.index(label))
 
 
 def _is_better(refined: Model, closed: Model) -> bool:
@@ -465,6 +482,7 @@ def _evidence(model: Model, candidate: Model, lesson: Lesson, before: _Before, a
     return Evidence(
         before=after.before,
         after=after.after,
+        among_old=after.among_old,
         taught=after.taught,
         new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
         contradictions=before.contradictions,

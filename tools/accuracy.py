@@ -305,7 +305,8 @@ def edgecl(*words: str | Path, refusable: bool = False) -> Any:
         When it fails; where `refusable`, not when a lesson is rejected.
     """
     command = [sys.executable, "-m", "edgecl.cli", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environ = {**os.environ, "PYTHONSAFEPATH": "1"}  # the installed edgecl, whatever the working folder
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     if done.returncode and not (refusable and done.returncode == REJECTED):
         raise RuntimeError(f"exit code {done.returncode} from {' '.join(command)}: {done.stderr[-2000:]}")
     return json.loads(done.stdout)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import edgecl_kernels
 import numpy as np
 import pytest
 from edgecl_kernels import _signatures
+
+from . import naive
+
+SCORE = (
+    "import sys; sys.path.insert(0, sys.argv[1])\n"
+    "import numpy as np; from edgecl_kernels import scores\n"
+    "one = np.ones((1, 1), np.float32); scores(one, one, np.zeros(1, np.float32), out := one.copy()); print(out[0, 0])"
+)
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -57,3 +68,16 @@ def test_a_call_keeps_no_reference_to_an_array():
     for _ in range(10):
         edgecl_kernels.softmax_rows(z)
     assert sys.getrefcount(z) == before
+
+
+@pytest.mark.skipif(naive.PLAIN, reason="nothing is compiled")
+def test_a_changed_helper_renews_the_cached_kernels_that_call_it(tmp_path):
+    package = tmp_path / "edgecl_kernels"
+    shutil.copytree(Path(edgecl_kernels.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", SCORE, str(tmp_path)]
+    printed = [subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout]
+    helper = package / "products.py"
+    helper.write_text(helper.read_text().replace(" + x", " - x"))
+    printed += [subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout]
+    assert printed == ["1.0\n", "-1.0\n"]

@@ -39,9 +39,9 @@ COMMANDS = {
     "predict": "Answer clips or windows.",
     "eval": "Measure accuracy on labelled samples.",
     "status": "Say what the store knows and how full it is.",
-    "history": "List revisions and decisions.",
+    "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
-    "compare": "Play your own data through every strategy: replay or EWC, and how much to keep?",
+    "compare": "Play your own data through every strategy.",
     "doctor": "Check this machine, and a store.",
     "export": "Build an extractor on a development machine.",
 }
@@ -57,6 +57,8 @@ EXTRAS = {
     "soxr": "audio",
 }
 # what may befall a command through no fault of its own
+MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
+# what may befall a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
 
@@ -102,38 +104,40 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends quietly
-        except (
-            click.ClickException,
-            EdgeclError,
-            ImportError,
-            KeyboardInterrupt,
-            MemoryError,
-            OSError,
-        ) as error:
+        except (click.ClickException, EdgeclError, *MACHINE) as error:
             failure = _failure(error)
             if failure is None:
                 raise  # a mistake of ours: the traceback is wanted
             if ctx.meta[_JSON]:
                 told = {"error": failure.format_message(), "exit_code": failure.exit_code}
                 click.echo(json.dumps(told))
-            raise failure from error
+            raise failure from error.__cause__
 
 
 def _failure(error: BaseException) -> click.ClickException | None:
     """What to tell the user, or None where the user has nothing to do with it."""
-    if isinstance(error, click.ClickException):
-        return error
-    if isinstance(error, EdgeclError):
-        return Failure(printable(str(error)), error.exit_code)
-    if isinstance(error, KeyboardInterrupt):
-        return Failure("interrupted: a lesson is committed whole or not at all, see `edgecl status`", INTERRUPTED)
-    if isinstance(error, MemoryError):
-        return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
-    if isinstance(error, ImportError):
-        return _missing(error)
-    if isinstance(error, OSError):
-        return Failure(printable(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"), 1)
+    if _is_interrupt(error):
+        text = "interrupted: a lesson is committed whole or not at all, `edgecl status` says which"
+        return Failure(text, INTERRUPTED)
+    match error:
+        case click.ClickException():
+            return error
+        case EdgeclError():
+            return Failure(printable(str(error)), error.exit_code)
+        case MemoryError():
+            return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
+        case ImportError():
+            return _missing(error)
+        case OSError():
+            return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
     return None
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Also where a library that was just being loaded turned the interrupt into an error of its own."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__ or error.__context__)
+    )
 
 
 def _missing(error: ImportError) -> click.ClickException | None:

@@ -11,12 +11,16 @@ import click
 
 from edgecl.cli import _progress, _warn
 from edgecl.cli._options import Bytes, example, json_option, path_argument
-from edgecl.cli._text import counted, milliseconds, print_json, printable, size, table
+from edgecl.cli._text import counted, milliseconds, print_json, printable, size, table, wrapped
 
 if TYPE_CHECKING:
     from edgecl.compare import Comparison, Estimate, Row, Step
 
 STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")  # of edgecl.compare, not loaded for --help
+
+
+PEOPLE = ("speaker", "subject")
+PERSON = {"voice": "speaker"}  # modality -> whom samples are of
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -73,7 +77,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--by",
-    type=click.Choice(["speaker", "subject", "none"]),
+    type=click.Choice([*PEOPLE, "none"]),
     help="Test on people who taught nothing; none splits at random. [default: by people, where all samples name one]",
 )
 @click.option(
@@ -102,14 +106,13 @@ def command(
     budgets: tuple[float, ...] | None,
     as_json: bool,
 ) -> None:
-    """Play your own data through every strategy: replay or EWC, and how much old data to keep?
+    """Play your own data through every strategy.
 
-    PATH is what `edgecl learn` takes, with several classes and, best, several people. It is embedded once; then
-    lessons are played in several orders and measured on people who taught nothing, against joint training: one
-    model fitted to everything at once. Nothing is written.
+    Answers: replay or EWC, and how much old data do I keep? PATH is what `edgecl learn` takes, with several classes
+    and, best, several people. It is embedded once; then lessons are played in several orders and measured on people
+    who taught nothing, and against joint training: one model fitted to everything at once. Nothing is written.
     """
-    from edgecl._advice import recommend
-    from edgecl.compare import Options, compare, embed, settings_for
+    from edgecl.compare import BUDGETS, SEEDS, Options, compare, embed, recommend, settings_for
     from edgecl.extractor import builtin_extractor, open_extractor
 
     file = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
@@ -121,12 +124,13 @@ def command(
         memory_bytes=memory,
         extractor_bytes=file.stat().st_size,
     )
-    given = {"seeds": seeds, "strategies": strategies, "budgets": budgets}
     options = Options(
         scenario=scenario,
         by=by,
         experiences=experiences,
-        **{name: one for name, one in given.items() if one is not None},
+        seeds=seeds or SEEDS,
+        strategies=strategies or STRATEGIES,
+        budgets=BUDGETS if budgets is None else budgets,
     )
     found = _played(compare(data, settings, options))
     if as_json:
@@ -136,10 +140,7 @@ def command(
     _warn.skips(data.skipped)
     for remark in found.remarks:
         _warn.warn(remark)
-    _print(found, path)
-    click.secho("\nWhat it says", bold=True)
-    for sentence in recommend(found):
-        click.echo(f"  - {printable(sentence)}")
+    _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
 def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
@@ -155,45 +156,36 @@ def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
     return found[0]
 
 
-def _print(found: Comparison, path: Path) -> None:
-    click.secho(f"{printable(str(path))}: {_data(found)}", bold=True)
-    click.echo(f"{_protocol(found)}\n")
-    rows = [*found.strategies, found.joint]
-    names = [row.name for row in rows]
-    click.secho(f"After the last lesson, in %{_spread(found)}", bold=True)
-    measures = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss")
-    cells = [(row.name, *(_share(row.estimate(one)) for one in measures)) for row in rows]
-    header = ("strategy", "all", "old", "new", "forgetting", "BWT", "below joint")
-    click.echo(table(cells, header=header, align="lrrrrrr"))
-    click.echo(_definitions(found))
-    click.secho("\nWhat it costs", bold=True)
-    cost = [(name, *_cost(row, found)) for name, row in zip(names, rows, strict=True)]
-    header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
-    click.echo(table(cost, header=header, align="lrrrrlr"))
-    click.echo(_cost_definitions(found))
+def _print(found: Comparison, path: Path, *, person: str) -> None:
+    from edgecl.compare import recommend
+
+    people = f" by {counted(found.groups, person)}" if found.groups else ""
+    what = f"{counted(found.samples, 'sample')} of {counted(found.classes, 'class', 'classes')}{people}"
+    click.secho(f"{printable(str(path))}: {what}", bold=True)
+    click.echo(wrapped(_protocol(found, person), first=""))
+    _print_accuracy(found, person)
+    _print_cost(found)
     if found.budgets:
         _print_budgets(found)
     if found.weights:
         _print_weights(found)
+    click.secho("\nWhat it says", bold=True)
+    for sentence in recommend(found):
+        click.echo(wrapped(sentence))
 
 
-def _data(found: Comparison) -> str:
-    people = f" by {counted(found.groups, 'speaker or subject', 'speakers or subjects')}" if found.groups else ""
-    return f"{counted(found.samples, 'sample')} of {counted(found.classes, 'class', 'classes')}{people}"
-
-
-def _protocol(found: Comparison) -> str:
+def _protocol(found: Comparison, person: str) -> str:
+    test = "tests on three in ten samples, drawn at random, and learns from the others"
     if found.groups:
-        test = f"tests on {found.held_out} of them and learns from the others"
-    else:
-        test = "tests on three in ten samples, drawn at random, and learns from the others"
-    brings = (
-        "new classes each time" if found.options.scenario == "class" else "the same classes of new people each time"
-    )
-    seeds = counted(found.options.seeds, "stream")
+        test = f"tests on {counted(found.held_out, person)} and learns from the others"
+    brings = f"the same classes of another {person} each time"
+    if found.options.scenario == "class":
+        brings = "new classes each time"
+    elif found.experiences < found.groups - found.held_out:
+        brings = f"the same classes of other {person}s each time"
     return (
-        f"{seeds}, each of which {test}, in {found.experiences} lessons: {brings}.\n"
-        f"Memory granted: {size(found.settings.memory_bytes)}. Latents learnt: {found.training:,.0f} a stream."
+        f"{counted(found.options.seeds, 'stream')}: each {test}, {found.training:,.0f} samples in {found.experiences} "
+        f"lessons, {brings}. Memory granted: {size(found.settings.memory_bytes)}."
     )
 
 
@@ -206,16 +198,40 @@ def _share(one: Estimate) -> str:
     return f"{100 * one.mean:.1f}{spread}"
 
 
-def _definitions(found: Comparison) -> str:
-    people = "people who taught nothing" if found.groups else "samples held out"
-    if found.options.scenario == "class":
-        parts = "the classes of the last lesson (new) and of those before it (old)"
-    else:
-        parts = "a kept-back quarter of the recordings of the last lesson's people (new) and of those before (old)"
-    return (
-        f"  all: balanced accuracy on {people}; old, new: on {parts}.\n"
-        "  forgetting: the best accuracy on a lesson less the final one; BWT: the final one less that just after it; both\n"
-        "  are means over all lessons but the last. below joint: what one model fitted to everything at once has more."
+def _print_accuracy(found: Comparison, person: str) -> None:
+    click.secho(f"\nAfter the last lesson, in %{_spread(found)}", bold=True)
+    measures = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss")
+    rows = [(row.name, *(_share(row.estimate(one)) for one in measures)) for row in (*found.strategies, found.joint)]
+    header = ("strategy", "all", "old", "new", "forgetting", "BWT", "below joint")
+    click.echo(table(rows, header=header, align="lrrrrrr"))
+    parts = "the classes of earlier lessons and of the last"
+    if found.options.scenario == "domain":
+        parts = f"a kept-back quarter of what the {person}s of earlier lessons recorded, and those of the last"
+    click.echo(
+        wrapped(
+            f"all: balanced accuracy on {f'{person}s who taught nothing' if found.groups else 'samples held out'}. "
+            f"old, new: on {parts}. forgetting: the best accuracy on a lesson, less the final one. BWT: the final one, "
+            f"less that just after the lesson. Both are means over all lessons but the last. below joint: what one "
+            f"model fitted to everything at once has more.",
+            first="  ",
+        )
+    )
+
+
+def _print_cost(found: Comparison) -> None:
+    click.secho("\nWhat it costs", bold=True)
+    rows = [(row.name, *_cost(row, found)) for row in (*found.strategies, found.joint)]
+    header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
+    click.echo(table(rows, header=header, align="lrrrrlr"))
+    first, last = (milliseconds(float(found.joint.usual_ms[index])) for index in (0, -1))
+    click.echo(
+        wrapped(
+            f"memory, on disk: what has to be remembered from lesson to lesson (head, means, exemplars, EWC state; the "
+            f"scatter of each class stays on disk). joint: all latents at 8 bits a number, and a new fit of everything "
+            f"with each lesson: {first} for the first, {last} for the last. The others include judging, it does not. "
+            f"Times are of this machine, the median over streams.",
+            first="  ",
+        )
     )
 
 
@@ -225,30 +241,20 @@ def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
     since = break_even(row, found.joint)
     cheaper = "" if row.name == JOINT else f"from lesson {since}" if since else "not so far"
     memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
-    total = float(row.lesson_ms.mean(axis=0).sum())
     refused = f"{len(row.refusals)} of {row.lesson_ms.size}" if row.refusals else ""
     return (
         size(round(memory)),
         size(round(disk)) if disk else "-",
-        milliseconds(row.mean("ms")),
-        milliseconds(total),
+        milliseconds(float(row.usual_ms.mean())),
+        milliseconds(float(row.usual_ms.sum())),
         cheaper,
         refused,
     )
 
 
-def _cost_definitions(found: Comparison) -> str:
-    by_lesson = found.joint.lesson_ms.mean(axis=0)
-    return (
-        "  memory, on disk: what has to be remembered from lesson to lesson: head, means, exemplars, EWC state; scatter of\n"
-        "  each class on disk. joint: all latents, 8 bits a number, and a fit of everything so far with each lesson, "
-        f"{milliseconds(float(by_lesson[0]))}\n"
-        f"  for the first and {milliseconds(float(by_lesson[-1]))} for the last; without judging, which the lessons include. "
-        "All times are of this machine."
-    )
-
-
 def _print_budgets(found: Comparison) -> None:
+    from edgecl.config import herding_candidates
+
     names = list(dict.fromkeys(row.name for row in found.budgets))
     click.secho("\nHow much old data to keep? Balanced accuracy in %, by what is kept between lessons", bold=True)
     rows = []
@@ -257,9 +263,9 @@ def _print_budgets(found: Comparison) -> None:
         kept = same[0].mean("exemplars")
         rows.append(
             (
-                f"{100 * (budget or 0):g} %",
+                f"{100 * (budget or 0):g}%",
                 f"{kept:.0f}",
-                f"{100 * kept / found.training:.0f} %",
+                f"{kept / found.training:.0%}",
                 *(
                     cell
                     for row in same
@@ -269,7 +275,10 @@ def _print_budgets(found: Comparison) -> None:
         )
     header = ["allowed", "exemplars", "of all", *(cell for name in names for cell in (name, "memory"))]
     click.echo(table(rows, header=header, align="r" * len(header)))
-    closed = next((row for row in found.strategies if row.name == "closed-form"), None)
+    most = herding_candidates(found.settings)
+    if found.budgets[-1].mean("exemplars") < 0.99 * found.training:
+        click.echo(f"  No class keeps more than {most}: as many as can be ranked within the solver's workspace.")
+    closed = found.row("closed-form")
     if closed:
         click.echo(f"  closed-form keeps none: {_share(closed.estimate('accuracy'))}")
 
@@ -279,7 +288,7 @@ def _print_weights(found: Comparison) -> None:
     click.secho(f"\nHow much should old data weigh in a gradient step ({name})? In %", bold=True)
     measures = ("accuracy", "old", "new")
     rows = [(f"{row.replay_weight:g}", *(_share(row.estimate(one)) for one in measures)) for row in found.weights]
-    default = next((row for row in found.strategies if row.name == name), None)
+    default = found.row(name)
     if default:
         rows.append(("default", *(_share(default.estimate(one)) for one in measures)))
     click.echo(table(rows, header=("replay_weight", "all", "old", "new"), align="lrrr"))

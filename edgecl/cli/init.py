@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from edgecl.device import Device
 
 
+BUILT_IN = ("voice", "imu")
+
+
+def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value not in BUILT_IN and not Path(value).exists():
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILT_IN)}, nor a file")
+    return value
+
+
 @click.command(
     epilog=example(
         "edgecl init kitchen --extractor voice",

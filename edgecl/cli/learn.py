@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import _progress, _warn
-from edgecl.cli._options import example, json_option, label_option, path_argument, store_argument
+from edgecl.cli._options import Finite, example, json_option, label_option, path_argument, store_argument
 from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, printable, size, table, wrapped
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @click.option(
     "--replay-weight",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     help="Weight of old classes against new ones in gradient steps, 0 to 1. [default: their share]",
 )
 @click.option(
     "--ewc-strength",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     help="How hard gradient steps are held to the old head. [default: 1]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
@@ -131,7 +131,7 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     headline, colour = _headline(report, live=live)
     click.secho(headline, bold=True, fg=colour)
     for reason in verdict.reasons:
-        click.echo(wrapped(reason))
+        click.echo(wrapped(reason.removeprefix("unproven: ")))
     what = listed(
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
@@ -148,15 +148,16 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
 
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:
-    would = "WOULD BE " if report.dry_run else ""
-    outcome = "nothing is written (--dry-run)" if report.dry_run else f"revision {report.revision} is live"
+    trial = "DRY RUN: " if report.dry_run else ""
+    outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
     if report.forced:
-        return f"{would}FORCED against the gate: {outcome}.", "yellow"
+        return f"{trial}FORCED against the gate, {outcome}.", "yellow"
+    if report.is_accepted and report.outcome.verdict.proven:
+        return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
-        proof = "" if report.outcome.verdict.proven else ", though not proven"
-        return f"{would}ACCEPTED{proof}: {outcome}.", "green"
+        return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
     why = " for lack of proof" if report.outcome.verdict.accepted else ""
-    return f"{would}REJECTED{why}: revision {live} stays live, untouched.", "red"
+    return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
 
 def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int]) -> None:

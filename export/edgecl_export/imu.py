@@ -76,7 +76,7 @@ def _model(windows, rng):
         B=np.empty((84,nf))
         for k in range(84):
             o=out[:,:,k] if k<42 else out[:,4*d:T-4*d,k]
-            if POOL=='one': o=o[rng.integers(n)]
+            if POOL!='all': o=o[rng.integers(n,size=int(POOL))]
             qs=((q0+np.arange(nf)+1)*gold)%1; q0+=nf
             B[k]=np.floor(np.quantile(o,qs))+.5
         for h,(t,bb) in enumerate(((a,B[:42]),(b,B[42:]))):

@@ -1,13 +1,13 @@
 """Kernels compiled by numba when they are first used. The only module that imports numba.
 
-Compiled code is cached on disk by numba (`NUMBA_CACHE_DIR`, else beside the source, else in the user's
-cache). A cached kernel is renewed when its own file changes, not when a helper in another file does: after
-editing one, clear the cache.
+Compiled code is cached on disk by numba: in `NUMBA_CACHE_DIR`, else beside the source, else in the user's cache.
 """
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -25,8 +25,7 @@ def rebind(function: Function, compiled: dict[str, Function]) -> Function:
 def options(fastmath: bool) -> dict[str, Any]:
     """Return the compiler options of a function of the table.
 
-    Without numba's runtime (`_nrt`) a kernel that allocates does not compile, and views cost no reference
-    counts.
+    Without numba's runtime (`_nrt`) a kernel that allocates does not compile, and views cost no reference counts.
     """
     return {
         "error_model": "numpy",
@@ -51,8 +50,18 @@ def helpers() -> dict[str, Function]:
     return compiled
 
 
+@cache
+def digest() -> str:
+    """Digest of the source of all kernels."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+
+
 def load(name: str) -> Function:
     """Return one kernel, compiled or read from the cache."""
     function, signature, fastmath = KERNELS[name]
-    kernel: Function = njit(signature, cache=True, **options(fastmath))(rebind(function, helpers()))
+    plain = rebind(function, helpers())
+    # numba names cache files so, and by itself would not notice that a helper in another file has changed
+    plain.__qualname__ = f"{name}_{digest()}"
+    kernel: Function = njit(signature, cache=True, **options(fastmath))(plain)
     return kernel

@@ -26,13 +26,11 @@ def packed_order(size: int) -> int:
     return int((math.sqrt(8.0 * size + 1.0) - 1.0) / 2.0)
 
 
-def substitute_four(
-    factor: Real, start: int, stop: int, b: Real, row0: Index, row1: Index, row2: Index, row3: Index
-) -> None:
+def substitute_four(factor: Real, start: int, stop: int, b0: Real, b1: Real, b2: Real, b3: Real) -> None:
     """Forward-substitute four vectors: b_j = (b_j - Σ_k<j L_jk b_k) / L_jj for start <= j < stop.
 
-    The vectors begin at offsets row0 ... row3 of the flat array `b` and are zero before `start`. Offsets may
-    be equal: four values are computed before one is written, so a short block repeats its last vector.
+    The vectors are zero before `start`. They may be the same: four values are computed before one is written, so
+    a short block repeats its last vector.
     """
     zero = factor.dtype.type(0)
     for j in range(start, stop):
@@ -40,18 +38,13 @@ def substitute_four(
         s0 = s1 = s2 = s3 = zero
         for k in range(uintp(start), uintp(j)):
             value = factor[offset + k]
-            s0 += value * b[row0 + k]
-            s1 += value * b[row1 + k]
-            s2 += value * b[row2 + k]
-            s3 += value * b[row3 + k]
-        column = uintp(j)
-        pivot = factor[offset + column]
-        s0 = (b[row0 + column] - s0) / pivot
-        s1 = (b[row1 + column] - s1) / pivot
-        s2 = (b[row2 + column] - s2) / pivot
-        s3 = (b[row3 + column] - s3) / pivot
-        b[row0 + column], b[row1 + column] = s0, s1
-        b[row2 + column], b[row3 + column] = s2, s3
+            s0 += value * b0[k]
+            s1 += value * b1[k]
+            s2 += value * b2[k]
+            s3 += value * b3[k]
+        pivot = factor[offset + uintp(j)]
+        s0, s1, s2, s3 = (b0[j] - s0) / pivot, (b1[j] - s1) / pivot, (b2[j] - s2) / pivot, (b3[j] - s3) / pivot
+        b0[j], b1[j], b2[j], b3[j] = s0, s1, s2, s3
 
 
 def dot_rows(a: Real, first: Index, second: Index, count: int) -> Any:
@@ -84,9 +77,9 @@ def cholesky_packed(a: Real) -> int:
     d = packed_order(a.size)
     for first in range(0, d, 4):
         last = min(first + 3, d - 1)
-        row0, row1 = uintp(row_offset(first)), uintp(row_offset(min(first + 1, last)))
-        row2, row3 = uintp(row_offset(min(first + 2, last))), uintp(row_offset(last))
-        substitute_four(a, 0, first, a, row0, row1, row2, row3)
+        row0, row1 = a[row_offset(first) :], a[row_offset(min(first + 1, last)) :]
+        row2, row3 = a[row_offset(min(first + 2, last)) :], a[row_offset(last) :]
+        substitute_four(a, 0, first, row0, row1, row2, row3)
         failed = factor_diagonal(a, first, last)
         if failed >= 0:
             return failed
@@ -96,12 +89,9 @@ def cholesky_packed(a: Real) -> int:
 def forward_packed(factor: Real, b: Real) -> None:
     """b (m, d): every row becomes L⁻¹ b."""
     m, d = b.shape
-    flat = b.reshape(b.size)
     for first in range(0, m, 4):
         last = min(first + 3, m - 1)
-        row0, row1 = uintp(first * d), uintp(min(first + 1, last) * d)
-        row2, row3 = uintp(min(first + 2, last) * d), uintp(last * d)
-        substitute_four(factor, 0, d, flat, row0, row1, row2, row3)
+        substitute_four(factor, 0, d, b[first], b[min(first + 1, last)], b[min(first + 2, last)], b[last])
 
 
 def subtract_four(factor: Real, first: int, b: Real, row: int) -> None:
@@ -142,15 +132,13 @@ def inverse_trace(factor: Real, scratch: Real) -> float:
     Four columns of L⁻¹ at a time, each from its own diagonal down: d³/3 operations and no (d, d) array.
     """
     lanes, d = min(scratch.shape[0], 4), scratch.shape[1]
-    flat = scratch.reshape(scratch.size)
     total = 0.0
     for first in range(0, d, lanes):
         last = min(lanes, d - first) - 1
         for lane in range(last + 1):
             for j in range(first, d):
                 scratch[lane, j] = 1.0 if j == first + lane else 0.0
-        row1, row2, row3 = uintp(min(1, last) * d), uintp(min(2, last) * d), uintp(last * d)
-        substitute_four(factor, first, d, flat, uintp(0), row1, row2, row3)
+        substitute_four(factor, first, d, scratch[0], scratch[min(1, last)], scratch[min(2, last)], scratch[last])
         for lane in range(last + 1):
             for j in range(first + lane, d):
                 total += float(scratch[lane, j]) ** 2
