@@ -221,12 +221,17 @@ def test_a_changed_extractor_is_refused(unharmed: Path, command: str) -> None:
     check_refused(edgecl(command, unharmed / "other extractor", unharmed / "good"), MODEL, "extractor.onnx")
 
 
-@pytest.mark.parametrize("name", ["damaged head", "damaged header", "no revision", "other extractor", "no store"])
+@pytest.mark.parametrize("name", ["damaged head", "damaged header", "no revision", "other extractor"])
 def test_doctor_reports_damage(unharmed: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", "")})
     done = edgecl("doctor", unharmed / name, "--json")
     assert done.code == MODEL
     assert done.value["store"]["damage"]
+
+
+def test_doctor_refuses_what_is_no_store(unharmed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", "")})
+    check_refused(edgecl("doctor", unharmed / "no store"), MODEL, "no store")
 
 
 # option, value, what the message says

@@ -302,6 +302,15 @@ def test_strategies_that_do_not_fit_the_memory_are_named_and_their_sweep_is_gran
     assert {one.name for one in found.budgets} == {"replay"}
 
 
+def test_memory_in_which_nothing_asked_for_can_be_played_is_refused() -> None:
+    latents = np.random.default_rng(0).standard_normal((400, 64)).astype(np.float32)
+    wide = recordings(
+        latents, [f"word {one % 20}" for one in range(400)], [f"person {one // 40}" for one in range(400)]
+    )
+    with pytest.raises(SettingError, match="nothing is left to play"):
+        run(wide, Options(strategies=("naive",)), settings(dimension=64, memory_bytes=160_000))
+
+
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(SettingError, match="'magic' is not a strategy"):
         run(spoken(), Options(strategies=("magic",)))
@@ -387,6 +396,14 @@ def test_of_strategies_as_good_the_smallest_is_recommended() -> None:
 def test_a_better_strategy_is_recommended_whatever_it_takes() -> None:
     small, large = row("closed-form", [0.90, 0.90], memory=10), row("replay", [0.93, 0.93], memory=99)
     assert choose(comparison([small, large], joint=row("joint", [0.95, 0.95]))) is large
+
+
+def test_an_amount_of_old_data_may_be_recommended() -> None:
+    whole, some = row("replay", [0.93, 0.93], memory=99), row("replay", [0.929, 0.929], memory=20)
+    some = replace(some, budget=0.1, values={**some.values, "exemplars": np.full(2, 7.0)})
+    found = comparison([whole], joint=row("joint", [0.95, 0.95]), budgets=[some])
+    assert choose(found) is some
+    assert recommend(found)[0].startswith("On your data: replay, keeping 10% of what it has learnt from. 92.9%")
 
 
 def test_the_smallest_budget_that_does_as_well_is_named() -> None:

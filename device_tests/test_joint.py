@@ -92,11 +92,22 @@ def test_moving_all_latents_moves_only_the_bias() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
-def test_it_converges_at_any_scale_of_separable_latents(scale: float) -> None:
+def test_the_scale_of_the_latents_changes_no_answer(scale: float) -> None:
+    latents, labels = draw([40, 40, 40])
+    groups = np.tile(np.arange(5), 24)
+    heads = []
+    for factor in (1.0, scale):
+        penalty = choose_penalty(factor * latents, labels, groups, seed=0)
+        heads.append(fit_joint(factor * latents, labels, penalty=penalty, tolerance=1e-8))
+    np.testing.assert_allclose(heads[1].weights * scale, heads[0].weights, atol=1e-4)
+    np.testing.assert_array_equal(heads[1].answers(scale * latents), heads[0].answers(latents))
+
+
+def test_it_converges_where_latents_are_separable() -> None:
     latents, labels = draw([20, 20], apart=20)
-    head = fit_joint(scale * latents, labels, penalty=1e-6)
+    head = fit_joint(latents, labels, penalty=1e-6)
     assert head.has_converged
-    assert np.isfinite(head.weights).all()
+    assert (head.answers(latents) == labels).all()
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 2, 2]])
@@ -126,7 +137,8 @@ def test_noise_asks_for_a_stronger_penalty_than_signal(rng: np.random.Generator)
 def test_of_equal_penalties_the_strongest_is_chosen() -> None:
     latents, labels = draw([30, 30], apart=30)
     groups = np.tile(np.arange(5), 12)
-    assert choose_penalty(latents, labels, groups, seed=0, penalties=(1e-2, 1e-3, 1e-4)) == 1e-2
+    spread = latents.var(axis=0).sum()
+    assert choose_penalty(latents, labels, groups, seed=0, penalties=(1e-2, 1e-3, 1e-4)) == pytest.approx(1e-2 * spread)
 
 
 def test_a_class_of_one_group_is_passed_over_where_it_is_left_out() -> None:

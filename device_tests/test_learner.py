@@ -223,6 +223,11 @@ class FileObjects:
         return {one.stem: np.load(one, mmap_mode="r") for one in (self._folder / digest).iterdir()}
 
 
+def reloaded(model: Model, objects: FileObjects) -> Model:
+    parts = {role: objects.read(digest) for role, digest in model.digests.items()}
+    return load_model(model.settings, model.digests, model.body(), parts)
+
+
 PYTHON_OBJECTS = 96 << 10  # what frames, strings and dictionaries take: not learner state
 
 
@@ -238,7 +243,7 @@ def test_a_lesson_allocates_no_more_than_the_memory_granted(
     for part in np.array_split(words.labels, 3):
         lesson = as_lesson(model, words.lesson(20, list(part)), spool=tmp_path / "spool")
         finish(learn(model, lesson, objects=objects, policy=ANYTHING))  # what is compiled on the way stays
-        model = load_model(model.settings, model.digests, model.body(), objects)
+        model = reloaded(model, objects)
         tracemalloc.start()
         outcome = finish(learn(model, lesson, objects=objects, policy=ANYTHING))
         held = model.bytes()
@@ -254,7 +259,7 @@ def test_a_reloaded_model_answers_the_same(words: Words, tmp_path: Path) -> None
     outcome = teach(Model(settings()), words.lesson(30), objects=objects, strategy="ewc-replay", policy=ANYTHING)
     model = outcome.model
     assert model is not None
-    back = load_model(model.settings, model.digests, model.body(), objects)
+    back = reloaded(model, objects)
     asked = words.say(words.labels[3], 9)
     assert np.array_equal(back.predict(asked).confidence, model.predict(asked).confidence)
     assert back.ewc is not None

@@ -27,8 +27,9 @@ def recommend(found: Comparison) -> list[str]:
 
 
 def choose(found: Comparison) -> Row:
-    """Of the strategies within WORTH of the best, the one that remembers the fewest bytes."""
+    """Of all that was played with an open gate and within WORTH of the best, what remembers the fewest bytes."""
     rows = [row for row in found.strategies if row.name != GATED]
+    rows += [row for row in found.budgets if row.mean("exemplars")]
     best = max(row.mean("accuracy") for row in rows)
     return min((row for row in rows if row.mean("accuracy") >= best - WORTH), key=_remembered)
 
@@ -55,9 +56,9 @@ def points(one: Estimate) -> str:
 
 def _choice(found: Comparison, chosen: Row) -> Iterator[str]:
     yield (
-        f"On your data: {chosen.name}. {_share(chosen)} after the last lesson, "
+        f"On your data: {chosen.name}{_amount(found, chosen)}. {_share(chosen)} after the last lesson, "
         f"{points(difference(chosen, found.joint))} against joint training on everything; it remembers "
-        f"{_places(chosen)} and takes {np.median(chosen.usual_ms):.1f} ms a lesson."
+        f"{_places(chosen)} and takes {_time(float(chosen.usual_ms.mean()))} a lesson."
     )
     others = [row for row in found.strategies if row.name not in (chosen.name, GATED)]
     same = [row for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
@@ -133,8 +134,8 @@ def _retraining(found: Comparison, chosen: Row) -> Iterator[str]:
     verdict = f"cheaper from lesson {since} on" if since else "retraining is cheaper, up to here"
     grows = ", which grow with classes, not with samples" if chosen.name in ("naive", "ewc", "closed-form") else ""
     yield (
-        f"Retraining from everything each time takes {retrained:.0f} ms for {found.experiences} lessons, {chosen.name} "
-        f"{spent:.0f} ms: {verdict}. It gives {_share(found.joint)}, and has to keep all {found.training:,.0f} "
+        f"Retraining from everything each time takes {_time(retrained)} for {found.experiences} lessons, {chosen.name} "
+        f"{_time(spent)}: {verdict}. It gives {_share(found.joint)}, and has to keep all {found.training:,.0f} "
         f"latents, {_bytes(found.joint)} at 8 bits a number, against {_bytes(chosen)}{grows}."
     )
 
@@ -159,6 +160,16 @@ def _bytes(row: Row) -> str:
 def _places(row: Row) -> str:
     memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
     return f"{format_bytes(round(memory))} in memory" + (f" and {format_bytes(round(disk))} on disk" if disk else "")
+
+
+def _amount(found: Comparison, row: Row) -> str:
+    if row.budget is None:
+        return ""
+    return f", keeping {_percent(row.mean('exemplars') / found.training, 0)} of what it has learnt from"
+
+
+def _time(ms: float) -> str:
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
 def _names(rows: list[Row]) -> str:

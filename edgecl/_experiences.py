@@ -136,9 +136,8 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
     if data.groups is None:
         if by not in (None, "none") or scenario == "domain":
             raise DataError(_no_groups(by or "speaker or subject", scenario))
-        remarks.append(
-            "split at random, as no speaker or subject is used: every figure looks better than it will be for others"
-        )
+        why = "as --by none asks" if by else "because not every sample names its speaker or subject"
+        remarks.append(f"split at random, {why}: every figure looks better than it will be for other people")
     elif len(data.group_names) < 2:
         raise DataError(
             f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare "

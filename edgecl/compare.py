@@ -110,17 +110,9 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
     trials, cannot = _trials(data, streams, settings, options)
     remarks += cannot
     _warm_up(data, streams[0], trials)
-    total = len(streams) * (len(trials) + 1)
-    joint_runs, penalties, runs = [], [], {trial: list[_Run]() for trial in trials}
-    for index, stream in enumerate(streams):
-        yield Step(index * (len(trials) + 1), total, f"seed {stream.seed}: {JOINT}")
-        penalties.append(_penalty(data, stream))
-        joint_runs.append(_play_joint(data, stream, settings, penalties[-1]))
-        for done, trial in enumerate(trials, start=index * (len(trials) + 1) + 1):
-            yield Step(done, total, f"seed {stream.seed}: {trial.name}")
-            runs[trial].append(_play(data, stream, trial))
-    best = np.array([run.values["accuracy"] for run in joint_runs])
-    rows = {trial: _row(trial.name, runs[trial], best, trial) for trial in trials}
+    played = yield from _play_all(data, streams, settings, trials)
+    best = np.array([run.values["accuracy"] for run in played.joint])
+    rows = {trial: _row(trial.name, runs, best, trial) for trial, runs in played.runs.items()}
     return Comparison(
         options=options,
         settings=settings,
@@ -131,8 +123,8 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
         experiences=len(streams[0].experiences),
         held_out=len(np.unique(data.groups[streams[0].unseen])) if data.groups is not None else 0,
         strategies=tuple(row for trial, row in rows.items() if trial.sweep == ""),
-        joint=_row(JOINT, joint_runs, best, None),
-        penalties=tuple(penalties),
+        joint=_row(JOINT, played.joint, best, None),
+        penalties=tuple(played.penalties),
         budgets=tuple(row for trial, row in rows.items() if trial.sweep == "budget"),
         weights=tuple(row for trial, row in rows.items() if trial.sweep == "weight"),
         remarks=tuple(remarks),
@@ -153,6 +145,31 @@ class _Trial:
     is_gated: bool = False
 
 
+@dataclass(frozen=True)
+class _Played:
+    """One run a seed, of joint training and of every trial."""
+
+    joint: list[_Run]
+    penalties: list[float]
+    runs: dict[_Trial, list[_Run]]
+
+
+def _play_all(
+    data: Recordings, streams: Sequence[Stream], settings: Settings, trials: Sequence[_Trial]
+) -> Generator[Step, None, _Played]:
+    played = _Played([], [], {trial: [] for trial in trials})
+    each = len(trials) + 1
+    for index, stream in enumerate(streams):
+        first, total = index * each, len(streams) * each
+        yield Step(first, total, f"seed {stream.seed}: {JOINT}")
+        played.penalties.append(_penalty(data, stream))
+        played.joint.append(_play_joint(data, stream, settings, played.penalties[-1]))
+        for done, trial in enumerate(trials, start=first + 1):
+            yield Step(done, total, f"seed {stream.seed}: {trial.name}")
+            played.runs[trial].append(_play(data, stream, trial))
+    return played
+
+
 def _trials(
     data: Recordings, streams: Sequence[Stream], settings: Settings, options: Options
 ) -> tuple[list[_Trial], list[str]]:
@@ -166,25 +183,33 @@ def _trials(
             f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.refinement)}, more than "
             f"--memory {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
         )
+    if not names:
+        raise SettingError(f"nothing is left to play: {remarks[0]}; add closed-form, or grant more --memory")
     trials = [_Trial(name, name, settings) for name in names]
     if "auto" in names:
         trials.append(_Trial(GATED, "auto", settings, is_gated=True))
-    sweeping = [one for one in REPLAYING if one in options.strategies]
     rows = max(len(stream.training) for stream in streams)
+    return trials + _sweeps(settings, options, rows=rows, classes=len(data.names)), remarks
+
+
+def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) -> list[_Trial]:
+    """How much is kept, and how much it weighs; with as much memory as that needs."""
+    names = [one for one in REPLAYING if one in options.strategies]
+    if not names:
+        return []
     row = row_bytes(settings.features.row_dimension)
-    roomy = _with_room_for(settings, rows * row, len(data.names))
-    for share in sorted({0.0, *options.budgets, 1.0}) if options.budgets else ():
-        for name in sweeping:
-            capacity = round(share * rows) * row
-            trials.append(_Trial(name, name, roomy, "budget", share, capacity))
-    for weight in REPLAY_WEIGHTS if sweeping else ():
-        name, refine = sweeping[-1], RefineSettings(replay_weight=weight)
-        if plan.can_refine:
-            trials.append(_Trial(name, name, settings, "weight", refine=refine))
-        else:
-            held = max(plan.exemplars, 0)
-            trials.append(_Trial(name, name, roomy, "weight", exemplar_bytes=held, refine=refine))
-    return trials, remarks
+    roomy = _with_room_for(settings, rows * row, classes)
+    shares = sorted({0.0, *options.budgets, 1.0}) if options.budgets else []
+    trials = [
+        _Trial(name, name, roomy, "budget", budget=share, exemplar_bytes=round(share * rows) * row)
+        for share in shares
+        for name in names
+    ]
+    plan = plan_memory(settings, classes)
+    weighed = _Trial(names[-1], names[-1], settings, "weight")
+    if not plan.can_refine:
+        weighed = replace(weighed, settings=roomy, exemplar_bytes=max(plan.exemplars, 0))
+    return trials + [replace(weighed, refine=RefineSettings(replay_weight=one)) for one in REPLAY_WEIGHTS]
 
 
 def _with_room_for(settings: Settings, exemplar_bytes: int, classes: int) -> Settings:

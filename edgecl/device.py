@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -200,15 +201,21 @@ class Device:
         self.store.verify_extractor()
         return open_extractor(self.store.extractor_path)
 
-    def model(self, revision: Revision | None = None) -> Model:
-        """All parts of a revision, by default the current one."""
-        revision = revision or self.store.current()
-        return load_model(self.settings, revision.objects, revision.body, self.store)
+    def model(self) -> tuple[Revision, Model]:
+        """The live revision with all its parts."""
+        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc")
+        return revision, load_model(self.settings, revision.objects, revision.body, parts)
+
+    def model_of(self, number: int) -> Model:
+        """A kept revision with all its parts; raises StoreDamagedError where one is damaged."""
+        revision = self.store.revision(number)
+        parts = {role: self.store.read(digest) for role, digest in revision.objects.items()}
+        return load_model(self.settings, revision.objects, revision.body, parts)
 
     def head(self) -> Model:
-        """The current head alone."""
-        revision = self.store.current()
-        return load_head(self.settings, revision.objects, revision.body, self.store)
+        """The live head alone."""
+        revision, parts = self.store.load("head")
+        return load_head(self.settings, revision.objects, revision.body, parts)
 
     def teach(
         self,
@@ -230,7 +237,7 @@ class Device:
 
         started = time.perf_counter()
         skipped: list[Skip] = []
-        spool = Path(tempfile.mkdtemp(prefix="spool-", dir=None if dry_run else self.store.path))
+        spool = Path(tempfile.mkdtemp(prefix="edgecl-", dir=_disk()))
         try:
             collector = LessonCollector(
                 self.settings.features, limit_bytes=Model(self.settings).plan().lesson, spool=spool
@@ -244,8 +251,7 @@ class Device:
             lesson = collector.finish()
             embedded = time.perf_counter()
             with self.store.writer() as writer:
-                before = self.store.current()
-                model = self.model(before)
+                live, model = self.model()
                 objects: Objects = _Overlay(self.store) if dry_run else _Kept(writer)
                 outcome = yield from learn(
                     model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
@@ -254,10 +260,10 @@ class Device:
                     outcome = replace(outcome, model=None)
                 learned = time.perf_counter()
                 forced = force and not outcome.verdict.accepted
-                revision = None if dry_run else self._commit(writer, outcome, lesson, forced=forced)
+                revision = None if dry_run else self._commit(writer, live, outcome, lesson, forced=forced)
         finally:
             shutil.rmtree(spool, ignore_errors=True)
-        live = outcome.model or model
+        now_live = outcome.model or model
         return Report(
             outcome=outcome,
             revision=revision.number if revision else None,
@@ -266,13 +272,15 @@ class Device:
             new_classes=tuple(sorted(set(lesson.rows) - set(model.statistics))),
             elapsed_ms=1e3 * (time.perf_counter() - started),
             learn_ms=1e3 * (learned - embedded),
-            bytes=live.bytes(),
+            bytes=now_live.bytes(),
             bytes_written=getattr(objects, "bytes_put", 0),
             dry_run=dry_run,
             forced=forced,
         )
 
-    def _commit(self, writer: Writer, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
+    def _commit(
+        self, writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool
+    ) -> Revision | None:
         verdict = outcome.verdict.as_dict()
         told = {
             "lesson": {label: len(rows) for label, rows in lesson.rows.items()},
@@ -284,7 +292,7 @@ class Device:
             writer.note({"kind": "rejected", "time": _now(), **told})
             return None
         body = {**outcome.model.body(), **told, "bytes": outcome.model.bytes()}
-        return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=_now())
+        return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=_now(), parent=live.number)
 
     def _embedded(
         self, items: Iterable[Sample | Skip], skipped: list[Skip]
@@ -353,9 +361,8 @@ class Device:
 
     def status(self) -> dict[str, Any]:
         """What the store holds, without loading an extractor or a kernel."""
-        revision = self.store.current()
+        revision, model = self.model()
         body = revision.body
-        model = self.model(revision)
         plan = model.plan()
         return {
             "revision": revision.number,
@@ -422,6 +429,12 @@ class _Overlay(MemoryObjects):
 
     def read(self, digest: str) -> Arrays:
         return super().read(digest) if digest in self._held else self._store.read(digest)
+
+
+def _disk() -> str | None:
+    """Where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
+    on_disk = Path("/var/tmp")  # noqa: S108 (mkdtemp makes a private folder in it)
+    return str(on_disk) if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 
 
 def _indices(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:

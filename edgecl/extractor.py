@@ -250,8 +250,7 @@ class FileExtractor(ABC):
         """
         size = self._clips_at_once()
         pooled = [
-            self.pool(self._frames_of_clips(signals[start : start + size]))
-            for start in range(0, len(signals), size)
+            self.pool(self._frames_of_clips(signals[start : start + size])) for start in range(0, len(signals), size)
         ]
         return np.concatenate(pooled) if pooled else np.empty((0, self.contract.dimension), np.float32)
 
@@ -377,7 +376,7 @@ class OnnxExtractor(FileExtractor):
     """
 
     def __init__(self, path: str | Path) -> None:
-        content = _read(path)
+        content = read_file(path)
         self.digest = hashlib.sha256(content).hexdigest()
         self._session = _session(content, path)
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -386,7 +385,8 @@ class OnnxExtractor(FileExtractor):
             raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
         signal, frames = self._check(path)
         self._names = signal.name, frames.name
-        self._outputs = [one.name for one in self._session.get_outputs()]
+        defaults = [one.name for one in self._session.get_overridable_initializers()]
+        self._answers = [frames.name, *(["next_state"] if "state" in defaults else [])]
         self._slides = not isinstance(signal.shape[1], int) and frames.shape[1] != 1
         self._takes_batches = not isinstance(signal.shape[0], int)
 
@@ -416,7 +416,7 @@ class OnnxExtractor(FileExtractor):
         if state is not None:
             feeds["state"] = state
         try:
-            frames, *rest = self._session.run(self._outputs[:2], feeds)
+            frames, *rest = self._session.run(self._answers, feeds)
         except Exception as error:  # ONNX Runtime's errors have no other base
             raise DataError(f"the extractor cannot take a signal of shape {batch.shape}: {error}") from error
         return frames, (rest[0] if rest else None)
@@ -430,7 +430,7 @@ def open_extractor(path: str | Path) -> FileExtractor:
     ContractError
         There is no such file, it is neither, or its contract is missing or wrong.
     """
-    if _read(path)[4:8] == b"TFL3":
+    if read_file(path)[4:8] == b"TFL3":
         from edgecl._tflite import TfliteExtractor
 
         return TfliteExtractor(path)
@@ -537,7 +537,8 @@ def _session(content: bytes, path: str | Path) -> Any:
         raise ContractError(f"{path} is not an ONNX file that this ONNX Runtime can load: {error}") from error
 
 
-def _read(path: str | Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
+    """The content of an extractor's file; raises ContractError."""
     try:
         return Path(path).read_bytes()
     except OSError as error:

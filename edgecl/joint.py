@@ -18,7 +18,7 @@ from edgecl.metrics import balanced_accuracy
 
 Array = NDArray[np.float64]
 
-PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)  # λ to choose from, strongest first
+PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)  # strongest first; λ over E‖x - E x‖²
 FOLDS = 3
 TOLERANCE = 1e-6  # of the largest entry of the gradient
 ROUGH = 1e-5  # to compare penalties: accuracies are settled long before the last digits of the weights
@@ -57,7 +57,8 @@ def fit_joint(
 ) -> JointHead:
     """Class-balanced softmax regression: min (1/n) Σ_i n/(C n_{y_i}) · -log p_{y_i}(x_i) + ½ λ ‖W‖².
 
-    Solved by L-BFGS in float64 on centred latents (the bias is free, so centring changes nothing but the speed).
+    Solved by L-BFGS in float64 on latents that are centred and scaled to E‖x‖² = 1, which changes the speed and the
+    meaning of `tolerance`, not the solution.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def fit_joint(
     start
         Where to begin; by default at zero. The solution is the same.
     tolerance
-        Converged when no entry of the gradient is larger.
+        Converged when no entry of the gradient, in the scaled latents, is larger.
 
     Raises
     ------
@@ -85,14 +86,19 @@ def fit_joint(
     counts = np.bincount(labels)
     if len(counts) < 2 or not counts.all():
         raise DataError(f"joint training wants two or more classes with samples, got counts {counts.tolist()}")
-    centre = latents.mean(axis=0, dtype=np.float64)
-    objective = _Objective.of(latents - centre, labels, counts, penalty)
+    centre, scale = latents.mean(axis=0, dtype=np.float64), float(np.sqrt(_spread(latents))) or 1.0
+    objective = _Objective.of((latents - centre) / scale, labels, counts, penalty / scale**2)
     parameters = np.zeros((len(counts), latents.shape[1] + 1))
     if start is not None:
-        parameters[:, :-1], parameters[:, -1] = start.weights, start.bias + start.weights @ centre
+        parameters[:, :-1], parameters[:, -1] = start.weights * scale, start.bias + start.weights @ centre
     parameters, iterations, has_converged = _minimise(objective, parameters, tolerance)
-    weights = parameters[:, :-1].copy()
+    weights = parameters[:, :-1] / scale
     return JointHead(weights, parameters[:, -1] - weights @ centre, penalty, iterations, has_converged)
+
+
+def _spread(latents: NDArray[np.floating]) -> float:
+    """E‖x - E x‖²."""
+    return float(np.var(latents, axis=0, dtype=np.float64).sum())
 
 
 def choose_penalty(
@@ -111,16 +117,17 @@ def choose_penalty(
     groups
         (n,) speaker or subject of each latent: none is on both sides of a fold.
     penalties
-        From the strongest to the weakest: each fit starts from the one before.
+        Shares of E‖x - E x‖², from the strongest to the weakest: each fit starts from the one before.
     """
+    strengths = [share * _spread(latents) for share in penalties]
     scores = np.zeros(len(penalties))
     for fitted, judged in _folds(labels, groups, seed=seed, folds=folds):
         known, compact = np.unique(labels[fitted], return_inverse=True)
         head: JointHead | None = None
-        for index, penalty in enumerate(penalties):
+        for index, penalty in enumerate(strengths):
             head = fit_joint(latents[fitted], compact, penalty=penalty, start=head, tolerance=ROUGH)
             scores[index] += balanced_accuracy(labels[judged], known[head.answers(latents[judged])])
-    return float(penalties[int(scores.argmax())])
+    return strengths[int(scores.argmax())]
 
 
 def _folds(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -20,16 +19,12 @@ from edgecl.statistics import ClassStatistics
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-class Readable(Protocol):
-    """Where arrays are read from."""
-
-    def read(self, digest: str) -> Arrays: ...
-
-
-class Objects(Readable, Protocol):
+class Objects(Protocol):
     """Where arrays are kept: a store's writer on the device, a dictionary in `compare` and in tests."""
 
     def put(self, arrays: Arrays) -> str: ...
+
+    def read(self, digest: str) -> Arrays: ...
 
 
 class MemoryObjects:
@@ -106,36 +101,44 @@ class Model:
         }
 
 
-def load_model(settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], objects: Readable) -> Model:
-    """Read the parts of a revision; the scatters stay pages of their files.
+def load_model(
+    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
+) -> Model:
+    """Rebuild a revision from its parts by role; the scatters stay what they are, pages of their files.
 
     Raises
     ------
     StoreDamagedError
         When a part is missing, or does not fit the others.
     """
-    labels = sorted(body["classes"])
-    model = load_head(settings, digests, body, objects)
-    statistics = {label: ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"])) for label in labels}
-    exemplars = {
-        label: Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"])).first(body["exemplars"][label])
-        for label in labels
-        if f"exemplars/{label}" in digests
-    }
+    try:
+        model = load_head(settings, digests, body, parts)
+        statistics = {
+            label: ClassStatistics.from_arrays(parts[f"statistics/{label}"]) for label in sorted(body["classes"])
+        }
+        exemplars = {
+            label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
+            for label, kept in sorted(body["exemplars"].items())
+        }
+    except KeyError as error:
+        raise StoreDamagedError(f"the revision lacks {error}") from error
     for label, one in statistics.items():
         if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
-            raise StoreDamagedError(f"the statistics of {label!r} do not belong to this store: {json.dumps(body)[:80]}")
-    ewc = None
-    if "ewc" in digests:
-        ewc = EwcState.from_arrays(objects.read(digests["ewc"]), labels=body["ewc_classes"])
+            raise StoreDamagedError(
+                f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
+                f"the revision says {body['classes'][label]} in {settings.features.dimension}"
+            )
+    ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
     return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc)
 
 
-def load_head(settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], objects: Readable) -> Model:
-    """Read the head alone, which is all that a prediction needs."""
-    if "head" not in digests:
+def load_head(
+    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
+) -> Model:
+    """Rebuild the head alone, which is all that a prediction needs."""
+    if "head" not in parts:
         return Model(settings, digests=digests)
-    head = HeadState.from_arrays(objects.read(digests["head"]), labels=sorted(body["classes"]), kind=body["head"])
+    head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     if head.weights.shape[1] != settings.features.dimension:
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"

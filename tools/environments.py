@@ -139,10 +139,11 @@ def child_environ(**variables: str) -> dict[str, str]:
     """Return the environment of a child process that imports from its own site-packages only.
 
     Without ``PYTHONSAFEPATH``, ``python -m`` puts the working folder first on the path, and the checkout's
-    `edgecl` hides the installed one.
+    `edgecl` hides the installed one. No other ``PYTHON...`` variable is handed on: what passes on one machine
+    because its output is unbuffered, say, must not fail on the next.
     """
-    foreign = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MYPYPATH", "PYTEST_ADDOPTS"}
-    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    foreign = ("PYTHON", "VIRTUAL_ENV", "MYPYPATH", "PYTEST_ADDOPTS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", **variables}
 
 

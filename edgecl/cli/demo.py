@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from edgecl.demo.run import Scenario, Step
 
 SCENARIOS = ("voice", "fitness")
-COLUMNS = "{:36}  {:>7}  {:10}  {:>6}  {:>6}  {:>9}  {:>7}"
+COLUMNS = "{:41}  {:>7}  {:10}  {:>6}  {:>6}  {:>9}  {:>7}"
+CAPTION = (
+    "old, new: balanced accuracy, on clips and windows that taught nothing, of what was known before the lesson\n"
+    "and of what it teaches; memory: all that the learner holds, its workspace included\n"
+)
+UNPROVEN = "unproven: accepted, though too few samples are kept to prove that nothing known was lost"
 COLOURS = {"accepted": "green", "unproven": "green", "rejected": "red", "rolled back": "yellow"}
 
 
@@ -68,7 +73,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def _played(scenario: Scenario, steps: Iterator[Step], *, quiet: bool) -> list[Step]:
     """All steps, each printed when it is done."""
     if not quiet:
-        click.secho(f"\n{scenario.about}\n", bold=True)
+        click.secho(f"\n{scenario.about}", bold=True)
+        click.echo(CAPTION)
         click.echo(COLUMNS.format("lesson", "samples", "verdict", "old", "new", "memory", "time"))
     played = []
     for step in steps:
@@ -97,6 +103,8 @@ def _print_step(step: Step) -> None:
 
 
 def _print_summary(steps: Sequence[Step], forgetting: float) -> None:
+    if any(step.verdict == "unproven" for step in steps):
+        click.echo(UNPROVEN)
     last = [step for step in steps if step.taught][-1]
     click.echo(
         f"\n{counted(len(last.per_class), 'class', 'classes')} learnt in lessons; what was taught before the last one "

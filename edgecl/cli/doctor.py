@@ -17,7 +17,7 @@ import edgecl
 from edgecl.cli import _probe
 from edgecl.cli._options import example, json_option
 from edgecl.cli._text import milliseconds, pairs, print_json, printable, size
-from edgecl.errors import ModelError
+from edgecl.errors import ModelError, StoreMissingError
 
 # distribution -> (module, extra that installs it; "" where edgecl itself does)
 PACKAGES = {
@@ -110,6 +110,8 @@ def _store(path: Path) -> dict[str, Any]:
         for number in device.store.revisions():
             damage += _unusable(device, number)
         damage += [one for one in device.store.damage if one not in damage]
+    except StoreMissingError:
+        raise
     except ModelError as error:
         return {"path": str(path), "damage": [str(error)]}
     return {
@@ -127,7 +129,7 @@ def _store(path: Path) -> dict[str, Any]:
 def _unusable(device: Any, number: int) -> list[str]:
     """What keeps a revision from being used though every byte of it may be sound."""
     try:
-        device.model(device.store.revision(number))
+        device.model_of(number)
     except ModelError as error:
         return [f"revision {number}: {error}"]
     return []

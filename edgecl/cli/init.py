@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,39 +79,29 @@ def command(
         lift_width=lift,
         seed=seed,
     )
-    made = _made(device)
+    made = _made(store, device)
     if as_json:
         print_json(made)
     else:
         _print(made)
 
 
-def _made(device: Device) -> dict[str, Any]:
+def _made(store: Path, device: Device) -> dict[str, Any]:
     """What was made, and what other budgets would make."""
     from edgecl.replay import row_bytes
 
     settings = device.settings
     row = row_bytes(settings.features.row_dimension)
     status = device.status()
+    told = ("revision", "extractor", "features", "budget_bytes", "disk_bytes", "disk_budget_bytes", "max_classes")
     return {
-        "store": str(device.store.path),
+        "store": str(store),
         "exemplars_per_class": {
-            str(classes): max(device.model().plan(classes).exemplars, 0) // (row * classes)
+            str(classes): max(device.model()[1].plan(classes).exemplars, 0) // (row * classes)
             for classes in sorted({min(10, settings.max_classes), settings.max_classes})
         },
         "tiers": _tiers(device),
-        **{
-            name: status[name]
-            for name in (
-                "revision",
-                "extractor",
-                "features",
-                "budget_bytes",
-                "disk_bytes",
-                "disk_budget_bytes",
-                "max_classes",
-            )
-        },
+        **{name: status[name] for name in told},
     }
 
 
@@ -155,18 +145,17 @@ def _print(made: Mapping[str, Any]) -> None:
     }
     click.echo(pairs(rows))
     click.echo(f"\nThe smallest budgets for {made['max_classes']} classes (* is what you have):")
-    cells = [
-        (
-            "*" if one["chosen"] else "",
-            str(one["features"]),
-            one["precision"],
-            size(one["memory_bytes"]),
-            size(one["disk_bytes"]),
-        )
-        for one in made["tiers"]
-    ]
-    click.echo(table(cells, header=("", "features", "solver", "--memory", "--disk"), align="lrlrr"))
+    click.echo(_tier_table(made["tiers"]))
     click.echo(f"\nNext, teach it:\n  edgecl learn {printable(made['store'])} {_example(extractor['modality'])}")
+
+
+def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each width of features, with the memory that it takes solved in float64 and in float32."""
+    rows = []
+    for double, single in zip(tiers[::2], tiers[1::2], strict=True):
+        memory = [f"{'* ' if one['chosen'] else ''}{size(one['memory_bytes'])}" for one in (double, single)]
+        rows.append((str(double["features"]), *memory, size(double["disk_bytes"])))
+    return table(rows, header=("features", "--memory in float64", "in float32", "--disk"), align="rrrr")
 
 
 def _takes(extractor: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,6 @@ Result = TypeVar("Result")
 SECONDS = 20.0  # of each exercise by each subject
 # "off" and "up" sound alike: after a lesson with the one, the other would be refused because the first suffers
 WORDS_BY_LESSON = (("yes", "no"), ("up", "off"), ("left", "right"), ("on", "down"), ("stop", "go"))
-USER_SECONDS = 60.0  # of a new exercise: the minute it takes to teach one
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,9 @@ def exercises() -> Scenario:
     names, new = tuple(movement.EXERCISES), tuple(movement.NEW_EXERCISES)
     taught = movement.windows(names, movement.TEACHING_SUBJECTS, seconds=SECONDS)
     heldout = movement.windows(names, movement.TESTING_SUBJECTS, seconds=SECONDS)
-    user = movement.windows(new, [movement.USER], seconds=USER_SECONDS)
-    later = movement.windows(new, [movement.USER], seconds=USER_SECONDS, seed=1)
+    user, later = _sets(new, range(3)), _sets(new, range(3, 6))
     lessons = [_pick(taught, names[first : first + 2]) for first in range(0, len(names), 2)]
-    lessons += [_pick(user, [name], by="one user, a minute") for name in new]
+    lessons += [_pick(user, [name], by="one user") for name in new]
     return Scenario(
         name="fitness",
         about="Exercises. The movement is simulated: 12 bodies teach, 8 others are asked; nobody moved.",
@@ -102,9 +100,8 @@ SCENARIOS = {"voice": spoken_commands, "fitness": exercises}
 def run(scenario: Scenario, store: Path) -> Iterator[Step]:
     """Play a scenario in a new store, step by step."""
     device = Device.create(store, extractor=scenario.extractor)
-    for number, lesson in enumerate(scenario.lessons, start=1):
+    for number, lesson in enumerate([*scenario.lessons, scenario.mislabelled], start=1):
         yield _taught(device, replace(lesson, title=f"{number}. {lesson.title}"), scenario.heldout)
-    yield _taught(device, scenario.mislabelled, scenario.heldout)
     yield _rolled_back(device, scenario.heldout)
 
 
@@ -178,6 +175,11 @@ def _per_class(device: Device, heldout: Sequence[Sample]) -> dict[str, float]:
 def _mean(per_class: Mapping[str, float], labels: Collection[str]) -> float | None:
     """Balanced accuracy over some classes."""
     return float(np.mean([per_class[label] for label in labels])) if labels else None
+
+
+def _sets(names: Sequence[str], seeds: Iterable[int]) -> list[Sample]:
+    """One user's recordings of some exercises, one for each seed: three make the minute that teaches one."""
+    return [one for seed in seeds for one in movement.windows(names, [movement.USER], seconds=SECONDS, seed=seed)]
 
 
 def _pick(samples: Sequence[Sample], labels: Sequence[str], *, by: str = "") -> Lesson:

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from edgecl.errors import ContractError
-from edgecl.extractor import Contract, open_extractor, graph_digest
+from edgecl.errors import ContractError, SettingError
+from edgecl.extractor import Contract, graph_digest, open_extractor
 
 
 def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
@@ -21,9 +21,9 @@ def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
     model
         Its metadata is replaced.
     contract
-        Without a graph digest, which is set here.
+        Its graph digest is set here.
     out
-        The file to write.
+        The file to write; left as it was if anything fails.
 
     Returns
     -------
@@ -34,17 +34,31 @@ def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
     ------
     ContractError
         What was written cannot be read back, or answers something else than the contract says.
+    SettingError
+        `out` cannot be written.
     """
     del model.metadata_props[:]
     contract = replace(contract, graph_digest=graph_digest(model.SerializeToString(deterministic=True)))
     helper.set_model_props(model, contract.metadata())
-    out.write_bytes(model.SerializeToString(deterministic=True))
-    return check(out, contract)
+    return place(model.SerializeToString(deterministic=True), contract, out)
 
 
-def check(out: Path, wanted: Contract) -> Contract:
-    """Open a file that was just written, and run it once on faint noise."""
-    extractor = open_extractor(out)
+def place(content: bytes, contract: Contract, out: Path) -> Contract:
+    """Write an extractor beside `out`, check it, and only then give it that name; raises as `write`."""
+    part = out.with_name(out.name + ".part")
+    try:
+        part.write_bytes(content)
+        checked = _check(part, contract, out)
+        part.replace(out)
+    except OSError as error:
+        raise SettingError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return checked
+
+
+def _check(part: Path, wanted: Contract, out: Path) -> Contract:
+    extractor = open_extractor(part)
     if extractor.contract.metadata() != wanted.metadata():
         raise ContractError(f"{out}: the contract reads back as another one")
     shape = (wanted.clip_samples, len(wanted.channels))

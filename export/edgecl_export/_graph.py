@@ -42,9 +42,7 @@ class Graph:
     def split(self, tensor: str, sizes: list[int], *, axis: int, name: str) -> list[str]:
         """Cut a tensor along an axis."""
         parts = [f"{name}_{index}" for index in range(len(sizes))]
-        self._nodes.append(
-            helper.make_node("Split", [tensor, self.integers(*sizes)], parts, name=name, axis=axis)
-        )
+        self._nodes.append(helper.make_node("Split", [tensor, self.integers(*sizes)], parts, name=name, axis=axis))
         return parts
 
     def slice(self, tensor: str, start: int, stop: int | None, *, axis: int, name: str, step: int = 1) -> str:
@@ -57,9 +55,7 @@ class Graph:
         if count == 1:
             return [tensor]
         stops = [index - count + 1 or None for index in range(count)]
-        return [
-            self.slice(tensor, index, stops[index], axis=axis, name=f"{name}_{index}") for index in range(count)
-        ]
+        return [self.slice(tensor, index, stops[index], axis=axis, name=f"{name}_{index}") for index in range(count)]
 
     def model(
         self,

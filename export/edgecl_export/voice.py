@@ -188,9 +188,7 @@ def _windows(graph: Graph, samples: str) -> str:
     block = graph.integers(_BLOCK)
     blocks = graph.add("Div", length, block, name="n_blocks")
     whole = graph.add("Mul", blocks, block, name="whole_blocks")
-    cut = graph.add(
-        "Slice", samples, graph.integers(0), whole, graph.integers(1), graph.integers(1), name="cut"
-    )
+    cut = graph.add("Slice", samples, graph.integers(0), whole, graph.integers(1), graph.integers(1), name="cut")
     rows = graph.add("Reshape", cut, graph.integers(0, -1, _BLOCK), name="blocks")
     parts = [
         graph.slice(
