@@ -1,8 +1,8 @@
 """The build step that pyproject.toml cannot express: files that are made, not written, enter the wheel.
 
-`edgecl/data/voice.onnx` is composed from two public models by `export/edgecl_export`, so that a device needs
-neither `onnx` nor the package that carries them. An editable install writes it into the source tree, where
-git ignores it.
+The extractors in `edgecl/data` are made by `export/edgecl_export`: the one of voice is composed from two public
+models, the one of movement is calibrated on simulated movement. So a device needs neither `onnx` nor the package
+that carries the models. An editable install writes them into the source tree, where git ignores them.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.errors import ExecError
 
-VOICE = Path("edgecl", "data", "voice.onnx")
+DATA = Path("edgecl", "data")
 
 
-def make_voice(target: Path) -> None:
-    """Write the voice extractor to `target`, anew each time: one left by an older build may be stale."""
+def make_extractor(target: Path) -> None:
+    """Write the extractor that `target` is named after, anew each time: one left by an older build may be stale."""
     sys.path[:0] = [".", "kernels", "export"]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
-        from edgecl_export import export_voice
+        import edgecl_export
 
-        export_voice(target)
+        getattr(edgecl_export, f"export_{target.stem}")(target)
     except ImportError as error:
         raise ExecError(
-            f"cannot make {VOICE}: {error}. It needs the build requirements of pyproject.toml: "
+            f"cannot make {target}: {error}. It needs the build requirements of pyproject.toml: "
             "build with isolation (the default of pip), or install them first."
         ) from error
     except Exception as error:
-        raise ExecError(f"cannot make {VOICE}: {type(error).__name__}: {error}") from error
+        raise ExecError(f"cannot make {target}: {type(error).__name__}: {error}") from error
     finally:
         del sys.path[:3]
     if not target.is_file():
-        raise ExecError(f"cannot make {VOICE}: the exporter ended without an error and wrote no file")
+        raise ExecError(f"cannot make {target}: the exporter ended without an error and wrote no file")
 
 
 class BuildPy(build_py):
     """`build_py` that also makes the files in `MADE` and reports them, as PEP 660 wants."""
 
-    MADE = {VOICE: make_voice}
+    MADE = (DATA / "voice.onnx", DATA / "imu.onnx")
 
     def run(self) -> None:
         super().run()
-        for path, make in self.MADE.items():
-            make(self._place(path))
+        for path in self.MADE:
+            make_extractor(self._place(path))
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         outputs = super().get_outputs(include_bytecode)

@@ -139,7 +139,7 @@ def test_a_build_that_cannot_make_the_voice_extractor_says_why(tmp_path):
 
 
 def copy_sources(folder: Path) -> Path:
-    made = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "*.egg-info", "build", "voice.onnx")
+    made = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "*.egg-info", "build", "*.onnx")
     return Path(shutil.copytree(ROOT, folder / "sources", ignore=made))
 
 

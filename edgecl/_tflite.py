@@ -1,7 +1,7 @@
 """TFLite extractors (extra `[tflite]`): one window in, one frame out.
 
-The contract is `edgecl.json`, in the zip archive that the format allows after the model (TFLite calls those
-associated files), so that an extractor is one file here too.
+The contract is `edgecl.json` in a zip archive after the model, where TFLite's own format keeps associated files: an
+extractor is one file here too.
 """
 
 from __future__ import annotations
@@ -25,31 +25,25 @@ TFLITE = b"TFL3"
 
 
 class TfliteExtractor(FileExtractor):
-    """An extractor run by LiteRT, or by tflite-runtime, in one thread; raises ContractError as `OnnxExtractor` does."""
+    """An extractor run by LiteRT or tflite-runtime, in one thread; raises ContractError as `OnnxExtractor` does."""
 
     _slides = _takes_batches = False
 
     def __init__(self, path: str | Path) -> None:
         content = read_file(path)
         self.digest = hashlib.sha256(content).hexdigest()
-        end = graph_end(content, path)
-        self.contract = Contract.from_metadata(_metadata(content), file=path)
+        end, metadata = parts(content)
+        self.contract = Contract.from_metadata(metadata, file=path)
         if self.contract.graph_digest != hashlib.sha256(content[:end]).hexdigest():
             raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
         self._interpreter = open_interpreter(content, path)
-        self._input, self._output = (
-            details[0] for details in (self._interpreter.get_input_details(), self._interpreter.get_output_details())
-        )
-        self._require(path, self._input, self.contract.window_samples * len(self.contract.channels))
-        self._require(path, self._output, self.contract.dimension)
-
-    def _require(self, path: str | Path, declared: Any, size: int) -> None:
-        shape = declared["shape"].tolist()
-        if declared["dtype"] is not np.float32 or math.prod(shape) != size:
-            kind = np.dtype(declared["dtype"]).name
-            raise ContractError(
-                f"{path}: the graph has {kind} {shape} ({declared['name']}), the contract says {size} numbers of float32"
-            )
+        self._input, self._output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
+        contract = self.contract
+        wanted = ((self._input, contract.window_samples * len(contract.channels)), (self._output, contract.dimension))
+        for declared, size in wanted:
+            shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
+            if kind != np.float32 or math.prod(shape) != size:
+                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract says {size} float32")
 
     def _run(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
@@ -72,25 +66,16 @@ def open_interpreter(content: bytes, path: str | Path) -> Any:
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ContractError(f"{path} is not a TFLite file that this runtime can load: {error}") from error
+        raise ContractError(f"{path} is not TFLite that this runtime can load: {error}") from error
     return interpreter
 
 
-def graph_end(content: bytes, path: str | Path) -> int:
-    """Where the model ends and the contract begins, or would begin."""
+def parts(content: bytes) -> tuple[int, dict[str, str]]:
+    """Where the model ends, and the texts of its contract, none if it has none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if MEMBER in archive.namelist():
-                return archive.getinfo(MEMBER).header_offset
-            return archive.start_dir
-    except zipfile.BadZipFile:
-        return len(content)
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            stated = json.loads(archive.read(MEMBER))
-    except (zipfile.BadZipFile, KeyError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in stated.items()} if isinstance(stated, dict) else {}
+            if MEMBER not in archive.namelist():
+                return archive.start_dir, {}
+            return archive.getinfo(MEMBER).header_offset, dict(json.loads(archive.read(MEMBER)))
+    except (zipfile.BadZipFile, ValueError, TypeError):
+        return len(content), {}

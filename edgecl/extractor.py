@@ -1,13 +1,13 @@
 """Frozen feature extractors: the contract that a file carries, and what runs it.
 
-An extractor is one file: an ONNX graph (or a TFLite one, see `edgecl._tflite`) from a signal
-(batch, samples, channels) to frames (batch, n, D), and a contract that says what goes in and what comes out. In ONNX the
-contract is `metadata_props` under `edgecl.*`, one text each: `edgecl.modality`, `edgecl.sample_rate_hz`, and so on
-through the fields of `Contract`; tuples and `mean` are JSON lists.
+An extractor is one file: an ONNX graph (or a TFLite one, see `edgecl._tflite`) from a signal (batch, samples,
+channels) to frames (batch, n, D), and a contract that says what goes in and what comes out. In ONNX the contract
+is `metadata_props` under `edgecl.*`, one text each: `edgecl.modality`, `edgecl.sample_rate_hz`, and so on through
+the fields of `Contract`; tuples and `mean` are JSON lists.
 
-A graph may slide: given `window_samples + n * hop_samples` it answers n + 1 frames. It may also have a second input
-`state` (1, rows, S) with a default, and a second output `next_state`: fed back, these let a stream go on from where it was,
-with `hop_samples` in and one frame out.
+A graph may slide: given `window_samples + n * hop_samples` it answers n + 1 frames. It may also have a second
+input `state` (1, rows, S) with a default, and a second output `next_state`: fed back, these let a stream go on
+from where it was, with `hop_samples` in and one frame out.
 """
 
 from __future__ import annotations
@@ -492,9 +492,10 @@ def graph_digest(model: bytes) -> str:
 def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:
     """The stretch of a signal that its latent is made of.
 
-    Of sound, `clip_samples` with the loudest half second in the middle, moved so as not to cut what could be kept, and
-    with zeros beyond its ends. (Symmetric zeros around a one-second clip lost 2 points on unseen speakers, and 4 at five
-    shots; noise in place of the zeros gained nothing.) Of others, the last `clip_samples`.
+    Of sound, `clip_samples` with the loudest half second in the middle, moved so as not to cut what could be
+    kept, and with zeros beyond its ends. (A one-second clip in the middle of zeros, wherever in it the word lay,
+    lost 2 points on unseen speakers and 4 at five shots; noise in place of zeros gained nothing.) Of others, the
+    last `clip_samples`.
 
     Raises
     ------

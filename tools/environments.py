@@ -166,7 +166,7 @@ def _sources() -> list[Path]:
 
 def _is_made(path: Path) -> bool:
     left_behind = any(part.endswith(("__pycache__", ".egg-info")) for part in path.parts)
-    return left_behind or path.name == "voice.onnx"
+    return left_behind or path.suffix == ".onnx"
 
 
 def _build_wheel(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def place(content: bytes, contract: Contract, out: Path) -> Contract:
     except OSError as error:
         raise SettingError(f"cannot write {out}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return checked
 
 

