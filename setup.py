@@ -28,15 +28,15 @@ def make_extractor(target: Path) -> None:
         getattr(edgecl_export, f"export_{target.stem}")(target)
     except ImportError as error:
         raise ExecError(
-            f"cannot make {target}: {error}. It needs the build requirements of pyproject.toml: "
+            f"cannot make {DATA / target.name}: {error}. It needs the build requirements of pyproject.toml: "
             "build with isolation (the default of pip), or install them first."
         ) from error
     except Exception as error:
-        raise ExecError(f"cannot make {target}: {type(error).__name__}: {error}") from error
+        raise ExecError(f"cannot make {DATA / target.name}: {type(error).__name__}: {error}") from error
     finally:
         del sys.path[:3]
     if not target.is_file():
-        raise ExecError(f"cannot make {target}: the exporter ended without an error and wrote no file")
+        raise ExecError(f"cannot make {DATA / target.name}: the exporter ended without an error and wrote no file")
 
 
 class BuildPy(build_py):

@@ -357,7 +357,8 @@ class FrameStream:
         seen = self._lead() + hops
         frames, self._state = self._extractor._run_checked(self._waiting[None, :seen], self._state)
         self._waiting = self._waiting[hops if self._state is None else seen :]
-        return frames[0]
+        only: NDArray[np.float32] = frames[0]
+        return only
 
 
 class OnnxExtractor(FileExtractor):

@@ -53,8 +53,8 @@ class Evidence:
     """Which judged samples are answered right, by class.
 
     `before`, `after` and `among_old` hold, for each old class, the same samples; `taught` the lesson's own, left out
-    one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old, without
-    the samples that any new class of that sound would draw away.
+    one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old,
+    without the samples that any new class of that sound would draw away.
     """
 
     before: Mapping[str, NDArray[np.bool_]]
