@@ -24,6 +24,7 @@ ANYTHING = Policy(
     new_class_floor=-1,
     contradiction_share=2,
     foreign_distance=1e9,
+    noise_distance=1e9,
 )
 GENTLE = RefineSettings(smallest_steps=50, largest_steps=100)
 

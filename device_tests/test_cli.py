@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -348,14 +349,17 @@ def test_doctor_survives_a_runtime_that_kills_its_process(tmp_path: Path, monkey
 
 def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_path: Path) -> None:
     before = tree(kitchen)
-    lesson = tmp_path / "pipe"
-    lesson.mkdir()
-    write_clips(lesson, clips("teach", ("up", "down")))
+    lesson, spool = write_clips(tmp_path / "lesson", clips("teach", ("up", "down"))), tmp_path / "spool"
+    spool.mkdir()
     running = subprocess.Popen(
-        command_line("learn", kitchen, lesson), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command_line("learn", kitchen, lesson),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(spool)},
     )
     deadline = time.monotonic() + 30
-    while not any(kitchen.glob("spool-*")) and time.monotonic() < deadline:
+    while not any(spool.glob("edgecl-*")) and time.monotonic() < deadline:
         time.sleep(0.005)  # until the lesson has begun
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
@@ -363,6 +367,7 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
     assert "interrupted" in err
     assert "Traceback" not in err
     assert tree(kitchen) == before
+    assert list(spool.glob("edgecl-*")) == []
 
 
 def test_a_closed_pipe_ends_quietly(kitchen: Path, heldout: Path) -> None:

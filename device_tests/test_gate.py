@@ -106,9 +106,9 @@ def test_a_few_strange_samples_are_no_contradiction() -> None:
 
 
 def test_samples_far_from_their_class_are_refused() -> None:
-    verdict = judge(evidence(foreign=[Foreign("no", 8.0, 5)]), POLICY)
+    verdict = judge(evidence(foreign=[Foreign("no", 8.0, 0.0, 5)]), POLICY)
     assert not verdict.accepted
-    assert "8 times" in verdict.reasons[0]
+    assert "8.0 times" in verdict.reasons[0]
 
 
 def test_a_fault_is_refused_as_it_stands() -> None:
@@ -148,3 +148,11 @@ def test_a_word_that_draws_most_of_an_old_one_away_is_refused() -> None:
     verdict = judge(evidence(**drawn_away(30)), POLICY)
     assert not verdict.accepted
     assert "'class 3'" in verdict.reasons[0]
+
+
+def test_another_speaker_is_far_but_understood_and_let_in() -> None:
+    assert judge(evidence(foreign=[Foreign("no", 6.0, 0.8, 5)]), POLICY).accepted
+
+
+def test_what_is_farther_than_any_speaker_is_refused_however_it_is_answered() -> None:
+    assert not judge(evidence(foreign=[Foreign("no", 15.0, 1.0, 5)]), POLICY).accepted

@@ -67,13 +67,13 @@ class MemoryPlan:
     head: int  # the live head and the candidate
     workspace: int  # the largest of solving, judging and herding
     lesson: int
-    refinement: int  # what gradient steps would need in place of the solver's workspace
+    refinement: int  # what gradient steps need; the workspace covers it where `can_refine`
     exemplars: int  # what is left
     total: int
 
     @property
     def can_refine(self) -> bool:
-        return self.refinement <= self.workspace + self.exemplars // 2
+        return self.refinement <= self.workspace
 
 
 def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
@@ -86,20 +86,29 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     judging = packed + classes * d * size + 2 * classes**2 * 8 + block
     accumulate = packed + block
     herding = herding_candidates(settings) * (p * 5 + 12)
+    refinement = 8 * classes * padded(d) * 4 + pool_bytes(settings) + block
     workspace = max(solve, judging, accumulate, herding)
     statistics = classes * (d * 8 + 64)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
-    refinement = 8 * classes * padded(d) * 4 + lesson + block
+    more = refinement - workspace
+    if 0 < more <= left // 2:  # gradient steps may take half of what the exemplars would have
+        workspace, left = workspace + more, left - more
     return MemoryPlan(statistics, head, workspace, lesson, refinement, left, settings.memory_bytes)
+
+
+def pool_bytes(settings: Settings) -> int:
+    """What the rows that gradient steps draw from may take."""
+    return settings.memory_bytes // LESSON_SHARE
 
 
 def herding_candidates(settings: Settings) -> int:
     """Rows of a class that herding may look at within the solver's workspace, at least 16."""
     features = settings.features
     packed = packed_length(features.dimension) * settings.solver_type.itemsize
-    return int(np.clip(packed // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
+    room = max(packed, settings.memory_bytes // LESSON_SHARE)
+    return int(np.clip(room // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
 
 
 def class_disk_bytes(settings: Settings) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.config import format_bytes, herding_candidates, plan_memory, workspace_for
+from edgecl.config import format_bytes, herding_candidates, plan_memory, pool_bytes, workspace_for
 from edgecl.errors import SettingError
 from edgecl.ewc import Coordinates, EwcState, consolidate
 from edgecl.gate import ONE_SIDED_95, Contradiction, Evidence, Foreign, Policy, Verdict, judge
@@ -28,7 +28,7 @@ from edgecl.head import (
 from edgecl.lesson import Lesson
 from edgecl.model import Model, Objects
 from edgecl.refine import RefineSettings, refine
-from edgecl.replay import Exemplars, herd, is_evidence, quotas
+from edgecl.replay import Exemplars, herd, is_evidence, quotas, row_bytes
 from edgecl.statistics import ClassStatistics, accumulate
 
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
@@ -38,6 +38,7 @@ REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by mo
 REFINE_EXEMPLARS = 10  # of every class
 CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
 FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
+COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
 SAME = 1.5  # squared distance of two means, over what chance gives, to which a new word may be an old one renamed
 
 
@@ -232,11 +233,20 @@ class _Before:
             if label in factor.labels:
                 contradictions += _contradictions(label, model.head, logits, distances / usual)
                 own = distances[:, factor.labels.index(label)]
-                foreign.append(Foreign(label, float(np.median(own)) / usual, len(own)))
+                recall = float(np.mean(logits.argmax(axis=1) == model.head.labels.index(label)))
+                foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
             else:
                 contradictions += _under_another_name(factor, model, label, sample, logits, usual)
         correct = {label: one.correct for label, one in seen.items()}
-        return _Before(judged, correct, tuple(contradictions), tuple(foreign))
+        return _Before(judged, correct, tuple(contradictions), tuple(_beside_each_other(foreign)))
+
+
+def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
+    """Distances less what the labels of a lesson have in common: another wearer or room moves them all."""
+    if len(foreign) < COMMON_LABELS:
+        return foreign
+    common = max(1.0, float(np.median([one.distance for one in foreign])))
+    return [replace(one, distance=one.distance / common) for one in foreign]
 
 
 @dataclass(frozen=True)
@@ -378,15 +388,16 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
     replayed: dict[str, Exemplars] = {}
     if "replay" in rung.strategy:
         replayed = {label: one.take(np.flatnonzero(~is_evidence(len(one)))) for label, one in taught.exemplars.items()}
-        sample = {label: replayed.get(label, rows) for label, rows in sample.items()}  # the evidence stays unseen
+        sample = {label: _unseen(rows, taught.exemplars.get(label)) for label, rows in sample.items()}
         replayed = {label: one for label, one in replayed.items() if len(one)}
     ewc = None
     if "ewc" in rung.strategy:
         ewc = taught.ewc or _recomputed(start, taught, coordinates, without=frozenset(lesson.rows))
+    most = pool_bytes(taught.settings) // (row_bytes(features.row_dimension) * max(len(sample) + len(replayed), 1))
     head = refine(
         start.head,
-        sample,
-        replayed,
+        {label: _spread(rows, most) for label, rows in sample.items()},
+        {label: rows.first(most) for label, rows in replayed.items()},
         ewc,
         coordinates=coordinates,
         features=features,
@@ -397,6 +408,15 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
     fresh = [(rows, len(lesson.rows[label])) for label, rows in sample.items()]
     state = consolidate(ewc, head, fresh, coordinates=coordinates, features=features)
     return replace(taught, head=head, ewc=state)
+
+
+def _unseen(rows: Exemplars, kept: Exemplars | None) -> Exemplars:
+    """Rows of a lesson without those that became evidence: what judges a head must not have been fitted."""
+    if kept is None:
+        return rows
+    evidence = {row.tobytes() for row in kept.rows[is_evidence(len(kept))]}
+    fresh = [index for index, row in enumerate(rows.rows) if row.tobytes() not in evidence]
+    return rows.take(np.array(fresh, np.intp)) if fresh else rows
 
 
 def _recomputed(start: Model, taught: Model, coordinates: Coordinates, *, without: frozenset[str]) -> EwcState | None:

@@ -140,7 +140,7 @@ def _extractor(data: DataSet, split: Split, *, root: Path, cache: Path, scratch:
         seen = ~np.isin(windows["subject"].astype(str), sorted(split.unseen))
         np.savez(like, X=windows["X"][seen], channels=windows["channels"], rate_hz=windows["rate_hz"])
     made = scratch / "imu.onnx"
-    edgecl("export", "imu", "--like", like, "-o", made)
+    edgecl("export", "imu", "--like", like, "-o", made, "--json")
     kept = cache / f"imu-{hashlib.sha256(made.read_bytes()).hexdigest()[:16]}.onnx"
     made.replace(kept)
     return kept

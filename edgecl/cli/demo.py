@@ -23,6 +23,7 @@ CAPTION = (
     "and of what it teaches; memory: all that the learner holds, its workspace included\n"
 )
 UNPROVEN = "unproven: accepted, though too few samples are kept to prove that nothing known was lost"
+REASONS_SHOWN = 2
 COLOURS = {"accepted": "green", "unproven": "green", "rejected": "red", "rolled back": "yellow"}
 
 
@@ -97,7 +98,7 @@ def _print_step(step: Step) -> None:
     )
     click.secho(line, fg=COLOURS[step.verdict] if step.verdict in ("rejected", "rolled back") else None)
     if step.verdict == "rejected":
-        for reason in step.reasons:
+        for reason in step.reasons[:REASONS_SHOWN]:
             click.echo(wrapped(reason, first="     "))
         click.echo(f"     the live model is untouched: revision {step.revision}")
 

@@ -148,8 +148,9 @@ def _model(windows: NDArray[np.float32], rng: np.random.Generator) -> onnx.Model
     scaled = graph.add("Mul", centred, graph.constant("scale", scale), name="scaled")
     rounded = graph.add("Round", scaled, name="rounded")
     limits = graph.number(-_LARGEST), graph.number(_LARGEST)
-    tensor = graph.add("Clip", rounded, *limits, name="steps")
-    features = [*_shares(graph, tensor, list(_banks(steps, rng)), length), *_levels(graph, tensor)]
+    clipped = graph.add("Clip", rounded, *limits, name="steps")
+    signal = graph.add("Transpose", clipped, name="by_channel", perm=[0, 2, 1])
+    features = [*_shares(graph, signal, list(_banks(steps, rng)), length), *_levels(graph, signal)]
     flat = graph.add("Concat", *features, name="features", axis=1)
     graph.add("Unsqueeze", flat, graph.integers(1), name="frames")
     return graph.model(
@@ -159,9 +160,8 @@ def _model(windows: NDArray[np.float32], rng: np.random.Generator) -> onnx.Model
     )
 
 
-def _shares(graph: Graph, steps: str, banks: list[_Bank], length: int) -> Iterator[str]:
+def _shares(graph: Graph, signal: str, banks: list[_Bank], length: int) -> Iterator[str]:
     """Shares of moments above each bias, (batch, features) for each half of a bank."""
-    signal = graph.add("Transpose", steps, name="by_channel", perm=[0, 2, 1])
     for bank in banks:
         name, reach = f"dilation_{bank.dilation}", bank.dilation * (TAPS // 2)
         kernels = graph.constant(f"{name}_kernels", bank.weights)
@@ -190,16 +190,19 @@ def _share(graph: Graph, outputs: str, biases: NDArray[np.float32]) -> str:
     return graph.add("Reshape", share, graph.integers(0, -1), name=f"{outputs}_shares")
 
 
-def _levels(graph: Graph, steps: str) -> Iterator[str]:
-    """Mean and standard deviation of each channel, (batch, channels) each."""
-    mean = graph.add("ReduceMean", steps, name="mean", axes=[1], keepdims=1)
-    deviation = graph.add("Sub", steps, mean, name="deviation")
+def _levels(graph: Graph, signal: str) -> Iterator[str]:
+    """Mean and standard deviation of each channel, (batch, channels) each.
+
+    Summed along the last axis: along the middle one, ONNX Runtime sums a batch in another order than a window.
+    """
+    mean = graph.add("ReduceMean", signal, name="mean", axes=[2], keepdims=1)
+    deviation = graph.add("Sub", signal, mean, name="deviation")
     squares = graph.add("Mul", deviation, deviation, name="squares")
-    variance = graph.add("ReduceMean", squares, name="variance", axes=[1], keepdims=1)
+    variance = graph.add("ReduceMean", squares, name="variance", axes=[2], keepdims=1)
     spread = graph.add("Sqrt", variance, name="spread")
     for level in (mean, spread):
         weighted = graph.add("Mul", level, graph.number(_LEVEL_WEIGHT / _STEPS), name=f"{level}_weighted")
-        yield graph.add("Squeeze", weighted, graph.integers(1), name=f"{level}_level")
+        yield graph.add("Squeeze", weighted, graph.integers(2), name=f"{level}_level")
 
 
 def _banks(steps: NDArray[np.float32], rng: np.random.Generator) -> Iterator[_Bank]:

@@ -34,7 +34,7 @@ EPOCHS = 20
 MOST_STEPS = 2000  # of a lesson
 BATCH = 32
 MOMENTUM = 0.9
-RATE = {"voice": 0.3, "imu": 3.0}
+RATE = {"voice": 1.0, "imu": 3.0}
 EWC_STRENGTH = {"voice": 10.0, "imu": 10.0}
 LATENT_BYTES = 4  # float32
 
