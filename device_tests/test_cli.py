@@ -370,6 +370,18 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
     assert list(spool.glob("edgecl-*")) == []
 
 
+@pytest.mark.parametrize("command", ["predict", "doctor"])
+def test_the_runtime_does_not_report_to_its_maker(
+    kitchen: Path, heldout: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "spool").mkdir()
+    environ = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    data = (heldout / "yes",) if command == "predict" else ()
+    done = process(command, kitchen, *data, env={**environ, "TMPDIR": str(tmp_path / "spool")})
+    assert done.code == 0
+    assert list((tmp_path / "spool").iterdir()) == []  # the reporter leaves the name of its session there
+
+
 def test_a_closed_pipe_ends_quietly(kitchen: Path, heldout: Path) -> None:
     running = subprocess.Popen(
         command_line("predict", kitchen, heldout), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

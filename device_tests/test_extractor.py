@@ -163,9 +163,7 @@ def test_voice_frames_come_every_eighty_milliseconds(voice: FileExtractor) -> No
     assert voice.frames(silence[:12_399]).shape == (0, 96)
 
 
-def test_a_window_gives_the_bits_of_its_frame_in_the_whole(
-    voice: FileExtractor, rng: np.random.Generator
-) -> None:
+def test_a_window_gives_the_bits_of_its_frame_in_the_whole(voice: FileExtractor, rng: np.random.Generator) -> None:
     signal = sound(rng, 40_000)
     whole = voice.frames(signal)
     windows = [voice.frames(signal[1_280 * index :][:12_400]) for index in range(len(whole))]
@@ -173,9 +171,7 @@ def test_a_window_gives_the_bits_of_its_frame_in_the_whole(
 
 
 @pytest.mark.parametrize("piece", [1_280, 777, 5_000, 12_400, 40_000])
-def test_a_stream_gives_the_bits_of_the_whole(
-    voice: FileExtractor, rng: np.random.Generator, piece: int
-) -> None:
+def test_a_stream_gives_the_bits_of_the_whole(voice: FileExtractor, rng: np.random.Generator, piece: int) -> None:
     signal = sound(rng, 50_000)
     stream = voice.stream()
     pieces = [stream.push(signal[start : start + piece]) for start in range(0, len(signal), piece)]
@@ -215,9 +211,7 @@ def test_a_refused_piece_leaves_the_stream_as_it_was(voice: FileExtractor, rng: 
     np.testing.assert_array_equal(both, voice.frames(signal))
 
 
-def test_movement_streams_give_the_bits_of_their_windows(
-    imu: FileExtractor, rng: np.random.Generator
-) -> None:
+def test_movement_streams_give_the_bits_of_their_windows(imu: FileExtractor, rng: np.random.Generator) -> None:
     signal = np.concatenate(movement(rng, imu, 3))
     window, hop = imu.contract.window_samples, imu.contract.hop_samples
     stream = imu.stream()
@@ -229,9 +223,7 @@ def test_movement_streams_give_the_bits_of_their_windows(
 # latents
 
 
-def test_a_latent_is_the_pooled_centred_and_normalised_clip(
-    voice: FileExtractor, rng: np.random.Generator
-) -> None:
+def test_a_latent_is_the_pooled_centred_and_normalised_clip(voice: FileExtractor, rng: np.random.Generator) -> None:
     clip = sound(rng, voice.contract.clip_samples)
     centred = voice.frames(clip).astype(np.float64).mean(axis=0) - voice.contract.mean
     (latent,) = voice.latents([clip])
@@ -255,9 +247,7 @@ def test_a_latent_has_the_same_bits_in_any_company(
     np.testing.assert_array_equal(together, backwards)
 
 
-def test_pooled_streamed_frames_are_the_latent_of_the_clip(
-    voice: FileExtractor, rng: np.random.Generator
-) -> None:
+def test_pooled_streamed_frames_are_the_latent_of_the_clip(voice: FileExtractor, rng: np.random.Generator) -> None:
     clip = sound(rng, voice.contract.clip_samples)
     stream = voice.stream()
     frames = np.concatenate([stream.push(clip[start : start + 1_280]) for start in range(0, len(clip), 1_280)])
@@ -272,9 +262,7 @@ def test_silence_has_a_finite_latent(voice: FileExtractor) -> None:
     assert np.isfinite(voice.latents([np.zeros((16_000, 1), np.float32)])).all()
 
 
-def test_where_a_word_lies_between_silences_does_not_matter(
-    voice: FileExtractor, rng: np.random.Generator
-) -> None:
+def test_where_a_word_lies_between_silences_does_not_matter(voice: FileExtractor, rng: np.random.Generator) -> None:
     word = sound(rng, 8_000)
     early, late = (np.pad(word, ((lead, 32_000 - lead), (0, 0))) for lead in (0, 32_000))
     alone, first, last = voice.latents([word, early, late])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -527,6 +528,8 @@ def _loudest(signal: NDArray[np.float32], rate_hz: float) -> int:
 
 
 def _session(content: bytes, path: str | Path) -> Any:
+    # ONNX Runtime 1.32 reports its use to its maker from the moment it is imported: a device keeps to itself
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

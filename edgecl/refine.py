@@ -28,8 +28,8 @@ class RefineSettings:
 
     replay_weight: float | None = None  # 0 to 1; None: the share of classes that the lesson does not touch
     ewc_strength: float = 1.0
-    rate: float = 0.1  # of the first step; a half cosine takes it to zero
-    epochs: int = 20
+    rate: float = 0.3  # of the first step; a half cosine takes it to zero
+    epochs: int = 60
     smallest_steps: int = 100
     largest_steps: int = 2000
 

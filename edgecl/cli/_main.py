@@ -166,4 +166,5 @@ def _print_anything() -> None:
 def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
     logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
