@@ -336,7 +336,6 @@ def test_doctor_survives_a_runtime_that_kills_its_process(tmp_path: Path, monkey
     (tmp_path / "soxr.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", ""), "soxr": ("soxr", "audio")})
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     done = edgecl("doctor", "--json")
     if done.value["packages"]["soxr"]["version"] is None:
         pytest.skip("soxr is not installed")
@@ -371,9 +370,7 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
 
 
 @pytest.mark.parametrize("command", ["predict", "doctor"])
-def test_the_runtime_does_not_report_to_its_maker(
-    kitchen: Path, heldout: Path, tmp_path: Path, command: str
-) -> None:
+def test_the_runtime_does_not_report_to_its_maker(kitchen: Path, heldout: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "spool").mkdir()
     environ = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     data = (heldout / "yes",) if command == "predict" else ()
@@ -431,4 +428,4 @@ def test_names_that_the_terminal_cannot_show_are_escaped(kitchen: Path, heldout:
 
 
 def _python_path() -> dict[str, str]:
-    return {"PYTHONPATH": ":".join(one for one in sys.path if one)}
+    return {"PYTHONPATH": ":".join(one for one in sys.path if one), "PYTHONSAFEPATH": "1"}

@@ -77,9 +77,7 @@ def test_unknown_split_is_refused() -> None:
 
 def test_mu_law_is_inverted() -> None:
     signal = np.linspace(-1, 1, 1001)
-    codes = np.rint(np.sign(signal) * np.log1p(255 * np.abs(signal)) / np.log(256) * 127 + 128).astype(
-        np.uint8
-    )
+    codes = np.rint(np.sign(signal) * np.log1p(255 * np.abs(signal)) / np.log(256) * 127 + 128).astype(np.uint8)
     error = np.abs(mu_law_decoded(codes) - signal)
     assert (error <= 0.025 * np.abs(signal) + 1e-4).all()
 

@@ -51,9 +51,7 @@ WRIST: Any = StandIn("imu", 50.0, ("ax", "ay", "az"), 20, 10)
 TABLE: Any = StandIn("table", 0.0, ("price", "demand"), 1, 1)
 
 
-def tone(
-    seconds: float = 0.5, *, hertz: float = 440, rate: int = RATE, level: float = 0.5
-) -> NDArray[np.float64]:
+def tone(seconds: float = 0.5, *, hertz: float = 440, rate: int = RATE, level: float = 0.5) -> NDArray[np.float64]:
     return level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
 
 
@@ -78,9 +76,7 @@ def wav(
     else:
         data = (signal * (2 ** (bits - 1) - 1)).astype(f"<i{bits // 8}").tobytes()
     frame = channels * bits // 8
-    layout = struct.pack(
-        "<HHIIHH", 0xFFFE if extensible else codec, channels, rate, rate * frame, frame, bits
-    )
+    layout = struct.pack("<HHIIHH", 0xFFFE if extensible else codec, channels, rate, rate * frame, frame, bits)
     if extensible:
         guid = codec.to_bytes(2, "little") + bytes.fromhex("000000001000800000aa00389b71")
         layout += struct.pack("<HHI", 22, bits, 0) + guid
@@ -288,9 +284,7 @@ def test_missing_extra_says_how_to_install_it(
         (wav(tone(31)), "too long: 31.0 s"),
     ],
 )
-def test_clip_that_teaches_nothing_is_skipped_with_its_reason(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_clip_that_teaches_nothing_is_skipped_with_its_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     assert reason_of(content, tmp_path).startswith(reason)
 
 
@@ -426,9 +420,7 @@ def test_long_background_recording_is_cut_into_clips(tmp_path: Path) -> None:
     assert len(samples) == 40 * RATE // VOICE.clip_samples
     assert {sample.label for sample in samples} == {"_background_noise_"}
     assert {len(sample.signal) for sample in samples} == {VOICE.clip_samples}
-    assert [skip.reason for skip in skips_of(tmp_path)] == [
-        "too long: 40.0 s, a clip has at most 30 s: cut it"
-    ]
+    assert [skip.reason for skip in skips_of(tmp_path)] == ["too long: 40.0 s, a clip has at most 30 s: cut it"]
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:
@@ -620,9 +612,7 @@ def test_archive_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, 
 
 def test_absurd_shape_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**4, 3)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**4, 3)})
     with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
         archive.writestr("X.npy", header.getvalue())
     with pytest.raises(DataError, match="GiB"):
@@ -631,9 +621,7 @@ def test_absurd_shape_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
 
 def test_header_that_asks_for_more_than_there_is_is_refused(tmp_path: Path) -> None:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f4", "fortran_order": False, "shape": (1000, 20, 3)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1000, 20, 3)})
     with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
         archive.writestr("X.npy", header.getvalue())
     with pytest.raises(DataError, match="damaged"):
@@ -692,18 +680,14 @@ def test_recording_is_cut_into_windows_by_length_and_hop(tmp_path: Path) -> None
         lambda i: 1_700_000_000_000 + 20 * i,
         lambda i: (1_700_000_000_000 + 20 * i) * 1000,
         lambda i: (1_700_000_000_000 + 20 * i) * 1_000_000,
-        lambda i: (
-            datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC) + i * timedelta(milliseconds=20)
-        ).isoformat(),
+        lambda i: (datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC) + i * timedelta(milliseconds=20)).isoformat(),
         lambda i: f"2024-02-29 12:00:{i // 50:02d}.{20 * (i % 50):03d}",
     ],
     ids=["s", "ms", "epoch s", "epoch ms", "epoch us", "epoch ns", "ISO with zone", "ISO without"],
 )
 def test_kind_of_timestamp_is_detected(tmp_path: Path, stamp: Any) -> None:
     values = movement(100)
-    samples = samples_of(
-        put(tmp_path / "run.csv", csv_of(map(stamp, range(100)), values)), WRIST, label="curl"
-    )
+    samples = samples_of(put(tmp_path / "run.csv", csv_of(map(stamp, range(100)), values)), WRIST, label="curl")
     assert len(samples) == 9
     np.testing.assert_allclose(samples[1].signal, values[10:30], atol=1e-4)
 
@@ -803,9 +787,7 @@ def test_clock_that_was_set_back_begins_a_new_recording(tmp_path: Path) -> None:
     times = [*np.arange(40) / 50, *np.arange(43) / 50]
     path = put(tmp_path / "run.csv", csv_of(times, movement(83)))
     assert len(samples_of(path, WRIST, label="curl")) == 6
-    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="curl")] == [
-        "unsorted time"
-    ] * 2
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="curl")] == ["unsorted time"] * 2
 
 
 def test_stretch_under_one_window_is_skipped_with_its_lines(tmp_path: Path) -> None:
@@ -893,9 +875,7 @@ def lines_of(*entries: Any) -> str:
 
 def test_window_a_line_is_read(tmp_path: Path) -> None:
     signal = movement(20).tolist()
-    path = put(
-        tmp_path / "w.jsonl", lines_of({"signal": signal, "label": "curl", "subject": 3, "rate_hz": 50})
-    )
+    path = put(tmp_path / "w.jsonl", lines_of({"signal": signal, "label": "curl", "subject": 3, "rate_hz": 50}))
     (sample,) = samples_of(path, WRIST)
     assert (sample.label, sample.group, sample.source) == ("curl", "3", f"{path}:1")
     np.testing.assert_allclose(sample.signal, movement(20), atol=1e-6)
@@ -968,9 +948,7 @@ def test_counts_are_those_of_clean_data(tmp_path: Path) -> None:
         put(tmp_path / "voice" / "go" / f"{i}.wav", wav(tone(hertz=300 + i)))
     archive = npz(tmp_path / "w.npz", X=windows(), y=np.zeros(4, int))
     run = put(tmp_path / "run.csv", csv_of(np.arange(1000) / 50, movement(1000)))
-    lines = put(
-        tmp_path / "w.jsonl", lines_of(*({"signal": movement(20, seed=i).tolist()} for i in range(5)))
-    )
+    lines = put(tmp_path / "w.jsonl", lines_of(*({"signal": movement(20, seed=i).tolist()} for i in range(5))))
     assert count_samples(tmp_path / "voice", VOICE) == 3
     assert count_samples(tmp_path / "voice" / "go" / "0.wav", VOICE) == 1
     assert count_samples(archive, WRIST) == 4

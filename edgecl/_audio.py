@@ -94,9 +94,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
     loud = np.flatnonzero(level >= SILENCE)
     loud_s = float(loud[-1] - loud[0] + 1) / rate_hz
     if loud_s < SHORTEST_S:
-        raise UnusableError(
-            f"too short: {loud_s:.3f} s of sound above -60 dBFS, wanted at least {SHORTEST_S} s"
-        )
+        raise UnusableError(f"too short: {loud_s:.3f} s of sound above -60 dBFS, wanted at least {SHORTEST_S} s")
     if peak > 2:
         raise UnusableError(f"bad scale: samples reach {peak:.3g}, wanted -1 to 1")
     share = clipped_share(samples, bits=bits)

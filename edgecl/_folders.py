@@ -23,9 +23,7 @@ class Found(NamedTuple):
     group: str | None
 
 
-def find_files(
-    root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool
-) -> Iterator[Found | Skip]:
+def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool) -> Iterator[Found | Skip]:
     """Files under `root` that end in one of `suffixes`, with label and group from their place.
 
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
@@ -71,9 +69,7 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
         hint = f"; to read {alone[0]}, give its own path" if alone else ""
         raise DataError(f"{root} holds no {' or '.join(suffixes)} file, {wanted}{hint}")
     if labelled and not folders and label is None:
-        raise DataError(
-            f"{root} holds files without a label: say --label NAME, or sort them into <label>/ folders"
-        )
+        raise DataError(f"{root} holds files without a label: say --label NAME, or sort them into <label>/ folders")
 
 
 def _labelled_files(
@@ -95,9 +91,7 @@ def _labelled_files(
         yield Found(path, found, folders[1] if len(folders) > 1 else group_of(path))
 
 
-def _walk(
-    folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]
-) -> Iterator[Path | Skip]:
+def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:
     """Every file below `folder`, depth first; `trail` identifies the folders above."""
     try:
         identity = (folder.stat().st_dev, folder.stat().st_ino)
@@ -116,9 +110,7 @@ def _walk(
             yield from _entry(entry, suffixes=suffixes, trail=(*trail, identity))
 
 
-def _entry(
-    path: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]
-) -> Iterator[Path | Skip]:
+def _entry(path: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:
     try:
         mode = path.stat().st_mode
     except OSError as error:

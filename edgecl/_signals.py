@@ -122,9 +122,7 @@ def check_length(n_samples: int, contract: Contract) -> None:
     """
     if n_samples < contract.window_samples:
         seconds = f" ({n_samples / contract.sample_rate_hz:.2f} s)" if contract.sample_rate_hz else ""
-        raise UnusableError(
-            f"too short: {n_samples} samples{seconds}, a window has {contract.window_samples}"
-        )
+        raise UnusableError(f"too short: {n_samples} samples{seconds}, a window has {contract.window_samples}")
 
 
 def interpolate(

@@ -186,9 +186,7 @@ def _timed(path: Path, layout: Layout, rows: list[list[str]], contract: Contract
     steps = np.diff(times)
     steps = steps[steps > 0]
     if not steps.size:
-        raise DataError(
-            f"{path}: timestamp {texts[0]!r} is read neither as a number that grows nor as ISO 8601"
-        )
+        raise DataError(f"{path}: timestamp {texts[0]!r} is read neither as a number that grows nor as ISO 8601")
     step = float(np.median(steps))
     unit = "ISO 8601" if iso else _unit(times[0], step, contract.sample_rate_hz)
     step *= _UNITS.get(unit, 1.0)
@@ -208,9 +206,7 @@ def _unit(first: float, step: float, wanted_hz: float) -> str:
     return next(unit for unit, border in _EPOCH_BORDERS.items() if abs(first) < border)
 
 
-def _rows(
-    path: Path, layout: Layout, tally: SkipTally, *, label: str | None, labelled: bool
-) -> Iterator[Row | Skip]:
+def _rows(path: Path, layout: Layout, tally: SkipTally, *, label: str | None, labelled: bool) -> Iterator[Row | Skip]:
     """Every row that can be used, and a skip for each that can't."""
     known: dict[str, str | None] = {}
     try:
@@ -253,9 +249,7 @@ def _numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
         return 0.0, values
     time = _time_or_none(cells[layout.timestamp], layout.delimiter, iso=layout.unit == "ISO 8601")
     if time is None:
-        raise UnusableError(
-            f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}"
-        )
+        raise UnusableError(f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}")
     return time * _UNITS.get(layout.unit, 1.0), values
 
 
@@ -296,9 +290,7 @@ def _in_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Sk
         if row.time_s <= last:
             late = [*late, row.time_s] if late and row.time_s > late[-1] else [row.time_s]
             if len(late) < RESTART_ROWS:
-                yield from tally.skip(
-                    row.line, f"unsorted time: {last - row.time_s:.4g} s before an earlier row"
-                )
+                yield from tally.skip(row.line, f"unsorted time: {last - row.time_s:.4g} s before an earlier row")
                 continue
         late = []
         last = row.time_s
@@ -355,9 +347,7 @@ class _Stretch:
     def ends_before(self, row: Row) -> bool:
         """Whether `row` belongs to another stretch."""
         pause_s = row.time_s - self._rows[-1].time_s
-        return (
-            not 0 < pause_s <= self._gap_s or row.label != self._first.label or row.group != self._first.group
-        )
+        return not 0 < pause_s <= self._gap_s or row.label != self._first.label or row.group != self._first.group
 
     def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
         """Take one row; now and then, give the windows that have become complete."""
@@ -384,9 +374,7 @@ class _Stretch:
         held_from = self._made - len(self._signal)
         while self._emitted * hop + length <= self._made:
             start = self._emitted * hop - held_from
-            yield from self._sample(
-                self._signal[start : start + length].copy(), int(self._lines[start]), tally
-            )
+            yield from self._sample(self._signal[start : start + length].copy(), int(self._lines[start]), tally)
             self._emitted += 1
         done = min(self._emitted * hop - held_from, len(self._signal))
         self._signal, self._lines = self._signal[done:], self._lines[done:]
@@ -410,9 +398,7 @@ class _Stretch:
             new = interpolate(times, values, grid, step_s=self._step_s, new_step_s=self._new_step_s)
         else:
             new = values.astype(np.float32)
-        lines = np.array([row.line for row in self._rows])[
-            np.searchsorted(times, grid).clip(max=len(times) - 1)
-        ]
+        lines = np.array([row.line for row in self._rows])[np.searchsorted(times, grid).clip(max=len(times) - 1)]
         self._signal = np.concatenate((self._signal, new))
         self._lines = np.concatenate((self._lines, lines))
         self._made = end + 1

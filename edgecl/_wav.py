@@ -54,9 +54,7 @@ def read_wav(content: bytes) -> Sound:
         The header is truncated or contradicts itself, the codec is another one, or sound is missing.
     """
     if len(content) < 12 or content[8:12] != b"WAVE":
-        raise UnusableError(
-            "truncated header: the file ends inside the RIFF header, or is another kind of RIFF file"
-        )
+        raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
     layout, sound = _chunks(content)
     frames = sound[: len(sound) - len(sound) % layout.bytes_per_frame]
     samples = _decode(frames, layout).reshape(-1, layout.channels)
@@ -104,9 +102,7 @@ def _parse_format(body: memoryview) -> _Format:
     if bits not in ((32, 64) if codec == _FLOAT else (8, 16, 24, 32)):
         raise UnusableError(f"unknown codec: samples of {bits} bits")
     if channels == 0 or bytes_per_frame != channels * bits // 8:
-        raise UnusableError(
-            f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes"
-        )
+        raise UnusableError(f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes")
     if rate_hz == 0:
         raise UnusableError("unknown rate: 0 Hz is said")
     return _Format(codec, channels, rate_hz, bytes_per_frame, bits)
@@ -123,6 +119,4 @@ def _decode(frames: memoryview, layout: _Format) -> NDArray[np.float32]:
         wide = np.zeros((len(frames) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(frames, "u1").reshape(-1, 3)
         return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
-    return np.frombuffer(frames, f"<i{layout.bits // 8}").astype(np.float32) / np.float32(
-        2 ** (layout.bits - 1)
-    )
+    return np.frombuffer(frames, f"<i{layout.bits // 8}").astype(np.float32) / np.float32(2 ** (layout.bits - 1))

@@ -60,9 +60,7 @@ class NpzWindows:
         self.windows = arrays["X"]
         count, time = self.windows.shape[0], self.windows.shape[1]
         self.labels = _column(arrays, "y", count=count, path=path)
-        self.groups = next(
-            (_column(arrays, name, count=count, path=path) for name in _GROUPS if name in arrays), None
-        )
+        self.groups = next((_column(arrays, name, count=count, path=path) for name in _GROUPS if name in arrays), None)
         self.label_names = arrays["label_names"].tolist() if "label_names" in arrays else None
         self.channels = _channel_order(arrays.get("channels"), contract, path)
         try:
@@ -104,9 +102,7 @@ class NpzWindows:
         if self.label_names is None:
             return str(int(value))
         if not 0 <= value < len(self.label_names):
-            raise UnusableError(
-                f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names"
-            )
+            raise UnusableError(f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names")
         return clean_label(str(self.label_names[int(value)]))
 
 
@@ -121,9 +117,7 @@ def npz_count(path: Path) -> int:
     return _headers(path)["X"][0][0]
 
 
-def read_jsonl(
-    path: Path, contract: Contract, *, label: str | None, labelled: bool
-) -> Iterator[Sample | Skip]:
+def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
     """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
     `label` is for lines without one. A line that cannot be used becomes a skip, cut short after twenty
@@ -171,9 +165,7 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines that are not blank, with their numbers from 1."""
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
         if len(line) == LONGEST_LINE:
-            raise DataError(
-                f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB: is it JSON Lines?"
-            )
+            raise DataError(f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB: is it JSON Lines?")
         if line.strip():
             yield number, line
 
@@ -184,9 +176,7 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
     except (ValueError, RecursionError) as error:
         raise UnusableError(f"not JSON: {str(error)[:80]}") from error
     if not isinstance(entry, dict):
-        raise UnusableError(
-            f'not an object: wanted {{"signal": ..., "label": ...}}, got {type(entry).__name__}'
-        )
+        raise UnusableError(f'not an object: wanted {{"signal": ..., "label": ...}}, got {type(entry).__name__}')
     if "text" in entry and "signal" not in entry:
         raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
     if "signal" not in entry:
@@ -255,35 +245,25 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,)")
     shape = headers["X"][0]
     if len(shape) not in (2, 3) or 0 in shape or headers["X"][1].kind not in "fiub":
-        raise DataError(
-            f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)"
-        )
+        raise DataError(f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)")
     return headers
 
 
 def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        reader = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
         held = archive.getinfo(member).file_size - file.tell()
     wanted = math.prod(shape) * dtype.itemsize
     if dtype.hasobject:
-        raise DataError(
-            f"{path}: {member} holds Python objects, which are never loaded: save numbers or strings"
-        )
+        raise DataError(f"{path}: {member} holds Python objects, which are never loaded: save numbers or strings")
     if dtype.kind not in "fiubUS":
         raise DataError(f"{path}: {member} is of type {dtype}, wanted numbers or strings")
     if wanted > LARGEST_ARRAY:
-        raise DataError(
-            f"{path}: {member} would take {wanted / 2**30:.1f} GiB, at most 1 GiB is read: split the file"
-        )
+        raise DataError(f"{path}: {member} would take {wanted / 2**30:.1f} GiB, at most 1 GiB is read: split the file")
     if wanted != held or min(shape, default=0) < 0:
-        raise DataError(
-            f"{path}: {member} is damaged: its header asks for {wanted} bytes, the archive holds {held}"
-        )
+        raise DataError(f"{path}: {member} is damaged: its header asks for {wanted} bytes, the archive holds {held}")
     return shape, dtype
 
 

@@ -494,9 +494,9 @@ def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:
     """The stretch of a signal that its latent is made of.
 
     Of sound, `clip_samples` with the loudest half second in the middle, and zeros beyond its ends, unless it is
-    just as long; of others, the last `clip_samples`. On unseen speakers, placing one-second clips by their own middle lost 2 points, and 4 at
-    five shots; moving the stretch so as to keep all that was recorded lost 30 to 80 where a second of silence
-    followed the word. Noise in place of the zeros gained nothing.
+    just as long; of others, the last `clip_samples`. On unseen speakers, placing one-second clips by their own
+    middle lost 2 points, and 4 at five shots; moving the stretch so as to keep all that was recorded lost 30 to 80
+    where a second of silence followed the word. Noise in place of the zeros gained nothing.
 
     Raises
     ------

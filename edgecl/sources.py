@@ -119,9 +119,7 @@ def _kind(path: Path) -> str:
         raise DataError(f"{path} does not exist" + ("" if not path.is_symlink() else ": it is a broken link"))
     suffix = path.suffix.lower()
     if not is_file or suffix not in (*SOUND, *TABLES, ".npz", ".jsonl"):
-        raise DataError(
-            f"{path} is of no known kind, wanted a folder or a .wav, .flac, .npz, .csv or .jsonl file"
-        )
+        raise DataError(f"{path} is of no known kind, wanted a folder or a .wav, .flac, .npz, .csv or .jsonl file")
     return suffix
 
 
@@ -228,9 +226,7 @@ def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
         yield Sample(source, file.label, signal[start : start + contract.clip_samples], file.group)
 
 
-def _recordings(
-    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool
-) -> Iterator[Sample | Skip]:
+def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
     """CSV files of a folder; a file's label is its folder's, and its subject too unless a column says."""
     for file in files:
         if isinstance(file, Skip):

@@ -167,11 +167,15 @@ def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
     """What made the head of the default strategy, and how often the gate refused."""
     rows = [["set", "classes", "samples", "D", "features", "memory", "lessons", "closed form", "refined", "rejected"]]
     for name, one in sets.items():
-        used = [
-            word for split in one["splits"] for order in split["strategies"]["auto"]["used"] for word in order
-        ]
+        used = [word for split in one["splits"] for order in split["strategies"]["auto"]["used"] for word in order]
         rejected, closed = used.count("rejected"), used.count("closed-form")
-        about = [one["classes"], one["samples"], one["dimension"], one["features"], f"{one['memory_bytes'] / 2**20:g} MiB"]
+        about = [
+            one["classes"],
+            one["samples"],
+            one["dimension"],
+            one["features"],
+            f"{one['memory_bytes'] / 2**20:g} MiB",
+        ]
         rows.append([name, *map(str, about), *map(str, (len(used), closed, len(used) - closed - rejected, rejected))])
     return rows
 

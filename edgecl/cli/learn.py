@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgecl.sources import Sample, Skip
 
 REJECTED = 3
+CONFUSED = 0.95  # probability from which an old class is named that loses to new ones
 # as in edgecl.learner, which --help should not load
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 
@@ -176,6 +177,13 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
         click.echo(table(rows, header=("class", "samples", "before", "after"), align="lrrr"))
     if len(classes) > len(shown):
         click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
+    confused = [
+        label for label, one in sorted(classes.items()) if not one.is_new and one.confusion_probability > CONFUSED
+    ]
+    if confused:
+        click.echo(
+            wrapped(f"{listed(confused)} may be taken for what is new: more samples of both help", first="note: ")
+        )
 
 
 def _print_cost(report: Report, budget_bytes: int) -> None:

@@ -178,12 +178,7 @@ def _sensed(angles: NDArray[np.float64], height: NDArray[np.float64], person: _P
     flexion, abduction, twist, elbow, forearm, lean = angles.T
     none = np.zeros_like(lean)
     trunk = _rotation(none, lean, none)
-    upper = (
-        trunk
-        @ _rotation(abduction, none, none)
-        @ _rotation(none, -flexion, none)
-        @ _rotation(none, none, twist)
-    )
+    upper = trunk @ _rotation(abduction, none, none) @ _rotation(none, -flexion, none) @ _rotation(none, none, twist)
     lower = upper @ _rotation(none, -elbow, none)
     wrist = TRUNK_M * trunk[..., 2] - person.upper_arm_m * upper[..., 2] - person.forearm_m * lower[..., 2]
     wrist[:, 2] += height

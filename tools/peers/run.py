@@ -34,8 +34,9 @@ EPOCHS = 20
 MOST_STEPS = 2000  # of a lesson
 BATCH = 32
 MOMENTUM = 0.9
-RATE = {"voice": 1.0, "imu": 3.0}
-EWC_STRENGTH = {"voice": 10.0, "imu": 10.0}
+REPLAY_RATE = {"voice": 1.0, "imu": 3.0}
+EWC_RATE = {"voice": 0.1, "imu": 0.01}
+EWC_STRENGTH = {"voice": 100.0, "imu": 1000.0}
 LATENT_BYTES = 4  # float32
 
 Lessons = Sequence[Sequence[int]]
@@ -84,7 +85,8 @@ def balanced_accuracy(truth: NDArray[Any], answers: NDArray[Any]) -> float:
 def play_ewc(stream: Stream) -> NDArray[Any]:
     from avalanche.training.supervised import EWC
 
-    return _play_avalanche(stream, EWC, ewc_lambda=EWC_STRENGTH[stream.modality])
+    strength = EWC_STRENGTH[stream.modality]
+    return _play_avalanche(stream, EWC, rate=EWC_RATE[stream.modality], ewc_lambda=strength)
 
 
 def play_replay(stream: Stream) -> NDArray[Any]:
@@ -94,14 +96,14 @@ def play_replay(stream: Stream) -> NDArray[Any]:
 
     size = stream.memory_bytes // (LATENT_BYTES * stream.dimension)
     plugin = ReplayPlugin(mem_size=size, storage_policy=ClassBalancedBuffer(max_size=size, adaptive_size=True))
-    return _play_avalanche(stream, Naive, plugins=[plugin])
+    return _play_avalanche(stream, Naive, rate=REPLAY_RATE[stream.modality], plugins=[plugin])
 
 
-def _play_avalanche(stream: Stream, strategy: Callable[..., Any], **settings: Any) -> NDArray[Any]:
+def _play_avalanche(stream: Stream, strategy: Callable[..., Any], *, rate: float, **settings: Any) -> NDArray[Any]:
     from avalanche.models import IncrementalClassifier
 
     model = IncrementalClassifier(stream.dimension, initial_out_features=1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE[stream.modality], momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
     learner = strategy(
         model=model,
         optimizer=optimizer,
@@ -145,7 +147,9 @@ def _experiences(stream: Stream) -> Any:
     from avalanche.benchmarks import tensors_benchmark
 
     tensors = stream.tensors()
-    return tensors_benchmark(train_tensors=tensors, test_tensors=tensors[:1], task_labels=[0] * len(tensors)).train_stream
+    return tensors_benchmark(
+        train_tensors=tensors, test_tensors=tensors[:1], task_labels=[0] * len(tensors)
+    ).train_stream
 
 
 def play_partial_fit(stream: Stream) -> NDArray[Any]:
