@@ -6,7 +6,7 @@ makes a candidate; the gate judges it; the next rung adjusts the strategy; after
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 
 from edgecl.config import format_bytes, herding_candidates, plan_memory, pool_bytes, workspace_for
 from edgecl.errors import SettingError
+from edgecl.evidence import After, Before, correct_answers, evidence_of, factor_of
 from edgecl.ewc import Coordinates, EwcState, consolidate
-from edgecl.gate import ONE_SIDED_95, Contradiction, Evidence, Foreign, Policy, Verdict, judge
+from edgecl.gate import ONE_SIDED_95, Policy, Verdict, judge
 from edgecl.head import (
-    Factor,
     HeadState,
-    factorise,
-    leave_one_out,
-    probabilities,
-    squared_distances,
     whitened_cosine,
 )
 from edgecl.lesson import Lesson
@@ -32,14 +28,9 @@ from edgecl.replay import Exemplars, herd, is_evidence, quotas, row_bytes
 from edgecl.statistics import ClassStatistics, accumulate
 
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
-EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 REFINE_PER_CLASS = 256  # lesson rows of a class that gradient steps draw from
 REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
 REFINE_EXEMPLARS = 10  # of every class
-CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
-FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
-COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
-SAME = 1.5  # squared distance of two means, over what chance gives, to which a new word may be an old one renamed
 
 
 @dataclass(frozen=True)
@@ -106,13 +97,13 @@ def learn(
         return Outcome(None, too_many, strategy)
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
     taught = take_in(model, lesson, objects=objects)
-    before = _Before.of(model, lesson)
+    before = Before.of(model, lesson)
     rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
         candidate, after, used = _update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
-        verdict = judge(_evidence(model, candidate, lesson, before, after), policy)
+        verdict = judge(evidence_of(model, candidate, lesson, before, after), policy)
         if verdict.accepted or force:
             return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
@@ -177,18 +168,11 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
 def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
     """The kept exemplars of a class and the lesson's rows, thinned to what the workspace allows, in herding order."""
     room = candidates - (len(held) if held else 0)
-    fresh = _spread(rows, max(room, candidates // 2))
+    fresh = rows.spread(max(room, candidates // 2))
     if held:
         held = held.first(candidates - len(fresh))
         fresh = Exemplars(np.concatenate([held.rows, fresh.rows]), np.concatenate([held.scales, fresh.scales]))
     return herd(fresh, mean, keep=len(fresh))
-
-
-def _spread(rows: Exemplars, most: int) -> Exemplars:
-    """At most `most` rows, evenly spread over all."""
-    if len(rows) <= most:
-        return Exemplars(np.ascontiguousarray(rows.rows), np.ascontiguousarray(rows.scales))
-    return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.intp))
 
 
 def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
@@ -204,156 +188,22 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
-@dataclass(frozen=True)
-class _Before:
-    """What the old model answers: on its kept samples, each left out, and on the lesson."""
-
-    judged: Mapping[str, Exemplars]  # a few kept samples of each old class
-    correct: Mapping[str, NDArray[np.bool_]]  # the closed form's, each sample left out
-    contradictions: tuple[Contradiction, ...]
-    foreign: tuple[Foreign, ...]
-
-    @staticmethod
-    def of(model: Model, lesson: Lesson) -> _Before:
-        if not model.statistics or model.head is None:
-            return _Before({}, {}, (), ())
-        judged = {
-            label: _spread(one, EVIDENCE_PER_CLASS)
-            for label, one in model.exemplars.items()
-            if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
-        }
-        factor = _factor(model)
-        seen = {label: _left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        usual = _usual_distance(seen)
-        contradictions: list[Contradiction] = []
-        foreign: list[Foreign] = []
-        for label, rows in sorted(lesson.rows.items()):
-            sample = _spread(rows, EVIDENCE_PER_CLASS)
-            logits, distances = _answers(factor, model, model.head, sample)
-            if label in factor.labels:
-                contradictions += _contradictions(label, model.head, logits, distances / usual)
-                own = distances[:, factor.labels.index(label)]
-                recall = float(np.mean(logits.argmax(axis=1) == model.head.labels.index(label)))
-                foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
-            else:
-                contradictions += _under_another_name(factor, model, label, sample, logits, usual)
-        correct = {label: one.correct for label, one in seen.items()}
-        return _Before(judged, correct, tuple(contradictions), tuple(_beside_each_other(foreign)))
-
-
-def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
-    """Distances less what the labels of a lesson have in common: another wearer or room moves them all."""
-    if len(foreign) < COMMON_LABELS:
-        return foreign
-    common = max(1.0, float(np.median([one.distance for one in foreign])))
-    return [replace(one, distance=one.distance / common) for one in foreign]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    correct: NDArray[np.bool_]  # (n,)
-    among_old: NDArray[np.bool_]  # (n,) whether it would be right if only old classes could be answered
-    distance: NDArray[np.float64]  # (n,) squared Mahalanobis distance to the own class
-
-
-def _factor(model: Model) -> Factor:
-    settings = model.settings
-    return factorise(model.statistics, workspace_for(settings), shrinkage_floor=settings.shrinkage_floor)
-
-
-def _left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
-    """What the closed form makes of samples of a class, each left out; nothing where the class has no others."""
-    own = factor.labels.index(label)
-    if factor.counts[own] < 2:
-        return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
-    parts = [leave_one_out(factor, block, own=own) for block in model.settings.features.blocks(rows)]
-    return _Seen(
-        np.concatenate([one.logits.argmax(axis=1) == own for one in parts]),
-        np.concatenate([_masked(one.logits, factor.labels, old).argmax(axis=1) == own for one in parts]),
-        np.concatenate([one.distance for one in parts]),
-    )
-
-
-def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
-    """Logits (n, C) with those of classes that the old model does not have at minus infinity."""
-    known = np.array([label in old.statistics for label in labels])
-    return np.where(known, logits, -np.inf)
-
-
-def _usual_distance(seen: Mapping[str, _Seen]) -> float:
-    """The median squared distance of a kept sample to its own class, which it is left out of."""
-    distances = [one.distance for one in seen.values() if len(one.distance)]
-    return float(np.median(np.concatenate(distances))) if distances else np.inf
-
-
-def _answers(
-    factor: Factor, model: Model, head: HeadState, rows: Exemplars
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
-    pairs = [(head.logits(block), squared_distances(factor, block)) for block in model.settings.features.blocks(rows)]
-    return np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs])
-
-
-def _contradictions(
-    label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64]
-) -> Iterator[Contradiction]:
-    """Other classes for which samples of a known label are taken with confidence, and which they are typical of."""
-    answers = logits.argmax(axis=1)
-    rank = np.arange(len(answers))
-    confident = probabilities(logits)[rank, answers] > CONFIDENT
-    sure = answers[confident & (distances[rank, answers] < FAMILIAR)]
-    for other in np.unique(sure):
-        if head.labels[other] != label:
-            yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
-
-
-def _under_another_name(
-    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], usual: float
-) -> Iterator[Contradiction]:
-    """The old class that a new label is, by its answers and by a mean that is no farther than chance would have it."""
-    answers = logits.argmax(axis=1)
-    other = int(np.bincount(answers).argmax())
-    total = np.zeros(model.settings.features.dimension)
-    for block in model.settings.features.blocks(rows):
-        total += block.sum(axis=0, dtype=np.float64)
-    mean = (total / len(rows)).astype(np.float32)[None]
-    by_chance = usual * (1 / len(rows) + 1 / factor.counts[other])
-    if squared_distances(factor, mean)[0, other] < SAME * by_chance:
-        assert model.head is not None
-        yield Contradiction(label, model.head.labels[other], int((answers == other).sum()), len(answers))
-
-
-@dataclass(frozen=True)
-class _After:
-    """What a candidate answers on the same samples."""
-
-    before: Mapping[str, NDArray[np.bool_]]  # paired with `after`
-    after: Mapping[str, NDArray[np.bool_]]
-    among_old: Mapping[str, NDArray[np.bool_]]
-    taught: Mapping[str, NDArray[np.bool_]]
-
-
 def _update(
-    rung: Rung, model: Model, taught: Model, lesson: Lesson, before: _Before, *, seed: int
-) -> tuple[Model, _After, str]:
+    rung: Rung, model: Model, taught: Model, lesson: Lesson, before: Before, *, seed: int
+) -> tuple[Model, After, str]:
     """The candidate of one rung, what it gets right, and the strategy that made it."""
     if rung.strategy in ("auto", "closed-form"):
-        sample = {label: _spread(rows, EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
-        factor = _factor(taught)
-        seen = {label: _left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
-        fresh = {label: _left_out(factor, taught, rows, label, old=model).correct for label, rows in sample.items()}
-        head = whitened_cosine(factor)
-        candidate = replace(taught, head=head, ewc=None, digests=_without(taught.digests, "ewc"))
-        after = {label: one.correct for label, one in seen.items()}
-        evidence = _After(before.correct, after, {label: one.among_old for label, one in seen.items()}, fresh)
+        factor = factor_of(taught)
+        evidence = After.left_out(factor, model, taught, lesson, before)
+        candidate = replace(taught, head=whitened_cosine(factor), ewc=None, digests=_without(taught.digests, "ewc"))
         if rung.strategy == "auto" and _may_pay(taught):
             refined = _refined(Rung("ewc-replay", rung.settings), candidate, taught, lesson, seed=seed)
-            if _is_better(refined, candidate):
+            if _is_better(refined, candidate):  # so what the closed form lets in, it lets in too
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
     start = replace(taught, head=_grown(model.head, taught))
     refined = _refined(rung, start, taught, lesson, seed=seed)
-    return refined, _held_out(model, refined, lesson), rung.strategy
+    return refined, After.held_out(model, refined, lesson), rung.strategy
 
 
 def _may_pay(taught: Model) -> bool:
@@ -384,7 +234,7 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
     assert start.head is not None
     features = taught.settings.features
     coordinates = taught.ewc.coordinates if taught.ewc else _coordinates(taught)
-    sample = {label: _spread(rows, REFINE_PER_CLASS) for label, rows in lesson.rows.items()}
+    sample = {label: rows.spread(REFINE_PER_CLASS) for label, rows in lesson.rows.items()}
     replayed: dict[str, Exemplars] = {}
     if "replay" in rung.strategy:
         replayed = {label: one.take(np.flatnonzero(~is_evidence(len(one)))) for label, one in taught.exemplars.items()}
@@ -394,9 +244,10 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
     if "ewc" in rung.strategy:
         ewc = taught.ewc or _recomputed(start, taught, coordinates, without=frozenset(lesson.rows))
     most = pool_bytes(taught.settings) // (row_bytes(features.row_dimension) * max(len(sample) + len(replayed), 1))
+    most = max(most, 1)
     head = refine(
         start.head,
-        {label: _spread(rows, most) for label, rows in sample.items()},
+        {label: rows.spread(most) for label, rows in sample.items()},
         {label: rows.first(most) for label, rows in replayed.items()},
         ewc,
         coordinates=coordinates,
@@ -448,33 +299,6 @@ def _typical(head: HeadState, model: Model) -> NDArray[np.float32]:
     return np.maximum(logits, 0).astype(np.float32)
 
 
-def _held_out(model: Model, candidate: Model, lesson: Lesson) -> _After:
-    """Before and after on the kept samples that are never replayed, and on those of the lesson's classes."""
-    before, after, among_old, taught = {}, {}, {}, {}
-    for label, one in candidate.exemplars.items():
-        rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
-        correct = _correct(candidate, rows, label)
-        if label in lesson.rows:
-            taught[label] = correct
-        if model.head is not None and label in model.head.labels:
-            before[label], after[label] = _correct(model, rows, label), correct
-            among_old[label] = _correct(candidate, rows, label, old=model)
-    return _After(before, after, among_old, taught)
-
-
-def _correct(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
-    """Which rows of a class are answered right, among all classes or among those of an old model."""
-    head = model.head
-    assert head is not None
-    logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
-    if not logits:
-        return np.zeros(0, bool)
-    joined = np.concatenate(logits)
-    if old is not None:
-        joined = _masked(joined, head.labels, old)
-    return np.asarray(joined.argmax(axis=1) == head.labels.index(label))
-
-
 def _is_better(refined: Model, closed: Model) -> bool:
     """Whether the refined head beats the closed form on the kept samples that neither was fitted to by gradient.
 
@@ -485,30 +309,11 @@ def _is_better(refined: Model, closed: Model) -> bool:
     for label, one in closed.exemplars.items():
         rows = one.take(np.flatnonzero(is_evidence(len(one))))
         if len(rows):
-            gains.append(_correct(refined, rows, label).astype(float) - _correct(closed, rows, label))
+            gains.append(correct_answers(refined, rows, label).astype(float) - correct_answers(closed, rows, label))
     if not gains:
         return False
     spread = np.sqrt(sum(float(one.var()) / len(one) for one in gains)) / len(gains)
     return bool(np.mean([one.mean() for one in gains]) > ONE_SIDED_95 * spread)
-
-
-def _evidence(model: Model, candidate: Model, lesson: Lesson, before: _Before, after: _After) -> Evidence:
-    faults = []
-    if candidate.head is None or not candidate.head.is_finite:
-        faults.append("the candidate is not finite: was the lesson extreme, or the rate too high?")
-    held = candidate.bytes()["total"]
-    if held > model.settings.memory_bytes:
-        faults.append(f"the model would take {format_bytes(held)}, {format_bytes(model.settings.memory_bytes)} granted")
-    return Evidence(
-        before=after.before,
-        after=after.after,
-        among_old=after.among_old,
-        taught=after.taught,
-        new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
-        contradictions=before.contradictions,
-        foreign=before.foreign,
-        faults=faults,
-    )
 
 
 def _kept(candidate: Model, objects: Objects) -> Model:

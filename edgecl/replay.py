@@ -37,6 +37,12 @@ class Exemplars:
         """The first `count` of the order, as a view."""
         return Exemplars(self.rows[:count], self.scales[:count])
 
+    def spread(self, most: int) -> Exemplars:
+        """At most `most` rows, evenly spread over all, in memory of their own."""
+        if len(self) <= most:
+            return Exemplars(np.ascontiguousarray(self.rows), np.ascontiguousarray(self.scales))
+        return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))
+
     def take(self, indices: NDArray[np.integer]) -> Exemplars:
         return Exemplars(self.rows[indices], self.scales[indices])
 
@@ -85,9 +91,7 @@ def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exem
 
     More than HERDING_CANDIDATES rows are thinned evenly first.
     """
-    if len(candidates) > HERDING_CANDIDATES:
-        spread = np.linspace(0, len(candidates) - 1, HERDING_CANDIDATES).astype(np.intp)
-        candidates = candidates.take(spread)
+    candidates = candidates.spread(HERDING_CANDIDATES)
     keep = min(keep, len(candidates))
     order = np.empty(keep, np.int32)
     scratch = np.empty((3, len(candidates)), np.float32)

@@ -50,10 +50,8 @@ def naive(file: Path, window: NDArray[np.float32]) -> NDArray[np.float64]:
             sum(padded[tap * dilation : tap * dilation + len(window)] @ kernel[:, tap] for tap in range(9))
             for kernel in constants[name].astype(np.int64)
         ]
-        for half in (0, 1):
-            biases = constants[
-                f"dilation_{dilation}_half_{half}_biases" if half == 0 else f"dilation_{dilation}_inside_biases"
-            ]
+        for half, part in enumerate(("half_0", "inside")):
+            biases = constants[f"dilation_{dilation}_{part}_biases"]
             for output, row in zip(outputs[42 * half : 42 * half + 42], biases[:, :, 0], strict=True):
                 inner = output[reach : len(window) - reach] if half else output
                 shares += [float(np.mean(inner > bias)) for bias in row]

@@ -288,7 +288,7 @@ def _simulated() -> Windows:
 def _read(path: Path) -> tuple[NDArray[np.float32], float | None, tuple[str, ...] | None]:
     """`X`, `rate_hz` and `channels` of an `.npz`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             values = archive["X"]
             rate = float(archive["rate_hz"]) if "rate_hz" in archive else None
             names = tuple(map(str, archive["channels"])) if "channels" in archive else None

@@ -23,6 +23,7 @@ from edgecl.extractor import Contract
 from edgecl_export._contract import place, write
 
 HIGHEST_OPSET, HIGHEST_IR = 21, 10
+_PREFIX = "own/"
 
 
 def export_wrap(
@@ -107,13 +108,21 @@ def _wrap_onnx(
     output: str | None,
 ) -> Contract:
     model = _parsed(content, file)
-    _adapt(model, contract, file, output=output)
-    session = _session(model, file)
+    taken, given = _ends(model, file, output=output)
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
-    frames = _answer(session, signal, file)
-    dimension = _dimension(frames.shape, contract, file)
-    slides = _answers(session, _longer(signal, contract)) == (1, 2, dimension)
-    is_batched = _answers(session, np.concatenate([signal, signal])) == (2, 1, dimension)
+    only = signal[..., 0] if len(_sizes(taken)) == 2 else signal
+    if only.ndim != len(_sizes(taken)) or (only.ndim == 2 and len(contract.channels) > 1):
+        width = len(contract.channels)
+        raise ContractError(
+            f"{file} takes {_sizes(taken)}, wanted (batch, samples, {width}): {', '.join(contract.channels)}"
+        )
+    answer = _run(_session(model, file), taken.name, given.name, only, file)
+    dimension = _dimension(answer, contract, file)
+
+    model = _adapted(model, taken.name, given.name, in_rank=only.ndim, out_rank=len(answer), contract=contract)
+    session = _session(model, file)
+    slides = _shape_of(session, _longer(signal, contract)) == (1, 2, dimension)
+    is_batched = _shape_of(session, np.concatenate([signal, signal])) == (2, 1, dimension)
     batch = "batch" if is_batched else 1
     samples, count = ("samples", "frames") if slides else (contract.window_samples, 1)
     _declare(model.graph.input, "signal", (batch, samples, len(contract.channels)))
@@ -145,13 +154,12 @@ def _wrap_tflite(
 def _parsed(content: bytes, file: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_from_string(content)
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+            raise ContractError(f"{file} keeps its weights in other files: save it as one, without external data")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ContractError(f"{file} is neither a sound ONNX model nor TFLite: {error}") from error
-    tensors = model.graph.initializer
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors):
-        raise ContractError(f"{file} keeps weights in other files: save it as one, with save_as_external_data=False")
-    opset = max(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
     if opset > HIGHEST_OPSET:
         raise ContractError(
             f"{file} has opset {opset}, devices take up to {HIGHEST_OPSET}: export it with opset_version=17"
@@ -160,43 +168,39 @@ def _parsed(content: bytes, file: Path) -> onnx.ModelProto:
     return model
 
 
-def _adapt(model: onnx.ModelProto, contract: Contract, file: Path, *, output: str | None) -> None:
-    """Make the graph take `signal` (batch, samples, channels) and give `frames` (batch, n, D)."""
-    graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in constants]
-    outputs = [one for one in graph.output if output in (None, one.name)]
+def _ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
+    """The one input and the chosen output."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [one for one in model.graph.input if one.name not in constants]
+    outputs = [one for one in model.graph.output if output in (None, one.name)]
     if len(inputs) != 1 or len(outputs) != 1:
-        names = [one.name for one in graph.input if one.name not in constants], [one.name for one in graph.output]
+        takes, gives = [one.name for one in inputs], [one.name for one in model.graph.output]
         raise ContractError(
-            f"{file} takes {names[0]} and gives {names[1]}, wanted one of each: name the frames with --output"
+            f"{file} takes {takes} and gives {gives}, wanted one each: name one with --output"
         )
     _require_float(inputs[0], "takes", file)
     _require_float(outputs[0], "gives", file)
-    width = len(contract.channels)
-    ranks = {3: [0, 0, width], 2: [0, -1]} if width == 1 else {3: [0, 0, width]}
-    given = _sizes(inputs[0])
-    if len(given) not in ranks:
-        raise ContractError(f"{file} takes {given}, wanted (batch, samples, {width}): {', '.join(contract.channels)}")
-    answer = _sizes(outputs[0])
-    if answer and len(answer) not in (2, 3):
-        raise ContractError(f"{file} gives {answer}, wanted (batch, frames, D) or (batch, D)")
-    _reshape(graph, "signal", inputs[0].name, ranks[len(given)], first=True)
-    _reshape(graph, outputs[0].name, "frames", [0, 1, -1] if len(answer) == 2 else [0, 0, -1], first=False)
-    del graph.input[:], graph.output[:]
-    _declare(graph.input, "signal", (None, None, width))
+    return inputs[0], outputs[0]
+
+
+def _adapted(
+    model: onnx.ModelProto, taken: str, given: str, *, in_rank: int, out_rank: int, contract: Contract
+) -> onnx.ModelProto:
+    """The graph, its own names out of the way, with `signal` (batch, samples, channels) in and `frames` out."""
+    model = onnx.compose.add_prefix(model, _PREFIX)
+    graph = model.graph
+    before = [0, -1] if in_rank == 2 else [0, 0, len(contract.channels)]
+    after = [0, 1, -1] if out_rank == 2 else [0, 0, -1]
+    for index, (source, target, shape) in enumerate(
+        [("signal", _PREFIX + taken, before), (_PREFIX + given, "frames", after)]
+    ):
+        name = f"{target}_shape"
+        graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), name))
+        node = helper.make_node("Reshape", [source, name], [target], name=f"{target}_reshaped")
+        graph.node.insert(index * len(graph.node), node)
+    _declare(graph.input, "signal", (None, None, len(contract.channels)))
     _declare(graph.output, "frames", (None, None, None))
-
-
-def _reshape(graph: onnx.GraphProto, source: str, target: str, shape: list[int], *, first: bool) -> None:
-    """A node between the graph and the world; it also gives the tensors the names that extractors have."""
-    name = f"edgecl_{source}_shape"
-    graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), name))
-    node = helper.make_node("Reshape", [source, name], [target], name=f"edgecl_{source}")
-    if first:
-        graph.node.insert(0, node)
-    else:
-        graph.node.append(node)
+    return model
 
 
 def _require_float(value: onnx.ValueInfoProto, verb: str, file: Path) -> None:
@@ -226,17 +230,17 @@ def _session(model: onnx.ModelProto, file: Path) -> Any:
         raise ContractError(f"{file} cannot be loaded by ONNX Runtime: {error}") from error
 
 
-def _answer(session: Any, signal: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
+def _run(session: Any, taken: str, given: str, signal: NDArray[np.float32], file: Path) -> tuple[int, ...]:
+    """The shape of the answer to one window."""
     try:
-        answer: NDArray[np.float32] = session.run(["frames"], {"signal": signal})[0]
+        return tuple(session.run([given], {taken: signal})[0].shape)
     except Exception as error:  # ONNX Runtime's errors have no other base
         raise ContractError(
             f"{file} does not take a window of shape {signal.shape}: are --window and --channels its own? ({error})"
         ) from error
-    return answer
 
 
-def _answers(session: Any, signal: NDArray[np.float32]) -> tuple[int, ...] | None:
+def _shape_of(session: Any, signal: NDArray[np.float32]) -> tuple[int, ...] | None:
     """The shape of the answer; None where the model refuses that much."""
     try:
         return tuple(session.run(["frames"], {"signal": signal})[0].shape)
