@@ -52,6 +52,14 @@ def test_the_smallest_memory_is_exactly_enough() -> None:
         choose_tier(replace(tier, memory_bytes=enough - 16, projection=0), overhead_disk_bytes=0)
 
 
+@pytest.mark.parametrize("tier", [VOICE, IMU, replace(IMU, precision="float32"), replace(IMU, projection=256)])
+def test_with_the_smallest_memory_every_class_has_its_exemplars(tier: Settings) -> None:
+    least = replace(tier, memory_bytes=smallest_memory(tier))
+    plan = plan_memory(least, tier.max_classes)
+    assert plan.exemplars >= tier.max_classes * 4 * (tier.features.row_dimension + 4)
+    assert smallest_memory(replace(tier, memory_bytes=1)) == least.memory_bytes
+
+
 def test_a_disk_that_is_too_small_buys_a_projection_or_is_refused() -> None:
     assert choose_tier(replace(IMU, disk_bytes=20 << 20), overhead_disk_bytes=1 << 20).projection
     with pytest.raises(SettingError, match="--disk"):

@@ -109,6 +109,12 @@ def test_unproven_is_refused_where_proof_is_required(device: Device) -> None:
     assert device.store.current().number == 2
 
 
+def test_what_was_refused_for_want_of_proof_is_not_reported_as_accepted(device: Device) -> None:
+    report = teach(device, clips("teach", ["stop"], 1), require_proof=True).as_dict()
+    assert report["accepted"] is False
+    assert report["bytes_written"] == 0
+
+
 def test_the_same_lesson_on_a_copy_gives_the_same_objects(device: Device, tmp_path: Path) -> None:
     shutil.copytree(device.store.path, tmp_path / "copy")
     other = Device.open(tmp_path / "copy")

@@ -164,30 +164,30 @@ def test_voice_frames_come_every_eighty_milliseconds(voice: FileExtractor) -> No
 
 
 def test_a_window_gives_the_bits_of_its_frame_in_the_whole(voice: FileExtractor, rng: np.random.Generator) -> None:
-    signal = sound(rng, 40_000)
+    signal = sound(rng, 17_600)
     whole = voice.frames(signal)
     windows = [voice.frames(signal[1_280 * index :][:12_400]) for index in range(len(whole))]
     np.testing.assert_array_equal(np.concatenate(windows), whole)
 
 
-@pytest.mark.parametrize("piece", [1_280, 777, 5_000, 12_400, 40_000])
+@pytest.mark.parametrize("piece", [1_280, 777, 12_400, 20_000])
 def test_a_stream_gives_the_bits_of_the_whole(voice: FileExtractor, rng: np.random.Generator, piece: int) -> None:
-    signal = sound(rng, 50_000)
+    signal = sound(rng, 20_000)
     stream = voice.stream()
     pieces = [stream.push(signal[start : start + piece]) for start in range(0, len(signal), piece)]
     np.testing.assert_array_equal(np.concatenate(pieces), voice.frames(signal))
 
 
 def test_a_batch_gives_the_bits_of_its_clips(voice: FileExtractor, rng: np.random.Generator) -> None:
-    clips = np.stack([sound(rng, 22_640) for _ in range(7)])
+    clips = np.stack([sound(rng, 14_000) for _ in range(5)])
     batch, _ = voice._run(clips)
     for clip, frames in zip(clips, batch, strict=True):
         np.testing.assert_array_equal(voice.frames(clip), frames)
 
 
 def test_a_loud_neighbour_changes_nothing(voice: FileExtractor, rng: np.random.Generator) -> None:
-    quiet = sound(rng, 22_640) * np.float32(1e-3)
-    loud = sound(rng, 22_640)
+    quiet = sound(rng, 12_400) * np.float32(1e-3)
+    loud = sound(rng, 12_400)
     batch, _ = voice._run(np.stack([quiet, loud]))
     np.testing.assert_array_equal(batch[0], voice.frames(quiet))
 
@@ -195,7 +195,7 @@ def test_a_loud_neighbour_changes_nothing(voice: FileExtractor, rng: np.random.G
 def test_a_long_signal_is_worked_off_in_pieces_with_the_same_bits(
     voice: FileExtractor, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signal = sound(rng, 100_000)
+    signal = sound(rng, 36_000)
     usual = voice.frames(signal)
     monkeypatch.setattr(edgecl.extractor, "_FRAMES_AT_ONCE", 1_000)
     np.testing.assert_array_equal(voice.frames(signal), usual)
@@ -398,9 +398,8 @@ def test_memory_stays_flat_over_many_clips(voice: FileExtractor, rng: np.random.
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
-    clips = [sound(rng, 16_000) for _ in range(10)]
-    voice.latents(clips)
+    clip = sound(rng, 16_000)
+    voice.latents([clip] * 3)
     before = resident_kib()
-    for _ in range(10):
-        voice.latents(clips)
+    voice.latents([clip] * 30)
     assert resident_kib() - before < 4096

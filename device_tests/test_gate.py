@@ -80,7 +80,7 @@ def test_a_new_class_that_is_never_answered_right_is_refused() -> None:
 
 
 def test_five_good_samples_of_a_new_class_are_proven() -> None:
-    verdict = judge(evidence(taught={"new": right(5, 5)}, new_labels=frozenset({"new"})), POLICY)
+    verdict = judge(evidence(**known(48, 48), taught={"new": right(5, 5)}, new_labels=frozenset({"new"})), POLICY)
     assert verdict.proven
     assert verdict.classes["new"].is_new
 
@@ -89,7 +89,7 @@ def test_a_new_class_of_one_sample_is_unproven() -> None:
     verdict = judge(evidence(taught={"new": right(0, 0)}, new_labels=frozenset({"new"})), POLICY)
     assert verdict.accepted
     assert not verdict.proven
-    assert "would settle it" in verdict.reasons[0]
+    assert "would settle it" in verdict.reasons[-1]
 
 
 def test_a_contradiction_is_final_and_names_both() -> None:
@@ -156,3 +156,9 @@ def test_another_speaker_is_far_but_understood_and_let_in() -> None:
 
 def test_what_is_farther_than_any_speaker_is_refused_however_it_is_answered() -> None:
     assert not judge(evidence(foreign=[Foreign("no", 15.0, 1.0, 5)]), POLICY).accepted
+
+
+def test_a_class_that_stands_alone_is_unproven_however_it_is_answered() -> None:
+    verdict = judge(evidence(taught={"new": right(9, 9)}, new_labels=frozenset({"new"})), POLICY)
+    assert verdict.accepted
+    assert not verdict.proven

@@ -23,6 +23,7 @@ FIXED_BYTES = 2048  # labels, counts and small arrays
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
 SMALL_MEMORY = 256 << 10
+LARGEST_MEMORY = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
     more = refinement - workspace
-    if 0 < more <= left // 2:  # gradient steps may take half of what the exemplars would have
+    if more > 0 and left - more >= max(left // 2, fewest_exemplar_bytes(settings)):
         workspace, left = workspace + more, left - more
     return MemoryPlan(statistics, head, workspace, lesson, refinement, left, settings.memory_bytes)
 
@@ -139,14 +140,30 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
 
 
 def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
-    return smallest_memory(tier) <= tier.memory_bytes and smallest_disk(tier, overhead_disk_bytes) <= tier.disk_bytes
+    return _holds(tier) and smallest_disk(tier, overhead_disk_bytes) <= tier.disk_bytes
+
+
+def _holds(tier: Settings) -> bool:
+    return plan_memory(tier, tier.max_classes).exemplars >= fewest_exemplar_bytes(tier)
+
+
+def fewest_exemplar_bytes(tier: Settings) -> int:
+    """What SMALLEST_EXEMPLARS exemplars of each of max_classes classes take."""
+    return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
 
 
 def smallest_memory(tier: Settings) -> int:
     """The least --memory with which this tier holds max_classes classes of SMALLEST_EXEMPLARS exemplars each."""
-    at_zero = plan_memory(replace(tier, memory_bytes=0), tier.max_classes)
-    exemplars = tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
-    return int(np.ceil((exemplars - at_zero.exemplars) * LESSON_SHARE / (LESSON_SHARE - 1)))
+    first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
+    if not _holds(replace(tier, memory_bytes=last)):
+        first, last = SMALL_MEMORY, LARGEST_MEMORY
+    while first < last:
+        middle = (first + last) // 2
+        if _holds(replace(tier, memory_bytes=middle)):
+            last = middle
+        else:
+            first = middle + 1
+    return last
 
 
 def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:

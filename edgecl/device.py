@@ -67,6 +67,7 @@ class Report:
         verdict.pop("is_final")
         return {
             **verdict,
+            "accepted": self.outcome.verdict.accepted and self.is_accepted,
             "forced": self.forced,
             "dry_run": self.dry_run,
             "revision": self.revision,
@@ -273,7 +274,7 @@ class Device:
             elapsed_ms=1e3 * (time.perf_counter() - started),
             learn_ms=1e3 * (learned - embedded),
             bytes=now_live.bytes(),
-            bytes_written=getattr(objects, "bytes_put", 0),
+            bytes_written=objects.bytes_put if revision and isinstance(objects, _Kept) else 0,
             dry_run=dry_run,
             forced=forced,
         )

@@ -237,7 +237,7 @@ def _class_losses(classes: Mapping[str, ClassVerdict], policy: Policy) -> list[s
 def _pooled_loss(pooled: _Pooled | None, allowed: float, policy: Policy) -> list[str]:
     if pooled is None or pooled.probably_below(-allowed) <= policy.pooled_certainty:
         return []
-    bounds = f"95 % bound {100 * pooled.bound:+.1f}, allowed {-100 * allowed:+.1f}"
+    bounds = f"95% bound {100 * pooled.bound:+.1f}, allowed {-100 * allowed:+.1f}"
     return [f"the old classes together would change by {100 * pooled.change:+.1f} points ({bounds})"]
 
 
@@ -256,6 +256,8 @@ def _below_floor(evidence: Evidence, policy: Policy) -> list[str]:
 
 def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None) -> list[str]:
     texts = []
+    if len(evidence.new_labels) == 1 and not evidence.before:
+        texts.append("unproven: a single class has nothing that it could be taken for")
     if pooled and pooled.bound < -policy.allowed_pooled_loss:
         needed = pooled.samples_needed(policy.allowed_pooled_loss)
         texts.append(f"unproven: about {needed} kept samples of each old class would show that nothing is lost")

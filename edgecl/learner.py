@@ -84,7 +84,7 @@ def learn(
     seed
         Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
     force
-        Hand over the first candidate whatever the verdict; the verdict stays as it is.
+        Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
 
     Raises
     ------
@@ -103,8 +103,9 @@ def learn(
         yield Stage("update", rung.strategy)
         candidate, after, used = _update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
-        verdict = judge(evidence_of(model, candidate, lesson, before, after), policy)
-        if verdict.accepted or force:
+        evidence = evidence_of(model, candidate, lesson, before, after)
+        verdict = judge(evidence, policy)
+        if verdict.accepted or (force and not evidence.faults):
             return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
         if verdict.is_final:

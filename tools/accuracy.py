@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,19 +153,16 @@ def _embedded(data: DataSet, extractor: Path, classes: tuple[str, ...], root: Pa
     key = hashlib.sha256(extractor.read_bytes() + json.dumps(listing).encode()).hexdigest()[:16]
     file = cache / f"{data.name}-{key}.npz"
     if not file.exists():
-        np.savez(file.with_suffix(".part.npz"), **_embed(path, extractor, classes))
+        arrays: dict[str, Any] = _embed(path, extractor, classes)
+        np.savez(file.with_suffix(".part.npz"), **arrays)
         file.with_suffix(".part.npz").replace(file)
-    with np.load(file, allow_pickle=False) as arrays:
-        return Latents(extractor, **arrays)
+    with np.load(file, allow_pickle=False) as kept:
+        return Latents(extractor, **kept)
 
 
 def _embed(path: Path, extractor: Path, classes: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     opened = open_extractor(extractor)
-    samples = [
-        one
-        for one in read_samples(path, opened.contract)
-        if isinstance(one, Sample) and one.label in classes
-    ]
+    samples = [one for one in read_samples(path, opened.contract) if isinstance(one, Sample) and one.label in classes]
     batches = [samples[first : first + EMBEDDED_AT_ONCE] for first in range(0, len(samples), EMBEDDED_AT_ONCE)]
     return {
         "x": np.concatenate([opened.latents([one.signal for one in batch]) for batch in batches]),
@@ -387,7 +384,9 @@ def peer_job(case: Case, *, quick: bool) -> dict[str, Any]:
         "modality": case.data.modality,
         "file": str(file),
         "memory_bytes": case.settings().memory_bytes,
-        "lessons": [[[number(label) for label in part] for part in lessons(order)] for order in orders(case, quick=quick)],
+        "lessons": [
+            [[number(label) for label in part] for part in lessons(order)] for order in orders(case, quick=quick)
+        ],
     }
 
 

@@ -1,7 +1,7 @@
 """The tables of tools/accuracy_table, from the figures that tools/accuracy.py writes; standard library only.
 
-A split counts once: its class orders are averaged first. Intervals are 95 % t-intervals over the splits of a set. Differences
-to joint training are paired by split. An average over sets weighs each set alike, with Welch's interval.
+A split counts once: its class orders are averaged first. Intervals are 95 % t-intervals over the splits of a set.
+Differences to joint training are paired by split. An average over sets weighs each set alike, with Welch's interval.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import click
 
 from edgecl.cli import _progress, _warn
 from edgecl.cli._options import Finite, example, json_option, label_option, path_argument, store_argument
-from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, printable, size, table, wrapped
+from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, size, table, wrapped
 
 if TYPE_CHECKING:
     from edgecl.device import Report
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgecl.sources import Sample, Skip
 
 REJECTED = 3
-CONFUSED = 0.95  # probability from which an old class is named that loses to new ones
+DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
 # as in edgecl.learner, which --help should not load
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 
@@ -136,7 +136,7 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     what = listed(
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
-    click.echo(f"lesson of {counted(report.samples, 'sample')}: {printable(what)}")
+    click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     _print_classes(verdict.classes, taught)
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
         click.echo(
@@ -144,7 +144,9 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
             f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95% confidence)"
         )
     _print_cost(report, budget_bytes)
-    if not report.is_accepted:
+    if report.is_accepted:
+        _print_drawn_away(verdict.classes)
+    else:
         click.echo(wrapped(_advice(report), first=""))
 
 
@@ -177,13 +179,18 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
         click.echo(table(rows, header=("class", "samples", "before", "after"), align="lrrr"))
     if len(classes) > len(shown):
         click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
-    confused = [
-        label for label, one in sorted(classes.items()) if not one.is_new and one.confusion_probability > CONFUSED
+
+
+def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
+    """Old classes that the gate lets new ones draw from: words that sound alike do that in any model."""
+    drawn = [
+        label
+        for label, one in sorted(classes.items())
+        if one.before is not None and one.after is not None and one.before - one.after >= DRAWN_AWAY
     ]
-    if confused:
-        click.echo(
-            wrapped(f"{listed(confused)} may be taken for what is new: more samples of both help", first="note: ")
-        )
+    if drawn and any(one.is_new for one in classes.values()):
+        text = f"{listed(drawn)} may now be taken for what is new: more samples of both help"
+        click.echo(wrapped(text, first="note: "))
 
 
 def _print_cost(report: Report, budget_bytes: int) -> None:
