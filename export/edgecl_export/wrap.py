@@ -175,9 +175,7 @@ def _ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[on
     outputs = [one for one in model.graph.output if output in (None, one.name)]
     if len(inputs) != 1 or len(outputs) != 1:
         takes, gives = [one.name for one in inputs], [one.name for one in model.graph.output]
-        raise ContractError(
-            f"{file} takes {takes} and gives {gives}, wanted one each: name one with --output"
-        )
+        raise ContractError(f"{file} takes {takes} and gives {gives}, wanted one each: name one with --output")
     _require_float(inputs[0], "takes", file)
     _require_float(outputs[0], "gives", file)
     return inputs[0], outputs[0]
