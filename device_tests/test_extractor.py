@@ -178,11 +178,15 @@ def test_a_stream_gives_the_bits_of_the_whole(voice: FileExtractor, rng: np.rand
     np.testing.assert_array_equal(np.concatenate(pieces), voice.frames(signal))
 
 
-def test_a_batch_gives_the_bits_of_its_clips(voice: FileExtractor, rng: np.random.Generator) -> None:
-    clips = np.stack([sound(rng, 14_000) for _ in range(5)])
-    batch, _ = voice._run(clips)
-    for clip, frames in zip(clips, batch, strict=True):
-        np.testing.assert_array_equal(voice.frames(clip), frames)
+@pytest.mark.parametrize("name", ["voice", "imu"])
+def test_a_batch_gives_the_bits_of_its_clips(
+    name: str, request: pytest.FixtureRequest, rng: np.random.Generator
+) -> None:
+    extractor: FileExtractor = request.getfixturevalue(name)
+    several = [sound(rng, 14_000) for _ in range(5)] if name == "voice" else movement(rng, extractor, 20)
+    batch, _ = extractor._run(np.stack(several))
+    for clip, frames in zip(several, batch, strict=True):
+        np.testing.assert_array_equal(extractor.frames(clip), frames)
 
 
 def test_a_loud_neighbour_changes_nothing(voice: FileExtractor, rng: np.random.Generator) -> None:
@@ -239,7 +243,7 @@ def test_a_latent_has_the_same_bits_in_any_company(
     if name == "voice":
         signals = [sound(rng, n_samples) for n_samples in (3_000, 16_000, 22_640, 30_000)]
     else:
-        signals = movement(rng, extractor, 37)
+        signals = movement(rng, extractor, 5)
     together = extractor.latents(signals)
     backwards = extractor.latents(signals[::-1])[::-1]
     alone = np.concatenate([extractor.latents([signal]) for signal in signals])
@@ -401,5 +405,5 @@ def test_memory_stays_flat_over_many_clips(voice: FileExtractor, rng: np.random.
     clip = sound(rng, 16_000)
     voice.latents([clip] * 3)
     before = resident_kib()
-    voice.latents([clip] * 30)
+    voice.latents([clip] * 15)
     assert resident_kib() - before < 4096

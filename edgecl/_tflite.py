@@ -27,7 +27,7 @@ TFLITE = b"TFL3"
 class TfliteExtractor(FileExtractor):
     """An extractor run by LiteRT or tflite-runtime, in one thread; raises ContractError as `OnnxExtractor` does."""
 
-    _slides = _takes_batches = False
+    _slides = False
 
     def __init__(self, path: str | Path) -> None:
         content = read_file(path)
@@ -38,9 +38,8 @@ class TfliteExtractor(FileExtractor):
             raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
         self._interpreter = open_interpreter(content, path)
         self._input, self._output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
-        contract = self.contract
-        wanted = ((self._input, contract.window_samples * len(contract.channels)), (self._output, contract.dimension))
-        for declared, size in wanted:
+        taken, given = self.contract.window_samples * len(self.contract.channels), self.contract.dimension
+        for declared, size in ((self._input, taken), (self._output, given)):
             shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
             if kind != np.float32 or math.prod(shape) != size:
                 raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract says {size} float32")

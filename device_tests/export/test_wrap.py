@@ -97,7 +97,6 @@ def test_a_model_that_takes_one_window_at_a_time_is_given_one(tmp_path: Path, rn
     single = wrapped(pooled(tmp_path / "m.onnx", batch=1), pool_frames=2)
     signals = [rng.normal(size=(15, 3)).astype(np.float32) for _ in range(3)]
     assert single.latents(signals).shape == (3, 5)
-    assert not single._takes_batches
 
 
 def test_a_model_that_slides_is_let_slide(tmp_path: Path) -> None:

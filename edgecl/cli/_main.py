@@ -20,6 +20,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
@@ -56,8 +58,6 @@ EXTRAS = {
     "soundfile": "audio",
     "soxr": "audio",
 }
-# what may befall a command through no fault of its own
-MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 # what may befall a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
@@ -101,17 +101,30 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         _print_anything()
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a full disk can still be told
+            return result
         except BrokenPipeError:
             raise  # click ends quietly
         except (click.ClickException, EdgeclError, *MACHINE) as error:
             failure = _failure(error)
             if failure is None:
                 raise  # a mistake of ours: the traceback is wanted
-            if ctx.meta[_JSON]:
-                told = {"error": failure.format_message(), "exit_code": failure.exit_code}
-                click.echo(json.dumps(told))
+            with _unwritable_output_dropped():
+                if ctx.meta[_JSON]:
+                    told = {"error": failure.format_message(), "exit_code": failure.exit_code}
+                    click.echo(json.dumps(told))
+                sys.stdout.flush()
             raise failure from error.__cause__
+
+
+@contextmanager
+def _unwritable_output_dropped() -> Iterator[None]:
+    """What cannot be written to stdout is given up, or the interpreter would try again at its end and fail there."""
+    try:
+        yield
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failure(error: BaseException) -> click.ClickException | None:

@@ -122,11 +122,9 @@ def _wrap_onnx(
     model = _adapted(model, taken.name, given.name, in_rank=only.ndim, out_rank=len(answer), contract=contract)
     session = _session(model, file)
     slides = _shape_of(session, _longer(signal, contract)) == (1, 2, dimension)
-    is_batched = _shape_of(session, np.concatenate([signal, signal])) == (2, 1, dimension)
-    batch = "batch" if is_batched else 1
     samples, count = ("samples", "frames") if slides else (contract.window_samples, 1)
-    _declare(model.graph.input, "signal", (batch, samples, len(contract.channels)))
-    _declare(model.graph.output, "frames", (batch, count, dimension))
+    _declare(model.graph.input, "signal", (1, samples, len(contract.channels)))
+    _declare(model.graph.output, "frames", (1, count, dimension))
     return write(model, _completed(contract, dimension, mean), out)
 
 
