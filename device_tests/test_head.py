@@ -48,7 +48,9 @@ def naive_sigma(latents: NDArray[np.float64], labels: NDArray[np.int64]) -> tupl
     means = np.stack([latents[labels == one].mean(axis=0) for one in np.unique(labels)])
     centred = latents - means[np.searchsorted(np.unique(labels), labels)]
     freedom, width = len(latents) - len(means), latents.shape[1]
-    pooled = centred.T @ centred / freedom
+    counts = np.bincount(np.searchsorted(np.unique(labels), labels))
+    weights = 1 / (len(means) * counts)[np.searchsorted(np.unique(labels), labels)]
+    pooled = (centred * weights[:, None]).T @ centred
     trace, squared = np.trace(pooled), np.sum(pooled**2)
     rho = ((1 - 2 / width) * squared + trace**2) / ((freedom + 1 - 2 / width) * (squared - trace**2 / width))
     rho = max(min(rho, 0.999), FLOOR)
@@ -135,7 +137,7 @@ def test_leave_one_out_distance_is_that_to_the_mean_of_the_others(
     others = (labels == own) & (np.arange(len(labels)) != row)
     away = wide[row] - wide[labels == own].mean(axis=0)
     count = int((labels == own).sum())
-    downdated = sigma - factor.downdate * count / (count - 1) * np.outer(away, away)
+    downdated = sigma - factor.downdate[own] * count / (count - 1) * np.outer(away, away)
     apart = wide[row] - wide[others].mean(axis=0)
     expected = apart @ np.linalg.solve(downdated, apart)
     found = leave_one_out(factor, latents[row : row + 1], own=own).distance[0]

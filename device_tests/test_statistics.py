@@ -67,12 +67,13 @@ def test_no_sample_gives_a_count_of_zero() -> None:
     assert mean.size == 0
 
 
-def test_pooled_scatter_is_the_sum_over_the_degrees_of_freedom(rows: NDArray[np.float32]) -> None:
+def test_pooled_scatter_is_the_mean_of_the_classes_own_covariances(rows: NDArray[np.float32]) -> None:
     first, second = take_in([rows[:20]]), take_in([rows[20:]])
     out = np.empty(packed_length(20))
     freedom = pooled_scatter([first, second], out)
     assert freedom == 48
-    np.testing.assert_allclose(out, (naive_scatter(rows[:20]) + naive_scatter(rows[20:])) / 48, rtol=1e-4, atol=1e-5)
+    expected = (naive_scatter(rows[:20]) / 20 + naive_scatter(rows[20:]) / 30) / 2
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_pooled_scatter_of_single_samples_is_zero(rows: NDArray[np.float32]) -> None:

@@ -105,7 +105,7 @@ class Factor:
     lower: NDArray[np.floating]  # (d(d+1)/2,) packed Cholesky factor
     whitened: NDArray[np.floating]  # (C, d) rows L⁻¹(m_k - g)
     effective_dimension: float  # tr(Σ⁻¹ S̄)
-    downdate: float  # (1-ρ)/(N-C): what one sample adds to Σ
+    downdate: NDArray[np.float64]  # (C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ
 
 
 def factorise(
@@ -117,6 +117,7 @@ def factorise(
     """
     labels = tuple(sorted(statistics))
     classes = tuple(statistics[label] for label in labels)
+    counts = np.array([one.count for one in classes], np.float64)
     dimension = classes[0].dimension
     origin = np.zeros(dimension)
     for one in classes:
@@ -135,13 +136,13 @@ def factorise(
     spread = dimension - rho * scale * _inverse_trace(workspace, dimension)
     return Factor(
         labels=labels,
-        counts=np.array([one.count for one in classes], np.float64),
+        counts=counts,
         classes=classes,
         origin=origin,
         lower=workspace,
         whitened=whitened,
         effective_dimension=max(spread, 0.0) / (1 - rho) if rho < 1 else 0.0,
-        downdate=(1 - rho) / max(freedom, 1),
+        downdate=(1 - rho) / (len(labels) * counts),
     )
 
 
@@ -261,7 +262,7 @@ def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> Lef
     v_sample = length - along[:, own]
     v_length = np.maximum(length - 2 * along[:, own] + gram[own, own], 0)
     rest = max(count - 1, 1)
-    weight = factor.downdate * count / rest
+    weight = float(factor.downdate[own]) * count / rest
     gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
     shift = np.full(classes, 1 / (rest * classes))  # e_j = u_j + shift_j v: means about the origin without the sample
     shift[own] -= 1 / rest
