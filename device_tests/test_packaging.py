@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import edgecl
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICE = "edgecl/data/voice.onnx"
+LIBRARY = "edgecl_kernels/libedgecl_kernels.so"
 INSTALLED = os.environ.get("EDGECL_TEST_INSTALLED") == "1"
 only_installed = pytest.mark.skipif(not INSTALLED, reason="the checkout is tested, not an installed wheel")
 
@@ -99,9 +101,20 @@ def test_the_build_asks_for_what_the_export_extra_holds():
 
 
 @only_installed
-def test_the_installed_wheel_holds_the_voice_extractor_and_no_generic_package():
+def test_the_installed_wheel_holds_extractor_library_and_no_generic_package():
     files = [Path(str(path)) for path in importlib.metadata.files("edgecl")]
     check_contents([path.as_posix() for path in files])
+
+
+@only_installed
+def test_a_lesson_loads_no_compiler():
+    code = (
+        "import sys; from edgecl.cli import main; main(['demo', 'voice', '--json'], standalone_mode=False)\n"
+        "print({'numba', 'llvmlite'} & set(sys.modules))"
+    )
+    environ = {name: value for name, value in os.environ.items() if name not in ("EDGECL_KERNELS", "NUMBA_DISABLE_JIT")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.host
@@ -109,13 +122,29 @@ def test_the_installed_wheel_holds_the_voice_extractor_and_no_generic_package():
 def test_a_wheel_built_from_the_sdist_is_complete(tmp_path):
     build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(copy_sources(tmp_path))]
     subprocess.run(build, check=True)  # the sdist, then the wheel from it, in isolation
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+    made = next(tmp_path.glob("*.whl"))
+    assert made.name.endswith(f"-py3-none-manylinux_2_28_{platform.machine()}.whl")
+    with zipfile.ZipFile(made) as wheel:
         check_contents(wheel.namelist())
 
 
 @pytest.mark.host
 @pytest.mark.slow
-def test_an_editable_install_makes_the_voice_extractor_in_the_source_tree(tmp_path):
+@pytest.mark.parametrize("linker", ["none", "no-such-linker"])
+def test_a_wheel_built_without_a_linker_is_for_any_machine_and_the_build_says_so(tmp_path, linker):
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(copy_sources(tmp_path))]
+    environ = {**os.environ, "EDGECL_LINKER": linker}
+    done = subprocess.run(build, env=environ, text=True, capture_output=True, check=True)
+    assert "NO COMPILED KERNELS" in done.stdout + done.stderr
+    made = next(tmp_path.glob("*.whl"))
+    assert made.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(made) as wheel:
+        assert LIBRARY not in wheel.namelist()
+
+
+@pytest.mark.host
+@pytest.mark.slow
+def test_an_editable_install_makes_extractor_and_library_in_the_source_tree(tmp_path):
     sources = copy_sources(tmp_path)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -124,6 +153,7 @@ def test_an_editable_install_makes_the_voice_extractor_in_the_source_tree(tmp_pa
     found = subprocess.run([python, "-c", where], cwd=tmp_path, text=True, capture_output=True, check=True)
     assert [Path(name).is_relative_to(sources) for name in found.stdout.split()] == [True, True]
     assert (sources / VOICE).stat().st_size > 1_000_000
+    assert (sources / "kernels" / LIBRARY).stat().st_size > 50_000
 
 
 @pytest.mark.host
@@ -139,13 +169,14 @@ def test_a_build_that_cannot_make_the_voice_extractor_says_why(tmp_path):
 
 
 def copy_sources(folder: Path) -> Path:
-    made = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "*.egg-info", "build", "*.onnx")
+    made = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "*.egg-info", "build", "dist", "*.onnx", "*.so")
     return Path(shutil.copytree(ROOT, folder / "sources", ignore=made))
 
 
 def check_contents(files: list[str]) -> None:
     wanted = {
         VOICE,
+        LIBRARY,
         "edgecl/py.typed",
         "edgecl_kernels/__init__.py",
         "edgecl_export/__init__.py",
@@ -161,13 +192,13 @@ def check_contents(files: list[str]) -> None:
 def test_every_tool_can_be_executed():
     files = [ROOT / ".ci" / "run", *(ROOT / "tools").iterdir()]
     tools = [path for path in files if path.is_file() and not path.suffix]
-    assert {tool.name for tool in tools} >= {"run", "test", "demo"}
+    assert {tool.name for tool in tools} >= {"run", "build_wheels", "demo", "test"}
     assert [tool.name for tool in tools if not os.access(tool, os.X_OK)] == []
     assert [tool.name for tool in tools if not tool.read_text().startswith("#!")] == []
 
 
 @pytest.mark.host
-@pytest.mark.parametrize("tool", ["test", "demo"])
+@pytest.mark.parametrize("tool", ["build_wheels", "demo", "test"])
 def test_a_tool_explains_itself(tool):
     # a tool imports its neighbours, which the variable that protects the suite forbids
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}

@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -50,7 +51,7 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
     name
         What it is for. One environment is kept for each name, interpreter and set of requirements.
     extras
-        Comma-separated extras of pyproject.toml, installed with the wheel.
+        Comma-separated extras of pyproject.toml, installed with the wheel; may be empty.
     fresh
         Make it anew even if nothing changed.
 
@@ -67,24 +68,38 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
             ready.unlink(missing_ok=True)
             # forced: the version stays while the sources change, and pip would keep what it has
             pip(python, "install", "--force-reinstall", "--no-deps", wheel)
-            pip(python, "install", f"{wheel}[{extras}]")
+            pip(python, "install", f"{wheel}[{extras}]" if extras else wheel)
             pip(python, "check")
             ready.write_text(digest)
         os.utime(ready)
         yield folder
 
 
-def project_wheel() -> Path:
+def project_wheel(target: str = "host", *, linker: str = "") -> Path:
     """Return the wheel of this checkout, built anew if a source changed.
 
-    It is built with the build requirements of pyproject.toml and nothing else installed.
+    It is built with the build requirements of pyproject.toml and nothing else installed, but for what links.
+
+    Parameters
+    ----------
+    target
+        The machine it is for: host, aarch64 or x86_64.
+    linker
+        What links its library (`setup.py` has the names); empty: gcc, its cross twin, or ziglang where it is missing.
+
+    Raises
+    ------
+    CommandError
+        It could not be built.
     """
-    folder = cache_folder() / "wheels" / sources_digest()
+    gcc = "gcc" if target in ("host", platform.machine()) else f"{target}-linux-gnu-gcc"
+    linker = linker or (gcc if shutil.which(gcc) else "zig")
+    folder = cache_folder() / "wheels" / f"{sources_digest()}-{target}-{Path(linker).name}"
     with _lock(cache_folder() / "wheels.lock"):
         if not folder.exists():
             folder.parent.mkdir(exist_ok=True)
             _remove_oldest(list(folder.parent.iterdir()), keep=KEPT_WHEELS - 1)
-            _build_wheel(folder)
+            _build_wheel(folder, EDGECL_TARGET=target, EDGECL_LINKER=linker)
         os.utime(folder)
     return next(folder.glob("*.whl"))
 
@@ -107,12 +122,12 @@ def run(command: Sequence[str | Path], **variables: str) -> None:
         raise CommandError(f"exit code {done.returncode} from: {shlex.join(words)}")
 
 
-def pip(python: Path, *arguments: str | Path) -> None:
+def pip(python: Path, *arguments: str | Path, **variables: str) -> None:
     """Run pip in the environment of `python`: quiet, but for its warnings, unless it fails."""
     words = [str(python), "-m", "pip", *map(str, arguments), "--quiet", "--no-input"]
     done = subprocess.run(
         words,
-        env=child_environ(PIP_DISABLE_PIP_VERSION_CHECK="1"),
+        env=child_environ(PIP_DISABLE_PIP_VERSION_CHECK="1", **variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -166,12 +181,12 @@ def _sources() -> list[Path]:
 
 def _is_made(path: Path) -> bool:
     left_behind = any(part.endswith(("__pycache__", ".egg-info")) for part in path.parts)
-    return left_behind or path.suffix == ".onnx"
+    return left_behind or path.suffix in (".onnx", ".so")
 
 
-def _build_wheel(folder: Path) -> None:
+def _build_wheel(folder: Path, **variables: str) -> None:
     """Build from a copy: a module deleted in the checkout can't live on in a `build` folder."""
-    requires = _pyproject()["build-system"]["requires"]
+    requires = [*_pyproject()["build-system"]["requires"], *(["ziglang"] if "zig" in variables.values() else [])]
     scratch_folder = tempfile.TemporaryDirectory(prefix="building-", dir=cache_folder())
     with _virtual_environment("build", requires) as build, scratch_folder as scratch:
         ready, python = build / "ready", build / "bin" / "python"
@@ -184,7 +199,7 @@ def _build_wheel(folder: Path) -> None:
             copy = sources / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
-        pip(python, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", made, sources)
+        pip(python, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", made, sources, **variables)
         made.rename(folder)
 
 

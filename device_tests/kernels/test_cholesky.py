@@ -9,6 +9,8 @@ import pytest
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 SIZES = [1, 2, 3, 4, 5, 8, 17, naive.pick(98, 22)]
 
 

@@ -6,6 +6,8 @@ from edgecl_kernels import fisher_diagonal
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 
 def case(n: int, classes: int, columns: int, seed: int = 0):
     r = np.random.default_rng(seed)

@@ -6,6 +6,8 @@ from edgecl_kernels import herding_order
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 
 def herd(x, target, count: int) -> list[int]:
     order = np.full(count, -1, np.int32)

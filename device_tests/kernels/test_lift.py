@@ -7,6 +7,8 @@ from edgecl_kernels.lift import sign_word
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 SIZES = [(1, 1, 1), (3, 5, 7), (2, 8, 64), (5, 10, 65), (4, 33, 130)]
 
 

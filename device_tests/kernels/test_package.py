@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from edgecl_kernels import _signatures
 
-from . import naive
-
 SCORE = (
     "import sys; sys.path.insert(0, sys.argv[1])\n"
     "import numpy as np; from edgecl_kernels import scores\n"
@@ -27,7 +25,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_kernel_of_the_table_is_exported():
-    assert sorted(edgecl_kernels.__all__) == sorted([*_signatures.KERNELS, "lift_signs"])
+    assert sorted(edgecl_kernels.__all__) == sorted(
+        [*_signatures.KERNELS, "Implementation", "implementation", "lift_signs"]
+    )
 
 
 def test_importing_a_kernel_loads_no_compiler():
@@ -40,14 +40,49 @@ def test_a_name_that_is_no_kernel_is_an_attribute_error():
         edgecl_kernels.nonsense  # noqa: B018
 
 
-def test_without_a_compiler_the_error_names_both_ways_out():
-    done = run(
-        "import sys; sys.modules['numba'] = None\n"
-        "import numpy as np; from edgecl_kernels import softmax_rows\n"
-        "try: softmax_rows(np.ones((1, 1), np.float32))\n"
+def choose(code: str, **variables: str) -> str:
+    """Print of a child in which `code` runs before an implementation is chosen."""
+    code = (
+        f"{code}\nfrom edgecl_kernels import implementation, softmax_rows; import numpy as np\n"
+        "try: softmax_rows(np.ones((1, 1), np.float32)); print(implementation()[:3])\n"
         "except ImportError as error: print(error)"
     )
-    assert "install `edgecl[jit]` or a wheel with the compiled library" in done.stdout
+    unset = {name: value for name, value in os.environ.items() if name not in ("EDGECL_KERNELS", "NUMBA_DISABLE_JIT")}
+    command, environ = [sys.executable, "-W", "error", "-c", code], {**unset, **variables}
+    return subprocess.run(command, env=environ, text=True, capture_output=True, check=True).stdout
+
+
+NO_LIBRARY = "from edgecl_kernels import _identity; _identity.LIBRARY = _identity.FOLDER / 'none.so'"
+NO_NUMBA = "import sys; sys.modules['numba'] = None"
+
+
+def test_with_neither_library_nor_compiler_the_error_names_both_ways_out():
+    said = choose(f"{NO_LIBRARY}\n{NO_NUMBA}")
+    assert "library: this package was installed without one; jit: numba is not installed" in said
+    assert "install a wheel with the compiled library" in said
+    assert "install `edgecl[jit]`" in said
+
+
+@pytest.mark.host
+def test_without_a_library_numba_compiles_and_the_reason_is_kept():
+    pytest.importorskip("numba")
+    said = choose(NO_LIBRARY)
+    assert said.startswith("('jit', 'numba ")
+    assert "{'library': 'this package was installed without one'}" in said
+
+
+@pytest.mark.parametrize("variable", ["EDGECL_KERNELS=plain", "NUMBA_DISABLE_JIT=1"])
+def test_plain_python_runs_where_it_is_asked_for(variable):
+    name, _, value = variable.partition("=")
+    assert choose(NO_NUMBA, **{name: value}) == "('plain', 'plain Python, slow', {})\n"
+
+
+def test_what_is_asked_for_is_not_replaced():
+    assert "(jit: numba is not installed)" in choose(NO_NUMBA, EDGECL_KERNELS="jit")
+
+
+def test_an_unknown_implementation_is_an_error():
+    assert "EDGECL_KERNELS is 'fast', wanted one of library, jit, plain" in choose("", EDGECL_KERNELS="fast")
 
 
 def test_a_helper_comes_after_those_it_calls():
@@ -70,11 +105,17 @@ def test_a_call_keeps_no_reference_to_an_array():
     assert sys.getrefcount(z) == before
 
 
-@pytest.mark.skipif(naive.PLAIN, reason="nothing is compiled")
+@pytest.mark.host
 def test_a_changed_helper_renews_the_cached_kernels_that_call_it(tmp_path):
+    pytest.importorskip("numba")
     package = tmp_path / "edgecl_kernels"
     shutil.copytree(Path(edgecl_kernels.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {
+        **os.environ,
+        "EDGECL_KERNELS": "jit",
+        "NUMBA_DISABLE_JIT": "0",
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
     command = [sys.executable, "-c", SCORE, str(tmp_path)]
     printed = [subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout]
     helper = package / "products.py"

@@ -6,6 +6,8 @@ from edgecl_kernels import dequantise_rows, gather_rows, quantise_rows
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 
 def quantised(x):
     rows, scales = np.empty(x.shape, np.int8), np.empty(len(x), np.float32)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 
 @dataclass
 class Case:

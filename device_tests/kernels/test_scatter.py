@@ -6,6 +6,8 @@ from edgecl_kernels import scatter_update, scatter_update_f32
 
 from . import naive
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 KERNELS = pytest.mark.parametrize(
     ("kernel", "dtype", "tolerance"),
     [(scatter_update, np.float64, 1e-14), (scatter_update_f32, np.float32, 1e-5)],

@@ -42,21 +42,15 @@ def package(module: str) -> dict[str, Any]:
 
 
 def kernels(_: str) -> dict[str, Any]:
-    """Run a small kernel, and say who compiled it."""
+    """Run a small kernel, and say what runs it and why nothing better does."""
     import edgecl_kernels
     import numpy as np
 
     started = time.perf_counter()
     edgecl_kernels.quantise_rows(np.ones((1, 4), np.float32), np.empty((1, 4), np.int8), np.empty(1, np.float32))
     elapsed_ms = 1e3 * (time.perf_counter() - started)
-    return {"implementation": _implementation(), "first_call_ms": round(elapsed_ms, 1)}
-
-
-def _implementation() -> str:
-    numba = sys.modules.get("numba")
-    if numba is None:
-        return "compiled library"
-    return "plain Python, slow (NUMBA_DISABLE_JIT is set)" if numba.config.DISABLE_JIT else "numba"
+    used = edgecl_kernels.implementation()
+    return {"implementation": used.detail, "passed_over": used.passed_over, "first_call_ms": round(elapsed_ms, 1)}
 
 
 def extractor(path: str) -> dict[str, Any]:

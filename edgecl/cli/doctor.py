@@ -185,7 +185,8 @@ def _package_text(name: str, one: Mapping[str, Any]) -> str:
 def _kernels_text(kernels: Mapping[str, Any]) -> str:
     if "fault" in kernels:
         return str(kernels["fault"])
-    return f"{kernels['implementation']}, first call {milliseconds(kernels['first_call_ms'])}"
+    reasons = "".join(f"; no {name}: {reason}" for name, reason in kernels["passed_over"].items())
+    return f"{kernels['implementation']}, first call {milliseconds(kernels['first_call_ms'])}{reasons}"
 
 
 def _extractor_text(extractor: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""Numeric kernels of edgecl: plain functions on C-contiguous, writeable arrays, compiled when first called.
+"""Numeric kernels of edgecl: functions on C-contiguous, writeable arrays.
 
-Importing a kernel loads no compiler. The caller has validated shapes, types and finiteness: kernels allocate
+They run from a compiled library where one fits, else numba compiles them (`implementation()` says which, and why).
+Importing a kernel loads neither. The caller has validated shapes, types and finiteness: kernels allocate
 nothing, raise nothing and write in place.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from edgecl_kernels.lift import lift_signs
+from edgecl_kernels._implementation import Implementation, implementation
 
 if TYPE_CHECKING:
     from edgecl_kernels.cholesky import (
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     )
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
-    from edgecl_kernels.lift import lift_rows
+    from edgecl_kernels.lift import lift_rows, lift_signs
     from edgecl_kernels.quantise import dequantise_rows, gather_rows, quantise_rows
     from edgecl_kernels.refine import refine_steps
     from edgecl_kernels.scatter import scatter_update
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     solve_packed_f32 = solve_packed
 
 __all__ = [
+    "Implementation",
     "cholesky_packed",
     "cholesky_packed_f32",
     "dequantise_rows",
@@ -43,6 +45,7 @@ __all__ = [
     "forward_packed_f32",
     "gather_rows",
     "herding_order",
+    "implementation",
     "inverse_trace",
     "inverse_trace_f32",
     "lift_rows",
@@ -60,19 +63,6 @@ __all__ = [
 ]
 
 
-def _implementation(name: str) -> Callable[..., Any]:
-    try:
-        from edgecl_kernels import _jit
-    except ModuleNotFoundError as error:
-        if error.name != "numba":
-            raise
-        raise ImportError(
-            "edgecl's kernels need a compiler or a compiled library, and there is neither: "
-            "install `edgecl[jit]` or a wheel with the compiled library"
-        ) from error
-    return _jit.load(name)
-
-
 class _Kernel:
     """A kernel that picks its implementation at the first call, so that importing it costs nothing."""
 
@@ -82,11 +72,15 @@ class _Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         if self._call is None:
-            self._call = _implementation(self.__name__)
+            self._call = implementation().load(self.__name__)
         return self._call(*arguments)
 
 
-def __getattr__(name: str) -> _Kernel:
+def __getattr__(name: str) -> Any:
+    if name == "lift_signs":
+        from edgecl_kernels.lift import lift_signs
+
+        return lift_signs
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     kernel = globals()[name] = _Kernel(name)

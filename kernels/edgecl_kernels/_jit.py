@@ -1,19 +1,21 @@
-"""Kernels compiled by numba when they are first used. The only module that imports numba.
+"""Kernels compiled by numba when they are first used.
 
 Compiled code is cached on disk by numba: in `NUMBA_CACHE_DIR`, else beside the source, else in the user's cache.
 """
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numba
 from numba import njit
 
+from edgecl_kernels._identity import kernel_digest
 from edgecl_kernels._signatures import FASTMATH, HELPERS, KERNELS, Function
+
+VERSION: str = numba.__version__
 
 
 def rebind(function: Function, compiled: dict[str, Function]) -> Function:
@@ -51,17 +53,11 @@ def helpers() -> dict[str, Function]:
 
 
 @cache
-def digest() -> str:
-    """Digest of the source of all kernels."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
-
-
 def load(name: str) -> Function:
     """Return one kernel, compiled or read from the cache."""
     function, signature, fastmath = KERNELS[name]
     plain = rebind(function, helpers())
     # numba names cache files so, and by itself would not notice that a helper in another file has changed
-    plain.__qualname__ = f"{name}_{digest()}"
+    plain.__qualname__ = f"{name}_{kernel_digest()[:16]}"
     kernel: Function = njit(signature, cache=True, **options(fastmath))(plain)
     return kernel

@@ -67,6 +67,8 @@ def fisher_diagonal(x: F32, weights: F32, scratch: F32, fisher: F32) -> None:
     """
     classes = weights.shape[0]
     size = min(scratch.shape[0], _ROWS)
+    if size == 0:
+        return  # seen by the compiler: a step of 0 would raise
     for first in range(0, x.shape[0], size):
         block = x[first : min(first + size, x.shape[0])]
         q = scratch[: block.shape[0]]

@@ -1,0 +1,91 @@
+"""Which form of the kernels runs here: the compiled library, numba's compiler, or plain Python.
+
+`EDGECL_KERNELS` set to `library`, `jit` or `plain` forces one; so does `NUMBA_DISABLE_JIT=1` the last. Left
+alone, plain Python is never chosen: it is hundreds of times slower.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+NAMES = ("library", "jit", "plain")
+_WAYS_OUT = (
+    "install a wheel with the compiled library (pip install --only-binary edgecl edgecl; from a checkout, "
+    "python -m edgecl_kernels.build), or install `edgecl[jit]`, which compiles on this machine"
+)
+
+
+class Implementation(NamedTuple):
+    """What runs the kernels, and why what comes before it does not."""
+
+    name: str  # one of NAMES
+    detail: str
+    passed_over: dict[str, str]  # name: reason
+    load: Callable[[str], Callable[..., Any]]
+
+
+@cache
+def implementation() -> Implementation:
+    """Return the implementation in use.
+
+    Raises
+    ------
+    ImportError
+        There is none, or not the one that was asked for.
+    """
+    forced = _forced()
+    passed_over: dict[str, str] = {}
+    for name in [forced] if forced else NAMES[:2]:
+        try:
+            detail, load = _OPENERS[name]()
+        except _UnusableError as error:
+            passed_over[name] = str(error)
+        else:
+            return Implementation(name, detail, passed_over, load)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over.items())
+    raise ImportError(f"edgecl's kernels have nothing to run on ({reasons}): {_WAYS_OUT}")
+
+
+class _UnusableError(Exception):
+    """An implementation is not for here; the message says why."""
+
+
+def _forced() -> str:
+    name = os.environ.get("EDGECL_KERNELS", "")
+    if name and name not in NAMES:
+        raise ImportError(f"EDGECL_KERNELS is {name!r}, wanted one of {', '.join(NAMES)}")
+    if not name and os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "plain"
+    return name
+
+
+def _library() -> tuple[str, Callable[[str], Callable[..., Any]]]:
+    from edgecl_kernels._library import LibraryError, open_library
+
+    try:
+        library = open_library()
+    except LibraryError as error:
+        raise _UnusableError(str(error)) from error
+    return f"compiled library for {library.processor}", library.load
+
+
+def _jit() -> tuple[str, Callable[[str], Callable[..., Any]]]:
+    try:
+        from edgecl_kernels import _jit as compiler
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise _UnusableError("numba is not installed") from error
+    return f"numba {compiler.VERSION}", compiler.load
+
+
+def _plain() -> tuple[str, Callable[[str], Callable[..., Any]]]:
+    from edgecl_kernels._signatures import KERNELS
+
+    return "plain Python, slow", lambda name: KERNELS[name][0]
+
+
+_OPENERS = {"library": _library, "jit": _jit, "plain": _plain}
