@@ -18,6 +18,7 @@ import pytest
 from edgecl.cli._main import COMMANDS
 from edgecl.demo import NEW_WORDS
 from edgecl.learner import STRATEGIES
+from edgecl.store import Store
 
 from .commands import clips, command_line, edgecl, noise, process, tree, voice_extractor, write_clips, write_wav
 
@@ -350,18 +351,19 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
     before = tree(kitchen)
     lesson, spool = write_clips(tmp_path / "lesson", clips("teach", ("up", "down"))), tmp_path / "spool"
     spool.mkdir()
-    running = subprocess.Popen(
-        command_line("learn", kitchen, lesson),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(spool)},
-    )
-    deadline = time.monotonic() + 30
-    while not any(spool.glob("edgecl-*")) and time.monotonic() < deadline:
-        time.sleep(0.005)  # until the lesson has begun
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate()
+    with Store.open(kitchen).writer():  # the lesson has to wait for the lock, however fast it is
+        running = subprocess.Popen(
+            command_line("learn", kitchen, lesson),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(spool)},
+        )
+        deadline = time.monotonic() + 30
+        while not any(spool.glob("edgecl-*")) and time.monotonic() < deadline:
+            time.sleep(0.005)  # until the lesson has begun
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate()
     assert running.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
