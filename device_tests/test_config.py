@@ -68,7 +68,7 @@ def test_a_disk_that_is_too_small_buys_a_projection_or_is_refused() -> None:
 
 def test_the_parts_of_a_plan_add_up_to_the_memory() -> None:
     plan = plan_memory(VOICE, 29)
-    parts = plan.statistics + plan.head + plan.workspace + plan.lesson + plan.exemplars
+    parts = plan.statistics + plan.head + plan.ewc + plan.workspace + plan.lesson + plan.exemplars
     assert 0 <= VOICE.memory_bytes - parts <= 4096
     assert plan.total == VOICE.memory_bytes
 

@@ -204,6 +204,18 @@ def test_exemplars_stay_within_their_capacity_as_classes_come() -> None:
     assert all(len(one) for one in model.exemplars.values())
 
 
+def test_a_refined_model_with_full_exemplars_stays_within_the_memory() -> None:
+    many = Words(8)
+    objects, model = MemoryObjects(), Model(settings(memory_bytes=192 << 10, max_classes=8))
+    for first in (0, 4):
+        lesson = many.lesson(400, many.labels[first : first + 4])
+        outcome = teach(model, lesson, objects=objects, strategy="ewc-replay", policy=ANYTHING)
+        assert outcome.model is not None, outcome.verdict.reasons
+        model = outcome.model
+    assert model.ewc is not None
+    assert model.bytes()["total"] <= model.settings.memory_bytes
+
+
 class FileObjects:
     """Objects as files whose arrays are pages, as a store has them."""
 

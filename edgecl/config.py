@@ -66,6 +66,7 @@ class MemoryPlan:
 
     statistics: int  # counts and means; the scatter stays on disk
     head: int  # the live head and the candidate
+    ewc: int  # precision and anchor; 0 where gradient steps do not fit
     workspace: int  # the largest of solving, judging and herding
     lesson: int
     refinement: int  # what gradient steps need; the workspace covers it where `can_refine`
@@ -74,7 +75,7 @@ class MemoryPlan:
 
     @property
     def can_refine(self) -> bool:
-        return self.refinement <= self.workspace
+        return self.ewc > 0
 
 
 def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
@@ -93,10 +94,11 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
-    more = refinement - workspace
-    if more > 0 and left - more >= max(left // 2, fewest_exemplar_bytes(settings)):
-        workspace, left = workspace + more, left - more
-    return MemoryPlan(statistics, head, workspace, lesson, refinement, left, settings.memory_bytes)
+    more, ewc = max(refinement - workspace, 0), 2 * classes * padded(d) * 4 + d * 4
+    if left - more - ewc < max(left // 2, fewest_exemplar_bytes(settings)):
+        more, ewc = 0, 0  # no gradient steps: what they and their EWC state need is left to the exemplars
+    left -= more + ewc
+    return MemoryPlan(statistics, head, ewc, workspace + more, lesson, refinement, left, settings.memory_bytes)
 
 
 def pool_bytes(settings: Settings) -> int:

@@ -42,6 +42,7 @@ from splits import (
     taking_part,
 )
 
+import edgecl
 from edgecl.config import Settings, parse_bytes
 from edgecl.device import Device
 from edgecl.errors import SettingError
@@ -58,6 +59,7 @@ DEFAULT = "auto"  # the only one that is played without --force: the gate may re
 BUDGETS = ("32KiB", "64KiB", "128KiB", "256KiB", "1MiB", "4MiB")
 SHOTS = 5
 EMBEDDED_AT_ONCE = 16
+READERS = ("extractor", "sources", "_audio", "_signals", "_wav", "_windows")  # code that latents depend on
 UNLIMITED = 1 << 62
 REJECTED = 3  # exit code of a lesson that the gate rejects
 
@@ -140,7 +142,7 @@ def _extractor(data: DataSet, split: Split, *, root: Path, cache: Path, scratch:
         seen = ~np.isin(windows["subject"].astype(str), sorted(split.unseen))
         np.savez(like, X=windows["X"][seen], channels=windows["channels"], rate_hz=windows["rate_hz"])
     made = scratch / "imu.onnx"
-    edgecl("export", "imu", "--like", like, "-o", made, "--json")
+    command("export", "imu", "--like", like, "-o", made, "--json")
     kept = cache / f"imu-{hashlib.sha256(made.read_bytes()).hexdigest()[:16]}.onnx"
     made.replace(kept)
     return kept
@@ -149,9 +151,12 @@ def _extractor(data: DataSet, split: Split, *, root: Path, cache: Path, scratch:
 def _embedded(data: DataSet, extractor: Path, classes: tuple[str, ...], root: Path, cache: Path) -> Latents:
     """Latents of a set, from the cache where the extractor and the data are the same."""
     path = data.path(root)
-    listing = sorted((str(one), one.stat().st_size) for one in ([path] if path.is_file() else path.rglob("*.*")))
-    key = hashlib.sha256(extractor.read_bytes() + json.dumps(listing).encode()).hexdigest()[:16]
-    file = cache / f"{data.name}-{key}.npz"
+    key = hashlib.sha256(extractor.read_bytes())
+    for one in sorted([path] if path.is_file() else path.rglob("*.*")):
+        key.update(f"{one} {one.stat().st_size}".encode())
+    for module in READERS:
+        key.update(Path(edgecl.__file__).with_name(f"{module}.py").read_bytes())
+    file = cache / f"{data.name}-{key.hexdigest()[:16]}.npz"
     if not file.exists():
         arrays: dict[str, Any] = _embed(path, extractor, classes)
         np.savez(file.with_suffix(".part.npz"), **arrays)
@@ -293,7 +298,7 @@ def measure_frontier(case: Case, order: Sequence[str]) -> dict[str, float | None
 # The real command line
 
 
-def edgecl(*words: str | Path, refusable: bool = False) -> Any:
+def command(*words: str | Path, refusable: bool = False) -> Any:
     """Run a command with --json and return what it prints.
 
     Raises
@@ -301,11 +306,11 @@ def edgecl(*words: str | Path, refusable: bool = False) -> Any:
     RuntimeError
         When it fails; where `refusable`, not when a lesson is rejected.
     """
-    command = [sys.executable, "-m", "edgecl.cli", *map(str, words)]
+    line = [sys.executable, "-m", "edgecl.cli", *map(str, words)]
     environ = {**os.environ, "PYTHONSAFEPATH": "1"}  # the installed edgecl, whatever the working folder
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, env=environ, check=False)
     if done.returncode and not (refusable and done.returncode == REJECTED):
-        raise RuntimeError(f"exit code {done.returncode} from {' '.join(command)}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"exit code {done.returncode} from {' '.join(line)}: {done.stderr[-2000:]}")
     return json.loads(done.stdout)
 
 
@@ -313,12 +318,12 @@ def measure_command_line(case: Case, order: Sequence[str]) -> float:
     """`init`, `learn` lesson by lesson and `eval`, on files."""
     with tempfile.TemporaryDirectory(dir=case.scratch) as folder:
         store, files = Path(folder, "store"), Path(folder, "files")
-        edgecl("init", store, "--extractor", case.latents.extractor, "--json")
+        command("init", store, "--extractor", case.latents.extractor, "--json")
         for number, part in enumerate(lessons(order)):
             lesson = write_samples(case, case.taught(part), files / f"lesson-{number}")
-            edgecl("learn", store, lesson, "--json", refusable=True)
+            command("learn", store, lesson, "--json", refusable=True)
         unseen = write_samples(case, case.tested(), files / "unseen")
-        return float(edgecl("eval", store, unseen, "--json")["balanced_accuracy"])
+        return float(command("eval", store, unseen, "--json")["balanced_accuracy"])
 
 
 def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
