@@ -362,6 +362,7 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
         deadline = time.monotonic() + 30
         while not any(spool.glob("edgecl-*")) and time.monotonic() < deadline:
             time.sleep(0.005)  # until the lesson has begun
+        time.sleep(4)  # until it waits for the lock, which it does for ten seconds
         running.send_signal(signal.SIGINT)
         _, err = running.communicate()
     assert running.returncode == 130
