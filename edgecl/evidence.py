@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.config import format_bytes, workspace_for
-from edgecl.gate import Contradiction, Evidence, Foreign
+from edgecl.gate import Contradiction, Evidence, Foreign, LookAlike
 from edgecl.head import Factor, HeadState, factorise, leave_one_out, probabilities, squared_distances
 from edgecl.lesson import Lesson
 from edgecl.model import Model
@@ -23,7 +23,7 @@ EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
 FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
 COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
-SAME = 1.5  # squared distance of two means, over what chance gives, to which a new word may be an old one renamed
+SAME = 2.0  # squared distance of two means, over what chance gives, to which a new word may be an old one renamed
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Before:
     judged: Mapping[str, Exemplars]  # a few kept samples of each old class
     correct: Mapping[str, NDArray[np.bool_]]  # the closed form's, each sample left out
     contradictions: tuple[Contradiction, ...]
+    look_alikes: tuple[LookAlike, ...]
     foreign: tuple[Foreign, ...]
 
     @staticmethod
     def of(model: Model, lesson: Lesson) -> Before:
         if not model.statistics or model.head is None:
-            return Before({}, {}, (), ())
+            return Before({}, {}, (), (), ())
         judged = {
             label: one.spread(EVIDENCE_PER_CLASS)
             for label, one in model.exemplars.items()
@@ -48,6 +49,7 @@ class Before:
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
         usual = _usual_distance(seen)
         contradictions: list[Contradiction] = []
+        look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []
         for label, rows in sorted(lesson.rows.items()):
             sample = rows.spread(EVIDENCE_PER_CLASS)
@@ -58,9 +60,9 @@ class Before:
                 recall = float(np.mean(logits.argmax(axis=1) == model.head.labels.index(label)))
                 foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
             else:
-                contradictions += _under_another_name(factor, model, label, sample, logits, usual)
+                look_alikes += _look_alikes(factor, model, label, sample, logits, usual)
         correct = {label: one.correct for label, one in seen.items()}
-        return Before(judged, correct, tuple(contradictions), tuple(_beside_each_other(foreign)))
+        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_beside_each_other(foreign)))
 
 
 def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
@@ -129,10 +131,10 @@ def _contradictions(
             yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
 
 
-def _under_another_name(
+def _look_alikes(
     factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], usual: float
-) -> Iterator[Contradiction]:
-    """The old class that a new label is, by its answers and by a mean that is no farther than chance would have it."""
+) -> Iterator[LookAlike]:
+    """The old class that a new label is answered as, if its mean is no farther from it than chance would have it."""
     answers = logits.argmax(axis=1)
     other = int(np.bincount(answers).argmax())
     total = np.zeros(model.settings.features.dimension)
@@ -142,7 +144,7 @@ def _under_another_name(
     by_chance = usual * (1 / len(rows) + 1 / factor.counts[other])
     if squared_distances(factor, mean)[0, other] < SAME * by_chance:
         assert model.head is not None
-        yield Contradiction(label, model.head.labels[other], int((answers == other).sum()), len(answers))
+        yield LookAlike(label, model.head.labels[other], int((answers == other).sum()), len(answers))
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, 
         taught=after.taught,
         new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
         contradictions=before.contradictions,
+        look_alikes=before.look_alikes,
         foreign=before.foreign,
         faults=faults,
     )

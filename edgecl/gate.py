@@ -42,6 +42,16 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
+class LookAlike:
+    """A new label whose samples lie where an old class does, as far as so few of them can show."""
+
+    label: str
+    answered_as: str
+    samples: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Foreign:
     """A known label whose samples lie far outside what the model knows of it."""
 
@@ -66,6 +76,7 @@ class Evidence:
     taught: Mapping[str, NDArray[np.bool_]]
     new_labels: frozenset[str]
     contradictions: Sequence[Contradiction] = ()
+    look_alikes: Sequence[LookAlike] = ()
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()  # a head that is not finite, a budget that is blown: rejected as they stand
 
@@ -207,12 +218,31 @@ def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
         if one.of >= policy.contradiction_samples and one.samples > one.of * policy.contradiction_share
     ]
     texts += [
+        f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}, and "
+        f"cannot be told from it: check the labels, or teach more samples"
+        for one in evidence.look_alikes
+        if one.of >= policy.contradiction_samples
+        and one.samples > one.of * policy.contradiction_share
+        and not _are_told_apart(one, evidence, policy)
+    ]
+    texts += [
         f"the {one.of} samples called {one.label!r} are {one.distance:.1f} times as far from what the model knows "
         f"of it as its own are: noise, or another thing under its name"
         for one in evidence.foreign
         if one.of >= policy.contradiction_samples and _is_foreign(one, policy)
     ]
     return texts
+
+
+def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
+    """Whether of both classes together as much is answered right as the policy asks of a new and of an old one.
+
+    One class under two names gives a half, whichever of the two names the samples go to.
+    """
+    new = _share(evidence.taught.get(one.label, np.zeros(0, bool))) or 0.0
+    before, after = (_share(side.get(one.answered_as, np.zeros(0, bool))) for side in (evidence.before, evidence.after))
+    kept = min(after / before, 1.0) if before and after is not None else 1.0
+    return new + kept > policy.new_class_floor + (1 - policy.allowed_class_confusion)
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:
