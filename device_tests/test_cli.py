@@ -372,6 +372,55 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
     assert list(spool.glob("edgecl-*")) == []
 
 
+LIBRARY_THAT_SWALLOWS_AN_INTERRUPT = """
+import os, signal, time
+interrupted = False
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+except KeyboardInterrupt:
+    interrupted = True
+if interrupted:
+    raise ImportError("initialisation failed")
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    time.sleep(10)
+    raise AttributeError(name)
+"""
+
+
+@pytest.mark.parametrize(("command", "library"), [("predict", "onnxruntime"), ("predict", "soxr"), ("status", "click")])
+def test_an_interrupt_while_a_library_loads_ends_with_130(
+    kitchen: Path, heldout: Path, tmp_path: Path, command: str, library: str
+) -> None:
+    before = tree(kitchen)
+    write_wav(heldout / "yes" / "slow.wav", noise(), rate=8000)  # is resampled
+    if library == "click":  # before any command has begun
+        child = (
+            "import os, runpy, signal, sys\n"
+            "class Finder:\n"
+            "    @staticmethod\n"
+            "    def find_spec(name, *_):\n"
+            "        if name == 'click':\n"
+            "            os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Finder)\n"
+            "runpy.run_module('edgecl.cli', run_name='__main__')\n"
+        )
+        run = [sys.executable, "-c", child, command, str(kitchen)]
+    else:
+        (tmp_path / f"{library}.py").write_text(LIBRARY_THAT_SWALLOWS_AN_INTERRUPT)
+        run = command_line(command, kitchen, heldout)
+    path = os.pathsep.join((str(tmp_path), *(one for one in sys.path if one)))
+    done = subprocess.run(
+        run, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}, timeout=60
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tree(kitchen) == before
+
+
 @pytest.mark.parametrize("command", ["predict", "doctor"])
 def test_the_runtime_does_not_report_to_its_maker(kitchen: Path, heldout: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "spool").mkdir()

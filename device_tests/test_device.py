@@ -131,6 +131,25 @@ def test_rollback_makes_the_old_model_live_again(device: Device) -> None:
     assert revision.objects == device.store.revision(2).objects
 
 
+def test_a_second_rollback_goes_one_further_back(device: Device) -> None:
+    teach(device, clips("teach", ["stop"], 5))
+    assert [device.rollback().body["rolled_back_to"] for _ in range(2)] == [2, 1]
+    assert device.status()["classes"] == {}
+    with pytest.raises(SettingError, match="nothing to roll back to"):
+        device.rollback()
+
+
+def test_after_a_rollback_and_a_lesson_rollback_takes_back_the_lesson_then_what_was_before(device: Device) -> None:
+    teach(device, clips("teach", ["stop"], 5))
+    device.rollback()
+    teach(device, clips("teach", ["go"], 5))  # revision 5
+    known = set(device.store.revision(2).body["classes"])
+    assert set(device.rollback().body["classes"]) == known
+    assert device.rollback().body["rolled_back_to"] == 1
+    device.rollback(5)
+    assert "go" in device.status()["classes"]
+
+
 def test_rollback_to_what_is_not_kept_names_what_is(device: Device) -> None:
     with pytest.raises(SettingError, match="1, 2"):
         device.rollback(99)

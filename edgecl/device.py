@@ -394,16 +394,25 @@ class Device:
         }
 
     def rollback(self, number: int | None = None) -> Revision:
-        """Make the model of an earlier revision the live one, by default that of the parent, as a new revision."""
+        """Make the model of an earlier revision the live one, as a new revision.
+
+        By default that from which the live one was learnt: a second rollback goes one further back.
+        """
         with self.store.writer() as writer:
             current = self.store.current()
-            target = number if number is not None else current.parent
+            target = number if number is not None else self._before(current)
             if target is None:
                 raise SettingError(f"revision {current.number} is the first: there is nothing to roll back to")
             if target not in self.store.revisions():
                 kept = ", ".join(str(one) for one in self.store.revisions())
                 raise SettingError(f"revision {target} is not kept: choose one of {kept}")
             return writer.rollback(target, time=_now())
+
+    def _before(self, revision: Revision) -> int | None:
+        """The revision before a model; a rollback stands where the revision stood that it went back to."""
+        while revision.kind == "rollback":
+            revision = self.store.revision(revision.body["rolled_back_to"])
+        return revision.parent
 
 
 class _Kept:

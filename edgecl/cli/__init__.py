@@ -6,6 +6,18 @@ one print; results go to stdout, progress and warnings to stderr.
 
 from __future__ import annotations
 
-from edgecl.cli._main import main
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgecl.cli._main import main as main
 
 __all__ = ["main"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name != "main":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from edgecl.cli._main import main  # with click, which is loaded once an interrupt can be held: __main__.py
+
+        return main

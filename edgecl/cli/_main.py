@@ -29,6 +29,7 @@ from typing import Any
 import click
 
 import edgecl
+from edgecl.cli import _interrupt
 from edgecl.cli._text import printable
 from edgecl.cli._warn import Handler
 from edgecl.errors import EdgeclError
@@ -101,9 +102,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         _print_anything()
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a full disk can still be told
-            return result
+            return self.run_interruptibly(ctx)
         except BrokenPipeError:
             raise  # click ends quietly
         except (click.ClickException, EdgeclError, *MACHINE) as error:
@@ -116,6 +115,13 @@ class Commands(click.Group):
                     click.echo(json.dumps(told))
                 sys.stdout.flush()
             raise failure from error.__cause__
+
+    def run_interruptibly(self, ctx: click.Context) -> Any:
+        """Run the command; `_interrupt` knows this function by its name, and lets interrupts fall only in here."""
+        _interrupt.expected()
+        result = super().invoke(ctx)
+        sys.stdout.flush()  # here, where a full disk can still be told
+        return result
 
 
 @contextmanager

@@ -1,0 +1,60 @@
+"""Ctrl-C: falls only where `Commands` waits for it, and never into the loading of a library.
+
+A compiled library that is interrupted while it is loaded makes an error of its own of that, or forgets it. So an
+interrupt is held, by a timer, until nothing is being loaded; a second one does not wait for that.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+RETRY_S = 0.002
+_LOADER = "<frozen importlib._bootstrap>"
+
+
+def hold() -> None:
+    """From here on hold interrupts until `expected` is running; where they are ignored they stay so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGALRM, _fall)
+        signal.signal(signal.SIGINT, _fall)
+
+
+def ignore() -> None:
+    """All is done and told: an interrupt now would only spoil the exit code."""
+    for one in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(one, signal.SIG_IGN)
+
+
+def expected() -> None:
+    """Raise the interrupt that was held while the program started."""
+    if _is_held():
+        _release()
+
+
+def _fall(number: int, frame: FrameType | None) -> None:
+    is_expected, is_loading = _where(frame)
+    is_second = number == signal.SIGINT and _is_held()
+    if is_expected and (is_second or not is_loading):
+        _release()
+    signal.setitimer(signal.ITIMER_REAL, RETRY_S, RETRY_S)
+
+
+def _release() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    raise KeyboardInterrupt
+
+
+def _is_held() -> bool:
+    return signal.getitimer(signal.ITIMER_REAL)[1] > 0
+
+
+def _where(frame: FrameType | None) -> tuple[bool, bool]:
+    """Whether a command that expects interrupts is running, and whether it is loading a module."""
+    is_loading = False
+    while frame is not None:
+        if frame.f_code.co_name == "run_interruptibly":
+            return True, is_loading
+        is_loading = is_loading or frame.f_code.co_filename == _LOADER
+        frame = frame.f_back
+    return False, is_loading
