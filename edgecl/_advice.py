@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgecl._comparison import GATED, REPLAYING, Comparison, Estimate, Row, break_even
-from edgecl.config import format_bytes
+from edgecl._units import format_bytes
 
 WORTH = 0.005  # half a point of balanced accuracy: less is not worth memory or time
 FORGETS = 0.05  # mean forgetting from which a strategy is said to forget

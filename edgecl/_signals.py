@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl._audio import LOWEST_RATE_HZ, clip
+from edgecl._audio import clip
 from edgecl._samples import UnusableError
 from edgecl._wav import Sound
 
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 LOWEST_SHARE_OF_RATE = 0.5
 # Above this ratio samples are averaged, so that what the lower rate cannot hold does not fold back into it.
 _AVERAGED_ABOVE = 1.5
-
-
-def takes_sound(contract: Contract) -> bool:
-    """Whether the extractor hears: voice, or a custom one with one channel at the rate of sound."""
-    one_fast_channel = len(contract.channels) == 1 and contract.sample_rate_hz >= LOWEST_RATE_HZ
-    return contract.modality == "voice" or (contract.modality == "custom" and one_fast_channel)
 
 
 def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -> float:
@@ -49,7 +43,7 @@ def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -
         )
     if not (math.isfinite(rate_hz) and rate_hz > 0):
         raise UnusableError(f"unknown rate: rate_hz is {rate_hz:g}")
-    if rate_hz < LOWEST_SHARE_OF_RATE * wanted and not takes_sound(contract):
+    if rate_hz < LOWEST_SHARE_OF_RATE * wanted and not contract.is_sound:
         raise UnusableError(
             f"wrong rate: {rate_hz:g} Hz, the extractor takes {wanted:g} Hz: record at that rate or above"
         )
@@ -77,7 +71,7 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
         Wrong shape or channel count, NaN or infinity, too short, silent; for sound also clipped.
     """
     signal = _as_float(shaped(raw, contract), contract)
-    if takes_sound(contract):
+    if contract.is_sound:
         return clip(Sound(signal, round(rate_hz), 16), rate_hz=contract.sample_rate_hz)
     if not np.isfinite(signal).all():
         raise UnusableError("not finite: the samples hold NaN or infinity")
@@ -170,7 +164,7 @@ def _as_float(raw: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
         raise UnusableError(f"not numbers: samples of type {raw.dtype}")
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         signal = np.ascontiguousarray(raw, dtype=np.float32)
-    if raw.dtype == np.int16 and takes_sound(contract):
+    if raw.dtype == np.int16 and contract.is_sound:
         return signal / np.float32(32768)
     return signal
 

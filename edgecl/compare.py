@@ -30,7 +30,8 @@ from edgecl._comparison import (
     break_even,
 )
 from edgecl._experiences import Recordings, Rows, Stream, embed, make_streams, prepare, recordings
-from edgecl.config import Settings, choose_tier, format_bytes, plan_memory
+from edgecl._units import format_bytes
+from edgecl.config import Settings, choose_tier, plan_memory
 from edgecl.device import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY
 from edgecl.errors import SettingError
 from edgecl.extractor import Contract

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl._units import format_bytes
 from edgecl.errors import SettingError
 from edgecl.ewc import padded
 from edgecl.features import FeatureMap
@@ -172,30 +173,6 @@ def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
     """The least --disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
     head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
     return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
-
-
-def format_bytes(count: int) -> str:
-    """1536 as "1.5 KiB"."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(value) < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
-
-
-def parse_bytes(text: str) -> int:
-    """Turn "1MiB", "64 KB" or "300000" into bytes; raises SettingError on anything else."""
-    units = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2, "GIB": 1024**3, "GB": 1000**3}
-    compact = text.replace(" ", "").upper()
-    number = compact.rstrip("BIKMG")
-    try:
-        value = float(number) * units[compact[len(number) :]]
-    except (ValueError, KeyError) as error:
-        raise SettingError(f"{text!r} is not a size: write it as 300000, 512KiB or 1MiB") from error
-    if not 0 < value < 2**50:
-        raise SettingError(f"{text!r} is not a size that can be used")
-    return int(value)
 
 
 def workspace_for(settings: Settings) -> NDArray[np.floating]:

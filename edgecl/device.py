@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -313,15 +314,19 @@ class Device:
 
     def predict(self, items: Iterable[Sample | Skip]) -> Iterator[Answer | Skip]:
         """Answer samples one after another; those that cannot be used come out as they went in."""
-        model = self._taught()
-        skipped: list[Skip] = []
-        for batch, latents in self._embedded(items, skipped):
-            yield from skipped
-            skipped.clear()
-            said = model.predict(latents)
-            for sample, *one in zip(batch, said.labels, said.confidence, said.novelty, strict=True):
-                yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))
-        yield from skipped
+        model, remaining = self._taught(), iter(items)
+        while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
+            samples = [one for one in batch if isinstance(one, Sample)]
+            answers = self._answers(model, samples)
+            for item in batch:
+                yield next(answers) if isinstance(item, Sample) else item
+
+    def _answers(self, model: Model, samples: list[Sample]) -> Iterator[Answer]:
+        if not samples:
+            return
+        said = model.predict(self.extractor.latents([one.signal for one in samples]))
+        for sample, *one in zip(samples, said.labels, said.confidence, said.novelty, strict=True):
+            yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))
 
     def evaluate(self, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, Evaluation]:
         """Accuracy on labelled samples, as a generator of progress that returns the evaluation.

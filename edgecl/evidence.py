@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.config import format_bytes, workspace_for
+from edgecl._units import format_bytes
+from edgecl.config import workspace_for
 from edgecl.gate import Contradiction, Evidence, Foreign, LookAlike
 from edgecl.head import Factor, HeadState, factorise, leave_one_out, probabilities, squared_distances
 from edgecl.lesson import Lesson

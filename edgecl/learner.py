@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.config import format_bytes, herding_candidates, plan_memory, pool_bytes, workspace_for
+from edgecl._units import format_bytes
+from edgecl.config import herding_candidates, plan_memory, pool_bytes, workspace_for
 from edgecl.errors import SettingError
 from edgecl.evidence import After, Before, correct_answers, evidence_of, factor_of
 from edgecl.ewc import Coordinates, EwcState, consolidate

@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 from edgecl._audio import LARGEST, LONGEST_S, clip, decode
 from edgecl._folders import Found, find_files, group_of
 from edgecl._samples import Sample, Skip, UnusableError, clean_label, reason_kind
-from edgecl._signals import takes_sound
 from edgecl._streams import csv_count, read_csv, read_layout
 from edgecl._windows import NpzWindows, jsonl_count, npz_count, read_jsonl
 from edgecl.errors import DataError, SettingError
@@ -124,7 +123,7 @@ def _kind(path: Path) -> str:
 
 
 def _suffixes(contract: Contract) -> tuple[str, ...]:
-    return SOUND if takes_sound(contract) else TABLES
+    return SOUND if contract.is_sound else TABLES
 
 
 def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
@@ -134,7 +133,7 @@ def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) 
     kind = _kind(path)
     if kind == "folder":
         found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
-        read = _sounds if takes_sound(contract) else _recordings
+        read = _sounds if contract.is_sound else _recordings
         return read(found, contract, labelled=labelled)
     if kind == ".jsonl":
         return read_jsonl(path, contract, label=label, labelled=labelled)
@@ -142,7 +141,7 @@ def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) 
         windows = NpzWindows(path, contract)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
-    if (kind in SOUND) != takes_sound(contract):
+    if (kind in SOUND) != contract.is_sound:
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
@@ -153,7 +152,7 @@ def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) 
 
 
 def _takes(contract: Contract) -> str:
-    if takes_sound(contract):
+    if contract.is_sound:
         return f"sound: give {' or '.join(SOUND)} files"
     return f"{len(contract.channels)} channels ({', '.join(contract.channels)}): give .npz, .csv or .jsonl"
 

@@ -314,9 +314,10 @@ def _read_header(path: Path) -> tuple[Header, str]:
 
 
 def _require_store(path: Path) -> None:
+    if not path.exists():
+        raise StoreMissingError(f"{path} does not exist: `edgecl init {path.name} --extractor voice` makes a store")
     if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise StoreMissingError(f"{path} {what}: `edgecl init {path.name} --extractor voice` makes a store")
+        raise StoreMissingError(f"{path} is a file, a store is a folder: is the path right?")
     parts = [path / name for name in ("objects", "revisions", "current")]
     if not (path / "store.json").exists():
         if any(part.exists() for part in parts):

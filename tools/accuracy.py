@@ -43,7 +43,8 @@ from splits import (
 )
 
 import edgecl
-from edgecl.config import Settings, parse_bytes
+from edgecl._units import parse_bytes
+from edgecl.config import Settings
 from edgecl.device import Device
 from edgecl.errors import SettingError
 from edgecl.extractor import builtin_extractor, open_extractor

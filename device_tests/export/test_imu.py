@@ -155,11 +155,11 @@ def test_windows_that_calibrate_nothing_are_refused(
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short"])
 def test_a_file_that_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.npz").write_bytes(content)
-    _refused(tmp_path / "w.npz", "not an .npz of windows", tmp_path)
+    _refused(tmp_path / "w.npz", "not an .npz that can be read", tmp_path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    _refused(tmp_path / "w.npz", "not an .npz of windows", tmp_path)
+    _refused(tmp_path / "w.npz", "not an .npz that can be read", tmp_path)
 
 
 def test_an_archive_without_windows_is_refused(tmp_path: Path) -> None:

@@ -113,12 +113,10 @@ def test_what_is_said_of_the_model_is_in_its_contract(tmp_path: Path) -> None:
     np.testing.assert_array_equal(contract.mean, mean)
 
 
-def test_wrapping_twice_gives_the_same_latents(tmp_path: Path, rng: np.random.Generator) -> None:
-    first = wrapped(pooled(tmp_path / "m.onnx"))
-    (tmp_path / "wrapped.onnx").rename(tmp_path / "once.onnx")
-    second = wrapped(tmp_path / "once.onnx")
-    signal = rng.normal(size=(10, 3)).astype(np.float32)
-    np.testing.assert_array_equal(first.latents([signal]), second.latents([signal]))
+def test_a_model_with_a_contract_is_not_wrapped_again(tmp_path: Path) -> None:
+    wrapped(pooled(tmp_path / "m.onnx"))
+    with pytest.raises(ContractError, match="carries a contract already"):
+        wrapped(tmp_path / "wrapped.onnx")
 
 
 def test_one_output_of_several_can_be_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ class Bytes(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        from edgecl.config import parse_bytes
+        from edgecl._units import parse_bytes
 
         try:
             return parse_bytes(value)

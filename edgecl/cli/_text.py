@@ -50,20 +50,6 @@ def wrapped(text: str, *, first: str = "  - ", width: int = WIDTH) -> str:
     )
 
 
-def size(count: int) -> str:
-    """Bytes as people say them: the twin of `edgecl.config.format_bytes`, which needs numpy.
-
-    >>> size(1536), size(1 << 20), size(8_100_000)
-    ('1.5 KiB', '1 MiB', '7.7 MiB')
-    """
-    value, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
-
-
 def milliseconds(value: float) -> str:
     """A duration as people say it.
 

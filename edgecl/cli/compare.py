@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli import _progress, _warn
 from edgecl.cli._options import Bytes, example, json_option, path_argument
-from edgecl.cli._text import counted, milliseconds, print_json, printable, size, table, wrapped
+from edgecl.cli._text import counted, milliseconds, print_json, printable, table, wrapped
 
 if TYPE_CHECKING:
     from edgecl.compare import Comparison, Estimate, Row, Step
@@ -185,7 +186,7 @@ def _protocol(found: Comparison, person: str) -> str:
         brings = f"the same classes of other {person}s each time"
     return (
         f"{counted(found.options.seeds, 'stream')}: each {test}, {found.training:,.0f} samples in {found.experiences} "
-        f"lessons, {brings}. Memory granted: {size(found.settings.memory_bytes)}."
+        f"lessons, {brings}. Memory granted: {format_bytes(found.settings.memory_bytes)}."
     )
 
 
@@ -243,8 +244,8 @@ def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
     memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
     refused = f"{len(row.refusals)} of {row.lesson_ms.size}" if row.refusals else ""
     return (
-        size(round(memory)),
-        size(round(disk)) if disk else "-",
+        format_bytes(round(memory)),
+        format_bytes(round(disk)) if disk else "-",
         milliseconds(float(row.usual_ms.mean())),
         milliseconds(float(row.usual_ms.sum())),
         cheaper,
@@ -269,7 +270,7 @@ def _print_budgets(found: Comparison) -> None:
                 *(
                     cell
                     for row in same
-                    for cell in (_share(row.estimate("accuracy")), size(round(row.mean("memory_bytes"))))
+                    for cell in (_share(row.estimate("accuracy")), format_bytes(round(row.mean("memory_bytes"))))
                 ),
             )
         )

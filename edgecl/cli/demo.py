@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli._options import example, json_option
-from edgecl.cli._text import counted, milliseconds, percent, print_json, printable, size, wrapped
+from edgecl.cli._text import counted, milliseconds, percent, print_json, printable, wrapped
 
 if TYPE_CHECKING:
     from edgecl.demo.run import Scenario, Step
@@ -93,7 +94,7 @@ def _print_step(step: Step) -> None:
         step.verdict,
         percent(step.old_accuracy),
         percent(step.new_accuracy),
-        size(step.state_bytes),
+        format_bytes(step.state_bytes),
         milliseconds(step.elapsed_ms),
     )
     click.secho(line, fg=COLOURS[step.verdict] if step.verdict in ("rejected", "rolled back") else None)

@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 import edgecl
+from edgecl._units import format_bytes
 from edgecl.cli import _probe
 from edgecl.cli._options import example, json_option
-from edgecl.cli._text import milliseconds, pairs, print_json, printable, size
+from edgecl.cli._text import milliseconds, pairs, print_json, printable
 from edgecl.errors import ModelError, StoreMissingError
 
 # distribution -> (module, extra that installs it; "" where edgecl itself does)
@@ -170,7 +171,7 @@ def _print(found: Mapping[str, Any]) -> None:
 def _memory_text(found: Mapping[str, Any]) -> str:
     if found["memory_bytes"] is None:
         return "unknown"
-    return f"{size(found['memory_bytes'])}, {size(found['memory_free_bytes'] or 0)} free"
+    return f"{format_bytes(found['memory_bytes'])}, {format_bytes(found['memory_free_bytes'] or 0)} free"
 
 
 def _package_text(name: str, one: Mapping[str, Any]) -> str:
@@ -205,8 +206,8 @@ def _print_store(store: Mapping[str, Any]) -> None:
         click.secho(f"{path} is sound: every byte of revisions {_span(store['revisions'])} was read.", fg="green")
     if "revision" in store:
         click.echo(
-            f"  revision {store['revision']} is live; disk {size(store['disk_bytes'])} of "
-            f"{size(store['disk_budget_bytes'])}, {size(store['disk_free_bytes'])} free; "
+            f"  revision {store['revision']} is live; disk {format_bytes(store['disk_bytes'])} of "
+            f"{format_bytes(store['disk_budget_bytes'])}, {format_bytes(store['disk_free_bytes'])} free; "
             f"extractor {_extractor_text(store['extractor'])}"
         )
 

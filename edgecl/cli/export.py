@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli._options import Finite, example, json_option
-from edgecl.cli._text import counted, listed, print_json, printable, size
+from edgecl.cli._text import counted, listed, print_json, printable
 
 if TYPE_CHECKING:
     from edgecl.extractor import Contract
@@ -220,6 +221,7 @@ def _print(out: Path, contract: Contract, *, as_json: bool) -> None:
     seconds = contract.clip_samples / contract.sample_rate_hz if contract.sample_rate_hz else 0.0
     window = f" at {contract.sample_rate_hz:g} Hz, {seconds:.3g} s of it" if seconds else ""
     click.echo(
-        f"{name} is written, {size(written)}: {contract.modality}, {channels}{window} to {contract.dimension} latents"
+        f"{name} is written, {format_bytes(written)}: "
+        f"{contract.modality}, {channels}{window} to {contract.dimension} latents"
     )
     click.echo(f"Next:\n  edgecl init STORE --extractor {name}")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli._options import Bytes, example, json_option, store_argument
-from edgecl.cli._text import counted, pairs, print_json, printable, size, table
+from edgecl.cli._text import counted, pairs, print_json, printable, table
 
 if TYPE_CHECKING:
     from edgecl.device import Device
@@ -139,8 +140,8 @@ def _print(made: Mapping[str, Any]) -> None:
     rows = {
         "extractor": f"{extractor['modality']}: {_takes(extractor)}",
         "features": _features(features),
-        "memory": f"{size(made['budget_bytes'])}; exemplars that fit: {fits}",
-        "disk": f"{size(made['disk_bytes'])} of {size(made['disk_budget_bytes'])} taken",
+        "memory": f"{format_bytes(made['budget_bytes'])}; exemplars that fit: {fits}",
+        "disk": f"{format_bytes(made['disk_bytes'])} of {format_bytes(made['disk_budget_bytes'])} taken",
         "classes": f"{made['max_classes']} at most",
     }
     click.echo(pairs(rows))
@@ -153,8 +154,8 @@ def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
     """A line for each width of features, with the memory that it takes solved in float64 and in float32."""
     rows = []
     for double, single in zip(tiers[::2], tiers[1::2], strict=True):
-        memory = [f"{'* ' if one['chosen'] else ''}{size(one['memory_bytes'])}" for one in (double, single)]
-        rows.append((str(double["features"]), *memory, size(double["disk_bytes"])))
+        memory = [f"{'* ' if one['chosen'] else ''}{format_bytes(one['memory_bytes'])}" for one in (double, single)]
+        rows.append((str(double["features"]), *memory, format_bytes(double["disk_bytes"])))
     return table(rows, header=("features", "--memory in float64", "in float32", "--disk"), align="rrrr")
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli import _progress, _warn
 from edgecl.cli._options import Finite, example, json_option, label_option, path_argument, store_argument
-from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, size, table, wrapped
+from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, table, wrapped
 
 if TYPE_CHECKING:
     from edgecl.device import Report
@@ -196,8 +197,8 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
 def _print_cost(report: Report, budget_bytes: int) -> None:
     click.echo(
         f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
-        f"{milliseconds(report.learn_ms)}; memory {size(report.bytes['total'])} of {size(budget_bytes)}"
-        + (f"; {size(report.bytes_written)} written" if report.revision else "")
+        f"{milliseconds(report.learn_ms)}; memory {format_bytes(report.bytes['total'])} of {format_bytes(budget_bytes)}"
+        + (f"; {format_bytes(report.bytes_written)} written" if report.revision else "")
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli import _warn
 from edgecl.cli._options import example, json_option, store_argument
-from edgecl.cli._text import counted, pairs, print_json, printable, size, table
+from edgecl.cli._text import counted, pairs, print_json, printable, table
 
 
 @click.command(epilog=example("edgecl status kitchen", "edgecl status kitchen --json"))
@@ -38,7 +39,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "since": f"{status['time']} ({status['kind']}{_made_by(status)})",
         "extractor": f"{extractor['modality']}, {extractor['dimension']} latents",
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
-        "": ", ".join(f"{name} {size(count)}" for name, count in parts.items()) or "nothing learnt yet",
+        "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
@@ -53,4 +54,4 @@ def _made_by(status: Mapping[str, Any]) -> str:
 
 
 def _share(used: int, granted: int) -> str:
-    return f"{size(used)} of {size(granted)} ({used / granted:.0%})"
+    return f"{format_bytes(used)} of {format_bytes(granted)} ({used / granted:.0%})"

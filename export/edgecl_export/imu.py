@@ -295,7 +295,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], float | None, tuple[str, ...
     except KeyError as error:
         raise DataError(f"{path} has no array X of windows (n, time, channels)") from error
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not an .npz of windows: {error}") from error
+        raise DataError(f"{path} is not an .npz that can be read, wanted one with an array X of windows") from error
     return values, rate, names
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecl._tflite import MEMBER, TFLITE, open_interpreter, parts
 from edgecl.errors import ContractError
-from edgecl.extractor import Contract
+from edgecl.extractor import PREFIX, Contract
 from edgecl_export._contract import place, write
 
 HIGHEST_OPSET, HIGHEST_IR = 21, 10
@@ -108,6 +108,7 @@ def _wrap_onnx(
     output: str | None,
 ) -> Contract:
     model = _parsed(content, file)
+    _refuse_contract({one.key: one.value for one in model.metadata_props}, file)
     taken, given = _ends(model, file, output=output)
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
     only = signal[..., 0] if len(_sizes(taken)) == 2 else signal
@@ -128,6 +129,13 @@ def _wrap_onnx(
     return write(model, _completed(contract, dimension, mean), out)
 
 
+def _refuse_contract(texts: Mapping[str, str], file: Path) -> None:
+    if any(key.startswith(PREFIX) for key in texts):
+        raise ContractError(
+            f"{file} carries a contract already: use it as it is, or wrap the model it was made of"
+        )
+
+
 def _wrap_tflite(
     content: bytes,
     contract: Contract,
@@ -137,7 +145,8 @@ def _wrap_tflite(
     mean: NDArray[np.float32] | None,
     output: str | None,
 ) -> Contract:
-    end, _ = parts(content)
+    end, texts = parts(content)
+    _refuse_contract(texts, file)
     given = open_interpreter(content, file).get_output_details()
     if output is not None or len(given) != 1:
         raise ContractError(f"{file} gives {len(given)} outputs, of a TFLite model wanted exactly one")
