@@ -211,3 +211,12 @@ def _scaled(text: str | None, factor: float) -> float | None:
 def _kilobytes(text: str | None, name: str) -> int | None:
     match = re.search(rf"^{name}:\s+(\d+) kB$", text or "", re.MULTILINE)
     return int(match[1]) * 1024 if match else None
+
+
+def filesystem(folder: Path, root: Path = ROOT) -> str | None:
+    """The kind of file system that a folder is on."""
+    where = folder.resolve()
+    found = [line.split()[1:3] for line in (_text(root / "proc/self/mounts") or "").splitlines()]
+    mounts = [(Path(path.replace("\\040", " ")), kind) for path, kind in found]
+    under = [(len(path.parts), kind) for path, kind in mounts if where.is_relative_to(path)]
+    return max(under, key=lambda one: one[0])[1] if under else None
