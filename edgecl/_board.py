@@ -97,7 +97,9 @@ def marks(machine: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[
     found = [f"emulated: {machine['emulated']}"] if machine["emulated"] else []
     bits = (before["throttled_bits"] or 0) | (after["throttled_bits"] or 0)
     reasons = [name for bit, name in THROTTLED.items() if bits >> bit & 1]
-    reasons += [f"{name} since the board was started" for bit, name in THROTTLED.items() if bits >> bit + SINCE_START & 1]
+    reasons += [
+        f"{name} since the board was started" for bit, name in THROTTLED.items() if bits >> bit + SINCE_START & 1
+    ]
     if _grew("throttle_count", before, after):
         reasons.append("throttled by its temperature during the run")
     if reasons:

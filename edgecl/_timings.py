@@ -41,7 +41,9 @@ class Limit:
         """
         match = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)%", text)
         if match is None or match[1] not in QUANTILES:
-            raise SettingError(f"{text!r} is no limit: write one of {', '.join(QUANTILES)} and a share, such as p95:10%")
+            raise SettingError(
+                f"{text!r} is no limit: write one of {', '.join(QUANTILES)} and a share, such as p95:10%"
+            )
         return Limit(match[1], float(match[2]) / 100)
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +338,9 @@ def _process(*words: str) -> Mapping[str, Any]:
         raise OSError(done.stderr.strip().rpartition("\n")[2] or f"it ended with code {done.returncode}")
     told: dict[str, Any] = json.loads(done.stdout)
     if told["exit_code"]:
-        raise EdgeclError(f"`edgecl {words[0]}` in a process of its own ended with {told['exit_code']}: {told['stderr']}")
+        raise EdgeclError(
+            f"`edgecl {words[0]}` in a process of its own ended with {told['exit_code']}: {told['stderr']}"
+        )
     return told
 
 

@@ -223,7 +223,9 @@ def _compared(
     runs = [_timings.read(path) for path in (before, after)]
     reasons = _timings.why_not_comparable(*runs)
     if reasons and not force:
-        raise SettingError(f"these runs are no measure of each other: {'; '.join(reasons)}. --force sets them side by side")
+        raise SettingError(
+            f"these runs are no measure of each other: {'; '.join(reasons)}. --force sets them side by side"
+        )
     found = _timings.changes(*runs)
     failed = [one for one in found if any(one.exceeds(limit) for limit in limits)]
     if json_file is not None:
@@ -251,8 +253,9 @@ def _print_changes(
     for reason in reasons:
         click.secho(wrapped(f"FORCED: {reason}", first=""), fg="red", bold=True)
     shown = list(dict.fromkeys(["p50", "p95", *(limit.quantile for limit in limits)]))
-    header = ["phase, in ms", *(f"{q} {printable(name)}" for q in shown for name in (*names, "ratio"))]
-    header = [text.replace(f"{q} ratio", "ratio") for text, q in zip(header, ["", *(q for q in shown for _ in "123")])]
+    header = ["phase, in ms"]
+    for quantile in shown:
+        header += [f"{quantile} {printable(name)}" for name in names] + ["ratio"]
     rows = [(one.phase, *(cell for q in shown for cell in _cells(one, q))) for one in found]
     click.echo(table(rows, header=header, align="l" + "r" * (len(header) - 1), indent=0))
     for limit in limits:
@@ -267,8 +270,8 @@ def _print_changes(
 
 def _cells(change: Change, quantile: str) -> tuple[str, str, str]:
     ratio = change.ratio(quantile)
-    sides = (_ms(side[quantile]) if side else "-" for side in (change.before, change.after))
-    return (*sides, "-" if ratio is None else f"{ratio:.2f}")  # type: ignore[return-value]
+    before, after = (_ms(side[quantile]) if side else "-" for side in (change.before, change.after))
+    return before, after, "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _excess(change: Change, limit: Limit) -> str:
