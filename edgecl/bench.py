@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -303,8 +303,8 @@ def _staged(device: Device, samples: Sequence[Sample]) -> tuple[dict[str, float]
     if report.outcome.model is None:
         raise EdgeclError(f"the lesson could not be committed: {'; '.join(report.outcome.verdict.reasons)}")
     stages = {"lesson": 1e3 * (marks[-1][1] - marks[0][1])}
-    for (name, start), (_, end_) in zip(marks, marks[1:], strict=False):
-        stages[name] = stages.get(name, 0.0) + 1e3 * (end_ - start)
+    for (name, start), (_, until) in pairwise(marks):
+        stages[name] = stages.get(name, 0.0) + 1e3 * (until - start)
     return stages, report
 
 
