@@ -194,6 +194,11 @@ def made(path: Path, *, times: float = 1.0, board: str = BOARD, marks: tuple[str
     return path
 
 
+def made_of_nan() -> str:
+    run = {"schema_version": 1, "environment": {"board": "x"}, "workload": {}, "marks": []}
+    return json.dumps({**run, "phases": {"lesson": {"samples_ms": [float("nan")]}}})
+
+
 @pytest.mark.parametrize(("times", "code"), [(1.0, 0), (1.09, 0), (1.12, 1), (0.5, 0)])
 def test_a_phase_that_is_worse_than_allowed_ends_with_exit_code_1(tmp_path: Path, times: float, code: int) -> None:
     files = made(tmp_path / "a.json"), made(tmp_path / "b.json", times=times)
@@ -237,11 +242,7 @@ def test_runs_that_are_no_measure_of_each_other_are_refused_unless_forced(
         ("[]", "no schema_version"),
         ('{"schema_version": 99}', "schema_version 99"),
         ('{"schema_version": 1}', "environment is missing"),
-        (
-            '{"schema_version": 1, "environment": {"board": "x"}, "workload": {}, "marks": [], '
-            + '"phases": {"lesson": {"samples_ms": [NaN]}}}',
-            "phase 'lesson' has no samples_ms",
-        ),
+        (made_of_nan(), "phase 'lesson' has no samples_ms"),
     ],
 )
 def test_a_file_that_is_no_run_is_bad_data(tmp_path: Path, text: str, why: str) -> None:
