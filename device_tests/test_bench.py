@@ -88,6 +88,16 @@ def test_a_process_of_its_own_is_not_charged_with_the_memory_of_the_one_that_mea
     assert _process("status", str(kitchen))["peak_bytes"] < 128 << 20 < held.nbytes
 
 
+def test_where_no_process_can_be_started_the_rest_is_measured_and_that_is_said(
+    kitchen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")  # as under an emulator of one process
+    done = edgecl("bench", kitchen, "--rounds", 3)
+    assert done.code == 0
+    assert "no process of its own could be started" in done.out
+    assert "process: learn" not in done.out
+
+
 def test_windows_of_numbers_are_measured_too(tmp_path: Path) -> None:
     from edgecl.bench import _prepared
 

@@ -311,6 +311,7 @@ def _staged(device: Device, samples: Sequence[Sample]) -> tuple[dict[str, float]
 def _starting(bed: Bed, rounds: int) -> Samples:
     """Whole processes from nothing to a committed revision or an answer; files are in the page cache."""
     timings = Samples()
+    bed.memory |= _board.process_memory()
     for phase, words, kind in (
         ("process: learn", ("learn", "--force"), "learn_peak_bytes"),
         ("process: predict", ("predict",), "predict_peak_bytes"),
@@ -325,7 +326,6 @@ def _starting(bed: Bed, rounds: int) -> Samples:
                     return timings
         timings[phase] = [one["ms"] for one in found[1:]]
         bed.memory[kind] = max(one["peak_bytes"] for one in found)
-    bed.memory |= _board.process_memory()
     return timings
 
 
