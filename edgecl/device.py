@@ -235,7 +235,7 @@ class Device:
         A rejected lesson, and with `require_proof` an unproven one, leaves the store's model as it was and a line
         in its journal.
         """
-        from edgecl.learner import learn  # loads the kernels' users, which `status` does not need
+        from edgecl.learner import Stage, learn  # loads the kernels' users, which `status` does not need
 
         started = time.perf_counter()
         skipped: list[Skip] = []
@@ -262,6 +262,8 @@ class Device:
                     outcome = replace(outcome, model=None)
                 learned = time.perf_counter()
                 forced = force and not outcome.verdict.accepted
+                if outcome.model is not None and not dry_run:
+                    yield Stage("commit", f"on top of revision {live.number}")
                 revision = None if dry_run else self._commit(writer, live, outcome, lesson, forced=forced)
         finally:
             shutil.rmtree(spool, ignore_errors=True)

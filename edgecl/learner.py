@@ -38,7 +38,7 @@ REFINE_EXEMPLARS = 10  # of every class
 class Stage:
     """What is being done, for a progress line."""
 
-    name: str  # "statistics", "update", "judge"
+    name: str  # "statistics", "update", "judge"; "commit" of a store
     detail: str
 
 

@@ -45,6 +45,7 @@ COMMANDS = {
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
     "compare": "Play your own data through every strategy.",
+    "bench": "Measure what a lesson costs on this board, phase by phase.",
     "doctor": "Check this machine, and a store.",
     "export": "Build an extractor on a development machine.",
 }
