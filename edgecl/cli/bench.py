@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecl._units import format_bytes
 from edgecl.cli._options import example
-from edgecl.cli._text import counted, pairs, printable, size, table, wrapped
+from edgecl.cli._text import counted, pairs, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
 
 if TYPE_CHECKING:
@@ -194,12 +195,12 @@ def _print_costs(run: Mapping[str, Any]) -> None:
     if frame:
         share = f"{frame['real_time_factor_p50']:.3f}, at worst {frame['real_time_factor_max']:.3f}"
         click.echo(f"  a frame every {frame['frame_ms']:.0f} ms: {share} of real time")
-    click.echo(f"  learner's memory: {size(memory['learner_bytes'])} of {size(memory['budget_bytes'])}")
+    click.echo(f"  learner's memory: {format_bytes(memory['learner_bytes'])} of {format_bytes(memory['budget_bytes'])}")
     if "learn_peak_bytes" in memory and "predict_peak_bytes" in memory:
         learn, predict = memory["learn_peak_bytes"], memory["predict_peak_bytes"]
-        click.echo(f"  whole process at its peak: {size(learn)} to learn, {size(predict)} to predict")
-    sent = "" if lesson["bytes_written"] is None else f"{size(lesson['bytes_written'])} written, "
-    click.echo(f"  disk for a lesson: {sent}the store grows by {size(lesson['store_grows_bytes'])}")
+        click.echo(f"  whole process at its peak: {format_bytes(learn)} to learn, {format_bytes(predict)} to predict")
+    sent = "" if lesson["bytes_written"] is None else f"{format_bytes(lesson['bytes_written'])} written, "
+    click.echo(f"  disk for a lesson: {sent}the store grows by {format_bytes(lesson['store_grows_bytes'])}")
 
 
 def _ms(value: float) -> str:

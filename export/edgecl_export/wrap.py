@@ -131,9 +131,7 @@ def _wrap_onnx(
 
 def _refuse_contract(texts: Mapping[str, str], file: Path) -> None:
     if any(key.startswith(PREFIX) for key in texts):
-        raise ContractError(
-            f"{file} carries a contract already: use it as it is, or wrap the model it was made of"
-        )
+        raise ContractError(f"{file} carries a contract already: use it as it is, or wrap the model it was made of")
 
 
 def _wrap_tflite(
