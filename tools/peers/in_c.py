@@ -23,6 +23,7 @@ from peers.workloads import (
     SCATTER_ROWS,
     STEPS,
     STRENGTH,
+    TASKS,
     TILE,
     Case,
 )
@@ -149,4 +150,25 @@ def scatter(case: Case) -> Ready:
     return Ready(lambda: kernel(pointer(x), rows, width, pointer(out)), SCATTER_ROWS, answer=answer)
 
 
-CONTESTANTS = [Contestant("hand-fused C", {"step": step, "fisher": fisher, "herding": herding, "scatter": scatter})]
+def arithmetic(case: Case) -> Ready:
+    """Fused multiply-adds on registers; the unit is one operation."""
+    rounds = 20_000
+    return Ready(lambda: library().multiply_adds(ctypes.c_int64(rounds)), rounds * 24 * 16 * 2)
+
+
+def traffic(case: Case) -> Ready:
+    """The reads and writes of an update of this head; the unit is one byte."""
+    arrays = _aligned_copy(case.start)
+    count = case.classes * case.columns
+    rounds = max(1, 500_000 // count)
+    call = library().update_pass
+    sizes = ctypes.c_int64(count), ctypes.c_int64(rounds)
+    arrays[1] = 1  # no denormals
+    return Ready(lambda: call(*map(pointer, arrays), *sizes), rounds * count * 24)
+
+
+CONTESTANTS = [
+    Contestant("hand-fused C", {"step": step, "fisher": fisher, "herding": herding, "scatter": scatter}),
+    Contestant("peak arithmetic", dict.fromkeys(TASKS, arithmetic)),
+    Contestant("peak traffic", dict.fromkeys(TASKS, traffic)),
+]

@@ -7,6 +7,7 @@ bias is the weight of a constant column. edgecl puts the penalty's proximal step
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -118,3 +119,29 @@ def expected_weights(
             pull = RATE * strength * precision
             weights = (weights + pull * anchor) / (1 + pull)
     return weights
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is timed beside steps: its reference, and what it cannot do without (for the roofline)."""
+
+    unit: str
+    operations: Callable[[Case], int]
+    traffic: Callable[[Case], int]  # bytes
+
+
+TASKS = {
+    "step": Task("a step", lambda case: case.step_operations, lambda case: case.step_bytes),
+    "fisher": Task(
+        f"{FISHER_ROWS} rows",
+        lambda case: 4 * FISHER_ROWS * case.dimension * case.classes,
+        lambda case: 4 * case.dimension * (FISHER_ROWS + 2 * case.classes),
+    ),
+    "herding": Task(
+        f"{HERDING_PICKS} of {HERDING_ROWS} rows",
+        lambda case: 2 * HERDING_ROWS * HERDING_PICKS * case.dimension,
+        lambda case: 4 * HERDING_ROWS * HERDING_PICKS * case.dimension,
+    ),
+    "scatter": Task("a row", lambda case: case.dimension**2, lambda case: 4 * case.dimension**2 // SCATTER_ROWS),
+    "scatter-float64": Task("a row", lambda case: case.dimension**2, lambda case: 8 * case.dimension**2 // SCATTER_ROWS),
+}
