@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -41,13 +42,23 @@ class Team:
     variables: tuple[tuple[str, str], ...] = ()
 
 
+class WorkerError(Exception):
+    """A process with peers ended before its time; the message ends with what it complained of."""
+
+
 class Process:
     """A worker that serves."""
 
     def __init__(self, team: Team) -> None:
         command = [str(team.python), "-m", "peers.worker", *team.modules]
+        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ(**dict(team.variables))
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.complaints,
+            text=True,
+            env=environ(**dict(team.variables)),
         )
         self.names: dict[str, list[str]] = self._answer()["peers"]
 
@@ -61,7 +72,9 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended with code {self.process.wait()}")
+            code = self.process.wait()
+            self.complaints.seek(0)
+            raise WorkerError(f"{self.process.args} ended with code {code}: {self.complaints.read()[-2000:].strip()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -69,6 +82,7 @@ class Process:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+        self.complaints.close()
 
 
 @contextmanager
