@@ -101,6 +101,7 @@ def step(case: Case) -> Ready:
         MOMENTUM,
         STRENGTH,
     )
+    head.held = arrays  # else they would be freed
     schedule = case.schedule
 
     def run() -> None:

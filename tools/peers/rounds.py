@@ -30,7 +30,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 def environ(**variables: str) -> dict[str, str]:
     """Of a process that is timed: one thread, and `peers` to be imported."""
-    return child_environ(PYTHONPATH=str(TOOLS), PYTHONDONTWRITEBYTECODE="1", **dict.fromkeys(THREADS, "1"), **variables)
+    return child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
 
 
 @dataclass(frozen=True)

@@ -53,22 +53,24 @@ def cold_starts(teams: Sequence[tuple[str, str, Team]], *, rounds: int) -> dict[
     return {name: _summary(of) for name, of in runs.items()}
 
 
-def lesson(edgecl: Path, scratch: Path, *, rounds: int) -> dict[str, Any]:
+def lesson(
+    edgecl: Sequence[str | Path], scratch: Path, *, variables: dict[str, str], rounds: int
+) -> dict[str, Any]:
     """Five clips of a new word into a store of 29, `edgecl learn` from start to committed revision."""
     root, data = data_root(), SETS["speech_commands"]
     if not data.path(root).exists():
         return {"missing": f"there is no {data.name} in {root}: set EDGECL_DATA"}
     words, new = _words(root)
-    store, variables = scratch / "store", environ()
+    store, variables = scratch / "store", environ(**variables)
     _link(root, words, CLIPS, scratch / "known")
     _link(root, [new], SHOTS, scratch / "new")
-    measured([edgecl, "init", store, "--extractor", "voice"], variables)
-    measured([edgecl, "learn", store, scratch / "known", "--force"], variables)
+    measured([*edgecl, "init", store, "--extractor", "voice"], variables)
+    measured([*edgecl, "learn", store, scratch / "known", "--force"], variables)
     runs = []
     for number in range(rounds):
         copy = scratch / f"copy{number}"
         shutil.copytree(store, copy)
-        runs.append(measured([edgecl, "learn", copy, scratch / "new", "--json", "--force"], variables))
+        runs.append(measured([*edgecl, "learn", copy, scratch / "new", "--json", "--force"], variables))
         shutil.rmtree(copy)
     inside = [json.loads(printed)["ms"] / 1000 for _, _, printed in runs]
     return {"words": len(words), "new": new, **_summary(runs), "in_process": median(inside), "rounds": rounds}
