@@ -231,12 +231,11 @@ void scatter_update(const float *x, int64_t rows, int64_t columns, float *scatte
 float multiply_adds(int64_t rounds)
 {
     lanes sums[24], factor = (lanes){0} + 1.0000001f, term = (lanes){0} + 1e-9f, total = {0};
-    for (int i = 0; i < 24; i++) sums[i] = (lanes){0} + (float)i;
+    _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) sums[i] = (lanes){0} + (float)i;
     for (int64_t round = 0; round < rounds; round++) {
         _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) sums[i] = sums[i] * factor + term;
-        __asm__ volatile("" ::: "memory");
     }
-    for (int i = 0; i < 24; i++) total += sums[i];
+    _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) total += sums[i];
     return sum(total);
 }
 
