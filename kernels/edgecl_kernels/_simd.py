@@ -28,12 +28,14 @@ class Shape(NamedTuple):
 
     lanes: int  # floats of a vector
     classes: tuple[int, int, int]  # of a tile: most, and for what is left
-    vectors: int = 4  # of columns
+    vectors: int  # of columns
 
 
 def shape(lanes: int, registers: int) -> Shape:
-    """Tiles for vectors of `lanes` floats."""
-    return Shape(lanes, (6, 3, 1) if registers >= 32 else (2, 2, 1))
+    """Tiles for vectors of `lanes` floats; of seven that were timed with 16 registers, these were the fastest."""
+    if registers >= 32:
+        return Shape(lanes, (6, 3, 1), 4)
+    return Shape(lanes, (6, 3, 1), 2) if lanes == 8 else Shape(lanes, (4, 2, 1), 2)
 
 
 class _Code:
@@ -120,15 +122,13 @@ def _descend_tile(lanes: int, classes: int, vectors: int) -> Any:
     """Momentum, gradient, descent and proximal step of a tile of parameters."""
 
     @intrinsic
-    def descend_tile(
-        typing: Any, parameters: Any, x: Any, p: Any, c0: Any, d0: Any, momentum: Any, rate: Any, strength: Any
-    ) -> Any:
+    def descend_tile(typing: Any, parameters: Any, x: Any, p: Any, c0: Any, d0: Any, numbers: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
             code = _Code(builder, lanes)
             data, (_, rows, columns) = _array(context, builder, signature.args[0], given[0])
             x, p = (_array(context, builder, signature.args[i], given[i]) for i in (1, 2))
             sums = _sums(code, x, p, (given[3], given[4]), (classes, vectors), squared=False)
-            momentum, rate, strength = map(code.spread, given[5:])
+            momentum, rate, strength = map(code.spread, cgutils.unpack_tuple(builder, given[5]))
             plane = builder.mul(rows, columns)  # weights, velocity, precision, anchor
             for c in range(classes):
                 row = builder.mul(builder.add(given[3], code.whole(c)), columns)
@@ -146,8 +146,7 @@ def _descend_tile(lanes: int, classes: int, vectors: int) -> Any:
                     code.store(builder.fdiv(moved, builder.fadd(pull, code.constant(1.0))), places[0])
             return context.get_dummy_value()
 
-        whole, real = types.int64, types.float32
-        return types.void(parameters, x, p, whole, whole, real, real, real), generate
+        return types.void(parameters, x, p, types.int64, types.int64, numbers), generate
 
     return descend_tile
 
@@ -165,92 +164,80 @@ def _fisher_tile(lanes: int, classes: int, vectors: int) -> Any:
     """fisher += qᵀx² for a tile."""
 
     @intrinsic
-    def fisher_tile(typing: Any, x: Any, q: Any, c0: Any, d0: Any, fisher: Any) -> Any:
+    def fisher_tile(typing: Any, fisher: Any, x: Any, q: Any, c0: Any, d0: Any, numbers: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
             code = _Code(builder, lanes)
-            x, q = (_array(context, builder, signature.args[i], given[i]) for i in (0, 1))
-            data, (_, columns) = _array(context, builder, signature.args[4], given[4])
-            sums = _sums(code, x, q, (given[2], given[3]), (classes, vectors), squared=True)
+            data, (_, columns) = _array(context, builder, signature.args[0], given[0])
+            x, q = (_array(context, builder, signature.args[i], given[i]) for i in (1, 2))
+            sums = _sums(code, x, q, (given[3], given[4]), (classes, vectors), squared=True)
             for c in range(classes):
-                row = builder.mul(builder.add(given[2], code.whole(c)), columns)
+                row = builder.mul(builder.add(given[3], code.whole(c)), columns)
                 for v in range(vectors):
-                    place = code.at(data, builder.add(row, given[3]), v * lanes)
+                    place = code.at(data, builder.add(row, given[4]), v * lanes)
                     code.store(builder.fadd(code.load(place), sums[c * vectors + v]), place)
             return context.get_dummy_value()
 
-        return types.void(x, q, types.int64, types.int64, fisher), generate
+        return types.void(fisher, x, q, types.int64, types.int64, numbers), generate
 
     return fisher_tile
 
 
+def _band(tile: Any, of: Shape, classes: int, options: dict[str, Any]) -> Any:
+    """Tiles of so many classes side by side, from one column to another."""
+    lanes, wide = of.lanes, of.lanes * of.vectors
+    wide_tile, narrow_tile = tile(lanes, classes, of.vectors), tile(lanes, classes, 1)
+
+    @njit(**options)
+    def band(out, x, p, c, first, last, numbers):  # type: ignore[no-untyped-def]
+        stop = last - (last - first) % wide
+        for d in range(first, stop, wide):
+            wide_tile(out, x, p, c, d, numbers)
+        for d in range(stop, last, lanes):
+            narrow_tile(out, x, p, c, d, numbers)
+
+    return band
+
+
+def _all_tiles(tile: Any, of: Shape, options: dict[str, Any]) -> Any:
+    """Every class and the first `columns`, a multiple of the lanes, panel by panel."""
+    most, some, _ = of.classes
+    most_band, some_band, one_band = (_band(tile, of, classes, options) for classes in of.classes)
+
+    @njit(**options)
+    def all_tiles(out, x, p, classes, columns, numbers):  # type: ignore[no-untyped-def]
+        for first in range(0, columns, _PANEL):
+            last = min(first + _PANEL, columns)
+            c = 0
+            while c < classes:
+                if classes - c >= most:
+                    most_band(out, x, p, c, first, last, numbers)
+                    c += most
+                elif classes - c >= some:
+                    some_band(out, x, p, c, first, last, numbers)
+                    c += some
+                else:
+                    one_band(out, x, p, c, first, last, numbers)
+                    c += 1
+
+    return all_tiles
+
+
 def vectorised(of: Shape, options: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
     """Compiled functions that take the place of the plain ones of the same names; `plain` are compiled helpers."""
-    lanes, (most, some, _), vectors = of
-    wide = lanes * vectors
+    lanes = of.lanes
     update_columns, add_columns = plain["update_columns"], plain["add_columns"]
-    descend = [[_descend_tile(lanes, c, v) for v in (vectors, 1)] for c in of.classes]
-    add = [[_fisher_tile(lanes, c, v) for v in (vectors, 1)] for c in of.classes]
-    (d_most_wide, d_most), (d_some_wide, d_some), (d_one_wide, d_one) = descend
-    (f_most_wide, f_most), (f_some_wide, f_some), (f_one_wide, f_one) = add
+    descend_tiles, fisher_tiles = (_all_tiles(tile, of, options) for tile in (_descend_tile, _fisher_tile))
 
     @njit(**options)
     def update_parameters(parameters, x, p, momentum, rate, strength):  # type: ignore[no-untyped-def]
-        classes, columns = parameters.shape[1], parameters.shape[2]
-        whole = columns - columns % lanes
-        for panel in range(0, whole, _PANEL):
-            end = min(panel + _PANEL, whole)
-            stop = end - (end - panel) % wide
-            c = 0
-            while c < classes:
-                left = classes - c
-                if left >= most:
-                    for d in range(panel, stop, wide):
-                        d_most_wide(parameters, x, p, c, d, momentum, rate, strength)
-                    for d in range(stop, end, lanes):
-                        d_most(parameters, x, p, c, d, momentum, rate, strength)
-                    c += most
-                elif left >= some:
-                    for d in range(panel, stop, wide):
-                        d_some_wide(parameters, x, p, c, d, momentum, rate, strength)
-                    for d in range(stop, end, lanes):
-                        d_some(parameters, x, p, c, d, momentum, rate, strength)
-                    c += some
-                else:
-                    for d in range(panel, stop, wide):
-                        d_one_wide(parameters, x, p, c, d, momentum, rate, strength)
-                    for d in range(stop, end, lanes):
-                        d_one(parameters, x, p, c, d, momentum, rate, strength)
-                    c += 1
+        whole = parameters.shape[2] - parameters.shape[2] % lanes
+        descend_tiles(parameters, x, p, parameters.shape[1], whole, (momentum, rate, strength))
         update_columns(parameters, x, p, momentum, rate, strength, whole)
 
     @njit(**options)
     def add_block(x, q, fisher):  # type: ignore[no-untyped-def]
-        classes, columns = fisher.shape
-        whole = columns - columns % lanes
-        for panel in range(0, whole, _PANEL):
-            end = min(panel + _PANEL, whole)
-            stop = end - (end - panel) % wide
-            c = 0
-            while c < classes:
-                left = classes - c
-                if left >= most:
-                    for d in range(panel, stop, wide):
-                        f_most_wide(x, q, c, d, fisher)
-                    for d in range(stop, end, lanes):
-                        f_most(x, q, c, d, fisher)
-                    c += most
-                elif left >= some:
-                    for d in range(panel, stop, wide):
-                        f_some_wide(x, q, c, d, fisher)
-                    for d in range(stop, end, lanes):
-                        f_some(x, q, c, d, fisher)
-                    c += some
-                else:
-                    for d in range(panel, stop, wide):
-                        f_one_wide(x, q, c, d, fisher)
-                    for d in range(stop, end, lanes):
-                        f_one(x, q, c, d, fisher)
-                    c += 1
+        whole = fisher.shape[1] - fisher.shape[1] % lanes
+        fisher_tiles(fisher, x, q, fisher.shape[0], whole, ())
         add_columns(x, q, fisher, whole)
 
     return {"update_parameters": update_parameters, "add_block": add_block}
