@@ -79,7 +79,7 @@ def target_machine(machine: str, cpu: str, features: str) -> Any:
 
 @cache
 def lowered(name: str, tiles: _simd.Shape | None) -> str:
-    """LLVM assembly of a kernel with tiles of a size, and of the C function of the same name that calls it, not yet optimised."""
+    """LLVM assembly of a kernel with such tiles and of the C function of the same name that calls it, not optimised."""
     function, signature, fastmath = KERNELS[name]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_jit.options(fastmath)}
     try:

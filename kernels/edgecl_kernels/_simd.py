@@ -96,7 +96,7 @@ class _Code:
 def _array(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, list[Any]]:
     """Address and lengths of an array."""
     array = context.make_array(kind)(context, builder, value)
-    return array.data, cgutils.unpack_tuple(builder, array.shape)
+    return array.data, cgutils.unpack_tuple(builder, array.shape)  # type: ignore[no-untyped-call]
 
 
 def _sums(code: _Code, x: Any, p: Any, origin: tuple[Any, Any], tile: tuple[int, int], *, squared: bool) -> Any:
@@ -128,7 +128,8 @@ def _descend_tile(lanes: int, classes: int, vectors: int) -> Any:
             data, (_, rows, columns) = _array(context, builder, signature.args[0], given[0])
             x, p = (_array(context, builder, signature.args[i], given[i]) for i in (1, 2))
             sums = _sums(code, x, p, (given[3], given[4]), (classes, vectors), squared=False)
-            momentum, rate, strength = map(code.spread, cgutils.unpack_tuple(builder, given[5]))
+            numbers = cgutils.unpack_tuple(builder, given[5])  # type: ignore[no-untyped-call]
+            momentum, rate, strength = map(code.spread, numbers)
             plane = builder.mul(rows, columns)  # weights, velocity, precision, anchor
             for c in range(classes):
                 row = builder.mul(builder.add(given[3], code.whole(c)), columns)

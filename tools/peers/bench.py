@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from edgecl_kernels import implementation
-
 from peers import growth, in_c, whole
 from peers.rounds import Process, Team, pin, side_by_side, summary, workers
 from peers.workloads import BATCHES, SIZES, TASKS, Case
@@ -92,7 +91,7 @@ def cases(processes: dict[str, Process], *, rounds: int, quick: bool) -> list[di
 def whole_processes(teams: list[Team], scratch: Path, *, quick: bool) -> dict[str, Any]:
     rounds = QUICK_WHOLE_ROUNDS if quick else WHOLE_ROUNDS
     taking_part = [(name, module, team) for name, module in COLD.items() for team in teams if module in team.modules]
-    edgecl = [teams[0].python, "-m", "edgecl.cli"]
+    edgecl = [str(teams[0].python), "-m", "edgecl.cli"]
     return {
         "lesson": whole.lesson(edgecl, scratch, variables=dict(teams[0].variables), rounds=rounds),
         "cold": whole.cold_starts(taking_part, rounds=rounds),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from peers.workloads import Case
 
 
@@ -17,7 +16,7 @@ class Ready:
     """A task made ready."""
 
     run: Callable[[], object]  # does `units` units
-    units: int = 1
+    units: float = 1
     weights: Callable[[], NDArray[Any]] | None = None  # (C, columns) after the steps that were run
     expected: Mapping[str, Any] = field(default_factory=dict)  # arguments of `expected_weights` if not the usual rule
     answer: Callable[[], NDArray[Any]] | None = None  # of other tasks: what all peers must agree on

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from peers.contestant import Contestant, Ready
 from peers.workloads import (
     FISHER_ROWS,
@@ -30,7 +29,7 @@ from peers.workloads import (
 
 SOURCE = Path(__file__).with_name("head.c")
 # no start files: with -ffast-math gcc's would switch denormals off in the whole process
-FLAGS = "-O3 -march=native -ffast-math -mprefer-vector-width=512 -fPIC -shared -nostartfiles".split()
+FLAGS = ["-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512", "-fPIC", "-shared", "-nostartfiles"]
 LIBRARY = "EDGECL_BENCH_C"  # variable with the path of the compiled library
 _SCATTER_TILE = 64
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import edgecl_kernels as kernels
 import numpy as np
-
 from peers.contestant import Contestant, Ready
 from peers.workloads import (
     FISHER_ROWS,
@@ -32,10 +31,10 @@ def step(case: Case) -> Ready:
     x = np.zeros((case.batch, case.columns), np.float32)
     p = _probabilities(case, case.batch)
     pool = case.rows, case.scales, case.labels, case.schedule
-    numbers = np.float32(MOMENTUM), np.float32(STRENGTH), offset, np.float32(1), 0, 0
+    momentum, strength, one = np.float32(MOMENTUM), np.float32(STRENGTH), np.float32(1)
 
     def run() -> None:
-        kernels.refine_steps(parameters, *pool, weights, rates, *numbers, x, p)
+        kernels.refine_steps(parameters, *pool, weights, rates, momentum, strength, offset, one, 0, 0, x, p)
 
     return Ready(run, STEPS, lambda: parameters[0], {"proximal": True})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import cycle
 
 import torch
-
 from peers.contestant import Contestant, Ready, without_bias
 from peers.workloads import (
     FISHER_ROWS,
@@ -52,13 +51,11 @@ def eager_step(case: Case) -> Ready:
     return Ready(run, 1, lambda: without_bias(layer.weight.detach().numpy(), layer.bias.detach().numpy(), case))
 
 
-@torch.no_grad()
 def closed_form_step(case: Case) -> Ready:
     weights, velocity, precision, anchor = torch.from_numpy(case.start.copy())
     latents, labels = torch.from_numpy(case.padded), torch.from_numpy(case.labels).long()
     slots, every = cycle(torch.from_numpy(case.schedule)), torch.arange(case.batch)
 
-    @torch.no_grad()
     def run() -> None:
         chosen = next(slots)
         x = latents[chosen]
@@ -75,7 +72,6 @@ def fisher(case: Case) -> Ready:
     x, weights = torch.from_numpy(case.padded[:FISHER_ROWS]), torch.from_numpy(case.start[0])
     out = torch.empty_like(weights)
 
-    @torch.no_grad()
     def run() -> None:
         p = torch.softmax(x @ weights.T, dim=1)
         torch.mm((p * (1 - p)).T, x * x, out=out)
@@ -87,7 +83,6 @@ def herding(case: Case) -> Ready:
     x = torch.from_numpy(case.latents[:HERDING_ROWS].copy())
     order = torch.zeros(HERDING_PICKS, dtype=torch.int64)
 
-    @torch.no_grad()
     def run() -> None:
         z = x - x.mean(dim=0)
         scores = (z * z).sum(dim=1)

@@ -44,8 +44,8 @@ def microseconds(seconds: float) -> str:
 def times(cases: list[Figures]) -> Rows:
     """A row for each peer, a column for each workload: median / minimum in µs, and how many times ours."""
     rows = [["µs: median / least, × edgecl", *(one["workload"] for one in cases)]]
-    for name in {name: None for one in cases for name in one["peers"] if name not in PEAKS}:
-        rows.append([name, *(cell(one["peers"].get(name), name) for one in cases)])
+    names = dict.fromkeys(name for one in cases for name in one["peers"] if name not in PEAKS)
+    rows += [[name, *(cell(one["peers"].get(name), name) for one in cases)] for name in names]
     if all(map(has_limit, cases)):
         rows.append([f"{LIMIT}, × edgecl", *(_limit_cell(one) for one in cases)])
     return rows
@@ -82,9 +82,8 @@ def cold_rows(figures: Figures) -> Rows:
 def growth_rows(figures: Figures, over: str) -> Rows:
     grown = figures["growth"][over]
     rows = [[f"µs a step of 32, by {over}", *(str(one[over]) for one in grown)]]
-    for name in grown[0]["peers"]:
-        rows.append([name, *(microseconds(one["peers"][name]["median"]) for one in grown)])
-    return rows
+    names = grown[0]["peers"]
+    return rows + [[name, *(microseconds(one["peers"][name]["median"]) for one in grown)] for name in names]
 
 
 def stream_rows(figures: Figures) -> Rows:
@@ -173,7 +172,9 @@ def tables(figures: Figures) -> dict[str, Rows]:
 def notes(figures: Figures) -> str:
     """Where and with what, and who is missing."""
     about = figures["environment"]
-    text = f"{about['processor']}, one thread, {about['when']}; load before {about['load']}. edgecl: {about['kernels']}."
+    text = (
+        f"{about['processor']}, one thread, {about['when']}; load before {about['load']}. edgecl: {about['kernels']}."
+    )
     text += f" C: gcc {about['flags']}." if about["flags"] else ""
     return text + "".join(f" Without {name}: {reason}." for name, reason in figures["missing"].items())
 

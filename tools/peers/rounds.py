@@ -50,10 +50,10 @@ class Process:
     """A worker that serves."""
 
     def __init__(self, team: Team) -> None:
-        command = [str(team.python), "-m", "peers.worker", *team.modules]
+        self.command = [str(team.python), "-m", "peers.worker", *team.modules]
         self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
         self.process = subprocess.Popen(
-            command,
+            self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.complaints,
@@ -74,7 +74,9 @@ class Process:
         if not line:
             code = self.process.wait()
             self.complaints.seek(0)
-            raise WorkerError(f"{self.process.args} ended with code {code}: {self.complaints.read()[-2000:].strip()}")
+            raise WorkerError(
+                f"{' '.join(self.command)} ended with code {code}: {self.complaints.read()[-2000:].strip()}"
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from edgecl.replay import Exemplars, dequantise, herd, quantise, quotas
 from edgecl.statistics import ClassStatistics, accumulate, packed_length
 

@@ -47,15 +47,13 @@ def cold_starts(teams: Sequence[tuple[str, str, Team]], *, rounds: int) -> dict[
     first = teams[0][2]
     for _ in range(rounds):
         for name, module, team in [("", "", first), *teams]:
-            command = [team.python, "-m", "peers.worker", "--once", name, module]
+            command = [str(team.python), "-m", "peers.worker", "--once", name, module]
             run = measured(command, environ(**dict(team.variables)))
             runs[name or "Python, numpy and the data alone"].append(run)
     return {name: _summary(of) for name, of in runs.items()}
 
 
-def lesson(
-    edgecl: Sequence[str | Path], scratch: Path, *, variables: dict[str, str], rounds: int
-) -> dict[str, Any]:
+def lesson(edgecl: Sequence[str | Path], scratch: Path, *, variables: dict[str, str], rounds: int) -> dict[str, Any]:
     """Five clips of a new word into a store of 29, `edgecl learn` from start to committed revision."""
     root, data = data_root(), SETS["speech_commands"]
     if not data.path(root).exists():

@@ -73,7 +73,9 @@ def serve(modules: list[str]) -> None:
     answers = os.fdopen(os.dup(1), "w")  # what a peer prints must not get between
     os.dup2(2, 1)
     worker = Worker(modules)
-    print(json.dumps({"peers": {name: list(peer.tasks) for name, peer in worker.peers.items()}}), file=answers, flush=True)
+    print(
+        json.dumps({"peers": {name: list(peer.tasks) for name, peer in worker.peers.items()}}), file=answers, flush=True
+    )
     for line in sys.stdin:
         told = json.loads(line)
         if "prepare" in told:

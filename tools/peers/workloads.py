@@ -46,7 +46,8 @@ class Case:
         generator = np.random.default_rng(self.dimension)
         centres = 0.3 * generator.standard_normal((self.classes, self.dimension), np.float32)
         drawn = centres[self.labels] + generator.standard_normal((POOL, self.dimension), np.float32)
-        return np.clip(np.rint(30 * drawn), -127, 127).astype(np.int8)
+        rows: NDArray[np.int8] = np.clip(np.rint(30 * drawn), -127, 127).astype(np.int8)
+        return rows
 
     @cached_property
     def scales(self) -> F32:
@@ -103,9 +104,9 @@ def softmax(z: NDArray[Any]) -> NDArray[Any]:
 
 def expected_weights(
     case: Case, steps: int, *, proximal: bool = False, strength: float = STRENGTH, momentum: float = MOMENTUM
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """(C, columns) after the first `steps` minibatches, in float64."""
-    weights, velocity, precision, anchor = case.start.astype(np.float64)
+    weights, velocity, precision, anchor = (part.astype(np.float64) for part in case.start)
     for slots in case.schedule[:steps]:
         x = case.padded[slots].astype(np.float64)
         residual = softmax(x @ weights.T)
@@ -118,7 +119,7 @@ def expected_weights(
         if proximal:
             pull = RATE * strength * precision
             weights = (weights + pull * anchor) / (1 + pull)
-    return weights
+    return np.asarray(weights)
 
 
 @dataclass(frozen=True)
@@ -144,5 +145,7 @@ TASKS = {
     ),
     "scatter": Task("a row", lambda case: case.dimension**2, lambda case: 4 * case.dimension**2 // SCATTER_ROWS),
     # half as many float64 fit into a vector
-    "scatter-float64": Task("a row", lambda case: 2 * case.dimension**2, lambda case: 8 * case.dimension**2 // SCATTER_ROWS),
+    "scatter-float64": Task(
+        "a row", lambda case: 2 * case.dimension**2, lambda case: 8 * case.dimension**2 // SCATTER_ROWS
+    ),
 }
