@@ -24,6 +24,9 @@ from peers.contestant import Contestant, Ready
 from peers.workloads import SIZES, Case
 
 
+WARM = 0.05  # seconds of a run that need no other before it
+
+
 class Worker:
     """The peers of some modules, and what they were last made ready for."""
 
@@ -57,9 +60,9 @@ class Worker:
         started = time.perf_counter()
         ready.run()
         first = time.perf_counter() - started
-        repeats = math.ceil(at_least / max(first, 1e-7)) - 1
-        if repeats < 1:
+        if first > WARM:
             return {"seconds": first / ready.units}
+        repeats = math.ceil(at_least / max(first, 1e-7))  # the first, in caches that another peer filled, is left out
         gc.disable()
         started = time.perf_counter()
         for _ in range(repeats):
