@@ -23,7 +23,6 @@ from peers.check import TOLERANCE, error
 from peers.contestant import Contestant, Ready
 from peers.workloads import SIZES, Case
 
-
 WARM = 0.05  # seconds of a run that need no other before it
 
 
