@@ -75,6 +75,26 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
         yield folder
 
 
+def packages_python(name: str, requirements: Path) -> Path:
+    """Return the Python of an environment with the packages of a requirements file, without edgecl; made if missing.
+
+    Raises
+    ------
+    CommandError
+        pip could not install them.
+    """
+    folder = cache_folder() / name
+    python, ready = folder / "bin" / "python", folder / "ready"
+    with _lock(folder.with_suffix(".lock")):
+        if not ready.exists() or ready.read_text() != requirements.read_text():
+            print(f"making the environment {folder}", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            _make_virtual_environment(folder)
+            pip(python, "install", "-r", requirements)
+            ready.write_text(requirements.read_text())
+    return python
+
+
 def project_wheel(target: str = "host", *, linker: str = "") -> Path:
     """Return the wheel of this checkout, built anew if a source changed.
 

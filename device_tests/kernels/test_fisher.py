@@ -23,7 +23,7 @@ def fisher(x, weights, scratch_rows: int = 64):
 
 
 @pytest.mark.parametrize(
-    ("n", "classes", "columns"), [(0, 2, 3), (1, 1, 1), (1, 2, 5), (5, 4, 16), (9, 7, 18), (4, 9, 6)]
+    ("n", "classes", "columns"), [(0, 2, 3), (1, 1, 1), (1, 2, 5), (5, 4, 16), (9, 7, 18), (4, 9, 6), (3, 10, 75)]
 )
 def test_it_is_the_expectation_written_out(n, classes, columns):
     x, weights = case(n, classes, columns)

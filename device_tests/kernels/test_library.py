@@ -242,9 +242,11 @@ def test_a_kernel_that_needs_more_than_a_device_has_is_not_compiled(source, reas
     pytest.importorskip("numba")
     code = (
         "from edgecl_kernels import _compile, _signatures\n"
+        "from edgecl_kernels._identity import Processor\n"
+        "generic = Processor('any', '', frozenset(), lanes=4, registers=16)\n"
         f"exec({source!r})\n"
         "_signatures.KERNELS.clear(); _signatures.KERNELS['bad'] = (bad, 'void(float64[::1])', False)\n"
-        f"try: list(_compile.kernel_objects({platform.machine()!r}, {{'generic': ''}}))\n"
+        f"try: list(_compile.kernel_objects({platform.machine()!r}, {{'generic': generic}}))\n"
         "except _compile.KernelError as error: print(error)\n"
     )
     environ = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}

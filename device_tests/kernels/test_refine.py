@@ -109,6 +109,24 @@ def test_more_columns_than_one_panel_are_updated():
     np.testing.assert_allclose(case.run()[0], case.expected()[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 10])
+@pytest.mark.parametrize("dimension", [70, naive.pick(333, 80)])
+def test_tiles_of_every_size_make_the_same_steps(classes, dimension):
+    case = Case(classes, dimension, batch=5, steps=2, penalty=1.0)
+    np.testing.assert_allclose(case.run()[0], case.expected()[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimension", [1, 18, 77])
+def test_rows_need_not_be_padded(dimension):
+    case = Case(7, dimension, batch=5, penalty=1.0)
+    case.columns = dimension + 1
+    case.parameters = np.ascontiguousarray(case.parameters[..., : case.columns])
+    weights, velocity = case.expected()
+    actual = case.run()
+    np.testing.assert_allclose(actual[0], weights, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual[1], velocity, rtol=1e-4, atol=1e-5)
+
+
 def test_lifted_steps_are_the_naive_ones():
     case = Case(classes=3, dimension=6, width=70, steps=2)
     np.testing.assert_allclose(case.run()[0], case.expected()[0], rtol=1e-4, atol=1e-5)

@@ -25,7 +25,8 @@ import numba
 from numba import njit, types
 from numba.core.errors import NumbaError
 
-from edgecl_kernels import _elf, _jit
+from edgecl_kernels import _elf, _jit, _simd
+from edgecl_kernels._identity import Processor
 from edgecl_kernels._signatures import KERNELS
 
 ABOUT = "edgecl_kernels_about"
@@ -38,18 +39,19 @@ class KernelError(Exception):
     """A kernel needs something that a device lacks, or may do what a kernel must not."""
 
 
-def kernel_objects(machine: str, cpus: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (symbol, object file) of every kernel for every processor of `cpus`, which maps names to LLVM features.
+def kernel_objects(machine: str, cpus: dict[str, Processor]) -> Iterator[tuple[str, bytes]]:
+    """Yield (symbol, object file) of every kernel for every processor of `cpus`.
 
     Raises
     ------
     KernelError
         A kernel is none that can be shipped.
     """
-    targets = {cpu: target_machine(machine, cpu, features) for cpu, features in cpus.items()}
+    targets = {cpu: target_machine(machine, cpu, about.features) for cpu, about in cpus.items()}
     for name in KERNELS:
-        ir = lowered(name)
         for cpu, target in targets.items():
+            tiles = _simd.shape(cpus[cpu].lanes, cpus[cpu].registers) if name in _simd.KERNELS else None
+            ir = lowered(name, tiles)
             symbol = symbol_name(name, cpu)
             yield symbol, kernel_object(ir.replace(f"@{name}(", f"@{symbol}("), symbol, target)
 
@@ -75,12 +77,13 @@ def target_machine(machine: str, cpu: str, features: str) -> Any:
     return target.create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic", codemodel="default")
 
 
-def lowered(name: str) -> str:
-    """LLVM assembly of a kernel and of the C function of the same name that calls it, not yet optimised."""
+@cache
+def lowered(name: str, tiles: _simd.Shape | None) -> str:
+    """LLVM assembly of a kernel with such tiles and of the C function of the same name that calls it, not optimised."""
     function, signature, fastmath = KERNELS[name]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_jit.options(fastmath)}
     try:
-        kernel: Any = njit(signature, **options)(_jit.rebind(function, _jit.helpers()))
+        kernel: Any = njit(signature, **options)(_jit.rebind(function, _jit.helpers(tiles)))
     except NumbaError as error:
         raise KernelError(f"{name}: {error}") from error
     (compiled,) = kernel.overloads.values()

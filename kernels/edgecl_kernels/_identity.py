@@ -18,6 +18,8 @@ class Processor(NamedTuple):
     machine: str
     features: str  # switched on or off for LLVM
     flags: frozenset[str]  # of /proc/cpuinfo, without which the code does not run
+    lanes: int  # floats of a vector register
+    registers: int
 
 
 _V2 = frozenset(["cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"])
@@ -29,12 +31,12 @@ _NO_CIPHERS = "-aes,-sha2"
 
 PROCESSORS = {
     # with vectors of 512 bits the kernels are 1.0 to 2.4 times as fast as v3, with the 256 that LLVM prefers 1.0 to 1.5
-    "x86-64-v4": Processor("x86_64", "-prefer-256-bit", _V4),
-    "x86-64-v3": Processor("x86_64", "", _V3),
-    "x86-64-v2": Processor("x86_64", "", _V2),
-    "cortex-a76": Processor("aarch64", _NO_CIPHERS, _A76),
-    "cortex-a72": Processor("aarch64", _NO_CIPHERS, frozenset()),
-    "cortex-a53": Processor("aarch64", _NO_CIPHERS, frozenset()),  # NEON is part of the machine
+    "x86-64-v4": Processor("x86_64", "-prefer-256-bit", _V4, 16, 32),
+    "x86-64-v3": Processor("x86_64", "", _V3, 8, 16),
+    "x86-64-v2": Processor("x86_64", "", _V2, 4, 16),
+    "cortex-a76": Processor("aarch64", _NO_CIPHERS, _A76, 4, 32),
+    "cortex-a72": Processor("aarch64", _NO_CIPHERS, frozenset(), 4, 32),
+    "cortex-a53": Processor("aarch64", _NO_CIPHERS, frozenset(), 4, 32),  # NEON is part of the machine
 }
 
 

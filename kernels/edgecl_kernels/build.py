@@ -114,8 +114,7 @@ def _compile(machine: str, processors: list[str], folder: Path) -> tuple[list[Pa
     }
     objects = {compiler.ABOUT: compiler.data_object(machine, compiler.ABOUT, json.dumps(about).encode())}
     try:
-        features = {name: PROCESSORS[name].features for name in processors}
-        objects.update(compiler.kernel_objects(machine, features))
+        objects.update(compiler.kernel_objects(machine, {name: PROCESSORS[name] for name in processors}))
     except compiler.KernelError as error:
         raise BuildError(str(error)) from error
     for name, content in objects.items():

@@ -1,4 +1,4 @@
-"""The two matrix products of a linear head, in tiles of rows and classes.
+"""The matrix product of a linear head, in tiles of rows and classes.
 
 Column indices are unsigned (`uintp`), here and in the other kernels: a signed one makes numba test for
 wraparound, which blocks vectorisation (a rank-1 update went from 39.8 to 6.1 µs in a probe).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import uintp
 
-from edgecl_kernels._types import F32, Index
+from edgecl_kernels._types import F32
 
 _ZERO = np.float32(0)
 _ROWS = 64  # rows that stay in the second-level cache over all classes
@@ -45,39 +45,3 @@ def multiply_rows(x: F32, weights: F32, out: F32) -> None:
         for c in range(0, weights.shape[0], 4):
             for b in range(first, min(first + _ROWS, n), 4):
                 multiply_tile(x, b, weights, c, out)
-
-
-def accumulate_tile(x: F32, b0: int, p: F32, c0: int, decay: np.float32, first: Index, last: Index, out: F32) -> None:
-    """out[c0:c0 + 3, first:last] = decay * out + pᵀx over rows b0 ... b0 + 3.
-
-    A short block repeats its last row with p = 0. Three classes, not four: LLVM tests at run time that the rows
-    read and written do not overlap, and the 22 tests of a 4 x 4 tile took as long as its sums on short rows.
-    """
-    end = x.shape[0]
-    b1, b2, b3 = min(b0 + 1, end - 1), min(b0 + 2, end - 1), min(b0 + 3, end - 1)
-    c1, c2 = c0 + 1, c0 + 2
-    p00, p01, p02 = p[b0, c0], p[b0, c1], p[b0, c2]
-    p10 = p11 = p12 = p20 = p21 = p22 = p30 = p31 = p32 = _ZERO
-    if b0 + 1 < end:
-        p10, p11, p12 = p[b1, c0], p[b1, c1], p[b1, c2]
-    if b0 + 2 < end:
-        p20, p21, p22 = p[b2, c0], p[b2, c1], p[b2, c2]
-    if b0 + 3 < end:
-        p30, p31, p32 = p[b3, c0], p[b3, c1], p[b3, c2]
-    for d in range(first, last):
-        x0, x1, x2, x3 = x[b0, d], x[b1, d], x[b2, d], x[b3, d]
-        out[c0, d] = decay * out[c0, d] + (p00 * x0 + p10 * x1) + (p20 * x2 + p30 * x3)
-        out[c1, d] = decay * out[c1, d] + (p01 * x0 + p11 * x1) + (p21 * x2 + p31 * x3)
-        out[c2, d] = decay * out[c2, d] + (p02 * x0 + p12 * x1) + (p22 * x2 + p32 * x3)
-
-
-def accumulate_one(x: F32, b0: int, p: F32, c: int, decay: np.float32, first: Index, last: Index, out: F32) -> None:
-    """The same for one class, where fewer than three are left."""
-    end = x.shape[0]
-    b1, b2, b3 = min(b0 + 1, end - 1), min(b0 + 2, end - 1), min(b0 + 3, end - 1)
-    p0 = p[b0, c]
-    p1 = p[b1, c] if b0 + 1 < end else _ZERO
-    p2 = p[b2, c] if b0 + 2 < end else _ZERO
-    p3 = p[b3, c] if b0 + 3 < end else _ZERO
-    for d in range(first, last):
-        out[c, d] = decay * out[c, d] + (p0 * x[b0, d] + p1 * x[b1, d]) + (p2 * x[b2, d] + p3 * x[b3, d])

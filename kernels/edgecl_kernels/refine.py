@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy import uintp
 
-from edgecl_kernels._types import F32, I8, I32, Index
-from edgecl_kernels.products import accumulate_one, accumulate_tile, multiply_rows
+from edgecl_kernels._types import F32, I8, I32
+from edgecl_kernels.products import multiply_rows
 from edgecl_kernels.quantise import gather_rows
 from edgecl_kernels.softmax import softmax_columns
 
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 _TINY = np.float32(1e-20)  # denormals made the update 26 times slower, so residuals and velocities stop here
-_PANEL = 1024  # columns of a panel: three velocities of it stay in the first-level cache over a minibatch
 
 
 def residuals(p: F32, slots: I32, labels: I32, sample_weights: F32, classes: int) -> None:
@@ -27,40 +26,26 @@ def residuals(p: F32, slots: I32, labels: I32, sample_weights: F32, classes: int
             p[b, labels[slots[b]]] -= weight
 
 
-def descend(parameters: F32, c: int, rate: np.float32, strength: np.float32, first: Index, last: Index) -> None:
-    """θ' = θ - rate v, then θ = (θ' + s θ*) / (1 + s), s = strength * precision, for one class."""
-    for d in range(first, last):
-        v = parameters[1, c, d]
-        v = _ZERO if abs(v) < _TINY else v
-        s = strength * parameters[2, c, d]
-        parameters[1, c, d] = v
-        parameters[0, c, d] = (parameters[0, c, d] - rate * v + s * parameters[3, c, d]) / (_ONE + s)
-
-
-def update_panel(
-    parameters: F32,
-    x: F32,
-    p: F32,
-    momentum: np.float32,
-    rate: np.float32,
-    strength: np.float32,
-    first: int,
-    last: int,
+def update_columns(
+    parameters: F32, x: F32, p: F32, momentum: np.float32, rate: np.float32, strength: np.float32, first: int
 ) -> None:
-    """Momentum, gradient pᵀx and descent for columns first ... last, three classes at a time."""
-    classes = parameters.shape[1]
-    velocity = parameters[1]
-    for c in range(0, classes, 3):
-        stop = min(c + 3, classes)
-        for b in range(0, x.shape[0], 4):
-            decay = momentum if b == 0 else _ONE
-            if c + 3 <= classes:
-                accumulate_tile(x, b, p, c, decay, uintp(first), uintp(last), velocity)
-            else:
-                for single in range(c, stop):
-                    accumulate_one(x, b, p, single, decay, uintp(first), uintp(last), velocity)
-        for single in range(c, stop):
-            descend(parameters, single, rate, strength, uintp(first), uintp(last))
+    """Momentum, gradient, descent and proximal step for the columns from `first` on: see `refine_steps`."""
+    for c in range(parameters.shape[1]):
+        for d in range(uintp(first), uintp(parameters.shape[2])):
+            v = momentum * parameters[1, c, d]
+            for b in range(x.shape[0]):
+                v += p[b, c] * x[b, d]
+            v = _ZERO if abs(v) < _TINY else v
+            s = strength * parameters[2, c, d]
+            parameters[1, c, d] = v
+            parameters[0, c, d] = (parameters[0, c, d] - rate * v + s * parameters[3, c, d]) / (_ONE + s)
+
+
+def update_parameters(
+    parameters: F32, x: F32, p: F32, momentum: np.float32, rate: np.float32, strength: np.float32
+) -> None:
+    """Momentum, gradient, descent and proximal step; compiled, it is `_simd`'s."""
+    update_columns(parameters, x, p, momentum, rate, strength, 0)
 
 
 def refine_steps(
@@ -93,7 +78,7 @@ def refine_steps(
     strength. An entry of `schedule` below 0 is an empty slot and contributes nothing. `labels` (N) are below
     C; `rates` (S), `sample_weights` (B); the rest as in `gather_rows`.
     """
-    classes, columns = parameters.shape[1], parameters.shape[2]
+    classes = parameters.shape[1]
     for step in range(schedule.shape[0]):
         slots = schedule[step]
         gather_rows(rows, scales, slots, offset, factor, lift_width, seed, x)
@@ -101,6 +86,4 @@ def refine_steps(
         softmax_columns(p, classes)
         residuals(p, slots, labels, sample_weights, classes)
         rate, strength = rates[step], rates[step] * penalty
-        for first in range(0, columns, _PANEL):
-            last = min(first + _PANEL, columns)
-            update_panel(parameters, x, p, momentum, rate, strength, first, last)
+        update_parameters(parameters, x, p, momentum, rate, strength)
