@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 
 
 def shape(lanes: int, registers: int) -> Shape:
-    """Tiles for vectors of `lanes` floats; of seven that were timed with 16 registers, these were the fastest."""
+    """Tiles for vectors of `lanes` floats; of five that were timed with 16 registers, these were the fastest."""
     if registers >= 32:
         return Shape(lanes, (6, 3, 1), 4)
     return Shape(lanes, (6, 3, 1), 2) if lanes == 8 else Shape(lanes, (4, 2, 1), 2)
