@@ -14,7 +14,7 @@ import itertools
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,13 @@ class _Scan:
     last: int  # number of the last
     end: int  # where the end line stands or should stand, bytes from the start
     has_end: bool
+
+
+def tells(path: Path, number: int) -> bool:
+    """Whether a line tells of a revision; its CRC is not looked at."""
+    with suppress(StoreDamagedError):
+        return f'"revision":{number},"sha256":"'.encode() in read_file(path, limit=MAX_BYTES)
+    return False
 
 
 def read_journal(path: Path, *, name: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -100,6 +107,24 @@ class Journal:
         self._write(added + self._end_line(last))
         self._last, self._end = last, self._end + len(added)
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The sound entries, oldest first, each with its "line"."""
+        return [self._seal.open(line) for line in _scan(self._path, self._seal).sound]
+
+    def forget(self, entry: Mapping[str, Any], *, first: int, kept: Collection[int]) -> int:
+        """Take the details out of the lines from number `first` on, and add a line for `entry`, in one go.
+
+        Lines about `kept` revisions stay as they are, damaged ones are dropped. Returns how many lines lost details.
+        """
+        old = self.entries()
+        new = [one if one["line"] < first or one.get("revision") in kept else _reduced(one) for one in old]
+        numbered = enumerate([*new, entry], start=self._first)
+        lines = [self._line({**one, "line": number}, number) for number, one in numbered]
+        last = self._first + len(lines) - 1
+        replace_file(self._path, b"".join(lines) + self._end_line(last))
+        self._last, self._end = last, sum(map(len, lines))
+        return sum(before != after for before, after in zip(old, new, strict=True))
+
     def _write(self, data: bytes) -> None:
         if self._end == 0:  # new, or nothing in it could be read, or it is a link
             replace_file(self._path, data)
@@ -126,6 +151,11 @@ class Journal:
 
     def _end_line(self, last: int) -> bytes:
         return self._seal.close({"end": True, "first": self._first, "last": last})
+
+
+def _reduced(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """That there was such a decision, and when; no more of it."""
+    return {**{name: entry[name] for name in ("line", "kind", "time", "revision") if name in entry}, "forgotten": True}
 
 
 def _seal(name: str) -> Seal:

@@ -6,9 +6,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
+    from edgecl.forget import Receipt
     from edgecl.learner import Outcome, Stage
     from edgecl.refine import RefineSettings
 
@@ -249,7 +250,7 @@ class Device:
                         raise DataError(f"{sample.source} has no label: give one with --label NAME")
                     collector.add(sample.label, latent[None])
                 yield Embedded(collector.count)
-            lesson = collector.finish()
+            lesson = replace(collector.finish(), time=_now())
             embedded = time.perf_counter()
             with self.store.writer() as writer:
                 live, model = self.model()
@@ -370,7 +371,11 @@ class Device:
             "kind": revision.kind,
             "time": revision.time,
             "classes": {
-                label: {"samples": count, "exemplars": body["exemplars"].get(label, 0)}
+                label: {
+                    "samples": count,
+                    "exemplars": body["exemplars"].get(label, 0),
+                    "taught": body.get("taught", {}).get(label, ""),
+                }
                 for label, count in body["classes"].items()
             },
             "head": body["head"],
@@ -398,12 +403,50 @@ class Device:
         with self.store.writer() as writer:
             current = self.store.current()
             target = number if number is not None else current.parent
+            kept = ", ".join(str(one) for one in self.store.revisions())
+            if target is None and current.kind == "forget":
+                raise SettingError(f"revision {current.number} forgot for good: name one that never knew it, of {kept}")
             if target is None:
                 raise SettingError(f"revision {current.number} is the first: there is nothing to roll back to")
             if target not in self.store.revisions():
-                kept = ", ".join(str(one) for one in self.store.revisions())
                 raise SettingError(f"revision {target} is not kept: choose one of {kept}")
             return writer.rollback(target, time=_now())
+
+    def forget(self, labels: Collection[str], *, dry_run: bool = False) -> Receipt:
+        """Take classes out for good, and every revision that knew them.
+
+        Raises
+        ------
+        SettingError
+            When nothing is known of a label.
+        EdgeclError
+            When writing or removing fails.
+        """
+        from edgecl.forget import forget
+
+        with self.store.writer() as writer:
+            return forget(self.store, writer, self.model()[1], labels, time=_now(), dry_run=dry_run)
+
+    def forget_outdated(self, older_than: timedelta, *, dry_run: bool = False) -> Receipt | None:
+        """Forget the classes that have not been taught for so long; None where there are none.
+
+        Raises
+        ------
+        SettingError
+            When no class would be left: a clock that is wrong must not cost everything.
+        EdgeclError
+            When writing or removing fails.
+        """
+        from edgecl.forget import forget, outdated
+
+        with self.store.writer() as writer:
+            model = self.model()[1]
+            labels = outdated(model, older_than=older_than, now=datetime.now(UTC))
+            if not labels:
+                return None
+            if len(labels) == len(model.labels):
+                raise SettingError(f"all {len(labels)} classes are that old, is the clock right? Name those to forget")
+            return forget(self.store, writer, model, labels, time=_now(), dry_run=dry_run)
 
 
 class _Kept:

@@ -61,6 +61,7 @@ class Model:
     head: HeadState | None = None
     ewc: EwcState | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    taught: Mapping[str, str] = field(default_factory=dict)  # label to the time of its last lesson: UTC, ISO 8601
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -96,6 +97,7 @@ class Model:
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
+            "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
         }
@@ -129,7 +131,7 @@ def load_model(
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
     ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
-    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc)
+    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
 
 
 def load_head(

@@ -20,6 +20,7 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,17 +30,19 @@ from typing import TYPE_CHECKING, Any
 from edgecl import _records
 from edgecl._creation import create_folder
 from edgecl._durable import digest_file, locked, read_file
-from edgecl._journal import read_journal
+from edgecl._journal import read_journal, tells
 from edgecl._layout import Layout, tree_bytes
 from edgecl._records import FORMAT, KINDS, Header, Revision, decode_header
 from edgecl._sealed import sha256
-from edgecl._writer import Writer
-from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreMissingError
+from edgecl._writer import Removed, Writer
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError, StoreMissingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "KINDS", "Revision", "Store", "Writer"]
+__all__ = ["FORMAT", "KINDS", "Removed", "Revision", "Store", "Writer"]
+
+logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -122,8 +125,23 @@ class Store:
         _require_store(path)
         header, digest = _read_header(path)
         store = cls(Layout(path, digest), header)
-        store.current()
+        if store._is_forgetting():
+            store._finish_forgetting()
         return store
+
+    def _is_forgetting(self) -> bool:
+        """Whether a cut came between the commit of a forgetting and its journal line, which ends it."""
+        live = self.current()
+        return live.kind == "forget" and not tells(self._layout.journal, live.number)
+
+    def _finish_forgetting(self) -> None:
+        try:
+            with self.writer(timeout_s=0):
+                pass
+        except StoreLockedError:
+            pass  # its writer is at it
+        except EdgeclError as error:
+            logger.warning("%s still holds what revision %d forgot: %s", self.path, self.current().number, error)
 
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
@@ -217,6 +235,8 @@ class Store:
             self.verify_extractor()
         with _collected(found):
             self._layout.follow(self._layout.pointer())
+        if self._is_forgetting():
+            found.append(f"{self.path} still holds what its live revision forgot: the next writer removes it")
         for number in self._layout.numbers():
             with _collected(found):
                 digests.update(self._layout.load(number)[0].objects.values())
@@ -225,6 +245,15 @@ class Store:
                 self.read(digest)
         found += read_journal(self._layout.journal, name=self._header.name)[1]
         return list(dict.fromkeys(found))
+
+    def digest(self, number: int) -> str:
+        """Return the sha256 of a kept revision's file; raises StoreDamagedError where that is damaged."""
+        return sha256(self._layout.load(number)[1])
+
+    def unused_objects(self) -> set[str]:
+        """Return the digests of the object files that no kept revision is made of."""
+        used = {one for number in self._layout.numbers() for one in self._layout.load(number)[0].objects.values()}
+        return set(self._layout.object_bytes()) - used
 
     def bytes_on_disk(self) -> int:
         """Return the lengths of all files in the folder, added up."""

@@ -43,6 +43,7 @@ COMMANDS = {
     "status": "Say what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
+    "forget": "Take a class out for good, as if it had never been taught.",
     "compare": "Play your own data through every strategy.",
     "doctor": "Check this machine, and a store.",
     "export": "Build an extractor on a development machine.",

@@ -69,6 +69,8 @@ def _number(revision: int | None, *, live: int, kept: list[int]) -> str:
 
 
 def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    if entry.get("forgotten"):
+        return f"{entry['kind']}, its details forgotten"
     if entry["kind"] == "rollback":
         return f"rollback to {told['rolled_back_to']}"
     if "lesson" not in told:
@@ -97,5 +99,5 @@ def _evidence(verdict: Mapping[str, Any]) -> str:
 
 def _reasons(entry: Mapping[str, Any]) -> Iterator[str]:
     """Why a lesson was rejected, below its line."""
-    if entry["kind"] == "rejected":
+    if entry["kind"] == "rejected" and "verdict" in entry:
         yield from (wrapped(reason, first="       ") for reason in entry["verdict"]["reasons"])
