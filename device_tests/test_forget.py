@@ -276,7 +276,7 @@ def test_damaged_journal_lines_go_with_what_they_may_hold(store: Store) -> None:
 
 def test_after_forgetting_a_rollback_names_what_never_knew_the_label(store: Store) -> None:
     forgets(store, SECRET)
-    with pytest.raises(SettingError, match="revision 6 forgot for good: name one .* of 1, 2, 3"):
+    with pytest.raises(SettingError, match=r"revision 6 forgot for good: name one .* of 1, 2, 3"):
         Device(store).rollback()
     assert Device(store).rollback(2).body["classes"].keys() == set(LABELS[:2])
 

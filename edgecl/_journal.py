@@ -118,12 +118,23 @@ class Journal:
         """
         old = self.entries()
         new = [one if one["line"] < first or one.get("revision") in kept else _reduced(one) for one in old]
-        numbered = enumerate([*new, entry], start=self._first)
+        self._rewrite([*new, entry])
+        return sum(before != after for before, after in zip(old, new, strict=True))
+
+    def mend(self) -> list[str]:
+        """Rewrite the journal without its damaged lines, and return what was damaged."""
+        damage = _scan(self._path, self._seal).damage
+        if damage:
+            self._rewrite(self.entries())
+        return damage
+
+    def _rewrite(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Put these entries, numbered anew, in the place of all lines."""
+        numbered = enumerate(entries, start=self._first)
         lines = [self._line({**one, "line": number}, number) for number, one in numbered]
         last = self._first + len(lines) - 1
         replace_file(self._path, b"".join(lines) + self._end_line(last))
         self._last, self._end = last, sum(map(len, lines))
-        return sum(before != after for before, after in zip(old, new, strict=True))
 
     def _write(self, data: bytes) -> None:
         if self._end == 0:  # new, or nothing in it could be read, or it is a link

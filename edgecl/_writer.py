@@ -240,6 +240,31 @@ class Writer:
         kept = {one for one in self._layout.numbers() if one not in revisions}
         return Removed(tuple(revisions), journal_lines=sum(one.get("revision") not in kept for one in lines))
 
+    def point_at(self, number: int) -> bool:
+        """Let `current` name a sound revision, and return whether that was amiss."""
+        pointer = encode_pointer(number, sha256(self._layout.load(number)[1]))
+        if self._layout.pointer() == pointer:
+            return False
+        with explained(f"writing {self._layout.current}"):
+            replace_file(self._layout.current, pointer)
+        return True
+
+    def remove_unused(self) -> int:
+        """Remove the objects that no sound revision is made of, for good, and return how many there were."""
+        unused = self._unused()
+        for digest in unused:
+            self._layout.object(digest).unlink()
+        flush(self._layout.objects)
+        self._used = tree_bytes(self._layout.path)
+        return len(unused)
+
+    def mend_journal(self) -> str:
+        """Drop the damaged lines of the journal; returns what was wrong with it, or nothing."""
+        damage = [*self._journal_damage, *self._journal.mend()]
+        self._journal_damage = []
+        self._used = tree_bytes(self._layout.path)
+        return "; ".join(dict.fromkeys(damage))
+
     def note(self, entry: Mapping[str, Any]) -> None:
         """Add a journal line without a revision, such as a rejected lesson; what was put is dropped.
 
@@ -282,7 +307,8 @@ class Writer:
         is_forgetting = self._base.kind == "forget" and not tells(self._layout.journal, self._base.number)
         without = {self._base.number, *self._base.body["forgets"]["revisions"]} if is_forgetting else set()
         committed = (self._loaded(number) for number in self._layout.numbers() if number not in without)
-        for damage in self._journal.recover([journal_entry(*one) for one in committed if one]):
+        self._journal_damage = self._journal.recover([journal_entry(*one) for one in committed if one])
+        for damage in self._journal_damage:
             self._found(damage)
         if is_forgetting:
             removed = self._finish_forgetting(journal_entry(*self._layout.load(self._base.number)))

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -411,6 +412,32 @@ class Device:
             if target not in self.store.revisions():
                 raise SettingError(f"revision {target} is not kept: choose one of {kept}")
             return writer.rollback(target, time=_now())
+
+    def repair(self) -> list[str]:
+        """Make the store whole again from what is sound in it; returns what was done, and what could not be.
+
+        A damaged extractor comes back where it is one of those that ship with edgecl.
+
+        Raises
+        ------
+        StoreDamagedError
+            When no revision is sound: then nothing is changed.
+        EdgeclError
+            When writing fails.
+        """
+        done = self.store.repair(require_usable=self.model_of, time=_now())
+        try:
+            self.store.verify_extractor()
+        except StoreDamagedError:
+            done.append(self._restored_extractor())
+        return done
+
+    def _restored_extractor(self) -> str:
+        for name in ("voice", "imu"):
+            with suppress(SettingError, ModelError):
+                self.store.restore_extractor(builtin_extractor(name))
+                return f"restored {self.store.extractor_path} from the {name} extractor that ships with edgecl"
+        return f"could not restore {self.store.extractor_path}: copy the file with sha256 {self.store.extractor_digest}"
 
     def forget(self, labels: Collection[str], *, dry_run: bool = False) -> Receipt:
         """Take classes out for good, and every revision that knew them.

@@ -21,7 +21,7 @@ take no lock; one that misses a file reads `current` again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl import _records
 from edgecl._creation import create_folder
-from edgecl._durable import digest_file, locked, read_file
+from edgecl._durable import digest_file, explained, locked, read_file, replace_file
 from edgecl._journal import read_journal, tells
 from edgecl._layout import Layout, tree_bytes
 from edgecl._records import FORMAT, KINDS, Header, Revision, decode_header
+from edgecl._repair import repair
 from edgecl._sealed import sha256
 from edgecl._writer import Removed, Writer
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError, StoreMissingError
@@ -254,6 +255,48 @@ class Store:
         """Return the digests of the object files that no kept revision is made of."""
         used = {one for number in self._layout.numbers() for one in self._layout.load(number)[0].objects.values()}
         return set(self._layout.object_bytes()) - used
+
+    def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
+        """Make the store whole again from what is sound in it, and return what was done, in sentences.
+
+        The newest sound revision becomes the live one; damaged revisions, objects that none is made of, and damaged
+        journal lines are removed. Files that no store has are left alone, and so is the extractor: see `check`.
+
+        Parameters
+        ----------
+        require_usable
+            Raises ModelError for the number of a revision that cannot be used though its bytes are sound.
+        time
+            UTC, ISO 8601.
+
+        Raises
+        ------
+        StoreDamagedError
+            When no revision is sound: then nothing is changed.
+        EdgeclError
+            When writing fails.
+        """
+        with self.writer() as writer:
+            done = repair(self._layout, writer, require_usable=require_usable, time=time)
+        self.damage.clear()
+        return done
+
+    def restore_extractor(self, source: str | Path) -> None:
+        """Put a copy of the extractor in its place again.
+
+        Raises
+        ------
+        SettingError
+            When `source` is not the file that the store was made with.
+        EdgeclError
+            When writing fails.
+        """
+        if digest_file(Path(source), limit=self._header.extractor_bytes) != self.extractor_digest:
+            raise SettingError(
+                f"{source} is not the extractor of {self.path}, which has sha256 {self.extractor_digest}"
+            )
+        with self.writer(), explained(f"restoring {self.extractor_path}"):
+            replace_file(self.extractor_path, Path(source).read_bytes())
 
     def bytes_on_disk(self) -> int:
         """Return the lengths of all files in the folder, added up."""
