@@ -14,8 +14,10 @@ import pytest
 from edgecl import _journal
 from edgecl._sealed import DIGEST, sha256
 from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
+from edgecl.model import load_model
 from edgecl.store import Store
 
+from .learning import settings as learner_settings
 from .stores import TIME, commit, folder_in_memory, is_whole, make_store, teach
 
 
@@ -339,6 +341,25 @@ def test_revisions_of_the_wrong_shape_are_refused(store: Store, change: dict[str
     opened = Store.open(store.path)
     assert opened.current().number == 2
     assert "000003.json" in " ".join(opened.damage)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": None},
+        {"classes": {"a": "1"}},
+        {"exemplars": {"a": -1}},
+        {"exemplars": {"nobody": 1}},
+        {"head": 7},
+        {"ewc_classes": [7]},
+        {"taught": {"a": 5}},
+    ],
+)
+def test_a_body_that_is_no_models_is_refused(change: dict[str, object]) -> None:
+    body = {"classes": {"a": 1}, "exemplars": {}, "head": None, "ewc_classes": [], **change}
+    granted = learner_settings()
+    with pytest.raises(StoreDamagedError, match="body of the revision is not that of a model"):
+        load_model(granted, {}, body, {})
 
 
 def test_objects_outside_the_folder_are_refused(store: Store) -> None:

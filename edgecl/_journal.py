@@ -187,7 +187,7 @@ def _scan(path: Path, seal: Seal) -> _Scan:
     bounds = _bounds(lines, seal)
     if bounds:
         lines.pop()
-    is_sound = [_number(line) > 0 and seal.holds(line) for line in lines]
+    is_sound = [_number(line) > 0 and _is_entry(line, seal) for line in lines]
     sound = [line for line, kept in zip(lines, is_sound, strict=True) if kept]
     damage = [f"{path} line {at} is damaged" for at, kept in enumerate(is_sound, start=1) if not kept]
     if bounds is None:
@@ -201,11 +201,22 @@ def _scan(path: Path, seal: Seal) -> _Scan:
     return _Scan(sound, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None)
 
 
+def _is_entry(line: bytes, seal: Seal) -> bool:
+    """Whether the CRC fits and what it covers is an entry: somebody else may have written both."""
+    try:
+        return isinstance(seal.open(line)["line"], int)
+    except (ValueError, KeyError):
+        return False
+
+
 def _bounds(lines: Sequence[bytes], seal: Seal) -> tuple[int, int] | None:
     """Which lines the last one promises: the numbers of the first and the last."""
     if not lines or not lines[-1].startswith(_END) or not seal.holds(lines[-1]):
         return None
-    fields = seal.open(lines[-1])
+    try:
+        fields = seal.open(lines[-1])
+    except ValueError:
+        return None
     first, last = fields.get("first"), fields.get("last")
     return (first, last) if isinstance(first, int) and isinstance(last, int) else None
 

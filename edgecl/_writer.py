@@ -87,6 +87,7 @@ class Writer:
         self._held: dict[str, bytes] = {}  # objects that fit once old revisions have gone
         self._reused: set[str] = set()  # objects that were there, perhaps not flushed by a killed writer
         self._untold: list[Mapping[str, Any]] = []  # entries of commits whose journal line failed
+        self._journal_damage: list[str] = []  # that was found at the start
         self._base = base
         self._pointer = encode_pointer(base.number, sha256(layout.load(base.number)[1]))
         numbers = layout.numbers()
@@ -261,7 +262,7 @@ class Writer:
     def mend_journal(self) -> str:
         """Drop the damaged lines of the journal; returns what was wrong with it, or nothing."""
         damage = [*self._journal_damage, *self._journal.mend()]
-        self._journal_damage = []
+        self._journal_damage.clear()
         self._used = tree_bytes(self._layout.path)
         return "; ".join(dict.fromkeys(damage))
 
