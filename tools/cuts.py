@@ -66,8 +66,8 @@ def fingerprint(store: Store) -> str:
     return json.dumps(dict(sorted(store.current().objects.items())))
 
 
-def prepared(folder: Path) -> list[Action]:
-    """Init, learn, rollback and forget, on a store of a few spoken words."""
+def prepared(folder: Path, *, only: str = "") -> list[Action]:
+    """Init, and learn, rollback and forget or only one of them, on a store of a few spoken words."""
     lessons = [("yes", "no", FORGOTTEN), ("stop",)]
     for number, words in enumerate(lessons):
         write_clips(folder / f"lesson {number}", clips("teach", words, most=5))
@@ -82,6 +82,8 @@ def prepared(folder: Path) -> list[Action]:
     }
     actions = [Action("init", ("init", "{store}", "--extractor", "voice"), None, ("", "{}"))]
     for name, arguments in commands.items():
+        if only not in ("", name):
+            continue
         copy = folder / "expected"
         shutil.copytree(base, copy)
         require(edgecl(*(one.format(store=copy) for one in arguments)))
