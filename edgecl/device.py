@@ -416,7 +416,8 @@ class Device:
     def repair(self) -> list[str]:
         """Make the store whole again from what is sound in it; returns what was done, and what could not be.
 
-        A damaged extractor comes back where it is one of those that ship with edgecl.
+        Where that keeps more classes than the newest sound revision has, the newest revision goes on without the
+        classes whose statistics are damaged. A damaged extractor comes back where it is one that ships with edgecl.
 
         Raises
         ------
@@ -425,12 +426,29 @@ class Device:
         EdgeclError
             When writing fails.
         """
-        done = self.store.repair(require_usable=self.model_of, time=_now())
+        done = [*self._salvage(), *self.store.repair(require_usable=self.model_of, time=_now())]
         try:
             self.store.verify_extractor()
         except StoreDamagedError:
             done.append(self._restored_extractor())
         return done
+
+    def _salvage(self) -> list[str]:
+        """Commit what is left of the newest revision, where some of its parts are damaged."""
+        from edgecl.salvage import salvaged
+
+        with self.store.writer() as writer:
+            revision, parts = self.store.newest_readable()
+            if len(parts) == len(revision.objects):
+                return []
+            try:
+                left, lost = salvaged(self.settings, revision, parts, objects=writer)
+            except StoreDamagedError:
+                return []
+            if len(left.statistics) <= len(self.store.newest_sound().body["classes"]):
+                return []
+            live = writer.commit(kind="repair", objects=left.digests, body=left.body(), time=_now())
+            return [f"revision {live.number} is live: what is left of revision {revision.number}", *lost]
 
     def _restored_extractor(self) -> str:
         for name in ("voice", "imu"):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,6 +255,22 @@ class Store:
         """Return the digests of the object files that no kept revision is made of."""
         used = {one for number in self._layout.numbers() for one in self._layout.load(number)[0].objects.values()}
         return set(self._layout.object_bytes()) - used
+
+    def newest_readable(self) -> tuple[Revision, dict[str, dict[str, NDArray[Any]]]]:
+        """Return the newest revision whose own file is sound, and those of its parts that are, by role."""
+        for number in reversed(self._layout.numbers()):
+            with suppress(StoreDamagedError):
+                revision, _ = self._layout.load(number)
+                parts = {}
+                for role, digest in revision.objects.items():
+                    with suppress(StoreDamagedError):
+                        parts[role] = self.read(digest)
+                return revision, parts
+        raise StoreDamagedError(f"{self.path} has no revision left that can be read: restore it from a copy")
+
+    def newest_sound(self) -> Revision:
+        """Return the newest revision of which every byte is sound; raises StoreDamagedError where none is."""
+        return self._newest_sound()
 
     def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
         """Make the store whole again from what is sound in it, and return what was done, in sentences.
