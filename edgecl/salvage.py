@@ -1,4 +1,4 @@
-"""What is left of a revision of which some parts are damaged: a class has parts of its own, so one byte costs one class."""
+"""What is left of a revision of which some parts are damaged: a class has its own, so a byte costs one class."""
 
 from __future__ import annotations
 

@@ -269,7 +269,30 @@ def _is_noticed(path: Path) -> bool:
     return bool(store.check())
 
 
-PARTS = ("killed", "failed", "lost", "damaged")
+def forgotten(runs: int) -> Iterator[tuple[str, str]]:
+    """Random streams of lessons: a model that forgets a class against one that never saw it."""
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    from device_tests.test_forget import require_exact, streams, tiers
+
+    results: list[tuple[str, str]] = []
+
+    @settings(max_examples=runs, deadline=None, database=None)
+    @given(stream=streams, tier=tiers, seed=st.integers(0, 1 << 30))
+    def run(stream: list[dict[str, int]], tier: dict[str, object], seed: int) -> None:
+        try:
+            require_exact(stream, tier=tier, seed=seed)
+            results.append(("", ""))
+        except AssertionError as error:
+            results.append((f"not exact: {error}", f"{stream}, {tier}, {seed}"))
+
+    run()
+    yield from results
+
+
+PARTS = ("killed", "failed", "lost", "damaged", "forgotten")
+FORGETTING_RUNS = 2000
 
 
 def main() -> None:
@@ -291,7 +314,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=memory()) as name:
         folder = Path(name)
-        actions = prepared(folder) if {*arguments.only} - {"damaged"} else []
+        actions = prepared(folder) if {*arguments.only} - {"damaged", "forgotten"} else []
         for action in actions:
             if "killed" in arguments.only:
                 count(f"killed in {action.name}", injected(action, folder, "signal=KILL", every=arguments.every))
@@ -301,6 +324,8 @@ def main() -> None:
                 count(f"unflushed lost in {action.name}", lost(action, folder, random.Random(0)))  # noqa: S311
         if "damaged" in arguments.only:
             count("flipped bytes and cuts", damaged(folder / "damage"))
+        if "forgotten" in arguments.only:
+            count("exact forgetting", forgotten(FORGETTING_RUNS // arguments.every))
     arguments.json.write_text(json.dumps({name: vars(one) for name, one in counts.items()}, indent=1))
     sys.exit(any(one.survived < one.tried for one in counts.values()))
 
