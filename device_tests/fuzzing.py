@@ -20,7 +20,7 @@ from edgecl._sealed import DIGEST, sha256
 from edgecl._tflite import parts
 from edgecl.errors import ContractError, EdgeclError, ModelError, StoreDamagedError
 from edgecl.extractor import Contract, graph_digest
-from edgecl.sources import Sample, read_samples
+from edgecl.sources import Sample, count_samples, read_samples
 from edgecl.store import Store
 
 from .stores import TIME, make_store, teach, without_waiting
@@ -127,6 +127,8 @@ def samples(data: bytes, suffix: str) -> None:
     path = folder() / f"data{suffix}"
     path.write_bytes(data)
     wanted = contract()
+    with suppress(EdgeclError):
+        assert count_samples(path, wanted) >= 0
     try:
         for item in _first(read_samples(path, wanted, labelled=False)):
             if isinstance(item, Sample):
