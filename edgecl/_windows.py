@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -37,7 +38,10 @@ _DAMAGE = (
     LookupError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
+    TypeError,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
