@@ -301,6 +301,21 @@ def test_a_rollback_can_be_rolled_back(kitchen: Path, heldout: Path) -> None:
     assert edgecl("eval", kitchen, heldout, "--json").out == before
 
 
+def test_doctor_repairs_a_store_and_says_what_it_did(kitchen: Path) -> None:
+    newest = max((kitchen / "revisions").iterdir())
+    newest.write_bytes(b"damaged")
+    (kitchen / "extractor.onnx").write_bytes(b"damaged")
+    assert edgecl("doctor", kitchen).code == 5
+    told = edgecl("doctor", kitchen, "--repair", "--json")
+    assert told.code == 0
+    assert any(newest.name in one for one in told.value["store"]["found"])
+    assert any("is live: the model of revision" in one for one in told.value["store"]["repaired"])
+    assert any("restored" in one for one in told.value["store"]["repaired"])
+    assert told.value["store"]["damage"] == []
+    assert "is sound" in edgecl("doctor", kitchen, "--repair").out
+    assert edgecl("doctor", "--repair").code == 2
+
+
 @pytest.mark.parametrize("command", ["status", "history", "rollback"])
 def test_looking_at_a_store_loads_neither_runtime_nor_compiler(kitchen: Path, command: str) -> None:
     child = "import sys; from edgecl.cli import main; main(sys.argv[1:], standalone_mode=False); print(*sys.modules)"

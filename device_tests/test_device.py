@@ -150,6 +150,26 @@ def test_after_a_rollback_and_a_lesson_rollback_takes_back_the_lesson_then_what_
     assert "go" in device.status()["classes"]
 
 
+def test_repair_loses_the_class_whose_part_is_damaged_and_no_other(device: Device) -> None:
+    teach(device, clips("teach", ["stop"], 6))
+    for role in ("statistics/no", "exemplars/stop", "head"):
+        path = device.store.path / "objects" / f"{device.store.current().objects[role]}.npz"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    done = Device.open(device.store.path).repair()
+    assert done[:3] == [
+        "revision 4 is live: what is left of revision 3",
+        "'no' is lost: its statistics are damaged",
+        "the exemplars of 'stop' are lost",
+    ]
+    mended = Device.open(device.store.path)
+    assert mended.store.check() == []
+    model = mended.model()[1]
+    assert model.labels == ("left", "stop", "yes")
+    assert list(model.exemplars) == ["left", "yes"]
+    assert last(mended.evaluate(clips("test", ["left", "yes"]))).balanced_accuracy > 0.8
+    assert teach(mended, clips("teach", ["no"], 6)).is_accepted
+
+
 def test_rollback_to_what_is_not_kept_names_what_is(device: Device) -> None:
     with pytest.raises(SettingError, match="1, 2"):
         device.rollback(99)

@@ -610,6 +610,18 @@ def test_archive_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, 
         read_samples(npz(tmp_path / "w.npz", **arrays), WRIST)
 
 
+def test_a_table_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("timestamp,x,y,z\n" + "1," * (1 << 20))
+    with pytest.raises(DataError, match="a line is longer than 1 MiB"):
+        read_samples(tmp_path / "t.csv", WRIST)
+
+
+def test_a_zip_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "w.npz", X=np.zeros((1 << 19, 6, 6), np.int8))
+    with pytest.raises(DataError, match="would inflate to 18 MiB, more than data does"):
+        read_samples(tmp_path / "w.npz", WRIST)
+
+
 def test_absurd_shape_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**4, 3)})

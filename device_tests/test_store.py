@@ -556,6 +556,34 @@ def test_readers_see_one_whole_revision_while_others_come_and_go(folder: Path, k
     assert len(seen) > 10
 
 
+def test_readers_see_one_whole_revision_while_others_forget(folder: Path) -> None:
+    store = make_store(folder / "kitchen")
+    teach(store, dict.fromkeys("abc", 0))
+
+    def lessons() -> None:
+        for mark in range(1, 60):
+            teach(store, dict.fromkeys("abcd", mark))
+            with store.writer() as writer:
+                live = store.current()
+                left = {role: digest for role, digest in live.objects.items() if role != "d"}
+                marks = {role: live.body["marks"][role] for role in left}
+                writer.forget(
+                    objects=left, body={"marks": marks}, time=TIME, saw=lambda told: "d" in told.get("marks", ())
+                )
+
+    child = in_child(lessons)
+    kinds = set()
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        reader = Store.open(store.path)  # sees a forgetting that is under way, and leaves it to its writer
+        revision, objects = reader.load(*"abcd")
+        assert {role: arrays["filled"][0] for role, arrays in objects.items()} == revision.body["marks"]
+        assert reader.damage == []
+        kinds.add(revision.kind)
+    assert kinds == {"lesson", "forget"}
+    assert sorted(Store.open(store.path).current().objects) == ["a", "b", "c"]
+    assert Store.open(store.path).check() == []
+
+
 def test_readers_in_threads_share_a_store(store: Store) -> None:
     teach(store, dict.fromkeys("abc", 0))
     seen: list[bool] = []

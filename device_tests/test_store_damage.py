@@ -13,9 +13,11 @@ import pytest
 
 from edgecl import _journal
 from edgecl._sealed import DIGEST, sha256
-from edgecl.errors import ModelError, StoreDamagedError, StoreMissingError
+from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
+from edgecl.model import load_model
 from edgecl.store import Store
 
+from .learning import settings as learner_settings
 from .stores import TIME, commit, folder_in_memory, is_whole, make_store, teach
 
 
@@ -223,6 +225,93 @@ def test_damage_of_the_journal_is_named_and_the_rest_is_read(store: Store) -> No
     assert sorted(entry["revision"] for entry in store.journal()) == [1, 2, 3, 4]
 
 
+# repair
+
+
+def mended(path: Path) -> list[str]:
+    """What repair says it did; afterwards the store is sound, and goes on."""
+    store = Store.open(path)
+    done = store.repair(require_usable=store.revision, time=TIME)
+    assert Store.open(path).check() == []
+    assert is_whole(Store.open(path))
+    teach(Store.open(path), {"next": 1})
+    assert Store.open(path).check() == []
+    return done
+
+
+def test_repair_of_any_flip_or_cut_leaves_a_sound_store_and_says_what_it_did(store: Store, folder: Path) -> None:
+    draw = np.random.default_rng(1)
+    own = {"store.json", "extractor.onnx"}  # these have no second copy in the store
+    for number, path in enumerate(one for one in files(store) if one.name not in own for _ in range(8)):
+        copy = folder / f"copy {number}"
+        shutil.copytree(store.path, copy)
+        target = copy / path.relative_to(store.path)
+        data = bytearray(target.read_bytes())
+        at = int(draw.integers(len(data)))
+        if number % 2:
+            data[at] ^= 1 << int(draw.integers(8))
+            target.write_bytes(data)
+        else:
+            target.write_bytes(data[:at])
+        done = mended(copy)
+        is_torn_end = path.name == "journal.jsonl" and not done  # the next writer had dropped it already
+        assert done or is_torn_end, target
+        shutil.rmtree(copy)
+
+
+def test_repair_says_which_revision_is_live_and_which_were_removed(store: Store) -> None:
+    (store.path / "revisions" / "000003.json").write_bytes(b"damaged")
+    done = mended(store.path)
+    assert done[0] == "revision 4 is live: the model of revision 2, the newest sound one"
+    assert done[1].startswith("removed revision 3: ")
+    assert "000003.json is damaged" in done[1]
+    assert len(done) == 2
+
+
+def test_repair_of_current_alone_keeps_the_newest_revision(store: Store) -> None:
+    (store.path / "current").write_bytes(b"3 nothing")
+    done = Store.open(store.path).repair(require_usable=store.revision, time=TIME)
+    assert done == [f"wrote {store.path / 'current'} again: revision 3 is live"]
+    assert Store.open(store.path).current().number == 3
+
+
+def test_repair_drops_damaged_journal_lines_and_says_so(store: Store) -> None:
+    path = store.path / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"kind":"init"', b'"kind":"tini"'))
+    assert mended(store.path) == [f"mended {path}: {path} line 1 is damaged"]
+
+
+def test_repair_of_a_sound_store_does_nothing(store: Store) -> None:
+    before = {path: path.read_bytes() for path in files(store)}
+    assert store.repair(require_usable=store.revision, time=TIME) == []
+    assert {path: path.read_bytes() for path in files(store)} == before
+
+
+def test_repair_without_a_sound_revision_changes_nothing(store: Store) -> None:
+    opened = Store.open(store.path)
+    with pytest.raises(StoreDamagedError, match="no sound revision left: restore it"):
+        opened.repair(require_usable=lambda number: opened.read("0" * 64), time=TIME)
+    assert store.check() == []
+
+
+def test_repair_leaves_strangers_and_removes_folders_in_the_place_of_revisions(store: Store) -> None:
+    (store.path / "notes.txt").write_text("mine")
+    path = store.path / "revisions" / "000002.json"
+    path.unlink()
+    path.mkdir()
+    store.repair(require_usable=store.revision, time=TIME)
+    assert store.check() == [f"{store.path / 'notes.txt'} does not belong to a store"]
+
+
+def test_the_extractor_is_restored_only_from_the_same_file(store: Store, folder: Path) -> None:
+    store.extractor_path.write_bytes(b"damaged")
+    (folder / "other.onnx").write_bytes(b"another")
+    with pytest.raises(SettingError, match="is not the extractor"):
+        store.restore_extractor(folder / "other.onnx")
+    store.restore_extractor(folder / "extractor.onnx")
+    assert store.check() == []
+
+
 # hostile files: digests are right, contents are not
 
 
@@ -252,6 +341,25 @@ def test_revisions_of_the_wrong_shape_are_refused(store: Store, change: dict[str
     opened = Store.open(store.path)
     assert opened.current().number == 2
     assert "000003.json" in " ".join(opened.damage)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": None},
+        {"classes": {"a": "1"}},
+        {"exemplars": {"a": -1}},
+        {"exemplars": {"nobody": 1}},
+        {"head": 7},
+        {"ewc_classes": [7]},
+        {"taught": {"a": 5}},
+    ],
+)
+def test_a_body_that_is_no_models_is_refused(change: dict[str, object]) -> None:
+    body = {"classes": {"a": 1}, "exemplars": {}, "head": None, "ewc_classes": [], **change}
+    granted = learner_settings()
+    with pytest.raises(StoreDamagedError, match="body of the revision is not that of a model"):
+        load_model(granted, {}, body, {})
 
 
 def test_objects_outside_the_folder_are_refused(store: Store) -> None:

@@ -211,7 +211,7 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
 def _acquire(descriptor: int, path: Path, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not _is_acquired(descriptor):
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             raise StoreLockedError(
                 f"another process is writing to {path.parent}: waited {timeout_s:g} s for its lock; "
                 "try again when it has finished"

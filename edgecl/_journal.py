@@ -14,7 +14,7 @@ import itertools
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,13 @@ class _Scan:
     last: int  # number of the last
     end: int  # where the end line stands or should stand, bytes from the start
     has_end: bool
+
+
+def tells(path: Path, number: int) -> bool:
+    """Whether a line tells of a revision; its CRC is not looked at."""
+    with suppress(StoreDamagedError):
+        return f'"revision":{number},"sha256":"'.encode() in read_file(path, limit=MAX_BYTES)
+    return False
 
 
 def read_journal(path: Path, *, name: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -100,6 +107,35 @@ class Journal:
         self._write(added + self._end_line(last))
         self._last, self._end = last, self._end + len(added)
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The sound entries, oldest first, each with its "line"."""
+        return [self._seal.open(line) for line in _scan(self._path, self._seal).sound]
+
+    def forget(self, entry: Mapping[str, Any], *, first: int, kept: Collection[int]) -> int:
+        """Take the details out of the lines from number `first` on, and add a line for `entry`, in one go.
+
+        Lines about `kept` revisions stay as they are, damaged ones are dropped. Returns how many lines lost details.
+        """
+        old = self.entries()
+        new = [one if one["line"] < first or one.get("revision") in kept else _reduced(one) for one in old]
+        self._rewrite([*new, entry])
+        return sum(before != after for before, after in zip(old, new, strict=True))
+
+    def mend(self) -> list[str]:
+        """Rewrite the journal without its damaged lines, and return what was damaged."""
+        damage = _scan(self._path, self._seal).damage
+        if damage:
+            self._rewrite(self.entries())
+        return damage
+
+    def _rewrite(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Put these entries, numbered anew, in the place of all lines."""
+        numbered = enumerate(entries, start=self._first)
+        lines = [self._line({**one, "line": number}, number) for number, one in numbered]
+        last = self._first + len(lines) - 1
+        replace_file(self._path, b"".join(lines) + self._end_line(last))
+        self._last, self._end = last, sum(map(len, lines))
+
     def _write(self, data: bytes) -> None:
         if self._end == 0:  # new, or nothing in it could be read, or it is a link
             replace_file(self._path, data)
@@ -128,6 +164,11 @@ class Journal:
         return self._seal.close({"end": True, "first": self._first, "last": last})
 
 
+def _reduced(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """That there was such a decision, and when; no more of it."""
+    return {**{name: entry[name] for name in ("line", "kind", "time", "revision") if name in entry}, "forgotten": True}
+
+
 def _seal(name: str) -> Seal:
     seed = zlib.crc32(name.encode())
     return Seal("crc", lambda text: f"{zlib.crc32(text, seed):08x}")
@@ -146,7 +187,7 @@ def _scan(path: Path, seal: Seal) -> _Scan:
     bounds = _bounds(lines, seal)
     if bounds:
         lines.pop()
-    is_sound = [_number(line) > 0 and seal.holds(line) for line in lines]
+    is_sound = [_number(line) > 0 and _is_entry(line, seal) for line in lines]
     sound = [line for line, kept in zip(lines, is_sound, strict=True) if kept]
     damage = [f"{path} line {at} is damaged" for at, kept in enumerate(is_sound, start=1) if not kept]
     if bounds is None:
@@ -160,11 +201,22 @@ def _scan(path: Path, seal: Seal) -> _Scan:
     return _Scan(sound, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None)
 
 
+def _is_entry(line: bytes, seal: Seal) -> bool:
+    """Whether the CRC fits and what it covers is an entry: somebody else may have written both."""
+    try:
+        return isinstance(seal.open(line)["line"], int)
+    except (ValueError, KeyError):
+        return False
+
+
 def _bounds(lines: Sequence[bytes], seal: Seal) -> tuple[int, int] | None:
     """Which lines the last one promises: the numbers of the first and the last."""
     if not lines or not lines[-1].startswith(_END) or not seal.holds(lines[-1]):
         return None
-    fields = seal.open(lines[-1])
+    try:
+        fields = seal.open(lines[-1])
+    except ValueError:
+        return None
     first, last = fields.get("first"), fields.get("last")
     return (first, last) if isinstance(first, int) and isinstance(last, int) else None
 

@@ -13,7 +13,7 @@ from edgecl._sealed import DIGEST, sha256
 from edgecl.errors import ModelError, SettingError
 
 FORMAT = 1
-KINDS = ("init", "lesson", "rollback", "forget")
+KINDS = ("init", "lesson", "rollback", "forget", "repair")
 MAX_BYTES = 1 << 23  # of one JSON file
 EXTRACTOR_BYTES = 1 << 30
 POINTER_BYTES = 80  # nine digits, a blank, a digest and a newline, or less

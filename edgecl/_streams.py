@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # Rows that the kind of the timestamps and their typical distance are judged by.
 HEAD_ROWS = 256
+LONGEST_LINE = 1 << 20  # characters
 # A longer pause breaks the recording; a shorter one (a lost row or three) is bridged by a straight line.
 GAP_STEPS = 5
 # So many rows in a row before the latest one: the clock was set back, a new recording begins.
@@ -86,7 +87,7 @@ def read_layout(path: Path, contract: Contract) -> Layout:
             first = file.readline(1 << 16)
             delimiter = max(",;\t", key=first.count)
             names = [printable(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            rows = list(islice(csv.reader(file, delimiter=delimiter), HEAD_ROWS))
+            rows = list(islice(csv.reader(_lines(file), delimiter=delimiter), HEAD_ROWS))
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
@@ -211,7 +212,7 @@ def _rows(path: Path, layout: Layout, tally: SkipTally, *, label: str | None, la
     known: dict[str, str | None] = {}
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=layout.delimiter)
+            reader = csv.reader(_lines(file), delimiter=layout.delimiter)
             next(reader)
             for cells in reader:
                 if not cells:
@@ -229,6 +230,14 @@ def _rows(path: Path, layout: Layout, tally: SkipTally, *, label: str | None, la
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from error
+
+
+def _lines(file: IO[str]) -> Iterator[str]:
+    """Lines of a bounded length: a file without line ends must not fill the memory."""
+    for line in iter(lambda: file.readline(LONGEST_LINE), ""):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"a line is longer than {LONGEST_LINE >> 20} MiB")
+        yield line
 
 
 def _numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import math
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,19 @@ from edgecl.extractor import Contract, FileExtractor, read_file
 
 MEMBER = "edgecl.json"
 TFLITE = b"TFL3"
+LARGEST_CONTRACT = 1 << 24  # bytes
+# what zipfile, its decompressors and json raise on what is no archive with a contract
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+)
 
 
 class TfliteExtractor(FileExtractor):
@@ -75,6 +90,9 @@ def parts(content: bytes) -> tuple[int, dict[str, str]]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if MEMBER not in archive.namelist():
                 return archive.start_dir, {}
-            return archive.getinfo(MEMBER).header_offset, dict(json.loads(archive.read(MEMBER)))
-    except (zipfile.BadZipFile, ValueError, TypeError):
+            member = archive.getinfo(MEMBER)
+            if member.file_size > LARGEST_CONTRACT:
+                return len(content), {}
+            return member.header_offset, dict(json.loads(archive.read(member)))
+    except DAMAGE:
         return len(content), {}

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 LARGEST_ARRAY = 1 << 30
 LONGEST_LINE = 1 << 26
+INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
+MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
 _GROUPS = ("subject", "speaker")
 # What zipfile, its decompressors and NumPy's reader of headers raise on damaged archives.
 _DAMAGE = (
@@ -35,7 +38,10 @@ _DAMAGE = (
     LookupError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
+    TypeError,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -256,6 +262,8 @@ def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[in
         shape, _, dtype = reader(file)
         held = archive.getinfo(member).file_size - file.tell()
     wanted = math.prod(shape) * dtype.itemsize
+    if held > INFLATED_AT_WILL and held > MOST_INFLATED * archive.getinfo(member).compress_size:
+        raise DataError(f"{path}: {member} would inflate to {held / 2**20:.0f} MiB, more than data does: save it anew")
     if dtype.hasobject:
         raise DataError(f"{path}: {member} holds Python objects, which are never loaded: save numbers or strings")
     if dtype.kind not in "fiubUS":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,7 @@ from edgecl._durable import (
     temporary,
     write_temporary,
 )
-from edgecl._journal import RESERVED, Journal
+from edgecl._journal import RESERVED, Journal, tells
 from edgecl._layout import Layout, entries, read_object, tree_bytes
 from edgecl._records import Revision, decode_revision, encode_pointer, encode_revision, journal_entry
 from edgecl._sealed import sha256
@@ -29,12 +32,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, NDArray[Any]]
+    Saw = Callable[[Mapping[str, Any]], bool]
+
+logger = logging.getLogger(__name__)
 
 KEEP_REVISIONS = 10
 JOURNAL_BYTES = 1 << 20
 JOURNAL_SHARE = 16  # of disk_bytes, where that is less
 
 _UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `Writer.forget` took out of a store, or would."""
+
+    revisions: tuple[int, ...] = ()
+    objects: tuple[str, ...] = ()  # digests
+    journal_lines: int = 0  # that lost their details
+    inbox_files: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.revisions or self.journal_lines)
 
 
 class Writer:
@@ -68,6 +87,7 @@ class Writer:
         self._held: dict[str, bytes] = {}  # objects that fit once old revisions have gone
         self._reused: set[str] = set()  # objects that were there, perhaps not flushed by a killed writer
         self._untold: list[Mapping[str, Any]] = []  # entries of commits whose journal line failed
+        self._journal_damage: list[str] = []  # that was found at the start
         self._base = base
         self._pointer = encode_pointer(base.number, sha256(layout.load(base.number)[1]))
         numbers = layout.numbers()
@@ -76,6 +96,7 @@ class Writer:
         self._journal = Journal(layout.journal, name=name, longest=longest)
         with explained(f"clearing up {layout.path}"):
             self._clear([number for number in numbers if number >= self._next])
+            self._recover()
         self._used = tree_bytes(layout.path)  # without `_written`
 
     def put(self, arrays: Arrays) -> str:
@@ -145,27 +166,12 @@ class Writer:
         EdgeclError
             When writing fails.
         """
-        self._require_objects(objects)
-        revision = Revision(self._next, self._checked(parent), kind, time, dict(objects), dict(body))
-        text = encode_revision(revision, store_digest=self._layout.store_digest)
-        revision = decode_revision(text, number=self._next, store_digest=self._layout.store_digest)
+        revision, text = self._composed(kind, objects=objects, body=body, time=time, parent=self._checked(parent))
         entry = journal_entry(revision, text)
         held = sum(len(self._held.get(digest, b"")) for digest in set(objects.values()))
         growth = held + len(text) + 2 * _records.POINTER_BYTES + self._journal.cost(entry)
         self._make_room(growth, using=objects.values())
-        pointer = encode_pointer(revision.number, sha256(text))
-        try:
-            with explained(f"writing revision {revision.number} of {self._layout.path}"):
-                self._write_revision(revision, text, pointer)
-        except BaseException as error:
-            self._withdraw(revision.number)
-            if self._layout.pointer() == pointer:  # not even the way back could be written
-                raise EdgeclError(
-                    f"writing revision {revision.number} of {self._layout.path} failed, and so did taking it "
-                    f"back: it is live, but may not last through a power cut ({error})"
-                ) from error
-            raise
-        self._base, self._pointer, self._next = revision, pointer, revision.number + 1
+        self._go_live(revision, text)
         self._follow_up(entry)
         return revision
 
@@ -187,6 +193,78 @@ class Writer:
             self._layout.read(digest)
         body = {**target.body, "rolled_back_to": number}
         return self.commit(kind="rollback", objects=target.objects, body=body, time=time)
+
+    def forget(
+        self,
+        *,
+        objects: Mapping[str, str],
+        body: Mapping[str, Any],
+        time: str,
+        saw: Saw,
+    ) -> tuple[Revision, Removed]:
+        """Commit a revision, and remove the others that saw what it no longer knows, with all that only they used.
+
+        From the first journal line that saw it on, the lines lose their details, but for those about revisions that
+        stay. The inbox is emptied: nobody has said yet what is in it. The new revision has no parent, and may exceed
+        `disk_bytes` until the old files are gone. When this returns, they are, and a power cut does not bring them
+        back. A cut before that leaves the old revision, or the new one; then whoever opens the store next ends what
+        was begun.
+
+        Parameters
+        ----------
+        saw
+            Whether a revision with that body, or the journal entry with those members, saw what is to be forgotten.
+
+        Raises
+        ------
+        StoreDamagedError
+            When an object is missing.
+        EdgeclError
+            When writing or removing fails; says which of the two models is live.
+        """
+        revisions, first = self._seen(saw)
+        forgets = {"revisions": revisions, "first_line": first}
+        revision, text = self._composed(
+            "forget", objects=objects, body={**body, "forgets": forgets}, time=time, parent=None
+        )
+        self._go_live(revision, text)
+        self.discard()
+        self._untold.clear()
+        outcome = f"revision {revision.number} is live, but what it forgot is not removed yet: open the store again"
+        with explained(f"removing files of {self._layout.path}", outcome=outcome):
+            return revision, self._finish_forgetting(journal_entry(revision, text))
+
+    def would_forget(self, saw: Saw) -> Removed:
+        """Return the revisions and the number of journal lines that `forget` would act on; see there."""
+        revisions, first = self._seen(saw)
+        lines = [one for one in self._journal.entries() if one["line"] >= first]
+        kept = {one for one in self._layout.numbers() if one not in revisions}
+        return Removed(tuple(revisions), journal_lines=sum(one.get("revision") not in kept for one in lines))
+
+    def point_at(self, number: int) -> bool:
+        """Let `current` name a sound revision, and return whether that was amiss."""
+        pointer = encode_pointer(number, sha256(self._layout.load(number)[1]))
+        if self._layout.pointer() == pointer:
+            return False
+        with explained(f"writing {self._layout.current}"):
+            replace_file(self._layout.current, pointer)
+        return True
+
+    def remove_unused(self) -> int:
+        """Remove the objects that no sound revision is made of, for good, and return how many there were."""
+        unused = self._unused()
+        for digest in unused:
+            self._layout.object(digest).unlink()
+        flush(self._layout.objects)
+        self._used = tree_bytes(self._layout.path)
+        return len(unused)
+
+    def mend_journal(self) -> str:
+        """Drop the damaged lines of the journal; returns what was wrong with it, or nothing."""
+        damage = [*self._journal_damage, *self._journal.mend()]
+        self._journal_damage.clear()
+        self._used = tree_bytes(self._layout.path)
+        return "; ".join(dict.fromkeys(damage))
 
     def note(self, entry: Mapping[str, Any]) -> None:
         """Add a journal line without a revision, such as a rejected lesson; what was put is dropped.
@@ -217,16 +295,55 @@ class Writer:
         self._reused.clear()
 
     def _clear(self, orphans: Collection[int]) -> None:
-        """Remove what a killed writer left, and add the journal lines that it did not come to."""
+        """Remove what a killed writer left."""
         for folder in (self._layout.path, self._layout.objects, self._layout.revisions):
             for entry in entries(folder):
                 if entry.name.endswith(TEMPORARY) and not entry.is_dir(follow_symlinks=False):
                     Path(entry.path).unlink()
         for number in orphans:
             self._layout.revision(number).unlink()
-        committed = (self._loaded(number) for number in self._layout.numbers())
-        for damage in self._journal.recover([journal_entry(*one) for one in committed if one]):
+
+    def _recover(self) -> None:
+        """Add the journal lines that a killed writer did not come to, and end the forgetting that it began."""
+        is_forgetting = self._base.kind == "forget" and not tells(self._layout.journal, self._base.number)
+        without = {self._base.number, *self._base.body["forgets"]["revisions"]} if is_forgetting else set()
+        committed = (self._loaded(number) for number in self._layout.numbers() if number not in without)
+        self._journal_damage = self._journal.recover([journal_entry(*one) for one in committed if one])
+        for damage in self._journal_damage:
             self._found(damage)
+        if is_forgetting:
+            removed = self._finish_forgetting(journal_entry(*self._layout.load(self._base.number)))
+            logger.warning(
+                "%s: a forgetting that was interrupted is done now: %d revisions and %d objects were removed",
+                self._layout.path,
+                len(removed.revisions),
+                len(removed.objects),
+            )
+
+    def _seen(self, saw: Saw) -> tuple[list[int], int]:
+        """The revisions that saw it, or cannot be read, and the number of the first journal line that did."""
+        loaded = {number: self._loaded(number) for number in self._layout.numbers()}
+        revisions = [number for number, one in loaded.items() if one is None or saw(one[0].body)]
+        entries = self._journal.entries()
+        lines = [one["line"] for one in entries if saw(one.get("body", one)) or one.get("revision") in revisions]
+        return revisions, min(lines, default=entries[-1]["line"] + 1 if entries else 1)
+
+    def _finish_forgetting(self, entry: Mapping[str, Any]) -> Removed:
+        """Remove what the live revision forgets. Its journal line comes last: where it stands, all is done."""
+        forgets = entry["body"]["forgets"]
+        revisions = [number for number in forgets["revisions"] if self._layout.revision(number).exists()]
+        for number in revisions:
+            self._layout.revision(number).unlink()
+        flush(self._layout.revisions)  # a revision goes before its objects, in a power cut too
+        objects = self._unused()
+        for digest in objects:
+            self._layout.object(digest).unlink()
+        flush(self._layout.objects)
+        inbox_files = _emptied(self._layout.path / "inbox")
+        kept = self._layout.numbers()
+        lines = self._journal.forget(entry, first=forgets["first_line"], kept=kept)
+        self._used = tree_bytes(self._layout.path)
+        return Removed(tuple(revisions), tuple(objects), lines, inbox_files)
 
     def _loaded(self, number: int) -> tuple[Revision, bytearray] | None:
         try:
@@ -246,6 +363,31 @@ class Writer:
         with explained(f"writing an object of {self._layout.path}"):
             write_temporary(self._layout.object(digest), pieces)
         self._written[digest] = size
+
+    def _composed(
+        self, kind: str, *, objects: Mapping[str, str], body: Mapping[str, Any], time: str, parent: int | None
+    ) -> tuple[Revision, bytes]:
+        """The next revision and its text, read back as any reader will."""
+        self._require_objects(objects)
+        revision = Revision(self._next, parent, kind, time, dict(objects), dict(body))
+        text = encode_revision(revision, store_digest=self._layout.store_digest)
+        return decode_revision(text, number=self._next, store_digest=self._layout.store_digest), text
+
+    def _go_live(self, revision: Revision, text: bytes) -> None:
+        """Write a revision and let `current` name it, or leave the old one live and raise."""
+        pointer = encode_pointer(revision.number, sha256(text))
+        try:
+            with explained(f"writing revision {revision.number} of {self._layout.path}"):
+                self._write_revision(revision, text, pointer)
+        except BaseException as error:
+            self._withdraw(revision.number)
+            if self._layout.pointer() == pointer:  # not even the way back could be written
+                raise EdgeclError(
+                    f"writing revision {revision.number} of {self._layout.path} failed, and so did taking it "
+                    f"back: it is live, but may not last through a power cut ({error})"
+                ) from error
+            raise
+        self._base, self._pointer, self._next = revision, pointer, revision.number + 1
 
     def _checked(self, parent: int | None) -> int:
         """Return the parent of the next revision: the live one, unless that is damaged."""
@@ -358,3 +500,19 @@ class Writer:
         for number in self._layout.numbers()[:-keep]:
             self._layout.revision(number).unlink()
         self._used = tree_bytes(self._layout.path)
+
+
+def _emptied(folder: Path) -> int:
+    """Remove all that is in a folder, and return how many files that were; a link is removed, not followed."""
+    if folder.is_symlink():
+        folder.unlink()
+        return 1
+    count = sum(not path.is_dir() for path in folder.rglob("*"))
+    for entry in entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+    if count:
+        flush(folder)
+    return count

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
+    from edgecl.forget import Receipt
     from edgecl.learner import Outcome, Stage
     from edgecl.refine import RefineSettings
 
@@ -250,7 +252,7 @@ class Device:
                         raise DataError(f"{sample.source} has no label: give one with --label NAME")
                     collector.add(sample.label, latent[None])
                 yield Embedded(collector.count)
-            lesson = collector.finish()
+            lesson = replace(collector.finish(), time=_now())
             embedded = time.perf_counter()
             with self.store.writer() as writer:
                 live, model = self.model()
@@ -377,7 +379,11 @@ class Device:
             "kind": revision.kind,
             "time": revision.time,
             "classes": {
-                label: {"samples": count, "exemplars": body["exemplars"].get(label, 0)}
+                label: {
+                    "samples": count,
+                    "exemplars": body["exemplars"].get(label, 0),
+                    "taught": body.get("taught", {}).get(label, ""),
+                }
                 for label, count in body["classes"].items()
             },
             "head": body["head"],
@@ -407,19 +413,104 @@ class Device:
         """
         with self.store.writer() as writer:
             current = self.store.current()
+            kept = ", ".join(str(one) for one in self.store.revisions())
             target = number if number is not None else self._before(current)
+            if target is None and current.kind == "forget":
+                raise SettingError(f"revision {current.number} forgot for good: name one that never knew it, of {kept}")
             if target is None:
                 raise SettingError(f"revision {current.number} is the first: there is nothing to roll back to")
             if target not in self.store.revisions():
-                kept = ", ".join(str(one) for one in self.store.revisions())
                 raise SettingError(f"revision {target} is not kept: choose one of {kept}")
             return writer.rollback(target, time=_now())
 
     def _before(self, revision: Revision) -> int | None:
         """The revision before a model; a rollback stands where the revision stood that it went back to."""
         while revision.kind == "rollback":
-            revision = self.store.revision(revision.body["rolled_back_to"])
+            origin: int = revision.body["rolled_back_to"]
+            if origin not in self.store.revisions():
+                return origin
+            revision = self.store.revision(origin)
         return revision.parent
+
+    def repair(self) -> list[str]:
+        """Make the store whole again from what is sound in it; returns what was done, and what could not be.
+
+        Where that keeps more classes than the newest sound revision has, the newest revision goes on without the
+        classes whose statistics are damaged. A damaged extractor comes back where it is one that ships with edgecl.
+
+        Raises
+        ------
+        StoreDamagedError
+            When no revision is sound: then nothing is changed.
+        EdgeclError
+            When writing fails.
+        """
+        done = [*self._salvage(), *self.store.repair(require_usable=self.model_of, time=_now())]
+        try:
+            self.store.verify_extractor()
+        except StoreDamagedError:
+            done.append(self._restored_extractor())
+        return done
+
+    def _salvage(self) -> list[str]:
+        """Commit what is left of the newest revision, where some of its parts are damaged."""
+        from edgecl.salvage import salvaged
+
+        with self.store.writer() as writer:
+            revision, parts = self.store.newest_readable()
+            if len(parts) == len(revision.objects):
+                return []
+            try:
+                left, lost = salvaged(self.settings, revision, parts, objects=writer)
+            except StoreDamagedError:
+                return []
+            if len(left.statistics) <= len(self.store.newest_sound().body["classes"]):
+                return []
+            live = writer.commit(kind="repair", objects=left.digests, body=left.body(), time=_now())
+            return [f"revision {live.number} is live: what is left of revision {revision.number}", *lost]
+
+    def _restored_extractor(self) -> str:
+        for name in ("voice", "imu"):
+            with suppress(SettingError, ModelError):
+                self.store.restore_extractor(builtin_extractor(name))
+                return f"restored {self.store.extractor_path} from the {name} extractor that ships with edgecl"
+        return f"could not restore {self.store.extractor_path}: copy the file with sha256 {self.store.extractor_digest}"
+
+    def forget(self, labels: Collection[str], *, dry_run: bool = False) -> Receipt:
+        """Take classes out for good, and every revision that knew them.
+
+        Raises
+        ------
+        SettingError
+            When nothing is known of a label.
+        EdgeclError
+            When writing or removing fails.
+        """
+        from edgecl.forget import forget
+
+        with self.store.writer() as writer:
+            return forget(self.store, writer, self.model()[1], labels, time=_now(), dry_run=dry_run)
+
+    def forget_outdated(self, older_than: timedelta, *, dry_run: bool = False) -> Receipt | None:
+        """Forget the classes that have not been taught for so long; None where there are none.
+
+        Raises
+        ------
+        SettingError
+            When no class would be left: a clock that is wrong must not cost everything.
+        EdgeclError
+            When writing or removing fails.
+        """
+        from edgecl.forget import forget, outdated
+
+        with self.store.writer() as writer:
+            model = self.model()[1]
+            labels = outdated(model, older_than=older_than, now=datetime.now(UTC))
+            if not labels:
+                return None
+            if len(labels) == len(model.labels):
+                raise SettingError(f"all {len(labels)} classes are that old, is the clock right? Name those to forget")
+            return forget(self.store, writer, model, labels, time=_now(), dry_run=dry_run)
 
 
 class _Kept:

@@ -33,6 +33,7 @@ PREFIX = "edgecl."
 MODALITIES = ("voice", "imu", "text", "table", "custom")
 NORMALISATIONS = ("l2", "none")
 LARGEST_DIMENSION = 65_536
+LARGEST_CLIP = 1 << 24  # numbers
 # Sound is placed by its loudest stretch: speech between silences of unknown length.
 _LOUD_S, _LOUD_STEP_S = 0.5, 0.01
 _LOWEST_SOUND_HZ = 4_000
@@ -102,6 +103,10 @@ class Contract:
             ),
             (min(counts.values()) < 1, f"{counts}, wanted 1 or more of each"),
             (
+                self.clip_samples * len(self.channels) > LARGEST_CLIP,
+                f"a clip of {self.clip_samples} samples in {len(self.channels)} channels, at most {LARGEST_CLIP:,} fit",
+            ),
+            (
                 self.hop_samples > self.window_samples,
                 f"hop_samples {self.hop_samples} leaves gaps between windows of {self.window_samples}",
             ),
@@ -161,7 +166,7 @@ class Contract:
             return cls(**{one.name: _value(one.type, metadata[PREFIX + one.name]) for one in fields(cls)})
         except KeyError as error:
             raise ContractError(f"{file}: its contract lacks {error}: export it again") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ContractError(f"{file}: its contract cannot be read ({error}): export it again") from error
         except ContractError as error:
             raise ContractError(f"{file}: {error}") from error

@@ -162,9 +162,10 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     held = {label: len(one) for label, one in exemplars.items()}
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=features.row_dimension)
+    taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=features.row_dimension, taught=taught)
     exemplars = {label: one.first(shares[label]) for label, one in exemplars.items()}
-    return replace(model, statistics=statistics, exemplars=exemplars, digests=digests)
+    return replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught)
 
 
 def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:

@@ -19,6 +19,7 @@ class Lesson:
     """Quantised rows by label, in the order in which they came."""
 
     rows: Mapping[str, Exemplars]
+    time: str = ""  # when it was taught: UTC, ISO 8601
 
     @property
     def count(self) -> int:

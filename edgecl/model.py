@@ -61,6 +61,7 @@ class Model:
     head: HeadState | None = None
     ewc: EwcState | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    taught: Mapping[str, str] = field(default_factory=dict)  # label to the time of its last lesson: UTC, ISO 8601
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -96,6 +97,7 @@ class Model:
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
+            "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
         }
@@ -111,6 +113,7 @@ def load_model(
     StoreDamagedError
         When a part is missing, or does not fit the others.
     """
+    _require_body(body)
     try:
         model = load_head(settings, digests, body, parts)
         statistics = {
@@ -129,13 +132,14 @@ def load_model(
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
     ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
-    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc)
+    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
 
 
 def load_head(
     settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
 ) -> Model:
-    """Rebuild the head alone, which is all that a prediction needs."""
+    """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
+    _require_body(body)
     if "head" not in parts:
         return Model(settings, digests=digests)
     head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
@@ -144,3 +148,20 @@ def load_head(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
     return Model(settings, head=head, digests=digests)
+
+
+def _require_body(body: Mapping[str, Any]) -> None:
+    """A seal says that a text is whole, not that edgecl wrote it."""
+    match body:
+        case {"classes": dict(classes), "exemplars": dict(exemplars), "head": str() | None, "ewc_classes": list(names)}:
+            counts = [*classes.values(), *exemplars.values()]
+            taught = body.get("taught", {})
+            if (
+                all(isinstance(one, int) and one >= 0 for one in counts)
+                and set(exemplars) <= set(classes)
+                and all(isinstance(one, str) for one in names)
+                and isinstance(taught, dict)
+                and all(isinstance(one, str) for one in taught.values())
+            ):
+                return
+    raise StoreDamagedError("the body of the revision is not that of a model")

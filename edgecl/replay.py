@@ -100,15 +100,26 @@ def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exem
     return candidates.take(order)
 
 
-def quotas(held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int) -> dict[str, int]:
-    """How many exemplars each class may keep: equal shares, what one class leaves unused goes to the others.
+def quotas(
+    held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int, taught: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """How many exemplars each class may keep when memory runs short, and so which class gives up its own first.
+
+    The class that has most gives first, until all are equal: what is known must not be lost because it is old, and
+    the evidence of every class is worth the same. What cannot be divided equally is given up by the class whose last
+    lesson is longest ago (`taught`: label to time; one that is not there is older than all). Within a class the most
+    redundant goes first: the end of the herding order. Use does not count: predicting writes nothing down.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}
+    >>> quotas({"no": 9, "yes": 9}, capacity_bytes=900, row_dimension=96, taught={"no": "2026-02", "yes": "2026-01"})
+    {'no': 5, 'yes': 4}
     """
+    times = taught or {}
     left = capacity_bytes // row_bytes(row_dimension)
     kept: dict[str, int] = {}
-    for waiting, label in zip(range(len(held), 0, -1), sorted(held, key=lambda one: (held[one], one)), strict=True):
+    first_to_give = sorted(held, key=lambda one: (held[one], times.get(one, ""), one))
+    for waiting, label in zip(range(len(held), 0, -1), first_to_give, strict=True):
         kept[label] = min(held[label], left // waiting)
         left -= kept[label]
     return {label: kept[label] for label in held}

@@ -20,26 +20,30 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl import _records
 from edgecl._creation import create_folder
-from edgecl._durable import digest_file, locked, read_file
-from edgecl._journal import read_journal
+from edgecl._durable import digest_file, explained, locked, read_file, replace_file
+from edgecl._journal import read_journal, tells
 from edgecl._layout import Layout, tree_bytes
 from edgecl._records import FORMAT, KINDS, Header, Revision, decode_header
+from edgecl._repair import repair
 from edgecl._sealed import sha256
-from edgecl._writer import Writer
-from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreMissingError
+from edgecl._writer import Removed, Writer
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError, StoreMissingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "KINDS", "Revision", "Store", "Writer"]
+__all__ = ["FORMAT", "KINDS", "Removed", "Revision", "Store", "Writer"]
+
+logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -122,8 +126,23 @@ class Store:
         _require_store(path)
         header, digest = _read_header(path)
         store = cls(Layout(path, digest), header)
-        store.current()
+        if store._is_forgetting():
+            store._finish_forgetting()
         return store
+
+    def _is_forgetting(self) -> bool:
+        """Whether a cut came between the commit of a forgetting and its journal line, which ends it."""
+        live = self.current()
+        return live.kind == "forget" and not tells(self._layout.journal, live.number)
+
+    def _finish_forgetting(self) -> None:
+        try:
+            with self.writer(timeout_s=0):
+                pass
+        except StoreLockedError:
+            pass  # its writer is at it
+        except EdgeclError as error:
+            logger.warning("%s still holds what revision %d forgot: %s", self.path, self.current().number, error)
 
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
@@ -217,6 +236,8 @@ class Store:
             self.verify_extractor()
         with _collected(found):
             self._layout.follow(self._layout.pointer())
+        if self._is_forgetting():
+            found.append(f"{self.path} still holds what its live revision forgot: the next writer removes it")
         for number in self._layout.numbers():
             with _collected(found):
                 digests.update(self._layout.load(number)[0].objects.values())
@@ -225,6 +246,73 @@ class Store:
                 self.read(digest)
         found += read_journal(self._layout.journal, name=self._header.name)[1]
         return list(dict.fromkeys(found))
+
+    def digest(self, number: int) -> str:
+        """Return the sha256 of a kept revision's file; raises StoreDamagedError where that is damaged."""
+        return sha256(self._layout.load(number)[1])
+
+    def unused_objects(self) -> set[str]:
+        """Return the digests of the object files that no kept revision is made of."""
+        used = {one for number in self._layout.numbers() for one in self._layout.load(number)[0].objects.values()}
+        return set(self._layout.object_bytes()) - used
+
+    def newest_readable(self) -> tuple[Revision, dict[str, dict[str, NDArray[Any]]]]:
+        """Return the newest revision whose own file is sound, and those of its parts that are, by role."""
+        for number in reversed(self._layout.numbers()):
+            with suppress(StoreDamagedError):
+                revision, _ = self._layout.load(number)
+                parts = {}
+                for role, digest in revision.objects.items():
+                    with suppress(StoreDamagedError):
+                        parts[role] = self.read(digest)
+                return revision, parts
+        raise StoreDamagedError(f"{self.path} has no revision left that can be read: restore it from a copy")
+
+    def newest_sound(self) -> Revision:
+        """Return the newest revision of which every byte is sound; raises StoreDamagedError where none is."""
+        return self._newest_sound()
+
+    def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
+        """Make the store whole again from what is sound in it, and return what was done, in sentences.
+
+        The newest sound revision becomes the live one; damaged revisions, objects that none is made of, and damaged
+        journal lines are removed. Files that no store has are left alone, and so is the extractor: see `check`.
+
+        Parameters
+        ----------
+        require_usable
+            Raises ModelError for the number of a revision that cannot be used though its bytes are sound.
+        time
+            UTC, ISO 8601.
+
+        Raises
+        ------
+        StoreDamagedError
+            When no revision is sound: then nothing is changed.
+        EdgeclError
+            When writing fails.
+        """
+        with self.writer() as writer:
+            done = repair(self._layout, writer, require_usable=require_usable, time=time)
+        self.damage.clear()
+        return done
+
+    def restore_extractor(self, source: str | Path) -> None:
+        """Put a copy of the extractor in its place again.
+
+        Raises
+        ------
+        SettingError
+            When `source` is not the file that the store was made with.
+        EdgeclError
+            When writing fails.
+        """
+        if digest_file(Path(source), limit=self._header.extractor_bytes) != self.extractor_digest:
+            raise SettingError(
+                f"{source} is not the extractor of {self.path}, which has sha256 {self.extractor_digest}"
+            )
+        with self.writer(), explained(f"restoring {self.extractor_path}"):
+            replace_file(self.extractor_path, Path(source).read_bytes())
 
     def bytes_on_disk(self) -> int:
         """Return the lengths of all files in the folder, added up."""

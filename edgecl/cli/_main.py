@@ -44,6 +44,7 @@ COMMANDS = {
     "status": "Say what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
+    "forget": "Take a class out for good, as if it had never been taught.",
     "compare": "Play your own data through every strategy.",
     "bench": "Measure what a lesson costs on this board, phase by phase.",
     "doctor": "Check this machine, and a store.",

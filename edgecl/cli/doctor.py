@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,7 @@ import edgecl
 from edgecl._units import format_bytes
 from edgecl.cli import _probe
 from edgecl.cli._options import example, json_option
-from edgecl.cli._text import milliseconds, pairs, print_json, printable
+from edgecl.cli._text import milliseconds, pairs, print_json, printable, wrapped
 from edgecl.errors import ModelError, StoreMissingError
 
 # distribution -> (module, extra that installs it; "" where edgecl itself does)
@@ -35,21 +35,30 @@ PACKAGES = {
 }
 FAULT, DAMAGED = 1, 5
 
+if TYPE_CHECKING:
+    from edgecl.device import Device
+
 
 @click.command(epilog=example("edgecl doctor", "edgecl doctor kitchen --json"))
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--repair", is_flag=True, help="Make STORE whole again from what is sound in it; what is damaged is removed."
+)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, store: Path | None, as_json: bool) -> None:
+def command(ctx: click.Context, store: Path | None, repair: bool, as_json: bool) -> None:
     """Check this machine, and a store.
 
     Imports every runtime in a process of its own, runs a kernel and an extractor. With STORE also reads every
     byte of every revision that is kept. Exit code 1: something that edgecl needs does not work here; 5: the
-    store is damaged.
+    store is damaged. With --repair the newest sound revision becomes the live one, and what is damaged is
+    removed: copy the folder before, if you want to look into it.
     """
+    if repair and store is None:
+        raise click.UsageError("--repair wants a STORE")
     found = _machine()
     if store is not None and "fault" not in found["packages"]["numpy"]:
-        found["store"] = _store(store)
+        found["store"] = _store(store, repair=repair)
     if as_json:
         print_json(found)
     else:
@@ -101,22 +110,24 @@ def _package(name: str, module: str) -> dict[str, Any]:
     return {"version": version, **_probe.run("package", module)}
 
 
-def _store(path: Path) -> dict[str, Any]:
+def _store(path: Path, *, repair: bool) -> dict[str, Any]:
     """Every byte of a store, the model of every kept revision, and its extractor at work."""
     from edgecl.device import Device
 
     try:
         device = Device.open(path)
-        damage = device.store.check()
-        for number in device.store.revisions():
-            damage += _unusable(device, number)
-        damage += [one for one in device.store.damage if one not in damage]
+        damage = _damage(device)
+        repaired: dict[str, Any] = {}
+        if repair:
+            repaired = {"found": damage, "repaired": device.repair() if damage else []}
+            damage = _damage(device)
     except StoreMissingError:
         raise
     except ModelError as error:
         return {"path": str(path), "damage": [str(error)]}
     return {
         "path": str(path),
+        **repaired,
         "revision": device.store.current().number,
         "revisions": device.store.revisions(),
         "damage": damage,
@@ -127,7 +138,15 @@ def _store(path: Path) -> dict[str, Any]:
     }
 
 
-def _unusable(device: Any, number: int) -> list[str]:
+def _damage(device: Device) -> list[str]:
+    """Whatever is wrong with any byte or any revision."""
+    found: list[str] = device.store.check()
+    for number in device.store.revisions():
+        found += _unusable(device, number)
+    return found + [one for one in device.store.damage if one not in found]
+
+
+def _unusable(device: Device, number: int) -> list[str]:
     """What keeps a revision from being used though every byte of it may be sound."""
     try:
         device.model_of(number)
@@ -198,8 +217,13 @@ def _extractor_text(extractor: Mapping[str, Any]) -> str:
 
 def _print_store(store: Mapping[str, Any]) -> None:
     path = printable(store["path"])
+    for title in ("found", "repaired"):
+        if store.get(title):
+            click.secho(f"{title}:", bold=True)
+            click.echo("\n".join(wrapped(one) for one in store[title]))
     if store["damage"]:
-        click.secho(f"{path} is DAMAGED:", fg="red", bold=True)
+        still = " still" if "repaired" in store else ""
+        click.secho(f"{path} is{still} DAMAGED:", fg="red", bold=True)
         for one in store["damage"]:
             click.echo(f"  - {printable(one)}")
     else:

@@ -11,6 +11,7 @@ import click
 from edgecl.cli import _warn
 from edgecl.cli._options import example, json_option, store_argument
 from edgecl.cli._text import listed, percent, print_json, table, wrapped
+from edgecl.errors import StoreDamagedError
 
 LABELS_SHOWN = 4
 
@@ -32,7 +33,11 @@ def command(store: Path, as_json: bool) -> None:
     if as_json:
         print_json({"revision": live, "revisions": kept, "journal": journal})
         return
-    click.echo(_table(journal, live=live, kept=kept))
+    try:
+        text = _table(journal, live=live, kept=kept)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # its CRCs fit, and no edgecl wrote it
+        raise StoreDamagedError(f"the journal of {store} tells what cannot be read ({error}): try --json") from error
+    click.echo(text)
     others = [str(one) for one in kept if one != live]
     if others:
         click.echo(f"revisions to roll back to: {', '.join(others)}")
@@ -69,6 +74,8 @@ def _number(revision: int | None, *, live: int, kept: list[int]) -> str:
 
 
 def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    if entry.get("forgotten"):
+        return f"{entry['kind']}, its details forgotten"
     if entry["kind"] == "rollback":
         return f"rollback to {told['rolled_back_to']}"
     if "lesson" not in told:
@@ -97,5 +104,5 @@ def _evidence(verdict: Mapping[str, Any]) -> str:
 
 def _reasons(entry: Mapping[str, Any]) -> Iterator[str]:
     """Why a lesson was rejected, below its line."""
-    if entry["kind"] == "rejected":
+    if entry["kind"] == "rejected" and "verdict" in entry:
         yield from (wrapped(reason, first="       ") for reason in entry["verdict"]["reasons"])

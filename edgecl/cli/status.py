@@ -45,8 +45,11 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
     }
     click.echo(pairs(rows))
     if status["classes"]:
-        cells = [(label, str(one["samples"]), str(one["exemplars"])) for label, one in status["classes"].items()]
-        click.echo(table(cells, header=("class", "samples", "exemplars kept"), align="lrr"))
+        cells = [
+            (label, str(one["samples"]), str(one["exemplars"]), one["taught"].replace("+00:00", "").replace("T", " "))
+            for label, one in status["classes"].items()
+        ]
+        click.echo(table(cells, header=("class", "samples", "exemplars kept", "last taught (UTC)"), align="lrrl"))
 
 
 def _made_by(status: Mapping[str, Any]) -> str:
