@@ -187,6 +187,7 @@ def test_an_error_that_could_not_be_undone_says_that_the_new_model_is_live(taugh
     assert all(said)
 
 
+@pytest.mark.native("tries thousands of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_after_a_power_cut_the_old_or_the_new_model_is_whole(taught: Path, action: Action) -> None:
     allowed = outcomes(taught, action)
@@ -305,6 +306,7 @@ def test_a_new_store_is_on_the_disk_before_it_gets_its_name(folder: Path, monkey
     assert settled == [True]
 
 
+@pytest.mark.native("starts many processes")
 def test_killed_at_random_times_every_lesson_that_returned_is_there(folder: Path) -> None:
     store = make_store(folder / "kitchen", keep_revisions=3, disk_bytes=200_000)
     draw = random.Random(2)

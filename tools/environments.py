@@ -142,6 +142,31 @@ def pip(python: Path, *arguments: str | Path, **variables: str) -> None:
         raise CommandError(f"exit code {done.returncode} from: {shlex.join(words)}")
 
 
+@contextmanager
+def kept_folder(name: str, about: object, *, fresh: bool = False) -> Iterator[Path]:
+    """Yield a folder of the cache, locked; it is made anew, and empty, unless it holds a file `ready`.
+
+    Parameters
+    ----------
+    name
+        What it is for. The last used of a name are kept.
+    about
+        What it is made from, as JSON: another value has another folder.
+    fresh
+        Empty it even if it is ready.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"{name}-{digest}"
+    with _lock(folder.with_suffix(".lock")):
+        if fresh or not (folder / "ready").exists():
+            print(f"making {folder}", file=sys.stderr, flush=True)
+            others = [path for path in folder.parent.glob(f"{name}-*") if path.is_dir() and path != folder]
+            _remove_oldest(others, keep=KEPT_ENVIRONMENTS - 1)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        yield folder
+
+
 def cache_folder() -> Path:
     """Return the folder that holds environments and wheels, made if it is missing."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -206,14 +231,8 @@ def _build_wheel(folder: Path, **variables: str) -> None:
 @contextmanager
 def _virtual_environment(name: str, requirements: object, *, fresh: bool = False) -> Iterator[Path]:
     """Yield the folder of a virtual environment, locked; it is unfinished until the caller writes `ready`."""
-    about = json.dumps([sys.version, sys.base_prefix, requirements], sort_keys=True)
-    folder = cache_folder() / f"{name}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
-    with _lock(folder.with_suffix(".lock")):
-        if fresh or not (folder / "ready").exists():
-            print(f"making the environment {folder}", file=sys.stderr, flush=True)
-            others = [path for path in folder.parent.glob(f"{name}-*") if path.is_dir() and path != folder]
-            _remove_oldest(others, keep=KEPT_ENVIRONMENTS - 1)
-            shutil.rmtree(folder, ignore_errors=True)
+    with kept_folder(name, [sys.version, sys.base_prefix, requirements], fresh=fresh) as folder:
+        if not (folder / "bin").exists():
             _make_virtual_environment(folder)
         yield folder
 
