@@ -43,7 +43,7 @@ class CommandError(Exception):
 
 
 @contextmanager
-def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path]:
+def environment(name: str, *, extras: str, requirements: Sequence[str] = (), fresh: bool = False) -> Iterator[Path]:
     """Yield the folder of a virtual environment that holds this checkout's wheel, locked meanwhile.
 
     Parameters
@@ -52,6 +52,8 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
         What it is for. One environment is kept for each name, interpreter and set of requirements.
     extras
         Comma-separated extras of pyproject.toml, installed with the wheel; may be empty.
+    requirements
+        What else is installed.
     fresh
         Make it anew even if nothing changed.
 
@@ -62,13 +64,13 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
     """
     wheel = project_wheel()
     digest = wheel.parent.name
-    with _virtual_environment(name, _pyproject()["project"], fresh=fresh) as folder:
+    with _virtual_environment(name, [_pyproject()["project"], *requirements], fresh=fresh) as folder:
         ready, python = folder / "ready", folder / "bin" / "python"
         if not ready.exists() or ready.read_text() != digest:
             ready.unlink(missing_ok=True)
             # forced: the version stays while the sources change, and pip would keep what it has
             pip(python, "install", "--force-reinstall", "--no-deps", wheel)
-            pip(python, "install", f"{wheel}[{extras}]" if extras else wheel)
+            pip(python, "install", f"{wheel}[{extras}]" if extras else wheel, *requirements)
             pip(python, "check")
             ready.write_text(digest)
         os.utime(ready)

@@ -8,7 +8,7 @@ rights or a chroot. `EDGECL_CPU` chooses the processor; it is also what decides 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def arm64(*, fresh: bool = False) -> Iterator[Arm64]:
             run([_launcher(made), "-m", "venv", made.venv])
         if not ready.exists() or ready.read_text() != wheel.parent.name:
             ready.unlink(missing_ok=True)
-            _install(made)
+            _install(made.program("python"), wheel, EXTRAS, TOOLS)
             ready.write_text(wheel.parent.name)
         os.utime(ready)
         yield made
@@ -100,16 +100,29 @@ def _launcher(made: Arm64) -> Path:
     return made.root / "usr" / "bin" / "emulated-python"
 
 
-def _install(made: Arm64) -> None:
+def beside(made: Arm64, name: str, *requirements: str) -> Path:
+    """Python of another environment of the same machine, with the wheel and other requirements; made if it is missing.
+
+    Raises
+    ------
+    CommandError
+        Something could not be downloaded or installed.
+    """
+    venv = made.folder / name
+    ready = venv / "ready"
+    about = " ".join([made.wheel.parent.name, *requirements])
+    if not ready.exists() or ready.read_text() != about:
+        if not venv.exists():
+            run([_launcher(made), "-m", "venv", venv])
+        ready.unlink(missing_ok=True)
+        _install(venv / "bin" / "python", made.wheel, "", requirements)
+        ready.write_text(about)
+    return venv / "bin" / "python"
+
+
+def _install(python: Path, wheel: Path, extras: str, requirements: Sequence[str]) -> None:
     """What the README tells a board's owner to type; emulated pip chooses the wheels by the machine it sees."""
-    python = made.program("python")
     # forced: the version stays while the sources change, and pip would keep what it has
-    pip(python, "install", "--no-compile", "--force-reinstall", "--no-deps", made.wheel)
-    pip(python, "install", "--no-compile", f"{made.wheel}[{EXTRAS}]", *TOOLS)
+    pip(python, "install", "--no-compile", "--force-reinstall", "--no-deps", wheel)
+    pip(python, "install", "--no-compile", f"{wheel}[{extras}]" if extras else wheel, *requirements)
     pip(python, "check")
-
-
-def versions(made: Arm64) -> dict[str, str]:
-    """Every distribution that is installed, but for pip's own."""
-    metadata = [path.name.removesuffix(".dist-info").rpartition("-") for path in made.venv.glob("lib/*/*/*.dist-info")]
-    return {name: version for name, _, version in sorted(metadata)}
