@@ -64,7 +64,7 @@ def arm64(*, fresh: bool = False) -> Iterator[Arm64]:
     if not Path(QEMU).exists():
         raise CommandError(f"looking for {QEMU}: Debian has it in qemu-user")
     wheel = project_wheel("aarch64")
-    with kept_folder("arm64", [DEBIAN, TOOLS, EXTRAS, _LAUNCHER, _release()], fresh=fresh) as folder:
+    with kept_folder("arm64", [DEBIAN, TOOLS, EXTRAS, _LAUNCHER, release()], fresh=fresh) as folder:
         made = Arm64(folder, wheel)
         ready = folder / "ready"
         if not made.venv.exists():
@@ -78,7 +78,7 @@ def arm64(*, fresh: bool = False) -> Iterator[Arm64]:
         yield made
 
 
-def _release() -> str:
+def release() -> str:
     """Which Debian the host is: packages are taken from the same."""
     return next((line for line in Path("/etc/os-release").read_text().splitlines() if "VERSION_ID" in line), "")
 
