@@ -133,6 +133,7 @@ def steps_of(taught: Path, action: Action) -> list[str]:
     return calls.names
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_killed_before_any_call_the_old_or_the_new_model_is_whole(taught: Path, action: Action) -> None:
     allowed = outcomes(taught, action)
@@ -143,6 +144,7 @@ def test_killed_before_any_call_the_old_or_the_new_model_is_whole(taught: Path, 
         require_sound(store.path, allowed)
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_call_that_fails_leaves_the_old_model_and_no_rest(taught: Path, action: Action, code: int) -> None:
@@ -162,6 +164,7 @@ def test_a_call_that_fails_leaves_the_old_model_and_no_rest(taught: Path, action
         require_sound(store.path, allowed)
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_fails_from_some_call_on_leaves_a_whole_model(taught: Path, action: Action, code: int) -> None:

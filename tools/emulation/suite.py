@@ -52,8 +52,8 @@ def run_suites(made: Arm64, arguments: Sequence[str] = ()) -> list[Tally]:
         A run ended without a report, or nothing was run.
     """
     others = [name for name in PROCESSORS if name != DEFAULT]
-    tallies = [_run(made, DEFAULT, ["device_tests", f"--numprocesses={WORKERS}", "--dist=loadfile", *arguments])]
-    return tallies + [_run(made, name, ["device_tests/kernels"]) for name in others]
+    tallies = [_run(made, DEFAULT, ["device_tests", *arguments])]
+    return tallies + [_run(made, name, ["device_tests/kernels", *arguments]) for name in others]
 
 
 def _run(made: Arm64, processor: str, arguments: Sequence[str]) -> Tally:
@@ -61,6 +61,7 @@ def _run(made: Arm64, processor: str, arguments: Sequence[str]) -> Tally:
     report.unlink(missing_ok=True)
     started = time.monotonic()
     words = ["-m", "pytest", "-q", "-r=fE", "-p", "no:cacheprovider", "-m", "not host and not slow", "--durations=8"]
+    words += [f"--numprocesses={WORKERS}", "--dist=loadfile"]
     command = [str(made.program("python")), *words, f"--junitxml={report}", *arguments]
     environ = child_environ(**VARIABLES, EDGECL_CPU=processor)
     print(f"--- {processor} ({PROCESSORS[processor].board}), emulated", flush=True)
