@@ -32,6 +32,15 @@ def pytest_configure() -> None:
             )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In emulation, skip what is marked `native`, with the reason that the mark gives."""
+    if os.environ.get("EDGECL_TEST_EMULATED") != "1":
+        return
+    for item in items:
+        if mark := item.get_closest_marker("native"):
+            item.add_marker(pytest.mark.skip(reason=f"not in emulation: it {mark.args[0]}"))
+
+
 def pytest_report_header() -> str:
     """Say in every log what was tested."""
     return f"edgecl: {locate('edgecl')}"

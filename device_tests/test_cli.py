@@ -337,6 +337,7 @@ def test_doctor_finds_a_sound_store_sound(kitchen: Path) -> None:
     assert done.value["store"]["extractor"]["dimension"] == 96
 
 
+@pytest.mark.native("starts many processes")
 def test_doctor_names_the_damaged_file(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", "")})
     victim = max((kitchen / "objects").iterdir())
@@ -362,6 +363,7 @@ def test_doctor_survives_a_runtime_that_kills_its_process(tmp_path: Path, monkey
 # How a command ends
 
 
+@pytest.mark.native("depends on how fast a lesson is")
 def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_path: Path) -> None:
     before = tree(kitchen)
     lesson, spool = write_clips(tmp_path / "lesson", clips("teach", ("up", "down"))), tmp_path / "spool"
@@ -436,6 +438,7 @@ def test_an_interrupt_while_a_library_loads_ends_with_130(
     assert tree(kitchen) == before
 
 
+@pytest.mark.native("starts many processes")
 @pytest.mark.parametrize("command", ["predict", "doctor"])
 def test_the_runtime_does_not_report_to_its_maker(kitchen: Path, heldout: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "spool").mkdir()

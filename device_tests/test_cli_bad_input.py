@@ -223,6 +223,7 @@ def test_a_changed_extractor_is_refused(unharmed: Path, command: str) -> None:
     check_refused(edgecl(command, unharmed / "other extractor", unharmed / "good"), MODEL, "extractor.onnx")
 
 
+@pytest.mark.native("starts many processes")
 @pytest.mark.parametrize("name", ["damaged head", "damaged header", "no revision", "other extractor"])
 def test_doctor_reports_damage(unharmed: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", "")})
@@ -231,6 +232,7 @@ def test_doctor_reports_damage(unharmed: Path, name: str, monkeypatch: pytest.Mo
     assert done.value["store"]["damage"]
 
 
+@pytest.mark.native("starts many processes")
 def test_doctor_refuses_what_is_no_store(unharmed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", "")})
     check_refused(edgecl("doctor", unharmed / "no store"), MODEL, "no store")
@@ -471,6 +473,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.native("calls a function between fork and exec, where QEMU hangs")
 def test_a_limit_on_file_size_leaves_the_old_model(shelf: Path, tmp_path: Path) -> None:
     store = shutil.copytree(shelf / "kitchen", tmp_path / "kitchen")
     before = tree(store)

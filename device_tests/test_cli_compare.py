@@ -72,6 +72,7 @@ def compare(path: Path, extractor: Path, *arguments: str) -> Result:
 QUICK = ("--seeds", "2", "--experiences", "2", "--budgets", "20%")
 
 
+@pytest.mark.native("plays every strategy several times")
 def test_it_prints_tables_and_what_they_say(tmp_path: Path, extractor: Path) -> None:
     result = compare(windows(tmp_path / "w.npz"), extractor, *QUICK)
     assert result.exit_code == 0, result.output

@@ -15,6 +15,8 @@ from edgecl.extractor import builtin_extractor
 
 from .commands import edgecl, tree
 
+pytestmark = pytest.mark.native("embeds hundreds of clips")
+
 STEP = Step("", 0, "accepted", (), 1, (), {}, None, None, 0, 0.0, 0.0)
 
 

@@ -209,6 +209,7 @@ def test_a_class_that_was_never_taught_counts_as_wrong(device: Device) -> None:
     assert result.as_dict()["per_class"]["go"]["accuracy"] == 0
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_a_lesson_longer_than_its_share_of_the_memory_is_spooled_and_the_same(tmp_path: Path) -> None:
     heads = []
     for memory in (512 << 10, 4 << 20):

@@ -57,6 +57,7 @@ def header_of(*, descr: str = "|i1", order: str = "False", shape: str = "(4,)") 
     return f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}"
 
 
+@pytest.mark.native("tries many arrays")
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(NAMES, ARRAYS, max_size=4))
 def test_arrays_come_back_as_they_were(arrays: dict[str, NDArray[Any]]) -> None:

@@ -198,10 +198,34 @@ def test_every_tool_can_be_executed():
 
 
 @pytest.mark.host
-@pytest.mark.parametrize("tool", ["build_wheels", "demo", "test"])
+@pytest.mark.parametrize("tool", ["arm", "build_wheels", "demo", "test"])
 def test_a_tool_explains_itself(tool):
     # a tool imports its neighbours, which the variable that protects the suite forbids
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     command = [ROOT / "tools" / tool, "--help"]
     done = subprocess.run(command, env=environ, text=True, capture_output=True, check=True)
     assert f"tools/{tool}" in done.stdout
+
+
+@pytest.mark.host
+def test_systemd_takes_the_health_check(tmp_path):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    program = tmp_path / "edgecl"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    units = [tmp_path / f"edgecl-health.{kind}" for kind in ("service", "timer")]
+    for unit in units:
+        text = (ROOT / "tools" / unit.name).read_text()
+        unit.write_text(text.replace("/opt/edgecl/bin/edgecl", str(program)))
+    done = subprocess.run(["systemd-analyze", "verify", *units], text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.host
+def test_the_health_check_is_a_command_that_exists():
+    unit = (ROOT / "tools" / "edgecl-health.service").read_text()
+    _, command, store = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)[0].split()
+    done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert store.startswith(f"/var/lib/{re.findall('^StateDirectory=(.+)$', unit, re.MULTILINE)[0]}/")

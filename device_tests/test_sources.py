@@ -856,6 +856,7 @@ def test_hop_longer_than_the_window_leaves_samples_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(samples[2].signal, values[60:80], atol=1e-6)
 
 
+@pytest.mark.native("measures the process, QEMU's memory included")
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         path = put(tmp_path / f"{rows}.csv", csv_of([round(i / 50, 2) for i in range(rows)], movement(rows)))
@@ -1003,6 +1004,7 @@ def test_real_windows_are_all_read(
     assert len({sample.group for sample in samples}) == groups
 
 
+@pytest.mark.native("reads thousands of clips")
 @pytest.mark.parametrize(
     ("name", "count", "labels", "skips"), [("fsdd", 3000, 10, 1), ("speech_commands", 2676, 36, 5)]
 )

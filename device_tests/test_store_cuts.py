@@ -154,6 +154,7 @@ def steps_of(taught: Path, action: Action) -> list[str]:
     return calls.names
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_killed_before_any_call_the_old_or_the_new_model_is_whole(taught: Path, action: Action) -> None:
     allowed = outcomes(taught, action)
@@ -164,6 +165,7 @@ def test_killed_before_any_call_the_old_or_the_new_model_is_whole(taught: Path, 
         require_sound(store.path, allowed)
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_call_that_fails_leaves_the_old_model_and_no_rest(taught: Path, action: Action, code: int) -> None:
@@ -184,6 +186,7 @@ def test_a_call_that_fails_leaves_the_old_model_and_no_rest(taught: Path, action
         require_sound(store.path, allowed)
 
 
+@pytest.mark.native("tries hundreds of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_fails_from_some_call_on_leaves_a_whole_model(taught: Path, action: Action, code: int) -> None:
@@ -209,6 +212,7 @@ def test_an_error_that_could_not_be_undone_says_that_the_new_model_is_live(taugh
     assert all(said)
 
 
+@pytest.mark.native("tries thousands of cuts")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_after_a_power_cut_the_old_or_the_new_model_is_whole(taught: Path, action: Action) -> None:
     allowed = outcomes(taught, action)
@@ -327,6 +331,7 @@ def test_a_new_store_is_on_the_disk_before_it_gets_its_name(folder: Path, monkey
     assert settled == [True]
 
 
+@pytest.mark.native("starts many processes")
 def test_killed_at_random_times_every_lesson_that_returned_is_there(folder: Path) -> None:
     store = make_store(folder / "kitchen", keep_revisions=3, disk_bytes=200_000)
     draw = random.Random(2)

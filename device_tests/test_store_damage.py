@@ -77,6 +77,7 @@ def test_every_flipped_byte_is_noticed_and_what_is_loaded_is_whole(store: Store)
     assert not notices(store.path)
 
 
+@pytest.mark.native("tries thousands of lengths")
 def test_every_shorter_length_is_noticed_and_what_is_loaded_is_whole(store: Store) -> None:
     for path in files(store):
         data = path.read_bytes()

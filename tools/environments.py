@@ -43,7 +43,7 @@ class CommandError(Exception):
 
 
 @contextmanager
-def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path]:
+def environment(name: str, *, extras: str, requirements: Sequence[str] = (), fresh: bool = False) -> Iterator[Path]:
     """Yield the folder of a virtual environment that holds this checkout's wheel, locked meanwhile.
 
     Parameters
@@ -52,6 +52,8 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
         What it is for. One environment is kept for each name, interpreter and set of requirements.
     extras
         Comma-separated extras of pyproject.toml, installed with the wheel; may be empty.
+    requirements
+        What else is installed.
     fresh
         Make it anew even if nothing changed.
 
@@ -62,13 +64,13 @@ def environment(name: str, *, extras: str, fresh: bool = False) -> Iterator[Path
     """
     wheel = project_wheel()
     digest = wheel.parent.name
-    with _virtual_environment(name, _pyproject()["project"], fresh=fresh) as folder:
+    with _virtual_environment(name, [_pyproject()["project"], *requirements], fresh=fresh) as folder:
         ready, python = folder / "ready", folder / "bin" / "python"
         if not ready.exists() or ready.read_text() != digest:
             ready.unlink(missing_ok=True)
             # forced: the version stays while the sources change, and pip would keep what it has
             pip(python, "install", "--force-reinstall", "--no-deps", wheel)
-            pip(python, "install", f"{wheel}[{extras}]" if extras else wheel)
+            pip(python, "install", f"{wheel}[{extras}]" if extras else wheel, *requirements)
             pip(python, "check")
             ready.write_text(digest)
         os.utime(ready)
@@ -162,6 +164,31 @@ def pip(python: Path, *arguments: str | Path, **variables: str) -> None:
         raise CommandError(f"exit code {done.returncode} from: {shlex.join(words)}")
 
 
+@contextmanager
+def kept_folder(name: str, about: object, *, fresh: bool = False) -> Iterator[Path]:
+    """Yield a folder of the cache, locked; it is made anew, and empty, unless it holds a file `ready`.
+
+    Parameters
+    ----------
+    name
+        What it is for. The last used of a name are kept.
+    about
+        What it is made from, as JSON: another value has another folder.
+    fresh
+        Empty it even if it is ready.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"{name}-{digest}"
+    with _lock(folder.with_suffix(".lock")):
+        if fresh or not (folder / "ready").exists():
+            print(f"making {folder}", file=sys.stderr, flush=True)
+            others = [path for path in folder.parent.glob(f"{name}-*") if path.is_dir() and path != folder]
+            _remove_oldest(others, keep=KEPT_ENVIRONMENTS - 1)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        yield folder
+
+
 def cache_folder() -> Path:
     """Return the folder that holds environments and wheels, made if it is missing."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -226,14 +253,8 @@ def _build_wheel(folder: Path, **variables: str) -> None:
 @contextmanager
 def _virtual_environment(name: str, requirements: object, *, fresh: bool = False) -> Iterator[Path]:
     """Yield the folder of a virtual environment, locked; it is unfinished until the caller writes `ready`."""
-    about = json.dumps([sys.version, sys.base_prefix, requirements], sort_keys=True)
-    folder = cache_folder() / f"{name}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
-    with _lock(folder.with_suffix(".lock")):
-        if fresh or not (folder / "ready").exists():
-            print(f"making the environment {folder}", file=sys.stderr, flush=True)
-            others = [path for path in folder.parent.glob(f"{name}-*") if path.is_dir() and path != folder]
-            _remove_oldest(others, keep=KEPT_ENVIRONMENTS - 1)
-            shutil.rmtree(folder, ignore_errors=True)
+    with kept_folder(name, [sys.version, sys.base_prefix, requirements], fresh=fresh) as folder:
+        if not (folder / "bin").exists():
             _make_virtual_environment(folder)
         yield folder
 

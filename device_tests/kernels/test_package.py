@@ -97,6 +97,7 @@ def test_no_function_of_the_table_hides_another():
     assert len({function.__name__ for function in functions}) == len(functions)
 
 
+@pytest.mark.native("makes many calls")
 def test_a_call_keeps_no_reference_to_an_array():
     z = np.ones((2, 3), np.float32)
     before = sys.getrefcount(z)

@@ -148,7 +148,10 @@ def _wrap_tflite(
     given = open_interpreter(content, file).get_output_details()
     if output is not None or len(given) != 1:
         raise ContractError(f"{file} gives {len(given)} outputs, of a TFLite model wanted exactly one")
-    dimension = _dimension(tuple(int(size) for size in given[0]["shape"]), contract, file)
+    shape = tuple(int(size) for size in given[0]["shape"])
+    if set(shape[:-1]) == {1}:
+        shape = (1, shape[-1])  # an image model's (1, 1, 1, D): the extractor reshapes what goes in and comes out
+    dimension = _dimension(shape, contract, file)
     contract = replace(_completed(contract, dimension, mean), graph_digest=hashlib.sha256(content[:end]).hexdigest())
     stream = io.BytesIO(content)
     with zipfile.ZipFile(stream, "a") as archive:  # its date is 1980-01-01 unless told
