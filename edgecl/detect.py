@@ -1,4 +1,4 @@
-"""Drift: has the mean of what is watched changed, which way, and since when?
+"""Drift: whether the mean of what is watched has changed, which way, and since when.
 
 Watched are prequential errors (0 or 1) where labels come, else `surprise`, how far samples lie outside what is known.
 A detector is a frozen value; an update gives a `DriftSignal` with the detector that comes after it.
