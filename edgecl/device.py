@@ -26,13 +26,16 @@ from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
+    from edgecl.gate import Verdict
     from edgecl.learner import Outcome, Stage
+    from edgecl.prequential import Drift, Prequential, Tally
     from edgecl.refine import RefineSettings
 
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
 DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
 DEFAULT_DISK = 64 << 20
+COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,41 @@ class Evaluation:
             "per_class": per_class,
             "never_taught": list(self.unknown),
             "skipped": [vars(one) for one in self.skipped],
+        }
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What became of a stream."""
+
+    verdict: Verdict  # on the last revision
+    revision: int | None  # the last one committed; None where none was
+    tally: Tally
+    drifts: tuple[Drift, ...]
+    skipped: tuple[Skip, ...]
+    elapsed_ms: float
+    bytes: Mapping[str, int]
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "accepted": self.verdict.accepted,
+            "reasons": list(self.verdict.reasons),
+            "revision": self.revision,
+            "dry_run": self.dry_run,
+            "rows": tally.rows,
+            "labelled": tally.labelled,
+            "accuracy": tally.accuracy,
+            "balanced_accuracy": tally.balanced_accuracy,
+            "same_again_accuracy": tally.same_again / max(tally.labelled, 1),
+            "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
+            "drifts": [vars(one) for one in self.drifts],
+            "shifts": list(tally.shifts),
+            "skipped": [vars(one) for one in self.skipped],
+            "ms": round(self.elapsed_ms, 1),
+            "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
+            "bytes": dict(self.bytes),
         }
 
 
@@ -279,6 +317,59 @@ class Device:
             forced=forced,
         )
 
+    def follow(
+        self, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
+    ) -> Generator[Embedded | Drift, None, StreamReport]:
+        """Answer a stream row by row and learn from it, as a generator of progress and drifts that returns the report.
+
+        A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
+        what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
+        """
+        from edgecl.prequential import Prequential
+
+        started = time.perf_counter()
+        skipped: list[Skip] = []
+        drifts: list[Drift] = []
+        with self.store.writer() as writer:
+            live, model = self.model()
+            stream = Prequential(model, label_delay=label_delay)
+            saved = _Saver(self, _Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
+            for batch, latents in self._embedded(_with_room(items, stream), skipped):
+                stream.take([one.label for one in batch], latents)
+                if stream.has_drifted:
+                    kept = self._kept_models()
+                    saved.save(stream, {})
+                    drifts.append(stream.adapt(kept))
+                    saved.save(stream, vars(drifts[-1]))
+                    yield drifts[-1]
+                elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
+                    saved.save(stream, {})
+                yield Embedded(stream.tally.rows)
+            stream.flush()
+            verdict = saved.save(stream, {})
+        return StreamReport(
+            verdict=verdict,
+            revision=saved.live.number if saved.live.number != live.number else None,
+            tally=stream.tally,
+            drifts=tuple(drifts),
+            skipped=tuple(skipped),
+            elapsed_ms=1e3 * (time.perf_counter() - started),
+            bytes=stream.model.bytes(),
+            dry_run=dry_run,
+        )
+
+    def _kept_models(self) -> dict[str, Model]:
+        """Every earlier revision that has learnt something and is sound, newest first."""
+        models: dict[str, Model] = {}
+        for number in reversed(self.store.revisions()):
+            try:
+                model = self.model_of(number)
+            except StoreDamagedError:
+                continue  # `edgecl doctor` names it; the others will do
+            if model.head is not None:
+                models[f"revision {number}"] = model
+        return models
+
     def _commit(
         self, writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool
     ) -> Revision | None:
@@ -404,6 +495,59 @@ class Device:
                 kept = ", ".join(str(one) for one in self.store.revisions())
                 raise SettingError(f"revision {target} is not kept: choose one of {kept}")
             return writer.rollback(target, time=_now())
+
+
+class _Saver:
+    """Commits what a stream has learnt, unless the revision that is live answers better."""
+
+    def __init__(self, device: Device, objects: Objects, writer: Writer | None, live: Revision) -> None:
+        self._device, self._objects, self._writer = device, objects, writer
+        self.live = live
+        self.at = 0  # labelled rows at the last commit
+
+    def save(self, stream: Prequential, drift: Mapping[str, Any]) -> Verdict:
+        """Commit, and say why or why not; `drift` goes into the journal."""
+        verdict = stream.verdict()
+        self.at = stream.tally.labelled
+        told = {"strategy": "prequential", "rows": stream.tally.rows, "accuracy": stream.tally.accuracy}
+        told |= {
+            "verdict": verdict.as_dict(),
+            "forced": False,
+            "lesson": {},
+            **({"drift": dict(drift)} if drift else {}),
+        }
+        if not (verdict.accepted or drift) or not stream.model.statistics:
+            if self._writer:
+                self._writer.note({"kind": "rejected", "time": _now(), **told})
+            return verdict
+        model = self._stored(stream)
+        if self._writer:
+            body = {**model.body(), **told, "bytes": model.bytes()}
+            self.live = self._writer.commit(
+                kind="lesson", objects=model.digests, body=body, time=_now(), parent=self.live.number
+            )
+        stream.committed()
+        return verdict
+
+    def _stored(self, stream: Prequential) -> Model:
+        """The model with its parts put where they are kept."""
+        model = replace(stream.model, exemplars=stream.exemplars())
+        assert model.head is not None
+        digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
+        digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
+        return replace(model, digests={**digests, "head": self._objects.put(model.head.arrays())})
+
+
+def _with_room(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
+    """Rows of classes for which there is no room become skips."""
+    new: set[str] = set()
+    for item in items:
+        if isinstance(item, Sample) and item.label is not None and item.label not in new:
+            if not stream.knows_with(new, item.label):
+                yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
+                continue
+            new.add(item.label)
+        yield item
 
 
 class _Kept:
