@@ -75,8 +75,9 @@ class Layout:
 def read_layout(path: Path, contract: Contract, *, label_column: str | None = None) -> Layout:
     """Find the columns, the kind of timestamps and the rate.
 
-    `label_column` is the column of labels where it is not called label. Channels are found by the contract's names, whatever their order and case. Where the names differ but the
-    count is right, the columns are taken in the file's order, which is logged.
+    `label_column` is the column of labels where it is not called label. Channels are found by the contract's names,
+    whatever their order and case. Where the names differ but the count is right, the columns are taken in the file's
+    order, which is logged.
 
     Raises
     ------

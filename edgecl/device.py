@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgecl.learner import Outcome, Stage
     from edgecl.prequential import Drift, Prequential, Tally
     from edgecl.refine import RefineSettings
+    from edgecl.replay import Exemplars
 
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
@@ -325,7 +326,7 @@ class Device:
         A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
         what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
         """
-        from edgecl.prequential import Prequential
+        from edgecl.prequential import AS_IT_IS, Prequential
 
         started = time.perf_counter()
         skipped: list[Skip] = []
@@ -337,16 +338,16 @@ class Device:
             for batch, latents in self._embedded(_with_room(items, stream), skipped):
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:
-                    kept = self._kept_models()
-                    saved.save(stream, {})
-                    drifts.append(stream.adapt(kept))
-                    saved.save(stream, vars(drifts[-1]))
-                    yield drifts[-1]
+                    drift = stream.adapt(self._kept_models())
+                    if drift.chosen != AS_IT_IS:
+                        saved.keep(stream, drift)
+                    drifts.append(drift)
+                    yield drift
                 elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
-                    saved.save(stream, {})
+                    saved.judged(stream)
                 yield Embedded(stream.tally.rows)
             stream.flush()
-            verdict = saved.save(stream, {})
+            verdict = saved.judged(stream)
         return StreamReport(
             verdict=verdict,
             revision=saved.live.number if saved.live.number != live.number else None,
@@ -354,7 +355,7 @@ class Device:
             drifts=tuple(drifts),
             skipped=tuple(skipped),
             elapsed_ms=1e3 * (time.perf_counter() - started),
-            bytes=stream.model.bytes(),
+            bytes=_with_stream(stream),
             dry_run=dry_run,
         )
 
@@ -505,37 +506,54 @@ class _Saver:
         self.live = live
         self.at = 0  # labelled rows at the last commit
 
-    def save(self, stream: Prequential, drift: Mapping[str, Any]) -> Verdict:
-        """Commit, and say why or why not; `drift` goes into the journal."""
+    def judged(self, stream: Prequential) -> Verdict:
+        """Commit what is known now, or note why not."""
         verdict = stream.verdict()
         self.at = stream.tally.labelled
-        told = {"strategy": "prequential", "rows": stream.tally.rows, "accuracy": stream.tally.accuracy}
-        told |= {
-            "verdict": verdict.as_dict(),
-            "forced": False,
-            "lesson": {},
-            **({"drift": dict(drift)} if drift else {}),
-        }
-        if not (verdict.accepted or drift) or not stream.model.statistics:
-            if self._writer:
-                self._writer.note({"kind": "rejected", "time": _now(), **told})
-            return verdict
-        model = self._stored(stream)
-        if self._writer:
-            body = {**model.body(), **told, "bytes": model.bytes()}
-            self.live = self._writer.commit(
-                kind="lesson", objects=model.digests, body=body, time=_now(), parent=self.live.number
-            )
-        stream.committed()
+        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
+        if verdict.accepted:
+            self._commit(stream, stream.model, told)
+        elif self._writer:
+            self._writer.note({"kind": "rejected", "time": _now(), **told})
         return verdict
 
-    def _stored(self, stream: Prequential) -> Model:
+    def keep(self, stream: Prequential, drift: Drift) -> None:
+        """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
+        told = {**_told(stream), "drift": vars(drift)}
+        if stream.concept is not None and drift.chosen in ("anew", "decayed"):
+            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
+        self._commit(stream, stream.model, told)
+        self.at = stream.tally.labelled
+
+    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+        stored = self._stored(model, stream.exemplars(model))
+        if self._writer:
+            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            self.live = self._writer.commit(
+                kind="lesson", objects=stored.digests, body=body, time=_now(), parent=self.live.number
+            )
+        stream.committed()
+
+    def _stored(self, model: Model, exemplars: Mapping[str, Exemplars]) -> Model:
         """The model with its parts put where they are kept."""
-        model = replace(stream.model, exemplars=stream.exemplars())
-        assert model.head is not None
+        head = model.head
+        assert head is not None
+        model = replace(model, exemplars=exemplars)
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
         digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
-        return replace(model, digests={**digests, "head": self._objects.put(model.head.arrays())})
+        return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
+
+
+def _told(stream: Prequential) -> dict[str, Any]:
+    """What the journal says of a stream."""
+    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
+    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+
+
+def _with_stream(stream: Prequential) -> dict[str, int]:
+    """Resident learner state by part."""
+    parts = {**stream.model.bytes(), "stream": stream.nbytes}
+    return {**parts, "total": parts["total"] + stream.nbytes}
 
 
 def _with_room(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:

@@ -29,6 +29,9 @@ RECENT = 1024  # labelled rows that are kept to judge by
 CONFIRM = 256  # labelled rows from after a change that a decision waits for; half of them judge
 SNAPSHOTS = RECENT // CONFIRM + 1  # of the statistics, so that one is from before the change
 
+ROW_OVERHEAD = 400  # bytes of the objects that hold a row
+AS_IT_IS = "as it is"
+
 Statistics = Mapping[str, ClassStatistics]
 
 
@@ -105,6 +108,7 @@ class Prequential:
         self._surprise: Detector = Adwin.start()
         self._factor: Factor | None = None
         self._last_label: str | None = None
+        self.concept: Model | None = None  # what held before the last drift
         self._change: tuple[int, int] | None = None  # labelled rows when it was noticed, and since when
         if model.statistics:
             self._solve()
@@ -113,8 +117,9 @@ class Prequential:
         settings = self.model.settings
         packed = packed_length(self._features.dimension)
         scatters = settings.max_classes * packed * 4
-        row = row_bytes(self._features.row_dimension) + 64
-        needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + (RECENT + self._delay) * row
+        self._row_bytes = row_bytes(self._features.row_dimension) + ROW_OVERHEAD
+        rows = (RECENT + self._delay) * self._row_bytes
+        needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
         if needed > settings.memory_bytes:
             raise SettingError(
                 f"a stream of {settings.max_classes} classes and a label delay of {self._delay} needs "
@@ -136,6 +141,14 @@ class Prequential:
         if unlabelled:
             self._watch(inputs[unlabelled])
         self._learn([*self._due()])
+
+    @property
+    def nbytes(self) -> int:
+        """What a stream holds beside the model: scatters and their snapshots, recent rows, rows whose label waits."""
+        held = {id(one): one for _, statistics in self._snapshots for one in statistics.values()}
+        held |= {id(one): one for one in self.model.statistics.values()}
+        rows = len(self._recent) + len(self._waiting)
+        return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes
 
     def knows_with(self, new: Collection[str], label: str) -> bool:
         """Whether there is room for a label beside those taught and those about to be."""
@@ -228,32 +241,29 @@ class Prequential:
         self._change = None
         fresh = [*self._recent][-(self.tally.labelled - noticed + since) :]
         study, judge = fresh[: len(fresh) // 2], fresh[len(fresh) // 2 :]
-        old = self._before(self.tally.labelled - len(fresh), weight=len(study))
+        before = self._before(self.tally.labelled - len(fresh))
         ways: dict[str, HeadState] = {name: one.head for name, one in kept.items() if one.head is not None}
-        ways["decayed"] = self._head(self._added(old, study))
+        ways["decayed"] = self._head(self._added(_weighing(before, len(study)), study))
         ways["anew"] = self._head(self._added({}, study))
+        self.concept = replace(self.model, statistics=before, head=self._head(before)) if before else None
         stays = np.array([one.correct for one in judge])
         right = {name: self._correct(head, judge) for name, head in ways.items()}
         best = max(right, key=lambda name: right[name].sum())
-        chosen = best if paired_bound(stays, right[best]) > 0 else "as it is"
+        chosen = best if paired_bound(stays, right[best]) > 0 else AS_IT_IS
         if chosen in kept:
             self.model = replace(self.model, statistics=self._added(kept[chosen].statistics, fresh))
         elif chosen == "decayed":
-            old = self._before(self.tally.labelled - len(fresh), weight=len(fresh))
-            self.model = replace(self.model, statistics=self._added(old, fresh))
+            self.model = replace(self.model, statistics=self._added(_weighing(before, len(fresh)), fresh))
         elif chosen == "anew":
             self.model = replace(self.model, statistics=self._added({}, fresh))
         self._solve()
-        accuracy = {"as it is": float(stays.mean()), **{name: float(one.mean()) for name, one in right.items()}}
+        accuracy = {AS_IT_IS: float(stays.mean()), **{name: float(one.mean()) for name, one in right.items()}}
         return Drift(noticed, since, chosen, accuracy, len(judge))
 
-    def _before(self, labelled: int, *, weight: int) -> Statistics:
-        """Statistics from before a row, as far as they are held, of which no class weighs more than its share."""
+    def _before(self, labelled: int) -> Statistics:
+        """Statistics from before a row, as far as they are held."""
         early = [statistics for at, statistics in self._snapshots if at <= labelled]
-        old = early[-1] if early else self._snapshots[0][1] if self._snapshots else {}
-        total = sum(one.count for one in old.values())
-        share = min(weight / total, 1.0) if total else 1.0
-        return {label: one.decayed(max(round(one.count * share), 1)) for label, one in old.items()}
+        return early[-1] if early else self._snapshots[0][1] if self._snapshots else {}
 
     def _correct(self, head: HeadState, rows: Sequence[Known]) -> NDArray[np.bool_]:
         held = Exemplars(np.array([one.row for one in rows]), np.array([one.scale for one in rows], np.float32))
@@ -279,18 +289,26 @@ class Prequential:
         """What is known now has become the live revision."""
         self._live = self.model.head
 
-    def exemplars(self) -> dict[str, Exemplars]:
-        """The latest rows of each class in herding order, within the budget of the model."""
-        held = {label: _exemplars(self._recent, label) for label in sorted({one.label for one in self._recent})}
+    def exemplars(self, model: Model) -> dict[str, Exemplars]:
+        """The latest rows of each class of a model in herding order, within its budget."""
+        labels = {one.label for one in self._recent} & set(model.statistics)
+        held = {label: _exemplars(self._recent, label) for label in sorted(labels)}
         counts = {label: len(one) for label, one in held.items()}
-        capacity = max(self.model.plan().exemplars, 0)
+        capacity = max(model.plan().exemplars, 0)
         shares = quotas(counts, capacity_bytes=capacity, row_dimension=self._features.row_dimension)
         lift = self._features.lift_width
         return {
-            label: herd(one, self.model.statistics[label].mean[lift:], keep=shares[label])
+            label: herd(one, model.statistics[label].mean[lift:], keep=shares[label])
             for label, one in held.items()
             if shares[label]
         }
+
+
+def _weighing(statistics: Statistics, rows: int) -> Statistics:
+    """The statistics, all together weighing no more than so many rows."""
+    total = sum(one.count for one in statistics.values())
+    share = min(rows / total, 1.0) if total else 1.0
+    return {label: one.decayed(max(round(one.count * share), 1)) for label, one in statistics.items()}
 
 
 def paired_bound(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:

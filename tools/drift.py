@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +136,11 @@ def detector_rows(seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def adwin_matches(seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """For each setting: alarms of ours and of River's on the same streams, and how many streams agree in all of them."""
+    """For each setting: alarms of ours and of River on the same streams, and on how many streams all agree."""
     rows = []
     for delta, clock, shortest, grace in ADWIN_SETTINGS:
-        mine = ours(lambda d=delta, c=clock, s=shortest, g=grace: Adwin.start(delta=d, clock=c, shortest=s, grace=g))
-        theirs = rivers(
-            lambda d=delta, c=clock, s=shortest, g=grace: drift.ADWIN(
-                delta=d, clock=c, min_window_length=s, grace_period=g
-            )
-        )
+        mine = ours(partial(Adwin.start, delta=delta, clock=clock, shortest=shortest, grace=grace))
+        theirs = rivers(partial(drift.ADWIN, delta=delta, clock=clock, min_window_length=shortest, grace_period=grace))
         pairs = [(mine(values), theirs(values)) for kind in POINTS for seed in seeds for values in [errors(kind, seed)]]
         rows.append(
             {
