@@ -7,10 +7,12 @@ first one after it and comes before the next; every other alarm is false.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,17 +22,23 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
+from edgecl_export import export_table
 from numpy.typing import NDArray
-from river import drift
+from river import drift, forest, tree
 from river.drift import binary
+from splits import data_root
 
 from edgecl.detect import Adwin, Detector, PageHinkley
+from edgecl.device import Device, StreamReport
+from edgecl.sources import read_samples
 
 LENGTH = 10_000
 LOW, HIGH = 0.2, 0.4  # share of errors before and after a change
 RAMP = 1000  # samples over which a gradual change takes place
 POINTS = {"steady": (), "abrupt": (5000,), "gradual": (5000,), "recurring": (2500, 5000, 7500)}
 # ADWIN's settings as (delta, clock, shortest, grace): River's defaults, then others
+STREAMS = {"elec2": "class", "noaa_weather": "target"}  # set: its column of labels
+LIFT = 32  # random units of the second of our rows
 ADWIN_SETTINGS = ((0.002, 32, 5, 10), (0.05, 1, 5, 10), (0.002, 8, 20, 100), (0.3, 32, 1, 3))
 
 
@@ -157,6 +165,66 @@ def adwin_matches(seeds: Sequence[int]) -> list[dict[str, Any]]:
     return rows
 
 
+def stream_rows() -> list[dict[str, Any]]:
+    """Prequential accuracy on real streams, time a row and memory; none where the sets are not there."""
+    root = data_root()
+    rows: list[dict[str, Any]] = []
+    for name, label in STREAMS.items():
+        path = root / name / "data.csv"
+        if not path.is_file():
+            continue
+        rows += [our_row(name, path, label, lift=lift) for lift in (0, LIFT)]
+        rows += [
+            river_row(name, path, label, "River Hoeffding tree", tree.HoeffdingTreeClassifier()),
+            river_row(name, path, label, "River Hoeffding adaptive tree", tree.HoeffdingAdaptiveTreeClassifier(seed=0)),
+            river_row(
+                name, path, label, "River adaptive random forest (10)", forest.ARFClassifier(n_models=10, seed=0)
+            ),
+        ]
+    return rows
+
+
+def our_row(name: str, path: Path, label: str, *, lift: int) -> dict[str, Any]:
+    """What `edgecl learn --prequential` reports, reading and committing included."""
+    with tempfile.TemporaryDirectory() as folder:
+        extractor, store = Path(folder, "table.onnx"), Path(folder, "store")
+        export_table(extractor, path, label_column=label)
+        device = Device.create(store, extractor=extractor, max_classes=4, lift_width=lift)
+        contract = device.extractor.contract
+        run = device.follow(read_samples(path, contract, label_column=label, labelled=False))
+        report = finished(run)
+    tally = report.tally
+    learner = f"edgecl, --lift {lift}" if lift else "edgecl"
+    us, held = 1e3 * report.elapsed_ms / tally.rows, report.bytes["total"]
+    row = {"set": name, "learner": learner, "accuracy": tally.accuracy, "us": us, "bytes": held}
+    return {**row, "drifts": len(report.drifts), "same label again": tally.same_again / tally.labelled}
+
+
+def finished(run: Generator[object, None, StreamReport]) -> StreamReport:
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            report: StreamReport = end.value
+            return report
+
+
+def river_row(name: str, path: Path, label: str, learner: str, model: Any) -> dict[str, Any]:
+    """Answer, then learn, row by row; reading is not timed."""
+    with path.open(newline="") as file:
+        rows = [
+            ({column: float(cell) for column, cell in row.items() if column != label}, row[label])
+            for row in csv.DictReader(file)
+        ]
+    started, correct = time.perf_counter(), 0
+    for x, y in rows:
+        correct += model.predict_one(x) == y
+        model.learn_one(x, y)
+    us = 1e6 * (time.perf_counter() - started) / len(rows)
+    held = model._raw_memory_usage
+    return {"set": name, "learner": learner, "accuracy": correct / len(rows), "us": us, "bytes": held}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
@@ -167,6 +235,7 @@ def main() -> None:
     figures = {
         "detectors": detector_rows(seeds),
         "adwin": adwin_matches(seeds[:5]),
+        "streams": stream_rows(),
         "seeds": given.seeds,
         "length": LENGTH,
         "low": LOW,
