@@ -77,9 +77,9 @@ def test_bad_rows_are_counted_and_named_and_no_other_is_lost(store: Path, tmp_pa
     done = follow(store, path, "--json")
     assert {one["reason"].partition(":")[0] for one in done.value["skipped"]} == set(bad)
     assert (done.value["rows"], done.value["labelled"]) == (304, 303)
-    assert "1 cells of 'city' hold categories" in done.err
-    assert "1 rows are earlier than one before them, line 308" in done.err
-    assert "cells of 'amount' are empty" in done.err
+    assert "does not know in 1 of the cells of 'city', 'Atlantis' for one" in done.err
+    assert "unsorted time: in 1 of the rows, line 308 for one" in done.err
+    assert "of the cells of 'amount': read as missing" in done.err
 
 
 def test_a_class_too_many_is_skipped_and_named(store: Path, tmp_path: Path) -> None:

@@ -333,7 +333,9 @@ def _table(
         latest = max(latest, row.time_s)
         yield Sample(f"{path}:{row.line}", row.label, np.array([row.values], dtype=np.float32), row.group)
     yield from tally.rest()
-    unsorted = [f"{late} rows are earlier than one before them, line {first_late} for one: used as they came"]
+    unsorted = [
+        f"unsorted time: in {late} of the rows, line {first_late} for one, it is earlier than before: used as they came"
+    ]
     for note in (*encoding.notes(), *(unsorted if late else ())):
         logger.warning("%s: %s", path, note)
 

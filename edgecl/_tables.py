@@ -93,11 +93,12 @@ class TableEncoding:
     def notes(self) -> list[str]:
         """What was read otherwise than it stood there, in sentences."""
         said = [
-            f"{count} cells of {column!r} hold categories that the extractor does not know, {first!r} for one: "
+            f"categories that the extractor does not know in {count} of the cells of {column!r}, {first!r} for one: "
             "read as none of those it knows"
             for column, (count, first) in sorted(self.unknown.items())
         ]
         said += [
-            f"{count} cells of {column!r} are empty: read as missing" for column, count in sorted(self.missing.items())
+            f"no value in {count} of the cells of {column!r}: read as missing"
+            for column, count in sorted(self.missing.items())
         ]
         return said
