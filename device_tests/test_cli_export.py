@@ -99,7 +99,9 @@ WRAP = ("wrap", "random.onnx", "--modality", "imu", "--window", "9")
         ((*WRAP, "--channels", "a"), 2, "--rate"),
         ((*WRAP, "--channels", "a", "--rate", "50"), 5, "random.onnx"),
         (("wrap", "missing.onnx", *WRAP[2:], "--channels", "a", "--rate", "50"), 5, "missing.onnx"),
-        (("text",), 2, "text"),
+        (("smell",), 2, "smell"),
+        (("identity", "--columns", "a", "--like", "b.csv"), 2, "either --columns or --like"),
+        (("identity", "--like", "missing.csv"), 4, "missing.csv"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

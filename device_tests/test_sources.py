@@ -42,6 +42,10 @@ class StandIn:
     pool_frames: int = 1
 
     @property
+    def units(self) -> tuple[str, ...]:
+        return ("unit",) * len(self.channels)
+
+    @property
     def clip_samples(self) -> int:
         return self.window_samples + (self.pool_frames - 1) * self.hop_samples
 

@@ -21,6 +21,11 @@ LOWEST_SHARE_OF_RATE = 0.5
 _AVERAGED_ABOVE = 1.5
 
 
+def as_signal(text: str) -> NDArray[np.float32]:
+    """The bytes of a text's UTF-8 as a signal (n, 1)."""
+    return np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.float32)[:, None]
+
+
 def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -> float:
     """The rate of a window, if the extractor's rate can be reached from it.
 

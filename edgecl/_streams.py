@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgecl._samples import Sample, Skip, SkipTally, UnusableError, clean_label, printable
 from edgecl._signals import LOWEST_SHARE_OF_RATE, check_length, interpolate
+from edgecl._tables import TableEncoding
 from edgecl.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Layout:
     # columns in the header
     timestamp: int | None
     # column; None where the contract has no time
+    order: int | None
+    # column of times of a table, which only say whether its rows are in order
     channels: tuple[int, ...]
     # columns, in the contract's order
     label: int | None
@@ -70,11 +73,12 @@ class Layout:
     # names of the columns that were taken for the contract's channels by their order; empty where names agree
 
 
-def read_layout(path: Path, contract: Contract) -> Layout:
+def read_layout(path: Path, contract: Contract, *, label_column: str | None = None) -> Layout:
     """Find the columns, the kind of timestamps and the rate.
 
-    Channels are found by the contract's names, whatever their order and case. Where the names differ but the
-    count is right, the columns are taken in the file's order, which is logged.
+    `label_column` is the column of labels where it is not called label. Channels are found by the contract's names,
+    whatever their order and case. Where the names differ but the count is right, the columns are taken in the file's
+    order, which is logged.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def read_layout(path: Path, contract: Contract) -> Layout:
         raise DataError(f"{path} is not CSV: {error}") from error
     if not any(names):
         raise DataError(f"{path} is empty, wanted a header line with the column timestamp")
-    return _timed(path, _columns(path, names, delimiter, contract), rows, contract)
+    return _timed(path, _columns(path, names, delimiter, contract, label_column), rows, contract)
 
 
 def read_csv(
@@ -116,11 +120,11 @@ def read_csv(
     if layout.timestamp is not None:
         logger.info("%s: timestamps are read as %s, %.4g Hz", path, layout.unit, 1 / layout.step_s)
     tally = SkipTally(str(path))
-    rows = _rows(path, layout, tally, label=label, labelled=labelled)
     if layout.timestamp is None:
-        yield from _table(rows, path)
-    else:
-        yield from _windows(_in_order(rows, tally), path, layout, contract, tally)
+        yield from _table(path, layout, contract, tally, label=label, labelled=labelled)
+        return
+    rows = _rows(path, layout, tally, _numbers, label=label, labelled=labelled)
+    yield from _windows(_in_order(rows, tally), path, layout, contract, tally)
     yield from tally.rest()
 
 
@@ -143,7 +147,7 @@ def csv_count(path: Path, layout: Layout, contract: Contract) -> int:
     return max((samples - contract.clip_samples) // _hop(contract) + 1, 1)
 
 
-def _columns(path: Path, names: list[str], delimiter: str, contract: Contract) -> Layout:
+def _columns(path: Path, names: list[str], delimiter: str, contract: Contract, label_column: str | None) -> Layout:
     if len(set(names)) < len(names):
         raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     place = {name: column for column, name in enumerate(names)}
@@ -151,21 +155,24 @@ def _columns(path: Path, names: list[str], delimiter: str, contract: Contract) -
     if timed and "timestamp" not in place:
         raise DataError(f"{path} has no column timestamp, only {', '.join(names)}")
     group = next((place[name] for name in ("subject", "speaker") if name in place), None)
-    label = place.get("label")
+    if label_column is not None and label_column.lower() not in place:
+        raise DataError(f"{path} has no column {label_column}, only {', '.join(names)}")
+    label = place.get(label_column.lower() if label_column else "label")
     taken = {place.get("timestamp"), label, group}
-    wanted = [name.strip().lower() for name in contract.channels]
+    wanted = TableEncoding(contract).columns
     left = [column for column in range(len(names)) if column not in taken]
     channels = [place[name] for name in wanted] if all(name in place for name in wanted) else left
     if len(channels) != len(wanted):
         named = ", ".join(names[column] for column in left)
         raise DataError(
             f"{path} has {len(left)} columns of measurements ({named}), "
-            f"the extractor takes {len(wanted)} ({', '.join(contract.channels)})"
+            f"the extractor takes {len(wanted)} ({', '.join(wanted)})"
         )
     return Layout(
         delimiter=delimiter,
         width=len(names),
         timestamp=place["timestamp"] if timed else None,
+        order=None if timed else place.get("timestamp"),
         channels=tuple(channels),
         label=label,
         group=group,
@@ -207,8 +214,16 @@ def _unit(first: float, step: float, wanted_hz: float) -> str:
     return next(unit for unit, border in _EPOCH_BORDERS.items() if abs(first) < border)
 
 
-def _rows(path: Path, layout: Layout, tally: SkipTally, *, label: str | None, labelled: bool) -> Iterator[Row | Skip]:
-    """Every row that can be used, and a skip for each that can't."""
+def _rows(
+    path: Path,
+    layout: Layout,
+    tally: SkipTally,
+    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    *,
+    label: str | None,
+    labelled: bool,
+) -> Iterator[Row | Skip]:
+    """Every row that can be used, its time and values as `read` gives them, and a skip for each that can't."""
     known: dict[str, str | None] = {}
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -218,7 +233,9 @@ def _rows(path: Path, layout: Layout, tally: SkipTally, *, label: str | None, la
                 if not cells:
                     continue
                 try:
-                    time_s, values = _numbers(cells, layout)
+                    if len(cells) != layout.width:
+                        raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
+                    time_s, values = read(cells, layout)
                     name = label if layout.label is None else _label(cells[layout.label], known)
                     if name is None and labelled:
                         raise UnusableError("no label: the cell is empty")
@@ -242,8 +259,6 @@ def _lines(file: IO[str]) -> Iterator[str]:
 
 def _numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
     """The time in seconds and the values of one row."""
-    if len(cells) != layout.width:
-        raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
     texts = [cells[column] for column in layout.channels]
     if layout.delimiter != ",":
         texts = [text.replace(",", ".") for text in texts]
@@ -254,8 +269,7 @@ def _numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
     # float32 is what the extractor sees: beyond its range there is only infinity.
     if not all(-3.4e38 < value < 3.4e38 for value in values):
         raise UnusableError("not finite: the row holds NaN or infinity")
-    if layout.timestamp is None:
-        return 0.0, values
+    assert layout.timestamp is not None
     time = _time_or_none(cells[layout.timestamp], layout.delimiter, iso=layout.unit == "ISO 8601")
     if time is None:
         raise UnusableError(f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}")
@@ -306,13 +320,45 @@ def _in_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Sk
         yield row
 
 
-def _table(rows: Iterator[Row | Skip], path: Path) -> Iterator[Sample | Skip]:
-    for row in rows:
+def _table(
+    path: Path, layout: Layout, contract: Contract, tally: SkipTally, *, label: str | None, labelled: bool
+) -> Iterator[Sample | Skip]:
+    """A sample for each row; rows out of order are used as they come, and counted."""
+    encoding = TableEncoding(contract)
+
+    def read(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
+        texts = [cells[column] for column in layout.channels]
+        if layout.delimiter == ";":
+            texts = [text.replace(",", ".") if _is_number(text, ";") else text for text in texts]
+        return _moment(cells, layout), encoding.encode(texts)
+
+    latest, late, first_late = -math.inf, 0, 0
+    for row in _rows(path, layout, tally, read, label=label, labelled=labelled):
         if isinstance(row, Skip):
             yield row
-        else:
-            signal = np.array([row.values], dtype=np.float32)
-            yield Sample(f"{path}:{row.line}", row.label, signal, row.group)
+            continue
+        if row.time_s < latest:
+            late, first_late = late + 1, first_late or row.line
+        latest = max(latest, row.time_s)
+        yield Sample(f"{path}:{row.line}", row.label, np.array([row.values], dtype=np.float32), row.group)
+    yield from tally.rest()
+    unsorted = [
+        f"unsorted time: in {late} of the rows, line {first_late} for one, it is earlier than before: used as they came"
+    ]
+    for note in (*encoding.notes(), *(unsorted if late else ())):
+        logger.warning("%s: %s", path, note)
+
+
+def _moment(cells: list[str], layout: Layout) -> float:
+    """When a row of a table was made, seconds or whatever its numbers are; 0 where there is no such column."""
+    if layout.order is None:
+        return 0.0
+    text = cells[layout.order]
+    number = _time_or_none(text, layout.delimiter, iso=False)
+    time = number if number is not None else _time_or_none(text, layout.delimiter, iso=True)
+    if time is None:
+        raise UnusableError(f"bad timestamp: {ascii(text)[:40]} is neither a number nor ISO 8601")
+    return time
 
 
 def _windows(

@@ -10,7 +10,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl._samples import Sample, Skip, SkipTally, UnusableError, clean_label, printable
-from edgecl._signals import checked_rate, shaped, window
+from edgecl._signals import as_signal, checked_rate, shaped, window
 from edgecl.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ LARGEST_ARRAY = 1 << 30
 LONGEST_LINE = 1 << 26
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
 MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
+LONGEST_TEXT = 10_000  # characters
 _GROUPS = ("subject", "speaker")
 # What zipfile, its decompressors and NumPy's reader of headers raise on damaged archives.
 _DAMAGE = (
@@ -126,6 +127,8 @@ def npz_count(path: Path) -> int:
 def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
     """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
+    For an extractor of text, `{"text": ..., "label": ...}`.
+
     `label` is for lines without one. A line that cannot be used becomes a skip, cut short after twenty
     of a kind.
 
@@ -183,19 +186,37 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
         raise UnusableError(f"not JSON: {str(error)[:80]}") from error
     if not isinstance(entry, dict):
         raise UnusableError(f'not an object: wanted {{"signal": ..., "label": ...}}, got {type(entry).__name__}')
-    if "text" in entry and "signal" not in entry:
+    takes_text = contract.modality == "text"
+    if "text" in entry and "signal" not in entry and not takes_text:
         raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
-    if "signal" not in entry:
-        raise UnusableError('no signal: the line has no "signal"')
+    wanted = "text" if takes_text else "signal"
+    if wanted not in entry:
+        raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
     if label is not None and entry.get("label") is not None:
         raise DataError(f"{source} has a label of its own: leave out --label")
-    raw = _array(entry["signal"])
-    rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
     found = label if entry.get("label") is None else _json_label(entry["label"])
     if found is None and labelled:
         raise UnusableError('no label: add "label" to the line, or say --label NAME')
     group = next((printable(str(entry[name])) for name in _GROUPS if entry.get(name) is not None), None)
-    return Sample(source, found, window(raw, contract, rate_hz=rate_hz), group)
+    return Sample(source, found, _signal(entry, contract), group)
+
+
+def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
+    if contract.modality == "text":
+        return _text_signal(entry["text"])
+    raw = _array(entry["signal"])
+    rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
+    return window(raw, contract, rate_hz=rate_hz)
+
+
+def _text_signal(value: Any) -> NDArray[np.float32]:
+    if not isinstance(value, str):
+        raise UnusableError(f'not text: "text" is {type(value).__name__}')
+    if not value.strip():
+        raise UnusableError("no text: it is empty")
+    if len(value) > LONGEST_TEXT:
+        raise UnusableError(f"too long: {len(value)} characters, at most {LONGEST_TEXT} are read")
+    return as_signal(value.strip())
 
 
 def _array(value: Any) -> NDArray[Any]:

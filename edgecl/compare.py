@@ -84,7 +84,7 @@ def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, 
     """
     settings = Settings(
         memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-        disk_bytes=DEFAULT_DISK,
+        disk_bytes=DEFAULT_DISK.get(contract.modality, 64 << 20),
         max_classes=max(DEFAULT_CLASSES.get(contract.modality, 64), classes),
         latent_dimension=contract.dimension,
         shrinkage_floor=contract.shrinkage_floor,

@@ -29,13 +29,17 @@ from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
     from edgecl.forget import Receipt
+    from edgecl.gate import Verdict
     from edgecl.learner import Outcome, Stage
+    from edgecl.prequential import Drift, Prequential, Tally
     from edgecl.refine import RefineSettings
+    from edgecl.replay import Exemplars
 
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
 DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
-DEFAULT_DISK = 64 << 20
+DEFAULT_DISK = {"text": 128 << 20}
+COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,41 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True)
+class StreamReport:
+    """What became of a stream."""
+
+    verdict: Verdict  # on the last revision
+    revision: int | None  # the last one committed; None where none was
+    tally: Tally
+    drifts: tuple[Drift, ...]
+    skipped: tuple[Skip, ...]
+    elapsed_ms: float
+    bytes: Mapping[str, int]
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "accepted": self.verdict.accepted,
+            "reasons": list(self.verdict.reasons),
+            "revision": self.revision,
+            "dry_run": self.dry_run,
+            "rows": tally.rows,
+            "labelled": tally.labelled,
+            "accuracy": tally.accuracy,
+            "balanced_accuracy": tally.balanced_accuracy,
+            "same_again_accuracy": tally.same_again / max(tally.labelled, 1),
+            "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
+            "drifts": [vars(one) for one in self.drifts],
+            "shifts": list(tally.shifts),
+            "skipped": [vars(one) for one in self.skipped],
+            "ms": round(self.elapsed_ms, 1),
+            "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
+            "bytes": dict(self.bytes),
+        }
+
+
 class Device:
     """An open store. Nothing heavy is loaded before it is needed: `status` wants neither extractor nor kernels."""
 
@@ -170,7 +209,7 @@ class Device:
         contract = open_extractor(source).contract
         settings = Settings(
             memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-            disk_bytes=disk_bytes or DEFAULT_DISK,
+            disk_bytes=disk_bytes or DEFAULT_DISK.get(contract.modality, 64 << 20),
             max_classes=max_classes or DEFAULT_CLASSES.get(contract.modality, 64),
             latent_dimension=contract.dimension,
             shrinkage_floor=contract.shrinkage_floor,
@@ -283,6 +322,59 @@ class Device:
             dry_run=dry_run,
             forced=forced,
         )
+
+    def follow(
+        self, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
+    ) -> Generator[Embedded | Drift, None, StreamReport]:
+        """Answer a stream row by row and learn from it, as a generator of progress and drifts that returns the report.
+
+        A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
+        what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
+        """
+        from edgecl.prequential import AS_IT_IS, Prequential
+
+        started = time.perf_counter()
+        skipped: list[Skip] = []
+        drifts: list[Drift] = []
+        with self.store.writer() as writer:
+            live, model = self.model()
+            stream = Prequential(model, label_delay=label_delay)
+            saved = _Saver(self, _Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
+            for batch, latents in self._embedded(_with_room(items, stream), skipped):
+                stream.take([one.label for one in batch], latents)
+                if stream.has_drifted:
+                    drift = stream.adapt(self._kept_models())
+                    if drift.chosen != AS_IT_IS:
+                        saved.keep(stream, drift)
+                    drifts.append(drift)
+                    yield drift
+                elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
+                    saved.judged(stream)
+                yield Embedded(stream.tally.rows)
+            stream.flush()
+            verdict = saved.judged(stream)
+        return StreamReport(
+            verdict=verdict,
+            revision=saved.live.number if saved.live.number != live.number else None,
+            tally=stream.tally,
+            drifts=tuple(drifts),
+            skipped=tuple(skipped),
+            elapsed_ms=1e3 * (time.perf_counter() - started),
+            bytes=_with_stream(stream),
+            dry_run=dry_run,
+        )
+
+    def _kept_models(self) -> dict[str, Model]:
+        """Every earlier revision that has learnt something and is sound, newest first."""
+        models: dict[str, Model] = {}
+        for number in reversed(self.store.revisions()):
+            try:
+                model = self.model_of(number)
+            except StoreDamagedError:
+                continue  # `edgecl doctor` names it; the others will do
+            if model.head is not None:
+                models[f"revision {number}"] = model
+        return models
 
     def _commit(
         self, writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool
@@ -511,6 +603,76 @@ class Device:
             if len(labels) == len(model.labels):
                 raise SettingError(f"all {len(labels)} classes are that old, is the clock right? Name those to forget")
             return forget(self.store, writer, model, labels, time=_now(), dry_run=dry_run)
+
+
+class _Saver:
+    """Commits what a stream has learnt, unless the revision that is live answers better."""
+
+    def __init__(self, device: Device, objects: Objects, writer: Writer | None, live: Revision) -> None:
+        self._device, self._objects, self._writer = device, objects, writer
+        self.live = live
+        self.at = 0  # labelled rows at the last commit
+
+    def judged(self, stream: Prequential) -> Verdict:
+        """Commit what is known now, or note why not."""
+        verdict = stream.verdict()
+        self.at = stream.tally.labelled
+        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
+        if verdict.accepted:
+            self._commit(stream, stream.model, told)
+        elif self._writer:
+            self._writer.note({"kind": "rejected", "time": _now(), **told})
+        return verdict
+
+    def keep(self, stream: Prequential, drift: Drift) -> None:
+        """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
+        told = {**_told(stream), "drift": vars(drift)}
+        if stream.concept is not None and drift.chosen in ("anew", "decayed"):
+            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
+        self._commit(stream, stream.model, told)
+        self.at = stream.tally.labelled
+
+    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+        stored = self._stored(model, stream.exemplars(model))
+        if self._writer:
+            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            self.live = self._writer.commit(
+                kind="lesson", objects=stored.digests, body=body, time=_now(), parent=self.live.number
+            )
+        stream.committed()
+
+    def _stored(self, model: Model, exemplars: Mapping[str, Exemplars]) -> Model:
+        """The model with its parts put where they are kept."""
+        head = model.head
+        assert head is not None
+        model = replace(model, exemplars=exemplars)
+        digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
+        digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
+        return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
+
+
+def _told(stream: Prequential) -> dict[str, Any]:
+    """What the journal says of a stream."""
+    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
+    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+
+
+def _with_stream(stream: Prequential) -> dict[str, int]:
+    """Resident learner state by part."""
+    parts = {**stream.model.bytes(), "stream": stream.nbytes}
+    return {**parts, "total": parts["total"] + stream.nbytes}
+
+
+def _with_room(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
+    """Rows of classes for which there is no room become skips."""
+    new: set[str] = set()
+    for item in items:
+        if isinstance(item, Sample) and item.label is not None and item.label not in new:
+            if not stream.knows_with(new, item.label):
+                yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
+                continue
+            new.add(item.label)
+        yield item
 
 
 class _Kept:

@@ -34,6 +34,7 @@ MODALITIES = ("voice", "imu", "text", "table", "custom")
 NORMALISATIONS = ("l2", "none")
 LARGEST_DIMENSION = 65_536
 LARGEST_CLIP = 1 << 24  # numbers
+LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 # Sound is placed by its loudest stretch: speech between silences of unknown length.
 _LOUD_S, _LOUD_STEP_S = 0.5, 0.01
 _LOWEST_SOUND_HZ = 4_000
@@ -379,7 +380,7 @@ class OnnxExtractor(FileExtractor):
     def __init__(self, path: str | Path) -> None:
         content = read_file(path)
         self.digest = hashlib.sha256(content).hexdigest()
-        self._session = _session(content, path)
+        self._session = onnx_session(content, path)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.contract = Contract.from_metadata(metadata, file=path)
         if self.contract.graph_digest != graph_digest(content):
@@ -423,7 +424,7 @@ class OnnxExtractor(FileExtractor):
 
 
 def open_extractor(path: str | Path) -> FileExtractor:
-    """Open an extractor by what the file holds: ONNX, or TFLite (extra `[tflite]`).
+    """Open an extractor by what the file holds: ONNX, TFLite (extra `[tflite]`), ONNX with a tokenizer (`[text]`).
 
     Raises
     ------
@@ -434,6 +435,10 @@ def open_extractor(path: str | Path) -> FileExtractor:
         from edgecl._tflite import TfliteExtractor
 
         return TfliteExtractor(path)
+    if (PREFIX + "tokenizer").encode() in read_file(path)[-LARGEST_METADATA:]:
+        from edgecl._texts import TextExtractor
+
+        return TextExtractor(path)
     return OnnxExtractor(path)
 
 
@@ -526,7 +531,8 @@ def _loudest(signal: NDArray[np.float32], rate_hz: float) -> int:
     return int(np.argmax(total[steps:] - total[:-steps])) * step + step * steps // 2
 
 
-def _session(content: bytes, path: str | Path) -> Any:
+def onnx_session(content: bytes, path: str | Path) -> Any:
+    """ONNX Runtime on a model, in one thread that sleeps between runs; raises ContractError."""
     # ONNX Runtime 1.32 reports its use to its maker from the moment it is imported: a device keeps to itself
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime

@@ -182,11 +182,16 @@ def whitened_cosine(factor: Factor) -> HeadState:
     return _head(factor, directions, -directions @ factor.origin, typical, "whitened-cosine")
 
 
-def linear_discriminant(factor: Factor) -> HeadState:
-    """LDA with equal priors: z_k = m_kᵀ Σ⁻¹ x - ½ m_kᵀ Σ⁻¹ m_k, both less the origin g (Hastie et al., 4.10)."""
+def linear_discriminant(factor: Factor, *, by_frequency: bool = False) -> HeadState:
+    """LDA: z_k = m_kᵀ Σ⁻¹ x - ½ m_kᵀ Σ⁻¹ m_k + ln π_k, both less the origin g (Hastie et al., 4.10).
+
+    Priors π are equal, or `by_frequency` the shares of the counts: for streams, where accuracy is over all samples.
+    """
     directions = _solved_means(factor).astype(np.float64)
     squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)
     bias = -directions @ factor.origin - squared / 2
+    if by_frequency:
+        bias += np.log(factor.counts / factor.counts.sum())
     return _head(factor, directions, bias, np.zeros(len(squared)), "lda")
 
 

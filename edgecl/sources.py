@@ -9,7 +9,8 @@ A path is one of:
   (or `speaker`), `rate_hz`, `channels`;
 - a .csv with the column `timestamp` (seconds, milliseconds since 1970 or ISO 8601), one column per channel,
   optional `label` and `subject` (or `speaker`); cut into windows of the extractor's length and hop;
-- a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line.
+- a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line;
+- for an extractor of text, a .jsonl of `{"text": ..., "label": ...}`.
 
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
 `label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
@@ -44,7 +45,12 @@ BACKGROUND = ("_silence_", "_background_noise_")
 
 
 def read_samples(
-    path: Path, contract: Contract, *, label: str | None = None, labelled: bool = True
+    path: Path,
+    contract: Contract,
+    *,
+    label: str | None = None,
+    labelled: bool = True,
+    label_column: str | None = None,
 ) -> Iterator[Sample | Skip]:
     """Read samples one by one, in an order that depends on nothing but the data.
 
@@ -58,6 +64,8 @@ def read_samples(
         For data without labels of its own.
     labelled
         Whether every sample needs a label; False to predict, where a sample may have none.
+    label_column
+        Of a .csv, where it is not called label.
 
     Yields
     ------
@@ -75,11 +83,11 @@ def read_samples(
     path = Path(path)
     if label is not None:
         label = _given_label(label)
-    items = _open(path, contract, label=label, labelled=labelled)
+    items = _open(path, contract, label=label, labelled=labelled, label_column=label_column)
     return _something_of(items, path)
 
 
-def count_samples(path: Path, contract: Contract) -> int:
+def count_samples(path: Path, contract: Contract, *, label_column: str | None = None) -> int:
     """About how many samples `read_samples` will yield, without reading them: for a progress bar.
 
     Raises
@@ -95,7 +103,7 @@ def count_samples(path: Path, contract: Contract) -> int:
     if kind == ".npz":
         return npz_count(path)
     if kind == ".csv":
-        return csv_count(path, read_layout(path, contract), contract)
+        return csv_count(path, read_layout(path, contract, label_column=label_column), contract)
     return jsonl_count(path) if kind == ".jsonl" else 1
 
 
@@ -126,11 +134,15 @@ def _suffixes(contract: Contract) -> tuple[str, ...]:
     return SOUND if contract.is_sound else TABLES
 
 
-def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
+def _open(
+    path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
+) -> Iterator[Sample | Skip]:
     """Everything that is wrong with the path as a whole is raised here, before the first sample."""
-    if contract.modality == "text":
-        raise DataError(f"{path}: the extractor takes text, which is not read yet: sound and windows are")
     kind = _kind(path)
+    if contract.modality == "text" and kind != ".jsonl":
+        raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
+    if label_column is not None and kind not in TABLES:
+        raise DataError(f"{path} has no columns: --label-column is for .csv files")
     if kind == "folder":
         found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
         read = _sounds if contract.is_sound else _recordings
@@ -146,7 +158,7 @@ def _open(path: Path, contract: Contract, *, label: str | None, labelled: bool) 
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
         return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled)
-    layout = read_layout(path, contract)
+    layout = read_layout(path, contract, label_column=label_column)
     _check_label(path, has_labels=layout.label is not None, label=label, labelled=labelled)
     return read_csv(path, layout, contract, label=label, labelled=labelled)
 

@@ -33,6 +33,20 @@ class ClassStatistics:
     def dimension(self) -> int:
         return int(self.mean.shape[0])
 
+    def decayed(self, count: int) -> ClassStatistics:
+        """The same mean and covariance, weighing as much as `count` samples; as they are where they weigh less.
+
+        Raises
+        ------
+        ValueError
+            When `count` is below 1.
+        """
+        if count < 1:
+            raise ValueError(f"a class of {count} samples has no statistics")
+        if count >= self.count:
+            return self
+        return ClassStatistics(count, self.mean, self.scatter * np.float32(count / self.count))
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The arrays that `from_arrays` reads back."""
         return {"count": np.array([self.count], np.int64), "mean": self.mean, "scatter": self.scatter}

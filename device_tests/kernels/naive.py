@@ -139,3 +139,68 @@ def scatter(x) -> F64:
     for row in x.astype(np.float64):
         total += np.outer(row, row)
     return pack(total, np.float64)
+
+
+def adwin(values, delta=0.002, clock=32, shortest=5, grace=10, buckets=5) -> list[int]:
+    """ADWIN2 with every value kept in its bucket, oldest first; a window begins anew after a change."""
+    window: list[list[float]] = []
+    changes = []
+    ticks = 0
+    for value in values:
+        window.append([float(value)])
+        merge_full(window, buckets)
+        ticks += 1
+        change = 0
+        if ticks % clock == 0:
+            while (difference := difference_at_cut(window, delta, shortest, grace)) != 0:
+                change = change or (1 if difference > 0 else -1)
+                del window[0]
+        changes.append(change * sum(map(len, window)))
+        if change:
+            window, ticks = [], 0
+    return changes
+
+
+def merge_full(window: list[list[float]], buckets: int) -> None:
+    """Merge the two oldest of a size of which there are more than `buckets`, then so the next size."""
+    size = 1
+    while sum(len(bucket) == size for bucket in window) > buckets:
+        first = next(at for at, bucket in enumerate(window) if len(bucket) == size)
+        window[first : first + 2] = [window[first] + window[first + 1]]
+        size *= 2
+
+
+def difference_at_cut(window: list[list[float]], delta: float, shortest: int, grace: int) -> float:
+    """μ1 - μ0 at the first border between buckets with |μ0 - μ1| > ε_cut; else 0."""
+    every = np.concatenate(window)
+    if len(every) <= grace:
+        return 0.0
+    confidence = math.log(2 * math.log(len(every)) / delta)
+    for count in range(1, len(window)):
+        before, after = np.concatenate(window[:count]), np.concatenate(window[count:])
+        if min(len(before), len(after)) < shortest:
+            continue
+        m = 1 / (len(before) - shortest + 1) + 1 / (len(after) - shortest + 1)
+        if abs(after.mean() - before.mean()) > math.sqrt(2 * m * every.var() * confidence) + 2 / 3 * m * confidence:
+            return float(after.mean() - before.mean())
+    return 0.0
+
+
+def page_hinkley(values, delta=0.005, threshold=50.0, alpha=0.9999, grace=30) -> list[int]:
+    """Both sums from their definition, the mean recomputed from all values since the last change."""
+    changes: list[int] = []
+    start = 0
+    for now in range(1, len(values) + 1):
+        rises, falls = [0.0], [0.0]
+        for t in range(start + 1, now + 1):
+            apart = values[t - 1] - np.mean(values[start:t])
+            rises.append(alpha * rises[-1] + apart - delta)
+            falls.append(alpha * falls[-1] + apart + delta)
+        change, count = 0, now - start
+        if count >= grace and rises[-1] - min(rises[1:]) > threshold:
+            change = count - int(np.argmin(rises[1:])) - 1
+        elif count >= grace and max(falls[1:]) - falls[-1] > threshold:
+            change = -(count - int(np.argmax(falls[1:])) - 1)
+        changes.append(change)
+        start = now if change else start
+    return changes

@@ -21,7 +21,14 @@ from edgecl_kernels._library import LibraryError, open_library
 from .conftest import COMPILED, require_library
 
 # kernels without reordered sums or fused products, in themselves or in what they call
-STRICT = ("gather_rows", "lift_rows", "quantise_rows", "dequantise_rows")
+STRICT = (
+    "gather_rows",
+    "lift_rows",
+    "quantise_rows",
+    "dequantise_rows",
+    "adwin_update",
+    "page_hinkley_update",
+)
 
 
 def draw(*shape: int) -> np.ndarray:
@@ -40,7 +47,13 @@ def strict_arguments(name: str) -> list[object]:
         return [x, 11, np.empty((5, 70 + 37), np.float32)]
     if name == "quantise_rows":
         return [x, np.empty((5, 37), np.int8), np.empty(5, np.float32)]
-    return [rows, scales, np.empty((5, 37), np.float32)]
+    if name == "dequantise_rows":
+        return [rows, scales, np.empty((5, 37), np.float32)]
+    values = np.abs(np.concatenate([draw(300), 3 + draw(300)])).astype(np.float64)
+    state = np.zeros((9, 13)) if name == "adwin_update" else np.zeros(12)
+    state[..., 4:8] = 0.002, 32, 5, 10
+    state[..., 8:] = (0.0,) * 5 if name == "adwin_update" else (0.005, 50, 0.9999, 30)
+    return [state, values, np.empty(600, np.int32)]
 
 
 def run_on(kernel: Callable[..., object], arguments: list[object]) -> list[bytes]:

@@ -60,6 +60,7 @@ EXTRAS = {
     "onnx": "export",
     "soundfile": "audio",
     "soxr": "audio",
+    "tokenizers": "text",
 }
 # what may befall a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)

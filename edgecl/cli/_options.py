@@ -43,6 +43,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 label_option = click.option(
     "--label", metavar="NAME", help="The class of all that is in PATH, where PATH has no labels of its own."
 )
+label_column_option = click.option(
+    "--label-column", metavar="NAME", help="The column of a .csv that holds the class. [default: label]"
+)
 
 
 def example(*lines: str) -> str:

@@ -19,12 +19,21 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
-def read(path: Path, contract: Contract, *, label: str | None = None) -> Iterator[Sample | Skip]:
+def read(
+    path: Path,
+    contract: Contract,
+    *,
+    label: str | None = None,
+    label_column: str | None = None,
+    labelled: bool = True,
+) -> Iterator[Sample | Skip]:
     """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources import count_samples, read_samples
 
-    items = read_samples(path, contract, label=label)  # says what is wrong with the path before it is counted
-    return watched(items, length=count_samples(path, contract), label=f"reading {path}")
+    # says what is wrong with the path before it is counted
+    items = read_samples(path, contract, label=label, label_column=label_column, labelled=labelled)
+    length = count_samples(path, contract, label_column=label_column)
+    return watched(items, length=length, label=f"reading {path}")
 
 
 def watched(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]:

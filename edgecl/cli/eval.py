@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import _progress, _warn
-from edgecl.cli._options import example, json_option, label_option, path_argument, store_argument
+from edgecl.cli._options import example, json_option, label_column_option, label_option, path_argument, store_argument
 from edgecl.cli._text import counted, listed, percent, print_json, printable, table
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ CONFUSIONS_SHOWN = 8
 @store_argument
 @path_argument
 @label_option
+@label_column_option
 @json_option
-def command(store: Path, path: Path, label: str | None, as_json: bool) -> None:
+def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
     """Measure accuracy on labelled samples.
 
     PATH is what `edgecl learn` takes. Give samples that were not learnt, best of people who taught nothing:
@@ -31,7 +32,7 @@ def command(store: Path, path: Path, label: str | None, as_json: bool) -> None:
     equal weight.
     """
     with _warn.opened(store) as device:
-        samples = _progress.read(path, device.extractor.contract, label=label)
+        samples = _progress.read(path, device.extractor.contract, label=label, label_column=label_column)
         evaluation = _progress.finish(device.evaluate(samples))
     confusions = _confusions(evaluation)
     if as_json:

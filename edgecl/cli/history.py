@@ -78,6 +78,10 @@ def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         return f"{entry['kind']}, its details forgotten"
     if entry["kind"] == "rollback":
         return f"rollback to {told['rolled_back_to']}"
+    if "drift" in told:
+        drift = told["drift"]
+        did = told.get("concept") or f"drift at labelled row {drift['row']:,}: {drift['chosen']}"
+        return str(did)
     if "lesson" not in told:
         return str(entry["kind"])
     return listed((f"{label} +{count}" for label, count in told["lesson"].items()), most=LABELS_SHOWN)

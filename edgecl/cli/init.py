@@ -40,7 +40,7 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     help="What turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
 @click.option("--memory", type=Bytes(), help="Most RAM that learning may take. [default: 1MiB voice, 4MiB others]")
-@click.option("--disk", type=Bytes(), help="Most that the store may take. [default: 64MiB]")
+@click.option("--disk", type=Bytes(), help="Most that the store may take. [default: 64MiB, for text 128MiB]")
 @click.option(
     "--max-classes",
     type=click.IntRange(min=2),

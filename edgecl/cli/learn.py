@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl._units import format_bytes
-from edgecl.cli import _progress, _warn
-from edgecl.cli._options import Finite, example, json_option, label_option, path_argument, store_argument
+from edgecl.cli import _prequential, _progress, _warn
+from edgecl.cli._options import (
+    Finite,
+    example,
+    json_option,
+    label_column_option,
+    label_option,
+    path_argument,
+    store_argument,
+)
 from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, table, wrapped
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
         "edgecl learn kitchen clips/",
         'edgecl learn kitchen recordings/ --label "lights off"',
         "edgecl learn kitchen clips/ --dry-run --json",
+        "edgecl learn prices stream.csv --prequential --label-column y",
     )
 )
 @store_argument
@@ -56,6 +65,17 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
     type=Finite(min=0),
     help="How hard gradient steps are held to the old head. [default: 1]",
 )
+@click.option(
+    "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
+)
+@label_column_option
+@click.option(
+    "--label-delay",
+    metavar="ROWS",
+    type=click.IntRange(min=0),
+    default=0,
+    help="With --prequential: rows that come between a row and its label. [default: 0]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
 @json_option
 @click.pass_context
@@ -70,6 +90,9 @@ def command(
     force: bool,
     replay_weight: float | None,
     ewc_strength: float | None,
+    prequential: bool,
+    label_column: str | None,
+    label_delay: int,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -81,11 +104,19 @@ def command(
     """
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
+    if label_delay and not prequential:
+        raise click.UsageError("--label-delay is for streams: add --prequential")
+    if prequential:
+        _refuse_with_prequential(ctx)
+        accepted = _prequential.run(
+            store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
+        )
+        ctx.exit(0 if accepted else REJECTED)
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
     with _warn.opened(store) as device:
         live = device.store.current().number
-        samples = _progress.read(path, device.extractor.contract, label=label)
+        samples = _progress.read(path, device.extractor.contract, label=label, label_column=label_column)
         report = _progress.finish(
             device.teach(
                 _tallied(samples, taught),
@@ -104,6 +135,13 @@ def command(
         _print(report, taught, live=live, budget_bytes=device.settings.memory_bytes)
     if not report.is_accepted:
         ctx.exit(REJECTED)
+
+
+def _refuse_with_prequential(ctx: click.Context) -> None:
+    """A stream has one strategy, and is judged as it goes."""
+    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength"):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --prequential")
 
 
 def _tallied(items: Iterable[Sample | Skip], taught: Counter[str]) -> Iterator[Sample | Skip]:

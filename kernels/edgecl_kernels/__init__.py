@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl_kernels._implementation import Implementation, implementation
 
 if TYPE_CHECKING:
+    from edgecl_kernels.adwin import adwin_update
     from edgecl_kernels.cholesky import (
         cholesky_packed,
         forward_packed,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
     from edgecl_kernels.lift import lift_rows, lift_signs
+    from edgecl_kernels.page_hinkley import page_hinkley_update
     from edgecl_kernels.quantise import dequantise_rows, gather_rows, quantise_rows
     from edgecl_kernels.refine import refine_steps
     from edgecl_kernels.scatter import scatter_update
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Implementation",
+    "adwin_update",
     "cholesky_packed",
     "cholesky_packed_f32",
     "dequantise_rows",
@@ -52,6 +55,7 @@ __all__ = [
     "lift_signs",
     "packed_sums",
     "packed_sums_f32",
+    "page_hinkley_update",
     "quantise_rows",
     "refine_steps",
     "scatter_update",

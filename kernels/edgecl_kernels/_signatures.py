@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgecl_kernels import cholesky, fisher, herding, lift, products, quantise, refine, scatter, softmax
+from edgecl_kernels import (
+    adwin,
+    cholesky,
+    fisher,
+    herding,
+    lift,
+    page_hinkley,
+    products,
+    quantise,
+    refine,
+    scatter,
+    softmax,
+)
 
 Function = Callable[..., Any]
 
@@ -44,6 +56,14 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (cholesky.forward_packed, False),
     (cholesky.subtract_four, True),
     (cholesky.sum_squares, True),
+    (adwin.natural_log, False),
+    (adwin.add_bucket, False),
+    (adwin.remove_buckets, False),
+    (adwin.drop_oldest, False),
+    (adwin.compress, False),
+    (adwin.add_value, False),
+    (adwin.difference_at_cut, False),
+    (adwin.restart_window, False),
 )
 
 # name: function, numba signature, fastmath
@@ -89,4 +109,10 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     "packed_sums_f32": (cholesky.packed_sums, "void(float32[::1], float64[::1])", False),
     "scores": (softmax.scores, "void(float32[:,::1], float32[:,::1], float32[::1], float32[:,::1])", False),
     "softmax_rows": (softmax.softmax_rows, "void(float32[:,::1])", False),
+    "adwin_update": (adwin.adwin_update, "void(float64[:,::1], float64[::1], int32[::1])", False),
+    "page_hinkley_update": (
+        page_hinkley.page_hinkley_update,
+        "void(float64[::1], float64[::1], int32[::1])",
+        False,
+    ),
 }

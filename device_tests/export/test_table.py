@@ -1,0 +1,64 @@
+"""The extractor for tables: what its contract says, what its graph answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgecl_export import export_table
+
+from edgecl._tables import TableEncoding
+from edgecl.errors import DataError, SettingError
+from edgecl.extractor import open_extractor
+
+pytestmark = pytest.mark.host
+LIKE = "when,size,label\nmon,1,a\ntue,3,b\nmon,,a\nwed,2,b\n"
+
+
+def exported(folder: Path, text: str = LIKE, **more: object):
+    like = folder / "like.csv"
+    like.write_text(text)
+    export_table(folder / "t.onnx", like, **more)  # type: ignore[arg-type]
+    return open_extractor(folder / "t.onnx")
+
+
+def latent(extractor, *cells: str) -> list[float]:
+    values = TableEncoding(extractor.contract).encode(cells)
+    return extractor.latents([np.array([values], np.float32)])[0].round(4).tolist()
+
+
+def test_numbers_are_scaled_categories_spread_and_missing_ones_marked(tmp_path: Path) -> None:
+    extractor = exported(tmp_path)
+    assert extractor.contract.channels == ("size", "size is missing", "when=mon", "when=tue", "when=wed")
+    assert TableEncoding(extractor.contract).columns == ["size", "when"]
+    assert latent(extractor, "2", "tue") == [0, 0, 0, 1, 0]
+    assert latent(extractor, "3", "mon") == [pytest.approx(1.2247), 0, 1, 0, 0]
+    assert latent(extractor, "?", "wed") == [0, 1, 0, 0, 1]
+    assert latent(extractor, "1e9", "sun") == [8, 0, 0, 0, 0]
+
+
+def test_columns_without_missing_values_have_no_place_for_them_in_the_latent(tmp_path: Path) -> None:
+    extractor = exported(tmp_path, "a,label\n1,x\n2,y\n3,x\n")
+    assert extractor.contract.dimension == 1
+    assert latent(extractor, "") == [0]
+
+
+def test_numbers_that_are_names_become_categories_where_asked(tmp_path: Path) -> None:
+    extractor = exported(tmp_path, "code,label\n10,x\n20,y\n10,x\n", categories=["code"])
+    assert extractor.contract.channels == ("code=10", "code=20")
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "error", "message"),
+    [
+        ("", {}, DataError, "holds no rows"),
+        ("a,b\n", {}, DataError, "holds no rows"),
+        (LIKE, {"label_column": "y"}, SettingError, "has no column y, only when, size, label"),
+        ("a=b,label\n1,x\n", {}, SettingError, "may not hold '='"),
+        ("label\nx\n", {}, DataError, "has no columns but label"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text, more, error, message) -> None:
+    with pytest.raises(error, match=message):
+        exported(tmp_path, text, **more)

@@ -1,0 +1,164 @@
+"""The extractor for tables: columns of numbers scaled, categories one by one, room for what is missing."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from edgecl._tables import CATEGORY, EMPTY, IS_MISSING, MISSING
+from edgecl.errors import DataError, SettingError
+from edgecl.extractor import Contract
+from edgecl_export._contract import write
+from edgecl_export._graph import Graph
+
+ROWS = 10_000  # that columns are judged by
+CATEGORIES = 32  # of a column; rarer ones are read as none of them
+LARGEST = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the first rows say about a column."""
+
+    name: str
+    categories: tuple[str, ...]  # none for numbers
+    centre: float
+    scale: float
+    has_missing: bool
+
+
+def export_table(out: Path, like: Path, *, label_column: str = "label", categories: Sequence[str] = ()) -> Contract:
+    """Write an extractor for rows like those of a CSV file.
+
+    Its signal has, for each column of numbers, the number and whether it is missing, and for each category of another
+    column whether it is that. Its latent has numbers less their mean, over their standard deviation, cut at 8;
+    missing ones as 0, with a column of their own where the file has such; and the categories.
+
+    Parameters
+    ----------
+    out
+        The file to write.
+    like
+        Its first 10,000 rows are looked at; `label_column` and `timestamp` are left out.
+    categories
+        Columns of numbers that are names in truth, such as codes.
+
+    Raises
+    ------
+    DataError
+        `like` cannot be read, or has no columns or rows that can be used.
+    SettingError
+        A column is not there or its name cannot be used; `out` cannot be written.
+    """
+    columns = _columns(like, label_column=label_column, categories=categories)
+    numbers = [one for one in columns if not one.categories]
+    channels = [one.name for one in numbers] + [one.name + IS_MISSING for one in numbers]
+    units = ["number"] * len(numbers) + [MISSING] * len(numbers)
+    names = [f"{one.name}={value}" for one in columns for value in one.categories]
+    kept = [index for index, one in enumerate(numbers) if one.has_missing]
+    dimension = len(numbers) + len(kept) + len(names)
+    contract = Contract(
+        modality="table",
+        sample_rate_hz=0.0,
+        channels=(*channels, *names),
+        units=(*units, *([CATEGORY] * len(names))),
+        window_samples=1,
+        hop_samples=1,
+        pool_frames=1,
+        dimension=dimension,
+        mean=np.zeros(dimension, np.float32),
+        normalisation="none",
+        shrinkage_floor=0.01,
+        source=f"columns of {like.name}",
+        licence="Apache-2.0",
+    )
+    graph = Graph()
+    parts = [*_scaled(graph, numbers), *_kept(graph, len(numbers), kept)]
+    if names:
+        parts.append(graph.slice("signal", 2 * len(numbers), None, axis=2, name="categories"))
+    graph.add("Concat", *parts, name="frames", axis=2)
+    model = graph.model(
+        inputs={"signal": ("batch", 1, len(contract.channels))},
+        outputs={"frames": ("batch", 1, dimension)},
+        name="table",
+    )
+    return write(model, contract, Path(out))
+
+
+def _scaled(graph: Graph, numbers: Sequence[Column]) -> list[str]:
+    """(x - centre)/scale cut at LARGEST, zero where it is missing."""
+    if not numbers:
+        return []
+    count = len(numbers)
+    value = graph.slice("signal", 0, count, axis=2, name="numbers")
+    missing = graph.slice("signal", count, 2 * count, axis=2, name="missing")
+    centre = graph.constant("centre", np.array([one.centre for one in numbers], np.float32))
+    factor = graph.constant("factor", np.array([1 / one.scale for one in numbers], np.float32))
+    scaled = graph.add("Mul", graph.add("Sub", value, centre, name="centred"), factor, name="scaled")
+    cut = graph.add("Clip", scaled, graph.number(-LARGEST), graph.number(LARGEST), name="cut")
+    present = graph.add("Sub", graph.number(1.0), missing, name="present")
+    return [graph.add("Mul", cut, present, name="known")]
+
+
+def _kept(graph: Graph, numbers: int, kept: Sequence[int]) -> list[str]:
+    """The indicators of the columns in which something was missing."""
+    if not kept:
+        return []
+    indices = graph.integers(*(numbers + index for index in kept))
+    return [graph.add("Gather", "signal", indices, name="indicators", axis=2)]
+
+
+def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> list[Column]:
+    try:
+        with like.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline(1 << 16)
+            delimiter = max(",;\t", key=first.count)
+            names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            rows = [row for row in islice(csv.reader(file, delimiter=delimiter), ROWS) if len(row) == len(names)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{like} can't be read: {error}") from error
+    if not rows:
+        raise DataError(f"{like} holds no rows of as many cells as its header: nothing can be told of its columns")
+    lower = [name.lower() for name in names]
+    strange = [name for name in (label_column, *categories) if name.lower() not in lower]
+    if strange:
+        raise SettingError(f"{like} has no column {strange[0]}, only {', '.join(names)}")
+    if any("=" in name for name in names):
+        raise SettingError(f"{like}: a column's name may not hold '=': rename it")
+    left_out = {label_column.lower(), "timestamp"}
+    named = {name.lower() for name in categories}
+    found = [
+        _column(name, [row[index].strip() for row in rows], decimal=delimiter == ";", is_named=name.lower() in named)
+        for index, name in enumerate(names)
+        if name.lower() not in left_out
+    ]
+    if not found:
+        raise DataError(f"{like} has no columns but {', '.join(names)}")
+    return found
+
+
+def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -> Column:
+    """A column is of numbers if most of its cells are."""
+    present = [cell for cell in cells if cell.lower() not in EMPTY]
+    numbers = [] if is_named else [value for cell in present if (value := _number(cell, decimal=decimal)) is not None]
+    has_missing = len(present) < len(cells)
+    if 2 * len(numbers) > len(present) or not present:
+        values = np.array(numbers or [0.0])
+        return Column(name, (), float(values.mean()), float(values.std()) or 1.0, has_missing)
+    frequent = Counter(present).most_common(CATEGORIES)
+    return Column(name, tuple(sorted(value for value, _ in frequent)), 0.0, 1.0, has_missing)
+
+
+def _number(cell: str, *, decimal: bool) -> float | None:
+    try:
+        value = float(cell.replace(",", ".") if decimal else cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
