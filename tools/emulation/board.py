@@ -45,11 +45,14 @@ step eval edgecl eval store heldout --json
 step predict edgecl predict store one --json
 {bench}
 """
+# the plug is pulled when the commit has written its first file
 _CUT = """\
+files() {{ busybox ls -A store store/objects store/revisions | busybox wc -l; }}
+before=$(files)
+edgecl learn store new --label {word} --json >/tmp/out 2>&1 &
+while [ $(files) = $before ]; do :; done
 echo "CUT HERE"
-while true; do
-    edgecl learn store new --label {word} --force --json >/dev/null 2>&1
-done
+busybox sleep 60
 """
 _RECOVERED = """\
 step doctor edgecl doctor store --json

@@ -123,7 +123,7 @@ def boot(started: Path, root: Path, work: Path, *, memory_mib: int, cut_after: s
     Parameters
     ----------
     cut_after
-        Pull the plug, two seconds after the machine has printed this.
+        Pull the plug when the machine has printed this.
 
     Raises
     ------
@@ -159,7 +159,6 @@ def _heard(machine: subprocess.Popen[bytes], cut_after: str) -> str:
             if not piece:
                 return printed.decode(errors="replace").replace("\r", "")
             if cut_after and cut_after.encode() in printed:
-                time.sleep(2)
                 machine.kill()
                 return printed.decode(errors="replace").replace("\r", "")
     tail = printed.decode(errors="replace")[-2000:]
