@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from edgecl.learner import Outcome, Stage
     from edgecl.prequential import Drift, Prequential, Tally
     from edgecl.refine import RefineSettings
-    from edgecl.replay import Exemplars
 
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
@@ -619,7 +618,7 @@ class _Saver:
         self.at = stream.tally.labelled
         told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
         if verdict.accepted:
-            self._commit(stream, stream.model, told)
+            self._commit(stream, stream.learnt(), told)
         elif self._writer:
             self._writer.note({"kind": "rejected", "time": _now(), **told})
         return verdict
@@ -629,11 +628,11 @@ class _Saver:
         told = {**_told(stream), "drift": vars(drift)}
         if stream.concept is not None and drift.chosen in ("anew", "decayed"):
             self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
-        self._commit(stream, stream.model, told)
+        self._commit(stream, stream.learnt(), told)
         self.at = stream.tally.labelled
 
     def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
-        stored = self._stored(model, stream.exemplars(model))
+        stored = self._stored(model)
         if self._writer:
             body = {**stored.body(), **told, "bytes": stored.bytes()}
             self.live = self._writer.commit(
@@ -641,11 +640,10 @@ class _Saver:
             )
         stream.committed()
 
-    def _stored(self, model: Model, exemplars: Mapping[str, Exemplars]) -> Model:
+    def _stored(self, model: Model) -> Model:
         """The model with its parts put where they are kept."""
         head = model.head
         assert head is not None
-        model = replace(model, exemplars=exemplars)
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
         digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
