@@ -338,7 +338,7 @@ class Device:
         with self.store.writer() as writer:
             live, model = self.model()
             stream = Prequential(model, label_delay=label_delay)
-            saved = _Saver(self, _Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
+            saved = _Saver(_Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
             for batch, latents in self._embedded(_with_room(items, stream), skipped):
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:
@@ -607,8 +607,8 @@ class Device:
 class _Saver:
     """Commits what a stream has learnt, unless the revision that is live answers better."""
 
-    def __init__(self, device: Device, objects: Objects, writer: Writer | None, live: Revision) -> None:
-        self._device, self._objects, self._writer = device, objects, writer
+    def __init__(self, objects: Objects, writer: Writer | None, live: Revision) -> None:
+        self._objects, self._writer = objects, writer
         self.live = live
         self.at = 0  # labelled rows at the last commit
 
@@ -632,11 +632,13 @@ class _Saver:
         self.at = stream.tally.labelled
 
     def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
-        stored = self._stored(model)
+        now = _now()
+        taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
+        stored = self._stored(replace(model, taught={**model.taught, **taught}))
         if self._writer:
             body = {**stored.body(), **told, "bytes": stored.bytes()}
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body, time=_now(), parent=self.live.number
+                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
             )
         stream.committed()
 
