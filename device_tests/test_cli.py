@@ -238,6 +238,7 @@ def test_predict_prints_json_lines(kitchen: Path, heldout: Path) -> None:
     assert all(0 <= one["confidence"] <= 1 and 0 <= one["novelty"] <= 1 for one in answers)
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_eval_prints_accuracy_by_class_and_what_is_confused(kitchen: Path, heldout: Path) -> None:
     (heldout / "no").rename(heldout / "nay")
     shown = edgecl("eval", kitchen, heldout)
@@ -292,6 +293,7 @@ def test_history_lists_lessons_rejections_and_rollbacks(kitchen: Path, tmp_path:
     assert told["revisions"] == [1, 2, 3, 4]
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_a_rollback_can_be_rolled_back(kitchen: Path, heldout: Path) -> None:
     before = edgecl("eval", kitchen, heldout, "--json").out
     told = edgecl("rollback", kitchen, "--json").value
@@ -301,6 +303,7 @@ def test_a_rollback_can_be_rolled_back(kitchen: Path, heldout: Path) -> None:
     assert edgecl("eval", kitchen, heldout, "--json").out == before
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_doctor_repairs_a_store_and_says_what_it_did(kitchen: Path) -> None:
     newest = max((kitchen / "revisions").iterdir())
     newest.write_bytes(b"damaged")
@@ -349,6 +352,7 @@ def test_doctor_names_the_damaged_file(kitchen: Path, monkeypatch: pytest.Monkey
     assert victim.name in done.out
 
 
+@pytest.mark.native("starts many processes")
 def test_doctor_survives_a_runtime_that_kills_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "soxr.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     monkeypatch.setattr("edgecl.cli.doctor.PACKAGES", {"numpy": ("numpy", ""), "soxr": ("soxr", "audio")})
@@ -407,6 +411,7 @@ def __getattr__(name):
 """
 
 
+@pytest.mark.native("starts many processes")
 @pytest.mark.parametrize(("command", "library"), [("predict", "onnxruntime"), ("predict", "soxr"), ("status", "click")])
 def test_an_interrupt_while_a_library_loads_ends_with_130(
     kitchen: Path, heldout: Path, tmp_path: Path, command: str, library: str
@@ -449,6 +454,7 @@ def test_the_runtime_does_not_report_to_its_maker(kitchen: Path, heldout: Path, 
     assert list((tmp_path / "spool").iterdir()) == []  # the reporter leaves the name of its session there
 
 
+@pytest.mark.native("starts many processes")
 def test_a_closed_pipe_ends_quietly(kitchen: Path, heldout: Path) -> None:
     running = subprocess.Popen(
         command_line("predict", kitchen, heldout), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

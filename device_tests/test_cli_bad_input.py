@@ -432,6 +432,7 @@ def test_a_read_only_store_can_be_read(shelf: Path, command: str) -> None:
         assert edgecl(command, shelf / "kitchen", *data).code == 0
 
 
+@pytest.mark.native("starts many processes")
 def test_a_store_that_another_process_writes_to_is_left_alone(
     shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,7 @@ def test_after_a_rollback_and_a_lesson_rollback_takes_back_the_lesson_then_what_
     assert "go" in device.status()["classes"]
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_repair_loses_the_class_whose_part_is_damaged_and_no_other(device: Device) -> None:
     teach(device, clips("teach", ["stop"], 6))
     for role in ("statistics/no", "exemplars/stop", "head"):
