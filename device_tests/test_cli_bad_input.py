@@ -373,7 +373,7 @@ def test_a_first_lesson_of_one_class_is_taken(tmp_path: Path, count: int) -> Non
 def test_names_of_any_script_work_everywhere(tmp_path: Path) -> None:
     store, lesson = tmp_path / "Küche 台所", tmp_path / "leçon №1"
     edgecl("init", store, "--extractor", voice_extractor())
-    (write_clips(lesson, clips("teach", WORDS, most=5)) / "yes").rename(lesson / "はい")
+    (write_clips(lesson, clips("teach", WORDS, most=3)) / "yes").rename(lesson / "はい")
     assert edgecl("learn", store, lesson).code == 0
     assert "はい" in edgecl("status", store).out
     assert "はい" in edgecl("predict", store, lesson / "はい").out

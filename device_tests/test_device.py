@@ -42,7 +42,7 @@ def last(run: Iterator[Any]) -> Any:
 def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("device") / "kitchen"
     device = Device.create(path, extractor="voice")
-    assert teach(device, clips("teach", count=12)).is_accepted
+    assert teach(device, clips("teach", count=8)).is_accepted
     return path
 
 
@@ -54,7 +54,7 @@ def device(taught_folder: Path, tmp_path: Path) -> Device:
 
 def test_a_lesson_becomes_a_revision_that_answers(device: Device) -> None:
     assert device.store.current().number == 2
-    result: Evaluation = last(device.evaluate(clips("test")))
+    result: Evaluation = last(device.evaluate(clips("test", count=4)))
     assert result.balanced_accuracy > 0.8
     assert result.as_dict()["per_class"].keys() == set(WORDS)
 
