@@ -53,9 +53,7 @@ def settings(*, dimension: int = DIMENSION, memory_bytes: int = 1 << 20, **more:
     return Settings(memory_bytes=memory_bytes, latent_dimension=dimension, **{**plain, **more})  # type: ignore[arg-type]
 
 
-def as_lesson(
-    model: Model, latents: Mapping[str, NDArray[np.float32]], *, spool: Path | None = None
-) -> Lesson:
+def as_lesson(model: Model, latents: Mapping[str, NDArray[np.float32]], *, spool: Path | None = None) -> Lesson:
     collector = LessonCollector(model.settings.features, limit_bytes=model.plan().lesson, spool=spool)
     for label, rows in latents.items():
         collector.add(label, rows)

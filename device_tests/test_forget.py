@@ -338,6 +338,15 @@ def test_forgetting_the_outdated_keeps_the_rest(store: Store) -> None:
     assert Device(store).forget_outdated(timedelta(days=1)) is None
 
 
+def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
+    learn(store, WORDS.lesson(4, LABELS[1:2]), time=datetime.now(UTC).isoformat(timespec="seconds"))
+    with store.writer() as writer:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        writer.note({"kind": "unchanged", "time": now, "lesson": {LABELS[0]: 5}})
+    assert Device(store).forget_outdated(timedelta(days=1)) is not None
+    assert list(Device(store).model()[1].statistics) == LABELS[:2]
+
+
 def test_a_wrong_clock_does_not_cost_everything(store: Store) -> None:
     with pytest.raises(SettingError, match="all 4 classes are that old, is the clock right"):
         Device(store).forget_outdated(timedelta(hours=1))

@@ -72,6 +72,7 @@ class Report:
         return {
             **verdict,
             "accepted": self.outcome.verdict.accepted and self.is_accepted,
+            "unchanged": self.outcome.is_unchanged,
             "forced": self.forced,
             "dry_run": self.dry_run,
             "revision": self.revision,
@@ -298,7 +299,7 @@ class Device:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
             forced = force and not outcome.verdict.accepted
-            if outcome.model is not None and not dry_run:
+            if outcome.model is not None and not outcome.is_unchanged and not dry_run:
                 yield Stage("commit", f"on top of revision {live.number}")
             revision = None if dry_run else self._commit(writer, live, outcome, lesson, forced=forced)
         now_live = outcome.model or model
@@ -379,8 +380,8 @@ class Device:
             "verdict": verdict,
             "forced": forced,
         }
-        if outcome.model is None:
-            writer.note({"kind": "rejected", "time": _now(), **told})
+        if outcome.model is None or outcome.is_unchanged:
+            writer.note({"kind": "unchanged" if outcome.model else "rejected", "time": _now(), **told})
             return None
         body = {**outcome.model.body(), **told, "bytes": outcome.model.bytes()}
         return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=_now(), parent=live.number)
@@ -590,7 +591,9 @@ class Device:
 
         with self.store.writer() as writer:
             model = self.model()[1]
-            labels = outdated(model, older_than=older_than, now=datetime.now(UTC))
+            confirmed = {label: one["time"] for one in self.store.journal() for label in _unchanged(one)}
+            last = {label: max(time, confirmed.get(label, "")) for label, time in model.taught.items() if time}
+            labels = outdated(replace(model, taught=last), older_than=older_than, now=datetime.now(UTC))
             if not labels:
                 return None
             if len(labels) == len(model.labels):
@@ -693,6 +696,11 @@ class _Overlay(MemoryObjects):
 
     def read(self, digest: str) -> Arrays:
         return super().read(digest) if digest in self._held else self._store.read(digest)
+
+
+def _unchanged(entry: Mapping[str, Any]) -> Collection[str]:
+    """The labels of a lesson that had nothing new; none for another line of the journal."""
+    return entry.get("lesson", {}) if entry["kind"] == "unchanged" else ()
 
 
 def _disk() -> Path | None:

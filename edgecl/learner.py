@@ -1,7 +1,8 @@
 """The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
 
-`learn` reads top to bottom like DESIGN's list: statistics and exemplars take the lesson in; a rung of the ladder
-makes a candidate; the gate judges it; the next rung adjusts the strategy; after the last one the old model stays.
+`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; statistics and
+exemplars take in what has; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
+strategy; after the last one the old model stays.
 """
 
 from __future__ import annotations
@@ -18,10 +19,7 @@ from edgecl.errors import SettingError
 from edgecl.evidence import After, Before, correct_answers, evidence_of, factor_of
 from edgecl.ewc import Coordinates, EwcState, consolidate
 from edgecl.gate import ONE_SIDED_95, Policy, Verdict, judge
-from edgecl.head import (
-    HeadState,
-    whitened_cosine,
-)
+from edgecl.head import HeadState, probabilities, whitened_cosine
 from edgecl.lesson import Lesson
 from edgecl.model import Model, Objects
 from edgecl.refine import RefineSettings, refine
@@ -32,6 +30,9 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 REFINE_PER_CLASS = 256  # lesson rows of a class that gradient steps draw from
 REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
 REFINE_EXEMPLARS = 10  # of every class
+SETTLED_SHARE = 0.1  # of the samples that a class was taught: so few more of the same would hardly move it
+SETTLED_CONFIDENCE = 0.9
+UNCHANGED = "unchanged"  # in place of a strategy
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a lesson: the new model, or None where the old one stays."""
+    """The end of a lesson: the new model, the same one where it had nothing new, or None where it was rejected."""
 
     model: Model | None
     verdict: Verdict
     strategy: str
+
+    @property
+    def is_unchanged(self) -> bool:
+        return self.strategy == UNCHANGED
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,11 @@ def learn(
     too_many = _too_many_classes(model, lesson)
     if too_many:
         return Outcome(None, too_many, strategy)
+    if strategy == "auto" and not force and has_nothing_new(model, lesson):
+        reason = (
+            f"all {lesson.count} samples are answered as they are taught, with confidence: there is nothing to learn"
+        )
+        return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
     taught = take_in(model, lesson, objects=objects)
     before = Before.of(model, lesson)
@@ -112,6 +122,30 @@ def learn(
         if verdict.is_final:
             break
     return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
+
+
+def has_nothing_new(model: Model, lesson: Lesson) -> bool:
+    """Whether the model answers all of a lesson as it is taught, with confidence, and would hardly be moved by it.
+
+    For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is answered
+    right with SETTLED_CONFIDENCE; and together they get no lower logits than the class's own: these have the mean
+    `typical`, and in whitened space unit variance, so their mean over n samples falls below typical - 1.645/√n only
+    once in twenty lessons of the same. A lower one is a drift, of a speaker or a place, that is worth learning.
+    """
+    head = model.head
+    if head is None or not lesson.rows or head.kind != "whitened-cosine":
+        return False
+    known = model.statistics
+    if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
+        return False
+    return all(_is_settled(model, head, label, rows) for label, rows in lesson.rows.items())
+
+
+def _is_settled(model: Model, head: HeadState, label: str, rows: Exemplars) -> bool:
+    logits = np.concatenate([head.logits(block) for block in model.settings.features.blocks(rows)])
+    own = head.labels.index(label)
+    usual = head.typical[own] - ONE_SIDED_95 / np.sqrt(len(rows))
+    return bool(probabilities(logits)[:, own].min() >= SETTLED_CONFIDENCE and logits[:, own].mean() >= usual)
 
 
 def finish(lesson_run: Generator[Stage, None, Outcome]) -> Outcome:

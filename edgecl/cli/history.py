@@ -47,7 +47,7 @@ def _table(journal: list[dict[str, Any]], *, live: int, kept: list[int]) -> str:
     rows = []
     for entry in journal:
         told = entry.get("body", entry)
-        verdict = told.get("verdict") if entry["kind"] in ("lesson", "rejected") else None
+        verdict = told.get("verdict") if entry["kind"] in ("lesson", "rejected", "unchanged") else None
         rows.append(
             (
                 _number(entry.get("revision"), live=live, kept=kept),
@@ -92,6 +92,8 @@ def _verdict(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         return "forced"
     if entry["kind"] == "rejected":
         return "REJECTED"
+    if entry["kind"] == "unchanged":
+        return "nothing new"
     return "accepted" if told["verdict"]["proven"] else "unproven"
 
 

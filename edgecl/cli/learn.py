@@ -54,7 +54,7 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 )
 @click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
-@click.option("--force", is_flag=True, help="Commit whatever the verdict.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, and what is not new.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -100,7 +100,8 @@ def command(
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
     (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
-    ones. Exit code 3 says that the lesson was rejected, and the model is as it was.
+    ones; one that has nothing new leaves the model as it is. Exit code 3 says that the lesson was rejected, and the
+    model is as it was.
     """
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
@@ -175,6 +176,8 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     what = listed(
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
+    if report.outcome.is_unchanged:
+        click.echo("--force teaches it nevertheless.")
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     _print_classes(verdict.classes, taught)
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
@@ -191,6 +194,8 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:
     trial = "DRY RUN: " if report.dry_run else ""
+    if report.outcome.is_unchanged:
+        return f"{trial}NOTHING NEW, revision {live} stays live.", "green"
     outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
     if report.forced:
         return f"{trial}FORCED against the gate, {outcome}.", "yellow"
