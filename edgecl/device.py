@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgecl.config import Settings, choose_tier
 from edgecl.errors import DataError, ModelError, SettingError, StoreDamagedError
-from edgecl.extractor import Extractor, builtin_extractor, open_extractor
+from edgecl.extractor import FileExtractor, builtin_extractor, open_extractor
 from edgecl.lesson import Lesson, LessonCollector
 from edgecl.metrics import balanced_accuracy
 from edgecl.model import Arrays, MemoryObjects, Model, Objects, Prediction, load_head, load_model
@@ -238,7 +238,7 @@ class Device:
         return cls(Store.open(path))
 
     @cached_property
-    def extractor(self) -> Extractor:
+    def extractor(self) -> FileExtractor:
         """The store's own copy, opened and compared with the digest that the store has of it."""
         self.store.verify_extractor()
         return open_extractor(self.store.extractor_path)
