@@ -1,10 +1,12 @@
-"""Sound as it comes: raw PCM from a pipe, a file played, a microphone.
+"""Sound and movement as they come: raw PCM or rows from a pipe, a file played, a microphone.
 
 Every source gives `Piece`s of a hop or so, and ends where its input does or `Halt` says so.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import mmap
 import os
 import queue
@@ -12,6 +14,7 @@ import select
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl._audio import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, extra
-from edgecl._samples import UnusableError
+from edgecl._samples import SkipTally, UnusableError
+from edgecl._streams import LONGEST_LINE, Resampler, read_live
 from edgecl._wav import wav_blocks
 from edgecl.errors import DataError
 
@@ -60,7 +64,7 @@ class Arrival:
     late: int = 0  # pauses of more than LATE_S
     late_s: float = 0.0  # the longest
     torn_bytes: int = 0  # of an incomplete sample at the end
-    skipped: dict[str, int] = field(default_factory=dict)  # rows that could not be used, by reason
+    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))  # that could not be used
 
 
 def raw_pcm(descriptor: int, contract: Contract, *, rate_hz: float, halt: Halt, arrival: Arrival) -> Iterator[Piece]:
@@ -86,20 +90,22 @@ def raw_pcm(descriptor: int, contract: Contract, *, rate_hz: float, halt: Halt, 
 def _filled(descriptor: int, buffer: bytearray, halt: Halt, arrival: Arrival) -> int:
     """Read until the buffer is full or the input ends; how many bytes there are."""
     length, view = 0, memoryview(buffer)
-    while length < len(buffer):
-        asked = time.monotonic()
-        while not select.select([descriptor], [], [], POLL_S)[0]:
-            if halt.is_asked:
-                return length
-        waited = time.monotonic() - asked
-        if waited > LATE_S:
-            arrival.late += 1
-            arrival.late_s = max(arrival.late_s, waited)
-        count = 0 if halt.is_asked else os.readv(descriptor, [view[length:]])
-        if count == 0:
-            break
+    while length < len(buffer) and (count := _arrived(descriptor, view[length:], halt, arrival)):
         length += count
     return length
+
+
+def _arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arrival) -> int:
+    """Wait for input and take what there is; 0 at its end, or where a halt is asked."""
+    asked = time.monotonic()
+    while not select.select([descriptor], [], [], POLL_S)[0]:
+        if halt.is_asked:
+            return 0
+    waited = time.monotonic() - asked
+    if waited > LATE_S:
+        arrival.late += 1
+        arrival.late_s = max(arrival.late_s, waited)
+    return 0 if halt.is_asked else os.readv(descriptor, [buffer])
 
 
 def _require_raw(begins: bytes) -> None:
@@ -222,6 +228,87 @@ def _sounddevice() -> Any:
     except OSError as error:  # the library below it
         raise DataError(f"a microphone needs PortAudio ({error}): apt install libportaudio2") from error
     return sounddevice
+
+
+def movement(
+    descriptor: int, name: str, contract: Contract, *, halt: Halt, arrival: Arrival, realtime: bool = False
+) -> Iterator[Piece]:
+    """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
+
+    A gap of more than five samples, or a clock that is set back, begins the stream anew; what jitters, or lacks a row
+    or two, is bridged by straight lines.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, timestamps can't be read, or the rate is too low.
+    """
+    lines = _lines(descriptor, name, halt, arrival)
+    delimiter, cells = _cells(lines, name)
+    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter)
+    every = max(round(contract.hop_samples / contract.sample_rate_hz / layout.step_s), 1)  # rows
+    samples: Resampler | None = None
+    started, first_s = time.monotonic(), 0.0
+    for row in rows:
+        if samples is None or not samples.goes_on(row):
+            if samples is not None:
+                yield Piece(samples.to_the_end().signal)
+            samples, taken = Resampler(row, contract, step_s=layout.step_s), 0
+            started, first_s = time.monotonic(), row.time_s
+            yield Piece(np.zeros((0, len(contract.channels)), np.float32), row.time_s)
+            continue
+        samples.add(row)
+        taken += 1
+        if realtime:
+            time.sleep(max(started + row.time_s - first_s - time.monotonic(), 0))
+        if taken % every == 0:
+            yield Piece(samples.so_far().signal)
+    if samples is not None:
+        yield Piece(samples.to_the_end().signal)
+
+
+def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator[str]:
+    """Lines as they come, the last one too if it is whole enough to have an end."""
+    buffer, rest = bytearray(1 << 16), b""
+    while length := _arrived(descriptor, memoryview(buffer), halt, arrival):
+        *whole, rest = (rest + buffer[:length]).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise DataError(f"{name}: a line is longer than {LONGEST_LINE >> 20} MiB: is it CSV or JSON Lines?")
+        yield from (line.decode("utf-8-sig", "surrogateescape") + "\n" for line in whole)
+    arrival.torn_bytes = len(rest)
+
+
+def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
+    first = next(lines, "")
+    lines = chain([first], lines)
+    if first.lstrip().startswith("{"):
+        return ",", _json_cells(lines)
+    delimiter = max(",;\t", key=first.count)
+    return delimiter, _csv_cells(lines, name, delimiter)
+
+
+def _csv_cells(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        yield from ((reader.line_num, cells) for cells in reader if cells)
+    except csv.Error as error:
+        raise DataError(f"{name}:{reader.line_num} is not CSV: {error}") from error
+
+
+def _json_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Objects as cells; the members of the first one are the columns. What is no such object has no cells."""
+    names: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        row = entry if isinstance(entry, dict) else {}
+        if not names:
+            names = list(row)
+            yield 0, names
+        yield number, [str(row[name]) for name in names if name in row]
 
 
 def _converter(rate_hz: float, contract: Contract) -> Any:

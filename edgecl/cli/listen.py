@@ -14,6 +14,7 @@ import click
 from edgecl.cli import _warn
 from edgecl.cli._options import Finite, example, json_option, store_argument
 from edgecl.cli._text import counted, milliseconds, print_json, printable
+from edgecl.errors import DataError
 
 if TYPE_CHECKING:
     from edgecl._live import Arrival, Halt, Piece
@@ -117,7 +118,11 @@ def _pieces(
     from edgecl import _live
 
     if not contract.is_sound:
-        raise click.UsageError(f"the store takes {contract.modality}, which listen does not follow")
+        if contract.modality not in ("imu", "custom") or microphone or rate:
+            raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
+        descriptor = sys.stdin.fileno() if file is None else _opened(file)
+        name = "stdin" if file is None else str(file)
+        return _live.movement(descriptor, name, contract, halt=halt, arrival=arrival, realtime=realtime)
     if microphone:
         return _live.microphone(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -125,6 +130,13 @@ def _pieces(
     return _live.raw_pcm(
         sys.stdin.fileno(), contract, rate_hz=rate or contract.sample_rate_hz, halt=halt, arrival=arrival
     )
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
 
 
 def _print(event: Event, *, as_json: bool) -> None:
