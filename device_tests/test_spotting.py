@@ -122,7 +122,7 @@ def test_another_label_ends_a_bout_once_it_has_been_patient() -> None:
     assert found == [("a", 0, 9), ("b", 10, 19)]
 
 
-def test_the_scorer_of_a_head_scores_by_its_probabilities() -> None:
+def test_the_scorer_of_a_head_takes_novelty_off_its_probabilities() -> None:
     words = Words(3)
     model = taught(Model(settings()), words.lesson(12))
     rows = words.say("word 01", 5)
@@ -131,5 +131,6 @@ def test_the_scorer_of_a_head_scores_by_its_probabilities() -> None:
     assert scorer.labels == tuple(words.labels)
     assert (scorer.thresholds == np.float32(0.7)).all()
     assert [scorer.labels[index] for index in said.scores.argmax(axis=1)] == wanted.labels
+    np.testing.assert_allclose(said.scores.max(axis=1), wanted.confidence * (1 - wanted.novelty), rtol=1e-6)
     np.testing.assert_array_equal(said.confidence, wanted.confidence)
     np.testing.assert_array_equal(said.novelty, wanted.novelty)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecl.head import probabilities
 from edgecl.model import Model
 
-DEFAULT_CONFIDENCE = 0.5
+DEFAULT_SCORE = 0.5
 WAIT_HOPS = 2  # for a higher peak
 REFRACTORY_HOPS = 10
 
@@ -62,9 +62,13 @@ class Scorer(Protocol):
 
 
 class HeadScorer:
-    """The probability that the head gives to a label, against one threshold for all."""
+    """The probability that the head gives to a label, times how little novel the hop is; one threshold for all.
 
-    def __init__(self, model: Model, *, threshold: float = DEFAULT_CONFIDENCE) -> None:
+    A head has to answer something. Of words of speech_commands that were never taught, 75 % are .5 novel or more,
+    and of those that were, spoken by others, 4 %.
+    """
+
+    def __init__(self, model: Model, *, threshold: float = DEFAULT_SCORE) -> None:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
         self._head = model.head
@@ -74,8 +78,8 @@ class HeadScorer:
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         logits = self._head.logits(self._features(latents))
-        scores = probabilities(logits)
-        return Scores(scores, scores.max(axis=1), self._head.novelty(logits))
+        shares, novelty = probabilities(logits), self._head.novelty(logits)
+        return Scores(shares * (1 - novelty)[:, None], shares.max(axis=1), novelty)
 
 
 class Spotter(ABC):
@@ -93,12 +97,25 @@ class Spotter(ABC):
 
     def __init__(self, scorer: Scorer | None, *, patience: int = 1, refractory: int = REFRACTORY_HOPS) -> None:
         self.scorer = scorer
-        self._patience = patience
+        self.patience = patience
         self._refractory = refractory
         self._hop = 0
         self._run_label: str | None = None
         self._run_first = 0
         self._open: _Open | None = None
+        self._said: Scores | None = None
+
+    @property
+    def answer(self) -> tuple[str, float, float]:
+        """Label, confidence and novelty of the latest hop that was scored, above its threshold or not."""
+        if self.scorer is None or self._said is None:
+            return ("", 0.0, 1.0)
+        margins = self._said.scores[-1] - self.scorer.thresholds
+        return (
+            self.scorer.labels[int(margins.argmax())],
+            float(self._said.confidence[-1]),
+            float(self._said.novelty[-1]),
+        )
 
     @property
     def hops(self) -> int:
@@ -111,6 +128,7 @@ class Spotter(ABC):
             self._hop += len(latents)
             return []
         said = self.scorer(latents)
+        self._said = said
         margins = said.scores - self.scorer.thresholds
         found = []
         for index, label in enumerate(margins.argmax(axis=1)):
@@ -155,7 +173,7 @@ class Spotter(ABC):
         label = answer.detection.label if answer else None
         if label != self._run_label:
             self._run_label, self._run_first = label, self._hop
-        if answer is None or self._hop - self._run_first + 1 < self._patience:
+        if answer is None or self._hop - self._run_first + 1 < self.patience:
             return None
         return answer.since(self._run_first)
 

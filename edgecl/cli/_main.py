@@ -41,6 +41,8 @@ COMMANDS = {
     "learn": "Teach it labelled samples; committed only if nothing known suffers.",
     "predict": "Answer clips or windows.",
     "listen": "Follow a stream of sound or movement, and print what is heard.",
+    "inbox": "List what a listener kept, export it, or teach it.",
+    "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
     "eval": "Measure accuracy on labelled samples.",
     "status": "Say what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",

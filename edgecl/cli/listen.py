@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import _warn
-from edgecl.cli._options import Finite, example, json_option, store_argument
+from edgecl.cli._options import Bytes, Finite, example, json_option, store_argument
 from edgecl.cli._text import counted, milliseconds, print_json, printable
 from edgecl.errors import DataError
 
 if TYPE_CHECKING:
     from edgecl._live import Arrival, Halt, Piece
+    from edgecl.device import Device
     from edgecl.extractor import Contract
     from edgecl.listening import Event, Summary
+    from edgecl.noticing import Noticer
 
 
 @click.command(
@@ -40,14 +42,17 @@ if TYPE_CHECKING:
     "--patience",
     metavar="HOPS",
     type=click.IntRange(min=1),
-    help="Hops in a row that must answer a label. [default: 1; of movement 3]",
+    help="Hops in a row that must answer a label. [default: 1; of movement 2]",
 )
 @click.option(
     "--refractory",
     metavar="SECONDS",
     type=Finite(min=0),
-    help="No other event so soon after one; of movement: the pause that ends one. [default: 10 hops; of movement 4]",
+    help="No other event so soon after one; of movement: the pause that ends one. [default: 10 hops; of movement 3]",
 )
+@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
+@click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
+@click.option("--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5]")
 @json_option
 def command(
     store: Path,
@@ -58,6 +63,9 @@ def command(
     threshold: float | None,
     patience: int | None,
     refractory: float | None,
+    inbox: bool,
+    inbox_size: int | None,
+    novelty: float | None,
     as_json: bool,
 ) -> None:
     """Follow a stream of sound or movement, and print what is heard.
@@ -71,6 +79,8 @@ def command(
     from edgecl._notify import Notifier
     from edgecl.listening import Listening, Summary, listen
 
+    if not inbox and (inbox_size or novelty is not None):
+        raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
     with _warn.opened(store) as device:
@@ -81,14 +91,22 @@ def command(
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, halt.ask)
         systemd.send("READY=1")
+        noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
         how = Listening(threshold=threshold, patience=patience, refractory_s=refractory)
         try:
-            for event in listen(device, pieces, how=how, summary=summary, beat=systemd.alive):
+            for event in listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive):
                 _print(event, as_json=as_json)
         except BrokenPipeError:  # nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         systemd.send("STOPPING=1")
     _print_summary(summary, arrival)
+
+
+def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
+    from edgecl.noticing import Noticer
+
+    kept = device.inbox() if size is None else device.inbox(capacity_bytes=size)
+    return Noticer(kept, device.extractor, novelty=novelty)
 
 
 def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:
