@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
 from edgecl.noticing import Heard, Noticer
-from edgecl.spotting import REFRACTORY_HOPS, BoutSpotter, Detection, HeadScorer, Scorer, Spotter, WordSpotter
+from edgecl.spotting import (
+    MOVEMENT_SCORE,
+    REFRACTORY_HOPS,
+    SOUND_SCORE,
+    BoutSpotter,
+    Detection,
+    HeadScorer,
+    Scorer,
+    Spotter,
+    WordSpotter,
+)
 
 if TYPE_CHECKING:
     from edgecl._live import Piece
@@ -29,8 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FULL_SCALE = 1 - 2.0**-14
-# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events .86 and .72; with a patience of 1 .83 and .62, of 3
-# .79 and .78.
+# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events .86 and .72 by probability alone; with a patience of
+# 1 .83 and .62, of 3 .79 and .78.
 BOUT_PATIENCE_HOPS = 2
 BOUT_PAUSE_HOPS = 3
 RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
@@ -78,13 +88,19 @@ class Summary:
     breaks: int = 0  # places where something was missing, and the stream began anew
     silent_s: float = 0.0  # digital silence
     clipped_s: float = 0.0  # pieces that touch full scale
-    total: float = 0.0  # of all samples
+    total: float = 0.0  # of all samples of sound
+    samples: int = 0
+
+    @property
+    def offset(self) -> float:
+        """Mean of the sound: what a microphone adds to it."""
+        return self.total / max(self.samples, 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         heard = max(self.seconds, 1e-9)
         told = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
-        del told["total"], told["busy_s"]
+        del told["total"], told["samples"], told["busy_s"]
         return {**told, "real_time_factor": round(self.busy_s / heard, 5)}
 
 
@@ -201,7 +217,7 @@ class LiveScorer:
 
 def _scorer_of(device: Device, model: Model) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
-    return HeadScorer(model)
+    return HeadScorer(model, threshold=SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE)
 
 
 class Stream:
@@ -268,6 +284,7 @@ class Stream:
             return
         low, high = float(signal.min()), float(signal.max())
         self._summary.total += float(signal.sum())
+        self._summary.samples += len(signal)
         self._silent = self._silent + len(signal) if low == high else 0
         if low == high:
             self._summary.silent_s += seconds

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edgecl.listening import Event, Summary
     from edgecl.noticing import Noticer
 
+LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
+
 
 @click.command(
     epilog=example(
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
 )
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
 @click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
-@click.option("--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5]")
+@click.option(
+    "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
+)
 @json_option
 def command(
     store: Path,
@@ -177,10 +181,24 @@ def _print_summary(summary: Summary, arrival: Arrival) -> None:
         f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
         err=True,
     )
-    notes = {
-        "digital silence": summary.silent_s,
-        "clipped": summary.clipped_s,
-    }
-    for what, seconds in notes.items():
-        if seconds:
-            click.echo(f"{what}: {seconds:,.1f} s", err=True)
+    for note in _notes(summary, arrival):
+        click.echo(f"  - {note}", err=True)
+
+
+def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
+    """What was amiss with the input."""
+    offset = summary.offset
+    if summary.breaks:
+        yield f"{counted(summary.breaks, 'gap')}: there the stream began anew"
+    if arrival.late:
+        yield f"{counted(arrival.late, 'pause')} of the input, the longest {arrival.late_s:.1f} s: taken as no gap"
+    if arrival.torn_bytes:
+        yield f"{counted(arrival.torn_bytes, 'byte')} of a torn sample at the end: left out"
+    for reason, count in arrival.rows.counts.items():
+        yield f"{counted(count, 'row')} skipped: {reason}"
+    if summary.silent_s:
+        yield f"{summary.silent_s:,.1f} s of digital silence: is the microphone muted? No answer was asked for"
+    if summary.clipped_s:
+        yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
+    if abs(offset) > LARGEST_OFFSET:
+        yield f"an offset of {offset:+.1%} of full scale, which the extractor does not hear"
