@@ -164,23 +164,17 @@ class Spotter(ABC):
 
     def _hear(self, answer: _Open | None) -> Detection | None:
         """Take the answer of one hop; returns the event that it completes."""
-        answer = self._patient(answer)
-        detection = self._follow(answer)
-        self._hop += 1
-        return detection
-
-    def _patient(self, answer: _Open | None) -> _Open | None:
-        """The answer, from the beginning of its run on, if that has lasted long enough."""
         label = answer.detection.label if answer else None
         if label != self._run_label:
             self._run_label, self._run_first = label, self._hop
-        if answer is None or self._hop - self._run_first + 1 < self.patience:
-            return None
-        return answer.since(self._run_first)
+        is_patient = self._hop - self._run_first + 1 >= self.patience
+        detection = self._follow(answer.since(self._run_first) if answer else None, is_patient=is_patient)
+        self._hop += 1
+        return detection
 
     @abstractmethod
-    def _follow(self, answer: _Open | None) -> Detection | None:
-        """Take the answer of hop `_hop`, if its label has been answered patiently; return what it completes."""
+    def _follow(self, answer: _Open | None, *, is_patient: bool) -> Detection | None:
+        """Take the answer of hop `_hop`, and whether its run is long enough; return what it completes."""
 
 
 class WordSpotter(Spotter):
@@ -191,10 +185,10 @@ class WordSpotter(Spotter):
 
     _deaf_until = 0
 
-    def _follow(self, answer: _Open | None) -> Detection | None:
+    def _follow(self, answer: _Open | None, *, is_patient: bool) -> Detection | None:
         if self._hop < self._deaf_until:
             return None
-        if answer and (self._open is None or answer.margin > self._open.margin):
+        if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)
         if self._open is None or self._hop - self._open.peak < WAIT_HOPS:
             return None
@@ -210,17 +204,17 @@ class BoutSpotter(Spotter):
     It ends when the label has not been answered for `refractory` hops, or another one has its turn.
     """
 
-    def _follow(self, answer: _Open | None) -> Detection | None:
-        bout = self._open
+    def _follow(self, answer: _Open | None, *, is_patient: bool) -> Detection | None:
+        bout, begun = self._open, answer if is_patient else None
         if bout is None:
-            self._open = answer
+            self._open = begun
             return None
         if answer and answer.detection.label == bout.detection.label:
-            self._open = bout.until(answer)
+            self._open = bout.until(answer)  # one hop is enough to go on
             return None
-        if answer is None and self._hop - bout.detection.last < self._refractory:
+        if begun is None and self._hop - bout.detection.last < self._refractory:
             return None
-        self._open = answer
+        self._open = begun
         return bout.detection
 
 
