@@ -132,11 +132,9 @@ class Spotter(ABC):
         self._said = said
         margins = said.scores - self.scorer.thresholds
         found = []
-        for index, label in enumerate(margins.argmax(axis=1)):
-            if margins[index, label] < 0:
-                detection = self._hear(None)
-            else:
-                detection = self._hear(self._answer(said, index, int(label), float(margins[index, label])))
+        for index, label in enumerate(margins.argmax(axis=1).tolist()):
+            margin = float(margins[index, label])
+            detection = self._hear(self._answer(said, index, label, margin) if margin >= 0 else None)
             if detection is not None:
                 found.append(detection)
         return found
