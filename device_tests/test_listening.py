@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from edgecl._live import Arrival, Halt, Piece, movement
 from edgecl.demo.movement import CHANNELS, RATE_HZ, TEACHING_SUBJECTS, TESTING_SUBJECTS, recording, windows
+from edgecl.device import Device
 from edgecl.errors import ContractError, DataError
 from edgecl.extractor import Contract, builtin_extractor
+from edgecl.listening import LiveScorer, Recent, Summary, listen
 
 from .commands import RATE, Result, clips, command_line, edgecl, noise, process, voice_extractor, write_clips, write_wav
 
@@ -229,6 +231,69 @@ def test_systemd_is_told_that_it_is_ready_alive_and_stopping(kitchen: Path, tmp_
             told.append(manager.recv(64).decode())
     assert told[0] == "READY=1"
     assert set(told[1:-1]) == {"WATCHDOG=1"}
+
+
+def test_a_damaged_revision_does_not_end_the_listening(
+    kitchen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    live = LiveScorer(Device.open(store))
+    assert live.refresh()
+    assert not live.refresh()
+    scorer, revision = live.scorer, live.revision
+    edgecl("rollback", store)
+    for path in (store / "revisions").iterdir():
+        path.write_bytes(b"")
+    assert not live.refresh()
+    assert (live.scorer, live.revision) == (scorer, revision)
+    assert f"revision {revision} is listened with" in caplog.text
+
+
+def test_a_store_that_is_damaged_to_begin_with_is_refused(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    sound = write_wav(tmp_path / "heard.wav", said("yes"))
+    for path in (store / "objects").iterdir():
+        path.write_bytes(b"")
+    assert "revision 1" in edgecl("listen", store, sound).err  # which knew nothing, and is sound
+    for path in (store / "revisions").iterdir():
+        path.write_bytes(b"")
+    assert edgecl("listen", store, sound).code == 5
+
+
+def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Path) -> None:
+    sound = said("yes")[:, None]
+    summary = Summary()
+    events = list(listen(Device.open(kitchen), [Piece(sound, 0.0), Piece(sound, 60.0)], summary=summary))
+    assert [one.label for one in events] == ["yes", "yes"]
+    assert events[1].time - events[0].time == pytest.approx(60)
+    assert (summary.breaks, summary.events) == (1, 2)
+    assert summary.seconds == pytest.approx(2 * len(sound) / RATE)
+
+
+@pytest.mark.parametrize("length", [100, 1280, 5000])
+def test_events_do_not_depend_on_how_the_sound_is_cut(kitchen: Path, length: int) -> None:
+    device, sound = Device.open(kitchen), said("yes", "left")[:, None]
+    whole = list(listen(device, [Piece(sound, 0.0)]))
+    buffer = np.empty((length, 1), np.float32)  # used again, as a recorder's is
+
+    def pieces() -> Iterator[Piece]:
+        for start in range(0, len(sound), length):
+            piece = sound[start : start + length]
+            buffer[: len(piece)] = piece
+            yield Piece(buffer[: len(piece)], 0.0 if start == 0 else None)
+
+    assert list(listen(device, pieces())) == whole != []
+
+
+def test_the_latest_samples_are_found_by_their_numbers(rng: np.random.Generator) -> None:
+    recent, signal, added = Recent(1000, 2), rng.random((5000, 2)).astype(np.float32), 0
+    while added < 5000:
+        count = int(rng.integers(1, 400))
+        recent.add(signal[added : added + count])
+        added = min(added + count, 5000)
+        np.testing.assert_array_equal(
+            recent.between(added - 900, added - 100), signal[max(added - 900, 0) : max(added - 100, 0)]
+        )
 
 
 # Surprises, and what was wrong

@@ -86,7 +86,7 @@ class Summary:
     worst_hop_ms: float = 0.0
     revisions: list[int] = field(default_factory=list)  # that were live, in their order
     breaks: int = 0  # places where something was missing, and the stream began anew
-    silent_s: float = 0.0  # digital silence
+    silent_s: float = 0.0  # in which no sample differed from another
     clipped_s: float = 0.0  # pieces that touch full scale
     total: float = 0.0  # of all samples of sound
     samples: int = 0
@@ -130,6 +130,8 @@ def listen(
     ------
     DataError
         The pieces do not fit the extractor.
+    EdgeclError
+        The store cannot be read to begin with.
     """
     summary = summary or Summary()
     how = how or Listening()
@@ -182,17 +184,24 @@ class LiveScorer:
         """Whether another revision is live than at the last call; costs one stat where none is.
 
         Where the new one cannot be read, which is logged, the one before goes on.
+
+        Raises
+        ------
+        EdgeclError
+            There is none before.
         """
         seen = self._stamp()
         if seen == self._seen:
             return False
         self._seen = seen
         try:
-            revision = self._device.store.current()
+            revision, model = self._device.live_head()
             if revision.number == self.revision:
                 return False
-            self.scorer = self._made()
+            self.scorer = self._made(model)
         except EdgeclError as error:
+            if not self.revision:
+                raise
             logger.warning("%s; revision %d is listened with", error, self.revision)
             return False
         self.revision = revision.number
@@ -205,8 +214,7 @@ class LiveScorer:
             return (0, 0)  # the store is damaged, which reading it will say
         return (status.st_ino, status.st_mtime_ns)
 
-    def _made(self) -> Scorer | None:
-        model = self._device.head()
+    def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
             return None
         scorer = _scorer_of(self._device, model)
@@ -280,14 +288,16 @@ class Stream:
         seconds = len(signal) / self._contract.sample_rate_hz
         self._ends_s += seconds
         self._summary.seconds += seconds
-        if not len(signal) or not self._contract.is_sound:
+        if not len(signal):
             return
         low, high = float(signal.min()), float(signal.max())
-        self._summary.total += float(signal.sum())
-        self._summary.samples += len(signal)
         self._silent = self._silent + len(signal) if low == high else 0
         if low == high:
             self._summary.silent_s += seconds
+        if not self._contract.is_sound:
+            return
+        self._summary.total += float(signal.sum())
+        self._summary.samples += len(signal)
         if high >= FULL_SCALE or low <= -FULL_SCALE:
             self._summary.clipped_s += seconds
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecl.cli import _warn
+from edgecl.cli import _interrupt, _warn
 from edgecl.cli._options import Bytes, Finite, example, json_option, store_argument
 from edgecl.cli._text import counted, milliseconds, print_json, printable
 from edgecl.errors import DataError
@@ -92,17 +91,17 @@ def command(
         pieces = _pieces(
             contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
         )
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, halt.ask)
-        systemd.send("READY=1")
         noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
         how = Listening(threshold=threshold, patience=patience, refractory_s=refractory)
-        try:
-            for event in listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive):
-                _print(event, as_json=as_json)
-        except BrokenPipeError:  # nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        systemd.send("STOPPING=1")
+        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        with _interrupt.asking(halt.ask):
+            systemd.send("READY=1")
+            try:
+                for event in events:
+                    _print(event, as_json=as_json)
+            except BrokenPipeError:  # nobody reads on
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            systemd.send("STOPPING=1")
     _print_summary(summary, arrival)
 
 
@@ -142,9 +141,7 @@ def _pieces(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        descriptor = sys.stdin.fileno() if file is None else _opened(file)
-        name = "stdin" if file is None else str(file)
-        return _live.movement(descriptor, name, contract, halt=halt, arrival=arrival, realtime=realtime)
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
     if microphone:
         return _live.microphone(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -154,11 +151,20 @@ def _pieces(
     )
 
 
-def _opened(path: Path) -> int:
+def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+    from edgecl._live import movement
+
+    if file is None:
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        return
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
+        raise DataError(f"{file} can't be read: {error.strerror}") from error
+    try:
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+    finally:
+        os.close(descriptor)
 
 
 def _print(event: Event, *, as_json: bool) -> None:
@@ -197,7 +203,7 @@ def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
     for reason, count in arrival.rows.counts.items():
         yield f"{counted(count, 'row')} skipped: {reason}"
     if summary.silent_s:
-        yield f"{summary.silent_s:,.1f} s of digital silence: is the microphone muted? No answer was asked for"
+        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? No answer was asked for there"
     if summary.clipped_s:
         yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
     if abs(offset) > LARGEST_OFFSET:

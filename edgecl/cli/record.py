@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.cli import _warn
+from edgecl.cli import _interrupt, _warn
 from edgecl.cli._options import Finite, example, json_option
 from edgecl.cli._text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
@@ -75,18 +74,16 @@ def command(
     folder = out / _cleaned(label)
     folder.mkdir(parents=True, exist_ok=True)
     halt, usable = Halt(), 0
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, halt.ask)
-    takes = _takes(_pieces(contract, halt, microphone=microphone, rate=rate), contract, seconds=seconds)
-    _prompt(label, usable, count)
-    for take in takes:
-        reason = _why_unusable(take, contract)
-        if reason is None:
-            usable += 1
-        _tell(take, _written(folder, take, contract) if reason is None else None, reason, as_json=as_json)
-        if usable == count:
-            return
+    with _interrupt.asking(halt.ask):
+        takes = _takes(_pieces(contract, halt, microphone=microphone, rate=rate), contract, seconds=seconds)
         _prompt(label, usable, count)
+        for take in takes:
+            reason = _why_unusable(take, contract)
+            usable += reason is None
+            _tell(take, _written(folder, take, contract) if reason is None else None, reason, as_json=as_json)
+            if usable == count:
+                return
+            _prompt(label, usable, count)
     raise DataError(f"the input ended after {counted(usable, 'usable take')} of {count}: they are in {folder}")
 
 
