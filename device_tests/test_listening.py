@@ -8,16 +8,20 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl._live import Arrival, Halt, Piece, movement
+from edgecl._live import Arrival, Halt, Piece, microphone, movement
 from edgecl.demo.movement import CHANNELS, RATE_HZ, TEACHING_SUBJECTS, TESTING_SUBJECTS, recording, windows
 from edgecl.device import Device
 from edgecl.errors import ContractError, DataError
@@ -109,6 +113,13 @@ def test_options_that_contradict_are_refused(kitchen: Path, options: tuple[objec
     assert advice in done.err
 
 
+def test_a_file_is_played_at_its_own_speed_where_that_is_asked_for(kitchen: Path, tmp_path: Path) -> None:
+    sound = write_wav(tmp_path / "heard.wav", said("yes", pause_s=0.3))
+    started = time.monotonic()
+    assert len(edgecl("listen", kitchen, sound, "--json", "--realtime").lines) == 1
+    assert time.monotonic() - started >= len(said("yes", pause_s=0.3)) / RATE
+
+
 def test_a_threshold_that_nothing_reaches_hears_nothing(kitchen: Path, tmp_path: Path) -> None:
     done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes")), "--json", "--threshold", 1.1)
     assert (done.code, done.lines) == (0, [])
@@ -138,6 +149,7 @@ def test_an_empty_input_ends_cleanly(kitchen: Path) -> None:
     done = piped(kitchen, b"")
     assert (done.code, done.out) == (0, "")
     assert "heard 0.0 s, 0 events" in done.err
+    assert "revision 2" in done.err
 
 
 def test_a_store_that_knows_nothing_hears_nothing(tmp_path: Path) -> None:
@@ -145,6 +157,49 @@ def test_a_store_that_knows_nothing_hears_nothing(tmp_path: Path) -> None:
     assert edgecl("init", tmp_path / "empty", "--extractor", "voice").code == 0
     done = edgecl("listen", tmp_path / "empty", write_wav(tmp_path / "heard.wav", said("yes")), "--json")
     assert (done.code, done.lines) == (0, [])
+
+
+class FakeMicrophone:
+    """What is used of sounddevice: gives a sound a block at a time, and says of the second half that some was lost."""
+
+    PortAudioError = OSError
+
+    def __init__(self, sound: NDArray[np.float32], done: Callable[[], None]) -> None:
+        self._sound = sound
+        self._done = done
+
+    def InputStream(  # noqa: N802
+        self, *, blocksize: int, callback: Callable[..., None], **asked: object
+    ) -> AbstractContextManager[None]:
+        assert asked == {"samplerate": 16_000, "channels": 1, "dtype": "float32"}
+
+        def play() -> None:
+            for start in range(0, len(self._sound) - blocksize, blocksize):
+                is_half = start <= len(self._sound) // 2 < start + blocksize
+                status = SimpleNamespace(input_overflow=is_half)
+                callback(self._sound[start : start + blocksize], blocksize, None, status)
+                time.sleep(0.001)
+            time.sleep(0.3)
+            self._done()
+
+        threading.Thread(target=play, daemon=True).start()
+        return nullcontext()
+
+
+def test_a_microphone_that_loses_samples_breaks_the_stream(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, halt = np.concatenate([said("yes"), said("no")])[:, None], Halt()
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound, halt.ask))
+    device, summary = Device.open(kitchen), Summary()
+    pieces = microphone(device.extractor.contract, halt=halt, arrival=Arrival())
+    assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "no"]
+    assert summary.breaks == 1
+
+
+def test_a_microphone_without_its_extra_is_told_what_to_install(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    done = edgecl("listen", kitchen, "--microphone")
+    assert done.code == 4
+    assert "edgecl[mic]" in done.err
 
 
 @contextmanager
@@ -444,7 +499,7 @@ def test_rows_that_cannot_be_used_are_counted_and_bridged(tmp_path: Path) -> Non
         (b"", "is empty"),
         (b"a,b\n1,2\n", "no column timestamp"),
         (as_csv(rows(20, rate_hz=10)), "wrong rate"),
-        (b"\x00\xff garbage", "is empty"),
+        (b"RIFF\x00\x00\n", "neither CSV nor JSON Lines"),
     ],
 )
 def test_rows_that_make_no_recording_are_refused(tmp_path: Path, content: bytes, complaint: str) -> None:

@@ -137,11 +137,10 @@ def listen(
     how = how or Listening()
     live = LiveScorer(device, threshold=how.threshold)
     stream = Stream(device.extractor, spotter_for(device.extractor.contract, how), summary, noticer)
+    _take_up(live, stream, summary)
     for piece in pieces:
         started = time.perf_counter()
-        if live.refresh():
-            stream.spotter.scorer = live.scorer
-            summary.revisions.append(live.revision)
+        _take_up(live, stream, summary)
         events = stream.push(piece)
         spent = time.perf_counter() - started
         summary.busy_s += spent
@@ -149,6 +148,13 @@ def listen(
         yield from events
         beat()
     yield from stream.end()
+
+
+def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
+    """Go on with the revision that is live now."""
+    if live.refresh():
+        stream.spotter.scorer = live.scorer
+        summary.revisions.append(live.revision)
 
 
 def spotter_for(contract: Contract, how: Listening) -> Spotter:
