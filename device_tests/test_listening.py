@@ -256,12 +256,14 @@ def test_what_another_process_teaches_is_heard_without_a_restart_and_without_los
     lesson = write_clips(tmp_path / "lesson", clips("new", ["coffee"]))
     mine = clips("new-test", ["coffee"])[0].signal[:, 0]
     sound = np.concatenate([said("yes"), mine, said("no")])
-    with listening(store, "--threshold", 0.3) as child:
+    control = tmp_path / "control"
+    with listening(store, "--threshold", 0.3, "--control", control) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdin.write(pcm(sound))
         child.stdin.flush()
         before = [json.loads(child.stdout.readline())["label"]]
+        assert control.is_socket()
         assert process("learn", store, lesson).code == 0
         child.stdin.write(pcm(sound))
         child.stdin.flush()

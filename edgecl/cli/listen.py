@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,12 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option(
     "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
 )
+@click.option(
+    "--control",
+    metavar="SOCKET",
+    type=click.Path(path_type=Path),
+    help='Where its owner may ask for a lesson: a line {"learn": "/path", "label": "name"}.',
+)
 @json_option
 def command(
     store: Path,
@@ -69,6 +76,7 @@ def command(
     inbox: bool,
     inbox_size: int | None,
     novelty: float | None,
+    control: Path | None,
     as_json: bool,
 ) -> None:
     """Follow a stream of sound or movement, and print what is heard.
@@ -78,6 +86,7 @@ def command(
     of it). Never learns: what `edgecl learn` teaches the store meanwhile is heard from the next hop on. Ends with
     its input, by Ctrl-C or by SIGTERM, with a summary on stderr.
     """
+    from edgecl._control import Control
     from edgecl._live import Arrival, Halt
     from edgecl._notify import Notifier
     from edgecl.listening import Listening, Summary, listen
@@ -94,7 +103,7 @@ def command(
         noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
         how = Listening(threshold=threshold, patience=patience, refractory_s=refractory)
         events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
-        with _interrupt.asking(halt.ask):
+        with _interrupt.asking(halt.ask), Control(control, store) if control else nullcontext():
             systemd.send("READY=1")
             try:
                 for event in events:
