@@ -65,8 +65,8 @@ class Scorer(Protocol):
 class HeadScorer:
     """The probability that the head gives to a label, times how little novel the hop is; one threshold for all.
 
-    A head has to answer something. Of words of speech_commands that were never taught, 75 % are .5 novel or more,
-    and of those that were, spoken by others, 4 %.
+    A head has to answer something. Of clips of speech_commands that taught nothing, 75 % of the words that were not
+    taught are .5 novel or more, and 4 % of those that were.
     """
 
     def __init__(self, model: Model, *, threshold: float = SOUND_SCORE) -> None:
