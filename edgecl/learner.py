@@ -102,7 +102,7 @@ def learn(
     rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
-        candidate, after, used = _update(rung, model, taught, lesson, before, seed=seed)
+        candidate, after, used = update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
         evidence = evidence_of(model, candidate, lesson, before, after)
         verdict = judge(evidence, policy)
@@ -191,10 +191,10 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
-def _update(
+def update(
     rung: Rung, model: Model, taught: Model, lesson: Lesson, before: Before, *, seed: int
 ) -> tuple[Model, After, str]:
-    """The candidate of one rung, what it gets right, and the strategy that made it."""
+    """The candidate of one rung, what it gets right, and the strategy that made it: one pass of the loop of `learn`."""
     if rung.strategy in ("auto", "closed-form"):
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
