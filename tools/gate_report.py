@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -40,6 +41,7 @@ JUDGES: dict[str, Callable[[Figures], int | None]] = {  # which attempt goes liv
     "accept always": lambda lesson: 0,
     "accuracy on kept samples falls ≤ 2 points": lambda lesson: 0 if lesson["passes_threshold"] else None,
     "the gate": lambda lesson: accepted(lesson),
+    "the gate, first strategy only": lambda lesson: first_only(lesson),
     "the gate, proven only": lambda lesson: accepted(lesson) if lesson["is_proven"] else None,
 }
 
@@ -47,6 +49,11 @@ JUDGES: dict[str, Callable[[Figures], int | None]] = {  # which attempt goes liv
 def accepted(lesson: Figures, policy: str = SHIPPED) -> int | None:
     found: int | None = lesson["accepted"][policy]
     return found
+
+
+def first_only(lesson: Figures, policy: str = SHIPPED) -> int | None:
+    """What goes live if a rejected first strategy is not followed by others."""
+    return 0 if accepted(lesson, policy) == 0 else None
 
 
 def wilson(count: int, of: int) -> tuple[float, float]:
@@ -226,21 +233,19 @@ def scene_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def curve_rows(lessons: Sequence[Figures]) -> Rows:
-    """The trade at five clips: the same evidence under other policies."""
+    """The trade at five clips: the same evidence under other policies, with and without what `learn` tries after a rejection."""
     chosen = [one for one in lessons if one["clips"] == CURVE_CLIPS]
-    header = ["policy", "harmful let in", f"harmful let in, classes of ≥ {ENOUGH} test samples", "good refused"]
-    judges: dict[str, Callable[[Figures], int | None]] = {name: under(name) for name in chosen[0]["accepted"]}
-    judges["as it ships, proven only"] = JUDGES["the gate, proven only"]
-    found = [
-        (harmful(chosen, judge), harmful(chosen, judge, fewest=ENOUGH), refused(chosen, judge), name)
-        for name, judge in judges.items()
-    ]
-    found.sort(key=lambda one: (fmean(one[2]), -fmean(one[0])))
-    return [header, *([name, rate(let_in), rate(clear), rate(away)] for let_in, clear, away, name in found)]
-
-
-def under(policy: str) -> Callable[[Figures], int | None]:
-    return lambda lesson: accepted(lesson, policy)
+    found = []
+    for policy in chosen[0]["accepted"]:
+        judges = (partial(accepted, policy=policy), partial(first_only, policy=policy))
+        found.append(
+            (policy, [flags for judge in judges for flags in (harmful(chosen, judge), refused(chosen, judge))])
+        )
+    proven = JUDGES["the gate, proven only"]
+    found.append(("as it ships, proven only", [harmful(chosen, proven), refused(chosen, proven), [], []]))
+    found.sort(key=lambda one: -fmean(one[1][0]))
+    header = ["policy", *("harmful let in", "good refused"), *("first strategy only: harmful let in", "good refused")]
+    return [header, *([policy, *map(rate, flags)] for policy, flags in found)]
 
 
 def by(lessons: Iterable[Figures], key: str) -> dict[Any, list[Figures]]:
@@ -276,22 +281,28 @@ TABLES = {
 }
 
 
+IN_README = (judge_rows, target_rows, good_rows, harmful_rows, curve_rows)
+
+
 def as_text(figures: Figures) -> str:
     """All tables for a terminal."""
-    return _joined(figures, title="{}\n", table=_plain)
+    return _joined(figures, title="{}\n", table=_plain, tables=TABLES)
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for a README."""
-    return _joined(figures, title="#### {}\n", table=_markdown)
+    """The tables that the README holds."""
+    chosen = {name: make for name, make in TABLES.items() if make in IN_README}
+    return _joined(figures, title="#### {}\n", table=_markdown, tables=chosen)
 
 
-def _joined(figures: Figures, *, title: str, table: Callable[[Rows], str]) -> str:
+def _joined(
+    figures: Figures, *, title: str, table: Callable[[Rows], str], tables: Mapping[str, Callable[[list[Figures]], Rows]]
+) -> str:
     lessons = figures["lessons"]
     good, bad = sum(one["is_good"] for one in lessons), sum(is_harmful(one, 0) for one in lessons)
     about = f"{len(lessons)} lessons on {len(by(lessons, 'set'))} sets: {good} good, {bad} harmful, "
     about += f"{len(lessons) - good - bad} bad but without harm on the test samples."
-    parts = [f"{title.format(name)}\n{table(make(lessons))}\n" for name, make in TABLES.items()]
+    parts = [f"{title.format(name)}\n{table(make(lessons))}\n" for name, make in tables.items()]
     return "\n".join([f"{about}\n", *parts])
 
 
