@@ -150,12 +150,21 @@ def target_rows(lessons: Sequence[Figures]) -> Rows:
 def good_rows(lessons: Sequence[Figures]) -> Rows:
     """Good lessons refused, by kind and clips."""
     good = [one for one in lessons if one["is_good"]]
-    header = ["good lesson", *(f"refused of {clips} clips" for clips in by(good, "clips")), "refused", "proven"]
+    header = [
+        "good lesson",
+        *(f"refused of {clips} clips" for clips in by(good, "clips")),
+        "refused",
+        "proven",
+        "itself costs > 2 points or > 10 of a class",
+    ]
     rows = [header]
     for kind, chosen in by(good, "kind").items():
         cells = [rate(refused(some, accepted)) for some in by(chosen, "clips").values()]
         proven = [one["is_proven"] for one in chosen if accepted(one) is not None]
-        rows.append([str(kind), *cells, rate(refused(chosen, accepted)), f"{rate(proven)} of the accepted"])
+        costly = [is_costly(one) for one in chosen]
+        rows.append(
+            [str(kind), *cells, rate(refused(chosen, accepted)), f"{rate(proven)} of the accepted", rate(costly)]
+        )
     return rows
 
 
@@ -233,7 +242,7 @@ def scene_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def curve_rows(lessons: Sequence[Figures]) -> Rows:
-    """The trade at five clips: the same evidence under other policies, with and without what `learn` tries after a rejection."""
+    """The same evidence at five clips under other policies, with and without what `learn` tries after a rejection."""
     chosen = [one for one in lessons if one["clips"] == CURVE_CLIPS]
     found = []
     for policy in chosen[0]["accepted"]:
