@@ -48,10 +48,12 @@ def measured(kitchen: Path) -> tuple[Result, dict[str, Any], bool]:
 # Measuring
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_a_store_is_left_as_it_was_and_nothing_beside_it(measured: tuple[Result, dict[str, Any], bool]) -> None:
     assert measured[2]
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_every_phase_has_its_raw_samples_and_their_quantiles(measured: tuple[Result, dict[str, Any], bool]) -> None:
     done, run, _ = measured
     assert done.code == 0
@@ -64,12 +66,14 @@ def test_every_phase_has_its_raw_samples_and_their_quantiles(measured: tuple[Res
         assert f"  {name}  " in done.out
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_the_stages_of_a_lesson_add_up_to_it(measured: tuple[Result, dict[str, Any], bool]) -> None:
     phases = measured[1]["phases"]
     stages = [one["samples_ms"] for name, one in phases.items() if name.startswith("lesson: ")]
     np.testing.assert_allclose(np.sum(stages, axis=0), phases["lesson"]["samples_ms"])
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_memory_and_bytes_written_are_set_beside_what_was_granted(
     measured: tuple[Result, dict[str, Any], bool],
 ) -> None:
@@ -81,6 +85,7 @@ def test_memory_and_bytes_written_are_set_beside_what_was_granted(
     assert run["environment"]["head_digest"]
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_a_process_of_its_own_is_not_charged_with_the_memory_of_the_one_that_measures(kitchen: Path) -> None:
     from edgecl.bench import _process
 
@@ -88,6 +93,7 @@ def test_a_process_of_its_own_is_not_charged_with_the_memory_of_the_one_that_mea
     assert _process("status", str(kitchen))["peak_bytes"] < 128 << 20 < held.nbytes
 
 
+@pytest.mark.native("measures what emulation distorts")
 def test_where_no_process_can_be_started_the_rest_is_measured_and_that_is_said(
     kitchen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -373,7 +373,7 @@ def test_a_first_lesson_of_one_class_is_taken(tmp_path: Path, count: int) -> Non
 def test_names_of_any_script_work_everywhere(tmp_path: Path) -> None:
     store, lesson = tmp_path / "Küche 台所", tmp_path / "leçon №1"
     edgecl("init", store, "--extractor", voice_extractor())
-    (write_clips(lesson, clips("teach", WORDS, most=5)) / "yes").rename(lesson / "はい")
+    (write_clips(lesson, clips("teach", WORDS, most=3)) / "yes").rename(lesson / "はい")
     assert edgecl("learn", store, lesson).code == 0
     assert "はい" in edgecl("status", store).out
     assert "はい" in edgecl("predict", store, lesson / "はい").out
@@ -432,6 +432,7 @@ def test_a_read_only_store_can_be_read(shelf: Path, command: str) -> None:
         assert edgecl(command, shelf / "kitchen", *data).code == 0
 
 
+@pytest.mark.native("starts many processes")
 def test_a_store_that_another_process_writes_to_is_left_alone(
     shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

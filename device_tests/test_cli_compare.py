@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgecl.cli import main
 from edgecl.extractor import Contract
 
+pytestmark = pytest.mark.native("plays every strategy several times")
+
 TIME, CHANNELS, DIMENSION = 8, 2, 16
 
 
@@ -72,7 +74,6 @@ def compare(path: Path, extractor: Path, *arguments: str) -> Result:
 QUICK = ("--seeds", "2", "--experiences", "2", "--budgets", "20%")
 
 
-@pytest.mark.native("plays every strategy several times")
 def test_it_prints_tables_and_what_they_say(tmp_path: Path, extractor: Path) -> None:
     result = compare(windows(tmp_path / "w.npz"), extractor, *QUICK)
     assert result.exit_code == 0, result.output

@@ -53,6 +53,7 @@ def test_a_stream_is_answered_learnt_and_committed(store: Path, tmp_path: Path) 
     assert done.value["rows"] == done.value["labelled"] == 2000
     assert done.value["accuracy"] > 0.75
     assert Store.open(store).current().number == done.value["revision"] == 2
+    assert all(edgecl("status", store, "--json").value["classes"][label]["taught"] for label in ("fair", "fraud"))
     heard = edgecl("eval", store, write(tmp_path / "t.csv", table(300, seed=1)), "--label-column", "y", "--json")
     assert heard.value["accuracy"] > 0.75
 

@@ -37,6 +37,8 @@ from edgecl.sources import Sample, Skip
 
 from .learning import DIMENSION, Words, settings
 
+pytestmark = pytest.mark.native("plays every strategy several times")
+
 
 def spoken(classes: int = 6, *, people: int = 6, each: int = 6, seed: int = 0) -> Recordings:
     """Words by people who each shift all of theirs a little."""

@@ -42,7 +42,7 @@ def last(run: Iterator[Any]) -> Any:
 def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("device") / "kitchen"
     device = Device.create(path, extractor="voice")
-    assert teach(device, clips("teach", count=12)).is_accepted
+    assert teach(device, clips("teach", count=8)).is_accepted
     return path
 
 
@@ -54,7 +54,7 @@ def device(taught_folder: Path, tmp_path: Path) -> Device:
 
 def test_a_lesson_becomes_a_revision_that_answers(device: Device) -> None:
     assert device.store.current().number == 2
-    result: Evaluation = last(device.evaluate(clips("test")))
+    result: Evaluation = last(device.evaluate(clips("test", count=4)))
     assert result.balanced_accuracy > 0.8
     assert result.as_dict()["per_class"].keys() == set(WORDS)
 
@@ -150,6 +150,7 @@ def test_after_a_rollback_and_a_lesson_rollback_takes_back_the_lesson_then_what_
     assert "go" in device.status()["classes"]
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_repair_loses_the_class_whose_part_is_damaged_and_no_other(device: Device) -> None:
     teach(device, clips("teach", ["stop"], 6))
     for role in ("statistics/no", "exemplars/stop", "head"):

@@ -396,6 +396,7 @@ def test_importing_loads_no_runtime() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.native("embeds hundreds of clips")
 @pytest.mark.board
 def test_memory_stays_flat_over_many_clips(voice: FileExtractor, rng: np.random.Generator) -> None:
     def resident_kib() -> int:

@@ -47,6 +47,7 @@ def heads_are_equal(model: Model, other: Model) -> bool:
     return model.head.labels == other.head.labels and all(mine[one].tobytes() == theirs[one].tobytes() for one in mine)
 
 
+@pytest.mark.native("tries many lessons")
 @examples(max_examples=60, deadline=None)
 @given(stream=streams, tier=tiers, seed=st.integers(0, 99))
 def test_the_closed_form_is_bit_for_bit_that_of_a_model_which_never_saw_the_class(

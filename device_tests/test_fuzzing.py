@@ -24,6 +24,7 @@ def test_the_corpus_is_parsed_or_refused(target: str) -> None:
         assert time.monotonic() - started < SLOWEST_S, path.name
 
 
+@pytest.mark.native("tries hundreds of files")
 @pytest.mark.parametrize("target", TARGETS)
 def test_mutated_files_are_parsed_or_refused(target: str) -> None:
     draw = random.Random(target)

@@ -99,6 +99,13 @@ def test_lda_equals_its_formula(data: tuple[NDArray[np.float32], NDArray[np.int6
     np.testing.assert_allclose(linear_discriminant(factor).logits(latents), expected, rtol=2e-3, atol=2e-3)
 
 
+def test_lda_by_frequency_adds_the_logarithm_of_each_share(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    statistics = statistics_of(*data)
+    factor = factorise(statistics, np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    more = linear_discriminant(factor, by_frequency=True).bias - linear_discriminant(factor).bias
+    np.testing.assert_allclose(more, np.log(np.array([40, 25, 10, 5]) / 80), rtol=1e-5)
+
+
 def test_ridge_solves_the_balanced_normal_equations(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
     latents, labels = data
     factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)

@@ -107,6 +107,7 @@ def test_the_installed_wheel_holds_extractor_library_and_no_generic_package():
 
 
 @only_installed
+@pytest.mark.native("runs the whole demo")
 def test_a_lesson_loads_no_compiler():
     code = (
         "import sys; from edgecl.cli import main; main(['demo', 'voice', '--json'], standalone_mode=False)\n"

@@ -145,9 +145,19 @@ def test_a_live_revision_that_answers_better_stays() -> None:
 def test_exemplars_are_recent_rows_within_the_budget() -> None:
     stream = Prequential(fresh())
     feed(stream, *rows(3000))
-    kept = stream.exemplars(stream.model)
-    assert set(kept) == {"high", "low"}
-    assert sum(one.nbytes for one in kept.values()) <= stream.model.plan().exemplars
+    kept = stream.learnt()
+    assert set(kept.exemplars) == {"high", "low"}
+    assert sum(one.nbytes for one in kept.exemplars.values()) <= kept.plan().exemplars
+
+
+def test_exemplars_of_what_held_before_a_drift_are_from_before_it() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(4000))
+    feed(stream, *rows(1000, seed=1, swapped=True))
+    assert stream.concept is not None
+    before, after = ((one.exemplars["high"].rows[:, 0] > 0).mean() for one in (stream.concept, stream.learnt()))
+    assert before > 0.9
+    assert after < 0.1
 
 
 def test_the_bound_of_a_gain_is_below_it_and_needs_evidence() -> None:

@@ -102,3 +102,18 @@ def test_a_scatter_of_another_size_is_damage(rows: NDArray[np.float32]) -> None:
     arrays = {**take_in([rows]).arrays(), "scatter": np.zeros(7, np.float32)}
     with pytest.raises(StoreDamagedError, match="do not fit together"):
         ClassStatistics.from_arrays(arrays)
+
+
+def test_decayed_statistics_weigh_less_and_say_the_same(rng) -> None:
+    x = rng.normal(size=(200, 5)).astype(np.float32)
+    scatter = np.empty(15)
+    count, mean = accumulate(None, [x], scatter)
+    one = ClassStatistics(count, mean, scatter.astype(np.float32))
+    half = one.decayed(100)
+    assert half.count == 100
+    np.testing.assert_array_equal(half.mean, one.mean)
+    np.testing.assert_allclose(half.scatter / half.count, one.scatter / one.count, rtol=1e-6)
+    assert one.decayed(200) is one
+    assert one.decayed(10**6) is one
+    with pytest.raises(ValueError, match="0 samples"):
+        one.decayed(0)

@@ -63,6 +63,7 @@ def sampled(length: int, *, every: int) -> list[int]:
     return [at for at in range(length) if at < 40 or at >= length - 40 or at % every == 0]
 
 
+@pytest.mark.native("tries thousands of bytes")
 def test_every_flipped_byte_is_noticed_and_what_is_loaded_is_whole(store: Store) -> None:
     draw = np.random.default_rng(0)
     for path in files(store):

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from edgecl.learner import Outcome, Stage
     from edgecl.prequential import Drift, Prequential, Tally
     from edgecl.refine import RefineSettings
-    from edgecl.replay import Exemplars
 
 SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
@@ -339,7 +338,7 @@ class Device:
         with self.store.writer() as writer:
             live, model = self.model()
             stream = Prequential(model, label_delay=label_delay)
-            saved = _Saver(self, _Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
+            saved = _Saver(_Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
             for batch, latents in self._embedded(_with_room(items, stream), skipped):
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:
@@ -608,8 +607,8 @@ class Device:
 class _Saver:
     """Commits what a stream has learnt, unless the revision that is live answers better."""
 
-    def __init__(self, device: Device, objects: Objects, writer: Writer | None, live: Revision) -> None:
-        self._device, self._objects, self._writer = device, objects, writer
+    def __init__(self, objects: Objects, writer: Writer | None, live: Revision) -> None:
+        self._objects, self._writer = objects, writer
         self.live = live
         self.at = 0  # labelled rows at the last commit
 
@@ -619,7 +618,7 @@ class _Saver:
         self.at = stream.tally.labelled
         told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
         if verdict.accepted:
-            self._commit(stream, stream.model, told)
+            self._commit(stream, stream.learnt(), told)
         elif self._writer:
             self._writer.note({"kind": "rejected", "time": _now(), **told})
         return verdict
@@ -629,23 +628,24 @@ class _Saver:
         told = {**_told(stream), "drift": vars(drift)}
         if stream.concept is not None and drift.chosen in ("anew", "decayed"):
             self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
-        self._commit(stream, stream.model, told)
+        self._commit(stream, stream.learnt(), told)
         self.at = stream.tally.labelled
 
     def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
-        stored = self._stored(model, stream.exemplars(model))
+        now = _now()
+        taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
+        stored = self._stored(replace(model, taught={**model.taught, **taught}))
         if self._writer:
             body = {**stored.body(), **told, "bytes": stored.bytes()}
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body, time=_now(), parent=self.live.number
+                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
             )
         stream.committed()
 
-    def _stored(self, model: Model, exemplars: Mapping[str, Exemplars]) -> Model:
+    def _stored(self, model: Model) -> Model:
         """The model with its parts put where they are kept."""
         head = model.head
         assert head is not None
-        model = replace(model, exemplars=exemplars)
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
         digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})

@@ -13,6 +13,7 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl._aligned import aligned_zeros
 from edgecl.errors import StoreDamagedError
 from edgecl.features import FeatureMap
 from edgecl.head import HeadState
@@ -114,13 +115,13 @@ def consolidate(
     precision = np.zeros((classes, stride), np.float32)
     if previous is not None:
         precision = previous.expanded(head.labels)[0] * np.float32(decay)
-    fisher = np.empty_like(precision)
+    fisher = aligned_zeros((classes, stride))
     for rows, count in evidence:
         if len(rows) == 0:
             continue
         fisher[:] = 0
         for x in _inputs(rows, coordinates, features):
-            scratch = np.empty((x.shape[0], -(-classes // TILE) * TILE), np.float32)
+            scratch = aligned_zeros((x.shape[0], -(-classes // TILE) * TILE))
             kernels.fisher_diagonal(x, anchor, scratch, fisher)
         precision += fisher * np.float32(count / len(rows))
     return EwcState(head.labels, precision, anchor, coordinates)
@@ -131,7 +132,7 @@ def _inputs(rows: Exemplars, coordinates: Coordinates, features: FeatureMap) -> 
     for first in range(0, len(rows), features.block_rows):
         block = slice(first, first + features.block_rows)
         held, scales = np.array(rows.rows[block]), np.array(rows.scales[block])  # pages of a file are read-only
-        x = np.empty((len(held), padded(features.dimension)), np.float32)
+        x = aligned_zeros((len(held), padded(features.dimension)))
         kernels.gather_rows(
             held,
             scales,

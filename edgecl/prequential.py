@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -246,11 +246,16 @@ class Prequential:
         ways: dict[str, HeadState] = {name: one.head for name, one in kept.items() if one.head is not None}
         ways["decayed"] = self._head(self._added(_weighing(before, len(study)), study))
         ways["anew"] = self._head(self._added({}, study))
-        self.concept = replace(self.model, statistics=before, head=self._head(before)) if before else None
+        self.concept = None
+        if before:
+            concept = replace(self.model, statistics=before, head=self._head(before))
+            self.concept = self._with_exemplars(concept, [*self._recent][: -len(fresh)])
         stays = np.array([one.correct for one in judge])
         right = {name: self._correct(head, judge) for name, head in ways.items()}
         best = max(right, key=lambda name: right[name].sum())
         chosen = best if paired_bound(stays, right[best]) > 0 else AS_IT_IS
+        if chosen != AS_IT_IS:
+            self._recent = deque(fresh, maxlen=RECENT)  # the others are of another concept
         if chosen in kept:
             self.model = replace(self.model, statistics=self._added(kept[chosen].statistics, fresh))
         elif chosen == "decayed":
@@ -290,19 +295,26 @@ class Prequential:
         """What is known now has become the live revision."""
         self._live = self.model.head
 
-    def exemplars(self, model: Model) -> dict[str, Exemplars]:
-        """The latest rows of each class of a model in herding order, within its budget."""
-        labels = {one.label for one in self._recent} & set(model.statistics)
-        held = {label: _exemplars(self._recent, label) for label in sorted(labels)}
-        counts = {label: len(one) for label, one in held.items()}
+    def learnt(self) -> Model:
+        """The model with the latest rows as exemplars."""
+        return self._with_exemplars(self.model, self._recent)
+
+    def _with_exemplars(self, model: Model, rows: Iterable[Known]) -> Model:
+        """A model that keeps rows of its classes in herding order, within its budget."""
+        by_label: dict[str, list[Known]] = {}
+        for one in rows:
+            if one.label in model.statistics:
+                by_label.setdefault(one.label, []).append(one)
+        counts = {label: len(held) for label, held in sorted(by_label.items())}
         capacity = max(model.plan().exemplars, 0)
         shares = quotas(counts, capacity_bytes=capacity, row_dimension=self._features.row_dimension)
         lift = self._features.lift_width
-        return {
-            label: herd(one, model.statistics[label].mean[lift:], keep=shares[label])
-            for label, one in held.items()
-            if shares[label]
+        exemplars = {
+            label: herd(_exemplars(by_label[label], label), model.statistics[label].mean[lift:], keep=share)
+            for label, share in shares.items()
+            if share
         }
+        return replace(model, exemplars=exemplars)
 
 
 def _weighing(statistics: Statistics, rows: int) -> Statistics:
@@ -325,6 +337,6 @@ def _answers(head: HeadState | None, inputs: NDArray[np.float32]) -> list[str | 
     return [head.labels[index] for index in head.logits(inputs).argmax(axis=1)]
 
 
-def _exemplars(rows: Sequence[Known] | deque[Known], label: str) -> Exemplars:
+def _exemplars(rows: Sequence[Known], label: str) -> Exemplars:
     chosen = [one for one in rows if one.label == label]
     return Exemplars(np.array([one.row for one in chosen]), np.array([one.scale for one in chosen], np.float32))

@@ -9,6 +9,7 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl._aligned import aligned_zeros
 from edgecl.ewc import TILE, Coordinates, EwcState, padded
 from edgecl.features import FeatureMap
 from edgecl.head import HeadState
@@ -60,7 +61,7 @@ def refine(
     """
     pool = _Pool.of(lesson, replay, head.labels)
     stride, classes = padded(features.dimension), len(head.labels)
-    parameters = np.zeros((4, classes, stride), np.float32)
+    parameters = aligned_zeros((4, classes, stride))
     coordinates.to_parameters(head, parameters[0])
     penalty = 0.0
     if ewc is not None:
@@ -70,8 +71,7 @@ def refine(
     steps = int(np.clip(steps, settings.smallest_steps, settings.largest_steps))
     weights = _sample_weights(settings.replay_weight, lesson=len(lesson), classes=classes, replayed=pool.has_replay)
     rates = (settings.rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))).astype(np.float32)
-    x = np.zeros((BATCH, stride), np.float32)
-    p = np.zeros((BATCH, -(-classes // TILE) * TILE), np.float32)
+    x, p = aligned_zeros((BATCH, stride)), aligned_zeros((BATCH, -(-classes // TILE) * TILE))
     generator = np.random.Generator(np.random.Philox(key=seed))
     for first in range(0, steps, STEPS_PER_CALL):
         piece = rates[first : first + STEPS_PER_CALL]

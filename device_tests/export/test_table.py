@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgecl_export import export_table
 
 from edgecl._tables import TableEncoding
 from edgecl.errors import DataError, SettingError
 from edgecl.extractor import open_extractor
+
+pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+
+from edgecl_export import export_table
 
 pytestmark = pytest.mark.host
 LIKE = "when,size,label\nmon,1,a\ntue,3,b\nmon,,a\nwed,2,b\n"

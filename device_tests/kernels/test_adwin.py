@@ -36,7 +36,7 @@ def errors(seed: int, *shares: float, length: int = 400):
     "settings", [{}, {"clock": 1, "delta": 0.1}, {"shortest": 1, "grace": 3, "clock": 7}, {"delta": 0.9}]
 )
 def test_changes_are_those_of_a_window_that_keeps_every_value(seed, settings):
-    values = errors(seed, 0.2, 0.6, 0.1, length=naive.pick(400, 150))
+    values = errors(seed, 0.2, 0.6, 0.1, length=150)
     assert changes(values, fresh(**settings)) == naive.adwin(values, **settings)
 
 

@@ -177,4 +177,8 @@ def _features(features: Mapping[str, Any]) -> str:
 def _example(modality: str) -> str:
     if modality == "voice":
         return "clips/        where clips/<word>/ holds five or more .wav files of each word"
+    if modality == "text":
+        return 'lesson.jsonl   with lines of {"text": ..., "label": ...}'
+    if modality == "table":
+        return "stream.csv --prequential --label-column NAME   answers each row, then learns from its label"
     return "windows.npz   with X [n, time, channels] and y, or a CSV with a timestamp column"

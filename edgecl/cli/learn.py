@@ -99,7 +99,7 @@ def command(
     """Teach it labelled samples; committed only if nothing known suffers.
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
-    (X and y), a .csv with a timestamp column, or JSON Lines. A lesson may bring new classes, and more of known
+    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
     ones. Exit code 3 says that the lesson was rejected, and the model is as it was.
     """
     if force and require_proof:
@@ -139,7 +139,7 @@ def command(
 
 def _refuse_with_prequential(ctx: click.Context) -> None:
     """A stream has one strategy, and is judged as it goes."""
-    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength"):
+    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed"):
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with --prequential")
 

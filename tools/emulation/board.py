@@ -7,13 +7,14 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from environments import ROOT as CHECKOUT
 from environments import CommandError
 
 from emulation.arm64 import Arm64
-from emulation.machine import boot, kernel, make_root, make_work
+from emulation.machine import VIRT, Machine, boot, kernel, make_root, make_work
 
 WORDS = ("yes", "no", "up", "down", "left", "right")
 NEW_WORD = "stop"
@@ -45,11 +46,14 @@ step eval edgecl eval store heldout --json
 step predict edgecl predict store one --json
 {bench}
 """
+# the plug is pulled when the commit has written its first file
 _CUT = """\
+files() {{ busybox ls -A store store/objects store/revisions | busybox wc -l; }}
+before=$(files)
+edgecl learn store new --label {word} --json >/tmp/out 2>&1 &
+while [ $(files) = $before ]; do :; done
 echo "CUT HERE"
-while true; do
-    edgecl learn store new --label {word} --force --json >/dev/null 2>&1
-done
+busybox sleep 60
 """
 _RECOVERED = """\
 step doctor edgecl doctor store --json
@@ -60,7 +64,7 @@ step eval edgecl eval store heldout --json
 """
 
 
-def run_board(made: Arm64, recordings: Path, *, memory_mib: int, smallest: bool) -> bool:
+def run_board(made: Arm64, recordings: Path, machine: Machine, *, smallest: bool) -> bool:
     """Run the loop and print its peaks; False where a step failed or the store is not whole after the cut."""
     with kernel() as started, tempfile.TemporaryDirectory(dir=made.folder) as folder:
         scratch = Path(folder)
@@ -71,14 +75,14 @@ def run_board(made: Arm64, recordings: Path, *, memory_mib: int, smallest: bool)
         has_bench = (CHECKOUT / "edgecl" / "cli" / "bench.py").exists()
         loop = _LOOP.format(bench="step bench edgecl bench --json" if has_bench else "")
         head = _HEAD.format(bin=made.program("edgecl").parent)
-        passed = _first_and_second(started, root, work, scratch / "work", head, loop, memory_mib)
+        passed = _first_and_second(started, root, work, scratch / "work", head, loop, machine)
         if passed and smallest:
-            _find_smallest(started, root, work, scratch / "work", head + loop, memory_mib)
+            _find_smallest(started, root, work, scratch / "work", head + loop, machine.memory_mib)
     return passed
 
 
 def _first_and_second(
-    started: Path, root: Path, work: Path, folder: Path, head: str, loop: str, memory_mib: int
+    started: Path, root: Path, work: Path, folder: Path, head: str, loop: str, machine: Machine
 ) -> bool:
     """The loop up to the power cut, then the same disk in a machine that boots again."""
     (folder / "cut.sh").write_text(head + loop + _CUT.format(word=NEW_WORD))
@@ -86,10 +90,10 @@ def _first_and_second(
     # the first boot takes the first script, and leaves the second to the next
     (folder / "job.sh").write_text("if [ -e /work/store ]; then . /work/recovered.sh; else . /work/cut.sh; fi\n")
     make_work(folder, work)
-    print(f"emulated: QEMU virt, four Cortex-A53, {memory_mib} MiB", flush=True)
-    before = _steps(boot(started, root, work, memory_mib=memory_mib, cut_after="CUT HERE"))
+    print(f"emulated: QEMU {machine.name}, {machine.about}, {machine.memory_mib} MiB", flush=True)
+    before = _steps(boot(started, root, work, machine, cut_after="CUT HERE"))
     print("  power cut while it learns", flush=True)
-    after = _steps(boot(started, root, work, memory_mib=memory_mib))
+    after = _steps(boot(started, root, work, machine))
     return len(before) >= 4 and len(after) == 5 and not any(code for code in (*before.values(), *after.values()))
 
 
@@ -128,7 +132,7 @@ def _find_smallest(started: Path, root: Path, work: Path, folder: Path, script: 
         make_work(folder, work)
         print(f"emulated: {size} MiB", flush=True)
         try:
-            steps = _steps(boot(started, root, work, memory_mib=size))
+            steps = _steps(boot(started, root, work, replace(VIRT, memory_mib=size)))
         except CommandError as error:
             print(f"  {error}")
             break

@@ -1,7 +1,7 @@
-"""A whole ARM64 machine: QEMU's `virt` with a Debian kernel, a Cortex-A53 and as much memory as a board has.
+"""A whole ARM64 machine: QEMU's `virt`, or one of its models of a Raspberry Pi, with a Debian kernel.
 
 Its root is Debian's arm64 files and the environment that `emulation.arm64` made, read-only on one disk; what it works
-on lies on another. A small initial file system loads the drivers of both.
+on lies on another. A Raspberry Pi has both as partitions of its SD card. A small initial file system loads the drivers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import re
 import selectors
 import shutil
 import stat
+import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from environments import CommandError, child_environ, kept_folder, run
@@ -24,8 +26,11 @@ from emulation import sysroot
 from emulation.arm64 import DEFAULT, Arm64, release
 
 DEBIAN = ("linux-image-arm64", "busybox-static")
-DRIVERS = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4")
+DRIVERS = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "mmc_block", "bcm2835", "sdhci_iproc")
 LIMIT_S = 900
+MIB = 1 << 20
+SECTOR = 512
+CARD_MIB = 1024  # QEMU wants a power of two
 _INIT = """\
 #!/bin/busybox sh
 b=/bin/busybox
@@ -33,9 +38,9 @@ $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
 $b mount -t devtmpfs dev /dev
 for driver in {drivers}; do $b insmod "/$driver"; done
-while [ ! -b /dev/vdb ]; do $b sleep 0.1; done
-$b mount -t ext4 -o ro /dev/vda /root
-$b mount -t ext4 /dev/vdb /root/work
+while [ ! -b /dev/$workdisk ]; do $b sleep 0.1; done
+$b mount -t ext4 -o ro /dev/$rootdisk /root
+$b mount -t ext4 /dev/$workdisk /root/work
 for folder in proc sys dev; do $b mount --move /$folder /root/$folder; done
 $b mount -t tmpfs tmp /root/tmp
 $b cp $b /root/tmp/busybox
@@ -45,13 +50,41 @@ $b poweroff -f
 """
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What QEMU is to be."""
+
+    name: str  # of QEMU's -M
+    about: str
+    memory_mib: int
+    device_tree: str = ""  # of a Raspberry Pi, whose memory is what it is
+    more: str = ""  # for the kernel's command line
+
+
+VIRT = Machine("virt", "four Cortex-A53", 512)
+RASPBERRY_PI = {
+    # its power driver waits for an answer of the firmware that QEMU does not give
+    "raspi3ap": Machine(
+        "raspi3ap",
+        "Raspberry Pi 3 Model A+, four Cortex-A53",
+        512,
+        "bcm2837-rpi-3-a-plus.dtb",
+        "initcall_blacklist=bcm2835_power_driver_init",
+    ),
+    "raspi3b": Machine("raspi3b", "Raspberry Pi 3 Model B, four Cortex-A53", 1024, "bcm2837-rpi-3-b.dtb"),
+}
+
+
 @contextmanager
 def kernel() -> Iterator[Path]:
-    """Yield a folder with `Image` and `initial.gz`, locked meanwhile."""
-    with kept_folder("board", [DEBIAN, DRIVERS, _INIT, release()]) as folder:
+    """Yield a folder with `Image`, `initial.gz` and device trees, locked meanwhile."""
+    trees = sorted(one.device_tree for one in RASPBERRY_PI.values())
+    with kept_folder("board", [DEBIAN, DRIVERS, trees, _INIT, release()]) as folder:
         if not (folder / "ready").exists():
             sysroot.unpack(DEBIAN, folder / "unpacked")
             _make_initial(folder / "unpacked", folder)
+            for tree in trees:
+                shutil.copy(next(folder.glob(f"unpacked/usr/lib/linux-image-*/broadcom/{tree}")), folder)
             shutil.rmtree(folder / "unpacked")
             (folder / "ready").touch()
         os.utime(folder / "ready")
@@ -117,26 +150,69 @@ def _make_disk(folder: Path, image: Path, *, megabytes: int) -> None:
     run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", folder, image, f"{megabytes}M"])
 
 
-def boot(started: Path, root: Path, work: Path, *, memory_mib: int, cut_after: str = "") -> str:
+def boot(started: Path, root: Path, work: Path, machine: Machine, *, cut_after: str = "") -> str:
     """Boot, let `/work/job.sh` run, and return what it printed.
 
     Parameters
     ----------
     cut_after
-        Pull the plug, two seconds after the machine has printed this.
+        Pull the plug when the machine has printed this.
 
     Raises
     ------
     CommandError
         It did not come to an end within LIMIT_S.
     """
-    command = ["qemu-system-aarch64", "-M", "virt", "-cpu", DEFAULT, "-smp", "4", "-m", str(memory_mib)]
-    command += ["-kernel", str(started / "Image"), "-initrd", str(started / "initial.gz")]
-    command += ["-append", "console=ttyAMA0 quiet panic=-1 cma=0", "-nic", "none", "-no-reboot", "-nographic"]
+    common = ["-kernel", str(started / "Image"), "-initrd", str(started / "initial.gz"), "-no-reboot"]
+    if not machine.device_tree:
+        return _run([*_virt(machine, root, work), *common], cut_after)
+    with _card(root, work) as card:
+        return _run([*_raspberry_pi(machine, started, card), *common], cut_after)
+
+
+def _virt(machine: Machine, root: Path, work: Path) -> list[str]:
+    words = ["-M", machine.name, "-cpu", DEFAULT, "-smp", "4", "-m", str(machine.memory_mib), "-nic", "none"]
+    words += ["-nographic", "-append", "console=ttyAMA0 quiet panic=-1 cma=0 rootdisk=vda workdisk=vdb"]
     for name, image, options in (("root", root, ",readonly=on"), ("work", work, "")):
-        command += ["-drive", f"if=none,id={name},file={image},format=raw{options}"]
+        words += ["-drive", f"if=none,id={name},file={image},format=raw{options}"]
     # the last device of this kind becomes the first disk
-    command += ["-device", "virtio-blk-device,drive=work", "-device", "virtio-blk-device,drive=root"]
+    return [*words, "-device", "virtio-blk-device,drive=work", "-device", "virtio-blk-device,drive=root"]
+
+
+def _raspberry_pi(machine: Machine, started: Path, card: Path) -> list[str]:
+    console = "console=ttyS1,115200 quiet panic=-1 cma=16M rootdisk=mmcblk0p1 workdisk=mmcblk0p2"
+    words = ["-M", machine.name, "-dtb", str(started / machine.device_tree), "-append", f"{console} {machine.more}"]
+    words += ["-drive", f"if=sd,file={card},format=raw", "-display", "none", "-monitor", "none"]
+    return [*words, "-serial", "null", "-serial", "stdio"]
+
+
+@contextmanager
+def _card(root: Path, work: Path) -> Iterator[Path]:
+    """An SD card with both disks as its partitions; what is on the second is taken back."""
+    card, starts, table = work.with_name("card"), [MIB, MIB + root.stat().st_size], b""
+    for start, image in zip(starts, (root, work), strict=True):
+        # not bootable, Linux, and where it lies by sectors alone
+        table += struct.pack("<B3xB3xII", 0, 0x83, start // SECTOR, image.stat().st_size // SECTOR)
+    with card.open("wb") as file:
+        file.write((b"\0" * 446 + table).ljust(510, b"\0") + b"\x55\xaa")
+        file.truncate(CARD_MIB * MIB)
+    for start, image in zip(starts, (root, work), strict=True):
+        _copy_blocks(image, card, seek=start)
+    try:
+        yield card
+    finally:
+        _copy_blocks(card, work, skip=starts[1], count=work.stat().st_size)
+        card.unlink()
+
+
+def _copy_blocks(source: Path, target: Path, *, seek: int = 0, skip: int = 0, count: int | None = None) -> None:
+    words = [f"if={source}", f"of={target}", f"seek={seek // MIB}", f"skip={skip // MIB}"]
+    words += [f"count={count // MIB}"] if count else []
+    run(["dd", "bs=1M", "conv=notrunc", "status=none", *words])
+
+
+def _run(words: Sequence[str], cut_after: str) -> str:
+    command = ["qemu-system-aarch64", *words]
     with subprocess.Popen(
         command, env=child_environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as machine:
@@ -159,7 +235,6 @@ def _heard(machine: subprocess.Popen[bytes], cut_after: str) -> str:
             if not piece:
                 return printed.decode(errors="replace").replace("\r", "")
             if cut_after and cut_after.encode() in printed:
-                time.sleep(2)
                 machine.kill()
                 return printed.decode(errors="replace").replace("\r", "")
     tail = printed.decode(errors="replace")[-2000:]

@@ -21,14 +21,17 @@ from peers.workloads import (
     Case,
 )
 
+from edgecl._aligned import aligned_zeros
+
 
 def step(case: Case) -> Ready:
     """STEPS steps a call, as `edgecl.refine` does."""
-    parameters = case.start.copy()
+    parameters = aligned_zeros(case.start.shape)
+    parameters[:] = case.start
     weights = np.full(case.batch, 1 / case.batch, np.float32)
     rates = np.full(STEPS, RATE, np.float32)
     offset = np.zeros(case.dimension, np.float32)
-    x = np.zeros((case.batch, case.columns), np.float32)
+    x = aligned_zeros((case.batch, case.columns))
     p = _probabilities(case, case.batch)
     pool = case.rows, case.scales, case.labels, case.schedule
     momentum, strength, one = np.float32(MOMENTUM), np.float32(STRENGTH), np.float32(1)
@@ -40,12 +43,13 @@ def step(case: Case) -> Ready:
 
 
 def _probabilities(case: Case, rows: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.zeros((rows, -(-case.classes // TILE) * TILE), np.float32)
+    return aligned_zeros((rows, -(-case.classes // TILE) * TILE))
 
 
 def fisher(case: Case) -> Ready:
-    x, weights = case.padded[:FISHER_ROWS].copy(), case.start[0].copy()
-    out, scratch = np.zeros_like(weights), _probabilities(case, FISHER_ROWS)
+    x, weights = aligned_zeros(case.padded[:FISHER_ROWS].shape), case.start[0].copy()
+    x[:] = case.padded[:FISHER_ROWS]
+    out, scratch = aligned_zeros(weights.shape), _probabilities(case, FISHER_ROWS)
 
     def run() -> None:
         out[:] = 0
