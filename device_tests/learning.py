@@ -54,7 +54,7 @@ def settings(*, dimension: int = DIMENSION, memory_bytes: int = 1 << 20, **more:
 
 
 def as_lesson(
-    model: Model, latents: Mapping[str, NDArray[np.float32]], *, spool: Path = Path("/nonexistent")
+    model: Model, latents: Mapping[str, NDArray[np.float32]], *, spool: Path | None = None
 ) -> Lesson:
     collector = LessonCollector(model.settings.features, limit_bytes=model.plan().lesson, spool=spool)
     for label, rows in latents.items():

@@ -253,7 +253,7 @@ def test_a_lesson_allocates_no_more_than_the_memory_granted(
     objects = FileObjects(tmp_path)
     model = Model(settings(dimension=dimension, memory_bytes=memory_bytes, max_classes=classes, precision="float32"))
     for part in np.array_split(words.labels, 3):
-        lesson = as_lesson(model, words.lesson(20, list(part)), spool=tmp_path / "spool")
+        lesson = as_lesson(model, words.lesson(20, list(part)), spool=tmp_path)
         finish(learn(model, lesson, objects=objects, policy=ANYTHING))  # what is compiled on the way stays
         model = reloaded(model, objects)
         tracemalloc.start()

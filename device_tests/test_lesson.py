@@ -24,14 +24,21 @@ def collect(spool: Path, limit_bytes: int, rng: np.random.Generator) -> Lesson:
 
 def test_a_spooled_lesson_has_the_same_rows(tmp_path: Path) -> None:
     held = collect(tmp_path / "unused", 1 << 20, np.random.default_rng(1))
-    spooled = collect(tmp_path / "spool", 200, np.random.default_rng(1))
+    spooled = collect(tmp_path, 200, np.random.default_rng(1))
     assert held.count == spooled.count == 120
     assert held.nbytes > 0
     assert spooled.nbytes == 0
     for label in "ab":
         assert np.array_equal(held.rows[label].rows, spooled.rows[label].rows)
         assert np.array_equal(held.rows[label].scales, spooled.rows[label].scales)
-    assert not (tmp_path / "unused").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spool_has_no_name_that_a_killed_process_would_leave_behind(tmp_path: Path) -> None:
+    collector = LessonCollector(FEATURES, limit_bytes=10, spool=tmp_path)
+    collector.add("a", np.ones((5, 16), np.float32))
+    assert list(tmp_path.iterdir()) == []
+    assert len(collector.finish().rows["a"]) == 5
 
 
 def test_a_latent_that_is_not_finite_is_refused(tmp_path: Path) -> None:

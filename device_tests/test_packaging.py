@@ -209,6 +209,15 @@ def test_a_tool_explains_itself(tool):
 
 
 @pytest.mark.host
+def test_every_command_of_the_emulation_that_help_shows_is_one():
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    shown = subprocess.run([ROOT / "tools" / "arm", "--help"], env=environ, text=True, capture_output=True, check=True)
+    about, _, commands = shown.stdout.partition("positional arguments:")
+    examples = set(re.findall(r"^ +tools/arm (\w+)", about, re.MULTILINE))
+    assert examples == set(re.findall(r"^    (\w+) ", commands, re.MULTILINE))
+
+
+@pytest.mark.host
 def test_systemd_takes_the_health_check(tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")

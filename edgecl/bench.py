@@ -239,7 +239,7 @@ def _predicting(bed: Bed, rounds: int) -> Samples:
 def _judging(bed: Bed, rounds: int) -> Samples:
     """The gate alone: kept samples and the lesson's, each left out under the old head and the new, and the verdict."""
     model, features = bed.model, bed.model.settings.features
-    collector = LessonCollector(features, limit_bytes=model.plan().lesson, spool=bed.folder / "spool")
+    collector = LessonCollector(features, limit_bytes=model.plan().lesson, spool=bed.folder)
     collector.add(bed.label, bed.extractor.latents([one.signal for one in bed.samples]))
     lesson = collector.finish()
     taught = take_in(model, lesson, objects=MemoryObjects())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -279,34 +277,30 @@ class Device:
 
         started = time.perf_counter()
         skipped: list[Skip] = []
-        spool = Path(tempfile.mkdtemp(prefix="edgecl-", dir=_disk()))
-        try:
-            collector = LessonCollector(
-                self.settings.features, limit_bytes=Model(self.settings).plan().lesson, spool=spool
+        collector = LessonCollector(
+            self.settings.features, limit_bytes=Model(self.settings).plan().lesson, spool=_disk()
+        )
+        for batch, latents in self._embedded(items, skipped):
+            for sample, latent in zip(batch, latents, strict=True):
+                if sample.label is None:
+                    raise DataError(f"{sample.source} has no label: give one with --label NAME")
+                collector.add(sample.label, latent[None])
+            yield Embedded(collector.count)
+        lesson = replace(collector.finish(), time=_now())
+        embedded = time.perf_counter()
+        with self.store.writer() as writer:
+            live, model = self.model()
+            objects: Objects = _Overlay(self.store) if dry_run else _Kept(writer)
+            outcome = yield from learn(
+                model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
             )
-            for batch, latents in self._embedded(items, skipped):
-                for sample, latent in zip(batch, latents, strict=True):
-                    if sample.label is None:
-                        raise DataError(f"{sample.source} has no label: give one with --label NAME")
-                    collector.add(sample.label, latent[None])
-                yield Embedded(collector.count)
-            lesson = replace(collector.finish(), time=_now())
-            embedded = time.perf_counter()
-            with self.store.writer() as writer:
-                live, model = self.model()
-                objects: Objects = _Overlay(self.store) if dry_run else _Kept(writer)
-                outcome = yield from learn(
-                    model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
-                )
-                if require_proof and outcome.model is not None and not outcome.verdict.proven and not force:
-                    outcome = replace(outcome, model=None)
-                learned = time.perf_counter()
-                forced = force and not outcome.verdict.accepted
-                if outcome.model is not None and not dry_run:
-                    yield Stage("commit", f"on top of revision {live.number}")
-                revision = None if dry_run else self._commit(writer, live, outcome, lesson, forced=forced)
-        finally:
-            shutil.rmtree(spool, ignore_errors=True)
+            if require_proof and outcome.model is not None and not outcome.verdict.proven and not force:
+                outcome = replace(outcome, model=None)
+            learned = time.perf_counter()
+            forced = force and not outcome.verdict.accepted
+            if outcome.model is not None and not dry_run:
+                yield Stage("commit", f"on top of revision {live.number}")
+            revision = None if dry_run else self._commit(writer, live, outcome, lesson, forced=forced)
         now_live = outcome.model or model
         return Report(
             outcome=outcome,
@@ -701,10 +695,10 @@ class _Overlay(MemoryObjects):
         return super().read(digest) if digest in self._held else self._store.read(digest)
 
 
-def _disk() -> str | None:
+def _disk() -> Path | None:
     """Where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
-    on_disk = Path("/var/tmp")  # noqa: S108 (mkdtemp makes a private folder in it)
-    return str(on_disk) if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
+    on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
+    return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 
 
 def _indices(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +34,19 @@ class Lesson:
 
 
 class LessonCollector:
-    """Quantises latents as they come; all rows go to files, one a label, when they outgrow the memory.
+    """Quantises latents as they come; all rows go to a file when they outgrow the memory.
+
+    The file has no name: whatever ends the process, nothing is left behind.
 
     Parameters
     ----------
     limit_bytes
         What may be held in memory.
     spool
-        The folder for the files; made when it is needed, removed by the caller.
+        The folder for the file; None: the usual one for temporary files.
     """
 
-    def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path) -> None:
+    def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path | None) -> None:
         self.count = 0
         self._features = features
         self._record = np.dtype([("scale", "<f4"), ("row", "i1", (features.row_dimension,))])
@@ -50,7 +54,9 @@ class LessonCollector:
         self._spool = spool
         self._held: dict[str, list[Exemplars]] = {}
         self._held_bytes = 0
-        self._files: dict[str, Path] = {}
+        self._file: BinaryIO | None = None
+        self._spooled = 0  # rows
+        self._pieces: dict[str, list[tuple[int, int]]] = {}  # by label: first row in the file and how many
 
     def add(self, label: str, latents: NDArray[np.float32]) -> None:
         """Add latents (n, D) of one label.
@@ -73,31 +79,52 @@ class LessonCollector:
 
     def finish(self) -> Lesson:
         """The lesson; the collector is not to be used again."""
-        if self._files:
+        if self._file:
             self._flush()
-            return Lesson({label: self._mapped(path) for label, path in sorted(self._files.items())})
+            return Lesson(self._by_label())
         return Lesson({label: _joined(parts) for label, parts in sorted(self._held.items())})
 
     def _flush(self) -> None:
         try:
-            self._spool.mkdir(exist_ok=True)
+            self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `finish`)
             for label, parts in self._held.items():
-                path = self._files.setdefault(label, self._spool / f"{len(self._files):04d}.rows")
-                with path.open("ab") as file:
-                    for part in parts:
-                        file.write(self._records(part).tobytes())
+                for part in parts:
+                    self._file.write(self._records(part).tobytes())
+                    self._pieces.setdefault(label, []).append((self._spooled, len(part)))
+                    self._spooled += len(part)
         except OSError as error:
-            raise EdgeclError(f"the lesson does not fit in memory and cannot be spooled to disk: {error}") from error
+            raise _cannot_spool(error) from error
         self._held, self._held_bytes = {}, 0
+
+    def _by_label(self) -> dict[str, Exemplars]:
+        """The spooled rows of each label, as pages of a second file in which they lie together."""
+        assert self._file is not None
+        size = self._record.itemsize
+        try:
+            with self._file, tempfile.TemporaryFile(dir=self._spool) as ordered:
+                for _, pieces in sorted(self._pieces.items()):
+                    for first, count in pieces:
+                        self._file.seek(first * size)
+                        ordered.write(self._file.read(count * size))
+                ordered.flush()
+                records = np.memmap(ordered, self._record, mode="r")
+        except OSError as error:
+            raise _cannot_spool(error) from error
+        rows, first = {}, 0
+        for label, pieces in sorted(self._pieces.items()):
+            own = records[first : first + sum(count for _, count in pieces)]
+            rows[label] = Exemplars(own["row"], own["scale"])
+            first += len(own)
+        return rows
 
     def _records(self, rows: Exemplars) -> NDArray[np.void]:
         records = np.empty(len(rows), self._record)
         records["scale"], records["row"] = rows.scales, rows.rows
         return records
 
-    def _mapped(self, path: Path) -> Exemplars:
-        records = np.memmap(path, dtype=self._record, mode="r")
-        return Exemplars(records["row"], records["scale"])
+
+def _cannot_spool(error: OSError) -> EdgeclError:
+    return EdgeclError(f"the lesson does not fit in memory and cannot be spooled to disk: {error}")
 
 
 def _joined(parts: list[Exemplars]) -> Exemplars:

@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from environments import ROOT as CHECKOUT
 from environments import CommandError
 
 from emulation.arm64 import Arm64
@@ -19,6 +18,7 @@ from emulation.machine import VIRT, Machine, boot, kernel, make_root, make_work
 WORDS = ("yes", "no", "up", "down", "left", "right")
 NEW_WORD = "stop"
 TAUGHT, HELDOUT, SHOTS = 5, 4, 5
+STEPS = 5  # of each script
 SMALLEST = (256, 192, 160, 144, 128, 112, 96)  # MiB that are tried, until one is too small
 _HEAD = """\
 export PATH={bin}:/tmp PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 HOME=/tmp
@@ -44,7 +44,7 @@ step init edgecl init store --extractor voice --json
 step learn edgecl learn store known --json
 step eval edgecl eval store heldout --json
 step predict edgecl predict store one --json
-{bench}
+step bench edgecl bench store --rounds 3 --json -
 """
 # the plug is pulled when the commit has written its first file
 _CUT = """\
@@ -72,20 +72,16 @@ def run_board(made: Arm64, recordings: Path, machine: Machine, *, smallest: bool
         make_root(made, root, scratch)
         _write_clips(recordings, scratch / "work")
         (scratch / "work" / "peak.py").write_text(_PEAK)
-        has_bench = (CHECKOUT / "edgecl" / "cli" / "bench.py").exists()
-        loop = _LOOP.format(bench="step bench edgecl bench --json" if has_bench else "")
         head = _HEAD.format(bin=made.program("edgecl").parent)
-        passed = _first_and_second(started, root, work, scratch / "work", head, loop, machine)
+        passed = _first_and_second(started, root, work, scratch / "work", head, machine)
         if passed and smallest:
-            _find_smallest(started, root, work, scratch / "work", head + loop, machine.memory_mib)
+            _find_smallest(started, root, work, scratch / "work", head + _LOOP, machine.memory_mib)
     return passed
 
 
-def _first_and_second(
-    started: Path, root: Path, work: Path, folder: Path, head: str, loop: str, machine: Machine
-) -> bool:
+def _first_and_second(started: Path, root: Path, work: Path, folder: Path, head: str, machine: Machine) -> bool:
     """The loop up to the power cut, then the same disk in a machine that boots again."""
-    (folder / "cut.sh").write_text(head + loop + _CUT.format(word=NEW_WORD))
+    (folder / "cut.sh").write_text(head + _LOOP + _CUT.format(word=NEW_WORD))
     (folder / "recovered.sh").write_text(head + _RECOVERED.format(word=NEW_WORD))
     # the first boot takes the first script, and leaves the second to the next
     (folder / "job.sh").write_text("if [ -e /work/store ]; then . /work/recovered.sh; else . /work/cut.sh; fi\n")
@@ -94,13 +90,13 @@ def _first_and_second(
     before = _steps(boot(started, root, work, machine, cut_after="CUT HERE"))
     print("  power cut while it learns", flush=True)
     after = _steps(boot(started, root, work, machine))
-    return len(before) >= 4 and len(after) == 5 and not any(code for code in (*before.values(), *after.values()))
+    return len(before) == len(after) == STEPS and not any(code for code in (*before.values(), *after.values()))
 
 
 def _steps(printed: str) -> dict[str, int]:
     """Exit codes by step; what they say is printed."""
     found = {}
-    for name, code, peak, told in re.findall(r"^STEP (\w+) (-?\d+) (\d+) ?(.*)$", printed, re.MULTILINE):
+    for name, code, peak, told in re.findall(r"STEP (\w+) (-?\d+) (\d+) ?(.*)$", printed, re.MULTILINE):
         found[name] = int(code)
         print(f"  {name:8} exit code {code}, peak {int(peak) / 1024:.0f} MiB{_told(name, told)}", flush=True)
     if not found or any(found.values()):
@@ -120,6 +116,10 @@ def _told(name: str, printed: str) -> str:
             return f", {value['balanced_accuracy']:.1%} of {value['n']} clips by other people"
         case "predict":
             return f", {value['label']}"
+        case "bench":
+            memory = value["memory"]
+            peak, held = memory["learn_peak_bytes"] / 2**20, memory["learner_bytes"] / 2**10
+            return f", a lesson's process peaks at {peak:.0f} MiB, the learner holds {held:.0f} KiB, {value['marks']}"
         case "doctor":
             return f", damage {value['store']['damage']}, revision {value['store']['revision']}"
     return ""
@@ -136,7 +136,7 @@ def _find_smallest(started: Path, root: Path, work: Path, folder: Path, script: 
         except CommandError as error:
             print(f"  {error}")
             break
-        if len(steps) < 4 or any(steps.values()):
+        if len(steps) < STEPS or any(steps.values()):
             break
         works = size
     print(f"smallest machine that was tried in which the loop runs: {works} MiB (emulated)")

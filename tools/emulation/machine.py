@@ -30,6 +30,7 @@ DRIVERS = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "mmc_block", "
 LIMIT_S = 900
 MIB = 1 << 20
 SECTOR = 512
+HALTED = b"reboot: System halted"
 CARD_MIB = 1024  # QEMU wants a power of two
 _INIT = """\
 #!/bin/busybox sh
@@ -234,7 +235,8 @@ def _heard(machine: subprocess.Popen[bytes], cut_after: str) -> str:
             printed += piece
             if not piece:
                 return printed.decode(errors="replace").replace("\r", "")
-            if cut_after and cut_after.encode() in printed:
+            # a Raspberry Pi of QEMU's halts, but does not go
+            if HALTED in printed or (cut_after and cut_after.encode() in printed):
                 machine.kill()
                 return printed.decode(errors="replace").replace("\r", "")
     tail = printed.decode(errors="replace")[-2000:]
