@@ -106,12 +106,20 @@ def learn(
         yield Stage("judge", used)
         evidence = evidence_of(model, candidate, lesson, before, after)
         verdict = judge(evidence, policy)
-        if verdict.accepted or (force and not evidence.faults):
+        if suffices(verdict, after_rejection=bool(rejections)) or (force and not evidence.faults):
             return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
         if verdict.is_final:
             break
     return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
+
+
+def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
+    """Whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
+
+    Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
+    """
+    return verdict.accepted and (verdict.proven or not after_rejection)
 
 
 def finish(lesson_run: Generator[Stage, None, Outcome]) -> Outcome:

@@ -33,7 +33,7 @@ from edgecl.config import Settings
 from edgecl.evidence import Before, correct_answers, evidence_of
 from edgecl.extractor import open_extractor
 from edgecl.gate import Evidence, Policy, judge
-from edgecl.learner import finish, ladder, learn, take_in, update
+from edgecl.learner import finish, ladder, learn, suffices, take_in, update
 from edgecl.lesson import Lesson, LessonCollector
 from edgecl.model import MemoryObjects, Model
 from edgecl.refine import RefineSettings
@@ -306,7 +306,7 @@ def accepted_by(policy: Policy, tried: Sequence[Attempt]) -> int | None:
     """Which attempt goes live, as `learn` decides."""
     for index, one in enumerate(tried):
         verdict = judge(one.evidence, policy)
-        if verdict.accepted:
+        if suffices(verdict, after_rejection=index > 0):
             return index
         if verdict.is_final:
             return None
