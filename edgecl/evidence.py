@@ -24,7 +24,8 @@ EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
 FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
 COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
-SAME = 2.0  # squared distance of two means, over what chance gives, to which a new word may be an old one renamed
+SAME = 0.1  # squared distance of two means, over the usual one of a sample, to which they may be one class: ...
+# ... beyond what chance gives, 1/n + 1/N
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ def _look_alikes(
     for block in model.settings.features.blocks(rows):
         total += block.sum(axis=0, dtype=np.float64)
     mean = (total / len(rows)).astype(np.float32)[None]
-    by_chance = usual * (1 / len(rows) + 1 / factor.counts[other])
-    if squared_distances(factor, mean)[0, other] < SAME * by_chance:
+    by_chance = 1 / len(rows) + 1 / factor.counts[other]
+    if squared_distances(factor, mean)[0, other] < usual * (by_chance + SAME):
         assert model.head is not None
         yield LookAlike(label, model.head.labels[other], int((answers == other).sum()), len(answers))
 

@@ -22,10 +22,12 @@ class Policy:
     allowed_class_loss: float = 0.05  # of one old class
     allowed_class_confusion: float = 0.3  # of one old class with what is new: words that sound alike
     allowed_pooled_confusion: float = 0.1  # of the old classes together with what is new
-    certainty: float = 0.95  # with which any class must have lost that much to reject (Bonferroni over the classes)
+    certainty: float = 0.95  # of a loss of any class (Bonferroni over the classes) and of contradictions, to reject
     new_class_floor: float = 0.5  # leave-one-out accuracy of what the lesson teaches
-    contradiction_share: float = 0.5  # of a known label's samples that the old model knows as something else
+    contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
     contradiction_samples: int = 3  # fewer samples than this contradict nothing
+    look_alike_share: float = 0.5  # of a new label's samples that the old model answers as one class
+    told_apart: float = 1.5  # of the two classes then, their accuracies together: one under two names gives 1
     foreign_distance: float = 2.0  # of samples to the class they are said to be, over the usual distance, when ...
     foreign_recall: float = 0.3  # ... no more of them than this are answered as that class
     noise_distance: float = 8.0  # however they are answered
@@ -211,18 +213,13 @@ def _pooled(evidence: Evidence, after: Mapping[str, NDArray[np.bool_]]) -> _Pool
 
 def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
     """What is wrong with the lesson itself, so that no strategy can mend it."""
-    texts = [
-        f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}: "
-        f"check the labels"
-        for one in evidence.contradictions
-        if one.of >= policy.contradiction_samples and one.samples > one.of * policy.contradiction_share
-    ]
+    texts = _contradicted(evidence, policy)
     texts += [
         f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}, and "
         f"cannot be told from it: check the labels, or teach more samples"
         for one in evidence.look_alikes
         if one.of >= policy.contradiction_samples
-        and one.samples > one.of * policy.contradiction_share
+        and one.samples > one.of * policy.look_alike_share
         and not _are_told_apart(one, evidence, policy)
     ]
     texts += [
@@ -234,15 +231,50 @@ def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
     return texts
 
 
-def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
-    """Whether of both classes together as much is answered right as the policy asks of a new and of an old one.
+def _contradicted(evidence: Evidence, policy: Policy) -> list[str]:
+    """Known labels too many of whose samples the old model knows as something else; or all of them together."""
+    by_label: dict[str, list[Contradiction]] = {}
+    for one in evidence.contradictions:
+        by_label.setdefault(one.label, []).append(one)
+    wrong = {
+        label: found
+        for label, found in by_label.items()
+        if _are_too_many(sum(one.samples for one in found), found[0].of, policy)
+    }
+    texts = [
+        f"{sum(one.samples for one in found)} of {found[0].of} samples called {label!r} are what the model knows as "
+        f"{_others(found)}: check the labels"
+        for label, found in wrong.items()
+    ]
+    samples = sum(one.samples for one in evidence.contradictions)
+    of = sum(one.of for one in evidence.foreign)  # which has every known label of the lesson
+    if not texts and _are_too_many(samples, of, policy):
+        called = " and ".join(f"{label!r} as {_others(found)}" for label, found in by_label.items())
+        texts.append(
+            f"{samples} of {of} samples are what the model knows as something else, {called}: check the labels"
+        )
+    return texts
 
-    One class under two names gives a half, whichever of the two names the samples go to.
+
+def _are_too_many(samples: int, of: int, policy: Policy) -> bool:
+    if of < policy.contradiction_samples or not samples:
+        return False
+    return posterior_above(samples, of - samples, policy.contradiction_share) > policy.certainty
+
+
+def _others(found: Sequence[Contradiction]) -> str:
+    return " or ".join(repr(one.answered_as) for one in sorted(found, key=lambda one: -one.samples))
+
+
+def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
+    """Whether of both classes together as much is answered right as the policy asks.
+
+    One class under two names gives a half of each, whichever of the two names the samples go to.
     """
     new = _share(evidence.taught.get(one.label, np.zeros(0, bool))) or 0.0
     before, after = (_share(side.get(one.answered_as, np.zeros(0, bool))) for side in (evidence.before, evidence.after))
     kept = min(after / before, 1.0) if before and after is not None else 1.0
-    return new + kept > policy.new_class_floor + (1 - policy.allowed_class_confusion)
+    return new + kept > policy.told_apart
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:

@@ -112,11 +112,11 @@ def learn(
     rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
-        candidate, after, used = _update(rung, model, taught, lesson, before, seed=seed)
+        candidate, after, used = update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
         evidence = evidence_of(model, candidate, lesson, before, after)
         verdict = judge(evidence, policy)
-        if verdict.accepted or (force and not evidence.faults):
+        if suffices(verdict, after_rejection=bool(rejections)) or (force and not evidence.faults):
             return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
         if verdict.is_final:
@@ -146,6 +146,14 @@ def _is_settled(model: Model, head: HeadState, label: str, rows: Exemplars) -> b
     own = head.labels.index(label)
     usual = head.typical[own] - ONE_SIDED_95 / np.sqrt(len(rows))
     return bool(probabilities(logits)[:, own].min() >= SETTLED_CONFIDENCE and logits[:, own].mean() >= usual)
+
+
+def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
+    """Whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
+
+    Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
+    """
+    return verdict.accepted and (verdict.proven or not after_rejection)
 
 
 def finish(lesson_run: Generator[Stage, None, Outcome]) -> Outcome:
@@ -225,10 +233,10 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
-def _update(
+def update(
     rung: Rung, model: Model, taught: Model, lesson: Lesson, before: Before, *, seed: int
 ) -> tuple[Model, After, str]:
-    """The candidate of one rung, what it gets right, and the strategy that made it."""
+    """The candidate of one rung, what it gets right, and the strategy that made it: one pass of the loop of `learn`."""
     if rung.strategy in ("auto", "closed-form"):
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
