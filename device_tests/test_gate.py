@@ -105,6 +105,21 @@ def test_a_few_strange_samples_are_no_contradiction() -> None:
     assert judge(evidence(contradictions=[Contradiction("no", "yes", 2, 2)]), POLICY).accepted
 
 
+def test_a_label_whose_samples_are_known_as_several_others_is_a_contradiction() -> None:
+    found = [Contradiction("no", "yes", 2, 6), Contradiction("no", "go", 3, 6)]
+    verdict = judge(evidence(contradictions=found), POLICY)
+    assert "5 of 6 samples called 'no' are what the model knows as 'go' or 'yes'" in verdict.reasons[0]
+
+
+def test_a_few_contradictions_of_each_label_are_too_many_together() -> None:
+    found = [Contradiction(label, "yes", 2, 5) for label in ("no", "go", "up", "down")]
+    known = [Foreign(one.label, 1.0, 0.6, one.of) for one in found]
+    assert judge(evidence(contradictions=found[:1], foreign=known), POLICY).accepted
+    verdict = judge(evidence(contradictions=found, foreign=known), POLICY)
+    assert verdict.is_final
+    assert verdict.reasons[0].startswith("8 of 20 samples are what the model knows as others, 'no' as 'yes' and 'go'")
+
+
 def look_alike(new_right: int, old_after: int) -> Evidence:
     """'tree' taught to a model that knows 'three', with what a candidate makes of five and 48 samples of them."""
     old = {"three": right(old_after, 48)}
