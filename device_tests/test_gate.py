@@ -117,7 +117,9 @@ def test_a_few_contradictions_of_each_label_are_too_many_together() -> None:
     assert judge(evidence(contradictions=found[:1], foreign=known), POLICY).accepted
     verdict = judge(evidence(contradictions=found, foreign=known), POLICY)
     assert verdict.is_final
-    assert verdict.reasons[0].startswith("8 of 20 samples are what the model knows as others, 'no' as 'yes' and 'go'")
+    assert verdict.reasons[0].startswith(
+        "8 of 20 samples are what the model knows as something else, 'no' as 'yes' and 'go'"
+    )
 
 
 def look_alike(new_right: int, old_after: int) -> Evidence:
