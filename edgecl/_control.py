@@ -75,11 +75,11 @@ class Control:
                     peer.sendall(json.dumps(self._answer(peer)).encode() + b"\n")
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
+        with peer.makefile("rb") as file:
+            line = file.readline(LONGEST_LINE)  # before anything is refused: an answer to what nobody has read is lost
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if user not in (0, os.geteuid()):
             return {"error": f"user {user} does not own this listener"}
-        with peer.makefile("rb") as file:
-            line = file.readline(LONGEST_LINE)
         try:
             asked = json.loads(line)
         except (ValueError, RecursionError):
