@@ -184,6 +184,15 @@ def harmful_rows(lessons: Sequence[Figures]) -> Rows:
     return rows
 
 
+def kind_rows(lessons: Sequence[Figures]) -> Rows:
+    """Bad lessons in short: how many did harm, and how many of these were let in."""
+    bad = by([one for one in lessons if not one["is_good"]], "kind")
+    rows = [["bad lesson", "did harm", "of these let in"]]
+    for kind, chosen in bad.items():
+        rows.append([str(kind), rate([is_harmful(one, 0) for one in chosen]), rate(harmful(chosen, accepted))])
+    return rows
+
+
 def size_rows(lessons: Sequence[Figures]) -> Rows:
     """How much harm came in: the pooled fall beyond the clean lesson's, and the worst class."""
     rows = [["fall of old balanced accuracy beyond the clean lesson's", "harmful lessons", "let in"]]
@@ -282,7 +291,8 @@ TABLES = {
     "The gate against its targets, by clips per class, %": target_rows,
     "Good lessons, %": good_rows,
     "Why good lessons are refused": reason_rows,
-    "Bad lessons, %": harmful_rows,
+    "Bad lessons, by kind, %": kind_rows,
+    "Bad lessons, by kind and clips, %": harmful_rows,
     "How great the harm is, %": size_rows,
     "By scene, %": scene_rows,
     "By set, %": set_rows,
@@ -290,7 +300,7 @@ TABLES = {
 }
 
 
-IN_README = (judge_rows, target_rows, good_rows, harmful_rows, curve_rows)
+IN_README = (judge_rows, target_rows, kind_rows, set_rows, curve_rows)
 
 
 def as_text(figures: Figures) -> str:
