@@ -27,7 +27,7 @@ class Policy:
     contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
     contradiction_samples: int = 3  # fewer samples than this contradict nothing
     look_alike_share: float = 0.5  # of a new label's samples that the old model answers as one class
-    told_apart: float = 1.5  # of the two classes then, their accuracies together: one under two names gives 1
+    told_apart: float = ONE_SIDED_95  # standard errors by which the two must then do better than one under two names
     foreign_distance: float = 2.0  # of samples to the class they are said to be, over the usual distance, when ...
     foreign_recall: float = 0.3  # ... no more of them than this are answered as that class
     noise_distance: float = 8.0  # however they are answered
@@ -267,14 +267,15 @@ def _others(found: Sequence[Contradiction]) -> str:
 
 
 def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
-    """Whether of both classes together as much is answered right as the policy asks.
+    """Whether both classes together are answered better than one class under two names would be.
 
-    One class under two names gives a half of each, whichever of the two names the samples go to.
+    That gives a half of each, or all of one and none of the other: 1 together, whichever name the samples go to.
     """
-    new = _share(evidence.taught.get(one.label, np.zeros(0, bool))) or 0.0
-    before, after = (_share(side.get(one.answered_as, np.zeros(0, bool))) for side in (evidence.before, evidence.after))
-    kept = min(after / before, 1.0) if before and after is not None else 1.0
-    return new + kept > policy.told_apart
+    taught = evidence.taught.get(one.label, np.zeros(0, bool))
+    before, after = (side.get(one.answered_as, np.zeros(0, bool)) for side in (evidence.before, evidence.after))
+    kept = min(float(after.mean() / before.mean()), 1.0) if before.any() else 1.0
+    error = 0.5 * math.sqrt(1 / max(len(taught), 1) + 1 / max(len(after), 1))
+    return (_share(taught) or 0.0) + kept > 1 + policy.told_apart * error
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:
