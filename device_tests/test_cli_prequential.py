@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,18 @@ def test_a_label_column_that_is_not_there_is_named(store: Path, tmp_path: Path) 
     done = edgecl("learn", store, write(tmp_path / "s.csv", table(5)), "--prequential", "--label-column", "class")
     assert done.code == 4
     assert "has no column class, only timestamp, amount, city, y" in done.err
+
+
+@pytest.mark.host
+def test_a_change_of_some_rows_alone_is_followed_although_the_alarm_dates_it_too_early(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parent.parent / "tools" / "make_interests"
+    if not script.exists():
+        pytest.skip("tools/make_interests is not beside the tests")
+    table, out, store = tmp_path / "interests.csv", tmp_path / "interests.onnx", tmp_path / "interests"
+    subprocess.run([script, table], check=True)
+    assert edgecl("export", "identity", "--like", table, "--label-column", "topic", "-o", out).code == 0
+    assert edgecl("init", store, "--extractor", out, "--max-classes", "8").code == 0
+    told = edgecl("learn", store, table, "--prequential", "--label-column", "topic", "--json").value
+    assert [one["chosen"] for one in told["drifts"]] == ["anew", "revision 2"]
+    assert told["drifts"][0]["since"] > 256
+    assert told["per_class"]["travel"]["accuracy"] > 0.6

@@ -226,8 +226,7 @@ class Prequential:
         """Whether a drift is confirmed by enough labels, and `adapt` should decide what to do."""
         if self._change is None:
             return False
-        noticed, since = self._change
-        return self.tally.labelled - noticed + since >= CONFIRM
+        return self.tally.labelled - self._change[0] >= CONFIRM
 
     def adapt(self, kept: Mapping[str, Model]) -> Drift:
         """Choose what answers the latest rows best, and go on from there.
@@ -240,19 +239,23 @@ class Prequential:
         assert self._change is not None
         noticed, since = self._change
         self._change = None
-        fresh = [*self._recent][-(self.tally.labelled - noticed + since) :]
+        after = self.tally.labelled - noticed
+        fresh = [*self._recent][-after:]  # all of them from after the change; `since` may reach back to before it
         study, judge = fresh[: len(fresh) // 2], fresh[len(fresh) // 2 :]
-        before = self._before(self.tally.labelled - len(fresh))
+        before = self._before(noticed - since)
         ways: dict[str, HeadState] = {name: one.head for name, one in kept.items() if one.head is not None}
         ways["decayed"] = self._head(self._added(_weighing(before, len(study)), study))
         ways["anew"] = self._head(self._added({}, study))
         self.concept = None
         if before:
             concept = replace(self.model, statistics=before, head=self._head(before))
-            self.concept = self._with_exemplars(concept, [*self._recent][: -len(fresh)])
+            self.concept = self._with_exemplars(concept, [*self._recent][: -(after + since)])
         stays = np.array([one.correct for one in judge])
         right = {name: self._correct(head, judge) for name, head in ways.items()}
         best = max(right, key=lambda name: right[name].sum())
+        as_good = [name for name in kept if name in right and paired_bound(right[name], right[best]) <= 0]
+        if as_good:  # what was learnt from many rows once is worth more than as much from these few
+            best = max(as_good, key=lambda name: right[name].sum())
         chosen = best if paired_bound(stays, right[best]) > 0 else AS_IT_IS
         if chosen != AS_IT_IS:
             self._recent = deque(fresh, maxlen=RECENT)  # the others are of another concept
