@@ -41,7 +41,6 @@ JUDGES: dict[str, Callable[[Figures], int | None]] = {  # which attempt goes liv
     "accept always": lambda lesson: 0,
     "accuracy on kept samples falls ≤ 2 points": lambda lesson: 0 if lesson["passes_threshold"] else None,
     "the gate": lambda lesson: accepted(lesson),
-    "the gate, first strategy only": lambda lesson: first_only(lesson),
     "the gate, proven only": lambda lesson: accepted(lesson) if lesson["is_proven"] else None,
 }
 
@@ -49,11 +48,6 @@ JUDGES: dict[str, Callable[[Figures], int | None]] = {  # which attempt goes liv
 def accepted(lesson: Figures, policy: str = SHIPPED) -> int | None:
     found: int | None = lesson["accepted"][policy]
     return found
-
-
-def first_only(lesson: Figures, policy: str = SHIPPED) -> int | None:
-    """What goes live if a rejected first strategy is not followed by others."""
-    return 0 if accepted(lesson, policy) == 0 else None
 
 
 def wilson(count: int, of: int) -> tuple[float, float]:
@@ -251,19 +245,13 @@ def scene_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def curve_rows(lessons: Sequence[Figures]) -> Rows:
-    """The same evidence at five clips under other policies, with and without what `learn` tries after a rejection."""
+    """The same evidence at five clips under other policies."""
     chosen = [one for one in lessons if one["clips"] == CURVE_CLIPS]
-    found = []
-    for policy in chosen[0]["accepted"]:
-        judges = (partial(accepted, policy=policy), partial(first_only, policy=policy))
-        found.append(
-            (policy, [flags for judge in judges for flags in (harmful(chosen, judge), refused(chosen, judge))])
-        )
-    proven = JUDGES["the gate, proven only"]
-    found.append(("as it ships, proven only", [harmful(chosen, proven), refused(chosen, proven), [], []]))
-    found.sort(key=lambda one: -fmean(one[1][0]))
-    header = ["policy", *("harmful let in", "good refused"), *("first strategy only: harmful let in", "good refused")]
-    return [header, *([policy, *map(rate, flags)] for policy, flags in found)]
+    judges = {policy: partial(accepted, policy=policy) for policy in chosen[0]["accepted"]}
+    judges["as it ships, proven only"] = JUDGES["the gate, proven only"]
+    found = {name: (harmful(chosen, judge), refused(chosen, judge)) for name, judge in judges.items()}
+    ordered = sorted(found.items(), key=lambda one: -fmean(one[1][0]))
+    return [["policy", "harmful let in", "good refused"], *([name, *map(rate, flags)] for name, flags in ordered)]
 
 
 def by(lessons: Iterable[Figures], key: str) -> dict[Any, list[Figures]]:
