@@ -247,8 +247,8 @@ def scene_rows(lessons: Sequence[Figures]) -> Rows:
 def curve_rows(lessons: Sequence[Figures]) -> Rows:
     """The same evidence at five clips under other policies."""
     chosen = [one for one in lessons if one["clips"] == CURVE_CLIPS]
-    judges = {policy: partial(accepted, policy=policy) for policy in chosen[0]["accepted"]}
-    judges["as it ships, proven only"] = JUDGES["the gate, proven only"]
+    judges: dict[str, Callable[[Figures], int | None]] = {"as it ships, proven only": JUDGES["the gate, proven only"]}
+    judges |= {policy: partial(accepted, policy=policy) for policy in chosen[0]["accepted"]}
     found = {name: (harmful(chosen, judge), refused(chosen, judge)) for name, judge in judges.items()}
     ordered = sorted(found.items(), key=lambda one: -fmean(one[1][0]))
     return [["policy", "harmful let in", "good refused"], *([name, *map(rate, flags)] for name, flags in ordered)]
