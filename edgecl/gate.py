@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ONE_SIDED_95 = 1.645
+ONE_SIDED_90 = 1.282
 ANGLES = (np.arange(1000) + 0.5) * np.pi / 2000  # rate = sin² of these: the Jeffreys prior is flat over angles
 
 
@@ -27,7 +28,7 @@ class Policy:
     contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
     contradiction_samples: int = 3  # fewer samples than this contradict nothing
     look_alike_share: float = 0.5  # of a new label's samples that the old model answers as one class
-    told_apart: float = ONE_SIDED_95  # standard errors by which the two must then do better than one under two names
+    told_apart: float = ONE_SIDED_90  # standard errors by which the two must then do better than one under two names
     foreign_distance: float = 2.0  # of samples to the class they are said to be, over the usual distance, when ...
     foreign_recall: float = 0.3  # ... no more of them than this are answered as that class
     noise_distance: float = 8.0  # however they are answered

@@ -53,7 +53,7 @@ POLICIES = {
         pooled_certainty=0.95, certainty=0.99, contradiction_share=0.5, told_apart=0.8
     ),
     **{f"contradiction_share {one}": Policy(contradiction_share=one) for one in (0.05, 0.1, 0.3, 0.5)},
-    **{f"told_apart {one}": Policy(told_apart=one) for one in (1.2, 2.1, 2.6)},
+    **{f"told_apart {one}": Policy(told_apart=one) for one in (0.8, 1.645, 2.6)},
     **{f"certainty {one}": Policy(certainty=one) for one in (0.5, 0.8)},
     **{f"pooled_certainty {one}": Policy(pooled_certainty=one) for one in (0.4, 0.6)},
     **{f"allowed_class_confusion {one}": Policy(allowed_class_confusion=one) for one in (0.1, 0.2)},
