@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class SkipTally:
         self._source = source
         self._limit = limit
         self._seen: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many there were of each kind."""
+        return self._seen
 
     def skip(self, line: int, reason: str) -> Iterator[Skip]:
         """The skip of one line, if its kind has not been listed often enough."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 # Rows that the kind of the timestamps and their typical distance are judged by.
 HEAD_ROWS = 256
+LIVE_HEAD_ROWS = 64  # for which a live recording is waited for
 LONGEST_LINE = 1 << 20  # characters
 # A longer pause breaks the recording; a shorter one (a lost row or three) is bridged by a straight line.
 GAP_STEPS = 5
@@ -48,6 +49,13 @@ class Row(NamedTuple):
     values: list[float]
     label: str | None
     group: str | None
+
+
+class LiveRows(NamedTuple):
+    """A recording as it comes."""
+
+    layout: Layout
+    rows: Iterator[Row]
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,36 @@ def read_csv(
     rows = _rows(path, layout, tally, _numbers, label=label, labelled=labelled)
     yield from _windows(_in_order(rows, tally), path, layout, contract, tally)
     yield from tally.rest()
+
+
+def read_live(
+    cells: Iterator[tuple[int, list[str]]], name: str, contract: Contract, tally: SkipTally, *, delimiter: str
+) -> LiveRows:
+    """The layout and the rows of a recording that still goes on; its first rows are waited for.
+
+    Parameters
+    ----------
+    cells
+        Line numbers and cells; the first are the names of the columns.
+    name
+        Of the source, for messages.
+    tally
+        Counts the rows that can't be used.
+
+    Raises
+    ------
+    DataError
+        As `read_layout`.
+    """
+    source = Path(name)
+    _, names = next(cells, (0, []))
+    if not any(names):
+        raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
+    layout = _columns(source, [printable(one).lower() for one in names], delimiter, contract, None)
+    head = list(islice(cells, LIVE_HEAD_ROWS))
+    layout = _timed(source, layout, [one for _, one in head], contract)
+    rows = _in_order(_read(chain(head, cells), layout, tally, _numbers, label=None, labelled=False), tally)
+    return LiveRows(layout, (one for one in rows if isinstance(one, Row)))
 
 
 def csv_count(path: Path, layout: Layout, contract: Contract) -> int:
@@ -223,26 +261,44 @@ def _rows(
     label: str | None,
     labelled: bool,
 ) -> Iterator[Row | Skip]:
+    """As `_read`, from a file."""
+    return _read(_cells(path, layout), layout, tally, read, label=label, labelled=labelled)
+
+
+def _read(
+    rows: Iterable[tuple[int, list[str]]],
+    layout: Layout,
+    tally: SkipTally,
+    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    *,
+    label: str | None,
+    labelled: bool,
+) -> Iterator[Row | Skip]:
     """Every row that can be used, its time and values as `read` gives them, and a skip for each that can't."""
     known: dict[str, str | None] = {}
+    for line, cells in rows:
+        try:
+            if len(cells) != layout.width:
+                raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
+            time_s, values = read(cells, layout)
+            name = label if layout.label is None else _label(cells[layout.label], known)
+            if name is None and labelled:
+                raise UnusableError("no label: the cell is empty")
+            group = None if layout.group is None else printable(cells[layout.group]) or None
+            yield Row(line, time_s, values, name, group)
+        except UnusableError as error:
+            yield from tally.skip(line, str(error))
+
+
+def _cells(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """The rows below the header that are not empty, with their line numbers."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(_lines(file), delimiter=layout.delimiter)
             next(reader)
             for cells in reader:
-                if not cells:
-                    continue
-                try:
-                    if len(cells) != layout.width:
-                        raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
-                    time_s, values = read(cells, layout)
-                    name = label if layout.label is None else _label(cells[layout.label], known)
-                    if name is None and labelled:
-                        raise UnusableError("no label: the cell is empty")
-                    group = None if layout.group is None else printable(cells[layout.group]) or None
-                    yield Row(reader.line_num, time_s, values, name, group)
-                except UnusableError as error:
-                    yield from tally.skip(reader.line_num, str(error))
+                if cells:
+                    yield reader.line_num, cells
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
@@ -390,44 +446,41 @@ class _Stretch:
         self._first = first
         self._path = path
         self._contract = contract
-        self._step_s = layout.step_s
-        self._new_step_s = 1 / contract.sample_rate_hz
-        self._gap_s = GAP_STEPS * max(self._step_s, self._new_step_s)
-        self._rows = [first]
-        self._made = 0  # samples at the contract's rate so far
+        self._samples = Resampler(first, contract, step_s=layout.step_s)
         self._emitted = 0  # windows so far
         self._signal = np.zeros((0, len(contract.channels)), dtype=np.float32)
         self._lines = np.zeros(0, dtype=np.int64)
 
     def ends_before(self, row: Row) -> bool:
         """Whether `row` belongs to another stretch."""
-        pause_s = row.time_s - self._rows[-1].time_s
-        return not 0 < pause_s <= self._gap_s or row.label != self._first.label or row.group != self._first.group
+        return not self._samples.goes_on(row) or row.label != self._first.label or row.group != self._first.group
 
     def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
         """Take one row; now and then, give the windows that have become complete."""
-        self._rows.append(row)
-        if len(self._rows) >= CHUNK_ROWS:
-            yield from self._emit(self._rows[-1].time_s - self._new_step_s, tally)
+        self._samples.add(row)
+        if self._samples.held >= CHUNK_ROWS:
+            yield from self._emit(self._samples.so_far(), tally)
 
     def end(self, tally: SkipTally) -> Iterator[Sample | Skip]:
         """The remaining windows, or why there were none."""
-        yield from self._emit(self._rows[-1].time_s, tally)
+        last = self._samples.last
+        yield from self._emit(self._samples.to_the_end(), tally)
         if self._emitted == 0:
-            lines = f" in lines {self._first.line} to {self._rows[-1].line}"
+            lines = f" in lines {self._first.line} to {last.line}"
             try:
-                check_length(self._made, self._contract)
+                check_length(self._samples.made, self._contract)
             except UnusableError as error:
                 yield from tally.skip(self._first.line, f"{error}{lines}")
                 return
             # More than a window and less than the extractor pools: it pads.
             yield from self._sample(self._signal, int(self._lines[0]), tally)
 
-    def _emit(self, until_s: float, tally: SkipTally) -> Iterator[Sample | Skip]:
-        self._resample(until_s)
+    def _emit(self, new: Resampled, tally: SkipTally) -> Iterator[Sample | Skip]:
+        self._signal = np.concatenate((self._signal, new.signal))
+        self._lines = np.concatenate((self._lines, new.lines))
         length, hop = self._contract.clip_samples, _hop(self._contract)
-        held_from = self._made - len(self._signal)
-        while self._emitted * hop + length <= self._made:
+        held_from = self._samples.made - len(self._signal)
+        while self._emitted * hop + length <= self._samples.made:
             start = self._emitted * hop - held_from
             yield from self._sample(self._signal[start : start + length].copy(), int(self._lines[start]), tally)
             self._emitted += 1
@@ -440,22 +493,73 @@ class _Stretch:
         else:
             yield from tally.skip(line, "silent: all samples are zero")
 
-    def _resample(self, until_s: float) -> None:
-        """Samples at the contract's rate up to a moment; rows that are not needed any more are dropped."""
+
+class Resampled(NamedTuple):
+    """Samples at the contract's rate."""
+
+    signal: NDArray[np.float32]
+    # (n, channels)
+    lines: NDArray[np.int64]
+    # (n,) of the rows that they come from
+
+
+class Resampler:
+    """Rows of one unbroken stretch, whatever the jitter of their times, to samples at the contract's rate.
+
+    Attributes
+    ----------
+    made
+        Samples so far.
+    """
+
+    def __init__(self, first: Row, contract: Contract, *, step_s: float) -> None:
+        self._first = first
+        self._step_s = step_s
+        self._new_step_s = 1 / contract.sample_rate_hz
+        self._gap_s = GAP_STEPS * max(self._step_s, self._new_step_s)
+        self._rows = [first]
+        self._channels = len(contract.channels)
+        self.made = 0
+
+    @property
+    def held(self) -> int:
+        """Rows that are kept."""
+        return len(self._rows)
+
+    @property
+    def last(self) -> Row:
+        return self._rows[-1]
+
+    def goes_on(self, row: Row) -> bool:
+        """Whether `row` comes after the last one without a gap."""
+        return 0 < row.time_s - self._rows[-1].time_s <= self._gap_s
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+
+    def so_far(self) -> Resampled:
+        """The new samples that rows to come can't change."""
+        return self._resampled(self._rows[-1].time_s - self._new_step_s)
+
+    def to_the_end(self) -> Resampled:
+        """The new samples up to the last row."""
+        return self._resampled(self._rows[-1].time_s)
+
+    def _resampled(self, until_s: float) -> Resampled:
+        """Samples up to a moment; rows that are not needed any more are dropped."""
         times = np.array([row.time_s for row in self._rows]) - self._first.time_s
         # The half sample in a million forgives the rounding of the clock.
         end = math.floor((until_s - self._first.time_s) / self._new_step_s + 5e-7)
-        grid = np.arange(self._made, end + 1, dtype=np.float64) * self._new_step_s
+        grid = np.arange(self.made, end + 1, dtype=np.float64) * self._new_step_s
         if not grid.size:
-            return
+            return Resampled(np.zeros((0, self._channels), np.float32), np.zeros(0, np.int64))
         values = np.array([row.values for row in self._rows])
         if len(self._rows) > 1:
             new = interpolate(times, values, grid, step_s=self._step_s, new_step_s=self._new_step_s)
         else:
             new = values.astype(np.float32)
         lines = np.array([row.line for row in self._rows])[np.searchsorted(times, grid).clip(max=len(times) - 1)]
-        self._signal = np.concatenate((self._signal, new))
-        self._lines = np.concatenate((self._lines, lines))
-        self._made = end + 1
+        self.made = end + 1
         needed_s = end * self._new_step_s - self._new_step_s
         self._rows = self._rows[max(int(np.searchsorted(times, needed_s)) - 1, 0) :]
+        return Resampled(new, lines)

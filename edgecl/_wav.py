@@ -6,7 +6,9 @@ takes a wrong size field at its word.
 
 from __future__ import annotations
 
+import mmap
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,16 +55,29 @@ def read_wav(content: bytes) -> Sound:
     UnusableError
         The header is truncated or contradicts itself, the codec is another one, or sound is missing.
     """
-    if len(content) < 12 or content[8:12] != b"WAVE":
-        raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
     layout, sound = _chunks(content)
     frames = sound[: len(sound) - len(sound) % layout.bytes_per_frame]
     samples = _decode(frames, layout).reshape(-1, layout.channels)
     return Sound(samples, layout.rate_hz, layout.bits)
 
 
-def _chunks(content: bytes) -> tuple[_Format, memoryview]:
+def wav_blocks(content: bytes | mmap.mmap, *, block_s: float) -> tuple[int, Iterator[NDArray[np.float32]]]:
+    """The rate in Hz, and the sound in blocks (n, channels), decoded one by one; takes and raises as `read_wav`."""
+    layout, sound = _chunks(content)
+    step = max(round(block_s * layout.rate_hz), 1) * layout.bytes_per_frame
+    whole = len(sound) - len(sound) % layout.bytes_per_frame
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, whole, step):
+            yield _decode(sound[start : min(start + step, whole)], layout).reshape(-1, layout.channels)
+
+    return layout.rate_hz, blocks()
+
+
+def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
     """The format and the sound; other chunks (lists, cue points, padding) are passed over."""
+    if len(content) < 12 or content[8:12] != b"WAVE":
+        raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
     layout: _Format | None = None
     start = 12
     while start + 8 <= len(content):
@@ -79,7 +94,7 @@ def _chunks(content: bytes) -> tuple[_Format, memoryview]:
     raise UnusableError("truncated header: the file ends before its sound begins")
 
 
-def _whole(content: bytes, start: int, size: int, layout: _Format) -> memoryview:
+def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -> memoryview:
     """The sound from `start`, if most of what the header promises is there."""
     left = len(content) - start
     finished = int.from_bytes(content[4:8], "little") == len(content) - 8

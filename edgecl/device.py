@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from edgecl.config import Settings, choose_tier
 from edgecl.errors import DataError, ModelError, SettingError, StoreDamagedError
-from edgecl.extractor import Extractor, builtin_extractor, open_extractor
+from edgecl.extractor import FileExtractor, builtin_extractor, open_extractor
+from edgecl.inbox import DEFAULT_BYTES, Inbox
 from edgecl.lesson import Lesson, LessonCollector
 from edgecl.metrics import balanced_accuracy
 from edgecl.model import Arrays, MemoryObjects, Model, Objects, Prediction, load_head, load_model
@@ -238,10 +239,16 @@ class Device:
         return cls(Store.open(path))
 
     @cached_property
-    def extractor(self) -> Extractor:
+    def extractor(self) -> FileExtractor:
         """The store's own copy, opened and compared with the digest that the store has of it."""
         self.store.verify_extractor()
         return open_extractor(self.store.extractor_path)
+
+    def inbox(self, *, capacity_bytes: int = DEFAULT_BYTES) -> Inbox:
+        """What a listener kept; holds at most half of what --disk leaves."""
+        left = max(self.settings.disk_bytes - self.store.bytes_on_disk(), 0)
+        folder = self.store.path / "inbox"
+        return Inbox(folder, self.extractor.contract, capacity_bytes=min(capacity_bytes, left // 2))
 
     def model(self) -> tuple[Revision, Model]:
         """The live revision with all its parts."""

@@ -339,27 +339,31 @@ class FrameStream:
         DataError
             Wrong number of channels; NaN or infinity. The stream is as it was.
         """
-        self._waiting = np.concatenate([self._waiting, self._extractor.checked(signal)])
+        signal = self._extractor.checked(signal)
+        waiting = np.concatenate([self._waiting, signal]) if len(self._waiting) else signal
         most = _FRAMES_AT_ONCE if self._extractor._slides else 1
-        frames = [np.empty((0, self._contract.dimension), np.float32)]
-        while (count := min(self._ready(), most)) > 0:
-            frames.append(self._take(count))
-        return np.concatenate(frames)
+        frames = []
+        while (count := min(self._ready(waiting), most)) > 0:
+            piece, waiting = self._take(waiting, count)
+            frames.append(piece)
+        self._waiting = waiting.copy()  # the caller's array may be used again
+        if len(frames) == 1:
+            return frames[0]
+        return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *frames])
 
     def _lead(self) -> int:
         """Samples that must be seen again, or for the first time, before a hop gives a frame."""
         return self._contract.window_samples - self._contract.hop_samples if self._state is None else 0
 
-    def _ready(self) -> int:
-        return (len(self._waiting) - self._lead()) // self._contract.hop_samples
+    def _ready(self, waiting: NDArray[np.float32]) -> int:
+        return (len(waiting) - self._lead()) // self._contract.hop_samples
 
-    def _take(self, count: int) -> NDArray[np.float32]:
+    def _take(self, waiting: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """So many frames (count, D), and the samples that are left."""
         hops = count * self._contract.hop_samples
         seen = self._lead() + hops
-        frames, self._state = self._extractor._run_checked(self._waiting[None, :seen], self._state)
-        self._waiting = self._waiting[hops if self._state is None else seen :]
-        only: NDArray[np.float32] = frames[0]
-        return only
+        frames, self._state = self._extractor._run_checked(waiting[None, :seen], self._state)
+        return frames[0], waiting[hops if self._state is None else seen :]
 
 
 class OnnxExtractor(FileExtractor):

@@ -128,11 +128,7 @@ def command(
                 seed=seed,
             )
         )
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        _warn.skips(report.skipped)
-        _print(report, taught, live=live, budget_bytes=device.settings.memory_bytes)
+    tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
     if not report.is_accepted:
         ctx.exit(REJECTED)
 
@@ -164,6 +160,15 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
 
     settings = RefineSettings(replay_weight=replay_weight)
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
+
+
+def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
+    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _warn.skips(report.skipped)
+        _print(report, taught, live=live, budget_bytes=budget_bytes)
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:

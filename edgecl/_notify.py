@@ -1,0 +1,35 @@
+"""What systemd is told (sd_notify(3)), where it asks to be: that we are ready, and that we are alive."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+
+class Notifier:
+    """Sends to $NOTIFY_SOCKET; does nothing where there is none."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        # systemd wants to hear twice in this time
+        self._every_s = int(os.environ.get("WATCHDOG_USEC") or 0) / 2e6
+        self._due = 0.0
+
+    def send(self, state: str) -> None:
+        """One message, such as READY=1; a systemd that does not listen is no reason to stop."""
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as one:
+            one.setblocking(False)
+            try:
+                one.sendto(state.encode(), address)
+            except OSError:
+                self._address = ""
+
+    def alive(self) -> None:
+        """Feed the watchdog, if it is due."""
+        if self._every_s and time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._every_s
+            self.send("WATCHDOG=1")
