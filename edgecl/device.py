@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -29,6 +29,7 @@ from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
+    from edgecl.background import Background, Calibration
     from edgecl.forget import Receipt
     from edgecl.gate import Verdict
     from edgecl.learner import Outcome, Stage
@@ -39,6 +40,7 @@ SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
 DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
 DEFAULT_DISK = {"text": 128 << 20}
+ROOM = "background"  # the role of what a user's room sounds like
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -265,6 +267,22 @@ class Device:
         """The live head alone."""
         revision, parts = self.store.load("head")
         return load_head(self.settings, revision.objects, revision.body, parts)
+
+    def background(self) -> Background | None:
+        """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""
+        from edgecl.background import Room, factory_background
+
+        contract = self.store.settings["contract"]
+        factory = factory_background(source=contract["source"], dimension=contract["dimension"])
+        _, parts = self.store.load(ROOM)
+        return factory.with_room(Room.from_arrays(parts[ROOM])) if factory and ROOM in parts else factory
+
+    def calibration(self) -> dict[str, Calibration]:
+        """How each word stands against the background; empty where nothing is taught, or no background known."""
+        from edgecl.background import BackgroundScorer
+
+        background, (_, model) = self.background(), self.model()
+        return BackgroundScorer(model, background).calibration if background and model.head else {}
 
     def teach(
         self,
@@ -501,6 +519,7 @@ class Device:
             },
             "extractor": dict(self.store.settings["contract"]),
             "revisions": self.store.revisions(),
+            "spotting": {label: asdict(one) for label, one in self.calibration().items()},
             "damage": list(self.store.damage),
         }
 

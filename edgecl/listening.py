@@ -193,15 +193,15 @@ class LiveScorer:
         model = self._device.head()
         if model.head is None:
             return None
-        scorer = _scorer_of(self._device, model)
-        if self._threshold is not None:
-            scorer.thresholds = np.full(len(scorer.labels), self._threshold, np.float32)
-        return scorer
+        return _scorer_of(self._device, model, self._threshold or DEFAULT_CONFIDENCE)
 
 
-def _scorer_of(device: Device, model: Model) -> Scorer:
+def _scorer_of(device: Device, model: Model, confidence: float) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
-    return HeadScorer(model)
+    background = device.background()
+    if background is None:
+        return HeadScorer(model, threshold=confidence)
+    return BackgroundScorer(device.model()[1], background, confidence=confidence)
 
 
 class Stream:
