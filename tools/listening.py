@@ -34,7 +34,7 @@ from edgecl.lesson import LessonCollector
 from edgecl.model import MemoryObjects, Model
 from edgecl.spotting import REFRACTORY_HOPS, WAIT_HOPS
 
-SHOTS, DRAWS, LEVELS_DB = (5, 10), 3, (20, 10)
+SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
 RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour
 NEAR_HOPS = 9  # from the middle of the four seconds in which a word is heard to a peak that counts
 BLOCK = 1 << 15
@@ -111,11 +111,11 @@ def cases(words: dict[str, NDArray[Any]]) -> Iterator[tuple[str, int, NDArray[np
         rows = np.flatnonzero(words["word"] == word)
         for shots in SHOTS:
             for draw in range(DRAWS):
-                order = np.random.default_rng([shots, draw]).permutation(rows)
+                order = np.random.default_rng(draw).permutation(rows)
                 _, first = np.unique(words["speaker"][order], return_index=True)
-                taught = order[np.sort(first)[:shots]]
-                heard = rows[~np.isin(words["speaker"][rows], words["speaker"][taught])]
-                yield str(word), shots, taught, heard
+                teachers = order[np.sort(first)[: max(SHOTS)]]
+                heard = rows[~np.isin(words["speaker"][rows], words["speaker"][teachers])]
+                yield str(word), shots, teachers[:shots], heard
 
 
 def measure(folder: Path, scratch: Path) -> dict[str, Any]:

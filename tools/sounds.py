@@ -30,7 +30,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from edgecl.extractor import FileExtractor
+from edgecl.extractor import builtin_extractor, open_extractor
 from edgecl.sources import Sample, read_samples
 
 RATE_HZ = 16_000
@@ -155,8 +155,6 @@ def taught_clips(root: Path) -> list[Clip]:
 @cache
 def recorded(root: Path) -> tuple[Clip, ...]:
     """Every clip of speech_commands that `edgecl learn` would take."""
-    from edgecl.extractor import builtin_extractor, open_extractor
-
     contract = open_extractor(builtin_extractor("voice")).contract
     found = (one for one in read_samples(root / "speech_commands", contract) if isinstance(one, Sample))
     return tuple(
@@ -243,13 +241,6 @@ def with_noise(signal: Signal, noise: Signal, *, snr_db: float) -> Signal:
     """The signal with noise of the same length so many decibels below its loud parts."""
     scale = loudness(signal) / max(float(noise.std()), 1e-9) * 10 ** (-snr_db / 20)
     return (signal + np.float32(scale) * noise).astype(np.float32)
-
-
-def hop_latents(extractor: FileExtractor, signal: Signal) -> NDArray[np.float32]:
-    """What a listener sees of a signal: a latent (n, D) for each hop."""
-    frames, pool = extractor.frames(signal), extractor.contract.pool_frames
-    windows = np.lib.stride_tricks.sliding_window_view(frames, pool, axis=0)  # (n, D, pool)
-    return extractor.pool(np.ascontiguousarray(windows.transpose(0, 2, 1)))
 
 
 def word_in_noise(clip: Signal, world: World, rng: np.random.Generator, *, snr_db: float, length: int) -> Signal:
