@@ -209,18 +209,29 @@ def test_a_tool_explains_itself(tool):
 
 
 @pytest.mark.host
-def test_systemd_takes_the_health_check(tmp_path):
+@pytest.mark.parametrize("names", [("edgecl-health.service", "edgecl-health.timer"), ("edgecl-listen.service",)])
+def test_systemd_takes_the_units(tmp_path, names):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     program = tmp_path / "edgecl"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    units = [tmp_path / f"edgecl-health.{kind}" for kind in ("service", "timer")]
+    units = [tmp_path / name for name in names]
     for unit in units:
         text = (ROOT / "tools" / unit.name).read_text()
         unit.write_text(text.replace("/opt/edgecl/bin/edgecl", str(program)))
     done = subprocess.run(["systemd-analyze", "verify", *units], text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.host
+def test_the_listener_is_a_command_that_exists_and_a_store_in_the_state_directory():
+    unit = (ROOT / "tools" / "edgecl-listen.service").read_text()
+    command, store, *options = re.findall(r"edgecl (listen) (\S+) ((?:--\S+ )+)", unit)[0]
+    done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], text=True, capture_output=True)
+    assert done.returncode == 0
+    assert all(option in done.stdout for option in options[0].split())
+    assert store.startswith(f"/var/lib/{re.findall('^StateDirectory=(.+)$', unit, re.MULTILINE)[0]}/")
 
 
 @pytest.mark.host

@@ -116,6 +116,11 @@ def test_a_bout_is_one_event_from_its_first_hop_to_its_last() -> None:
     assert found[0].score == np.float32(0.6 + 0.01 * 19)
 
 
+def test_a_bout_that_has_begun_goes_on_with_one_hop() -> None:
+    said = {2: (0, 0.9), 3: (0, 0.9), 6: (0, 0.9), 9: (0, 0.9), 15: (0, 0.9)}
+    assert heard(BoutSpotter(Told("a", "b"), patience=2, refractory=4), stream(30, said)) == [("a", 2, 9)]
+
+
 def test_another_label_ends_a_bout_once_it_has_been_patient() -> None:
     said = {**dict.fromkeys(range(10), (0, 0.9)), 4: (1, 0.9), **dict.fromkeys(range(10, 20), (1, 0.9))}
     found = heard(BoutSpotter(Told("a", "b"), patience=2, refractory=4), stream(30, said))

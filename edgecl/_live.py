@@ -281,6 +281,8 @@ def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator
 def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
     first = next(lines, "")
+    if "\0" in first:
+        raise DataError(f"{name} is neither CSV nor JSON Lines: it holds bytes that no text has")
     lines = chain([first], lines)
     if first.lstrip().startswith("{"):
         return ",", _json_cells(lines)

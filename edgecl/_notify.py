@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 
 
 class Notifier:
@@ -23,10 +24,8 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as one:
             one.setblocking(False)
-            try:
+            with suppress(OSError):
                 one.sendto(state.encode(), address)
-            except OSError:
-                self._address = ""
 
     def alive(self) -> None:
         """Feed the watchdog, if it is due."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl._layout import tree_bytes
 from edgecl.config import Settings, choose_tier
 from edgecl.errors import DataError, ModelError, SettingError, StoreDamagedError
 from edgecl.extractor import FileExtractor, builtin_extractor, open_extractor
@@ -261,8 +262,8 @@ class Device:
 
     def inbox(self, *, capacity_bytes: int = DEFAULT_BYTES) -> Inbox:
         """What a listener kept; holds at most half of what --disk leaves."""
-        left = max(self.settings.disk_bytes - self.store.bytes_on_disk(), 0)
         folder = self.store.path / "inbox"
+        left = max(self.settings.disk_bytes - self.store.bytes_on_disk() + tree_bytes(folder), 0)
         return Inbox(folder, self.extractor.contract, capacity_bytes=min(capacity_bytes, left // 2))
 
     def model(self) -> tuple[Revision, Model]:
@@ -278,8 +279,12 @@ class Device:
 
     def head(self) -> Model:
         """The live head alone."""
+        return self.live_head()[1]
+
+    def live_head(self) -> tuple[Revision, Model]:
+        """The live revision with its head alone."""
         revision, parts = self.store.load("head")
-        return load_head(self.settings, revision.objects, revision.body, parts)
+        return revision, load_head(self.settings, revision.objects, revision.body, parts)
 
     def background(self) -> Background | None:
         """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""

@@ -284,9 +284,7 @@ class FileExtractor(ABC):
         NDArray[np.float32]
             (n, D), less `contract.mean`, normalised as the contract says.
         """
-        total = np.zeros((len(frames), self.contract.dimension), np.float32)
-        for index in range(self.contract.pool_frames):  # in this order, however many rows there are
-            total += frames[:, index]
+        total: NDArray[np.float32] = np.add.reduce(frames, axis=1)  # frame after frame, however many rows there are
         latents = total / np.float32(self.contract.pool_frames) - self.contract.mean
         if self.contract.normalisation == "l2":
             length = np.sqrt(np.square(latents, dtype=np.float64).sum(axis=1, keepdims=True))

@@ -220,17 +220,23 @@ class Inbox:
 
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that `edgecl learn` takes, and its suffix."""
+    if contract.is_sound:
+        return encoded_sound(signal, contract), ".wav"
     file = io.BytesIO()
-    if not contract.is_sound:
-        rate = np.float64(contract.sample_rate_hz)
-        np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))
-        return file.getvalue(), ".npz"
+    rate = np.float64(contract.sample_rate_hz)
+    np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))
+    return file.getvalue(), ".npz"
+
+
+def encoded_sound(signal: NDArray[np.float32], contract: Contract) -> bytes:
+    """A 16-bit WAV file of a signal (n, 1) at the contract's rate."""
+    file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(round(contract.sample_rate_hz))
         sound.writeframes((signal[:, 0].clip(-1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue(), ".wav"
+    return file.getvalue()
 
 
 def _now() -> str:

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from edgecl.background import EVEN, BackgroundScorer
 from edgecl.errors import EdgeclError
 from edgecl.noticing import Heard, Noticer
-from edgecl.spotting import DEFAULT_SCORE, REFRACTORY_HOPS, BoutSpotter, Detection, HeadScorer, Scorer, Spotter, WordSpotter
+from edgecl.spotting import (
+    MOVEMENT_SCORE,
+    REFRACTORY_HOPS,
+    SOUND_SCORE,
+    BoutSpotter,
+    Detection,
+    HeadScorer,
+    Scorer,
+    Spotter,
+    WordSpotter,
+)
 
 if TYPE_CHECKING:
     from edgecl._live import Piece
@@ -30,8 +40,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FULL_SCALE = 1 - 2.0**-14
-# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events .86 and .72; with a patience of 1 .83 and .62, of 3
-# .79 and .78.
+# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events .86 and .72 by probability alone; with a patience of
+# 1 .83 and .62, of 3 .79 and .78.
 BOUT_PATIENCE_HOPS = 2
 BOUT_PAUSE_HOPS = 3
 RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
@@ -77,15 +87,21 @@ class Summary:
     worst_hop_ms: float = 0.0
     revisions: list[int] = field(default_factory=list)  # that were live, in their order
     breaks: int = 0  # places where something was missing, and the stream began anew
-    silent_s: float = 0.0  # digital silence
+    silent_s: float = 0.0  # in which no sample differed from another
     clipped_s: float = 0.0  # pieces that touch full scale
-    total: float = 0.0  # of all samples
+    total: float = 0.0  # of all samples of sound
+    samples: int = 0
+
+    @property
+    def offset(self) -> float:
+        """Mean of the sound: what a microphone adds to it."""
+        return self.total / max(self.samples, 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         heard = max(self.seconds, 1e-9)
         told = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
-        del told["total"], told["busy_s"]
+        del told["total"], told["samples"], told["busy_s"]
         return {**told, "real_time_factor": round(self.busy_s / heard, 5)}
 
 
@@ -115,16 +131,17 @@ def listen(
     ------
     DataError
         The pieces do not fit the extractor.
+    EdgeclError
+        The store cannot be read to begin with.
     """
     summary = summary or Summary()
     how = how or Listening()
     live = LiveScorer(device, threshold=how.threshold)
     stream = Stream(device.extractor, spotter_for(device.extractor.contract, how), summary, noticer)
+    _take_up(live, stream, summary)
     for piece in pieces:
         started = time.perf_counter()
-        if live.refresh():
-            stream.spotter.scorer = live.scorer
-            summary.revisions.append(live.revision)
+        _take_up(live, stream, summary)
         events = stream.push(piece)
         spent = time.perf_counter() - started
         summary.busy_s += spent
@@ -132,6 +149,13 @@ def listen(
         yield from events
         beat()
     yield from stream.end()
+
+
+def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
+    """Go on with the revision that is live now."""
+    if live.refresh():
+        stream.spotter.scorer = live.scorer
+        summary.revisions.append(live.revision)
 
 
 def spotter_for(contract: Contract, how: Listening) -> Spotter:
@@ -167,17 +191,24 @@ class LiveScorer:
         """Whether another revision is live than at the last call; costs one stat where none is.
 
         Where the new one cannot be read, which is logged, the one before goes on.
+
+        Raises
+        ------
+        EdgeclError
+            There is none before.
         """
         seen = self._stamp()
         if seen == self._seen:
             return False
         self._seen = seen
         try:
-            revision = self._device.store.current()
+            revision, model = self._device.live_head()
             if revision.number == self.revision:
                 return False
-            self.scorer = self._made()
+            self.scorer = self._made(model)
         except EdgeclError as error:
+            if not self.revision:
+                raise
             logger.warning("%s; revision %d is listened with", error, self.revision)
             return False
         self.revision = revision.number
@@ -190,8 +221,7 @@ class LiveScorer:
             return (0, 0)  # the store is damaged, which reading it will say
         return (status.st_ino, status.st_mtime_ns)
 
-    def _made(self) -> Scorer | None:
-        model = self._device.head()
+    def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
             return None
         return _scorer_of(self._device, model, self._threshold)
@@ -201,7 +231,8 @@ def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
     background = device.background()
     if background is None:
-        return HeadScorer(model, threshold=DEFAULT_SCORE if threshold is None else threshold)
+        usual = SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE
+        return HeadScorer(model, threshold=usual if threshold is None else threshold)
     whole = device.model()[1]
     return BackgroundScorer(whole, background, confidence=EVEN if threshold is None else threshold)
 
@@ -266,13 +297,16 @@ class Stream:
         seconds = len(signal) / self._contract.sample_rate_hz
         self._ends_s += seconds
         self._summary.seconds += seconds
-        if not len(signal) or not self._contract.is_sound:
+        if not len(signal):
             return
         low, high = float(signal.min()), float(signal.max())
-        self._summary.total += float(signal.sum())
         self._silent = self._silent + len(signal) if low == high else 0
         if low == high:
             self._summary.silent_s += seconds
+        if not self._contract.is_sound:
+            return
+        self._summary.total += float(signal.sum())
+        self._summary.samples += len(signal)
         if high >= FULL_SCALE or low <= -FULL_SCALE:
             self._summary.clipped_s += seconds
 

@@ -7,6 +7,8 @@ interrupt is held, by a timer, until nothing is being loaded; a second one does 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 RETRY_S = 0.002
@@ -18,6 +20,17 @@ def hold() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGALRM, _fall)
         signal.signal(signal.SIGINT, _fall)
+
+
+@contextmanager
+def asking(ask: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask to stop meanwhile, instead of stopping."""
+    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def ignore() -> None:

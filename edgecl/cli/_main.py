@@ -40,6 +40,7 @@ COMMANDS = {
     "init": "Make a store: one model in one folder.",
     "learn": "Teach it labelled samples; committed only if nothing known suffers.",
     "predict": "Answer clips or windows.",
+    "record": "Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.",
     "listen": "Follow a stream of sound or movement, and print what is heard.",
     "inbox": "List what a listener kept, export it, or teach it.",
     "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",

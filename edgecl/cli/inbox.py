@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from edgecl.inbox import Item
 
 
+class StoreFirst(click.Group):
+    """A group whose --json may come after STORE, where a group would look for a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[1:2] == ["--json"]:
+            args = [args[1], args[0], *args[2:]]
+        return super().parse_args(ctx, args)
+
+
 @click.group(
+    cls=StoreFirst,
     invoke_without_command=True,
     subcommand_metavar="[export ID -o FILE | label ID... NAME]",
     epilog=example(

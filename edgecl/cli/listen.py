@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgecl.cli import _warn
+from edgecl.cli import _interrupt, _warn
 from edgecl.cli._options import Bytes, Finite, example, json_option, store_argument
 from edgecl.cli._text import counted, milliseconds, print_json, printable
 from edgecl.errors import DataError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgecl.extractor import Contract
     from edgecl.listening import Event, Summary
     from edgecl.noticing import Noticer
+
+LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
 
 @click.command(
@@ -52,7 +54,15 @@ if TYPE_CHECKING:
 )
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
 @click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
-@click.option("--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5]")
+@click.option(
+    "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
+)
+@click.option(
+    "--control",
+    metavar="SOCKET",
+    type=click.Path(path_type=Path),
+    help='Where its owner may ask for a lesson: a line {"learn": "/path", "label": "name"}.',
+)
 @json_option
 def command(
     store: Path,
@@ -66,6 +76,7 @@ def command(
     inbox: bool,
     inbox_size: int | None,
     novelty: float | None,
+    control: Path | None,
     as_json: bool,
 ) -> None:
     """Follow a stream of sound or movement, and print what is heard.
@@ -75,6 +86,7 @@ def command(
     of it). Never learns: what `edgecl learn` teaches the store meanwhile is heard from the next hop on. Ends with
     its input, by Ctrl-C or by SIGTERM, with a summary on stderr.
     """
+    from edgecl._control import Control
     from edgecl._live import Arrival, Halt
     from edgecl._notify import Notifier
     from edgecl.listening import Listening, Summary, listen
@@ -88,17 +100,17 @@ def command(
         pieces = _pieces(
             contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
         )
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, halt.ask)
-        systemd.send("READY=1")
         noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
         how = Listening(threshold=threshold, patience=patience, refractory_s=refractory)
-        try:
-            for event in listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive):
-                _print(event, as_json=as_json)
-        except BrokenPipeError:  # nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        systemd.send("STOPPING=1")
+        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        with _interrupt.asking(halt.ask), Control(control, store) if control else nullcontext():
+            systemd.send("READY=1")
+            try:
+                for event in events:
+                    _print(event, as_json=as_json)
+            except BrokenPipeError:  # nobody reads on
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            systemd.send("STOPPING=1")
     _print_summary(summary, arrival)
 
 
@@ -138,9 +150,7 @@ def _pieces(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        descriptor = sys.stdin.fileno() if file is None else _opened(file)
-        name = "stdin" if file is None else str(file)
-        return _live.movement(descriptor, name, contract, halt=halt, arrival=arrival, realtime=realtime)
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
     if microphone:
         return _live.microphone(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -150,11 +160,20 @@ def _pieces(
     )
 
 
-def _opened(path: Path) -> int:
+def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+    from edgecl._live import movement
+
+    if file is None:
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        return
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
+        raise DataError(f"{file} can't be read: {error.strerror}") from error
+    try:
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+    finally:
+        os.close(descriptor)
 
 
 def _print(event: Event, *, as_json: bool) -> None:
@@ -177,10 +196,24 @@ def _print_summary(summary: Summary, arrival: Arrival) -> None:
         f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
         err=True,
     )
-    notes = {
-        "digital silence": summary.silent_s,
-        "clipped": summary.clipped_s,
-    }
-    for what, seconds in notes.items():
-        if seconds:
-            click.echo(f"{what}: {seconds:,.1f} s", err=True)
+    for note in _notes(summary, arrival):
+        click.echo(f"  - {note}", err=True)
+
+
+def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
+    """What was amiss with the input."""
+    offset = summary.offset
+    if summary.breaks:
+        yield f"{counted(summary.breaks, 'gap')}: there the stream began anew"
+    if arrival.late:
+        yield f"{counted(arrival.late, 'pause')} of the input, the longest {arrival.late_s:.1f} s: taken as no gap"
+    if arrival.torn_bytes:
+        yield f"{counted(arrival.torn_bytes, 'byte')} of a torn sample at the end: left out"
+    for reason, count in arrival.rows.counts.items():
+        yield f"{counted(count, 'row')} skipped: {reason}"
+    if summary.silent_s:
+        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? No answer was asked for there"
+    if summary.clipped_s:
+        yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
+    if abs(offset) > LARGEST_OFFSET:
+        yield f"an offset of {offset:+.1%} of full scale, which the extractor does not hear"
