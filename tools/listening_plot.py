@@ -1,4 +1,4 @@
-"""The curves of tools/listen_table. Usage: python listening_plot.py FIGURES.json OUT.svg, where matplotlib is installed."""
+"""The curves of tools/listen_table. Usage: python listening_plot.py FIGURES.json OUT.svg, in matplotlib's environment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ def draw(axes: Any, figures: dict[str, Any], level: int) -> None:
     """Misses against false accepts an hour, a line for each learner and number of clips."""
     for colour, learner in enumerate(dict.fromkeys(one["learner"] for one in figures["cases"])):
         for shots, style in STYLES.items():
-            of = [one for one in figures["cases"] if (one["learner"], one["shots"], one["snr_db"]) == (learner, shots, level)]
+            of = [
+                one
+                for one in figures["cases"]
+                if (one["learner"], one["shots"], one["snr_db"]) == (learner, shots, level)
+            ]
             points = [(rate, _mean(of, f"{rate:g}", "misses")) for rate in figures["rates"]]
             axes.plot(*zip(*points, strict=True), style, color=f"C{colour}", label=f"{learner}, {shots} clips")
             if learner == "edgecl":
                 rate = _mean(of, "automatic", "false_accepts") / figures["hours"] / 100
-                axes.plot([rate], [_mean(of, "automatic", "misses")], "o", color=f"C{colour}", markersize=3 if shots == 5 else 5)
+                axes.plot(
+                    [rate],
+                    [_mean(of, "automatic", "misses")],
+                    "o",
+                    color=f"C{colour}",
+                    markersize=3 if shots == 5 else 5,
+                )
     axes.set(xscale="log", ylim=(0, None), xlabel="false accepts an hour", ylabel="misses, %")
     axes.set_title(f"{level} dB (dots: the automatic threshold)", loc="left", fontsize=8)
 

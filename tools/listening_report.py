@@ -36,7 +36,12 @@ def _misses(figures: dict[str, Any], level: int) -> str:
 
 
 def _by_word(figures: dict[str, Any]) -> str:
-    lines = ["#### The same by word: 20 dB, 5 clips, 1 an hour, %", "", f"| word | {' | '.join(LEARNERS)} |", "|---|---|---|---|"]
+    lines = [
+        "#### The same by word: 20 dB, 5 clips, 1 an hour, %",
+        "",
+        f"| word | {' | '.join(LEARNERS)} |",
+        "|---|---|---|---|",
+    ]
     for word in _distinct(figures, "word"):
         cells = [
             100 * mean(_chosen(figures, "misses", word=word, learner=learner, shots=5, snr_db=20, at="1"))
@@ -92,7 +97,9 @@ def poisson_95(count: int) -> tuple[float, float]:
 
 def _at_most(count: int, mu: float) -> float:
     """P(N <= count) for a Poisson mean mu."""
-    logs = [k * math.log(mu) - mu - math.lgamma(k + 1) if mu > 0 else (0.0 if k == 0 else -math.inf) for k in _upto(count)]
+    logs = [
+        k * math.log(mu) - mu - math.lgamma(k + 1) if mu > 0 else (0.0 if k == 0 else -math.inf) for k in _upto(count)
+    ]
     return min(sum(map(math.exp, logs)), 1.0)
 
 

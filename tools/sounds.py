@@ -41,8 +41,8 @@ ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "
 VOICES = (
     "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco",
     "Mario", "Michael", "Mike", "Nguyen", "Storm", "adam", "anika", "announcer", "antonio", "aunty", "belinda",
-    "benjamin", "boris", "caleb", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma", "grandpa", "gustave",
-    "iven", "iven2", "john", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max", "michel",
+    "benjamin", "boris", "caleb", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma", "grandpa",
+    "gustave", "iven", "iven2", "john", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max", "michel",
     "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2",
     "travis", "victor", "zac",
 )  # fmt: skip
@@ -81,7 +81,7 @@ class World:
     def noise(self, length: int, rng: np.random.Generator) -> Signal:
         """White, pink or brown, with hum or knocks, or recorded."""
         if len(self.noises) and rng.random() < 0.3:
-            return tiled(self.noises[rng.integers(len(self.noises))], length)
+            return tiled(self.noises[int(rng.integers(len(self.noises)))], length)
         sound = coloured(length, rng, slope=float(rng.choice([0, 1, 2])))
         if rng.random() < 0.3:
             turn = np.arange(length) * (2 * np.pi * rng.choice([50, 60]) / RATE_HZ)
@@ -123,7 +123,7 @@ class World:
 
     def _recorded(self, rng: np.random.Generator) -> Signal:
         """A clip, up to 10 % faster or slower."""
-        clip = self.clips[rng.integers(len(self.clips))].signal
+        clip = self.clips[int(rng.integers(len(self.clips)))].signal
         return to_peak(resampled(clip, RATE_HZ, RATE_HZ * float(rng.uniform(0.9, 1.1))))
 
     def _synthetic(self, rng: np.random.Generator) -> Signal:

@@ -23,7 +23,9 @@ def run(store: Path, path: Path, *, as_json: bool) -> None:
         print_json(report.as_dict())
         return
     _warn.skips(report.skipped)
-    click.secho(f"Revision {report.revision} is live: it knows {HOP_S * report.hops_in_all:.0f} s of the room.", bold=True)
+    click.secho(
+        f"Revision {report.revision} is live: it knows {HOP_S * report.hops_in_all:.0f} s of the room.", bold=True
+    )
     deaf = [label for label, one in calibration.items() if one.heard < 0.5]
     if deaf:
         click.echo(f"note: {', '.join(deaf)}: most of their own clips are no clearer than the background")

@@ -13,8 +13,7 @@ from edgecl.cli import _warn
 from edgecl.cli._options import example, json_option, store_argument
 from edgecl.cli._text import counted, pairs, print_json, printable, table
 
-
-# scores above the background: to be heard, of the word's own clips (each left out in turn), and how many of these are heard
+# scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
 SPOTTING = ("to be heard", "its clips", "heard")
 
 
