@@ -78,11 +78,12 @@ def in_blocks(score: Score, latents: NDArray[np.float16]) -> NDArray[np.float32]
 def events(scores: NDArray[np.float32], threshold: float) -> list[int]:
     """The peaks that WordSpotter makes of scores (n,), without looking at the hops below the threshold."""
     found: list[int] = []
-    peak, deaf_until = None, 0
+    peak: int | None = None
+    deaf_until = 0
     for hop in np.flatnonzero(scores >= threshold).tolist():
         if peak is not None and (hop - peak > WAIT_HOPS or (hop - peak == WAIT_HOPS and scores[hop] <= scores[peak])):
             found.append(peak)
-            peak, deaf_until = None, peak + REFRACTORY_HOPS
+            deaf_until, peak = peak + REFRACTORY_HOPS, None
         if hop >= deaf_until and (peak is None or scores[hop] > scores[peak]):
             peak = hop
     return found if peak is None else [*found, peak]
