@@ -5,11 +5,11 @@ these ship with an extractor, from `tools/make_background`. With m a word's mean
 about their means (of many speakers, in noise, a few hops off), b Gaussians of noise, isolated words and running speech,
 each with a covariance of its own, and c means of other speech and words under Σ,
 
-    score = ln N(x; m, (1 + 1/n) Σ) - max(max_b ln N(x; μ_b, C_b), max_c ln N(x; c, Σ), max_m' ln N(x; m', (1 + 1/n') Σ))
+    score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
 where m' are the other words of the store. A word's threshold lies above the score that hours of background reached once
-in two hours (kept are its hops that are easily mistaken for a word), by a quarter of what is left to the median score of
-the word's own clips, each left out in turn. Nothing in the user's room reaches it.
+in two hours (kept are hops that are easily mistaken for a word), by a quarter of what is left to the median score of the
+word's own clips, each left out in turn. Nothing in the user's room reaches it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ ACCEPTED_PER_HOUR = 0.5  # of the background that ships
 MARGIN = 0.25
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
-SMALLEST_CONFIDENCE = 1e-6
 PRIOR_HOPS = 192  # what the factory's noise weighs in the covariance of the user's room
 KEPT_HOPS = 512  # of the user's room
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -220,8 +219,7 @@ class BackgroundScorer:
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
-        confidence = float(np.clip(confidence, SMALLEST_CONFIDENCE, 1 - SMALLEST_CONFIDENCE))
-        self.thresholds = even + (np.log(confidence / (1 - confidence)) / self._steepness).astype(np.float32)
+        self.thresholds = (even + _log_odds(confidence) / self._steepness).astype(np.float32)
 
     @property
     def nbytes(self) -> int:
@@ -265,7 +263,8 @@ class BackgroundScorer:
         away = (whitened - self._words[own]) * np.float32(count / rest if count > 1 else 1)
         score = _gaussian(np.square(away).sum(axis=1), 1 + 1 / rest, away.shape[1])
         left: NDArray[np.float32] = score - self._densities.half_determinant
-        return left - np.maximum(background, others.max(axis=1, initial=-np.inf))
+        rivals: NDArray[np.float32] = np.maximum(background, others.max(axis=1, initial=-np.inf))
+        return left - rivals
 
 
 class _Densities:
@@ -285,7 +284,8 @@ class _Densities:
 
     @property
     def nbytes(self) -> int:
-        return self._factors.nbytes + self._shifts.nbytes + self._distractors.nbytes + self._lengths.nbytes
+        held = (self._factors, self._shifts, self._distractors, self._lengths)
+        return sum(one.nbytes for one in held)
 
     def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows (n, D) in the coordinates in which Σ is the identity."""
@@ -299,6 +299,13 @@ class _Densities:
         gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self._half_determinants
         nearest = (self._lengths - 2 * (whitened @ self._distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
         return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
+
+
+def _log_odds(confidence: float) -> float:
+    """ln p/(1-p); infinite from 1 on, minus infinite from 0 down."""
+    if not 0 < confidence < 1:
+        return float("inf") if confidence >= 1 else -float("inf")
+    return float(np.log(confidence / (1 - confidence)))
 
 
 def _log_density(
@@ -319,7 +326,8 @@ def _best_other(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     if scores.shape[1] == 1:
         return np.full_like(scores, -np.inf)
     second, first = np.sort(scores, axis=1)[:, -2:].T
-    return np.where(scores == first[:, None], second[:, None], first[:, None])
+    best: NDArray[np.float32] = np.where(scores == first[:, None], second[:, None], first[:, None])
+    return best
 
 
 def _inverse_factor(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -343,7 +351,8 @@ def _square(packed: NDArray[np.generic], dimension: int) -> NDArray[np.float32]:
 def _shrunk(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
     dimension = len(covariance)
     scale = SHRINKAGE * np.trace(covariance) / dimension
-    return ((1 - SHRINKAGE) * covariance + scale * np.eye(dimension)).astype(np.float32)
+    shrunk: NDArray[np.float32] = ((1 - SHRINKAGE) * covariance + scale * np.eye(dimension)).astype(np.float32)
+    return shrunk
 
 
 def _projected(covariance: NDArray[np.float32], features: FeatureMap) -> NDArray[np.float32]:

@@ -96,18 +96,16 @@ def threshold_for(scores: NDArray[np.float32], most: float) -> float:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(events(scores, candidates[middle])) <= most else (low, middle - 1)
-    return (
-        float(candidates[low])
-        if len(events(scores, candidates[low])) <= most
-        else float(np.nextafter(candidates[low], np.inf))
-    )
+    too_many = len(events(scores, candidates[low])) > most  # even at the highest score
+    return float(np.nextafter(candidates[low], np.inf) if too_many else candidates[low])
 
 
 def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
     """The highest score (clips, takes) near the middle of words that were heard, (clips, takes, hops, D)."""
     scores = score(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).reshape(heard.shape[:3])
     middle = heard.shape[2] // 2
-    return scores[:, :, middle - NEAR_HOPS : middle + NEAR_HOPS].max(axis=2)
+    highest: NDArray[np.float32] = scores[:, :, middle - NEAR_HOPS : middle + NEAR_HOPS].max(axis=2)
+    return highest
 
 
 def cases(words: dict[str, NDArray[Any]]) -> Iterator[tuple[str, int, NDArray[np.intp], NDArray[np.intp]]]:

@@ -1,4 +1,4 @@
-"""The curves of tools/listen_table. Usage: python listening_plot.py FIGURES.json OUT.svg, in matplotlib's environment."""
+"""The curves of tools/listen_table. Usage: python listening_plot.py FIGURES.json OUT.svg, beside matplotlib."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(axes: Any, figures: dict[str, Any], level: int) -> None:
 
 
 def _mean(cases: list[dict[str, Any]], at: str, value: str) -> float:
-    chosen = [100 * one[value] for one in cases if one["at"] == at]
+    chosen: list[float] = [100 * one[value] for one in cases if one["at"] == at]
     return sum(chosen) / len(chosen)
 
 

@@ -39,12 +39,12 @@ TAUGHT = ("happy", "marvin", "seven", "sheila", "zero")
 COMMANDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029")
 VOICES = (
-    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco",
-    "Mario", "Michael", "Mike", "Nguyen", "Storm", "adam", "anika", "announcer", "antonio", "aunty", "belinda",
-    "benjamin", "boris", "caleb", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma", "grandpa",
-    "gustave", "iven", "iven2", "john", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max", "michel",
-    "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2",
-    "travis", "victor", "zac",
+    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee",
+    "Marco", "Mario", "Michael", "Mike", "Nguyen", "Storm", "adam", "anika", "announcer", "antonio", "aunty",
+    "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma",
+    "grandpa", "gustave", "iven", "iven2", "john", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo",
+    "max", "michel", "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby",
+    "steph", "steph2", "travis", "victor", "zac",
 )  # fmt: skip
 
 Signal = NDArray[np.float32]  # (n,) at 16 kHz
@@ -109,7 +109,7 @@ class World:
     def _babble(self, rng: np.random.Generator) -> Signal:
         """Three to seven voices at once, none of them far above the others."""
         voices = [self._speech(rng) * 10 ** (rng.uniform(-6, 0) / 20) for _ in range(rng.integers(3, 8))]
-        return np.sum(voices, axis=0, dtype=np.float32)
+        return np.asarray(np.sum(voices, axis=0), np.float32)
 
     def _words(self, rng: np.random.Generator) -> Signal:
         """Single words, half of them recorded, with .2 to 1.5 s between them."""
@@ -203,7 +203,7 @@ def coloured(length: int, rng: np.random.Generator, *, slope: float) -> Signal:
     spectrum = np.fft.rfft(rng.standard_normal(length, np.float32))
     frequency = np.maximum(np.fft.rfftfreq(length, 1 / RATE_HZ), 50)
     noise = np.fft.irfft(spectrum / frequency ** (slope / 2), length)
-    return (noise / noise.std()).astype(np.float32)
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 def knocks(length: int, rng: np.random.Generator) -> Signal:
