@@ -7,9 +7,9 @@ each with a covariance of its own, and c means of other speech and words under �
 
     score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
-where m' are the other words of the store. A word's threshold lies above the score that hours of background reached once
-in two hours (kept are hops that are easily mistaken for a word), by a quarter of what is left to the median score of the
-word's own clips, each left out in turn. Nothing in the user's room reaches it.
+where m' are the other words of the store. A word's threshold lies above the score that hours of background reached
+once in two hours (kept are hops that are easily mistaken for a word), by a quarter of what is left to the median score
+of the word's own clips, each left out in turn. Nothing in the user's room reaches it.
 """
 
 from __future__ import annotations
