@@ -30,7 +30,7 @@ from edgecl.listening import LiveScorer, Recent, Summary, listen
 
 from .commands import RATE, Result, clips, command_line, edgecl, noise, process, voice_extractor, write_clips, write_wav
 
-WORDS = ("yes", "no", "left", "right")
+WORDS = ("yes", "stop", "left", "right")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def said(*labels: str, pause_s: float = 1.5, take: int = 0) -> NDArray[np.float3
 
 
 def test_words_in_a_recording_are_heard_once_each_where_they_are(kitchen: Path, tmp_path: Path) -> None:
-    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes", "left", "no", "right")), "--json")
+    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes", "left", "stop", "right")), "--json")
     assert done.code == 0
-    assert [one["label"] for one in done.lines] == ["yes", "left", "no", "right"]
+    assert [one["label"] for one in done.lines] == ["yes", "left", "stop", "right"]
     for one in done.lines:
         assert set(one) == {"time", "label", "confidence", "novelty", "span"}
         assert one["span"][0] < one["time"] <= one["span"][1]
@@ -78,7 +78,7 @@ def piped(kitchen: Path, content: bytes, *options: object, **more: Any) -> Resul
 
 
 def test_raw_pcm_on_stdin_is_heard_like_the_file(kitchen: Path, tmp_path: Path) -> None:
-    sound = said("yes", "left", "no")
+    sound = said("yes", "left", "stop")
     from_file = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", sound), "--json").lines
     done = piped(kitchen, pcm(sound) + b"\x01")
     assert (done.code, done.lines) == (0, from_file)
@@ -140,8 +140,8 @@ def test_digital_silence_and_clipping_are_counted_and_no_event(kitchen: Path, tm
 
 
 def test_an_offset_is_told_and_changes_nothing(kitchen: Path, tmp_path: Path) -> None:
-    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes", "no") * 0.8 + 0.1), "--json")
-    assert [one["label"] for one in done.lines] == ["yes", "no"]
+    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes", "stop") * 0.8 + 0.1), "--json")
+    assert [one["label"] for one in done.lines] == ["yes", "stop"]
     assert "offset" in done.err
 
 
@@ -187,11 +187,11 @@ class FakeMicrophone:
 
 
 def test_a_microphone_that_loses_samples_breaks_the_stream(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound, halt = np.concatenate([said("yes"), said("no")])[:, None], Halt()
+    sound, halt = np.concatenate([said("yes"), said("stop")])[:, None], Halt()
     monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound, halt.ask))
     device, summary = Device.open(kitchen), Summary()
     pieces = microphone(device.extractor.contract, halt=halt, arrival=Arrival())
-    assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "no"]
+    assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "stop"]
     assert summary.breaks == 1
 
 
@@ -240,7 +240,7 @@ def test_a_reader_who_leaves_ends_it_cleanly(kitchen: Path) -> None:
         child.stdout.readline()
         child.stdout.close()
         with suppress(BrokenPipeError):
-            child.stdin.write(pcm(said("no", "left")))
+            child.stdin.write(pcm(said("stop", "left")))
             child.stdin.close()
         err = child.stderr.read().decode()
         assert child.wait(timeout=20) == 0
@@ -255,7 +255,7 @@ def test_what_another_process_teaches_is_heard_without_a_restart_and_without_los
     store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
     lesson = write_clips(tmp_path / "lesson", clips("new", ["coffee"]))
     mine = clips("new-test", ["coffee"])[0].signal[:, 0]
-    sound = np.concatenate([said("yes"), mine, said("no")])
+    sound = np.concatenate([said("yes"), mine, said("stop")])
     control = tmp_path / "control"
     with listening(store, "--threshold", 0.3, "--control", control) as child:
         assert child.stdin is not None
@@ -270,8 +270,8 @@ def test_what_another_process_teaches_is_heard_without_a_restart_and_without_los
         out, err = child.communicate(timeout=20)
         assert child.returncode == 0
     heard = before + [json.loads(line)["label"] for line in out.decode().splitlines()]
-    assert "coffee" not in heard[: heard.index("no")]
-    assert heard[heard.index("no") :][:4] == ["no", "yes", "coffee", "no"]
+    assert "coffee" not in heard[: heard.index("stop")]
+    assert heard[heard.index("stop") :][:4] == ["stop", "yes", "coffee", "stop"]
     assert f"heard {2 * len(sound) / RATE:.1f} s" in err.decode()
     assert "revision 2, 3" in err.decode()
 
@@ -393,10 +393,10 @@ def test_the_inbox_lists_for_people_and_for_programs(noticed: Path, tmp_path: Pa
 
 
 def test_a_wrong_detection_becomes_a_sample_of_what_it_was(noticed: Path) -> None:
-    before = edgecl("status", noticed, "--json").value["classes"]["no"]["samples"]
-    done = edgecl("wrong", noticed, "--label", "no", "--force", "--json")
+    before = edgecl("status", noticed, "--json").value["classes"]["stop"]["samples"]
+    done = edgecl("wrong", noticed, "--label", "stop", "--force", "--json")
     assert done.code == 0
-    assert edgecl("status", noticed, "--json").value["classes"]["no"]["samples"] == before + 1
+    assert edgecl("status", noticed, "--json").value["classes"]["stop"]["samples"] == before + 1
 
 
 def test_a_wrong_detection_without_a_name_becomes_background(noticed: Path) -> None:

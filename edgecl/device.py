@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
 if TYPE_CHECKING:
+    from edgecl.background import Background, Calibration
     from edgecl.forget import Receipt
     from edgecl.gate import Verdict
     from edgecl.learner import Outcome, Stage
@@ -38,6 +39,7 @@ SIGNALS_AT_ONCE = 16
 DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
 DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
 DEFAULT_DISK = {"text": 128 << 20}
+ROOM = "background"  # the role of what a user's room sounds like
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -167,6 +169,19 @@ class StreamReport:
         }
 
 
+@dataclass(frozen=True)
+class RoomReport:
+    """What was taken in of the user's room."""
+
+    revision: int
+    hops: int
+    hops_in_all: int
+    skipped: tuple[Skip, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "skipped": [vars(one) for one in self.skipped]}
+
+
 class Device:
     """An open store. Nothing heavy is loaded before it is needed: `status` wants neither extractor nor kernels."""
 
@@ -269,6 +284,55 @@ class Device:
         """The live revision with its head alone."""
         revision, parts = self.store.load("head")
         return revision, load_head(self.settings, revision.objects, revision.body, parts)
+
+    def background(self) -> Background | None:
+        """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""
+        from edgecl.background import Room, factory_background
+
+        contract = self.store.settings["contract"]
+        factory = factory_background(source=contract["source"], dimension=contract["dimension"])
+        _, parts = self.store.load(ROOM)
+        return factory.with_room(Room.from_arrays(parts[ROOM])) if factory and ROOM in parts else factory
+
+    def hear_room(self, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, RoomReport]:
+        """Take in what the user's room sounds like when nobody says a taught word; a generator of progress.
+
+        Pieces of one file follow each other. What was heard of the room before is kept.
+
+        Raises
+        ------
+        SettingError
+            When nothing is known of the background of this extractor.
+        DataError
+            When there is no stretch of sound as long as a clip.
+        """
+        from edgecl.background import Room, heard
+
+        if self.background() is None:
+            raise SettingError(f"{self.store.path} does not hear words: --background is for stores made with voice")
+        skipped: list[Skip] = []
+        latents: list[NDArray[np.float32]] = []
+        for _, pieces in groupby(_unskipped(items, skipped), key=lambda one: one.source.partition("@")[0]):
+            signal = np.concatenate([one.signal for one in pieces])
+            latents.append(self.extractor.hop_latents(signal))
+            yield Embedded(sum(map(len, latents)))
+        if not sum(map(len, latents)):
+            raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
+        with self.store.writer() as writer:
+            live, parts = self.store.load(ROOM)
+            room = heard(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
+            objects = {**live.objects, ROOM: writer.put(room.arrays())}
+            body = {**live.body, "lesson": {}, "strategy": None, "room_hops": room.statistics.count}
+            body = {name: value for name, value in body.items() if name not in ("verdict", "forced")}
+            revision = writer.commit(kind="lesson", objects=objects, body=body, time=_now(), parent=live.number)
+        return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
+
+    def calibration(self) -> dict[str, Calibration]:
+        """How each word stands against the background; empty where nothing is taught, or no background known."""
+        from edgecl.background import BackgroundScorer
+
+        background, (_, model) = self.background(), self.model()
+        return BackgroundScorer(model, background).calibration if background and model.head else {}
 
     def teach(
         self,
@@ -501,6 +565,7 @@ class Device:
             },
             "extractor": dict(self.store.settings["contract"]),
             "revisions": self.store.revisions(),
+            "spotting": {label: asdict(one) for label, one in self.calibration().items()},
             "damage": list(self.store.damage),
         }
 
@@ -682,6 +747,15 @@ def _with_room(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[
                 continue
             new.add(item.label)
         yield item
+
+
+def _unskipped(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Iterator[Sample]:
+    """Samples; what was skipped is added to the list."""
+    for item in items:
+        if isinstance(item, Skip):
+            skipped.append(item)
+        else:
+            yield item
 
 
 class _Kept:

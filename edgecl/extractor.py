@@ -257,6 +257,20 @@ class FileExtractor(ABC):
         rows += [self.pool(self._clip_frames(signal)) for signal in signals]
         return np.concatenate(rows)
 
+    def hop_latents(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a listener sees of a signal (samples, channels): a latent (n, D) for each hop, n is 0 below a clip.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity.
+        """
+        frames, pool = self.frames(signal), self.contract.pool_frames
+        if len(frames) < pool:
+            return np.empty((0, self.contract.dimension), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(frames, pool, axis=0)  # (n, D, pool)
+        return self.pool(windows.transpose(0, 2, 1))
+
     def pool(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Latents of the frames they are the mean of.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.background import EVEN, BackgroundScorer
 from edgecl.errors import EdgeclError
 from edgecl.noticing import Heard, Noticer
 from edgecl.spotting import (
@@ -223,15 +224,17 @@ class LiveScorer:
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
             return None
-        scorer = _scorer_of(self._device, model)
-        if self._threshold is not None:
-            scorer.thresholds = np.full(len(scorer.labels), self._threshold, np.float32)
-        return scorer
+        return _scorer_of(self._device, model, self._threshold)
 
 
-def _scorer_of(device: Device, model: Model) -> Scorer:
+def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
-    return HeadScorer(model, threshold=SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE)
+    background = device.background()
+    if background is None:
+        usual = SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE
+        return HeadScorer(model, threshold=usual if threshold is None else threshold)
+    whole = device.model()[1]
+    return BackgroundScorer(whole, background, confidence=EVEN if threshold is None else threshold)
 
 
 class Stream:

@@ -82,6 +82,8 @@ def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         drift = told["drift"]
         did = told.get("concept") or f"drift at labelled row {drift['row']:,}: {drift['chosen']}"
         return str(did)
+    if told.get("room_hops"):
+        return "background"
     if "lesson" not in told:
         return str(entry["kind"])
     return listed((f"{label} +{count}" for label, count in told["lesson"].items()), most=LABELS_SHOWN)

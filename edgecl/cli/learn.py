@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl._units import format_bytes
-from edgecl.cli import _prequential, _progress, _warn
+from edgecl.cli import _background, _prequential, _progress, _warn
 from edgecl.cli._options import (
     Finite,
     example,
@@ -40,6 +40,7 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
         "edgecl learn kitchen clips/",
         'edgecl learn kitchen recordings/ --label "lights off"',
         "edgecl learn kitchen clips/ --dry-run --json",
+        "edgecl learn kitchen --background room.wav",
         "edgecl learn prices stream.csv --prequential --label-column y",
     )
 )
@@ -68,6 +69,9 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 @click.option(
     "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
 )
+@click.option(
+    "--background", is_flag=True, help="PATH is sound of the room, in which nobody says a taught word: for listen."
+)
 @label_column_option
 @click.option(
     "--label-delay",
@@ -91,6 +95,7 @@ def command(
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
+    background: bool,
     label_column: str | None,
     label_delay: int,
     seed: int,
@@ -108,11 +113,15 @@ def command(
     if label_delay and not prequential:
         raise click.UsageError("--label-delay is for streams: add --prequential")
     if prequential:
-        _refuse_with_prequential(ctx)
+        _refuse_options(ctx, "--prequential", also=("background",))
         accepted = _prequential.run(
             store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
         )
         ctx.exit(0 if accepted else REJECTED)
+    if background:
+        _refuse_options(ctx, "--background", also=("dry_run",))
+        _background.run(store, path, as_json=as_json)
+        return
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
     with _warn.opened(store) as device:
@@ -134,11 +143,11 @@ def command(
         ctx.exit(REJECTED)
 
 
-def _refuse_with_prequential(ctx: click.Context) -> None:
-    """A stream has one strategy, and is judged as it goes."""
-    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed"):
+def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -> None:
+    """A stream has one strategy, and is judged as it goes; a room is not judged."""
+    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed", *also):
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --prequential")
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with {option}")
 
 
 def _tallied(items: Iterable[Sample | Skip], taught: Counter[str]) -> Iterator[Sample | Skip]:

@@ -13,6 +13,9 @@ from edgecl.cli import _warn
 from edgecl.cli._options import example, json_option, store_argument
 from edgecl.cli._text import counted, pairs, print_json, printable, table
 
+# scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
+SPOTTING = ("to be heard", "its clips", "heard")
+
 
 @click.command(epilog=example("edgecl status kitchen", "edgecl status kitchen --json"))
 @store_argument
@@ -46,10 +49,22 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
     click.echo(pairs(rows))
     if status["classes"]:
         cells = [
-            (label, str(one["samples"]), str(one["exemplars"]), one["taught"].replace("+00:00", "").replace("T", " "))
+            (
+                label,
+                str(one["samples"]),
+                str(one["exemplars"]),
+                one["taught"].replace("+00:00", "").replace("T", " "),
+                *_spotting(status["spotting"].get(label)),
+            )
             for label, one in status["classes"].items()
         ]
-        click.echo(table(cells, header=("class", "samples", "exemplars kept", "last taught (UTC)"), align="lrrl"))
+        header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
+        click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+
+
+def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:
+    """What `edgecl listen` asks of a word, and how its own clips do."""
+    return (f"{found['threshold']:.0f}", f"{found['typical']:.0f}", f"{found['heard']:.0%}") if found else ()
 
 
 def _made_by(status: Mapping[str, Any]) -> str:
