@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.model import Model
-from edgecl.spotting import BoutSpotter, HeadScorer, Scores, Spotter, WordSpotter
+from edgecl.spotting import BoutSpotter, HeadScorer, Scores, Spotter, WakeScorer, WakeSpotter, WordSpotter
 
 from .learning import Words, settings, taught
 
@@ -139,3 +139,40 @@ def test_the_scorer_of_a_head_takes_novelty_off_its_probabilities() -> None:
     np.testing.assert_allclose(said.scores.max(axis=1), wanted.confidence * (1 - wanted.novelty), rtol=1e-6)
     np.testing.assert_array_equal(said.confidence, wanted.confidence)
     np.testing.assert_array_equal(said.novelty, wanted.novelty)
+
+
+# After a wake word
+
+
+def wakeful(*, wake: str = "a", span: int = 10) -> WakeSpotter:
+    spotter = WakeSpotter(wake=wake, span=span)
+    spotter.scorer = WakeScorer(Told("a", "b", threshold=0.8), Told("a", "b"), wake=wake)
+    return spotter
+
+
+def test_a_word_counts_for_a_span_after_the_wake_word_alone() -> None:
+    scores = stream(40, {2: (1, 0.9), 8: (0, 0.9), 18: (1, 0.6), 30: (1, 0.9)})
+    assert heard(wakeful(), scores) == [("a", 8, 8), ("b", 18, 18)]
+
+
+def test_the_wake_word_that_is_still_in_the_window_is_one_event() -> None:
+    scores = stream(30, dict.fromkeys(range(5, 12), (0, 0.9)))
+    assert [label for label, _, _ in heard(wakeful(), scores)] == ["a"]
+
+
+def test_in_one_go_a_stream_wakes_at_the_same_hop() -> None:
+    scores = stream(40, {2: (1, 0.9), 8: (0, 0.9), 18: (1, 0.6), 30: (1, 0.9)})
+    assert heard(wakeful(), scores, at_once=40) == heard(wakeful(), scores)
+
+
+def test_a_wake_word_that_is_not_known_wakes_nothing() -> None:
+    scores = stream(30, {2: (1, 0.9), 8: (0, 0.9), 18: (1, 0.9)})
+    assert heard(wakeful(wake="c"), scores) == []
+
+
+def test_a_scorer_that_takes_over_is_as_awake_as_the_one_before() -> None:
+    spotter = wakeful()
+    scores = stream(20, {2: (0, 0.9), 10: (1, 0.6)})
+    spotter.push(scores[:8])
+    spotter.scorer = WakeScorer(Told("a", "b", threshold=0.8), Told("a", "b"), wake="a")
+    assert [label for label, _, _ in heard(spotter, scores[8:])] == ["b"]

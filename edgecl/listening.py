@@ -28,6 +28,8 @@ from edgecl.spotting import (
     HeadScorer,
     Scorer,
     Spotter,
+    WakeScorer,
+    WakeSpotter,
     WordSpotter,
 )
 
@@ -44,6 +46,7 @@ FULL_SCALE = 1 - 2.0**-14
 # 1 .83 and .62, of 3 .79 and .78.
 BOUT_PATIENCE_HOPS = 2
 BOUT_PAUSE_HOPS = 3
+WAKE_SPAN_S = 4.0
 RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
 
 
@@ -57,6 +60,10 @@ class Listening:
     # hops in a row; by default 1 of sound, 2 of movement
     refractory_s: float | None = None
     # by default ten hops of sound, three of movement
+    wake: str | None = None
+    # the label of a wake word: other labels count only after it
+    span_s: float = WAKE_SPAN_S
+    # for so long
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ def listen(
     """
     summary = summary or Summary()
     how = how or Listening()
-    live = LiveScorer(device, threshold=how.threshold)
+    live = LiveScorer(device, threshold=how.threshold, wake=how.wake)
     stream = Stream(device.extractor, spotter_for(device.extractor.contract, how), summary, noticer)
     _take_up(live, stream, summary)
     for piece in pieces:
@@ -163,8 +170,12 @@ def spotter_for(contract: Contract, how: Listening) -> Spotter:
     kind, patience, hops = (
         (WordSpotter, 1, REFRACTORY_HOPS) if contract.is_sound else (BoutSpotter, BOUT_PATIENCE_HOPS, BOUT_PAUSE_HOPS)
     )
+    hops_per_s = contract.sample_rate_hz / contract.hop_samples
     if how.refractory_s is not None:
-        hops = max(round(how.refractory_s * contract.sample_rate_hz / contract.hop_samples), 1)
+        hops = max(round(how.refractory_s * hops_per_s), 1)
+    if how.wake is not None:
+        span = max(round(how.span_s * hops_per_s), 1)
+        return WakeSpotter(wake=how.wake, span=span, patience=how.patience or patience, refractory=hops)
     return kind(None, patience=how.patience or patience, refractory=hops)
 
 
@@ -179,9 +190,9 @@ class LiveScorer:
         Its number.
     """
 
-    def __init__(self, device: Device, *, threshold: float | None = None) -> None:
+    def __init__(self, device: Device, *, threshold: float | None = None, wake: str | None = None) -> None:
         self._device = device
-        self._threshold = threshold
+        self._threshold, self._wake = threshold, wake
         self._current = device.store.path / "current"
         self._seen: tuple[int, int] | None = None
         self.scorer: Scorer | None = None
@@ -224,7 +235,8 @@ class LiveScorer:
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
             return None
-        return _scorer_of(self._device, model, self._threshold)
+        scorer = _scorer_of(self._device, model, self._threshold)
+        return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
 
 
 def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:

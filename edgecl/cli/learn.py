@@ -24,12 +24,13 @@ from edgecl.cli._options import (
 from edgecl.cli._text import counted, listed, milliseconds, percent, print_json, table, wrapped
 
 if TYPE_CHECKING:
-    from edgecl.device import Report
+    from edgecl.device import Device, Report
     from edgecl.gate import ClassVerdict
     from edgecl.refine import RefineSettings
     from edgecl.sources import Sample, Skip
 
 REJECTED = 3
+HARD_TO_HEAR = 0.5  # share of a word's clips
 DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
 # as in edgecl.learner, which --help should not load
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
@@ -139,6 +140,8 @@ def command(
             )
         )
     tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
+    if report.revision and not as_json:
+        _print_hard_to_hear(device, taught)
     if not report.is_accepted:
         ctx.exit(REJECTED)
 
@@ -249,6 +252,18 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
     if drawn and any(one.is_new for one in classes.values()):
         text = f"{listed(drawn)} may now be taken for what is new: more samples of both help"
         click.echo(wrapped(text, first="note: "))
+
+
+def _print_hard_to_hear(device: Device, taught: Mapping[str, int]) -> None:
+    """Words that are too short for open talk, and what it would cost to hear them there."""
+    for label, one in sorted(device.calibration().items()):
+        if label in taught and not label.startswith("_") and one.heard < HARD_TO_HEAR:
+            text = (
+                f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
+                f"nine of ten would cost {one.accepts_per_hour:.0f} false accepts an hour or more. After a wake word "
+                f"(`listen --wake LABEL`) it is heard"
+            )
+            click.echo(wrapped(text, first="note: "))
 
 
 def _print_cost(report: Report, budget_bytes: int) -> None:

@@ -14,7 +14,7 @@ import click
 from edgecl.cli import _interrupt, _warn
 from edgecl.cli._options import Bytes, Finite, example, json_option, store_argument
 from edgecl.cli._text import counted, milliseconds, print_json, printable
-from edgecl.errors import DataError
+from edgecl.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from edgecl._live import Arrival, Halt, Piece
@@ -31,7 +31,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
         "arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen kitchen",
         "edgecl listen kitchen evening.wav --json",
         "edgecl listen wrist movement.csv",
-        "edgecl listen kitchen --microphone --threshold 0.8",
+        "edgecl listen kitchen --microphone --wake marvin --span 4",
     )
 )
 @store_argument
@@ -57,6 +57,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option(
     "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
 )
+@click.option("--wake", metavar="LABEL", help="A word that was taught: the others count only after it, for --span.")
+@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="After the wake word. [default: 4]")
 @click.option(
     "--control",
     metavar="SOCKET",
@@ -76,6 +78,8 @@ def command(
     inbox: bool,
     inbox_size: int | None,
     novelty: float | None,
+    wake: str | None,
+    span: float | None,
     control: Path | None,
     as_json: bool,
 ) -> None:
@@ -89,8 +93,10 @@ def command(
     from edgecl._control import Control
     from edgecl._live import Arrival, Halt
     from edgecl._notify import Notifier
-    from edgecl.listening import Listening, Summary, listen
+    from edgecl.listening import WAKE_SPAN_S, Listening, Summary, listen
 
+    if span and wake is None:
+        raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
     if not inbox and (inbox_size or novelty is not None):
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
@@ -101,7 +107,8 @@ def command(
             contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
         )
         noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
-        how = Listening(threshold=threshold, patience=patience, refractory_s=refractory)
+        _require_wake_word(device, wake)
+        how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
         events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
         with _interrupt.asking(halt.ask), Control(control, store) if control else nullcontext():
             systemd.send("READY=1")
@@ -112,6 +119,18 @@ def command(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             systemd.send("STOPPING=1")
     _print_summary(summary, arrival)
+
+
+def _require_wake_word(device: Device, wake: str | None) -> None:
+    if wake is None:
+        return
+    if not device.extractor.contract.is_sound:
+        raise click.UsageError(f"--wake is for sound, the store takes {device.extractor.contract.modality}")
+    known = device.store.current().body["classes"]
+    if wake not in known:
+        raise SettingError(
+            f"--wake {wake}: the store knows {', '.join(sorted(known)) or 'nothing yet'}; teach the wake word first"
+        )
 
 
 def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
