@@ -21,7 +21,7 @@ TAUGHT, HELDOUT, SHOTS = 5, 4, 5
 STEPS = 5  # of each script
 SMALLEST = (256, 192, 160, 144, 128, 112, 96)  # MiB that are tried, until one is too small
 _HEAD = """\
-export PATH={bin}:/tmp PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 HOME=/tmp
+export PATH={bin}:/tmp PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 HOME=/tmp EDGECL_EMULATED=1
 cd /work
 step() {{
     name=$1; shift
