@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl._live import Arrival, Halt, Piece, microphone, movement
+from edgecl._live import MICROPHONE_HOPS, Arrival, Halt, Piece, microphone, movement
 from edgecl.demo.movement import CHANNELS, RATE_HZ, TEACHING_SUBJECTS, TESTING_SUBJECTS, recording, windows
 from edgecl.device import Device
 from edgecl.errors import ContractError, DataError
@@ -39,9 +39,9 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     voice_extractor()
     folder = tmp_path_factory.mktemp("live")
     assert edgecl("init", folder / "kitchen", "--extractor", "voice").code == 0
-    lesson = write_clips(folder / "clips", clips("teach", WORDS, most=12))
-    for number in range(12):
-        write_wav(lesson / "_background_noise_" / f"{number}.wav", noise(2, seed=number) * 0.1 ** (number % 3))
+    lesson = write_clips(folder / "clips", clips("teach", WORDS, most=8))
+    for number in range(8):
+        write_wav(lesson / "_background_noise_" / f"{number}.wav", noise(seed=number) * 0.1 ** (number % 3))
     assert edgecl("learn", folder / "kitchen", lesson).code == 0
     return folder / "kitchen"
 
@@ -160,13 +160,12 @@ def test_a_store_that_knows_nothing_hears_nothing(tmp_path: Path) -> None:
 
 
 class FakeMicrophone:
-    """What is used of sounddevice: gives a sound a block at a time, and says of the second half that some was lost."""
+    """What is used of sounddevice: gives a sound a block at a time, and says of the middle one that some was lost."""
 
     PortAudioError = OSError
 
-    def __init__(self, sound: NDArray[np.float32], done: Callable[[], None]) -> None:
+    def __init__(self, sound: NDArray[np.float32]) -> None:
         self._sound = sound
-        self._done = done
 
     def InputStream(  # noqa: N802
         self, *, blocksize: int, callback: Callable[..., None], **asked: object
@@ -174,23 +173,30 @@ class FakeMicrophone:
         assert asked == {"samplerate": 16_000, "channels": 1, "dtype": "float32"}
 
         def play() -> None:
-            for start in range(0, len(self._sound) - blocksize, blocksize):
-                is_half = start <= len(self._sound) // 2 < start + blocksize
-                status = SimpleNamespace(input_overflow=is_half)
-                callback(self._sound[start : start + blocksize], blocksize, None, status)
-                time.sleep(0.001)
-            time.sleep(0.3)
-            self._done()
+            for start in range(0, len(self._sound), blocksize):
+                is_middle = start <= len(self._sound) // 2 < start + blocksize
+                block = self._sound[start : start + blocksize]
+                callback(block, len(block), None, SimpleNamespace(input_overflow=is_middle))
 
         threading.Thread(target=play, daemon=True).start()
         return nullcontext()
 
 
+def until_heard(pieces: Iterator[Piece], samples: int, halt: Halt) -> Iterator[Piece]:
+    """Pieces that ask for an end, like a signal would, once so many samples were given."""
+    for piece in pieces:
+        yield piece
+        samples -= len(piece.signal)
+        if samples <= 0:
+            halt.ask()
+
+
 def test_a_microphone_that_loses_samples_breaks_the_stream(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound, halt = np.concatenate([said("yes"), said("stop")])[:, None], Halt()
-    monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound, halt.ask))
+    sound, halt = np.concatenate([said("yes", pause_s=0.5), said("stop", pause_s=0.5)])[:, None], Halt()
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound))
     device, summary = Device.open(kitchen), Summary()
-    pieces = microphone(device.extractor.contract, halt=halt, arrival=Arrival())
+    pieces = until_heard(microphone(device.extractor.contract, halt=halt, arrival=Arrival()), len(sound), halt)
+    assert len(sound) / device.extractor.contract.hop_samples < MICROPHONE_HOPS  # all of it can wait
     assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "stop"]
     assert summary.breaks == 1
 
@@ -329,7 +335,7 @@ def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Pat
 
 @pytest.mark.parametrize("length", [100, 1280, 5000])
 def test_events_do_not_depend_on_how_the_sound_is_cut(kitchen: Path, length: int) -> None:
-    device, sound = Device.open(kitchen), said("yes", "left")[:, None]
+    device, sound = Device.open(kitchen), said("yes", pause_s=0.5)[:, None]
     whole = list(listen(device, [Piece(sound, 0.0)]))
     buffer = np.empty((length, 1), np.float32)  # used again, as a recorder's is
 
@@ -356,15 +362,21 @@ def test_the_latest_samples_are_found_by_their_numbers(rng: np.random.Generator)
 # Surprises, and what was wrong
 
 
-@pytest.fixture
-def noticed(kitchen: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def evening(kitchen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that has heard a known word and one that nobody taught, the latter twice, and kept what it should."""
-    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    folder = tmp_path_factory.mktemp("evening")
+    store = Path(shutil.copytree(kitchen, folder / "kitchen"))
     coffee = clips("new-test", ["coffee"])[0].signal[:, 0]
     gap = said("yes")
-    heard = write_wav(tmp_path / "heard.wav", np.concatenate([gap, coffee, gap, coffee, gap]))
+    heard = write_wav(folder / "heard.wav", np.concatenate([gap, coffee, gap, coffee, gap]))
     assert edgecl("listen", store, heard, "--inbox", "--novelty", 0.3, "--threshold", 0.6).code == 0
     return store
+
+
+@pytest.fixture
+def noticed(evening: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(evening, tmp_path / "kitchen"))
 
 
 def test_a_surprise_is_kept_once_and_named_through_the_gate(noticed: Path, tmp_path: Path) -> None:
@@ -403,7 +415,7 @@ def test_a_wrong_detection_without_a_name_becomes_background(noticed: Path) -> N
     kept = len(edgecl("inbox", noticed, "--json").value["items"])
     assert edgecl("wrong", noticed, "--last", 2, "--force").code == 0
     classes = edgecl("status", noticed, "--json").value["classes"]
-    assert classes["_background_noise_"]["samples"] == 14
+    assert classes["_background_noise_"]["samples"] == 10
     assert len(edgecl("inbox", noticed, "--json").value["items"]) == kept - 2
 
 

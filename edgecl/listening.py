@@ -294,20 +294,21 @@ class Stream:
         self._pooled = 0  # frames since the beginning
         self._recent.clear()
         self._silent = 0  # samples of digital silence until now
-        self._begins_s = self._ends_s = begins_s
+        self._begins_s = begins_s
+        self._heard = 0  # samples since then; seconds that are added up would depend on how they arrive
         self._first_hop = self.spotter.hops
         self._hear(np.zeros((self._padding, len(self._contract.channels)), np.float32))
 
     def _end_segment(self) -> list[Event]:
         events = []
-        if self._ends_s > self._begins_s:
+        if self._heard:
             events = self._hear(np.zeros((self._padding, len(self._contract.channels)), np.float32))
         return [*events, *self._told(self.spotter.end())]
 
     def _look_at(self, signal: NDArray[np.float32]) -> None:
         """Count what the microphone does wrong."""
         seconds = len(signal) / self._contract.sample_rate_hz
-        self._ends_s += seconds
+        self._heard += len(signal)
         self._summary.seconds += seconds
         if not len(signal):
             return
@@ -387,8 +388,9 @@ class Stream:
 
     def _window_s(self, hop: int) -> tuple[float, float]:
         """When the window of a hop begins and ends, without what was added to the stream."""
+        ends_s = self._begins_s + self._heard / self._contract.sample_rate_hz
         start_s = self._begins_s - self._padding / self._contract.sample_rate_hz + (hop - self._first_hop) * self._hop_s
-        return max(start_s, self._begins_s), min(start_s + self._clip_s, self._ends_s)
+        return max(start_s, self._begins_s), min(start_s + self._clip_s, ends_s)
 
 
 class Recent:

@@ -64,7 +64,7 @@ def _teach(given: argparse.Namespace) -> None:
         kind = "voice" if len(lesson[0].signal[0]) == 1 else "imu"
         latents = open_extractor(builtin_extractor(kind)).latents([one.signal for one in tested])
         device = Device.create(target / "store", extractor=kind)
-        _finish(device, lesson)
+        _finish(device, lesson, force=True)  # a few clips may prove nothing, and what is compared is what they make
         found: dict[str, Any] = {
             "machine": np.array(platform.machine()),
             "latents": latents,
@@ -123,8 +123,8 @@ def _spread(samples: Iterable[Sample], most: int) -> list[Sample]:
     ]
 
 
-def _finish(device: Device, samples: list[Sample]) -> Report:
-    run = device.teach(samples)
+def _finish(device: Device, samples: list[Sample], *, force: bool = False) -> Report:
+    run = device.teach(samples, force=force)
     while True:
         try:
             next(run)
