@@ -33,7 +33,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     assert edgecl("init", folder / "kitchen", "--extractor", "voice").code == 0
     for number in (0, 2):
-        lesson = write_clips(folder / f"lesson{number}", clips("teach", WORDS[number : number + 2], most=8))
+        lesson = write_clips(folder / f"lesson{number}", clips("teach", WORDS[number : number + 2], most=5))
         assert edgecl("learn", folder / "kitchen", lesson).code == 0
     return folder / "kitchen"
 
@@ -209,7 +209,7 @@ def test_skipped_clips_are_counted_by_reason_and_listed_with_json(kitchen: Path,
 
 
 def test_the_same_lesson_gives_the_same_head(taught: Path, tmp_path: Path) -> None:
-    folder = write_clips(tmp_path / "new", clips("new", NEW_WORDS))
+    folder = write_clips(tmp_path / "new", clips("new", NEW_WORDS[:1]))
     heads = set()
     for name in ("one", "two"):
         store = shutil.copytree(taught, tmp_path / name)
@@ -285,7 +285,7 @@ def test_history_lists_lessons_rejections_and_rollbacks(kitchen: Path, tmp_path:
     edgecl("rollback", kitchen)
     shown = edgecl("history", kitchen).out
     assert "*4" in shown
-    assert "left +8, right +8" in shown
+    assert "left +5, right +5" in shown
     assert "REJECTED" in shown
     assert "rollback to 2" in shown
     told = edgecl("history", kitchen, "--json").value

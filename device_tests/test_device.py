@@ -42,7 +42,7 @@ def last(run: Iterator[Any]) -> Any:
 def taught_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("device") / "kitchen"
     device = Device.create(path, extractor="voice")
-    assert teach(device, clips("teach", count=8)).is_accepted
+    assert teach(device, clips("teach", count=6)).is_accepted
     return path
 
 
