@@ -49,6 +49,18 @@ class Words:
         return {label: self.say(label, count) for label in (labels or self.labels)}
 
 
+class Uneven(Words):
+    """Classes that each reach out along a direction of their own, which a scatter common to all does not see."""
+
+    def __init__(self, classes: int, *, seed: int = 0, dimension: int = DIMENSION, apart: float = 1.5) -> None:
+        super().__init__(classes, seed=seed, dimension=dimension, apart=apart)
+        self._along = self._generator.standard_normal(self._means.shape) / np.sqrt(dimension)
+
+    def say(self, label: str, count: int) -> NDArray[np.float32]:
+        reach = self._generator.exponential(4.0, (count, 1)) * self._along[self.labels.index(label)]
+        return (super().say(label, count) + reach).astype(np.float32)
+
+
 def settings(*, dimension: int = DIMENSION, memory_bytes: int = 1 << 20, **more: object) -> Settings:
     plain = {"disk_bytes": 64 << 20, "max_classes": 32, "shrinkage_floor": 0.03}
     return Settings(memory_bytes=memory_bytes, latent_dimension=dimension, **{**plain, **more})  # type: ignore[arg-type]

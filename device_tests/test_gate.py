@@ -204,3 +204,14 @@ def test_a_class_that_stands_alone_is_unproven_however_it_is_answered() -> None:
     verdict = judge(evidence(taught={"new": right(9, 9)}, new_labels=frozenset({"new"})), POLICY)
     assert verdict.accepted
     assert not verdict.proven
+
+
+def test_one_weak_class_of_ten_is_told_and_no_reason_to_refuse_the_others() -> None:
+    labels = [f"new {index}" for index in range(10)]
+    sound = {label: right(45, 48) for label in labels}
+    verdict = judge(evidence(taught={**sound, "new 3": right(10, 48)}, new_labels=frozenset(labels)), POLICY)
+    assert verdict.accepted
+    assert not verdict.proven
+    assert any("'new 3' would be answered right in only 10" in one for one in verdict.reasons)
+    two = {**sound, "new 3": right(10, 48), "new 4": right(10, 48)}
+    assert not judge(evidence(taught=two, new_labels=frozenset(labels)), POLICY).accepted

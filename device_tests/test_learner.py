@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecl.config import plan_memory
 from edgecl.errors import SettingError
 from edgecl.learner import STRATEGIES, Stage, finish, learn
 from edgecl.model import Arrays, MemoryObjects, Model, load_model
 
-from .learning import ANYTHING, Words, accuracy, as_lesson, settings, taught, teach
+from .learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, taught, teach
 
 
 @pytest.fixture
@@ -264,6 +266,93 @@ def test_a_lesson_allocates_no_more_than_the_memory_granted(
         assert outcome.model is not None
         model = outcome.model
         assert peak + lesson.nbytes <= memory_bytes + PYTHON_OBJECTS
+
+
+# Gradient steps from the closed form
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Uneven:
+    return Uneven(24)
+
+
+def in_months(words: Words, strategy: str, *, objects: MemoryObjects, memory_bytes: int = 2 << 20) -> list[Model]:
+    """The models after 18 classes, and after three more, twice."""
+    model, models = Model(settings(memory_bytes=memory_bytes)), []
+    for part in (words.labels[:18], words.labels[18:21], words.labels[21:]):
+        lesson = as_lesson(model, words.lesson(80, part))
+        outcome = finish(learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING))
+        assert outcome.model is not None
+        model = outcome.model
+        models.append(model)
+    return models
+
+
+@pytest.fixture(scope="module")
+def objects() -> MemoryObjects:
+    return MemoryObjects()
+
+
+@pytest.fixture(scope="module")
+def refined(uneven: Uneven, objects: MemoryObjects) -> Model:
+    model = in_months(uneven, "auto", objects=objects)[-1]
+    assert model.head is not None
+    assert model.head.kind == "refined"
+    return model
+
+
+def test_steps_from_the_closed_form_gain_where_classes_are_uneven(uneven: Uneven, refined: Model) -> None:
+    closed = in_months(uneven, "closed-form", objects=MemoryObjects())[-1]
+    asked = uneven.lesson(100)
+    assert accuracy(refined, asked) > accuracy(closed, asked) + 0.02
+
+
+def test_what_was_gained_outlives_the_exemplars_that_gave_it(uneven: Uneven, refined: Model) -> None:
+    few = {label: one.first(2) for label, one in refined.exemplars.items()}
+    outcome = teach(replace(refined, exemplars=few), {"new": uneven.say("word 00", 5) / 2}, objects=MemoryObjects())
+    forgot = teach(
+        replace(refined, exemplars=few),
+        {"new": uneven.say("word 00", 5) / 2},
+        objects=MemoryObjects(),
+        strategy="closed-form",
+    )
+    assert outcome.model is not None
+    assert forgot.model is not None
+    asked = uneven.lesson(100)
+    assert accuracy(outcome.model, asked) > accuracy(forgot.model, asked) + 0.02
+
+
+def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
+    uneven: Uneven, refined: Model, objects: MemoryObjects
+) -> None:
+    lesson = {"new": uneven.say("word 00", 5) / 2}
+    heads = [
+        finish(learn(refined, as_lesson(refined, lesson), objects=objects, strategy=one, policy=ANYTHING)).model
+        for one in ("auto", "closed-form")
+    ]
+    assert heads[0] is not None
+    assert heads[1] is not None
+    stepped, closed = heads[0].head, heads[1].head
+    assert stepped is not None
+    assert closed is not None
+    own = closed.labels.index("new")
+    assert stepped.kind == "refined"
+    np.testing.assert_array_equal(stepped.weights[own], closed.weights[own])
+    assert not np.array_equal(np.delete(stepped.weights, own, 0), np.delete(closed.weights, own, 0))
+
+
+def test_classes_that_the_closed_form_fits_are_not_refined() -> None:
+    models = in_months(Words(24), "auto", objects=MemoryObjects())
+    assert [one.head.kind for one in models if one.head] == ["whitened-cosine"] * 3
+
+
+def test_a_store_too_small_for_ewc_state_still_takes_steps_from_the_closed_form(uneven: Uneven) -> None:
+    plans = {kib: plan_memory(settings(memory_bytes=kib << 10), 24) for kib in range(64, 512, 4)}
+    kib = next(kib for kib, plan in plans.items() if plan.can_refine and not plan.can_consolidate)
+    model = in_months(uneven, "auto", objects=MemoryObjects(), memory_bytes=kib << 10)[-1]
+    assert model.bytes()["total"] <= kib << 10
+    with pytest.raises(SettingError, match="ewc-replay"):
+        teach(model, uneven.lesson(9), objects=MemoryObjects(), strategy="ewc-replay")
 
 
 def test_a_reloaded_model_answers_the_same(words: Words, tmp_path: Path) -> None:

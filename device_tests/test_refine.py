@@ -12,7 +12,7 @@ from edgecl.ewc import Coordinates, EwcState, consolidate, padded
 from edgecl.features import FeatureMap
 from edgecl.head import HeadState, probabilities
 from edgecl.refine import RefineSettings, refine
-from edgecl.replay import Exemplars, quantise
+from edgecl.replay import Exemplars, Selection, quantise
 
 DIMENSION, CLASSES = 10, 3
 FEATURES = FeatureMap(DIMENSION, 0, 0, 0)
@@ -100,9 +100,15 @@ def test_stored_arrays_give_the_same_state_back(
     assert back.coordinates.factor == state.coordinates.factor
 
 
+def selected(rows: dict[str, Exemplars]) -> dict[str, Selection]:
+    return {label: Selection.of(one) for label, one in rows.items()}
+
+
 def run(rows: dict[str, Exemplars], coordinates: Coordinates, ewc: EwcState | None = None, **more: float) -> HeadState:
     settings = replace(SHORT, **more)  # type: ignore[arg-type]
-    return refine(blank(), rows, {}, ewc, coordinates=coordinates, features=FEATURES, settings=settings, seed=1)
+    return refine(
+        blank(), selected(rows), {}, ewc, coordinates=coordinates, features=FEATURES, settings=settings, seed=1
+    )
 
 
 def test_gradient_steps_learn_separable_classes(rows: dict[str, Exemplars], coordinates: Coordinates) -> None:
@@ -133,8 +139,8 @@ def test_a_strong_penalty_is_stable_and_holds_the_anchor(
 def test_replay_without_the_lessons_classes_keeps_them_apart(
     rows: dict[str, Exemplars], coordinates: Coordinates
 ) -> None:
-    lesson = {"class 2": rows["class 2"]}
-    replay = {label: rows[label] for label in ("class 0", "class 1")}
-    head = refine(blank(), lesson, replay, None, coordinates=coordinates, features=FEATURES, settings=SHORT, seed=0)
+    every = selected(rows)
+    lesson = {"class 2": every.pop("class 2")}
+    head = refine(blank(), lesson, every, None, coordinates=coordinates, features=FEATURES, settings=SHORT, seed=0)
     for index, one in enumerate(rows.values()):
         assert np.mean(head.logits(latents(one)).argmax(axis=1) == index) > 0.9

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +142,7 @@ class _Trial:
     sweep: str = ""  # "budget", "weight"
     budget: float | None = None
     exemplar_bytes: int | None = None  # kept after a lesson; None: what the memory leaves
-    refine: RefineSettings = field(default_factory=RefineSettings)
+    refine: RefineSettings | None = None
     is_gated: bool = False
 
 
@@ -178,10 +178,10 @@ def _trials(
     names = [one for one in STRATEGIES if one in options.strategies]
     plan, remarks = plan_memory(settings, len(data.names)), []
     stepping = [one for one in names if one not in ("closed-form", "auto")]
-    if stepping and not plan.can_refine:
+    if stepping and not plan.can_consolidate:
         names = [one for one in names if one not in stepping]
         remarks.append(
-            f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.refinement)}, more than "
+            f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.consolidation)}, more than "
             f"--memory {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
         )
     if not names:
@@ -208,7 +208,7 @@ def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) ->
     ]
     plan = plan_memory(settings, classes)
     weighed = _Trial(names[-1], names[-1], settings, "weight")
-    if not plan.can_refine:
+    if not plan.can_consolidate:
         weighed = replace(weighed, settings=roomy, exemplar_bytes=max(plan.exemplars, 0))
     return trials + [replace(weighed, refine=RefineSettings(replay_weight=one)) for one in REPLAY_WEIGHTS]
 
@@ -219,7 +219,7 @@ def _with_room_for(settings: Settings, exemplar_bytes: int, classes: int) -> Set
     while True:
         roomy = replace(settings, memory_bytes=memory)
         plan = plan_memory(roomy, classes)
-        if plan.exemplars >= exemplar_bytes and plan.can_refine:
+        if plan.exemplars >= exemplar_bytes and plan.can_consolidate:
             return roomy
         memory += max(memory // 8, 1 << 16)
 
@@ -396,5 +396,5 @@ def _row(name: str, runs: Sequence[_Run], joint: NDArray[np.float64], trial: _Tr
     values["joint_loss"] = joint - values["accuracy"]
     lesson_ms = np.array([run.lesson_ms for run in runs])
     refusals = tuple(reason for run in runs for reason in run.refusals)
-    budget, weight = (trial.budget, trial.refine.replay_weight) if trial else (None, None)
+    budget, weight = trial.budget if trial else None, trial.refine.replay_weight if trial and trial.refine else None
     return Row(name, {one: values[one] for one in MEASURES}, lesson_ms, refusals, budget, weight)

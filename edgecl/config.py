@@ -14,7 +14,7 @@ from edgecl.errors import SettingError
 from edgecl.ewc import padded
 from edgecl.features import FeatureMap
 from edgecl.head import INVERSE_ROWS
-from edgecl.replay import HERDING_CANDIDATES, row_bytes
+from edgecl.replay import DRAWN_AT_ONCE, HERDING_CANDIDATES, row_bytes
 from edgecl.statistics import PANEL_ENTRIES, packed_length
 
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
@@ -67,15 +67,20 @@ class MemoryPlan:
 
     statistics: int  # counts and means; the scatter stays on disk
     head: int  # the live head and the candidate
-    ewc: int  # precision and anchor; 0 where gradient steps do not fit
-    workspace: int  # the largest of solving, judging and herding
+    ewc: int  # a stored precision and anchor; 0 where they do not fit
+    workspace: int  # the largest of solving, judging, herding and, where they fit, gradient steps
     lesson: int
-    refinement: int  # what gradient steps need; the workspace covers it where `can_refine`
+    refinement: int  # what gradient steps need of the workspace
+    consolidation: int  # what those of a strategy that stores EWC state need
     exemplars: int  # what is left
     total: int
 
     @property
     def can_refine(self) -> bool:
+        return self.workspace >= self.refinement
+
+    @property
+    def can_consolidate(self) -> bool:
         return self.ewc > 0
 
 
@@ -89,22 +94,32 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     judging = packed + classes * d * size + 2 * classes**2 * 8 + block
     accumulate = packed + block
     herding = herding_candidates(settings) * (p * 5 + 12)
-    refinement = 8 * classes * padded(d) * 4 + pool_bytes(settings) + block
+    parameters = classes * padded(d) * 4
+    drawn = DRAWN_AT_ONCE * (2 * row_bytes(p) + 64) + features.block_rows * (padded(d) + padded(classes)) * 8
+    refinement = 5 * parameters + classes * (d + 2) * 4 + drawn  # what they add to, and a head beside the closed form
+    consolidation = 6 * parameters + drawn
     workspace = max(solve, judging, accumulate, herding)
     statistics = classes * (d * 8 + 64)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
-    more, ewc = max(refinement - workspace, 0), 2 * classes * padded(d) * 4 + d * 4
-    if left - more - ewc < max(left // 2, fewest_exemplar_bytes(settings)):
-        more, ewc = 0, 0  # no gradient steps: what they and their EWC state need is left to the exemplars
-    left -= more + ewc
-    return MemoryPlan(statistics, head, ewc, workspace + more, lesson, refinement, left, settings.memory_bytes)
-
-
-def pool_bytes(settings: Settings) -> int:
-    """What the rows that gradient steps draw from may take."""
-    return settings.memory_bytes // LESSON_SHARE
+    fewest = max(left // 2, fewest_exemplar_bytes(settings))
+    more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
+    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
+        if left - max(needed - workspace, 0) - stored >= fewest:
+            more, ewc = max(needed - workspace, 0), stored
+            break
+    return MemoryPlan(
+        statistics=statistics,
+        head=head,
+        ewc=ewc,
+        workspace=workspace + more,
+        lesson=lesson,
+        refinement=refinement,
+        consolidation=consolidation,
+        exemplars=left - more - ewc,
+        total=settings.memory_bytes,
+    )
 
 
 def herding_candidates(settings: Settings) -> int:

@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from edgecl._units import format_bytes
 from edgecl.config import workspace_for
 from edgecl.gate import Contradiction, Evidence, Foreign, LookAlike
-from edgecl.head import Factor, HeadState, factorise, leave_one_out, probabilities, squared_distances
+from edgecl.head import (
+    Factor,
+    HeadState,
+    factorise,
+    leave_one_out,
+    probabilities,
+    squared_distances,
+    whitened_cosine,
+)
 from edgecl.lesson import Lesson
 from edgecl.model import Model
-from edgecl.replay import Exemplars, is_evidence
+from edgecl.replay import Exemplars, Selection, is_evidence
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
@@ -50,16 +58,17 @@ class Before:
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
         usual = _usual_distance(seen)
+        head = model.head if model.head.kind != "refined" else whitened_cosine(factor)  # distances are measured beside
         contradictions: list[Contradiction] = []
         look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []
         for label, rows in sorted(lesson.rows.items()):
             sample = rows.spread(EVIDENCE_PER_CLASS)
-            logits, distances = _answers(factor, model, model.head, sample)
+            logits, distances = _answers(factor, model, head, sample)
             if label in factor.labels:
-                contradictions += _contradictions(label, model.head, logits, distances / usual)
+                contradictions += _contradictions(label, head, logits, distances / usual)
                 own = distances[:, factor.labels.index(label)]
-                recall = float(np.mean(logits.argmax(axis=1) == model.head.labels.index(label)))
+                recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
                 foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
             else:
                 look_alikes += _look_alikes(factor, model, label, sample, logits, usual)
@@ -196,6 +205,27 @@ def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | N
     if old is not None:
         joined = _masked(joined, head.labels, old)
     return np.asarray(joined.argmax(axis=1) == head.labels.index(label))
+
+
+def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:
+    """By class, for samples that no gradient step drew: 1 where refinement mends an answer, -1 where it spoils one.
+
+    Each sample is left out of the closed form under both heads: a refined head is that closed form and a difference,
+    which has not seen the sample.
+    """
+    assert refined.head is not None
+    assert closed.head is not None
+    factor, gains = factor_of(closed), {}
+    for own, label in enumerate(factor.labels):
+        if factor.counts[own] < 2 or not len(undrawn[label]):
+            continue
+        parts = []
+        for block in closed.settings.features.blocks(undrawn[label].all().first(EVIDENCE_PER_CLASS)):
+            logits = leave_one_out(factor, block, own=own).logits
+            further = logits + refined.head.logits(block) - closed.head.logits(block)
+            parts.append((further.argmax(axis=1) == own) - (logits.argmax(axis=1) == own).astype(float))
+        gains[label] = np.concatenate(parts)
+    return gains
 
 
 def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, after: After) -> Evidence:

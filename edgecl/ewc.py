@@ -64,11 +64,15 @@ class EwcState:
     def expanded(self, labels: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(precision, anchor) with rows for `labels`; a class that is new here has zeros, so nothing holds it."""
         precision, anchor = (np.zeros((len(labels), self.precision.shape[1]), np.float32) for _ in range(2))
+        self.expand(labels, precision, anchor)
+        return precision, anchor
+
+    def expand(self, labels: Sequence[str], precision: NDArray[np.float32], anchor: NDArray[np.float32]) -> None:
+        """`expanded`, into arrays (len(labels), ld) of zeros."""
         where = {label: index for index, label in enumerate(self.labels)}
         for index, label in enumerate(labels):
             if label in where:
                 precision[index], anchor[index] = self.precision[where[label]], self.anchor[where[label]]
-        return precision, anchor
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         scale = np.array([self.coordinates.factor])
@@ -116,15 +120,30 @@ def consolidate(
     if previous is not None:
         precision = previous.expanded(head.labels)[0] * np.float32(decay)
     fisher = aligned_zeros((classes, stride))
+    add_precision(precision, anchor, evidence, fisher, coordinates=coordinates, features=features)
+    return EwcState(head.labels, precision, anchor, coordinates)
+
+
+def add_precision(
+    precision: NDArray[np.float32],
+    anchor: NDArray[np.float32],
+    evidence: Iterable[tuple[Exemplars, int]],
+    scratch: NDArray[np.float32],
+    *,
+    coordinates: Coordinates,
+    features: FeatureMap,
+) -> None:
+    """Λ += Σ N F̄ of a head whose parameters are `anchor`; `scratch` (C, ld) is overwritten."""
+    classes = len(anchor)
     for rows, count in evidence:
         if len(rows) == 0:
             continue
-        fisher[:] = 0
+        scratch[:] = 0
         for x in _inputs(rows, coordinates, features):
-            scratch = aligned_zeros((x.shape[0], -(-classes // TILE) * TILE))
-            kernels.fisher_diagonal(x, anchor, scratch, fisher)
-        precision += fisher * np.float32(count / len(rows))
-    return EwcState(head.labels, precision, anchor, coordinates)
+            answers = aligned_zeros((x.shape[0], -(-classes // TILE) * TILE))
+            kernels.fisher_diagonal(x, anchor, answers, scratch)
+        scratch *= np.float32(count / len(rows))
+        precision += scratch
 
 
 def _inputs(rows: Exemplars, coordinates: Coordinates, features: FeatureMap) -> Iterable[NDArray[np.float32]]:

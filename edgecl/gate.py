@@ -25,6 +25,7 @@ class Policy:
     allowed_pooled_confusion: float = 0.1  # of the old classes together with what is new
     certainty: float = 0.95  # of a loss of any class (Bonferroni over the classes) and of contradictions, to reject
     new_class_floor: float = 0.5  # leave-one-out accuracy of what the lesson teaches
+    weak_share: float = 0.1  # of the new classes that may be below it, and are told: ten or more are no mishap
     contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
     contradiction_samples: int = 3  # fewer samples than this contradict nothing
     look_alike_share: float = 0.5  # of a new label's samples that the old model answers as one class
@@ -118,7 +119,8 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
     """Accept a candidate when nothing known has probably been lost and the new is answered.
 
     Rejected: a fault; a contradiction; an old class, or all of them together, that has probably lost more than is
-    allowed; a taught class that is probably below the floor. Proven: the 95 % bounds exclude all of that.
+    allowed; taught classes that are probably below the floor, but for a few of many. Proven: the 95 % bounds exclude
+    all of that.
     Too little evidence is no reason to reject: then the verdict is accepted and not proven, and says what would
     settle it.
     """
@@ -131,10 +133,12 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
             _pooled_loss(among_old, policy.allowed_pooled_loss, policy)
             or _pooled_loss(pooled, policy.allowed_pooled_confusion, policy)
         ),
-        *_below_floor(evidence, policy),
     ]
+    weak = _below_floor(evidence, policy)
+    if len(weak) > policy.weak_share * len(evidence.new_labels):
+        reasons += weak.values()
     accepted = not final and not reasons
-    doubts = _doubts(evidence, policy, among_old) if accepted else []
+    doubts = _doubts(evidence, policy, among_old, weak) if accepted else []
     return Verdict(
         accepted=accepted,
         proven=accepted and not doubts,
@@ -305,27 +309,28 @@ def _pooled_loss(pooled: _Pooled | None, allowed: float, policy: Policy) -> list
     return [f"the old classes together would change by {100 * pooled.change:+.1f} points ({bounds})"]
 
 
-def _below_floor(evidence: Evidence, policy: Policy) -> list[str]:
-    texts = []
+def _below_floor(evidence: Evidence, policy: Policy) -> dict[str, str]:
+    """Taught classes that are answered too badly, and how badly."""
+    texts = {}
     for label in sorted(evidence.new_labels & set(evidence.taught)):
         correct = evidence.taught[label]
         right, of = int(correct.sum()), len(correct)
         if of > 1 and posterior_above(right, of - right, policy.new_class_floor) < 1 - policy.certainty:
-            texts.append(
+            texts[label] = (
                 f"{label!r} would be answered right in only {right} of its own {of} samples, each left out in turn "
                 f"(more than {policy.new_class_floor:.0%} wanted): more, or cleaner, samples are needed"
             )
     return texts
 
 
-def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None) -> list[str]:
-    texts = []
+def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Mapping[str, str]) -> list[str]:
+    texts = [f"unproven: {text}" for text in weak.values()]
     if len(evidence.new_labels) == 1 and not evidence.before:
         texts.append("unproven: a single class has nothing that it could be taken for")
     if pooled and pooled.bound < -policy.allowed_pooled_loss:
         needed = pooled.samples_needed(policy.allowed_pooled_loss)
         texts.append(f"unproven: about {needed} kept samples of each old class would show that nothing is lost")
-    for label in sorted(evidence.new_labels):
+    for label in sorted(evidence.new_labels - set(weak)):
         correct = evidence.taught.get(label, np.zeros(0, bool))
         right = int(correct.sum())
         if posterior_above(right, len(correct) - right, policy.new_class_floor) <= policy.certainty:

@@ -7,31 +7,36 @@ strategy; after the last one the old model stays.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl._units import format_bytes
-from edgecl.config import herding_candidates, plan_memory, pool_bytes, workspace_for
+from edgecl.config import herding_candidates, plan_memory, workspace_for
 from edgecl.errors import SettingError
-from edgecl.evidence import After, Before, correct_answers, evidence_of, factor_of
+from edgecl.evidence import After, Before, evidence_of, factor_of, gains_left_out
 from edgecl.ewc import Coordinates, EwcState, consolidate
 from edgecl.gate import ONE_SIDED_95, Policy, Verdict, judge
 from edgecl.head import HeadState, probabilities, whitened_cosine
 from edgecl.lesson import Lesson
 from edgecl.model import Model, Objects
 from edgecl.refine import RefineSettings, refine
-from edgecl.replay import Exemplars, herd, is_evidence, quotas, row_bytes
+from edgecl.replay import Exemplars, Selection, herd, is_evidence, quotas
 from edgecl.statistics import ClassStatistics, accumulate
 
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 REFINE_PER_CLASS = 256  # lesson rows of a class that gradient steps draw from
 REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
 REFINE_EXEMPLARS = 10  # of every class
+REFINE_SAMPLES = 10  # of a class that takes part in steps from the closed form
+# Of gradient steps from the closed form. Chosen on the validation texts of clinc150 and a fifth of hwu64's training
+# texts: rates of 1 to 6, 1000 to 4000 steps and strengths of 10 to 30 differ by less than a point.
+FROM_CLOSED_FORM = RefineSettings(ewc_strength=30.0, rate=3.0, largest_steps=1000)
 SETTLED_SHARE = 0.1  # of the samples that a class was taught: so few more of the same would hardly move it
 SETTLED_CONFIDENCE = 0.9
+ONE_SIDED_80, ONE_SIDED_99 = 0.842, 2.326  # normal quantiles of .8 and .99, in standard errors
 UNCHANGED = "unchanged"  # in place of a strategy
 
 
@@ -87,6 +92,8 @@ def learn(
         Where arrays are kept while the lesson runs and after it.
     strategy
         One of STRATEGIES. Only "auto" climbs the ladder.
+    settings
+        Of gradient steps; by default `default_steps` of the strategy.
     seed
         Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
     force
@@ -97,7 +104,7 @@ def learn(
     SettingError
         When the strategy is unknown, or needs more memory than was granted.
     """
-    policy, settings = policy or Policy(), settings or RefineSettings()
+    policy = policy or Policy()
     too_many = _too_many_classes(model, lesson)
     if too_many:
         return Outcome(None, too_many, strategy)
@@ -166,24 +173,32 @@ def finish(lesson_run: Generator[Stage, None, Outcome]) -> Outcome:
             return outcome
 
 
-def ladder(strategy: str, settings: RefineSettings, taught: Model) -> Iterator[Rung]:
+def default_steps(strategy: str) -> RefineSettings:
+    """How a strategy takes gradient steps: from a closed form fewer and longer ones, and held more firmly."""
+    return FROM_CLOSED_FORM if strategy == "auto" else RefineSettings()
+
+
+def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Iterator[Rung]:
     """What is tried in turn: a named strategy alone; "auto", then more replay under stronger EWC, then closed form."""
     if strategy not in STRATEGIES:
         raise SettingError(f"{strategy!r} is not a strategy: choose one of {', '.join(STRATEGIES)}")
     plan = taught.plan()
-    if strategy not in ("auto", "closed-form") and not plan.can_refine:
+    needed, fits = (
+        (plan.consolidation, plan.can_consolidate) if "ewc" in strategy else (plan.refinement, plan.can_refine)
+    )
+    if strategy not in ("auto", "closed-form") and not fits:
         raise SettingError(
-            f"strategy {strategy!r} needs {format_bytes(plan.refinement)} for gradient steps, "
+            f"strategy {strategy!r} needs {format_bytes(needed)} for gradient steps, "
             f"{format_bytes(plan.total)} were granted in all: use closed-form, or init with more --memory"
         )
-    yield Rung(strategy, settings)
+    yield Rung(strategy, settings or default_steps(strategy))
     if strategy != "auto":
         return
-    if plan.can_refine and taught.exemplars:
-        strong = replace(settings, replay_weight=0.9, ewc_strength=10 * settings.ewc_strength)
-        yield Rung("ewc-replay", strong)
+    if plan.can_consolidate and taught.exemplars:
+        steps = settings or default_steps("ewc-replay")
+        yield Rung("ewc-replay", replace(steps, replay_weight=0.9, ewc_strength=10 * steps.ewc_strength))
     if _may_pay(taught):
-        yield Rung("closed-form", settings)
+        yield Rung("closed-form", RefineSettings())
 
 
 def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
@@ -241,9 +256,11 @@ def update(
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
         candidate = replace(taught, head=whitened_cosine(factor), ewc=None, digests=_without(taught.digests, "ewc"))
-        if rung.strategy == "auto" and _may_pay(taught):
-            refined = _refined(Rung("ewc-replay", rung.settings), candidate, taught, lesson, seed=seed)
-            if _is_better(refined, candidate):  # so what the closed form lets in, it lets in too
+        del factor  # its workspace is that of the gradient steps
+        if rung.strategy == "auto" and (_may_pay(taught) or _may_carry(model, taught)):
+            drawn, undrawn = _divided(model, candidate, lesson)
+            refined = _refined_further(model, candidate, drawn, rung.settings, seed=seed)
+            if _is_better(refined, candidate, undrawn, old=model):  # so what the closed form lets in, it lets in too
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
     start = replace(taught, head=_grown(model.head, taught))
@@ -263,6 +280,84 @@ def _may_pay(taught: Model) -> bool:
     )
 
 
+def _may_carry(model: Model, taught: Model) -> bool:
+    """Whether the old head has gained something over its closed form that would be lost without it."""
+    return model.head is not None and model.head.kind == "refined" and taught.plan().can_refine
+
+
+def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Selection], dict[str, Selection]]:
+    """Rows that gradient steps draw, by class, and rows that show what they gained.
+
+    Of a class that is new: the lesson's, since a herding order begins with those that any head answers. Of the others:
+    those that are kept.
+    """
+    drawn, undrawn = {}, {}
+    for label, kept in closed.exemplars.items():
+        rows = Selection.of(kept)
+        if label not in model.statistics:
+            rows = _unseen(Selection.of(lesson.rows[label], REFINE_PER_CLASS), kept)
+        drawn[label], undrawn[label] = rows.divided(is_evidence(len(rows)))
+    return drawn, undrawn
+
+
+def _refined_further(
+    model: Model, closed: Model, rows: Mapping[str, Selection], steps: RefineSettings, *, seed: int
+) -> Model:
+    """Gradient steps from a closed form to which is added what they had given the old model.
+
+    That is the difference of the old model's head to its own closed form: it outlives the exemplars that gave it. The
+    Fisher diagonal of all exemplars, as often as their classes were taught, holds the head where it begins. Classes of
+    few samples take no part: their closed form generalises better than a fit to the few.
+    """
+    assert closed.head is not None
+    coordinates, head = _coordinates(closed), _carried(model, closed.head)
+    taking_part = [label for label in head.labels if closed.statistics[label].count >= REFINE_SAMPLES]
+    if len(taking_part) >= REFINE_CLASSES:
+        part = refine(
+            _rows_of(head, taking_part),
+            {label: rows[label] for label in taking_part},
+            {},
+            None,
+            coordinates=coordinates,
+            features=closed.settings.features,
+            settings=steps,
+            seed=seed,
+            held_by=[(closed.exemplars[label], closed.statistics[label].count) for label in taking_part],
+        )
+        where = [head.labels.index(label) for label in taking_part]
+        head.weights[where], head.bias[where] = part.weights, part.bias
+    for label in set(head.labels) - set(taking_part):
+        head.bias[head.labels.index(label)] += _lost_odds(head, closed, label)
+    return replace(closed, head=replace(head, typical=_typical(head, closed)))
+
+
+def _carried(model: Model, closed: HeadState) -> HeadState:
+    """A copy of a closed form, plus what gradient steps have added to that of the old model."""
+    head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind="refined")
+    if model.head is not None and model.head.kind == "refined" and model.statistics:
+        before = whitened_cosine(factor_of(model))
+        where = [head.labels.index(label) for label in before.labels]
+        head.weights[where] += model.head.weights - before.weights
+        head.bias[where] += model.head.bias - before.bias
+    return head
+
+
+def _lost_odds(head: HeadState, closed: Model, label: str) -> float:
+    """By how much the log-odds of a class against all others, on its own exemplars, are less than the closed form's."""
+    assert closed.head is not None
+    own, less = head.labels.index(label), []
+    for block in closed.settings.features.blocks(closed.exemplars[label]):
+        others = [np.delete(one.logits(block), own, axis=1) for one in (head, closed.head)]
+        refined, before = (np.logaddexp.reduce(one, axis=1) for one in others)
+        less.append(refined - before)
+    return float(np.concatenate(less).mean()) if less else 0.0
+
+
+def _rows_of(head: HeadState, labels: Sequence[str]) -> HeadState:
+    where = [head.labels.index(label) for label in labels]
+    return HeadState(tuple(labels), head.weights[where], head.bias[where], head.typical[where], head.kind)
+
+
 def _grown(head: HeadState | None, taught: Model) -> HeadState:
     """The old head with zero rows for the classes it does not have."""
     labels, width = taught.labels, taught.settings.features.dimension
@@ -279,21 +374,20 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
     assert start.head is not None
     features = taught.settings.features
     coordinates = taught.ewc.coordinates if taught.ewc else _coordinates(taught)
-    sample = {label: rows.spread(REFINE_PER_CLASS) for label, rows in lesson.rows.items()}
-    replayed: dict[str, Exemplars] = {}
+    sample = {label: Selection.of(rows, REFINE_PER_CLASS) for label, rows in lesson.rows.items()}
+    replayed: dict[str, Selection] = {}
     if "replay" in rung.strategy:
-        replayed = {label: one.take(np.flatnonzero(~is_evidence(len(one)))) for label, one in taught.exemplars.items()}
+        replayed = {
+            label: Selection.of(one).divided(is_evidence(len(one)))[0] for label, one in taught.exemplars.items()
+        }
         sample = {label: _unseen(rows, taught.exemplars.get(label)) for label, rows in sample.items()}
-        replayed = {label: one for label, one in replayed.items() if len(one)}
     ewc = None
     if "ewc" in rung.strategy:
         ewc = taught.ewc or _recomputed(start, taught, coordinates, without=frozenset(lesson.rows))
-    most = pool_bytes(taught.settings) // (row_bytes(features.row_dimension) * max(len(sample) + len(replayed), 1))
-    most = max(most, 1)
     head = refine(
         start.head,
-        {label: rows.spread(most) for label, rows in sample.items()},
-        {label: rows.first(most) for label, rows in replayed.items()},
+        sample,
+        replayed,
         ewc,
         coordinates=coordinates,
         features=features,
@@ -301,18 +395,18 @@ def _refined(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: i
         seed=seed,
     )
     head = replace(head, typical=_typical(head, taught))
-    fresh = [(rows, len(lesson.rows[label])) for label, rows in sample.items()]
+    fresh = ((rows.all(), len(lesson.rows[label])) for label, rows in sample.items())
     state = consolidate(ewc, head, fresh, coordinates=coordinates, features=features)
     return replace(taught, head=head, ewc=state)
 
 
-def _unseen(rows: Exemplars, kept: Exemplars | None) -> Exemplars:
+def _unseen(rows: Selection, kept: Exemplars | None) -> Selection:
     """Rows of a lesson without those that became evidence: what judges a head must not have been fitted."""
     if kept is None:
         return rows
     evidence = {row.tobytes() for row in kept.rows[is_evidence(len(kept))]}
-    fresh = [index for index, row in enumerate(rows.rows) if row.tobytes() not in evidence]
-    return rows.take(np.array(fresh, np.intp)) if fresh else rows
+    fresh = np.array([row.tobytes() not in evidence for row in rows.all().rows], bool)
+    return Selection(rows.source, rows.indices[fresh]) if fresh.any() else rows
 
 
 def _recomputed(start: Model, taught: Model, coordinates: Coordinates, *, without: frozenset[str]) -> EwcState | None:
@@ -344,21 +438,28 @@ def _typical(head: HeadState, model: Model) -> NDArray[np.float32]:
     return np.maximum(logits, 0).astype(np.float32)
 
 
-def _is_better(refined: Model, closed: Model) -> bool:
-    """Whether the refined head beats the closed form on the kept samples that neither was fitted to by gradient.
+def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], *, old: Model) -> bool:
+    """Whether a refined head is to be preferred to the closed form, by rows that it has not drawn.
 
-    Both closed forms saw those samples in the statistics, so the comparison is fair; it must show a gain by its
-    one-sided 95 % bound.
+    Where nothing has been gained yet it must probably (.8) be better on the classes that are new, and not worse on the
+    others. What has been gained stays unless it is worse on the new ones with a certainty of .99: of the others only
+    exemplars are left, the most typical of their class, on which there is little to gain (on clinc150's validation
+    texts refinement adds 1.5 points, on the exemplars it takes half a point off).
     """
-    gains = []
-    for label, one in closed.exemplars.items():
-        rows = one.take(np.flatnonzero(is_evidence(len(one))))
-        if len(rows):
-            gains.append(correct_answers(refined, rows, label).astype(float) - correct_answers(closed, rows, label))
+    gains = gains_left_out(refined, closed, undrawn)
+    new, new_error = _mean_gain([gain for label, gain in gains.items() if label not in old.statistics])
+    if _may_carry(old, closed):
+        return new >= -ONE_SIDED_99 * new_error
+    others, error = _mean_gain([gain for label, gain in gains.items() if label in old.statistics])
+    return new > ONE_SIDED_80 * new_error and others >= -ONE_SIDED_80 * error
+
+
+def _mean_gain(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """The mean over classes and its standard error."""
     if not gains:
-        return False
-    spread = np.sqrt(sum(float(one.var()) / len(one) for one in gains)) / len(gains)
-    return bool(np.mean([one.mean() for one in gains]) > ONE_SIDED_95 * spread)
+        return 0.0, 0.0
+    variance = sum(float(one.var()) / len(one) for one in gains) / len(gains) ** 2
+    return float(np.mean([one.mean() for one in gains])), float(np.sqrt(variance))
 
 
 def _kept(candidate: Model, objects: Objects) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import edgecl_kernels as kernels
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl._aligned import aligned_zeros
-from edgecl.ewc import TILE, Coordinates, EwcState, padded
+from edgecl.ewc import TILE, Coordinates, EwcState, add_precision, padded
 from edgecl.features import FeatureMap
 from edgecl.head import HeadState
-from edgecl.replay import Exemplars
+from edgecl.replay import DRAWN_AT_ONCE, Exemplars, Selection
 
 BATCH = 32
 MOMENTUM = 0.9
-STEPS_PER_CALL = 64  # schedules are drawn and run in pieces, so that they take a bounded workspace
+STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,15 @@ class RefineSettings:
 
 def refine(
     head: HeadState,
-    lesson: Mapping[str, Exemplars],
-    replay: Mapping[str, Exemplars],
+    lesson: Mapping[str, Selection],
+    replay: Mapping[str, Selection],
     ewc: EwcState | None,
     *,
     coordinates: Coordinates,
     features: FeatureMap,
     settings: RefineSettings,
     seed: int,
+    held_by: Iterable[tuple[Exemplars, int]] = (),
 ) -> HeadState:
     """Gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
 
@@ -55,18 +56,25 @@ def refine(
     lesson, replay
         Rows by label; labels must be among the head's. `replay` may be empty: then the whole batch is new.
     ewc
-        Penalty, or None for none. Its coordinates must be `coordinates`.
+        Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
     seed
         Of the minibatch draw: same inputs, same bits.
+    held_by
+        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal holds the
+        parameters where they begin.
     """
     pool = _Pool.of(lesson, replay, head.labels)
     stride, classes = padded(features.dimension), len(head.labels)
     parameters = aligned_zeros((4, classes, stride))
-    coordinates.to_parameters(head, parameters[0])
-    penalty = 0.0
+    start, velocity, precision, anchor = parameters
+    coordinates.to_parameters(head, start)
     if ewc is not None:
-        parameters[2], parameters[3] = ewc.expanded(head.labels)
-        penalty = settings.ewc_strength / max(pool.new_count, 1)
+        ewc.expand(head.labels, precision, anchor)
+    else:
+        anchor[:] = start
+        add_precision(precision, anchor, held_by, velocity, coordinates=coordinates, features=features)
+        velocity[:] = 0
+    penalty = settings.ewc_strength / max(pool.new_count, 1)  # no precision, no penalty
     steps = settings.epochs * -(-pool.new_count // (BATCH // 2))
     steps = int(np.clip(steps, settings.smallest_steps, settings.largest_steps))
     weights = _sample_weights(settings.replay_weight, lesson=len(lesson), classes=classes, replayed=pool.has_replay)
@@ -75,12 +83,13 @@ def refine(
     generator = np.random.Generator(np.random.Philox(key=seed))
     for first in range(0, steps, STEPS_PER_CALL):
         piece = rates[first : first + STEPS_PER_CALL]
+        drawn, labels, schedule = pool.draw(len(piece), generator)
         kernels.refine_steps(
             parameters,
-            pool.rows,
-            pool.scales,
-            pool.labels,
-            pool.draw(len(piece), generator),
+            drawn.rows,
+            drawn.scales,
+            labels,
+            schedule,
             weights,
             piece,
             np.float32(MOMENTUM),
@@ -106,27 +115,22 @@ def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, r
 
 @dataclass(frozen=True)
 class _Pool:
-    """All rows that may be drawn, in one array: the lesson's classes first, then the replayed ones."""
+    """All rows that may be drawn, by class: the lesson's first, then the replayed ones."""
 
-    rows: NDArray[np.int8]  # (N, p)
-    scales: NDArray[np.float32]  # (N,)
-    labels: NDArray[np.int32]  # (N,) index into the head's labels
-    starts: NDArray[np.int64]  # first row of each group
-    sizes: NDArray[np.int64]
+    groups: tuple[Selection, ...]
+    labels: NDArray[np.int32]  # (groups,) index into the head's labels
+    sizes: NDArray[np.int64]  # (groups,)
     lesson_groups: int
 
     @staticmethod
-    def of(lesson: Mapping[str, Exemplars], replay: Mapping[str, Exemplars], labels: tuple[str, ...]) -> _Pool:
+    def of(lesson: Mapping[str, Selection], replay: Mapping[str, Selection], labels: tuple[str, ...]) -> _Pool:
         groups = [(label, lesson[label]) for label in sorted(lesson) if len(lesson[label])]
         lesson_groups = len(groups)
         groups += [(label, replay[label]) for label in sorted(replay) if len(replay[label])]
-        sizes = np.array([len(rows) for _, rows in groups], np.int64)
         return _Pool(
-            rows=np.concatenate([rows.rows for _, rows in groups]),
-            scales=np.concatenate([rows.scales for _, rows in groups]),
-            labels=np.repeat([labels.index(label) for label, _ in groups], sizes).astype(np.int32),
-            starts=np.cumsum(sizes) - sizes,
-            sizes=sizes,
+            groups=tuple(rows for _, rows in groups),
+            labels=np.array([labels.index(label) for label, _ in groups], np.int32),
+            sizes=np.array([len(rows) for _, rows in groups], np.int64),
             lesson_groups=lesson_groups,
         )
 
@@ -138,18 +142,27 @@ class _Pool:
     def new_count(self) -> int:
         return int(self.sizes[: self.lesson_groups].sum())
 
-    def draw(self, steps: int, generator: np.random.Generator) -> NDArray[np.int32]:
-        """(steps, BATCH) row indices, uniform over classes and then over a class's rows."""
-        half = BATCH // 2 if self.has_replay else BATCH
-        new = self._uniform((steps, half), 0, self.lesson_groups, generator)
-        if not self.has_replay:
-            return new
-        old = self._uniform((steps, BATCH - half), self.lesson_groups, len(self.sizes), generator)
-        return np.concatenate([new, old], axis=1)
+    def draw(
+        self, steps: int, generator: np.random.Generator
+    ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
+        """Rows and labels of some minibatches, uniform over classes and then over a class's rows, and their order.
 
-    def _uniform(
-        self, shape: tuple[int, int], first: int, last: int, generator: np.random.Generator
-    ) -> NDArray[np.int32]:
-        groups = generator.integers(first, last, shape)
-        within = (generator.random(shape) * self.sizes[groups]).astype(np.int64)
-        return (self.starts[groups] + within).astype(np.int32)
+        The order (steps, BATCH) says which of the rows each minibatch takes.
+        """
+        half = BATCH // 2 if self.has_replay else BATCH
+        groups = generator.integers(0, self.lesson_groups, (steps, half))
+        if self.has_replay:
+            old = generator.integers(self.lesson_groups, len(self.sizes), (steps, BATCH - half))
+            groups = np.concatenate([groups, old], axis=1)
+        within = (generator.random(groups.shape) * self.sizes[groups]).astype(np.int64)
+        by_group = np.argsort(groups, axis=None, kind="stable")
+        drawn, ends = within.ravel()[by_group], np.cumsum(np.bincount(groups.ravel(), minlength=len(self.sizes)))
+        parts = [
+            self.groups[index].draw(drawn[first:last])
+            for index, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+            if last > first
+        ]
+        schedule = np.empty(groups.size, np.int32)
+        schedule[by_group] = np.arange(groups.size, dtype=np.int32)
+        rows = Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
+        return rows, self.labels[groups.ravel()[by_group]], schedule.reshape(groups.shape)

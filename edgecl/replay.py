@@ -17,6 +17,7 @@ from edgecl.errors import StoreDamagedError
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
+DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,35 @@ class Exemplars:
         if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
             raise StoreDamagedError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
         return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of a class; none is copied before it is drawn."""
+
+    source: Exemplars
+    indices: NDArray[np.intp]  # (n,) into the rows of `source`
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def draw(self, which: NDArray[np.integer]) -> Exemplars:
+        return self.source.take(self.indices[which])
+
+    def all(self) -> Exemplars:
+        return self.source.take(self.indices)
+
+    def divided(self, chosen: NDArray[np.bool_]) -> tuple[Selection, Selection]:
+        """Those that are not chosen (n,), and those that are."""
+        return Selection(self.source, self.indices[~chosen]), Selection(self.source, self.indices[chosen])
+
+    @staticmethod
+    def of(source: Exemplars, most: int | None = None) -> Selection:
+        """All rows, or `most` of them evenly spread."""
+        count = len(source)
+        if most is None or count <= most:
+            return Selection(source, np.arange(count))
+        return Selection(source, np.linspace(0, count - 1, most).astype(np.intp))
 
 
 def quantise(latents: NDArray[np.float32]) -> Exemplars:

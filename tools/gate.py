@@ -36,7 +36,6 @@ from edgecl.gate import Evidence, Policy, judge
 from edgecl.learner import finish, ladder, learn, suffices, take_in, update
 from edgecl.lesson import Lesson, LessonCollector
 from edgecl.model import MemoryObjects, Model
-from edgecl.refine import RefineSettings
 
 CLIPS = (3, 5, 10, 40)
 FEWEST = max(CLIPS)  # clips that a class which a lesson is about should have, where there are such classes
@@ -296,7 +295,7 @@ def attempts(model: Model, lesson: Lesson) -> Iterator[Attempt]:
     """All that `learn` would try if everything were rejected."""
     taught = take_in(model, lesson, objects=MemoryObjects())
     before = Before.of(model, lesson)
-    for rung in ladder("auto", RefineSettings(), taught):
+    for rung in ladder("auto", None, taught):
         candidate, after, _ = update(rung, model, taught, lesson, before, seed=0)
         yield Attempt(candidate, evidence_of(model, candidate, lesson, before, after))
 

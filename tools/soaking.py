@@ -45,6 +45,7 @@ SWAPPED = 20
 ROLL_BACK_EVERY = 25  # lessons
 KILLED_SHARE = 0.6  # of the lessons; the others are one process's, whose memory is watched
 SETTLED_SHARE = 0.25  # of the steps of that process, after which its memory must be flat
+FEWEST_STEPS = 50  # that say whether it is: over the first few the allocator's pools fill
 FLAT_BYTES = 1 << 20  # what resident memory may grow by over them, along a straight line
 PEAK_BYTES = 90_000_000  # of the process, interpreter and ONNX Runtime included
 LOOK_EVERY = 50  # steps: the whole store, also without a kill
@@ -486,7 +487,7 @@ class Soak:
         resident = np.array(self.figures.resident[settled:], np.float64)
         slope = float(np.polyfit(np.arange(len(resident)), resident, 1)[0]) if len(resident) > 1 else 0.0
         growth = slope * len(resident)
-        if growth > FLAT_BYTES:
+        if len(resident) >= FEWEST_STEPS and growth > FLAT_BYTES:
             raise SoakError(
                 f"resident memory grows by {slope:,.0f} bytes a step, {growth:,.0f} over {len(resident)} steps"
             )

@@ -169,9 +169,9 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
         raise click.UsageError(
             "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
         )
-    from edgecl.refine import RefineSettings
+    from edgecl.learner import default_steps
 
-    settings = RefineSettings(replay_weight=replay_weight)
+    settings = replace(default_steps(strategy), replay_weight=replay_weight)
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
