@@ -23,7 +23,7 @@ from edgecl.extractor import FileExtractor, builtin_extractor, open_extractor
 from edgecl.inbox import DEFAULT_BYTES, Inbox
 from edgecl.lesson import Lesson, LessonCollector
 from edgecl.metrics import balanced_accuracy
-from edgecl.model import Arrays, MemoryObjects, Model, Objects, Prediction, load_head, load_model
+from edgecl.model import CENTRE, Arrays, MemoryObjects, Model, Objects, Prediction, load_head, load_model
 from edgecl.sources import Sample, Skip
 from edgecl.store import Revision, Store, Writer
 
@@ -182,6 +182,25 @@ class RoomReport:
         return {**vars(self), "skipped": [vars(one) for one in self.skipped]}
 
 
+@dataclass(frozen=True)
+class CentringReport:
+    """What became of samples without labels."""
+
+    verdict: Verdict
+    revision: int | None
+    samples: int
+    samples_in_all: int
+    nearer: float  # by which share they lie nearer to what is known
+    skipped: tuple[Skip, ...]
+    dry_run: bool
+    forced: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        told = {**vars(self), "skipped": [vars(one) for one in self.skipped], "reasons": list(self.verdict.reasons)}
+        told.pop("verdict")
+        return {"accepted": self.verdict.accepted, **told}
+
+
 class Device:
     """An open store. Nothing heavy is loaded before it is needed: `status` wants neither extractor nor kernels."""
 
@@ -267,7 +286,7 @@ class Device:
 
     def model(self) -> tuple[Revision, Model]:
         """The live revision with all its parts."""
-        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc")
+        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
         return revision, load_model(self.settings, revision.objects, revision.body, parts)
 
     def model_of(self, number: int) -> Model:
@@ -282,7 +301,7 @@ class Device:
 
     def live_head(self) -> tuple[Revision, Model]:
         """The live revision with its head alone."""
-        revision, parts = self.store.load("head")
+        revision, parts = self.store.load("head", CENTRE)
         return revision, load_head(self.settings, revision.objects, revision.body, parts)
 
     def background(self) -> Background | None:
@@ -357,8 +376,9 @@ class Device:
         collector = LessonCollector(
             self.settings.features, limit_bytes=Model(self.settings).plan().lesson, spool=_disk()
         )
+        head = self.head()
         for batch, latents in self._embedded(items, skipped):
-            for sample, latent in zip(batch, latents, strict=True):
+            for sample, latent in zip(batch, head.centred(latents), strict=True):
                 if sample.label is None:
                     raise DataError(f"{sample.source} has no label: give one with --label NAME")
                 collector.add(sample.label, latent[None])
@@ -392,6 +412,82 @@ class Device:
             dry_run=dry_run,
             forced=forced,
         )
+
+    def centre(
+        self, items: Iterable[Sample | Skip], *, dry_run: bool = False, force: bool = False
+    ) -> Generator[Embedded, None, CentringReport]:
+        """Take off every latent what the device's own user or place adds to it; a generator of progress.
+
+        The samples need no labels. What was given before counts on.
+
+        Raises
+        ------
+        SettingError
+            When the store cannot be centred.
+        DataError
+            When there is no sample.
+        """
+        from edgecl.centring import centred
+        from edgecl.learner import within_memory
+
+        self._require_centrable()
+        skipped: list[Skip] = []
+        blocks: list[NDArray[np.float32]] = []
+        for _, latents in self._embedded(items, skipped):
+            blocks.append(latents)
+            yield Embedded(sum(map(len, blocks)))
+        if not blocks:
+            raise DataError("there is no sample that could be used")
+        with self.store.writer() as writer:
+            live, model = self.model()
+            found = centred(model, np.concatenate(blocks))
+            told = {"lesson": {}, "strategy": CENTRE, "verdict": found.verdict.as_dict(), "forced": force}
+            revision = None
+            if found.verdict.accepted or force:
+                if not dry_run:
+                    now = within_memory(replace(model, centre=found.centre))
+                    digests = {**now.digests, CENTRE: writer.put(found.centre.arrays())}
+                    body = {**now.body(), **told, "bytes": now.bytes(), "centred_on": found.centre.count}
+                    revision = writer.commit(kind="lesson", objects=digests, body=body, time=_now(), parent=live.number)
+            elif not dry_run:
+                writer.note({"kind": "rejected", "time": _now(), **told})
+        return CentringReport(
+            verdict=found.verdict,
+            revision=revision.number if revision else None,
+            samples=sum(map(len, blocks)),
+            samples_in_all=found.centre.count,
+            nearer=found.nearer,
+            skipped=tuple(skipped),
+            dry_run=dry_run,
+            forced=force and not found.verdict.accepted,
+        )
+
+    def uncentre(self) -> Revision:
+        """Take latents as they are from now on.
+
+        Raises
+        ------
+        SettingError
+            When they are taken as they are.
+        """
+        with self.store.writer() as writer:
+            live, model = self.model()
+            if model.centre is None:
+                raise SettingError(f"{self.store.path} is not centred")
+            objects = {role: digest for role, digest in live.objects.items() if role != CENTRE}
+            body = {**replace(model, centre=None).body(), "lesson": {}, "strategy": f"un{CENTRE}"}
+            return writer.commit(kind="lesson", objects=objects, body=body, time=_now(), parent=live.number)
+
+    def _require_centrable(self) -> None:
+        features, path = self.settings.features, self.store.path
+        if self.background() is not None:
+            raise SettingError(f"{path} hears words, which a stream sets against background: it is not centred")
+        if features.dimension != self.settings.latent_dimension:
+            raise SettingError(f"{path} projects or lifts its latents: init without --lift, and with more --memory")
+        kind = self.store.current().body["head"]
+        if kind not in ("whitened-cosine", "refined"):
+            made = f"its head is {kind!r}" if kind else "it has learnt nothing yet"
+            raise SettingError(f"{path} cannot be centred: {made}")
 
     def follow(
         self, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
@@ -539,6 +635,7 @@ class Device:
         return {
             "revision": revision.number,
             "kind": revision.kind,
+            "centred_on": model.centre.count if model.centre else 0,
             "time": revision.time,
             "classes": {
                 label: {

@@ -24,6 +24,7 @@ NOT_PROMISED = (
     "that flash, which levels its wear, has no old block left: encrypt the disk, or erase all of it",
     "copies, backups and snapshots of the folder, and the recordings that were taught from",
     "samples that were taught under another label",
+    "the mean of samples without labels that `edgecl centre` was given: `edgecl centre --off` removes it",
     "how many exemplars the other classes keep: it tells how many classes there were",
     "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
     "the old model in the memory of a process that opened the store before",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl._units import format_bytes
-from edgecl.config import herding_candidates, plan_memory, workspace_for
+from edgecl.config import herding_candidates, workspace_for
 from edgecl.errors import SettingError
 from edgecl.evidence import After, Before, evidence_of, factor_of, gains_left_out
 from edgecl.ewc import Coordinates, EwcState, consolidate
@@ -206,8 +206,6 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     features = model.settings.features
     scatter = workspace_for(model.settings)
     statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
-    classes = len(set(statistics) | set(lesson.rows))
-    capacity = plan_memory(model.settings, classes).exemplars
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
         lifted = features.blocks(rows)
@@ -218,11 +216,17 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         kept = _herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
-    held = {label: len(one) for label, one in exemplars.items()}
     taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=features.row_dimension, taught=taught)
-    exemplars = {label: one.first(shares[label]) for label, one in exemplars.items()}
-    return replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught)
+    return within_memory(replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught))
+
+
+def within_memory(model: Model) -> Model:
+    """The model with no more exemplars than its memory has room for."""
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    held = {label: len(one) for label, one in model.exemplars.items()}
+    width = model.settings.features.row_dimension
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 
 def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:

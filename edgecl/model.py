@@ -18,6 +18,8 @@ from edgecl.statistics import ClassStatistics
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
+CENTRE = "centre"  # the role of a Centre
+
 
 class Objects(Protocol):
     """Where arrays are kept: a store's writer on the device, a dictionary in `compare` and in tests."""
@@ -52,6 +54,33 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Centre:
+    """What is taken off every latent that is taught or asked: see `edgecl.centring`."""
+
+    count: int  # samples that gave it
+    shift: NDArray[np.float32]  # (D,)
+
+    @property
+    def nbytes(self) -> int:
+        return self.shift.nbytes + 8
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The arrays that `from_arrays` reads back."""
+        return {"shift": self.shift, "count": np.array([self.count])}
+
+    @staticmethod
+    def from_arrays(arrays: Arrays, *, dimension: int) -> Centre:
+        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the store's latents."""
+        try:
+            shift, count = np.array(arrays["shift"], np.float32), int(arrays["count"][0])
+        except (KeyError, IndexError) as error:
+            raise StoreDamagedError(f"the centre lacks {error}") from error
+        if shift.shape != (dimension,):
+            raise StoreDamagedError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
+        return Centre(count, shift)
+
+
+@dataclass(frozen=True)
 class Model:
     """One revision in memory. `digests` says where each part is kept."""
 
@@ -62,6 +91,7 @@ class Model:
     ewc: EwcState | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     taught: Mapping[str, str] = field(default_factory=dict)  # label to the time of its last lesson: UTC, ISO 8601
+    centre: Centre | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,6 +109,7 @@ class Model:
             "exemplars": sum(one.nbytes for one in self.exemplars.values()),
             "head": 2 * self.head.nbytes if self.head else 0,  # the live one and a candidate
             "ewc": self.ewc.nbytes if self.ewc else 0,
+            "centre": self.centre.nbytes if self.centre else 0,
             "workspace": plan.workspace + plan.lesson,
         }
         return {**parts, "total": sum(parts.values())}
@@ -87,10 +118,14 @@ class Model:
         """Answer latents (n, D)."""
         if self.head is None or not self.head.labels:
             raise ValueError("a model without classes cannot answer")
-        logits = self.head.logits(self.settings.features(latents))
+        logits = self.head.logits(self.settings.features(self.centred(latents)))
         best = logits.argmax(axis=1)
         confidence = probabilities(logits)[np.arange(len(best)), best]
         return Prediction([self.head.labels[index] for index in best], confidence, self.head.novelty(logits))
+
+    def centred(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Latents (n, D) less what the device's own user or place adds to them; as they are where that is not known."""
+        return latents - self.centre.shift if self.centre else latents
 
     def body(self) -> dict[str, Any]:
         """What a revision says of the model, beside its objects."""
@@ -140,14 +175,15 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
+    centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
     if "head" not in parts:
-        return Model(settings, digests=digests)
+        return Model(settings, digests=digests, centre=centre)
     head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     if head.weights.shape[1] != settings.features.dimension:
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
-    return Model(settings, head=head, digests=digests)
+    return Model(settings, head=head, digests=digests, centre=centre)
 
 
 def _require_body(body: Mapping[str, Any]) -> None:

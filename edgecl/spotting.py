@@ -74,12 +74,12 @@ class HeadScorer:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
         self._head = model.head
-        self._features = model.settings.features
+        self._model = model
         self.labels = model.head.labels
         self.thresholds = np.full(len(self.labels), threshold, np.float32)
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        logits = self._head.logits(self._features(latents))
+        logits = self._head.logits(self._model.settings.features(self._model.centred(latents)))
         shares, novelty = probabilities(logits), self._head.novelty(logits)
         return Scores(shares * (1 - novelty)[:, None], shares.max(axis=1), novelty)
 

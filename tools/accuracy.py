@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from splits import (
 
 import edgecl
 from edgecl._units import parse_bytes
+from edgecl.centring import centred
 from edgecl.config import Settings
 from edgecl.device import Device
 from edgecl.errors import SettingError
@@ -296,6 +297,37 @@ def measure_frontier(case: Case, order: Sequence[str]) -> dict[str, float | None
     return found
 
 
+def measure_centring(case: Case) -> list[dict[str, Any]]:
+    """What samples without labels do for each unseen subject: the first half of each class, asked about the second.
+
+    `skewed`: the samples of two classes alone, as of somebody who did nothing else.
+    """
+    settings = case.settings()
+    model = play(settings, [collect(case, settings, case.taught())], strategy="closed-form").model
+    found = []
+    tested = case.tested()
+    for group in np.unique(case.latents.groups[tested]):
+        rows = tested[case.latents.groups[tested] == group]
+        by_class = [rows[case.latents.labels[rows] == label] for label in case.classes]
+        given, asked = (
+            np.sort(np.concatenate([half[part] for half in (np.array_split(one, 2) for one in by_class)]))
+            for part in (0, 1)
+        )
+        two = np.concatenate([np.array_split(one, 2)[0] for one in by_class if len(one) > 1][:2])
+        whole, skewed = centred(model, case.latents.x[given]), centred(model, case.latents.x[two])
+        after, shifted = (replace(model, centre=one.centre) for one in (whole, skewed))
+        found.append(
+            {
+                "before": accuracy(case, model, asked),
+                "after": accuracy(case, after if whole.verdict.accepted else model, asked),
+                "accepted": whole.verdict.accepted,
+                "skewed_accepted": skewed.verdict.accepted,
+                "skewed_forced": accuracy(case, shifted, asked),
+            }
+        )
+    return found
+
+
 # The real command line
 
 
@@ -355,12 +387,13 @@ def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
 class Peers:
     """tools/peers on the same latents, in a process beside ours."""
 
-    def __init__(self, python: Path, found: Sequence[Case], *, scratch: Path, quick: bool) -> None:
-        jobs, self._output = scratch / "jobs.json", scratch / "peers.jsonl"
-        jobs.write_text(json.dumps([peer_job(case, quick=quick) for case in found]))
-        runner = Path(__file__).parent / "peers" / "run.py"
+    def __init__(self, python: Path, jobs: Sequence[dict[str, Any]], *, scratch: Path, script: str = "run.py") -> None:
+        self._script = script
+        file, self._output = (scratch / f"{script}.{kind}" for kind in ("json", "jsonl"))
+        file.write_text(json.dumps(jobs))
+        runner = Path(__file__).parent / "peers" / script
         with self._output.open("w") as output:
-            command = [str(python), str(runner), str(jobs)]
+            command = [str(python), str(runner), str(file)]
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)
 
     def results(self) -> list[dict[str, Any]]:
@@ -373,7 +406,7 @@ class Peers:
         """
         _, complaints = self._process.communicate()
         if self._process.returncode:
-            raise RuntimeError(f"tools/peers/run.py failed: {complaints[-2000:]}")
+            raise RuntimeError(f"tools/peers/{self._script} failed: {complaints[-2000:]}")
         return [json.loads(line) for line in self._output.read_text().splitlines()]
 
 
@@ -412,6 +445,7 @@ def measure_case(case: Case, *, quick: bool) -> dict[str, Any]:
         "joint": measure_joint(case),
         "five_shot": measure_five_shot(case, quick=quick),
         "frontier": {} if quick else measure_frontier(case, chosen[0]),
+        "centring": [] if case.data.modality == "voice" else measure_centring(case),
         "peers": {},
     }
 
@@ -468,7 +502,7 @@ def main() -> int:
         every = [case for one in found.values() for case in one]
         peers = None
         if chosen.peers_python:
-            peers = Peers(chosen.peers_python, every, scratch=scratch, quick=chosen.quick)
+            peers = Peers(chosen.peers_python, [peer_job(case, quick=chosen.quick) for case in every], scratch=scratch)
         sets = {name: measure_set(one, quick=chosen.quick) for name, one in found.items()}
         for result in peers.results() if peers else []:
             split = next(one for one in sets[result["set"]]["splits"] if one["name"] == result["split"])

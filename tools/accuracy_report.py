@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 Figures = Mapping[str, Any]
+Table = Callable[[Mapping[str, Figures]], list[list[str]]]
 
 # quantile .975 of Student's t by degrees of freedom
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
@@ -184,11 +185,27 @@ def yes(met: bool) -> str:
     return "yes" if met else "NO"
 
 
+def centring_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
+    """Samples without labels of subjects who taught nothing; each subject counts once."""
+    rows = [["set", "subjects", "before", "after", "change", "let in", "two classes alone: let in", "forced: change"]]
+    for name, one in sets.items():
+        subjects = [subject for split in one["splits"] for subject in split.get("centring", [])]
+        if subjects:
+            change = Interval.of([subject["after"] - subject["before"] for subject in subjects])
+            forced = Interval.of([subject["skewed_forced"] - subject["before"] for subject in subjects])
+            means = (100 * fmean(subject[side] for subject in subjects) for side in ("before", "after"))
+            accepted = (sum(subject[side] for subject in subjects) for side in ("accepted", "skewed_accepted"))
+            cells = [*(f"{mean:.1f}" for mean in means), change.signed(), *map(str, accepted), forced.signed()]
+            rows.append([name, str(len(subjects)), *cells])
+    return rows if len(rows) > 1 else []
+
+
 TABLES = {
     "Balanced accuracy after the last lesson, unseen speakers or subjects, %": accuracy_rows,
     "Against joint training, points": difference_rows,
     "Five samples each of a few new classes, %": five_shot_rows,
     "Balanced accuracy by memory, % (in brackets: DESIGN.md's frontier)": frontier_rows,
+    "Centring on samples of an unseen subject without labels, % and points": centring_rows,
     "The same through the command line, %": command_line_rows,
     "Lessons of the default strategy": lesson_rows,
 }
@@ -196,16 +213,18 @@ TABLES = {
 
 def as_text(figures: Figures) -> str:
     """All tables for a terminal."""
-    return _joined(figures, title="{}\n", table=_plain)
+    return joined(figures, TABLES, markdown=False)
 
 
 def as_markdown(figures: Figures) -> str:
     """All tables for a README."""
-    return _joined(figures, title="### {}\n", table=_markdown)
+    return joined(figures, TABLES, markdown=True)
 
 
-def _joined(figures: Figures, *, title: str, table: Callable[[list[list[str]]], str]) -> str:
-    made = {name: make(figures["sets"]) for name, make in TABLES.items()}
+def joined(figures: Figures, tables: Mapping[str, Table], *, markdown: bool) -> str:
+    """The tables that have rows, under their names."""
+    title, table = ("### {}\n", _markdown) if markdown else ("{}\n", _plain)
+    made = {name: make(figures["sets"]) for name, make in tables.items()}
     return "\n".join(f"{title.format(name)}\n{table(rows)}\n" for name, rows in made.items() if rows)
 
 

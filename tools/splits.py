@@ -77,6 +77,41 @@ SETS = {
 }
 
 
+OUT_OF_SCOPE = "oos"  # texts of no intent, asked about and never taught
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """Texts with intents; what teaches and what is asked is as their authors divided them."""
+
+    name: str
+    first: int  # intents in the first lesson
+    monthly: int  # new ones in each of the others
+
+    def path(self, root: Path) -> Path:
+        return root / self.name / "data.jsonl"
+
+
+TEXT_SETS = {
+    one.name: one
+    for one in (
+        TextSet("clinc150", first=100, monthly=3),
+        TextSet("hwu64", first=40, monthly=3),
+        TextSet("snips", first=4, monthly=1),
+    )
+}
+
+
+def months(order: Sequence[str], data: TextSet) -> tuple[tuple[str, ...], ...]:
+    """The intents of each lesson: many at first, then a few a month.
+
+    >>> months("abcdefg", TextSet("", first=4, monthly=2))
+    (('a', 'b', 'c', 'd'), ('e', 'f'), ('g',))
+    """
+    starts = range(data.first, len(order), data.monthly)
+    return (tuple(order[: data.first]), *(tuple(order[first : first + data.monthly]) for first in starts))
+
+
 def data_root() -> Path:
     """The folder of the sets: ``$EDGECL_DATA``, else ``../shared/data`` beside the checkout. It may be missing."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"

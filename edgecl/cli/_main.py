@@ -44,6 +44,7 @@ COMMANDS = {
     "listen": "Follow a stream of sound or movement, and print what is heard.",
     "inbox": "List what a listener kept, export it, or teach it.",
     "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
+    "centre": "Fit it to its user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
     "status": "Say what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",

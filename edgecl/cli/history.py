@@ -82,6 +82,8 @@ def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         drift = told["drift"]
         did = told.get("concept") or f"drift at labelled row {drift['row']:,}: {drift['chosen']}"
         return str(did)
+    if told.get("strategy") in ("centre", "uncentre"):
+        return "centred" if told["strategy"] == "centre" else "no longer centred"
     if told.get("room_hops"):
         return "background"
     if "lesson" not in told:

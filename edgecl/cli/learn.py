@@ -65,7 +65,7 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="How hard gradient steps are held to the old head. [default: 1]",
+    help="How hard gradient steps are held to where they begin. [default: 30 with auto, else 1]",
 )
 @click.option(
     "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."

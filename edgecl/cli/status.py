@@ -41,12 +41,13 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
     rows = {
         "since": f"{status['time']} ({status['kind']}{_made_by(status)})",
         "extractor": f"{extractor['modality']}, {extractor['dimension']} latents",
+        "centred": f"on {counted(status['centred_on'], 'sample')} without labels" if status["centred_on"] else "",
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
-    click.echo(pairs(rows))
+    click.echo(pairs({name: value for name, value in rows.items() if value}))
     if status["classes"]:
         cells = [
             (
