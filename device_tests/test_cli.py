@@ -272,7 +272,7 @@ def test_status_prints_the_budget_and_what_takes_it(kitchen: Path) -> None:
     told = edgecl("status", kitchen, "--json").value
     parts = dict(told["bytes"])
     assert parts.pop("total") == sum(parts.values())
-    assert set(parts) == {"statistics", "exemplars", "head", "ewc", "workspace"}
+    assert set(parts) == {"statistics", "exemplars", "head", "ewc", "centre", "workspace"}
     assert told["bytes"]["total"] <= told["budget_bytes"]
     shown = edgecl("status", kitchen).out
     assert "4 classes" in shown

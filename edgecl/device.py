@@ -430,7 +430,7 @@ class Device:
         from edgecl.centring import centred
         from edgecl.learner import within_memory
 
-        self._require_centrable()
+        self.require_centrable()
         skipped: list[Skip] = []
         blocks: list[NDArray[np.float32]] = []
         for _, latents in self._embedded(items, skipped):
@@ -478,7 +478,8 @@ class Device:
             body = {**replace(model, centre=None).body(), "lesson": {}, "strategy": f"un{CENTRE}"}
             return writer.commit(kind="lesson", objects=objects, body=body, time=_now(), parent=live.number)
 
-    def _require_centrable(self) -> None:
+    def require_centrable(self) -> None:
+        """Raises SettingError where latents cannot be centred."""
         features, path = self.settings.features, self.store.path
         if self.background() is not None:
             raise SettingError(f"{path} hears words, which a stream sets against background: it is not centred")

@@ -56,6 +56,7 @@ def command(
         if path is None:
             _take_off(device, as_json=as_json)
             return
+        device.require_centrable()
         contract = device.extractor.contract
         samples = _progress.read(path, contract, label_column=label_column, labelled=False)
         report = _progress.finish(device.centre(samples, dry_run=dry_run, force=force))
