@@ -20,9 +20,9 @@ from edgecl.model import Centre, Model
 FEWEST = 20  # samples
 PRIOR = 30.0  # samples as many as which the mean of those who taught weighs
 # Largest share of the samples that would have to be answered otherwise for the shares to be those that were taught.
-# Chosen on spar_watch and hapt_uci_har: samples of half of the classes lie above .4, of all of them below .3.
+# Chosen, as BLOCK is, on spar_watch and hapt_uci_har: samples of half of the classes lie above .4, of all below .3.
 MOST_APART = 0.3
-BLOCKS = 4  # of neighbours, judged by turns: windows that overlap are not each other's judges
+BLOCK = 4  # neighbours that are judged together: windows that overlap are not each other's judges
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _distances(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Squared distances (n,) to the nearest class under the shift that is live, and under what the other half gives."""
     factor = factor_of(model)
-    turns = np.arange(len(latents)) * BLOCKS // len(latents) % 2 == 0
+    turns = np.arange(len(latents)) // BLOCK % 2 == 0
     before = squared_distances(factor, model.centred(latents)).min(axis=1)
     after = np.empty(len(latents))
     for half in (turns, ~turns):
