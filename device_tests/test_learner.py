@@ -341,6 +341,15 @@ def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
     assert not np.array_equal(np.delete(stepped.weights, own, 0), np.delete(closed.weights, own, 0))
 
 
+def test_a_refined_model_sees_that_there_is_nothing_new(refined: Model, uneven: Uneven, objects: MemoryObjects) -> None:
+    label = uneven.labels[0]
+    known = settled(uneven, refined, label, 6)
+    outcome = finish(learn(refined, as_lesson(refined, known), objects=objects))
+    assert outcome.is_unchanged
+    moved = {label: known[label] * 0.7}
+    assert not finish(learn(refined, as_lesson(refined, moved), objects=objects)).is_unchanged
+
+
 def test_classes_that_the_closed_form_fits_are_not_refined() -> None:
     models = in_months(Words(24), "auto", objects=MemoryObjects())
     assert [one.head.kind for one in models if one.head] == ["whitened-cosine"] * 3
