@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 import wave
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,11 @@ from edgecl.extractor import FrameStream, OnnxExtractor
 from edgecl.inbox import Inbox
 from edgecl.listening import Listening, LiveScorer, Stream, Summary, listen, spotter_for
 from edgecl.noticing import Noticer
+from edgecl.spotting import REFRACTORY_HOPS
 
 COMPARED_HOPS = 4000
+LIVEKIT_HOPS = 400
+LISTEN_HOP = "a hop of `listen`, µs (median)"
 TAUGHT_AFTER_S, PLAYED_S = 4, 16
 SAMPLED_HOPS = 10_000  # between two looks at the memory
 
@@ -36,6 +41,7 @@ SAMPLED_HOPS = 10_000  # between two looks at the memory
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, required=True)
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -47,6 +53,8 @@ def main() -> None:
             **resident(device, sound, hours=arguments.hours),
             **during_a_lesson(device, sound, Path(folder)),
         }
+        if arguments.peers:  # last, as it takes memory, and threads that would disturb the others
+            figures |= in_livekit(device, sound, Path(folder), listen_us=figures[LISTEN_HOP])
     arguments.json.write_text(json.dumps(figures, indent=1))
 
 
@@ -105,10 +113,59 @@ def beside_the_extractor(device: Device, sound: NDArray[np.float32]) -> dict[str
     hop_us = 1e6 * contract.hop_samples / contract.sample_rate_hz
     return {
         "extractor's step, µs (median)": round(step),
-        "a hop of `listen`, µs (median)": round(all_of_it),
+        LISTEN_HOP: round(all_of_it),
         "ratio": round(all_of_it / step, 2),
         "of real time": f"{all_of_it / hop_us:.2%}",
     }
+
+
+def in_livekit(device: Device, sound: NDArray[np.float32], folder: Path, *, listen_us: float) -> dict[str, Any]:
+    """The same hops through livekit-wakeword: at each its listener calls `predict` on the last two seconds.
+
+    Its classifier is a mean and a sigmoid, made here: what a hop costs are its 16 embeddings. Its ONNX sessions are as
+    it makes them.
+    """
+    from livekit.wakeword.inference import listener
+    from livekit.wakeword.inference.model import WakeWordModel
+
+    model = WakeWordModel(models=[write_classifier(folder / "mean.onnx")])
+    frames: deque[NDArray[np.float32]] = deque(maxlen=listener.CHUNK_FRAMES)
+    spent = []
+    for hop in itertools.islice(itertools.cycle(sound), LIVEKIT_HOPS + listener.CHUNK_FRAMES):
+        frames.append(hop[:, 0])
+        if len(frames) == listener.CHUNK_FRAMES:
+            started = time.perf_counter()
+            model.predict(np.concatenate(frames))
+            spent.append(time.perf_counter() - started)
+    hop_us = 1e6 * device.extractor.contract.hop_samples / device.extractor.contract.sample_rate_hz
+    median = 1e6 * float(np.median(spent))
+    deaf = inspect.signature(listener.WakeWordListener).parameters["debounce"].default
+    return {
+        "a hop of livekit-wakeword, µs (median)": round(median),
+        "its ratio to a hop of `listen`": round(median / listen_us, 1),
+        "its share of real time": f"{median / hop_us:.1%}",
+        "it is deaf after a detection, s": deaf,
+        "`listen` is deaf after an event, s": round(REFRACTORY_HOPS * hop_us / 1e6, 2),
+    }
+
+
+def write_classifier(path: Path) -> Path:
+    """The mean of embeddings (1, 16, 96) through a sigmoid, (1, 1)."""
+    from onnx import TensorProto, checker, helper, save
+
+    nodes = [
+        helper.make_node("Reshape", ["embeddings", "flat"], ["row"]),
+        helper.make_node("ReduceMean", ["row"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Sigmoid", ["mean"], ["score"]),
+    ]
+    embeddings = helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, [1, 16, 96])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1])
+    flat = helper.make_tensor("flat", TensorProto.INT64, [2], [1, -1])
+    graph = helper.make_graph(nodes, "mean", [embeddings], [score], [flat])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    save(model, path)
+    return path
 
 
 def following(device: Device, noticer: Noticer | None = None) -> tuple[LiveScorer, Stream]:
