@@ -138,6 +138,7 @@ def test_centring_is_a_revision_that_can_be_switched_off(bodies: Path, wrist: Pa
     assert edgecl("centre", wrist, "--off").code == 0
     assert edgecl("predict", wrist, bodies / "worn.npz", "--json").out == before
     assert "is not centred" in edgecl("centre", wrist, "--off").err
+    assert "no longer centred" in edgecl("history", wrist).out
 
 
 def test_one_exercise_alone_is_refused_and_noted(bodies: Path, wrist: Path) -> None:

@@ -246,7 +246,8 @@ PYTHON_OBJECTS = 96 << 10  # what frames, strings and dictionaries take: not lea
 
 
 @pytest.mark.parametrize(
-    ("dimension", "classes", "memory_bytes"), [(96, 30, 1 << 20), (96, 30, 512 << 10), (400, 12, 3 << 20)]
+    ("dimension", "classes", "memory_bytes"),
+    [(96, 30, 1 << 20), (96, 30, 512 << 10), (400, 12, 3 << 20), (96, 60, 800 << 10), (200, 60, 2 << 20)],
 )
 def test_a_lesson_allocates_no_more_than_the_memory_granted(
     tmp_path: Path, dimension: int, classes: int, memory_bytes: int
@@ -348,6 +349,23 @@ def test_a_refined_model_sees_that_there_is_nothing_new(refined: Model, uneven: 
     assert outcome.is_unchanged
     moved = {label: known[label] * 0.7}
     assert not finish(learn(refined, as_lesson(refined, moved), objects=objects)).is_unchanged
+
+
+def test_a_refined_model_of_which_no_exemplar_is_left_still_learns(uneven: Uneven, refined: Model) -> None:
+    none = {label: one.first(0) for label, one in refined.exemplars.items()}
+    lesson = {"new": uneven.say("word 00", 30) / 2}
+    for exemplars in (none, {}):
+        outcome = teach(replace(refined, exemplars=exemplars), lesson, objects=MemoryObjects(), policy=ANYTHING)
+        assert outcome.model is not None
+        assert accuracy(outcome.model, lesson) > 0.5
+
+
+def test_a_known_class_may_be_taught_more_under_a_refined_head(uneven: Uneven, refined: Model) -> None:
+    asked = uneven.lesson(60)
+    outcome = teach(refined, uneven.lesson(30, uneven.labels[:2]), objects=MemoryObjects())
+    assert outcome.model is not None
+    assert outcome.strategy == "ewc-replay"
+    assert accuracy(outcome.model, asked) > accuracy(refined, asked) - 0.01
 
 
 def test_classes_that_the_closed_form_fits_are_not_refined() -> None:

@@ -96,8 +96,8 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     herding = herding_candidates(settings) * (p * 5 + 12)
     parameters = classes * padded(d) * 4
     drawn = DRAWN_AT_ONCE * (2 * row_bytes(p) + 64) + features.block_rows * (padded(d) + padded(classes)) * 8
-    refinement = 5 * parameters + classes * (d + 2) * 4 + drawn  # what they add to, and a head beside the closed form
-    consolidation = 6 * parameters + drawn
+    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn  # and where they begin, what takes part, their end
+    consolidation = max(refinement, 6 * parameters + drawn)
     workspace = max(solve, judging, accumulate, herding)
     statistics = classes * (d * 8 + 64)
     head = 2 * classes * (d + 2) * 4

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgecl._layout import tree_bytes
 from edgecl.config import Settings, choose_tier
-from edgecl.errors import DataError, ModelError, SettingError, StoreDamagedError
+from edgecl.errors import DataError, EdgeclError, ModelError, SettingError, StoreDamagedError
 from edgecl.extractor import FileExtractor, builtin_extractor, open_extractor
 from edgecl.inbox import DEFAULT_BYTES, Inbox
 from edgecl.lesson import Lesson, LessonCollector
@@ -387,6 +387,8 @@ class Device:
         embedded = time.perf_counter()
         with self.store.writer() as writer:
             live, model = self.model()
+            if model.digests.get(CENTRE) != head.digests.get(CENTRE):
+                raise EdgeclError(f"{self.store.path} was centred while the lesson was read: teach it again")
             objects: Objects = _Overlay(self.store) if dry_run else _Kept(writer)
             outcome = yield from learn(
                 model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
@@ -505,6 +507,8 @@ class Device:
         drifts: list[Drift] = []
         with self.store.writer() as writer:
             live, model = self.model()
+            if model.centre is not None:
+                raise SettingError(f"{self.store.path} is centred, a stream is not: `edgecl centre --off` first")
             stream = Prequential(model, label_delay=label_delay)
             saved = _Saver(_Overlay(self.store) if dry_run else _Kept(writer), None if dry_run else writer, live)
             for batch, latents in self._embedded(_with_room(items, stream), skipped):
@@ -629,7 +633,7 @@ class Device:
         return model
 
     def status(self) -> dict[str, Any]:
-        """What the store holds, without loading an extractor or a kernel."""
+        """What the store holds, without loading an extractor."""
         revision, model = self.model()
         body = revision.body
         plan = model.plan()

@@ -290,7 +290,12 @@ def _may_pay(taught: Model) -> bool:
 
 def _may_carry(model: Model, taught: Model) -> bool:
     """Whether the old head has gained something over its closed form that would be lost without it."""
-    return model.head is not None and model.head.kind == "refined" and taught.plan().can_refine
+    return (
+        model.head is not None
+        and model.head.kind == "refined"
+        and len(taught.exemplars) == len(taught.statistics)
+        and taught.plan().can_refine
+    )
 
 
 def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Selection], dict[str, Selection]]:
@@ -319,7 +324,9 @@ def _refined_further(
     """
     assert closed.head is not None
     coordinates, head = _coordinates(closed), _carried(model, closed.head)
-    taking_part = [label for label in head.labels if closed.statistics[label].count >= REFINE_SAMPLES]
+    taking_part = [
+        label for label in head.labels if closed.statistics[label].count >= REFINE_SAMPLES and len(rows[label])
+    ]
     if len(taking_part) >= REFINE_CLASSES:
         part = refine(
             _rows_of(head, taking_part),
