@@ -488,7 +488,7 @@ class Device:
         if features.dimension != self.settings.latent_dimension:
             raise SettingError(f"{path} projects or lifts its latents: init without --lift, and with more --memory")
         kind = self.store.current().body["head"]
-        if kind not in ("whitened-cosine", "refined"):
+        if kind in (None, "lda", "ridge"):
             made = f"its head is {kind!r}" if kind else "it has learnt nothing yet"
             raise SettingError(f"{path} cannot be centred: {made}")
 

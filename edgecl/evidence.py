@@ -58,7 +58,7 @@ class Before:
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
         usual = _usual_distance(seen)
-        head = model.head if model.head.kind != "refined" else whitened_cosine(factor)  # distances are measured beside
+        head = whitened_cosine(factor) if model.head.is_refined else model.head  # as distances are measured
         contradictions: list[Contradiction] = []
         look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []

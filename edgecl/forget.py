@@ -117,7 +117,7 @@ def forget(
         removed=removed,
         before=before,
         after=before if dry_run else _state(store, left),
-        head_restarted=left.head is not model.head and model.head is not None and model.head.kind == "refined",
+        head_restarted=left.head is not model.head and model.head is not None and model.head.is_refined,
         dry_run=dry_run,
     )
 

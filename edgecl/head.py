@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from edgecl.errors import StoreDamagedError
 from edgecl.statistics import ClassStatistics, pooled_scatter
 
+REFINED_CLOSED_FORM = (
+    "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over
+)
 LARGEST_SHRINKAGE = 0.999
 SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
@@ -28,11 +31,16 @@ class HeadState:
     weights: NDArray[np.float32]  # (C, d)
     bias: NDArray[np.float32]  # (C,)
     typical: NDArray[np.float32]  # (C,) zero where unknown
-    kind: str  # "whitened-cosine", "lda", "ridge" or "refined"
+    kind: str  # "whitened-cosine", "lda", "ridge", "refined" or REFINED_CLOSED_FORM
 
     @property
     def nbytes(self) -> int:
         return self.weights.nbytes + self.bias.nbytes + self.typical.nbytes
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether gradient steps have made it what it is."""
+        return self.kind in ("refined", REFINED_CLOSED_FORM)
 
     @property
     def is_finite(self) -> bool:

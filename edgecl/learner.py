@@ -19,7 +19,7 @@ from edgecl.errors import SettingError
 from edgecl.evidence import After, Before, evidence_of, factor_of, gains_left_out
 from edgecl.ewc import Coordinates, EwcState, consolidate
 from edgecl.gate import ONE_SIDED_95, Policy, Verdict, judge
-from edgecl.head import HeadState, probabilities, whitened_cosine
+from edgecl.head import REFINED_CLOSED_FORM, HeadState, probabilities, whitened_cosine
 from edgecl.lesson import Lesson
 from edgecl.model import Model, Objects
 from edgecl.refine import RefineSettings, refine
@@ -36,6 +36,7 @@ REFINE_SAMPLES = 10  # of a class that takes part in steps from the closed form
 FROM_CLOSED_FORM = RefineSettings(ewc_strength=30.0, rate=3.0, largest_steps=1000)
 SETTLED_SHARE = 0.1  # of the samples that a class was taught: so few more of the same would hardly move it
 SETTLED_CONFIDENCE = 0.9
+ALLOWED_ON_OTHERS = 0.02  # of balanced accuracy on exemplars, as the gate allows
 ONE_SIDED_80, ONE_SIDED_99 = 0.842, 2.326  # normal quantiles of .8 and .99, in standard errors
 UNCHANGED = "unchanged"  # in place of a strategy
 
@@ -141,7 +142,7 @@ def has_nothing_new(model: Model, lesson: Lesson) -> bool:
     the head is refined it says what is answered, and its closed form how typical that is.
     """
     head = model.head
-    if head is None or not lesson.rows or head.kind not in ("whitened-cosine", "refined"):
+    if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
         return False
     known = model.statistics
     if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
@@ -289,10 +290,10 @@ def _may_pay(taught: Model) -> bool:
 
 
 def _may_carry(model: Model, taught: Model) -> bool:
-    """Whether the old head has gained something over its closed form that would be lost without it."""
+    """Whether the old head is its closed form and a gain that would be lost without it."""
     return (
         model.head is not None
-        and model.head.kind == "refined"
+        and model.head.kind == REFINED_CLOSED_FORM
         and len(taught.exemplars) == len(taught.statistics)
         and taught.plan().can_refine
     )
@@ -341,15 +342,16 @@ def _refined_further(
         )
         where = [head.labels.index(label) for label in taking_part]
         head.weights[where], head.bias[where] = part.weights, part.bias
-    for label in set(head.labels) - set(taking_part):
-        head.bias[head.labels.index(label)] += _lost_odds(head, closed, label)
+    left_alone = [label for label in head.labels if label not in taking_part]
+    odds = [_lost_odds(head, closed, label) for label in left_alone]
+    head.bias[[head.labels.index(label) for label in left_alone]] += np.array(odds, np.float32)
     return replace(closed, head=replace(head, typical=_typical(head, closed)))
 
 
 def _carried(model: Model, closed: HeadState) -> HeadState:
     """A copy of a closed form, plus what gradient steps have added to that of the old model."""
-    head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind="refined")
-    if model.head is not None and model.head.kind == "refined" and model.statistics:
+    head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind=REFINED_CLOSED_FORM)
+    if model.head is not None and model.head.kind == REFINED_CLOSED_FORM:
         before = whitened_cosine(factor_of(model))
         where = [head.labels.index(label) for label in before.labels]
         head.weights[where] += model.head.weights - before.weights
@@ -457,15 +459,15 @@ def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], 
     """Whether a refined head is to be preferred to the closed form, by rows that it has not drawn.
 
     Where nothing has been gained yet it must probably (.8) be better on the classes that are new, and not worse on the
-    others. What has been gained stays unless it is worse on the new ones with a certainty of .99: of the others only
-    exemplars are left, the most typical of their class, on which there is little to gain (on clinc150's validation
-    texts refinement adds 1.5 points, on the exemplars it takes half a point off).
+    others. What has been gained stays unless it is worse on the new ones with a certainty of .99, or on the others by
+    more than ALLOWED_ON_OTHERS: of these only exemplars are left, the most typical of their class, on which there is
+    little to gain (on clinc150's validation texts refinement adds 1.5 points, on the exemplars it takes half a point).
     """
     gains = gains_left_out(refined, closed, undrawn)
     new, new_error = _mean_gain([gain for label, gain in gains.items() if label not in old.statistics])
-    if _may_carry(old, closed):
-        return new >= -ONE_SIDED_99 * new_error
     others, error = _mean_gain([gain for label, gain in gains.items() if label in old.statistics])
+    if _may_carry(old, closed):
+        return new >= -ONE_SIDED_99 * new_error and others >= -ALLOWED_ON_OTHERS - ONE_SIDED_99 * error
     return new > ONE_SIDED_80 * new_error and others >= -ONE_SIDED_80 * error
 
 

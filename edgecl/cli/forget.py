@@ -17,7 +17,7 @@ from edgecl.cli._text import counted, listed, print_json, printable, wrapped
 if TYPE_CHECKING:
     from edgecl.forget import Receipt, State
 
-HEADS = {"whitened-cosine": "closed form", "refined": "refined"}
+HEADS = {"whitened-cosine": "closed form", "refined": "refined", "refined-closed-form": "refined closed form"}
 
 
 class Age(click.ParamType[timedelta]):
