@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .fuzzing import TARGETS, seeds
+from .support.fuzzing import TARGETS, seeds
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOWEST_S = 5

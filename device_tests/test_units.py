@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgecl._units import format_bytes, parse_bytes
 from edgecl.errors import SettingError
+from edgecl.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

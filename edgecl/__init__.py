@@ -8,43 +8,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgecl.config import Settings as Settings
-    from edgecl.device import Device as Device
     from edgecl.errors import EdgeclError as EdgeclError
-    from edgecl.extractor import Contract as Contract
-    from edgecl.extractor import open_extractor as open_extractor
-    from edgecl.gate import Policy as Policy
-    from edgecl.gate import Verdict as Verdict
-    from edgecl.gate import judge as judge
-    from edgecl.learner import learn as learn
-    from edgecl.lesson import Lesson as Lesson
-    from edgecl.lesson import LessonCollector as LessonCollector
-    from edgecl.model import Model as Model
-    from edgecl.sources import Sample as Sample
-    from edgecl.sources import Skip as Skip
-    from edgecl.sources import read_samples as read_samples
-    from edgecl.store import Store as Store
+    from edgecl.extractors.contract import Contract as Contract
+    from edgecl.extractors.opening import open_extractor as open_extractor
+    from edgecl.gate.judge import judge as judge
+    from edgecl.gate.verdict import Policy as Policy
+    from edgecl.gate.verdict import Verdict as Verdict
+    from edgecl.learning.collector import LessonCollector as LessonCollector
+    from edgecl.learning.loop import learn as learn
+    from edgecl.model.lesson import Lesson as Lesson
+    from edgecl.model.model import Model as Model
+    from edgecl.model.settings import Settings as Settings
+    from edgecl.operations.open_store import Device as Device
+    from edgecl.sources.reading import read_samples as read_samples
+    from edgecl.sources.samples import Sample as Sample
+    from edgecl.sources.samples import Skip as Skip
+    from edgecl.store.store import Store as Store
 
 __version__ = "0.1.0"
 
 # public name -> the module that defines it; each is imported once more above, for type checkers
 _HOME = {
-    "Contract": "edgecl.extractor",
-    "Device": "edgecl.device",
+    "Contract": "edgecl.extractors.contract",
+    "Device": "edgecl.operations.open_store",
     "EdgeclError": "edgecl.errors",
-    "Lesson": "edgecl.lesson",
-    "LessonCollector": "edgecl.lesson",
-    "Model": "edgecl.model",
-    "Policy": "edgecl.gate",
-    "Sample": "edgecl.sources",
-    "Settings": "edgecl.config",
-    "Skip": "edgecl.sources",
-    "Store": "edgecl.store",
-    "Verdict": "edgecl.gate",
-    "judge": "edgecl.gate",
-    "learn": "edgecl.learner",
-    "open_extractor": "edgecl.extractor",
-    "read_samples": "edgecl.sources",
+    "Lesson": "edgecl.model.lesson",
+    "LessonCollector": "edgecl.learning.collector",
+    "Model": "edgecl.model.model",
+    "Policy": "edgecl.gate.verdict",
+    "Sample": "edgecl.sources.samples",
+    "Settings": "edgecl.model.settings",
+    "Skip": "edgecl.sources.samples",
+    "Store": "edgecl.store.store",
+    "Verdict": "edgecl.gate.verdict",
+    "judge": "edgecl.gate.judge",
+    "learn": "edgecl.learning.loop",
+    "open_extractor": "edgecl.extractors.opening",
+    "read_samples": "edgecl.sources.reading",
 }
 
 __all__ = sorted(_HOME)

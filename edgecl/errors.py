@@ -19,9 +19,24 @@ from __future__ import annotations
 
 
 class EdgeclError(Exception):
-    """Base of all errors raised by edgecl; `exit_code` is what the command line returns."""
+    """Base of all errors raised by edgecl; `exit_code` is what the command line returns.
+
+    Parameters
+    ----------
+    message
+        What was given, what was wanted and what to do, without the words of a command line.
+    parameter
+        Name of the parameter that is wrong, or that would help: the command line adds the name of its option.
+    remedy
+        Name of the operation that would help, such as "learn": the command line adds its command.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, parameter: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.remedy = remedy
 
 
 class SettingError(EdgeclError):

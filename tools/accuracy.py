@@ -43,18 +43,22 @@ from splits import (
 )
 
 import edgecl
-from edgecl._units import parse_bytes
-from edgecl.centring import centred
-from edgecl.config import Settings
-from edgecl.device import Device
+from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
-from edgecl.extractor import builtin_extractor, open_extractor
-from edgecl.joint import choose_penalty, fit_joint
-from edgecl.learner import finish, learn
-from edgecl.lesson import Lesson, LessonCollector
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learning.centring import centred
+from edgecl.learning.collector import LessonCollector
+from edgecl.learning.loop import learn
 from edgecl.metrics import balanced_accuracy
-from edgecl.model import MemoryObjects, Model
-from edgecl.sources import Sample, read_samples
+from edgecl.model.lesson import Lesson
+from edgecl.model.model import Model
+from edgecl.model.objects import MemoryObjects
+from edgecl.model.settings import Settings
+from edgecl.operations.open_store import Device
+from edgecl.progress import finish
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
+from edgecl.units import parse_bytes
 
 STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
 DEFAULT = "auto"  # the only one that is played without --force: the gate may reject its lessons

@@ -25,12 +25,12 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: edgecl is 
 
 import numpy as np
 
-from device_tests.commands import clips, command_line, write_clips
-from device_tests.stores import Disk, is_whole, make_store, without_waiting
-from device_tests.stores import teach as mark
-from edgecl.device import Device
+from device_tests.support.commands import clips, command_line, write_clips
+from device_tests.support.stores import Disk, is_whole, make_store, without_waiting
+from device_tests.support.stores import teach as mark
 from edgecl.errors import EdgeclError, ModelError, StoreMissingError
-from edgecl.store import Store
+from edgecl.operations.open_store import Device
+from edgecl.store.store import Store
 
 FORGOTTEN = "left"
 # what changes files; of opens only those that may make a file
@@ -224,7 +224,7 @@ def judged_after_cut(action: Action, path: Path) -> str:
 
 
 def run_here(action: Action, store: Path) -> None:
-    from edgecl.sources import read_samples
+    from edgecl.sources.reading import read_samples
 
     device = Device.open(store)
     match action.name:
@@ -274,7 +274,7 @@ def forgotten(runs: int) -> Iterator[tuple[str, str]]:
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
-    from device_tests.test_forget import require_exact, streams, tiers
+    from device_tests.operations.test_forgetting import require_exact, streams, tiers
 
     results: list[tuple[str, str]] = []
 

@@ -28,9 +28,12 @@ from river import drift, forest, tree
 from river.drift import binary
 from splits import data_root
 
-from edgecl.detect import Adwin, Detector, PageHinkley
-from edgecl.device import Device, StreamReport
-from edgecl.sources import read_samples
+from edgecl.drift.adwin import Adwin
+from edgecl.drift.detector import Detector
+from edgecl.drift.page_hinkley import PageHinkley
+from edgecl.operations.open_store import Device
+from edgecl.operations.streaming import StreamReport
+from edgecl.sources.reading import read_samples
 
 LENGTH = 10_000
 LOW, HIGH = 0.2, 0.4  # share of errors before and after a change

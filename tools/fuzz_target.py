@@ -1,4 +1,4 @@
-"""One target of device_tests/fuzzing.py under atheris; `tools/fuzz` calls it in an environment that has both.
+"""One target of device_tests/support/fuzzing.py under atheris; `tools/fuzz` calls it in an environment that has both.
 
 python fuzz_target.py TARGET CORPUS... [-libfuzzer_option=value]...
 """
@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: edgecl is 
 def main() -> None:
     target, folder = sys.argv[1], Path(sys.argv[2])
     with atheris.instrument_imports(include=["edgecl", "json", "zipfile", "csv", "numpy.lib.format"]):
-        fuzzing = import_module("device_tests.fuzzing")
+        fuzzing = import_module("device_tests.support.fuzzing")
     for number, seed in enumerate(fuzzing.seeds(target)):
         (folder / f"sound-{number}").write_bytes(seed)
     atheris.Setup([sys.argv[0], *sys.argv[2:]], fuzzing.TARGETS[target])

@@ -29,13 +29,21 @@ from accuracy import UNLIMITED, Case, cases, note
 from numpy.typing import NDArray
 from splits import SETS, data_root
 
-from edgecl.config import Settings
-from edgecl.evidence import Before, correct_answers, evidence_of
-from edgecl.extractor import open_extractor
-from edgecl.gate import Evidence, Policy, judge
-from edgecl.learner import finish, ladder, learn, suffices, take_in, update
-from edgecl.lesson import Lesson, LessonCollector
-from edgecl.model import MemoryObjects, Model
+from edgecl.extractors.opening import open_extractor
+from edgecl.gate.evidence import Evidence
+from edgecl.gate.gather import Before, correct_answers, evidence_of
+from edgecl.gate.judge import judge
+from edgecl.gate.verdict import Policy
+from edgecl.learning.candidates import update
+from edgecl.learning.collector import LessonCollector
+from edgecl.learning.intake import take_in
+from edgecl.learning.ladder import ladder
+from edgecl.learning.loop import learn, suffices
+from edgecl.model.lesson import Lesson
+from edgecl.model.model import Model
+from edgecl.model.objects import MemoryObjects
+from edgecl.model.settings import Settings
+from edgecl.progress import finish
 
 CLIPS = (3, 5, 10, 40)
 FEWEST = max(CLIPS)  # clips that a class which a lesson is about should have, where there are such classes

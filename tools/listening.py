@@ -25,14 +25,17 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.background import Background, BackgroundScorer, factory_background
-from edgecl.device import Device
-from edgecl.extractor import builtin_extractor, open_extractor
-from edgecl.joint import fit_joint
-from edgecl.learner import finish, learn
-from edgecl.lesson import LessonCollector
-from edgecl.model import MemoryObjects, Model
-from edgecl.spotting import REFRACTORY_HOPS, WAIT_HOPS
+from edgecl.compare.joint import fit_joint
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learning.collector import LessonCollector
+from edgecl.learning.loop import learn
+from edgecl.model.model import Model
+from edgecl.model.objects import MemoryObjects
+from edgecl.operations.open_store import Device
+from edgecl.progress import finish
+from edgecl.spotting.background import Background, factory_background
+from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
 RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour

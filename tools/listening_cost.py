@@ -22,14 +22,19 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl._live import Piece
-from edgecl.demo import KNOWN_WORDS, NEW_WORDS, voice_clips
-from edgecl.device import Device
-from edgecl.extractor import FrameStream, OnnxExtractor
-from edgecl.inbox import Inbox
-from edgecl.listening import Listening, LiveScorer, Stream, Summary, listen, spotter_for
-from edgecl.noticing import Noticer
-from edgecl.spotting import REFRACTORY_HOPS
+from edgecl.demo.clips import KNOWN_WORDS, NEW_WORDS, voice_clips
+from edgecl.extractors.base import FrameStream
+from edgecl.extractors.onnx import OnnxExtractor
+from edgecl.live.events import Summary
+from edgecl.live.inbox import Inbox
+from edgecl.live.inputs.chunks import Piece
+from edgecl.live.listener import listen, spotter_for
+from edgecl.live.novelty import Noticer
+from edgecl.live.options import Listening
+from edgecl.live.scorer import LiveScorer
+from edgecl.live.stream import Stream
+from edgecl.operations.open_store import Device
+from edgecl.spotting.spotters import REFRACTORY_HOPS
 
 COMPARED_HOPS = 4000
 LIVEKIT_HOPS = 400

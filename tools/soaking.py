@@ -28,10 +28,11 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.device import Device, Report
-from edgecl.learner import Stage
-from edgecl.sources import Sample
-from edgecl.store import Store
+from edgecl.learning.loop import Stage
+from edgecl.operations.open_store import Device
+from edgecl.operations.teaching import Report
+from edgecl.sources.samples import Sample
+from edgecl.store.store import Store
 
 DIMENSION = 32
 APART = 6.0  # length of a class's mean, in standard deviations of its samples

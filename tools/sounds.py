@@ -30,8 +30,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from edgecl.extractor import builtin_extractor, open_extractor
-from edgecl.sources import Sample, read_samples
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
 
 RATE_HZ = 16_000
 CHUNK_S = 60

@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_root, months, new_classes
 
-from edgecl._units import parse_bytes
-from edgecl.config import Settings
-from edgecl.device import Device
+from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
-from edgecl.extractor import open_extractor
-from edgecl.joint import choose_penalty, fit_joint
-from edgecl.lesson import LessonCollector
+from edgecl.extractors.opening import open_extractor
+from edgecl.learning.collector import LessonCollector
 from edgecl.metrics import balanced_accuracy
+from edgecl.model.settings import Settings
+from edgecl.operations.open_store import Device
+from edgecl.units import parse_bytes
 
 STRATEGIES = ("auto", "closed-form")
 DISK = 1 << 40  # budgets are compared by memory alone

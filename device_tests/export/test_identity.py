@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 from edgecl_export import export_identity
 
 from edgecl.errors import ContractError
-from edgecl.extractor import open_extractor
+from edgecl.extractors.opening import open_extractor
 
 pytestmark = pytest.mark.host
 

@@ -13,7 +13,8 @@ onnx = pytest.importorskip("onnx", reason="the exporter needs the extra [export]
 from edgecl_export import export_imu  # noqa: E402
 
 from edgecl.errors import DataError, SettingError  # noqa: E402
-from edgecl.extractor import FileExtractor, open_extractor  # noqa: E402
+from edgecl.extractors.base import FileExtractor  # noqa: E402
+from edgecl.extractors.opening import open_extractor  # noqa: E402
 
 pytestmark = pytest.mark.host
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecl._tables import TableEncoding
 from edgecl.errors import DataError, SettingError
-from edgecl.extractor import open_extractor
+from edgecl.extractors.opening import open_extractor
+from edgecl.sources.tables import TableEncoding
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 

@@ -17,7 +17,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from edgecl_export import export_voice, voice  # noqa: E402
 
 from edgecl.errors import ContractError, SettingError  # noqa: E402
-from edgecl.extractor import FileExtractor, graph_digest, open_extractor  # noqa: E402
+from edgecl.extractors.base import FileExtractor  # noqa: E402
+from edgecl.extractors.onnx_file import graph_digest  # noqa: E402
+from edgecl.extractors.opening import open_extractor  # noqa: E402
 
 pytestmark = pytest.mark.host
 DATA = Path(os.environ.get("EDGECL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))

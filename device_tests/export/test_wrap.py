@@ -16,7 +16,8 @@ from edgecl_export._contract import place, write  # noqa: E402
 from edgecl_export._graph import Graph  # noqa: E402
 
 from edgecl.errors import ContractError  # noqa: E402
-from edgecl.extractor import FileExtractor, open_extractor  # noqa: E402
+from edgecl.extractors.base import FileExtractor  # noqa: E402
+from edgecl.extractors.opening import open_extractor  # noqa: E402
 
 pytestmark = pytest.mark.host
 FLOAT = onnx.TensorProto.FLOAT

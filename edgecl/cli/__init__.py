@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgecl.cli._main import main as main
+    from edgecl.cli.app import main as main
 
 __all__ = ["main"]
 
@@ -18,6 +18,6 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name != "main":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from edgecl.cli._main import main  # with click, which is loaded once an interrupt can be held: __main__.py
+        from edgecl.cli.app import main  # with click, which is loaded once an interrupt can be held: __main__.py
 
         return main

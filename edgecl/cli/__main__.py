@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from edgecl.cli import _interrupt
+from edgecl.cli import interrupts
 
 
 def run() -> None:
     """Run the command line; an interrupt ends it with 130, wherever it falls."""
-    _interrupt.hold()
+    interrupts.hold()
     try:
-        from edgecl.cli._main import main
+        from edgecl.cli.app import main
 
         main(prog_name="edgecl")
     finally:
-        _interrupt.ignore()
+        interrupts.ignore()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources import Sample
+from edgecl.sources.samples import Sample
 
 RATE_HZ = 50.0
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")

@@ -11,7 +11,9 @@ import onnx
 from onnx import helper
 
 from edgecl.errors import ContractError, SettingError
-from edgecl.extractor import Contract, graph_digest, open_extractor
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.opening import open_extractor
 
 
 def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecl.extractor import Contract
+from edgecl.extractors.contract import Contract
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 

@@ -25,7 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto
 
 from edgecl.errors import DataError, SettingError
-from edgecl.extractor import Contract, open_extractor
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.opening import open_extractor
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecl._tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl.errors import DataError, SettingError
-from edgecl.extractor import Contract
+from edgecl.extractors.contract import Contract
+from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 

@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from edgecl._texts import TOKENIZER
 from edgecl.errors import ContractError
-from edgecl.extractor import Contract, graph_digest
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.text import TOKENIZER
 from edgecl_export._contract import place
 
 DIMENSION = 384

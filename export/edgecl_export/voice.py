@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgecl.errors import ContractError
-from edgecl.extractor import Contract
+from edgecl.extractors.contract import Contract
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 from edgecl_export._voice_mean import VOICE_MEAN

@@ -17,9 +17,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecl._tflite import MEMBER, TFLITE, open_interpreter, parts
 from edgecl.errors import ContractError
-from edgecl.extractor import PREFIX, Contract
+from edgecl.extractors.contract import PREFIX, Contract
+from edgecl.extractors.tflite import MEMBER, TFLITE, open_interpreter, parts
 from edgecl_export._contract import place, write
 
 HIGHEST_OPSET, HIGHEST_IR = 21, 10

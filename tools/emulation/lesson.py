@@ -25,10 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from splits import SETS, data_root, names_of, splits, taking_part
 
-from edgecl.demo import movement, voice_clips
-from edgecl.device import Device, Report
-from edgecl.extractor import builtin_extractor, open_extractor
-from edgecl.sources import Sample, read_samples
+from edgecl.demo import movement
+from edgecl.demo.clips import voice_clips
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.operations.open_store import Device
+from edgecl.operations.teaching import Report
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
 
 TAUGHT, TESTED = 8, 20  # clips of each class, at most
 FEW_TAUGHT, FEW_TESTED = 3, 4

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.demo import voice_clips
-from edgecl.device import Device
-from edgecl.sources import Sample
+from edgecl.demo.clips import voice_clips
+from edgecl.operations.open_store import Device
+from edgecl.sources.samples import Sample
 
 BINS, WINDOW, HOP, DIMENSION = 32, 76, 8, 96  # of the embedding: spectrogram in, frame out
 PADDING = 16_000  # zeros around a clip, so that every one is long enough

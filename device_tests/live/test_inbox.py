@@ -1,0 +1,116 @@
+"""The inbox: what it keeps, what it lets go, what a cut leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecl.errors import SettingError, StoreDamagedError
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.opening import open_extractor
+from edgecl.live.inbox import DETECTIONS_KEPT, Inbox, Item
+from edgecl.sources.reading import read_samples
+
+from ..support.commands import noise, voice_extractor
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return open_extractor(voice_extractor()).contract
+
+
+def sound(seed: int = 0) -> NDArray[np.float32]:
+    return noise(1, seed=seed).astype(np.float32)[:, None]
+
+
+def keep(inbox: Inbox, *, kind: str = "surprise", seed: int = 0) -> Item:
+    return inbox.keep(sound(seed), kind=kind, time=1.5, label="yes", confidence=0.75, novelty=0.6)
+
+
+def test_what_is_kept_comes_back_as_it_was(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    item = keep(inbox)
+    assert inbox.items() == [item]
+    assert (item.id, item.label, item.seconds, item.count) == ("000001", "yes", 1.0, 1)
+    np.testing.assert_allclose(inbox.signal(item), sound(), atol=1e-4)
+    assert inbox.item("1") == item
+
+
+def test_movement_is_kept_as_windows_that_learn_takes(contract: Contract, tmp_path: Path) -> None:
+    channels = ("a", "b")
+    wrist = replace(contract, modality="imu", sample_rate_hz=50.0, channels=channels, units=("g", "g"))
+    wrist = replace(wrist, window_samples=100, hop_samples=50, pool_frames=1)
+    moved = np.random.default_rng(0).standard_normal((100, 2)).astype(np.float32)
+    inbox = Inbox(tmp_path / "inbox", wrist)
+    item = inbox.keep(moved, kind="surprise", time=0, label="row", confidence=0.5, novelty=0.6)
+    np.testing.assert_array_equal(inbox.signal(item), moved)
+    (sample,) = read_samples(tmp_path / "inbox" / item.file, wrist, label="squat")
+    np.testing.assert_array_equal(sample.signal, moved)  # type: ignore[union-attr]
+
+
+def test_the_newest_stay_within_the_bytes_granted(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract, capacity_bytes=100_000)
+    for seed in range(9):
+        keep(inbox, seed=seed)
+        assert sum(path.stat().st_size for path in inbox.folder.iterdir()) <= 100_000
+    assert [one.id for one in inbox.items()] == ["000007", "000008", "000009"]
+
+
+def test_only_the_latest_detections_are_kept(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    first = keep(inbox)
+    kept = [keep(inbox, kind="detection", seed=seed).id for seed in range(DETECTIONS_KEPT + 3)]
+    assert [one.id for one in inbox.items("detection")] == kept[3:]
+    assert inbox.items("surprise") == [first]
+
+
+def test_what_is_heard_again_is_counted(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    inbox.heard_again(keep(inbox))
+    assert [one.count for one in inbox.items()] == [2]
+    item = inbox.items()[0]
+    inbox.remove(item)
+    inbox.heard_again(item)  # somebody has labelled it meanwhile
+    assert inbox.items() == []
+
+
+def test_what_a_cut_leaves_is_not_listed_and_goes_with_the_next(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    kept = keep(inbox)
+    (inbox.folder / "000002.wav").write_bytes(b"RIFF")
+    (inbox.folder / "000003.wav.tmp").write_bytes(b"RI")
+    (inbox.folder / "000004.json").write_text('{"id": "0000')
+    assert inbox.items() == [kept]
+    latest = keep(inbox, seed=1)
+    assert latest.id == "000005"
+    assert {path.stem for path in inbox.folder.iterdir()} == {"000001", "000005"}
+
+
+def test_a_torn_recording_is_refused(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    item = keep(inbox)
+    path = inbox.folder / item.file
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(StoreDamagedError, match="the power went"):
+        inbox.recording(item)
+
+
+def test_an_id_that_is_not_there_is_told_with_those_that_are(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    with pytest.raises(SettingError, match="listen --inbox"):
+        inbox.item("1")
+    keep(inbox)
+    with pytest.raises(SettingError, match="there is 000001"):
+        inbox.item("2")
+
+
+def test_a_label_that_no_lesson_would_take_is_refused(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    item = keep(inbox)
+    assert inbox.sample(item, label=" lights on ").label == "lights on"
+    with pytest.raises(SettingError, match="can't be used"):
+        inbox.sample(item, label=".")

@@ -1,0 +1,236 @@
+"""Closed-form heads against their formulas, and leave-one-out against really leaving one out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecl.errors import StoreDamagedError
+from edgecl.model.closed_form import (
+    CLOSED_FORMS,
+    factorise,
+    linear_discriminant,
+    ridge,
+    shrinkage,
+    squared_distances,
+    whitened_cosine,
+)
+from edgecl.model.head import HeadState, probabilities
+from edgecl.model.leave_one_out import leave_one_out
+from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+
+FLOOR = 0.05
+CLASSES, DIMENSION = 4, 12
+
+
+def statistics_of(latents: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, ClassStatistics]:
+    found = {}
+    for index in np.unique(labels):
+        scatter = np.empty(packed_length(latents.shape[1]))
+        count, mean = accumulate(None, [latents[labels == index]], scatter)
+        found[f"class {index}"] = ClassStatistics(count, mean, scatter.astype(np.float32))
+    return found
+
+
+@pytest.fixture
+def data(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    labels = np.repeat(np.arange(CLASSES), [40, 25, 10, 5])
+    means = 2 * rng.standard_normal((CLASSES, DIMENSION))
+    mixing = rng.standard_normal((DIMENSION, DIMENSION)) / 3
+    latents = means[labels] + rng.standard_normal((len(labels), DIMENSION)) @ mixing
+    return latents.astype(np.float32), labels
+
+
+def naive_sigma(latents: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    """(Σ, ρ) as DESIGN has them, in plain numpy."""
+    means = np.stack([latents[labels == one].mean(axis=0) for one in np.unique(labels)])
+    centred = latents - means[np.searchsorted(np.unique(labels), labels)]
+    freedom, width = len(latents) - len(means), latents.shape[1]
+    counts = np.bincount(np.searchsorted(np.unique(labels), labels))
+    weights = 1 / (len(means) * counts)[np.searchsorted(np.unique(labels), labels)]
+    pooled = (centred * weights[:, None]).T @ centred
+    trace, squared = np.trace(pooled), np.sum(pooled**2)
+    rho = ((1 - 2 / width) * squared + trace**2) / ((freedom + 1 - 2 / width) * (squared - trace**2 / width))
+    rho = max(min(rho, 0.999), FLOOR)
+    return (1 - rho) * pooled + rho * trace / width * np.eye(width), rho
+
+
+def naive_whitened_cosine(
+    latents: NDArray[np.float64], labels: NDArray[np.int64], asked: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    sigma, rho = naive_sigma(latents, labels)
+    classes = np.unique(labels)
+    means = np.stack([latents[labels == one].mean(axis=0) for one in classes])
+    counts = np.array([(labels == one).sum() for one in classes])
+    inverse = np.linalg.inv(sigma)
+    width = latents.shape[1]
+    pooled = (sigma - np.eye(width) * np.trace(sigma) / width * rho) / (1 - rho)
+    origin = means.mean(axis=0)
+    directions = (means - origin) @ inverse
+    squared = np.sum(directions * (means - origin), axis=1)
+    debiased = np.maximum(squared - np.trace(inverse @ pooled) / counts, squared / 2)
+    logits: NDArray[np.float64] = (asked - origin) @ directions.T / np.sqrt(debiased)
+    return logits
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_whitened_cosine_equals_its_formula(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]], precision: str
+) -> None:
+    latents, labels = data
+    factor = factorise(
+        statistics_of(latents, labels), np.empty(packed_length(DIMENSION), precision), shrinkage_floor=FLOOR
+    )
+    expected = naive_whitened_cosine(latents.astype(np.float64), labels, latents.astype(np.float64))
+    np.testing.assert_allclose(whitened_cosine(factor).logits(latents), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_lda_equals_its_formula(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    wide = latents.astype(np.float64)
+    inverse = np.linalg.inv(naive_sigma(wide, labels)[0])
+    means = np.stack([wide[labels == one].mean(axis=0) for one in range(CLASSES)])
+    origin = means.mean(axis=0)
+    directions = (means - origin) @ inverse
+    expected = (wide - origin) @ directions.T - np.sum(directions * (means - origin), axis=1) / 2
+    np.testing.assert_allclose(linear_discriminant(factor).logits(latents), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_lda_by_frequency_adds_the_logarithm_of_each_share(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    statistics = statistics_of(*data)
+    factor = factorise(statistics, np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    more = linear_discriminant(factor, by_frequency=True).bias - linear_discriminant(factor).bias
+    np.testing.assert_allclose(more, np.log(np.array([40, 25, 10, 5]) / 80), rtol=1e-5)
+
+
+def test_ridge_solves_the_balanced_normal_equations(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    wide = latents.astype(np.float64)
+    means = np.stack([wide[labels == one].mean(axis=0) for one in range(CLASSES)])
+    centred = means - means.mean(axis=0)
+    total = naive_sigma(wide, labels)[0] + centred.T @ centred / CLASSES
+    expected = (wide - means.mean(axis=0)) @ np.linalg.solve(total, centred.T / CLASSES) + 1 / CLASSES
+    np.testing.assert_allclose(ridge(factor).logits(latents), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_leave_one_out_equals_training_without_the_sample(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    """Up to what the downdate leaves as it is: the shrinkage, d_eff and one degree of freedom in about eighty."""
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    for index in (0, 45, 70, 78):
+        own = int(labels[index])
+        fast = leave_one_out(factor, latents[index : index + 1], own=own).logits[0]
+        rest = np.arange(len(labels)) != index
+        slow = naive_whitened_cosine(
+            latents[rest].astype(np.float64), labels[rest], latents[index : index + 1].astype(np.float64)
+        )[0]
+        np.testing.assert_allclose(fast, slow, rtol=0.06, atol=0.1)
+
+
+def test_leave_one_out_distance_is_that_to_the_mean_of_the_others(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    wide = latents.astype(np.float64)
+    sigma = naive_sigma(wide, labels)[0]
+    own, row = 2, 66
+    others = (labels == own) & (np.arange(len(labels)) != row)
+    away = wide[row] - wide[labels == own].mean(axis=0)
+    count = int((labels == own).sum())
+    downdated = sigma - factor.downdate[own] * count / (count - 1) * np.outer(away, away)
+    apart = wide[row] - wide[others].mean(axis=0)
+    expected = apart @ np.linalg.solve(downdated, apart)
+    found = leave_one_out(factor, latents[row : row + 1], own=own).distance[0]
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_sample_that_is_its_whole_class_is_never_answered_right_when_left_out(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    latents, labels = data
+    labels = labels.copy()
+    labels[-1] = CLASSES
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    assert leave_one_out(factor, latents[-1:], own=CLASSES).logits[0].argmax() != CLASSES
+
+
+def test_squared_distances_equal_their_formula(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    wide = latents.astype(np.float64)
+    inverse = np.linalg.inv(naive_sigma(wide, labels)[0])
+    away = wide[3] - wide[labels == 1].mean(axis=0)
+    assert squared_distances(factor, latents[3:4])[0, 1] == pytest.approx(away @ inverse @ away, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", sorted(CLOSED_FORMS))
+def test_one_class_is_always_the_answer(rng: np.random.Generator, kind: str) -> None:
+    latents = rng.standard_normal((5, DIMENSION)).astype(np.float32)
+    factor = factorise(
+        statistics_of(latents, np.zeros(5, np.int64)), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR
+    )
+    head = CLOSED_FORMS[kind](factor)
+    assert head.is_finite
+    assert (probabilities(head.logits(latents)) == 1).all()
+
+
+@pytest.mark.parametrize("kind", sorted(CLOSED_FORMS))
+def test_one_sample_a_class_answers_by_the_nearest(rng: np.random.Generator, kind: str) -> None:
+    latents = rng.standard_normal((3, DIMENSION)).astype(np.float32)
+    factor = factorise(statistics_of(latents, np.arange(3)), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    head = CLOSED_FORMS[kind](factor)
+    assert head.is_finite
+    assert (head.logits(latents).argmax(axis=1) == np.arange(3)).all()
+
+
+def test_identical_samples_give_a_finite_head() -> None:
+    latents = np.repeat(np.eye(2, DIMENSION, dtype=np.float32), 4, axis=0)
+    factor = factorise(
+        statistics_of(latents, np.repeat([0, 1], 4)), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR
+    )
+    head = whitened_cosine(factor)
+    assert head.is_finite
+    assert (head.logits(latents).argmax(axis=1) == np.repeat([0, 1], 4)).all()
+
+
+def test_shrinkage_is_full_without_evidence() -> None:
+    assert shrinkage(0.0, 0.0, dimension=5, samples=0) == pytest.approx(0.999)
+
+
+def test_shrinkage_falls_as_samples_come() -> None:
+    few = shrinkage(10.0, 60.0, dimension=5, samples=10)
+    many = shrinkage(10.0, 60.0, dimension=5, samples=1000)
+    assert 0 < many < few < 1
+
+
+def test_novelty_is_low_at_a_class_mean_and_one_at_the_origin(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    head = whitened_cosine(factor)
+    points = np.stack([latents[labels == 0].mean(axis=0), factor.origin.astype(np.float32)])
+    novelty = head.novelty(head.logits(points))
+    assert novelty[0] < 0.05
+    assert novelty[1] > 0.95
+
+
+def test_stored_arrays_give_the_same_head_back(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    head = whitened_cosine(factor)
+    back = HeadState.from_arrays(head.arrays(), labels=head.labels, kind=head.kind)
+    assert np.array_equal(back.logits(latents), head.logits(latents))
+
+
+def test_a_head_of_other_classes_is_damage(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    with pytest.raises(StoreDamagedError, match="classes"):
+        HeadState.from_arrays(whitened_cosine(factor).arrays(), labels=["one"], kind="whitened-cosine")

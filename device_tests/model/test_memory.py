@@ -1,0 +1,76 @@
+"""Budgets: what a memory buys, what is refused, and what is named in its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.model.memory import choose_tier, plan_memory, smallest_memory
+from edgecl.model.settings import Settings
+from edgecl.units import parse_bytes
+
+VOICE = Settings(memory_bytes=1 << 20, disk_bytes=64 << 20, max_classes=64, latent_dimension=96, shrinkage_floor=0.03)
+IMU = Settings(memory_bytes=4 << 20, disk_bytes=64 << 20, max_classes=24, latent_dimension=936, shrinkage_floor=0.1)
+
+
+def test_the_default_voice_budget_needs_no_projection() -> None:
+    tier = choose_tier(VOICE, overhead_disk_bytes=3 << 20)
+    assert (tier.projection, tier.precision) == (0, "float64")
+
+
+def test_the_default_imu_budget_needs_no_projection() -> None:
+    tier = choose_tier(IMU, overhead_disk_bytes=1 << 20)
+    assert (tier.projection, tier.precision) == (0, "float32")
+
+
+def test_a_small_budget_buys_a_projection() -> None:
+    tier = choose_tier(replace(IMU, memory_bytes=256 << 10), overhead_disk_bytes=1 << 20)
+    assert 0 < tier.projection < 936
+    assert smallest_memory(tier) <= 256 << 10
+
+
+def test_a_budget_that_cannot_work_is_refused_with_the_smallest_that_can() -> None:
+    with pytest.raises(SettingError, match="smallest that can are --memory") as refusal:
+        choose_tier(replace(VOICE, memory_bytes=4096), overhead_disk_bytes=1 << 20)
+    named = parse_bytes(str(refusal.value).split("--memory ")[2].split(" and")[0].replace(" ", ""))
+    rounded_up = int(named * 1.05)
+    assert choose_tier(replace(VOICE, memory_bytes=rounded_up), overhead_disk_bytes=1 << 20).projection
+
+
+def test_the_smallest_memory_is_exactly_enough() -> None:
+    tier = replace(VOICE, precision="float32", projection=32)
+    enough = smallest_memory(tier)
+    assert choose_tier(replace(tier, memory_bytes=enough, projection=0), overhead_disk_bytes=0)
+    with pytest.raises(SettingError):
+        choose_tier(replace(tier, memory_bytes=enough - 16, projection=0), overhead_disk_bytes=0)
+
+
+@pytest.mark.parametrize("tier", [VOICE, IMU, replace(IMU, precision="float32"), replace(IMU, projection=256)])
+def test_with_the_smallest_memory_every_class_has_its_exemplars(tier: Settings) -> None:
+    least = replace(tier, memory_bytes=smallest_memory(tier))
+    plan = plan_memory(least, tier.max_classes)
+    assert plan.exemplars >= tier.max_classes * 4 * (tier.features.row_dimension + 4)
+    assert smallest_memory(replace(tier, memory_bytes=1)) == least.memory_bytes
+
+
+def test_a_disk_that_is_too_small_buys_a_projection_or_is_refused() -> None:
+    assert choose_tier(replace(IMU, disk_bytes=20 << 20), overhead_disk_bytes=1 << 20).projection
+    with pytest.raises(SettingError, match="--disk"):
+        choose_tier(replace(IMU, disk_bytes=1 << 20), overhead_disk_bytes=1 << 20)
+
+
+def test_the_parts_of_a_plan_add_up_to_the_memory() -> None:
+    plan = plan_memory(VOICE, 29)
+    parts = plan.statistics + plan.head + plan.ewc + plan.workspace + plan.lesson + plan.exemplars
+    assert 0 <= VOICE.memory_bytes - parts <= 4096
+    assert plan.total == VOICE.memory_bytes
+
+
+def test_more_classes_leave_less_for_exemplars() -> None:
+    assert plan_memory(VOICE, 60).exemplars < plan_memory(VOICE, 10).exemplars
+
+
+def test_settings_survive_a_round_trip_and_ignore_what_a_newer_version_adds() -> None:
+    assert Settings.from_dict({**IMU.as_dict(), "from the future": 1}) == IMU

@@ -1,0 +1,81 @@
+"""The socket by which a lesson is asked for while a store is listened to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.service.control import Control
+
+from ..support.commands import clips, edgecl, voice_extractor, write_clips
+
+
+def asked(path: Path, line: str) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.settimeout(60)
+        one.connect(str(path))
+        one.sendall(line.encode() + b"\n")
+        with one.makefile() as file:
+            answer = json.loads(file.readline())
+    assert isinstance(answer, dict)
+    return answer
+
+
+@pytest.mark.native("waits for a process in real time")
+def test_a_lesson_that_is_asked_for_is_taught_by_a_process_of_its_own(tmp_path: Path) -> None:
+    store, path = tmp_path / "kitchen", tmp_path / "control"
+    assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
+    lesson = write_clips(tmp_path / "clips", clips("teach", ["yes", "no"], most=6))
+    with Control(path, store):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        report = asked(path, json.dumps({"learn": str(lesson)}))
+        named = asked(path, json.dumps({"learn": str(lesson / "yes"), "label": "yes"}))
+        missing = asked(path, json.dumps({"learn": str(tmp_path / "missing")}))
+    assert (report["exit_code"], report["new_classes"]) == (0, ["no", "yes"])
+    assert named["samples"] == 6
+    assert (missing["exit_code"], "does not exist" in missing["error"]) == (4, True)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "nonsense", "[]", '{"learn": "relative"}', '{"learn": 1}', '{"learn": "/x", "force": true}', "[" * 9000],
+)
+def test_what_is_no_request_is_answered_with_what_is(tmp_path: Path, line: str) -> None:
+    with Control(tmp_path / "control", tmp_path):
+        assert "wanted a line" in asked(tmp_path / "control", line)["error"]
+
+
+def test_another_user_is_refused(tmp_path: Path) -> None:
+    with Control(tmp_path / "control", tmp_path), mock.patch("edgecl.service.control._CREDENTIALS") as credentials:
+        credentials.size = 12
+        credentials.unpack.return_value = (1, 12345, 1)
+        assert "does not own" in asked(tmp_path / "control", '{"learn": "/x"}')["error"]
+
+
+def test_a_socket_that_a_killed_listener_left_is_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.bind(str(path))
+    with Control(path, tmp_path):
+        assert "error" in asked(path, "")
+
+
+def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with Control(path, tmp_path):
+        with pytest.raises(SettingError, match="another listener"), Control(path, tmp_path):
+            pass
+        assert "error" in asked(path, "")
+    path.write_text("")
+    with pytest.raises(SettingError, match="no socket"), Control(path, tmp_path):
+        pass
+    with pytest.raises(SettingError, match="cannot be made"), Control(tmp_path / "no" / "folder", tmp_path):
+        pass

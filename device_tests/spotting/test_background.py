@@ -1,0 +1,194 @@
+"""Words against background: densities, thresholds, a user's room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecl.learning.loop import learn
+from edgecl.model.exemplars import quantise
+from edgecl.model.lesson import Lesson
+from edgecl.model.model import Model
+from edgecl.model.objects import MemoryObjects
+from edgecl.model.settings import Settings
+from edgecl.progress import finish
+from edgecl.spotting.background import VOICE_SOURCE, Background, Gaussian, Room, factory_background, heard
+from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.scorers import Scores
+from edgecl.spotting.spotters import WordSpotter
+
+from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+D = 6
+
+
+def _spread(rng: np.random.Generator) -> NDArray[np.float32]:
+    factor = rng.standard_normal((D, 2 * D)) / 3
+    return (factor @ factor.T).astype(np.float32)
+
+
+def _background(rng: np.random.Generator) -> Background:
+    return Background(
+        gaussians=tuple(Gaussian(rng.standard_normal(D).astype(np.float32), _spread(rng)) for _ in range(3)),
+        tied=_spread(rng),
+        distractors=rng.standard_normal((5, D)).astype(np.float32),
+        offset=rng.standard_normal(D).astype(np.float32) / 10,
+        rows=rng.standard_normal((40, D)).astype(np.float32),
+        hours=2.0,
+        room=np.zeros((0, D), np.float32),
+    )
+
+
+def _model(rng: np.random.Generator, counts: dict[str, int], *, projection: int = 0) -> Model:
+    settings = Settings(1 << 20, 1 << 26, 8, D, 0.03, projection=projection)
+    rows = {
+        label: quantise(
+            settings.features.project((4 * rng.standard_normal(D) + rng.standard_normal((n, D)) / 4).astype(np.float32))
+        )
+        for label, n in counts.items()
+    }
+    model = finish(learn(Model(settings), Lesson(rows), objects=MemoryObjects(), force=True)).model
+    assert model is not None
+    return model
+
+
+def _log_normal(x: NDArray[np.float64], mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    away = x - mean
+    return float(-(away @ np.linalg.solve(covariance, away) + np.linalg.slogdet(covariance)[1]) / 2)
+
+
+@pytest.mark.parametrize("counts", [{"yes": 5}, {"yes": 5, "no": 1, "up": 9}])
+def test_a_score_is_the_difference_of_log_densities(counts: dict[str, int]) -> None:
+    rng = np.random.default_rng(3)
+    background, model = _background(rng), _model(rng, counts)
+    latents = rng.standard_normal((7, D)).astype(np.float32)
+    said = BackgroundScorer(model, background)(latents).scores
+    for x, scores in zip(latents.astype(np.float64), said, strict=True):
+        words = {
+            label: _log_normal(x, one.mean + background.offset, (1 + 1 / one.count) * background.tied)
+            for label, one in model.statistics.items()
+        }
+        others = [_log_normal(x, one.mean, one.covariance) for one in background.gaussians]
+        others += [_log_normal(x, mean, background.tied) for mean in background.distractors]
+        for label, score in zip(model.labels, scores, strict=True):
+            rivals = [*others, *(value for name, value in words.items() if name != label)]
+            assert score == pytest.approx(words[label] - max(rivals), rel=1e-3, abs=1e-2)
+
+
+def test_the_confidence_is_even_at_the_threshold_and_nine_in_ten_at_the_words_own_clips() -> None:
+    rng = np.random.default_rng(1)
+    scorer = BackgroundScorer(_model(rng, {"yes": 6}), _background(rng))
+    one = scorer.calibration["yes"]
+    assert one.typical > one.threshold + 1
+    for confidence, score in ((0.5, one.threshold), (0.9, one.typical)):
+        asked = BackgroundScorer(
+            _model(np.random.default_rng(1), {"yes": 6}), _background_after(1), confidence=confidence
+        )
+        assert asked.thresholds[0] == pytest.approx(score, rel=1e-3)
+
+
+def _background_after(seed: int) -> Background:
+    """The background that follows a model drawn from a seed."""
+    rng = np.random.default_rng(seed)
+    _model(rng, {"yes": 6})
+    return _background(rng)
+
+
+def test_left_out_clips_score_as_if_they_had_not_been_taught() -> None:
+    rng = np.random.default_rng(5)
+    background, model = _background(rng), _model(rng, {"yes": 5})
+    scorer = BackgroundScorer(model, background)
+    rows = next(model.exemplars["yes"].blocks(9))
+    expected = []
+    for index in range(len(rows)):
+        rest = quantise(np.delete(rows, index, axis=0))
+        without = finish(learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True)).model
+        assert without is not None
+        expected.append(BackgroundScorer(without, background)(rows[index : index + 1] + background.offset).scores[0, 0])
+    found = scorer._left_out(0, 5.0, rows + background.offset)
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.2)  # the rest is quantised anew
+
+
+def test_nothing_kept_of_a_room_reaches_a_threshold() -> None:
+    rng = np.random.default_rng(2)
+    background, model = _background(rng), _model(rng, {"yes": 5})
+    close = next(model.exemplars["yes"].blocks(9)) + background.offset  # somebody nearly says it, all the time
+    room = heard(None, [close.astype(np.float32)])
+    scorer = BackgroundScorer(model, background.with_room(room))
+    kept = next(room.rows.blocks(9))
+    assert (scorer(kept).scores[:, 0] < scorer.thresholds[0]).all()
+    without = BackgroundScorer(model, background)
+    assert (without(kept).scores[:, 0] >= without.thresholds[0]).any()
+
+
+def test_a_room_heard_in_two_parts_has_the_statistics_of_the_whole() -> None:
+    rows = np.random.default_rng(0).standard_normal((50, D)).astype(np.float32)
+    whole, parts = heard(None, [rows]), heard(heard(None, [rows[:20]]), [rows[20:]])
+    assert parts.statistics.count == 50
+    np.testing.assert_allclose(parts.statistics.mean, whole.statistics.mean, rtol=1e-6)
+    np.testing.assert_allclose(parts.statistics.scatter, whole.statistics.scatter, rtol=1e-4, atol=1e-4)
+    again = Room.from_arrays(whole.arrays())
+    np.testing.assert_array_equal(again.rows.rows, whole.rows.rows)
+
+
+def test_a_projected_background_is_that_of_projected_latents() -> None:
+    rng = np.random.default_rng(4)
+    background, features = _background(rng), Settings(1 << 20, 1 << 26, 8, D, 0.03, projection=4).features
+    cloud = rng.multivariate_normal(np.zeros(D), background.tied, 100_000).astype(np.float32)
+    projected = background.projected(features)
+    np.testing.assert_allclose(projected.tied, np.cov(features.project(cloud).T), atol=0.1)
+    model = _model(rng, {"yes": 5, "no": 5}, projection=4)
+    assert np.isfinite(BackgroundScorer(model, background)(cloud[:3]).scores).all()
+
+
+def test_what_ships_belongs_to_the_voice_extractor_alone() -> None:
+    background = factory_background(source=VOICE_SOURCE, dimension=96)
+    assert background is not None
+    assert background.hours > 5
+    assert len(background.gaussians) == 3
+    assert factory_background(source="another", dimension=96) is None
+    assert factory_background(source=VOICE_SOURCE, dimension=64) is None
+    assert replace(background, hours=1).projected(Settings(1 << 20, 1 << 26, 8, 96, 0.03).features).hours == 1
+
+
+def test_the_table_counts_the_events_that_a_listener_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    from listening import events
+
+    rng = np.random.default_rng(0)
+
+    class Given:
+        labels, thresholds = ("yes",), np.array([1.0], np.float32)
+
+        def __call__(self, latents: NDArray[np.float32]) -> Scores:
+            return Scores(latents, latents[:, 0], latents[:, 0])
+
+    for _ in range(20):
+        scores = rng.standard_normal(300).astype(np.float32)
+        spotter = WordSpotter(Given())
+        said = [*spotter.push(scores[:, None]), *spotter.end()]
+        assert [scores[peak] for peak in events(scores, 1.0)] == [one.score for one in said]
+
+
+def test_a_room_is_taken_in_by_a_command_and_stays_through_a_lesson(tmp_path: Path) -> None:
+    store, room = tmp_path / "kitchen", write_wav(tmp_path / "room.wav", noise(5.0))
+    assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
+    done = edgecl("learn", store, "--background", room, "--json")
+    assert done.value["hops"] > 30
+    taught = write_clips(tmp_path / "clips", clips("teach", ["yes"], most=5))
+    assert edgecl("learn", store, taught).code == 0
+    again = edgecl("learn", store, "--background", room, "--json")
+    assert again.value["hops_in_all"] == 2 * done.value["hops"]
+    assert edgecl("status", store, "--json").value["spotting"]["yes"]["heard"] > 0
+    assert "background" in edgecl("history", store).out
+
+
+def test_a_room_is_not_judged(tmp_path: Path) -> None:
+    done = edgecl("learn", tmp_path, "--background", tmp_path / "room.wav", "--force")
+    assert done.code == 2
+    assert "--force does not go with --background" in done.err

@@ -1,0 +1,1 @@
+"""What a lesson costs on this board."""

@@ -1,0 +1,230 @@
+"""Where a command is found by its name, and where an error becomes a message and an exit code.
+
+::
+
+    0    done; a lesson accepted, proven or not
+    1    error: a disk that is full, a store that is locked, ...
+    2    usage: an option that cannot work, a budget that is too small
+    3    a lesson rejected by the gate, or unproven where proof was required
+    4    data that cannot be used
+    5    no model, or a damaged one
+    130  interrupted
+
+With --json an error is also a JSON object on stdout, `{"error": ..., "exit_code": ...}`: the last line where
+a command prints lines, else the only one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+import edgecl
+from edgecl.cli import interrupts
+from edgecl.cli.text import printable
+from edgecl.cli.warn import Handler
+from edgecl.errors import EdgeclError
+
+# name -> what `edgecl --help` says of it without loading its module
+COMMANDS = {
+    "demo": "Watch it learn: spoken commands, then exercises.",
+    "init": "Make a store: one model in one folder.",
+    "learn": "Teach it labelled samples; committed only if nothing known suffers.",
+    "predict": "Answer clips or windows.",
+    "record": "Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.",
+    "listen": "Follow a stream of sound or movement, and print what is heard.",
+    "inbox": "List what a listener kept, export it, or teach it.",
+    "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
+    "centre": "Fit it to its user or place with samples that have no labels.",
+    "eval": "Measure accuracy on labelled samples.",
+    "status": "Say what the store knows and how full it is.",
+    "history": "List revisions and decisions, oldest first.",
+    "rollback": "Make an earlier revision the live one.",
+    "forget": "Take a class out for good, as if it had never been taught.",
+    "compare": "Play your own data through every strategy.",
+    "bench": "Measure what a lesson costs on this board, phase by phase.",
+    "doctor": "Check this machine, and a store.",
+    "export": "Build an extractor on a development machine.",
+}
+
+INTERRUPTED = 130
+# what an extra installs, by the package that is missed
+EXTRAS = {
+    "ai_edge_litert": "tflite",
+    "livekit": "export",
+    "numba": "jit",
+    "onnx": "export",
+    "sounddevice": "mic",
+    "soundfile": "audio",
+    "soxr": "audio",
+    "tokenizers": "text",
+}
+# the option of a parameter that an error names: `EdgeclError.parameter`
+OPTIONS = {
+    "background": "--background",
+    "by": "--by",
+    "control": "--control",
+    "disk_bytes": "--disk",
+    "experiences": "--experiences",
+    "label": "--label",
+    "label_column": "--label-column",
+    "lift_width": "--lift",
+    "max_classes": "--max-classes",
+    "memory_bytes": "--memory",
+    "scenario": "--scenario",
+    "seeds": "--seeds",
+}
+# the command of an operation that an error advises: `EdgeclError.remedy`
+REMEDIES = {
+    "bench": "`edgecl bench --json FILE`",
+    "centre": "`edgecl centre STORE --off`",
+    "create": "`edgecl init STORE --extractor voice`",
+    "export": "`edgecl export imu|voice -o FILE`",
+    "learn": "`edgecl learn STORE PATH`",
+    "reference": "`edgecl bench --reference`",
+    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
+}
+# what may befall a command through no fault of the library
+MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
+_JSON = "edgecl.json"
+
+
+class Failure(click.ClickException):
+    """A message with its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares it for the class
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"edgecl.cli.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _print_anything()
+        try:
+            return self.run_interruptibly(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except (click.ClickException, EdgeclError, *MACHINE) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise  # a mistake of ours: the traceback is wanted
+            with _unwritable_output_dropped():
+                if ctx.meta[_JSON]:
+                    told = {"error": failure.format_message(), "exit_code": failure.exit_code}
+                    click.echo(json.dumps(told))
+                sys.stdout.flush()
+            raise failure from error.__cause__
+
+    def run_interruptibly(self, ctx: click.Context) -> Any:
+        """Run the command; `interrupts` knows this function by its name, and lets interrupts fall only in here."""
+        interrupts.expected()
+        result = super().invoke(ctx)
+        sys.stdout.flush()  # here, where a full disk can still be told
+        return result
+
+
+@contextmanager
+def _unwritable_output_dropped() -> Iterator[None]:
+    """What cannot be written to stdout is given up, or the interpreter would try again at its end and fail there."""
+    try:
+        yield
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failure(error: BaseException) -> click.ClickException | None:
+    """What to tell the user, or None where the user has nothing to do with it."""
+    if _is_interrupt(error):
+        text = "interrupted: a lesson is committed whole or not at all, `edgecl status` says which"
+        return Failure(text, INTERRUPTED)
+    match error:
+        case click.ClickException():
+            return error
+        case EdgeclError():
+            return Failure(printable(str(error)) + _advice(error), error.exit_code)
+        case MemoryError():
+            return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
+        case ImportError():
+            return _missing(error)
+        case OSError():
+            return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
+    return None
+
+
+def _advice(error: EdgeclError) -> str:
+    """The option and the command that an error of the library is about, in the words of the command line."""
+    words = [OPTIONS.get(error.parameter, ""), REMEDIES.get(error.remedy, "")]
+    named = ", ".join(word for word in words if word)
+    return f" ({named})" if named else ""
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Also where a library that was just being loaded turned the interrupt into an error of its own."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__ or error.__context__)
+    )
+
+
+def _missing(error: ImportError) -> click.ClickException | None:
+    package = (error.name or "").partition(".")[0]
+    if package in EXTRAS:
+        return Failure(f"this needs the package {package}: pip install 'edgecl[{EXTRAS[package]}]'", 1)
+    if not package:  # raised by us, with advice
+        return Failure(str(error), 1)
+    return None
+
+
+def _print_anything() -> None:
+    """File names may hold bytes that the terminal's encoding lacks: print them escaped, do not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `edgecl demo`, then `edgecl init kitchen --extractor voice`. "
+    "`edgecl COMMAND --help` has an example of each.",
+)
+@click.version_option(edgecl.__version__, message="edgecl %(version)s")
+def main() -> None:
+    """Teach a small device new things from a few examples, without the cloud and without forgetting."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
+    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]

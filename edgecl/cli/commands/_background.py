@@ -1,0 +1,31 @@
+"""`edgecl learn --background`: what the room sounds like when nobody says a taught word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecl.cli import progress, warn
+from edgecl.cli.text import print_json
+
+LABEL = "_background_noise_"  # long recordings under this name are cut into pieces
+HOP_S = 0.08
+
+
+def run(store: Path, path: Path, *, as_json: bool) -> None:
+    """Read, take in, print."""
+    with warn.opened(store) as device:
+        samples = progress.read(path, device.extractor.contract, label=LABEL)
+        report = progress.finish(device.hear_room(samples))
+        calibration = device.calibration()
+    if as_json:
+        print_json(report.as_dict())
+        return
+    warn.skips(report.skipped)
+    click.secho(
+        f"Revision {report.revision} is live: it knows {HOP_S * report.hops_in_all:.0f} s of the room.", bold=True
+    )
+    deaf = [label for label, one in calibration.items() if one.heard < 0.5]
+    if deaf:
+        click.echo(f"note: {', '.join(deaf)}: most of their own clips are no clearer than the background")

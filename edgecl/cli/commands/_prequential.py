@@ -1,0 +1,79 @@
+"""What `edgecl learn --prequential` does and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import progress, warn
+from edgecl.cli.text import counted, percent, print_json, table, wrapped
+from edgecl.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgecl.learning.drift_response import Drift
+    from edgecl.operations.streaming import StreamReport
+
+CLASSES_SHOWN = 12
+
+
+def run(store: Path, path: Path, *, label_column: str | None, label_delay: int, dry_run: bool, as_json: bool) -> bool:
+    """Follow a stream, print the report, and say whether the outcome was accepted."""
+    with warn.opened(store) as device:
+        samples = progress.read(path, device.extractor.contract, label_column=label_column, labelled=False)
+        report = progress.finish(device.follow(samples, label_delay=label_delay, dry_run=dry_run))
+        budget_bytes = device.settings.memory_bytes
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        warn.skips(report.skipped)
+        _print(report, budget_bytes=budget_bytes)
+    return report.verdict.accepted
+
+
+def _print(report: StreamReport, *, budget_bytes: int) -> None:
+    tally, verdict = report.tally, report.verdict
+    if not verdict.accepted:
+        headline, colour = "REJECTED, the revision before stays live.", "red"
+    elif report.dry_run:
+        headline, colour = "DRY RUN: ACCEPTED, nothing is written.", "green"
+    else:
+        headline, colour = f"ACCEPTED, revision {report.revision} is live.", "green"
+    click.secho(headline, bold=True, fg=colour)
+    for reason in verdict.reasons:
+        click.echo(wrapped(reason.removeprefix("unproven: ")))
+    click.echo(
+        f"{counted(tally.rows, 'row')}, {tally.labelled:,} with a label; answered right before the label was seen: "
+        f"{percent(tally.accuracy)}, balanced {percent(tally.balanced_accuracy)}"
+    )
+    click.echo(
+        f"the label before, said again, would have been right for {percent(tally.same_again / max(tally.labelled, 1))}"
+    )
+    shown = sorted(tally.by_label.items(), key=lambda item: -item[1][0])[:CLASSES_SHOWN]
+    rows = [(label, f"{count:,}", percent(right / count)) for label, (count, right) in shown]
+    click.echo(table(rows, header=("class", "rows", "right"), align="lrr"))
+    if len(tally.by_label) > len(shown):
+        click.echo(f"  and {counted(len(tally.by_label) - len(shown), 'other class', 'other classes')}")
+    _print_drifts(report.drifts)
+    if tally.shifts:
+        places = ", ".join(f"{row:,}" for row in tally.shifts[:5])
+        click.echo(
+            f"rows without a label began to look different {counted(len(tally.shifts), 'time')}: at row {places}"
+        )
+    click.echo(
+        f"{report.elapsed_ms / 1e3:.1f} s, {1e3 * report.elapsed_ms / max(tally.rows, 1):.0f} µs a row; "
+        f"memory {format_bytes(report.bytes['total'])} of {format_bytes(budget_bytes)}"
+    )
+
+
+def _print_drifts(drifts: tuple[Drift, ...]) -> None:
+    if not drifts:
+        click.echo("no drift: the error has not risen")
+        return
+    click.echo(f"{counted(len(drifts), 'confirmed drift')}, and what answered the latest rows best:")
+    rows = [
+        (f"{one.row:,}", one.chosen, percent(one.accuracy[one.chosen]), percent(one.accuracy["as it is"]))
+        for one in drifts[-CLASSES_SHOWN:]
+    ]
+    click.echo(table(rows, header=("at labelled row", "chosen", "right", "as it was"), align="rlrr"))

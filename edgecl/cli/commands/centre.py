@@ -1,0 +1,92 @@
+"""`edgecl centre`: samples without labels fit the model to who wears it, or where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import progress, warn
+from edgecl.cli.options import example, json_option, label_column_option, store_argument
+from edgecl.cli.text import counted, print_json, printable, wrapped
+
+if TYPE_CHECKING:
+    from edgecl.operations.centring import CentringReport
+    from edgecl.operations.open_store import Device
+
+REJECTED = 3
+
+
+@click.command(
+    epilog=example(
+        "edgecl centre wrist monday.csv", "edgecl centre wrist monday.csv --dry-run", "edgecl centre wrist --off"
+    )
+)
+@store_argument
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--off", is_flag=True, help="Take samples as they are again.")
+@click.option("--dry-run", is_flag=True, help="Judge, commit nothing.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict.")
+@label_column_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    store: Path,
+    path: Path | None,
+    off: bool,
+    dry_run: bool,
+    force: bool,
+    label_column: str | None,
+    as_json: bool,
+) -> None:
+    """Fit it to its user or place with samples that have no labels.
+
+    PATH is what `edgecl learn` takes, labels not needed: some minutes of all that the model knows, by the one who will
+    use it. What these samples have in common, beside what those who taught had, is taken off every sample that is
+    asked or taught from then on. For movement and other data, not for words.
+
+    Samples of a few classes alone are refused, since their mean is that of the classes (exit code 3).
+    """
+    if path is None and not off:
+        raise click.UsageError("give samples to centre on, or --off")
+    if off and (path is not None or dry_run or force):
+        raise click.UsageError("--off takes neither samples nor other options")
+    with warn.opened(store) as device:
+        if path is None:
+            _take_off(device, as_json=as_json)
+            return
+        device.require_centrable()
+        contract = device.extractor.contract
+        samples = progress.read(path, contract, label_column=label_column, labelled=False)
+        report = progress.finish(device.centre(samples, dry_run=dry_run, force=force))
+        live = device.store.current().number
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report, live=live)
+    if not report.verdict.accepted and not report.forced:
+        ctx.exit(REJECTED)
+
+
+def _take_off(device: Device, *, as_json: bool) -> None:
+    revision = device.uncentre()
+    if as_json:
+        print_json({"revision": revision.number})
+    else:
+        click.secho(f"Revision {revision.number} is live: samples are taken as they are.", bold=True)
+
+
+def _print(report: CentringReport, *, live: int) -> None:
+    warn.skips(report.skipped)
+    trial = "DRY RUN: " if report.dry_run else ""
+    outcome = f"revision {report.revision} is live" if report.revision else "nothing is written"
+    if report.forced:
+        click.secho(f"{trial}FORCED against the gate, {outcome}.", bold=True, fg="yellow")
+    elif report.verdict.accepted:
+        click.secho(f"{trial}CENTRED on {counted(report.samples_in_all, 'sample')}, {outcome}.", bold=True, fg="green")
+    else:
+        click.secho(f"{trial}REJECTED, revision {live} stays live, untouched.", bold=True, fg="red")
+    for reason in report.verdict.reasons:
+        click.echo(wrapped(printable(reason), first="  "))

@@ -1,0 +1,123 @@
+"""`edgecl demo`: the whole loop on clips that ship with edgecl."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli.options import example, json_option
+from edgecl.cli.text import counted, milliseconds, percent, print_json, printable, wrapped
+from edgecl.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgecl.demo.scenarios import Scenario, Step
+
+SCENARIOS = ("voice", "fitness")
+COLUMNS = "{:41}  {:>7}  {:10}  {:>6}  {:>6}  {:>9}  {:>7}"
+CAPTION = (
+    "old, new: balanced accuracy, on clips and windows that taught nothing, of what was known before the lesson\n"
+    "and of what it teaches; memory: all that the learner holds, its workspace included\n"
+)
+UNPROVEN = "unproven: accepted, though too few samples are kept to prove that nothing known was lost"
+REASONS_SHOWN = 2
+COLOURS = {"accepted": "green", "unproven": "green", "rejected": "red", "rolled back": "yellow"}
+
+
+@click.command(epilog=example("edgecl demo", "edgecl demo voice --keep shown", "edgecl history shown/voice"))
+@click.argument("scenario", metavar="[voice|fitness]", required=False, type=click.Choice(SCENARIOS))
+@click.option(
+    "--keep",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Keep the stores in this new folder, to look at with the other commands.",
+)
+@json_option
+def command(scenario: str | None, keep: Path | None, as_json: bool) -> None:
+    """Watch it learn: spoken commands, then exercises.
+
+    Teaches classes lesson by lesson and asks for all of them after each, then new ones from a few samples of one
+    user, then a lesson with two labels swapped, which is refused, and rolls back. The voices are synthetic and the
+    movement is simulated: this shows the loop at work, not how well it hears. Takes less than a minute.
+    """
+    from edgecl.demo.clips import NOTICE
+    from edgecl.demo.scenarios import SCENARIOS as MAKERS
+    from edgecl.demo.scenarios import lasting, run
+
+    shown: dict[str, Any] = {}
+    with _folder(keep) as folder:
+        for name in [scenario] if scenario else SCENARIOS:
+            made = MAKERS[name]()
+            steps = _played(made, run(made, folder / name), quiet=as_json)
+            shown[name] = {"forgetting": lasting(steps), "steps": [vars(step) for step in steps]}
+            if not as_json:
+                _print_summary(steps, shown[name]["forgetting"])
+    if as_json:
+        print_json({"notice": NOTICE, "scenarios": shown})
+    else:
+        _print_next(keep, list(shown))
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="edgecl-demo-") as folder:
+            yield Path(folder)
+        return
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
+
+
+def _played(scenario: Scenario, steps: Iterator[Step], *, quiet: bool) -> list[Step]:
+    """All steps, each printed when it is done."""
+    if not quiet:
+        click.secho(f"\n{scenario.about}", bold=True)
+        click.echo(CAPTION)
+        click.echo(COLUMNS.format("lesson", "samples", "verdict", "old", "new", "memory", "time"))
+    played = []
+    for step in steps:
+        if not quiet:
+            _print_step(step)
+        played.append(step)
+    return played
+
+
+def _print_step(step: Step) -> None:
+    samples = f"{step.samples:,}" if step.samples else ""
+    line = COLUMNS.format(
+        step.title,
+        samples,
+        step.verdict,
+        percent(step.old_accuracy),
+        percent(step.new_accuracy),
+        format_bytes(step.state_bytes),
+        milliseconds(step.elapsed_ms),
+    )
+    click.secho(line, fg=COLOURS[step.verdict] if step.verdict in ("rejected", "rolled back") else None)
+    if step.verdict == "rejected":
+        for reason in step.reasons[:REASONS_SHOWN]:
+            click.echo(wrapped(reason, first="     "))
+        click.echo(f"     the live model is untouched: revision {step.revision}")
+
+
+def _print_summary(steps: Sequence[Step], forgetting: float) -> None:
+    if any(step.verdict == "unproven" for step in steps):
+        click.echo(UNPROVEN)
+    last = [step for step in steps if step.taught][-1]
+    click.echo(
+        f"\n{counted(len(last.per_class), 'class', 'classes')} learnt in lessons; what was taught before the last one "
+        f"is answered at {percent(last.old_accuracy)}, and lost {100 * forgetting:.1f} points since its best."
+    )
+
+
+def _print_next(keep: Path | None, names: Sequence[str]) -> None:
+    lines = ["edgecl init kitchen --extractor voice", "edgecl learn kitchen clips/", "edgecl predict kitchen clip.wav"]
+    if keep is not None:
+        lines = [f"edgecl history {printable(str(keep / name))}" for name in names] + lines
+    click.echo("\nNow on your own recordings, clips/<word>/*.wav, five or more of each word:")
+    for line in lines:
+        click.echo(f"  {line}")

@@ -1,0 +1,240 @@
+"""`edgecl doctor`: whether this machine has what is needed, and a store is sound."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import edgecl
+from edgecl.cli import probe
+from edgecl.cli.options import example, json_option
+from edgecl.cli.text import milliseconds, pairs, print_json, printable, wrapped
+from edgecl.errors import ModelError, StoreMissingError
+from edgecl.units import format_bytes
+
+# distribution -> (module, extra that installs it; "" where edgecl itself does)
+PACKAGES = {
+    "numpy": ("numpy", ""),
+    "onnxruntime": ("onnxruntime", ""),
+    "click": ("click", ""),
+    "numba": ("numba", "jit"),
+    "soundfile": ("soundfile", "audio"),
+    "soxr": ("soxr", "audio"),
+    "onnx": ("onnx", "export"),
+    "livekit-wakeword": ("livekit.wakeword", "export"),
+    "ai-edge-litert": ("ai_edge_litert.interpreter", "tflite"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite"),
+}
+FAULT, DAMAGED = 1, 5
+
+if TYPE_CHECKING:
+    from edgecl.operations.open_store import Device
+
+
+@click.command(epilog=example("edgecl doctor", "edgecl doctor kitchen --json"))
+@click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--repair", is_flag=True, help="Make STORE whole again from what is sound in it; what is damaged is removed."
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, store: Path | None, repair: bool, as_json: bool) -> None:
+    """Check this machine, and a store.
+
+    Imports every runtime in a process of its own, runs a kernel and an extractor. With STORE also reads every
+    byte of every revision that is kept. Exit code 1: something that edgecl needs does not work here; 5: the
+    store is damaged. With --repair the newest sound revision becomes the live one, and what is damaged is
+    removed: copy the folder before, if you want to look into it.
+    """
+    if repair and store is None:
+        raise click.UsageError("--repair wants a STORE")
+    found = _machine()
+    if store is not None and "fault" not in found["packages"]["numpy"]:
+        found["store"] = _store(store, repair=repair)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if found.get("store", {}).get("damage"):
+        ctx.exit(DAMAGED)
+    if _faults(found):
+        ctx.exit(FAULT)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "edgecl": edgecl.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        **_memory(),
+        "packages": {name: _package(name, module) for name, (module, _) in PACKAGES.items()},
+        "kernels": probe.run("kernels"),
+        "extractor": probe.run("extractor", "voice"),
+    }
+
+
+def _processor() -> str:
+    """The name that Linux has for the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    match = re.search(r"^(?:model name|Model|Hardware)\s*: (.+)$", text, re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
+
+
+def _memory() -> dict[str, int | None]:
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        text = ""
+    sizes = {name: int(size) * 1024 for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+    return {"memory_bytes": sizes.get("MemTotal"), "memory_free_bytes": sizes.get("MemAvailable")}
+
+
+def _package(name: str, module: str) -> dict[str, Any]:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return {"version": None}
+    return {"version": version, **probe.run("package", module)}
+
+
+def _store(path: Path, *, repair: bool) -> dict[str, Any]:
+    """Every byte of a store, the model of every kept revision, and its extractor at work."""
+    from edgecl.operations.open_store import Device
+
+    try:
+        device = Device.open(path)
+        damage = _damage(device)
+        repaired: dict[str, Any] = {}
+        if repair:
+            repaired = {"found": damage, "repaired": device.repair() if damage else []}
+            damage = _damage(device)
+    except StoreMissingError:
+        raise
+    except ModelError as error:
+        return {"path": str(path), "damage": [str(error)]}
+    return {
+        "path": str(path),
+        **repaired,
+        "revision": device.store.current().number,
+        "revisions": device.store.revisions(),
+        "damage": damage,
+        "disk_bytes": device.store.bytes_on_disk(),
+        "disk_budget_bytes": device.settings.disk_bytes,
+        "disk_free_bytes": shutil.disk_usage(path).free,
+        "extractor": probe.run("extractor", str(device.store.extractor_path)),
+    }
+
+
+def _damage(device: Device) -> list[str]:
+    """Whatever is wrong with any byte or any revision."""
+    found: list[str] = device.store.check()
+    for number in device.store.revisions():
+        found += _unusable(device, number)
+    return found + [one for one in device.store.damage if one not in found]
+
+
+def _unusable(device: Device, number: int) -> list[str]:
+    """What keeps a revision from being used though every byte of it may be sound."""
+    try:
+        device.model_of(number)
+    except ModelError as error:
+        return [f"revision {number}: {error}"]
+    return []
+
+
+def _faults(found: Mapping[str, Any]) -> list[str]:
+    """What edgecl needs and does not get; an optional package only where it is there and broken."""
+    faults = [
+        f"{name}: {one.get('fault', 'missing')}"
+        for name, one in found["packages"].items()
+        if "fault" in one or (one["version"] is None and not PACKAGES[name][1])
+    ]
+    faults += [f"{name}: {found[name]['fault']}" for name in ("kernels", "extractor") if "fault" in found[name]]
+    if "fault" in found.get("store", {}).get("extractor", {}):
+        faults.append(f"the store's extractor: {found['store']['extractor']['fault']}")
+    return faults
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    rows = {
+        "edgecl": f"{found['edgecl']} on Python {found['python']}, {found['platform']}",
+        "processor": f"{found['processor']}, {found['cores']} cores",
+        "memory": _memory_text(found),
+        **{name: _package_text(name, one) for name, one in found["packages"].items()},
+        "kernels": _kernels_text(found["kernels"]),
+        "extractor": _extractor_text(found["extractor"]),
+    }
+    click.echo(pairs(rows))
+    if "store" in found:
+        _print_store(found["store"])
+    faults = _faults(found)
+    for fault in faults:
+        click.secho(f"FAULT: {printable(fault)}", fg="red")
+    if not faults:
+        click.secho("This machine has what edgecl needs.", fg="green")
+
+
+def _memory_text(found: Mapping[str, Any]) -> str:
+    if found["memory_bytes"] is None:
+        return "unknown"
+    return f"{format_bytes(found['memory_bytes'])}, {format_bytes(found['memory_free_bytes'] or 0)} free"
+
+
+def _package_text(name: str, one: Mapping[str, Any]) -> str:
+    extra = PACKAGES[name][1]
+    if one["version"] is None:
+        return (
+            f"not installed (optional: pip install 'edgecl[{extra}]')" if extra else "not installed: reinstall edgecl"
+        )
+    return f"{one['version']}, {one.get('fault', 'works')}"
+
+
+def _kernels_text(kernels: Mapping[str, Any]) -> str:
+    if "fault" in kernels:
+        return str(kernels["fault"])
+    reasons = "".join(f"; no {name}: {reason}" for name, reason in kernels["passed_over"].items())
+    return f"{kernels['implementation']}, first call {milliseconds(kernels['first_call_ms'])}{reasons}"
+
+
+def _extractor_text(extractor: Mapping[str, Any]) -> str:
+    if "fault" in extractor:
+        return str(extractor["fault"])
+    return f"{extractor['modality']}, {milliseconds(extractor['clip_ms'])} a clip"
+
+
+def _print_store(store: Mapping[str, Any]) -> None:
+    path = printable(store["path"])
+    for title in ("found", "repaired"):
+        if store.get(title):
+            click.secho(f"{title}:", bold=True)
+            click.echo("\n".join(wrapped(one) for one in store[title]))
+    if store["damage"]:
+        still = " still" if "repaired" in store else ""
+        click.secho(f"{path} is{still} DAMAGED:", fg="red", bold=True)
+        for one in store["damage"]:
+            click.echo(f"  - {printable(one)}")
+    else:
+        click.secho(f"{path} is sound: every byte of revisions {_span(store['revisions'])} was read.", fg="green")
+    if "revision" in store:
+        click.echo(
+            f"  revision {store['revision']} is live; disk {format_bytes(store['disk_bytes'])} of "
+            f"{format_bytes(store['disk_budget_bytes'])}, {format_bytes(store['disk_free_bytes'])} free; "
+            f"extractor {_extractor_text(store['extractor'])}"
+        )
+
+
+def _span(revisions: list[int]) -> str:
+    return f"{revisions[0]} to {revisions[-1]}" if len(revisions) > 1 else str(revisions[0])

@@ -1,0 +1,76 @@
+"""`edgecl eval`: accuracy on labelled samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli import progress, warn
+from edgecl.cli.options import example, json_option, label_column_option, label_option, path_argument, store_argument
+from edgecl.cli.text import counted, listed, percent, print_json, printable, table
+
+if TYPE_CHECKING:
+    from edgecl.operations.evaluating import Evaluation
+
+CONFUSIONS_SHOWN = 8
+
+
+@click.command(epilog=example("edgecl eval kitchen heldout/", "edgecl eval kitchen heldout/ --json"))
+@store_argument
+@path_argument
+@label_option
+@label_column_option
+@json_option
+def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
+    """Measure accuracy on labelled samples.
+
+    PATH is what `edgecl learn` takes. Give samples that were not learnt, best of people who taught nothing:
+    on its own lessons every model looks good. Balanced accuracy is the mean over the classes, each with
+    equal weight.
+    """
+    with warn.opened(store) as device:
+        samples = progress.read(path, device.extractor.contract, label=label, label_column=label_column)
+        evaluation = progress.finish(device.evaluate(samples))
+    confusions = _confusions(evaluation)
+    if as_json:
+        print_json({**evaluation.as_dict(), "confusions": confusions})
+        return
+    warn.skips(evaluation.skipped)
+    _print(evaluation.as_dict(), confusions)
+
+
+def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Which class was taken for which, and how often, most frequent first."""
+    pairs = Counter(
+        (evaluation.labels[truth], evaluation.labels[answer])
+        for truth, answer in zip(evaluation.truth, evaluation.answers, strict=True)
+        if truth != answer
+    )
+    return [
+        {"label": label, "answered_as": other, "n": count}
+        for (label, other), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _print(result: dict[str, Any], confusions: list[dict[str, Any]]) -> None:
+    per_class = result["per_class"]
+    click.secho(
+        f"balanced accuracy {percent(result['balanced_accuracy'])}, accuracy {percent(result['accuracy'])}, "
+        f"on {counted(result['n'], 'sample')} of {counted(len(per_class), 'class', 'classes')}",
+        bold=True,
+    )
+    rows = [(label, str(one["n"]), percent(one["accuracy"])) for label, one in per_class.items()]
+    click.echo(table(rows, header=("class", "samples", "accuracy"), align="lrr"))
+    if result["never_taught"]:
+        names = printable(listed(result["never_taught"]))
+        click.echo(f"never taught, so counted as answered wrong: {names}")
+    if confusions:
+        click.echo("most often mistaken:")
+        rows = [
+            (one["label"], f"for {one['answered_as']}", f"{one['n']} of {per_class[one['label']]['n']}")
+            for one in confusions[:CONFUSIONS_SHOWN]
+        ]
+        click.echo(table(rows, header=("class", "taken", "samples"), align="llr"))

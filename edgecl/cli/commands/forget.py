@@ -1,0 +1,115 @@
+"""`edgecl forget`: take a class out for good."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli import warn
+from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.text import counted, listed, print_json, printable, wrapped
+
+if TYPE_CHECKING:
+    from edgecl.operations.forgetting import Receipt, State
+
+HEADS = {"whitened-cosine": "closed form", "refined": "refined", "refined-closed-form": "refined closed form"}
+
+
+class Age(click.ParamType[timedelta]):
+    """A time span such as 90d, 12w or 36h."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d{1,5}) ?([hdw])", value)
+        if not match or not int(match[1]):
+            self.fail(f"{value!r} is no time span: write it as 90d, 12w or 36h", param, ctx)
+        return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+
+
+@click.command(
+    epilog=example(
+        'edgecl forget kitchen "lights off"',
+        "edgecl forget kitchen --older-than 90d --dry-run",
+    )
+)
+@store_argument
+@click.argument("labels", metavar="[LABEL]...", nargs=-1)
+@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is longer ago: 36h, 90d, 12w.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@json_option
+def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, dry_run: bool, as_json: bool) -> None:
+    """Take a class out for good, as if it had never been taught.
+
+    Removes its statistics and exemplars, every revision that knew it, what those were measured by, and the
+    inbox. The closed-form head that is left is bit for bit that of a store which never saw LABEL. Prints a
+    receipt: what was removed, digests before and after, and what cannot be promised. There is no way back.
+    """
+    if bool(labels) == (older_than is not None):
+        raise click.UsageError("name the classes to forget, or say --older-than: one of the two")
+    with warn.opened(store) as device:
+        if older_than is None:
+            receipt = device.forget(_cleaned(labels), dry_run=dry_run)
+        else:
+            found = device.forget_outdated(older_than, dry_run=dry_run)
+            if found is None:
+                _print_none(device.store.current().number, as_json=as_json)
+                return
+            receipt = found
+    if as_json:
+        print_json(receipt.as_dict())
+    else:
+        _print(receipt)
+
+
+def _cleaned(labels: tuple[str, ...]) -> list[str]:
+    """The labels as a lesson would have cleaned them; one that no lesson would take stays as it is."""
+    return sorted({unicodedata.normalize("NFC", label).strip() for label in labels})
+
+
+def _print_none(revision: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"forgotten": {}, "revision": revision})
+    else:
+        click.echo(f"No class is that old: revision {revision} stays live, untouched.")
+
+
+def _print(receipt: Receipt) -> None:
+    from edgecl.operations.forgetting import NOT_PROMISED
+
+    names = listed(f"{label} ({counted(count, 'sample')})" for label, count in receipt.classes.items())
+    what = names or "what only older revisions or the journal knew"
+    trial = "DRY RUN: would forget " if receipt.dry_run else "Forgotten: "
+    click.secho(printable(f"{trial}{what}."), bold=True, fg=None if receipt.dry_run else "green")
+    removed = receipt.removed
+    revisions = f" ({', '.join(map(str, removed.revisions))})" if removed.revisions else ""
+    click.echo("to be removed:" if receipt.dry_run else "removed:")
+    click.echo(wrapped(f"{counted(len(removed.revisions), 'revision')} that knew it{revisions}"))
+    click.echo(wrapped(f"statistics, and {counted(receipt.exemplars, 'exemplar')} of the live model"))
+    if receipt.had_ewc:
+        click.echo(wrapped("the EWC state, which was made from all classes"))
+    if not receipt.dry_run:
+        click.echo(wrapped(f"{counted(len(removed.objects), 'object file')} that no revision needs any more"))
+    click.echo(wrapped(f"the details of {counted(removed.journal_lines, 'journal line')}"))
+    if removed.inbox_files:
+        click.echo(wrapped(f"{counted(removed.inbox_files, 'file')} of the inbox, which nobody has labelled"))
+    if receipt.head_restarted:
+        click.echo("The refined head was made from all classes: the model restarts from the closed form.")
+    if not receipt.dry_run:
+        click.echo(f"before: {_state(receipt.before)}\nafter:  {_state(receipt.after)}")
+        click.echo("not promised, since it is not in the store's hands:")
+        for one in NOT_PROMISED:
+            click.echo(wrapped(one))
+
+
+def _state(state: State) -> str:
+    head = HEADS.get(state.head or "", "no head")
+    known = counted(state.classes, "class", "classes")
+    return f"revision {state.revision} ({state.sha256[:16]}), {known}, {head}, {state.disk_bytes:,} bytes on disk"

@@ -1,0 +1,116 @@
+"""`edgecl inbox`: what a listener kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import warn
+from edgecl.cli.commands._teaching import teach
+from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.text import print_json, printable, table
+
+if TYPE_CHECKING:
+    from edgecl.live.inbox import Item
+
+
+class StoreFirst(click.Group):
+    """A group whose --json may come after STORE, where a group would look for a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[1:2] == ["--json"]:
+            args = [args[1], args[0], *args[2:]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=StoreFirst,
+    invoke_without_command=True,
+    subcommand_metavar="[export ID -o FILE | label ID... NAME]",
+    epilog=example(
+        "edgecl inbox kitchen",
+        "edgecl inbox kitchen export 12 -o heard.wav",
+        'edgecl inbox kitchen label 12 15 16 "lights off"',
+    ),
+)
+@store_argument
+@json_option
+@click.pass_context
+def command(ctx: click.Context, store: Path, as_json: bool) -> None:
+    """List what a listener kept, export it, or teach it.
+
+    `edgecl listen --inbox` keeps what stood out and is like nothing that was taught, and the latest ten detections.
+    Nothing is learnt from it until you say what it is.
+    """
+    ctx.obj = store
+    if ctx.invoked_subcommand is not None:
+        return
+    from edgecl.live.inbox import open_inbox
+
+    with warn.opened(store) as device:
+        items = open_inbox(device).items()
+    if as_json:
+        print_json({"items": [asdict(one) for one in items]})
+    else:
+        _print(items, store)
+
+
+def _print(items: Sequence[Item], store: Path) -> None:
+    if not items:
+        click.echo(f"Nothing there: `edgecl listen {printable(str(store))} --inbox` keeps what it has never heard.")
+        return
+    rows = [
+        (
+            one.id.lstrip("0"),
+            one.kind,
+            one.kept.replace("+00:00", "").replace("T", " "),
+            f"{one.count}x",
+            f"{one.label} ({one.confidence:.0%})",
+            f"{one.novelty:.2f}",
+            f"{one.seconds:.1f} s",
+        )
+        for one in items
+    ]
+    header = ("id", "what", "last heard (UTC)", "times", "answered", "novelty", "length")
+    click.echo(table(rows, header=header, align="lllrlrr", indent=0))
+
+
+@command.command()
+@click.argument("name", metavar="ID")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write: .wav of sound, .npz of movement.",
+)
+@click.pass_obj
+def export(store: Path, name: str, out: Path) -> None:
+    """Copy a recording out, to be played or looked at."""
+    from edgecl.live.inbox import open_inbox
+
+    with warn.opened(store) as device:
+        inbox = open_inbox(device)
+        out.write_bytes(inbox.recording(inbox.item(name)))
+    click.echo(f"{out} written", err=True)
+
+
+@command.command()
+@click.argument("names", metavar="ID...", nargs=-1, required=True)
+@click.argument("label", metavar="NAME")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict.")
+@json_option
+@click.pass_obj
+def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json: bool) -> None:
+    """Teach recordings under a name, through the gate of `edgecl learn`; they leave the inbox if it is accepted."""
+    from edgecl.live.inbox import open_inbox
+
+    with warn.opened(store) as device:
+        inbox = open_inbox(device)
+        items = [inbox.item(one) for one in dict.fromkeys(names)]
+        teach(device, items, label=label, force=force, as_json=as_json)

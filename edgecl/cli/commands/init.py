@@ -1,0 +1,184 @@
+"""`edgecl init`: make a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecl.cli.options import Bytes, example, json_option, store_argument
+from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgecl.operations.open_store import Device
+
+
+BUILT_IN = ("voice", "imu")
+
+
+def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value not in BUILT_IN and not Path(value).exists():
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILT_IN)}, nor a file")
+    return value
+
+
+@click.command(
+    epilog=example(
+        "edgecl init kitchen --extractor voice",
+        "edgecl init wrist --extractor imu --memory 2MiB --max-classes 12",
+    )
+)
+@store_argument
+@click.option(
+    "--extractor",
+    required=True,
+    callback=_check_extractor,
+    metavar="voice|imu|FILE",
+    help="What turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
+)
+@click.option("--memory", type=Bytes(), help="Most RAM that learning may take. [default: 1MiB voice, 4MiB others]")
+@click.option("--disk", type=Bytes(), help="Most that the store may take. [default: 64MiB, for text 128MiB]")
+@click.option(
+    "--max-classes",
+    type=click.IntRange(min=2),
+    help="Most classes it will ever know. [default: 64 voice, 24 imu, 128 text]",
+)
+@click.option(
+    "--lift",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Random features in front of the latents: more accuracy for voice, more memory. [default: 0]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of projection and lift. [default: 0]")
+@json_option
+def command(
+    store: Path,
+    extractor: str,
+    memory: int | None,
+    disk: int | None,
+    max_classes: int | None,
+    lift: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Make a store: one model in one folder.
+
+    STORE is the folder to make. It holds a copy of the extractor and all that is learnt; nothing outside of
+    it is needed later. Memory, disk and the number of classes are fixed here for good.
+    """
+    from edgecl.operations.open_store import Device
+
+    device = Device.create(
+        store,
+        extractor=extractor,
+        memory_bytes=memory,
+        disk_bytes=disk,
+        max_classes=max_classes,
+        lift_width=lift,
+        seed=seed,
+    )
+    made = _made(store, device)
+    if as_json:
+        print_json(made)
+    else:
+        _print(made)
+
+
+def _made(store: Path, device: Device) -> dict[str, Any]:
+    """What was made, and what other budgets would make."""
+    from edgecl.model.exemplars import row_bytes
+
+    settings = device.settings
+    row = row_bytes(settings.features.row_dimension)
+    status = device.status()
+    told = ("revision", "extractor", "features", "budget_bytes", "disk_bytes", "disk_budget_bytes", "max_classes")
+    return {
+        "store": str(store),
+        "exemplars_per_class": {
+            str(classes): max(device.model()[1].plan(classes).exemplars, 0) // (row * classes)
+            for classes in sorted({min(10, settings.max_classes), settings.max_classes})
+        },
+        "tiers": _tiers(device),
+        **{name: status[name] for name in told},
+    }
+
+
+def _tiers(device: Device) -> list[dict[str, Any]]:
+    """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
+    from dataclasses import replace
+
+    from edgecl.model.memory import PROJECTIONS, smallest_disk, smallest_memory
+
+    settings = device.settings
+    overhead = device.store.extractor_path.stat().st_size + (64 << 10)
+    tiers = []
+    for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
+        for precision in ("float64", "float32"):
+            tier = replace(settings, projection=projection, precision=precision)
+            at_smallest = replace(tier, memory_bytes=smallest_memory(tier))
+            tiers.append(
+                {
+                    "features": tier.features.dimension,
+                    "precision": precision,
+                    "memory_bytes": at_smallest.memory_bytes,
+                    "disk_bytes": smallest_disk(at_smallest, overhead),
+                    "chosen": (projection, precision) == (settings.projection, settings.precision),
+                }
+            )
+    return tiers
+
+
+def _print(made: Mapping[str, Any]) -> None:
+    extractor, features = made["extractor"], made["features"]
+    fits = " or ".join(
+        f"{each:,} of each of {classes} classes" for classes, each in made["exemplars_per_class"].items()
+    )
+    click.echo(f"{printable(made['store'])} is made: revision {made['revision']}, which knows nothing yet.\n")
+    rows = {
+        "extractor": f"{extractor['modality']}: {_takes(extractor)}",
+        "features": _features(features),
+        "memory": f"{format_bytes(made['budget_bytes'])}; exemplars that fit: {fits}",
+        "disk": f"{format_bytes(made['disk_bytes'])} of {format_bytes(made['disk_budget_bytes'])} taken",
+        "classes": f"{made['max_classes']} at most",
+    }
+    click.echo(pairs(rows))
+    click.echo(f"\nThe smallest budgets for {made['max_classes']} classes (* is what you have):")
+    click.echo(_tier_table(made["tiers"]))
+    click.echo(f"\nNext, teach it:\n  edgecl learn {printable(made['store'])} {_example(extractor['modality'])}")
+
+
+def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each width of features, with the memory that it takes solved in float64 and in float32."""
+    rows = []
+    for double, single in zip(tiers[::2], tiers[1::2], strict=True):
+        memory = [f"{'* ' if one['chosen'] else ''}{format_bytes(one['memory_bytes'])}" for one in (double, single)]
+        rows.append((str(double["features"]), *memory, format_bytes(double["disk_bytes"])))
+    return table(rows, header=("features", "--memory in float64", "in float32", "--disk"), align="rrrr")
+
+
+def _takes(extractor: Mapping[str, Any]) -> str:
+    channels = counted(len(extractor["channels"]), "channel")
+    rate = f" at {extractor['sample_rate_hz']:g} Hz" if extractor["sample_rate_hz"] else ""
+    return f"{channels}{rate} to {extractor['dimension']} latents ({extractor['licence']})"
+
+
+def _features(features: Mapping[str, Any]) -> str:
+    text = f"{features['dimension']}"
+    if features["projection"]:
+        text += f", projected from {features['latent_dimension']} to fit the budget"
+    if features["lift_width"]:
+        text += f", {features['lift_width']} of them a random lift"
+    return f"{text}; solved in {features['precision']}"
+
+
+def _example(modality: str) -> str:
+    if modality == "voice":
+        return "clips/        where clips/<word>/ holds five or more .wav files of each word"
+    if modality == "text":
+        return 'lesson.jsonl   with lines of {"text": ..., "label": ...}'
+    if modality == "table":
+        return "stream.csv --prequential --label-column NAME   answers each row, then learns from its label"
+    return "windows.npz   with X [n, time, channels] and y, or a CSV with a timestamp column"

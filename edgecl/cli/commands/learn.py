@@ -1,0 +1,290 @@
+"""`edgecl learn`: one lesson, from labelled samples to a committed revision or a reason why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import progress, warn
+from edgecl.cli.commands import _background, _prequential
+from edgecl.cli.options import (
+    Finite,
+    example,
+    json_option,
+    label_column_option,
+    label_option,
+    path_argument,
+    store_argument,
+)
+from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
+from edgecl.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgecl.gate.verdict import ClassVerdict
+    from edgecl.learning.refine import RefineSettings
+    from edgecl.operations.open_store import Device
+    from edgecl.operations.teaching import Report
+    from edgecl.sources.samples import Sample, Skip
+
+REJECTED = 3
+HARD_TO_HEAR = 0.5  # share of a word's clips
+DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
+# as in edgecl.learner, which --help should not load
+STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
+
+
+@click.command(
+    epilog=example(
+        "edgecl learn kitchen clips/",
+        'edgecl learn kitchen recordings/ --label "lights off"',
+        "edgecl learn kitchen clips/ --dry-run --json",
+        "edgecl learn kitchen --background room.wav",
+        "edgecl learn prices stream.csv --prequential --label-column y",
+    )
+)
+@store_argument
+@path_argument
+@label_option
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    help="How the head is updated; auto chooses, and adjusts when a candidate is rejected. [default: auto]",
+)
+@click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, and what is not new.")
+@click.option(
+    "--replay-weight",
+    type=Finite(0, 1),
+    help="Weight of old classes against new ones in gradient steps, 0 to 1. [default: their share]",
+)
+@click.option(
+    "--ewc-strength",
+    type=Finite(min=0),
+    help="How hard gradient steps are held to where they begin. [default: 30 with auto, else 1]",
+)
+@click.option(
+    "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
+)
+@click.option(
+    "--background", is_flag=True, help="PATH is sound of the room, in which nobody says a taught word: for listen."
+)
+@label_column_option
+@click.option(
+    "--label-delay",
+    metavar="ROWS",
+    type=click.IntRange(min=0),
+    default=0,
+    help="With --prequential: rows that come between a row and its label. [default: 0]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    store: Path,
+    path: Path,
+    label: str | None,
+    strategy: str,
+    dry_run: bool,
+    require_proof: bool,
+    force: bool,
+    replay_weight: float | None,
+    ewc_strength: float | None,
+    prequential: bool,
+    background: bool,
+    label_column: str | None,
+    label_delay: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Teach it labelled samples; committed only if nothing known suffers.
+
+    PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
+    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
+    ones; one that has nothing new leaves the model as it is. Exit code 3 says that the lesson was rejected, and the
+    model is as it was.
+    """
+    if force and require_proof:
+        raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
+    if label_delay and not prequential:
+        raise click.UsageError("--label-delay is for streams: add --prequential")
+    if prequential:
+        _refuse_options(ctx, "--prequential", also=("background",))
+        accepted = _prequential.run(
+            store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
+        )
+        ctx.exit(0 if accepted else REJECTED)
+    if background:
+        _refuse_options(ctx, "--background", also=("dry_run",))
+        _background.run(store, path, as_json=as_json)
+        return
+    refine = _refine_settings(strategy, replay_weight, ewc_strength)
+    taught: Counter[str] = Counter()
+    with warn.opened(store) as device:
+        live = device.store.current().number
+        samples = progress.read(path, device.extractor.contract, label=label, label_column=label_column)
+        report = progress.finish(
+            device.teach(
+                _tallied(samples, taught),
+                strategy=strategy,
+                refine=refine,
+                dry_run=dry_run,
+                require_proof=require_proof,
+                force=force,
+                seed=seed,
+            )
+        )
+    tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
+    if report.revision and not as_json:
+        _print_hard_to_hear(device, taught)
+    if not report.is_accepted:
+        ctx.exit(REJECTED)
+
+
+def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -> None:
+    """A stream has one strategy, and is judged as it goes; a room is not judged."""
+    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed", *also):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with {option}")
+
+
+def _tallied(items: Iterable[Sample | Skip], taught: Counter[str]) -> Iterator[Sample | Skip]:
+    """Pass samples on and count them by label."""
+    for item in items:
+        label = getattr(item, "label", None)
+        if label is not None:
+            taught[label] += 1
+        yield item
+
+
+def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: float | None) -> RefineSettings | None:
+    if replay_weight is None and ewc_strength is None:
+        return None
+    if strategy == "closed-form":
+        raise click.UsageError(
+            "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
+        )
+    from edgecl.learning.ladder import default_steps
+
+    settings = replace(default_steps(strategy), replay_weight=replay_weight)
+    return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
+
+
+def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
+    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        warn.skips(report.skipped)
+        _print(report, taught, live=live, budget_bytes=budget_bytes)
+
+
+def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
+    verdict = report.outcome.verdict
+    headline, colour = _headline(report, live=live)
+    click.secho(headline, bold=True, fg=colour)
+    for reason in verdict.reasons:
+        click.echo(wrapped(reason.removeprefix("unproven: ")))
+    what = listed(
+        f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
+    )
+    if report.outcome.is_unchanged:
+        click.echo("--force teaches it nevertheless.")
+    click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
+    _print_classes(verdict.classes, taught)
+    if verdict.pooled_change is not None and verdict.pooled_bound is not None:
+        click.echo(
+            f"old classes together: {100 * verdict.pooled_change:+.1f} points of balanced accuracy "
+            f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95% confidence)"
+        )
+    _print_cost(report, budget_bytes)
+    if report.is_accepted:
+        _print_drawn_away(verdict.classes)
+    else:
+        click.echo(wrapped(_advice(report), first=""))
+
+
+def _headline(report: Report, *, live: int) -> tuple[str, str]:
+    trial = "DRY RUN: " if report.dry_run else ""
+    if report.outcome.is_unchanged:
+        return f"{trial}NOTHING NEW, revision {live} stays live.", "green"
+    outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
+    if report.forced:
+        return f"{trial}FORCED against the gate, {outcome}.", "yellow"
+    if report.is_accepted and report.outcome.verdict.proven:
+        return f"{trial}ACCEPTED, {outcome}.", "green"
+    if report.is_accepted:
+        return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
+    why = " for lack of proof" if report.outcome.verdict.accepted else ""
+    return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
+
+
+def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int]) -> None:
+    """Those that were taught, and those that changed."""
+    shown = {
+        label: one
+        for label, one in sorted(classes.items(), key=lambda item: (not item[1].is_new, item[0]))
+        if label in taught or one.before != one.after
+    }
+    if shown:
+        rows = [
+            (label, str(one.samples), "new" if one.is_new else percent(one.before), percent(one.after))
+            for label, one in shown.items()
+        ]
+        click.echo("right on kept samples, each left out in turn:")
+        click.echo(table(rows, header=("class", "samples", "before", "after"), align="lrrr"))
+    if len(classes) > len(shown):
+        click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
+
+
+def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
+    """Old classes that the gate lets new ones draw from: words that sound alike do that in any model."""
+    drawn = [
+        label
+        for label, one in sorted(classes.items())
+        if one.before is not None and one.after is not None and one.before - one.after >= DRAWN_AWAY
+    ]
+    if drawn and any(one.is_new for one in classes.values()):
+        text = f"{listed(drawn)} may now be taken for what is new: more samples of both help"
+        click.echo(wrapped(text, first="note: "))
+
+
+def _print_hard_to_hear(device: Device, taught: Mapping[str, int]) -> None:
+    """Words that are too short for open talk, and what it would cost to hear them there."""
+    for label, one in sorted(device.calibration().items()):
+        if label in taught and not label.startswith("_") and one.heard < HARD_TO_HEAR:
+            text = (
+                f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
+                f"nine of ten would cost {one.accepts_per_hour:.0f} false accepts an hour or more. After a wake word "
+                f"(`listen --wake LABEL`) it is heard"
+            )
+            click.echo(wrapped(text, first="note: "))
+
+
+def _print_cost(report: Report, budget_bytes: int) -> None:
+    click.echo(
+        f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
+        f"{milliseconds(report.learn_ms)}; memory {format_bytes(report.bytes['total'])} of {format_bytes(budget_bytes)}"
+        + (f"; {format_bytes(report.bytes_written)} written" if report.revision else "")
+    )
+
+
+def _advice(report: Report) -> str:
+    verdict = report.outcome.verdict
+    if verdict.accepted:
+        return "Record more samples, or leave out --require-proof."
+    if not verdict.classes:  # it never came to judging: the reason says what to do
+        return "--dry-run tries a lesson without writing."
+    if verdict.is_final:
+        return "Put the labels right, or leave these samples out. --force commits the lesson as it is."
+    return (
+        "More samples of the classes named above, in one lesson with these, help most; --dry-run tries without "
+        "writing. --force commits the lesson as it is."
+    )

@@ -1,0 +1,241 @@
+"""`edgecl listen`: events of a stream, as they happen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import interrupts, warn
+from edgecl.cli.options import Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.text import counted, milliseconds, print_json, printable
+from edgecl.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+    from edgecl.live.events import Event, Summary
+    from edgecl.live.inputs.chunks import Arrival, Halt, Piece
+    from edgecl.live.novelty import Noticer
+    from edgecl.operations.open_store import Device
+
+LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
+
+
+@click.command(
+    epilog=example(
+        "arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen kitchen",
+        "edgecl listen kitchen evening.wav --json",
+        "edgecl listen wrist movement.csv",
+        "edgecl listen kitchen --microphone --wake marvin --span 4",
+    )
+)
+@store_argument
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--microphone", is_flag=True, help="Listen to the default microphone (extra [mic]).")
+@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Of raw PCM on stdin. [default: the extractor's]")
+@click.option("--realtime", is_flag=True, help="Play FILE at its own speed, not as fast as it goes.")
+@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: .5]")
+@click.option(
+    "--patience",
+    metavar="HOPS",
+    type=click.IntRange(min=1),
+    help="Hops in a row that must answer a label. [default: 1; of movement 2]",
+)
+@click.option(
+    "--refractory",
+    metavar="SECONDS",
+    type=Finite(min=0),
+    help="No other event so soon after one; of movement: the pause that ends one. [default: 10 hops; of movement 3]",
+)
+@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
+@click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
+@click.option(
+    "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
+)
+@click.option("--wake", metavar="LABEL", help="A word that was taught: the others count only after it, for --span.")
+@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="After the wake word. [default: 4]")
+@click.option(
+    "--control",
+    metavar="SOCKET",
+    type=click.Path(path_type=Path),
+    help='Where its owner may ask for a lesson: a line {"learn": "/path", "label": "name"}.',
+)
+@json_option
+def command(
+    store: Path,
+    file: Path | None,
+    microphone: bool,
+    rate: float | None,
+    realtime: bool,
+    threshold: float | None,
+    patience: int | None,
+    refractory: float | None,
+    inbox: bool,
+    inbox_size: int | None,
+    novelty: float | None,
+    wake: str | None,
+    span: float | None,
+    control: Path | None,
+    as_json: bool,
+) -> None:
+    """Follow a stream of sound or movement, and print what is heard.
+
+    Listens to raw S16_LE mono PCM on stdin, to FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or to
+    a microphone. Prints an event a line: when, which label, how sure, how novel (0: typical of its class, 1: nothing
+    of it). Never learns: what `edgecl learn` teaches the store meanwhile is heard from the next hop on. Ends with
+    its input, by Ctrl-C or by SIGTERM, with a summary on stderr.
+    """
+    from edgecl.live.events import Summary
+    from edgecl.live.inputs.chunks import Arrival, Halt
+    from edgecl.live.listener import listen
+    from edgecl.live.options import WAKE_SPAN_S, Listening
+    from edgecl.service.control import Control
+    from edgecl.service.systemd import Notifier
+
+    if span and wake is None:
+        raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
+    if not inbox and (inbox_size or novelty is not None):
+        raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
+    _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
+    halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
+    with warn.opened(store) as device:
+        contract = device.extractor.contract
+        pieces = _pieces(
+            contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
+        )
+        noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
+        _require_wake_word(device, wake)
+        how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
+        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        with interrupts.asking(halt.ask), Control(control, store) if control else nullcontext():
+            systemd.send("READY=1")
+            try:
+                for event in events:
+                    _print(event, as_json=as_json)
+            except BrokenPipeError:  # nobody reads on
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            systemd.send("STOPPING=1")
+    _print_summary(summary, arrival)
+
+
+def _require_wake_word(device: Device, wake: str | None) -> None:
+    if wake is None:
+        return
+    if not device.extractor.contract.is_sound:
+        raise click.UsageError(f"--wake is for sound, the store takes {device.extractor.contract.modality}")
+    known = device.store.current().body["classes"]
+    if wake not in known:
+        raise SettingError(
+            f"--wake {wake}: the store knows {', '.join(sorted(known)) or 'nothing yet'}; teach the wake word first"
+        )
+
+
+def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
+    from edgecl.live.inbox import open_inbox
+    from edgecl.live.novelty import Noticer
+
+    kept = open_inbox(device) if size is None else open_inbox(device, capacity_bytes=size)
+    return Noticer(kept, device.extractor, novelty=novelty)
+
+
+def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:
+    if file is not None and microphone:
+        raise click.UsageError("give FILE or --microphone, not both")
+    if rate is not None and (file is not None or microphone):
+        raise click.UsageError("--rate is for raw PCM on stdin: a file says its own, a microphone is asked for one")
+    if realtime and file is None:
+        raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
+    if file is None and not microphone and sys.stdin.isatty():
+        raise click.UsageError(
+            "nothing is piped to stdin: give a FILE or --microphone, "
+            "or `arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen STORE`"
+        )
+
+
+def _pieces(
+    contract: Contract,
+    file: Path | None,
+    *,
+    microphone: bool,
+    rate: float | None,
+    realtime: bool,
+    halt: Halt,
+    arrival: Arrival,
+) -> Iterator[Piece]:
+    from edgecl.live.inputs.microphone import microphone as recorded
+    from edgecl.live.inputs.pcm import raw_pcm
+    from edgecl.live.inputs.sound_file import sound_file
+
+    if not contract.is_sound:
+        if contract.modality not in ("imu", "custom") or microphone or rate:
+            raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
+    if microphone:
+        return recorded(contract, halt=halt, arrival=arrival)
+    if file is not None:
+        return sound_file(file, contract, halt=halt, realtime=realtime)
+    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate or contract.sample_rate_hz, halt=halt, arrival=arrival)
+
+
+def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+    from edgecl.live.inputs.rows import movement
+
+    if file is None:
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        return
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataError(f"{file} can't be read: {error.strerror}") from error
+    try:
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+    finally:
+        os.close(descriptor)
+
+
+def _print(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        print_json(event.as_dict())
+    else:
+        start, end = event.span
+        click.echo(
+            f"{event.time:9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  novelty {event.novelty:.2f}  "
+            f"({start:.2f} to {end:.2f} s)"
+        )
+    sys.stdout.flush()
+
+
+def _print_summary(summary: Summary, arrival: Arrival) -> None:
+    told = summary.as_dict()
+    revisions = ", ".join(map(str, summary.revisions)) or "none"
+    click.echo(
+        f"heard {summary.seconds:,.1f} s, {counted(summary.events, 'event')}; at work {told['real_time_factor']:.2%} "
+        f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
+        err=True,
+    )
+    for note in _notes(summary, arrival):
+        click.echo(f"  - {note}", err=True)
+
+
+def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
+    """What was amiss with the input."""
+    offset = summary.offset
+    if summary.breaks:
+        yield f"{counted(summary.breaks, 'gap')}: there the stream began anew"
+    if arrival.late:
+        yield f"{counted(arrival.late, 'pause')} of the input, the longest {arrival.late_s:.1f} s: taken as no gap"
+    if arrival.torn_bytes:
+        yield f"{counted(arrival.torn_bytes, 'byte')} of a torn sample at the end: left out"
+    for reason, count in arrival.rows.counts.items():
+        yield f"{counted(count, 'row')} skipped: {reason}"
+    if summary.silent_s:
+        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? No answer was asked for there"
+    if summary.clipped_s:
+        yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
+    if abs(offset) > LARGEST_OFFSET:
+        yield f"an offset of {offset:+.1%} of full scale, which the extractor does not hear"

@@ -1,0 +1,64 @@
+"""`edgecl predict`: answers, one line a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import warn
+from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.text import print_json, printable
+
+if TYPE_CHECKING:
+    from edgecl.operations.answering import Answer
+    from edgecl.operations.open_store import Device
+    from edgecl.sources.samples import Skip
+
+WIDEST_LABEL = 32
+
+
+@click.command(epilog=example("edgecl predict kitchen clip.wav", "edgecl predict kitchen clips/ --json"))
+@store_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Answer clips or windows.
+
+    Each PATH is what `edgecl learn` takes; labels in it are not looked at. Prints a line for each sample: its
+    label, how sure the answer is, how novel the sample is (0: typical of its class, 1: nothing of it), and
+    where it came from. With --json an object a line; what could not be used is {"source", "skipped"}.
+    """
+    with warn.opened(store) as device:
+        head = device.head().head
+        width = min(max(map(len, ("label", *(head.labels if head else ())))), WIDEST_LABEL)
+        has_header = not as_json
+        for answer in _answers(device, paths):
+            if has_header:
+                click.echo(f"{'label':{width}}  confidence  novelty  source")
+                has_header = False
+            _print(answer, width=width, as_json=as_json)
+
+
+def _answers(device: Device, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
+    from edgecl.sources.reading import read_samples
+
+    for path in paths:
+        yield from device.predict(read_samples(path, device.extractor.contract, labelled=False))
+
+
+def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
+    from edgecl.sources.samples import Skip
+
+    if isinstance(answer, Skip):
+        if as_json:
+            print_json({"source": answer.source, "skipped": answer.reason})
+        else:
+            warn.warn(f"skipped {answer.source}: {answer.reason}")
+    elif as_json:
+        print_json(vars(answer))
+    else:
+        source = printable(answer.source)
+        click.echo(f"{answer.label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")

@@ -1,0 +1,76 @@
+"""`edgecl status`: what a store knows and how full it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecl.cli import warn
+from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.units import format_bytes
+
+# scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
+SPOTTING = ("to be heard", "its clips", "heard")
+
+
+@click.command(epilog=example("edgecl status kitchen", "edgecl status kitchen --json"))
+@store_argument
+@json_option
+def command(store: Path, as_json: bool) -> None:
+    """Say what the store knows and how full it is."""
+    with warn.opened(store) as device:
+        status = device.status()
+    if as_json:
+        print_json(status)
+    else:
+        _print(store, status)
+
+
+def _print(store: Path, status: Mapping[str, Any]) -> None:
+    parts = {name: size for name, size in status["bytes"].items() if name != "total" and size}
+    extractor, kept = status["extractor"], status["revisions"]
+    click.secho(
+        f"{printable(str(store))}: revision {status['revision']}, "
+        f"{counted(len(status['classes']), 'class', 'classes')} of {status['max_classes']} at most",
+        bold=True,
+    )
+    rows = {
+        "since": f"{status['time']} ({status['kind']}{_made_by(status)})",
+        "extractor": f"{extractor['modality']}, {extractor['dimension']} latents",
+        "centred": f"on {counted(status['centred_on'], 'sample')} without labels" if status["centred_on"] else "",
+        "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
+        "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
+        "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
+    }
+    click.echo(pairs({name: value for name, value in rows.items() if value}))
+    if status["classes"]:
+        cells = [
+            (
+                label,
+                str(one["samples"]),
+                str(one["exemplars"]),
+                one["taught"].replace("+00:00", "").replace("T", " "),
+                *_spotting(status["spotting"].get(label)),
+            )
+            for label, one in status["classes"].items()
+        ]
+        header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
+        click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+
+
+def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:
+    """What `edgecl listen` asks of a word, and how its own clips do."""
+    return (f"{found['threshold']:.0f}", f"{found['typical']:.0f}", f"{found['heard']:.0%}") if found else ()
+
+
+def _made_by(status: Mapping[str, Any]) -> str:
+    return f", {status['strategy']}" if status["strategy"] else ""
+
+
+def _share(used: int, granted: int) -> str:
+    return f"{format_bytes(used)} of {format_bytes(granted)} ({used / granted:.0%})"

@@ -1,0 +1,72 @@
+"""Progress on stderr: a bar where somebody watches, a line now and then where only a log does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+    from edgecl.sources.samples import Sample, Skip
+
+LOG_EVERY_S = 10.0
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def read(
+    path: Path,
+    contract: Contract,
+    *,
+    label: str | None = None,
+    label_column: str | None = None,
+    labelled: bool = True,
+) -> Iterator[Sample | Skip]:
+    """The labelled samples of a path, with progress while they are taken."""
+    from edgecl.sources.reading import count_samples, read_samples
+
+    # says what is wrong with the path before it is counted
+    items = read_samples(path, contract, label=label, label_column=label_column, labelled=labelled)
+    length = count_samples(path, contract, label_column=label_column)
+    return watched(items, length=length, label=f"reading {path}")
+
+
+def watched(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]:
+    """The items as they come, drawn as a bar of about `length` steps."""
+    if not sys.stderr.isatty():
+        yield from _logged(items, length=length, label=label)
+        return
+    steps = max(length // 100, 1)
+    with click.progressbar(
+        length=max(length, 1), label=label, file=sys.stderr, show_pos=True, update_min_steps=steps
+    ) as bar:
+        for item in items:
+            yield item
+            bar.update(1)
+
+
+def _logged(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]:
+    due = time.monotonic() + LOG_EVERY_S
+    for done, item in enumerate(items):
+        if time.monotonic() > due:
+            click.echo(f"{label}: {done} of about {length}", err=True)
+            due += LOG_EVERY_S
+        yield item
+
+
+def finish(steps: Generator[object, None, Result]) -> Result:
+    """Run a generator of progress to its end; each stage of the learner is a line where somebody watches."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        name = getattr(step, "name", None)  # a Stage; an Embedded is what the bar shows already
+        if name and sys.stderr.isatty():
+            click.secho(f"  {name}: {step.detail}", err=True, dim=True)  # type: ignore[attr-defined]

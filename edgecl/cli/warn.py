@@ -1,0 +1,57 @@
+"""Warnings on stderr: what could not be used, what is damaged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli.text import printable
+
+if TYPE_CHECKING:
+    from edgecl.operations.open_store import Device
+    from edgecl.sources.samples import Skip
+
+SKIPS_LISTED = 3  # for each reason
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Device]:
+    """An open store; at the end a warning for all damage that could be got round."""
+    from edgecl.operations.open_store import Device
+
+    device = Device.open(path)
+    try:
+        yield device
+    finally:
+        for damage in device.store.damage:
+            warn(f"{damage}; the newest sound revision is used, `edgecl doctor {path}` says more")
+
+
+class Handler(logging.Handler):
+    """What the library logs, as warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+def warn(text: str) -> None:
+    """One warning."""
+    click.secho(f"Warning: {printable(text)}", fg="yellow", err=True)
+
+
+def skips(skipped: Sequence[Skip]) -> None:
+    """How many samples were skipped for each reason, and the first of each."""
+    by_reason: dict[str, list[Skip]] = {}
+    for one in skipped:
+        by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
+    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        warn(f"skipped {len(found)}: {reason}")
+        for one in found[:SKIPS_LISTED]:
+            click.echo(f"  {printable(one.source)}: {printable(one.reason)}", err=True)
+        if len(found) > SKIPS_LISTED:
+            click.echo(f"  and {len(found) - SKIPS_LISTED} more, which --json lists", err=True)

@@ -1,0 +1,1 @@
+"""Strategies on the user's own data."""

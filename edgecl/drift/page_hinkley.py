@@ -1,0 +1,55 @@
+"""Page-Hinkley: a cumulative-sum detector of a change in the mean (Page 1954)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import edgecl_kernels as kernels
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgecl.drift.detector import DriftSignal, require_setting, run_detector
+
+
+@dataclass(frozen=True, eq=False)
+class PageHinkley:
+    """The Page-Hinkley test (Page 1954): a cumulative sum that has left its extreme by more than a threshold."""
+
+    packed: NDArray[np.float64]  # (12,), see kernels.page_hinkley_update
+
+    @staticmethod
+    def start(*, delta: float = 0.005, threshold: float = 50.0, alpha: float = 0.9999, grace: int = 30) -> PageHinkley:
+        """A detector that has seen nothing.
+
+        Parameters
+        ----------
+        delta
+            Change of the mean that is put up with, 0 or more.
+        threshold
+            Of the sums, in units of the values; above 0.
+        alpha
+            What is kept of a sum at each value, above 0 and at most 1.
+        grace
+            Values from which on changes are told, 1 or more.
+
+        Raises
+        ------
+        SettingError
+            When one is out of its range.
+        """
+        require_setting(
+            delta >= 0 and threshold > 0, f"delta {delta} and threshold {threshold}, wanted 0 or more, above 0"
+        )
+        require_setting(0 < alpha <= 1, f"alpha is {alpha}, wanted above 0 and at most 1")
+        require_setting(grace >= 1, f"grace is {grace}, wanted 1 or more")
+        packed = np.zeros(12)
+        packed[8:] = delta, threshold, alpha, grace
+        return PageHinkley(packed)
+
+    @property
+    def nbytes(self) -> int:
+        return self.packed.nbytes
+
+    def update(self, values: ArrayLike) -> DriftSignal:
+        packed, changes = run_detector(kernels.page_hinkley_update, self.packed, values)
+        return DriftSignal(PageHinkley(packed), changes)

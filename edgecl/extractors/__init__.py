@@ -1,0 +1,1 @@
+"""Frozen networks: from signals to latents."""

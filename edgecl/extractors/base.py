@@ -1,0 +1,242 @@
+"""Frozen feature extractors: the contract that a file carries, and what runs it.
+
+An extractor is one file: an ONNX graph (or a TFLite one, see `edgecl.extractors.tflite`) from a signal (batch, samples,
+channels) to frames (batch, n, D), and a contract that says what goes in and what comes out. In ONNX the contract
+is `metadata_props` under `edgecl.*`, one text each: `edgecl.modality`, `edgecl.sample_rate_hz`, and so on through
+the fields of `Contract`; tuples and `mean` are JSON lists.
+
+A graph may slide: given `window_samples + n * hop_samples` it answers n + 1 frames. It may also have a second
+input `state` (1, rows, S) with a default, and a second output `next_state`: fed back, these let a stream go on
+from where it was, with `hop_samples` in and one frame out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgecl.errors import ContractError, DataError
+from edgecl.extractors.contract import Contract, join_names
+from edgecl.extractors.placement import fit
+
+# One run holds at most so much, whatever is asked for at once: memory stays where it is.
+_FRAMES_AT_ONCE = 16
+
+
+class Extractor(Protocol):
+    """What the rest of edgecl needs of an extractor."""
+
+    contract: Contract
+    digest: str
+    # sha256 of the file
+
+    def frames(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Frames (n, D) of a signal (samples, channels), neither pooled nor normalised."""
+
+    def latents(self, signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """One latent for each signal (samples, channels), (len(signals), D)."""
+
+
+class FileExtractor(ABC):
+    """An extractor read from a file: all but how its runtime is called.
+
+    Attributes
+    ----------
+    contract
+    digest
+        sha256 of the file.
+    """
+
+    contract: Contract
+    digest: str
+    _slides: bool
+    # whether one run gives all frames of a longer signal
+
+    @abstractmethod
+    def _run(
+        self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Frames (batch, n, D) of a batch (batch, samples, channels), and the next state if there is such a thing."""
+
+    def frames(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Every frame that fits into a signal.
+
+        Parameters
+        ----------
+        signal
+            (samples, channels) float32, as the contract says; a signal of one channel may be (samples,).
+
+        Returns
+        -------
+        NDArray[np.float32]
+            (n, D), neither pooled nor normalised; n is 0 below `window_samples`. Frame i has the same bits as
+            the only one of `signal[i * hop_samples :][:window_samples]`.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity.
+        """
+        return self.stream().push(signal)
+
+    def stream(self) -> FrameStream:
+        """Frames of a signal that comes in pieces."""
+        return FrameStream(self)
+
+    def latents(self, signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """One latent for each signal.
+
+        What is taken of a longer or shorter signal, `fit` says.
+
+        Parameters
+        ----------
+        signals
+            Each (samples, channels) float32, as the contract says.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            (len(signals), D). A signal has the same bits in any company.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity; other than sound: fewer samples than `clip_samples`.
+        """
+        rows = [np.empty((0, self.contract.dimension), np.float32)]
+        rows += [self.pool(self._clip_frames(signal)) for signal in signals]
+        return np.concatenate(rows)
+
+    def hop_latents(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a listener sees of a signal (samples, channels): a latent (n, D) for each hop, n is 0 below a clip.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity.
+        """
+        frames, pool = self.frames(signal), self.contract.pool_frames
+        if len(frames) < pool:
+            return np.empty((0, self.contract.dimension), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(frames, pool, axis=0)  # (n, D, pool)
+        return self.pool(windows.transpose(0, 2, 1))
+
+    def pool(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Latents of the frames they are the mean of.
+
+        Parameters
+        ----------
+        frames
+            (n, pool_frames, D).
+
+        Returns
+        -------
+        NDArray[np.float32]
+            (n, D), less `contract.mean`, normalised as the contract says.
+        """
+        total: NDArray[np.float32] = np.add.reduce(frames, axis=1)  # frame after frame, however many rows there are
+        latents = total / np.float32(self.contract.pool_frames) - self.contract.mean
+        if self.contract.normalisation == "l2":
+            length = np.sqrt(np.square(latents, dtype=np.float64).sum(axis=1, keepdims=True))
+            latents /= np.maximum(length, 1e-12).astype(np.float32)
+        return latents
+
+    def checked(self, signal: ArrayLike) -> NDArray[np.float32]:
+        """A signal as (samples, channels) float32.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity.
+        """
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused as such
+            array = np.asarray(signal, np.float32)
+        channels = self.contract.channels
+        if array.ndim == 1 and len(channels) == 1:
+            array = array[:, None]
+        if array.ndim != 2 or array.shape[1] != len(channels):
+            raise DataError(
+                f"the signal has shape {array.shape}, the extractor takes (samples, {len(channels)}): "
+                f"{join_names(channels)}"
+            )
+        if not np.isfinite(array).all():
+            raise DataError("the signal holds NaN or infinity: mend or leave out those samples")
+        return array
+
+    def _clip_frames(self, signal: ArrayLike) -> NDArray[np.float32]:
+        """(1, pool_frames, D), by a run of its own.
+
+        Sixteen windows of movement in one run take .09 ms each instead of .14, but in a graph of somebody else's the
+        company might change the bits.
+        """
+        clip = fit(self.checked(signal), self.contract)
+        return self._run_checked(clip[None])[0] if self._slides else self.frames(clip)[None]
+
+    def _run_checked(
+        self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        frames, state = self._run(batch, state)
+        if not np.isfinite(frames).all():
+            raise DataError("the extractor answers NaN or infinity: is the signal in the contract's units?")
+        return frames, state
+
+
+class FrameStream:
+    """Frames of a signal that comes in pieces of any length, with the bits of the whole.
+
+    A graph with a `state` does the work of one hop for each frame; another sees its whole window again.
+    """
+
+    def __init__(self, extractor: FileExtractor) -> None:
+        self._extractor = extractor
+        self._contract = extractor.contract
+        self._waiting = np.empty((0, len(self._contract.channels)), np.float32)
+        self._state: NDArray[np.float32] | None = None
+
+    def push(self, signal: ArrayLike) -> NDArray[np.float32]:
+        """The frames (n, D) that a piece (samples, channels) completes.
+
+        Raises
+        ------
+        DataError
+            Wrong number of channels; NaN or infinity. The stream is as it was.
+        """
+        signal = self._extractor.checked(signal)
+        waiting = np.concatenate([self._waiting, signal]) if len(self._waiting) else signal
+        most = _FRAMES_AT_ONCE if self._extractor._slides else 1
+        frames = []
+        while (count := min(self._ready(waiting), most)) > 0:
+            piece, waiting = self._take(waiting, count)
+            frames.append(piece)
+        self._waiting = waiting.copy()  # the caller's array may be used again
+        if len(frames) == 1:
+            return frames[0]
+        return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *frames])
+
+    def _lead(self) -> int:
+        """Samples that must be seen again, or for the first time, before a hop gives a frame."""
+        return self._contract.window_samples - self._contract.hop_samples if self._state is None else 0
+
+    def _ready(self, waiting: NDArray[np.float32]) -> int:
+        return (len(waiting) - self._lead()) // self._contract.hop_samples
+
+    def _take(self, waiting: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """So many frames (count, D), and the samples that are left."""
+        hops = count * self._contract.hop_samples
+        seen = self._lead() + hops
+        frames, self._state = self._extractor._run_checked(waiting[None, :seen], self._state)
+        return frames[0], waiting[hops if self._state is None else seen :]
+
+
+def read_file(path: str | Path, *, limit: int = -1) -> bytes:
+    """The content of an extractor's file, or its first `limit` bytes; raises ContractError."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(limit)
+    except OSError as error:
+        raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error

@@ -1,0 +1,180 @@
+"""The contract: what an extractor file states about itself, and the checks of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import ContractError
+
+FORMAT = "1"
+PREFIX = "edgecl."
+MODALITIES = ("voice", "imu", "text", "table", "custom")
+NORMALISATIONS = ("l2", "none")
+LARGEST_DIMENSION = 65_536
+LARGEST_CLIP = 1 << 24  # numbers
+_LOWEST_SOUND_HZ = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """What an extractor takes and gives.
+
+    Raises
+    ------
+    ContractError
+        A field is out of its range, or does not fit another.
+    """
+
+    modality: str
+    # "voice", "imu", "text", "table" or "custom"
+    sample_rate_hz: float
+    # 0 where there is no time axis
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    # one for each channel
+    window_samples: int
+    # that one frame sees
+    hop_samples: int
+    # from one frame to the next
+    pool_frames: int
+    # whose mean is a latent
+    dimension: int
+    # numbers in a frame, D
+    mean: NDArray[np.float32]
+    # (D,), subtracted before normalising
+    normalisation: str
+    # "l2" or "none"
+    shrinkage_floor: float
+    # least share of the identity in the head's covariance, 0 to 1
+    source: str
+    licence: str
+    graph_digest: str = ""
+    # sha256 of the file without its metadata
+
+    def __post_init__(self) -> None:
+        for is_wrong, complaint in self._faults():
+            if is_wrong:
+                raise ContractError(f"the contract is wrong: {complaint}")
+
+    def _faults(self) -> list[tuple[bool, str]]:
+        counts = {name: getattr(self, name) for name in ("window_samples", "hop_samples", "pool_frames")}
+        mean = np.asarray(self.mean)
+        return [
+            (self.modality not in MODALITIES, f"modality {self.modality!r}, wanted one of {join_names(MODALITIES)}"),
+            (
+                self.normalisation not in NORMALISATIONS,
+                f"normalisation {self.normalisation!r}, wanted one of {join_names(NORMALISATIONS)}",
+            ),
+            (
+                not (math.isfinite(self.sample_rate_hz) and self.sample_rate_hz >= 0),
+                f"sample_rate_hz {self.sample_rate_hz}, wanted 0 or more",
+            ),
+            (not self.channels, "no channels, wanted the name of each"),
+            (
+                len(self.units) != len(self.channels),
+                f"{len(self.units)} units for {len(self.channels)} channels, wanted one for each",
+            ),
+            (min(counts.values()) < 1, f"{counts}, wanted 1 or more of each"),
+            (
+                self.clip_samples * len(self.channels) > LARGEST_CLIP,
+                f"a clip of {self.clip_samples} samples in {len(self.channels)} channels, at most {LARGEST_CLIP:,} fit",
+            ),
+            (
+                self.hop_samples > self.window_samples,
+                f"hop_samples {self.hop_samples} leaves gaps between windows of {self.window_samples}",
+            ),
+            (
+                not 1 <= self.dimension <= LARGEST_DIMENSION,
+                f"dimension {self.dimension}, wanted 1 to {LARGEST_DIMENSION}",
+            ),
+            (
+                mean.shape != (self.dimension,) or not np.isfinite(mean).all(),
+                f"a mean of shape {mean.shape}, wanted {self.dimension} finite numbers",
+            ),
+            (
+                not 0 <= self.shrinkage_floor <= 1,
+                f"shrinkage_floor {self.shrinkage_floor}, wanted 0 to 1",
+            ),
+        ]
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples that one latent sees."""
+        return self.window_samples + (self.pool_frames - 1) * self.hop_samples
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it hears: voice, or one channel of its own kind at the rate of sound."""
+        is_fast = len(self.channels) == 1 and self.sample_rate_hz >= _LOWEST_SOUND_HZ
+        return self.modality == "voice" or (self.modality == "custom" and is_fast)
+
+    def metadata(self) -> dict[str, str]:
+        """The contract as texts, by the keys that files use."""
+        texts = {PREFIX + one.name: _text(one.type, getattr(self, one.name)) for one in fields(self)}
+        return {PREFIX + "format": FORMAT, **texts}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], *, file: str | Path) -> Contract:
+        """Read `metadata()` back.
+
+        Parameters
+        ----------
+        file
+            Where the texts come from, for messages.
+
+        Raises
+        ------
+        ContractError
+            There is no contract, it is of another format, or a field is missing or wrong.
+        """
+        stated = metadata.get(PREFIX + "format")
+        if stated is None:
+            raise ContractError(
+                f"{file} has no contract, so nobody knows what it takes: "
+                f"add one with `edgecl export wrap {file} --modality imu|voice|table|custom ... -o OUT`"
+            )
+        if stated != FORMAT:
+            raise ContractError(f"{file} has a contract of format {stated}, wanted {FORMAT}: update edgecl")
+        try:
+            return cls(**{one.name: _value(one.type, metadata[PREFIX + one.name]) for one in fields(cls)})
+        except KeyError as error:
+            raise ContractError(f"{file}: its contract lacks {error}: export it again") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ContractError(f"{file}: its contract cannot be read ({error}): export it again") from error
+        except ContractError as error:
+            raise ContractError(f"{file}: {error}") from error
+
+
+def _text(kind: object, value: Any) -> str:
+    match kind:
+        case "str":
+            return str(value)
+        case "int" | "float":
+            return repr(int(value) if kind == "int" else float(value))
+        case "tuple[str, ...]":
+            return json.dumps(value, ensure_ascii=False)
+    # the shortest decimals that give the same float32 again
+    return "[" + ", ".join(str(number) for number in np.asarray(value, np.float32)) + "]"
+
+
+def _value(kind: object, text: str) -> Any:
+    match kind:
+        case "str":
+            return text
+        case "int" | "float":
+            return int(text) if kind == "int" else float(text)
+        case "tuple[str, ...]":
+            return tuple(str(name) for name in json.loads(text))
+    return np.array(json.loads(text), np.float32)
+
+
+def join_names(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,93 @@
+"""An extractor that runs in ONNX Runtime, and how its session is set up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import ContractError, DataError
+from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.onnx_file import graph_digest
+
+
+class OnnxExtractor(FileExtractor):
+    """An extractor run by ONNX Runtime, in one thread that sleeps between runs.
+
+    Parameters
+    ----------
+    path
+        An ONNX file with a contract.
+
+    Raises
+    ------
+    ContractError
+        There is no such file, it is not ONNX, it has no contract or not the one it was given, or the graph
+        takes or gives something else than the contract says.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        content = read_file(path)
+        self.digest = hashlib.sha256(content).hexdigest()
+        self._session = onnx_session(content, path)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.contract = Contract.from_metadata(metadata, file=path)
+        if self.contract.graph_digest != graph_digest(content):
+            raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+        signal, frames = self._check(path)
+        self._names = signal.name, frames.name
+        defaults = [one.name for one in self._session.get_overridable_initializers()]
+        self._answers = [frames.name, *(["next_state"] if "state" in defaults else [])]
+        self._slides = not isinstance(signal.shape[1], int) and frames.shape[1] != 1
+
+    def _check(self, path: str | Path) -> tuple[Any, Any]:
+        """The signal and the frames, as the graph declares them."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or not outputs:
+            names = [one.name for one in inputs]
+            raise ContractError(f"{path}: the graph wants {names or 'nothing'}, an extractor takes one signal")
+        signal, frames = inputs[0], outputs[0]
+        self._require(path, "signal", signal, len(self.contract.channels))
+        self._require(path, "frames", frames, self.contract.dimension)
+        return signal, frames
+
+    def _require(self, path: str | Path, what: str, declared: Any, last: int) -> None:
+        given = f"{declared.type} {declared.shape}"
+        if declared.type != "tensor(float)" or len(declared.shape) != 3 or declared.shape[2] != last:
+            raise ContractError(
+                f"{path}: the graph's {what} are {given}, the contract says float (batch, n, {last}): "
+                "wrap the graph again with `edgecl export wrap`"
+            )
+
+    def _run(
+        self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        feeds = {self._names[0]: batch}
+        if state is not None:
+            feeds["state"] = state
+        try:
+            frames, *rest = self._session.run(self._answers, feeds)
+        except Exception as error:  # ONNX Runtime's errors have no other base
+            raise DataError(f"the extractor cannot take a signal of shape {batch.shape}: {error}") from error
+        return frames, (rest[0] if rest else None)
+
+
+def onnx_session(content: bytes, path: str | Path) -> Any:
+    """ONNX Runtime on a model, in one thread that sleeps between runs; raises ContractError."""
+    # ONNX Runtime 1.32 reports its use to its maker from the moment it is imported: a device keeps to itself
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no other base
+        raise ContractError(f"{path} is not an ONNX file that this ONNX Runtime can load: {error}") from error

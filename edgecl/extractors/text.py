@@ -1,0 +1,84 @@
+"""Text extractors (extra `[text]`): a text in, one frame out.
+
+A text is a signal of one channel, the bytes of its UTF-8. The file is ONNX with a second entry beside the contract,
+`edgecl.tokenizer`: the JSON of a tokenizer of the package `tokenizers`. Its graph takes the int64 inputs that BERT's
+do, and gives an embedding for each token; a frame is their mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgecl.errors import ContractError, DataError
+from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.contract import PREFIX, Contract
+from edgecl.extractors.onnx import onnx_session
+from edgecl.extractors.onnx_file import graph_digest
+
+TOKENIZER = PREFIX + "tokenizer"
+MOST_TOKENS = 128  # of a text that are read
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class TextExtractor(FileExtractor):
+    """An extractor of texts, run by ONNX Runtime one text at a time; raises ContractError as `OnnxExtractor` does."""
+
+    _slides = False
+
+    def __init__(self, path: str | Path) -> None:
+        content = read_file(path)
+        self.digest = hashlib.sha256(content).hexdigest()
+        self._session = onnx_session(content, path)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.contract = Contract.from_metadata(metadata, file=path)
+        if self.contract.graph_digest != graph_digest(content):
+            raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+        self._inputs = [one.name for one in self._session.get_inputs()]
+        output = self._session.get_outputs()[0]
+        if set(self._inputs) - set(INPUTS) or output.shape[-1] != self.contract.dimension:
+            raise ContractError(
+                f"{path}: the graph takes {', '.join(self._inputs)} and gives {output.shape}, wanted of "
+                f"{', '.join(INPUTS)} and (batch, tokens, {self.contract.dimension})"
+            )
+        self._tokenizer = _tokenizer(metadata[TOKENIZER], path)
+
+    def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
+        """The one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
+        codes = self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8)
+        return self._embedded(codes.tobytes().decode("utf-8", "replace"))
+
+    def _clip_frames(self, signal: ArrayLike) -> NDArray[np.float32]:
+        return self.frames(signal)[None]
+
+    def _embedded(self, text: str) -> NDArray[np.float32]:
+        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        (tokens,) = self._session.run(None, {name: feeds[name] for name in self._inputs})
+        mean = np.asarray(tokens, np.float32).mean(axis=1)
+        if not np.isfinite(mean).all():
+            raise DataError("the extractor answers NaN or infinity")
+        return np.asarray(mean, np.float32)
+
+    def _run(
+        self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        return self.frames(batch[0])[None], None
+
+
+def _tokenizer(text: str, path: str | Path) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise ContractError(f"{path} takes text, which needs a tokenizer: pip install edgecl[text]") from error
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # its errors have no other base
+        raise ContractError(f"{path}: its tokenizer cannot be read ({error}): export it again") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=MOST_TOKENS)
+    return tokenizer

@@ -1,0 +1,99 @@
+"""TFLite extractors (extra `[tflite]`): one window in, one frame out.
+
+The contract is `edgecl.json` in a zip archive after the model, where TFLite's own format keeps associated files: an
+extractor is one file here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import ContractError
+from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.contract import Contract
+
+MEMBER = "edgecl.json"
+TFLITE = b"TFL3"
+LARGEST_CONTRACT = 1 << 24  # bytes
+# what zipfile, its decompressors and json raise on what is no archive with a contract
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+)
+
+
+class TfliteExtractor(FileExtractor):
+    """An extractor run by LiteRT or tflite-runtime, in one thread; raises ContractError as `OnnxExtractor` does."""
+
+    _slides = False
+
+    def __init__(self, path: str | Path) -> None:
+        content = read_file(path)
+        self.digest = hashlib.sha256(content).hexdigest()
+        end, metadata = parts(content)
+        self.contract = Contract.from_metadata(metadata, file=path)
+        if self.contract.graph_digest != hashlib.sha256(content[:end]).hexdigest():
+            raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+        self._interpreter = open_interpreter(content, path)
+        self._input, self._output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
+        taken, given = self.contract.window_samples * len(self.contract.channels), self.contract.dimension
+        for declared, size in ((self._input, taken), (self._output, given)):
+            shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
+            if kind != np.float32 or math.prod(shape) != size:
+                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract says {size} float32")
+
+    def _run(
+        self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], None]:
+        self._interpreter.set_tensor(self._input["index"], batch.reshape(self._input["shape"]))
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"]).reshape(1, 1, -1), None
+
+
+def open_interpreter(content: bytes, path: str | Path) -> Any:
+    """The interpreter of whichever runtime is installed, ready to run; raises ContractError."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError as error:
+            raise ContractError(f"{path} is TFLite, which needs a runtime: pip install edgecl[tflite]") from error
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ContractError(f"{path} is not TFLite that this runtime can load: {error}") from error
+    return interpreter
+
+
+def parts(content: bytes) -> tuple[int, dict[str, str]]:
+    """Where the model ends, and the texts of its contract, none if it has none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if MEMBER not in archive.namelist():
+                return archive.start_dir, {}
+            member = archive.getinfo(MEMBER)
+            if member.file_size > LARGEST_CONTRACT:
+                return len(content), {}
+            return member.header_offset, dict(json.loads(archive.read(member)))
+    except DAMAGE:
+        return len(content), {}

@@ -1,0 +1,113 @@
+"""The rows of one lesson, quantised on arrival and kept by label; a long lesson is spooled to disk."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError, EdgeclError
+from edgecl.model.exemplars import Exemplars, quantise, row_bytes
+from edgecl.model.features import FeatureMap
+from edgecl.model.lesson import Lesson
+
+
+class LessonCollector:
+    """Quantises latents as they come; all rows go to a file when they outgrow the memory.
+
+    The file has no name: whatever ends the process, nothing is left behind.
+
+    Parameters
+    ----------
+    limit_bytes
+        What may be held in memory.
+    spool
+        The folder for the file; None: the usual one for temporary files.
+    """
+
+    def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path | None) -> None:
+        self.count = 0
+        self._features = features
+        self._record = np.dtype([("scale", "<f4"), ("row", "i1", (features.row_dimension,))])
+        self._limit_bytes = limit_bytes
+        self._spool = spool
+        self._held: dict[str, list[Exemplars]] = {}
+        self._held_bytes = 0
+        self._file: BinaryIO | None = None
+        self._spooled = 0  # rows
+        self._pieces: dict[str, list[tuple[int, int]]] = {}  # by label: first row in the file and how many
+
+    def add(self, label: str, latents: NDArray[np.float32]) -> None:
+        """Add latents (n, D) of one label.
+
+        Raises
+        ------
+        DataError
+            When one is not finite.
+        EdgeclError
+            When the spool cannot be written.
+        """
+        if not np.isfinite(latents).all():
+            raise DataError(f"a latent of {label!r} is not finite: was the extractor given NaN or infinity?")
+        rows = quantise(self._features.project(latents))
+        self._held.setdefault(label, []).append(rows)
+        self._held_bytes += len(rows) * row_bytes(self._features.row_dimension)
+        self.count += len(rows)
+        if self._held_bytes > self._limit_bytes:
+            self._flush()
+
+    def finish(self) -> Lesson:
+        """The lesson; the collector is not to be used again."""
+        if self._file:
+            self._flush()
+            return Lesson(self._by_label())
+        return Lesson({label: _joined(parts) for label, parts in sorted(self._held.items())})
+
+    def _flush(self) -> None:
+        try:
+            self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `finish`)
+            for label, parts in self._held.items():
+                for part in parts:
+                    self._file.write(self._records(part).tobytes())
+                    self._pieces.setdefault(label, []).append((self._spooled, len(part)))
+                    self._spooled += len(part)
+        except OSError as error:
+            raise _cannot_spool(error) from error
+        self._held, self._held_bytes = {}, 0
+
+    def _by_label(self) -> dict[str, Exemplars]:
+        """The spooled rows of each label, as pages of a second file in which they lie together."""
+        assert self._file is not None
+        size = self._record.itemsize
+        try:
+            with self._file, tempfile.TemporaryFile(dir=self._spool) as ordered:
+                for _, pieces in sorted(self._pieces.items()):
+                    for first, count in pieces:
+                        self._file.seek(first * size)
+                        ordered.write(self._file.read(count * size))
+                ordered.flush()
+                records = np.memmap(ordered, self._record, mode="r")
+        except OSError as error:
+            raise _cannot_spool(error) from error
+        rows, first = {}, 0
+        for label, pieces in sorted(self._pieces.items()):
+            own = records[first : first + sum(count for _, count in pieces)]
+            rows[label] = Exemplars(own["row"], own["scale"])
+            first += len(own)
+        return rows
+
+    def _records(self, rows: Exemplars) -> NDArray[np.void]:
+        records = np.empty(len(rows), self._record)
+        records["scale"], records["row"] = rows.scales, rows.rows
+        return records
+
+
+def _cannot_spool(error: OSError) -> EdgeclError:
+    return EdgeclError(f"the lesson does not fit in memory and cannot be spooled to disk: {error}")
+
+
+def _joined(parts: list[Exemplars]) -> Exemplars:
+    return Exemplars(np.concatenate([part.rows for part in parts]), np.concatenate([part.scales for part in parts]))

@@ -1,0 +1,58 @@
+"""A model without some classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from edgecl.errors import StoreDamagedError
+from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.model import Model, factor_of
+from edgecl.model.objects import Objects
+
+Value = TypeVar("Value")
+
+
+def outdated(model: Model, *, older_than: timedelta, now: datetime) -> list[str]:
+    """The classes whose last lesson is longer ago; one taught at an unknown time is not among them.
+
+    A store keeps the time of a class's last lesson, not of every sample, so a class is outdated as a whole.
+    """
+    limit = now - older_than
+    return [label for label in model.labels if (last := model.taught.get(label)) and _moment(last) < limit]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise StoreDamagedError(f"{text!r} is no time of a lesson") from error
+
+
+def without_classes(model: Model, labels: Collection[str], *, objects: Objects) -> Model:
+    """The model that never saw some classes, with a closed-form head, bit for bit; one that knows none is left alone.
+
+    The features are those that were fixed at init, whatever the number of classes that is left.
+    """
+    if not set(labels) & set(model.statistics):
+        return model
+    roles = {"head", "ewc", *(f"{part}/{label}" for part in ("statistics", "exemplars") for label in labels)}
+    left = replace(
+        model,
+        statistics=_without(model.statistics, labels),
+        exemplars=_without(model.exemplars, labels),
+        taught=_without(model.taught, labels),
+        digests=_without(model.digests, roles),
+        head=None,
+        ewc=None,
+    )
+    if not left.statistics:
+        return left
+    head = whitened_cosine(factor_of(left))
+    return replace(left, head=head, digests={**left.digests, "head": objects.put(head.arrays())})
+
+
+def _without(held: Mapping[str, Value], names: Collection[str]) -> dict[str, Value]:
+    return {name: value for name, value in held.items() if name not in names}

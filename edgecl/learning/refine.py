@@ -1,0 +1,189 @@
+"""Refinement: minibatches of new and replayed latents under an EWC penalty, from a head that is already good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import edgecl_kernels as kernels
+import numpy as np
+from edgecl_kernels.aligned import TILE, aligned_zeros, padded
+from numpy.typing import NDArray
+
+from edgecl.model.ewc import Coordinates, EwcState, add_precision
+from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, Selection
+from edgecl.model.features import FeatureMap
+from edgecl.model.head import HeadState
+from edgecl.model.model import Model
+
+BATCH = 32
+MOMENTUM = 0.9
+STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """How far and how fast to go.
+
+    The loss is replay_weight·L_old + (1 - replay_weight)·L_new + ewc_strength/N_new · ½ Σ Λ (θ - θ*)².
+    """
+
+    replay_weight: float | None = None  # 0 to 1; None: the share of classes that the lesson does not touch
+    ewc_strength: float = 1.0
+    rate: float = 0.3  # of the first step; a half cosine takes it to zero
+    epochs: int = 60
+    smallest_steps: int = 100
+    largest_steps: int = 2000
+
+
+def refine(
+    head: HeadState,
+    lesson: Mapping[str, Selection],
+    replay: Mapping[str, Selection],
+    ewc: EwcState | None,
+    *,
+    coordinates: Coordinates,
+    features: FeatureMap,
+    settings: RefineSettings,
+    seed: int,
+    held_by: Iterable[tuple[Exemplars, int]] = (),
+) -> HeadState:
+    """Gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
+
+    Parameters
+    ----------
+    head
+        Where to start; its labels are the classes of the result.
+    lesson, replay
+        Rows by label; labels must be among the head's. `replay` may be empty: then the whole batch is new.
+    ewc
+        Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
+    seed
+        Of the minibatch draw: same inputs, same bits.
+    held_by
+        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal holds the
+        parameters where they begin.
+    """
+    pool = _Pool.of(lesson, replay, head.labels)
+    stride, classes = padded(features.dimension), len(head.labels)
+    parameters = aligned_zeros((4, classes, stride))
+    start, velocity, precision, anchor = parameters
+    coordinates.to_parameters(head, start)
+    if ewc is not None:
+        ewc.expand(head.labels, precision, anchor)
+    else:
+        anchor[:] = start
+        add_precision(precision, anchor, held_by, velocity, coordinates=coordinates, features=features)
+        velocity[:] = 0
+    penalty = settings.ewc_strength / max(pool.new_count, 1)  # no precision, no penalty
+    steps = settings.epochs * -(-pool.new_count // (BATCH // 2))
+    steps = int(np.clip(steps, settings.smallest_steps, settings.largest_steps))
+    weights = _sample_weights(settings.replay_weight, lesson=len(lesson), classes=classes, replayed=pool.has_replay)
+    rates = (settings.rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))).astype(np.float32)
+    x, p = aligned_zeros((BATCH, stride)), aligned_zeros((BATCH, -(-classes // TILE) * TILE))
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    for first in range(0, steps, STEPS_PER_CALL):
+        piece = rates[first : first + STEPS_PER_CALL]
+        drawn, labels, schedule = pool.draw(len(piece), generator)
+        kernels.refine_steps(
+            parameters,
+            drawn.rows,
+            drawn.scales,
+            labels,
+            schedule,
+            weights,
+            piece,
+            np.float32(MOMENTUM),
+            np.float32(penalty),
+            coordinates.offset,
+            np.float32(coordinates.factor),
+            features.lift_width,
+            features.seed,
+            x,
+            p,
+        )
+    return coordinates.to_head(parameters[0], head)
+
+
+def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, replayed: bool) -> NDArray[np.float32]:
+    """Weights (BATCH,) that sum to one: the first half of a batch is new, the second half replayed."""
+    if not replayed:
+        return np.full(BATCH, 1 / BATCH, np.float32)
+    share = replay_weight if replay_weight is not None else float(np.clip(1 - lesson / classes, 0.5, 0.95))
+    half = BATCH // 2
+    return np.repeat(np.array([(1 - share) / half, share / half], np.float32), half)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """All rows that may be drawn, by class: the lesson's first, then the replayed ones."""
+
+    groups: tuple[Selection, ...]
+    labels: NDArray[np.int32]  # (groups,) index into the head's labels
+    sizes: NDArray[np.int64]  # (groups,)
+    lesson_groups: int
+
+    @staticmethod
+    def of(lesson: Mapping[str, Selection], replay: Mapping[str, Selection], labels: tuple[str, ...]) -> _Pool:
+        groups = [(label, lesson[label]) for label in sorted(lesson) if len(lesson[label])]
+        lesson_groups = len(groups)
+        groups += [(label, replay[label]) for label in sorted(replay) if len(replay[label])]
+        return _Pool(
+            groups=tuple(rows for _, rows in groups),
+            labels=np.array([labels.index(label) for label, _ in groups], np.int32),
+            sizes=np.array([len(rows) for _, rows in groups], np.int64),
+            lesson_groups=lesson_groups,
+        )
+
+    @property
+    def has_replay(self) -> bool:
+        return len(self.sizes) > self.lesson_groups
+
+    @property
+    def new_count(self) -> int:
+        return int(self.sizes[: self.lesson_groups].sum())
+
+    def draw(
+        self, steps: int, generator: np.random.Generator
+    ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
+        """Rows and labels of some minibatches, uniform over classes and then over a class's rows, and their order.
+
+        The order (steps, BATCH) says which of the rows each minibatch takes.
+        """
+        half = BATCH // 2 if self.has_replay else BATCH
+        groups = generator.integers(0, self.lesson_groups, (steps, half))
+        if self.has_replay:
+            old = generator.integers(self.lesson_groups, len(self.sizes), (steps, BATCH - half))
+            groups = np.concatenate([groups, old], axis=1)
+        within = (generator.random(groups.shape) * self.sizes[groups]).astype(np.int64)
+        by_group = np.argsort(groups, axis=None, kind="stable")
+        drawn, ends = within.ravel()[by_group], np.cumsum(np.bincount(groups.ravel(), minlength=len(self.sizes)))
+        parts = [
+            self.groups[index].draw(drawn[first:last])
+            for index, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+            if last > first
+        ]
+        schedule = np.empty(groups.size, np.int32)
+        schedule[by_group] = np.arange(groups.size, dtype=np.int32)
+        rows = Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
+        return rows, self.labels[groups.ravel()[by_group]], schedule.reshape(groups.shape)
+
+
+def coordinates_of(model: Model) -> Coordinates:
+    """Centred at the mean of the class means and scaled so that E‖x - g‖² = 1."""
+    classes = list(model.statistics.values())
+    origin = np.mean([one.mean for one in classes], axis=0)
+    diagonal = np.cumsum(np.arange(1, len(origin) + 1)) - 1
+    within = sum(float(one.scatter[diagonal].sum(dtype=np.float64)) for one in classes)
+    within /= max(sum(one.count for one in classes) - len(classes), 1)
+    between = float(np.mean([np.square(one.mean - origin).sum() for one in classes]))
+    return Coordinates(origin.astype(np.float32), float(1 / np.sqrt(max(within + between, 1e-12))))
+
+
+def typical_logits(head: HeadState, model: Model) -> NDArray[np.float32]:
+    """The logit of each class's mean for its own class."""
+    logits = [
+        float(head.weights[index] @ model.statistics[label].mean + head.bias[index])
+        for index, label in enumerate(head.labels)
+    ]
+    return np.maximum(logits, 0).astype(np.float32)

@@ -1,0 +1,75 @@
+"""The named strategies with gradient steps: naive, replay, ewc and ewc-replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgecl.learning.ladder import REFINE_PER_CLASS, Rung
+from edgecl.learning.refine import coordinates_of, refine, typical_logits
+from edgecl.model.ewc import Coordinates, EwcState, consolidate
+from edgecl.model.exemplars import Exemplars, Selection, is_evidence
+from edgecl.model.head import HeadState
+from edgecl.model.lesson import Lesson
+from edgecl.model.model import Model
+
+
+def grown_head(head: HeadState | None, taught: Model) -> HeadState:
+    """The old head with zero rows for the classes it does not have."""
+    labels, width = taught.labels, taught.settings.features.dimension
+    weights, bias = np.zeros((len(labels), width), np.float32), np.zeros(len(labels), np.float32)
+    typical = np.zeros(len(labels), np.float32)
+    if head is not None:
+        rows = [labels.index(label) for label in head.labels]
+        weights[rows], bias[rows], typical[rows] = head.weights, head.bias, head.typical
+    return HeadState(labels, weights, bias, typical, "refined")
+
+
+def refine_with_replay(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: int) -> Model:
+    """Gradient steps from the head of `start`; the result carries its consolidated EWC state."""
+    assert start.head is not None
+    features = taught.settings.features
+    coordinates = taught.ewc.coordinates if taught.ewc else coordinates_of(taught)
+    sample = {label: Selection.of(rows, REFINE_PER_CLASS) for label, rows in lesson.rows.items()}
+    replayed: dict[str, Selection] = {}
+    if "replay" in rung.strategy:
+        replayed = {
+            label: Selection.of(one).divided(is_evidence(len(one)))[0] for label, one in taught.exemplars.items()
+        }
+        sample = {label: without_evidence(rows, taught.exemplars.get(label)) for label, rows in sample.items()}
+    ewc = None
+    if "ewc" in rung.strategy:
+        ewc = taught.ewc or _recomputed(start, taught, coordinates, without=frozenset(lesson.rows))
+    head = refine(
+        start.head,
+        sample,
+        replayed,
+        ewc,
+        coordinates=coordinates,
+        features=features,
+        settings=rung.settings,
+        seed=seed,
+    )
+    head = replace(head, typical=typical_logits(head, taught))
+    fresh = ((rows.all(), len(lesson.rows[label])) for label, rows in sample.items())
+    state = consolidate(ewc, head, fresh, coordinates=coordinates, features=features)
+    return replace(taught, head=head, ewc=state)
+
+
+def without_evidence(rows: Selection, kept: Exemplars | None) -> Selection:
+    """Rows of a lesson without those that became evidence: what judges a head must not have been fitted."""
+    if kept is None:
+        return rows
+    evidence = {row.tobytes() for row in kept.rows[is_evidence(len(kept))]}
+    fresh = np.array([row.tobytes() not in evidence for row in rows.all().rows], bool)
+    return Selection(rows.source, rows.indices[fresh]) if fresh.any() else rows
+
+
+def _recomputed(start: Model, taught: Model, coordinates: Coordinates, *, without: frozenset[str]) -> EwcState | None:
+    """EWC state from head and exemplars, for a model that carries none; classes of the lesson are left free."""
+    assert start.head is not None
+    known = [(one, taught.statistics[label].count) for label, one in taught.exemplars.items() if label not in without]
+    if not known:
+        return None
+    return consolidate(None, start.head, known, coordinates=coordinates, features=taught.settings.features)

@@ -1,0 +1,76 @@
+"""Strategy auto: gradient steps kept as a difference to the closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgecl.learning.ladder import REFINE_CLASSES, REFINE_SAMPLES
+from edgecl.learning.refine import RefineSettings, coordinates_of, refine, typical_logits
+from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.exemplars import Selection
+from edgecl.model.head import REFINED_CLOSED_FORM, HeadState
+from edgecl.model.model import Model, factor_of
+
+
+def refine_residual(
+    model: Model, closed: Model, rows: Mapping[str, Selection], steps: RefineSettings, *, seed: int
+) -> Model:
+    """Gradient steps from a closed form to which is added what they had given the old model.
+
+    That is the difference of the old model's head to its own closed form: it outlives the exemplars that gave it. The
+    Fisher diagonal of all exemplars, as often as their classes were taught, holds the head where it begins. Classes of
+    few samples take no part: their closed form generalises better than a fit to the few.
+    """
+    assert closed.head is not None
+    coordinates, head = coordinates_of(closed), _carried(model, closed.head)
+    taking_part = [
+        label for label in head.labels if closed.statistics[label].count >= REFINE_SAMPLES and len(rows[label])
+    ]
+    if len(taking_part) >= REFINE_CLASSES:
+        part = refine(
+            _rows_of(head, taking_part),
+            {label: rows[label] for label in taking_part},
+            {},
+            None,
+            coordinates=coordinates,
+            features=closed.settings.features,
+            settings=steps,
+            seed=seed,
+            held_by=[(closed.exemplars[label], closed.statistics[label].count) for label in taking_part],
+        )
+        where = [head.labels.index(label) for label in taking_part]
+        head.weights[where], head.bias[where] = part.weights, part.bias
+    left_alone = [label for label in head.labels if label not in taking_part]
+    odds = [_lost_odds(head, closed, label) for label in left_alone]
+    head.bias[[head.labels.index(label) for label in left_alone]] += np.array(odds, np.float32)
+    return replace(closed, head=replace(head, typical=typical_logits(head, closed)))
+
+
+def _carried(model: Model, closed: HeadState) -> HeadState:
+    """A copy of a closed form, plus what gradient steps have added to that of the old model."""
+    head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind=REFINED_CLOSED_FORM)
+    if model.head is not None and model.head.kind == REFINED_CLOSED_FORM:
+        before = whitened_cosine(factor_of(model))
+        where = [head.labels.index(label) for label in before.labels]
+        head.weights[where] += model.head.weights - before.weights
+        head.bias[where] += model.head.bias - before.bias
+    return head
+
+
+def _lost_odds(head: HeadState, closed: Model, label: str) -> float:
+    """By how much the log-odds of a class against all others, on its own exemplars, are less than the closed form's."""
+    assert closed.head is not None
+    own, less = head.labels.index(label), []
+    for block in closed.settings.features.blocks(closed.exemplars[label]):
+        others = [np.delete(one.logits(block), own, axis=1) for one in (head, closed.head)]
+        refined, before = (np.logaddexp.reduce(one, axis=1) for one in others)
+        less.append(refined - before)
+    return float(np.concatenate(less).mean()) if less else 0.0
+
+
+def _rows_of(head: HeadState, labels: Sequence[str]) -> HeadState:
+    where = [head.labels.index(label) for label in labels]
+    return HeadState(tuple(labels), head.weights[where], head.bias[where], head.typical[where], head.kind)

@@ -1,0 +1,1 @@
+"""From microphones, pipes and files to chunks."""

@@ -1,0 +1,75 @@
+"""Pieces of a live signal, and how a source waits for them and stops."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.sources.samples import SkipTally
+from edgecl.sources.sound import extra
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+POLL_S = 0.2  # at most this long nobody asks whether to stop
+LATE_S = 1.0  # without input, from which on it counts as late
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples that follow each other, and follow those of the piece before unless they begin anew."""
+
+    signal: NDArray[np.float32]
+    # (n, channels); sound in [-1, 1]
+    begins_s: float | None = None
+
+    # time of the first sample, where something is missing before it
+
+
+@dataclass
+class Halt:
+    """Asked by the sources between pieces; set by a signal."""
+
+    is_asked: bool = False
+
+    def ask(self, *_: object) -> None:
+        self.is_asked = True
+
+
+@dataclass
+class Arrival:
+    """How the input came."""
+
+    late: int = 0  # pauses of more than LATE_S
+    late_s: float = 0.0  # the longest
+    torn_bytes: int = 0  # of an incomplete sample at the end
+    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))  # that could not be used
+
+
+def read_arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arrival) -> int:
+    """Wait for input and take what there is; 0 at its end, or where a halt is asked."""
+    asked = time.monotonic()
+    while not select.select([descriptor], [], [], POLL_S)[0]:
+        if halt.is_asked:
+            return 0
+    waited = time.monotonic() - asked
+    if waited > LATE_S:
+        arrival.late += 1
+        arrival.late_s = max(arrival.late_s, waited)
+    return 0 if halt.is_asked else os.readv(descriptor, [buffer])
+
+
+def rate_converter(rate_hz: float, contract: Contract) -> Any:
+    """From mono samples (n,) at one rate to a signal (m, 1) at the contract's."""
+    if rate_hz == contract.sample_rate_hz:
+        return lambda samples: samples[:, None]
+    soxr = extra("soxr", f"the sound has {rate_hz:g} Hz, the extractor takes {contract.sample_rate_hz:g}: resampling")
+    stream = soxr.ResampleStream(rate_hz, contract.sample_rate_hz, 1, dtype="float32")
+    return lambda samples: np.clip(stream.resample_chunk(samples), -1, 1)[:, None]

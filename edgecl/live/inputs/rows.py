@@ -1,0 +1,104 @@
+"""Rows of movement from a pipe or file as a stream of pieces."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecl.errors import DataError
+from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
+from edgecl.sources.csv_rows import read_live
+from edgecl.sources.lines import LONGEST_LINE
+from edgecl.sources.resampling import Resampler
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+def movement(
+    descriptor: int, name: str, contract: Contract, *, halt: Halt, arrival: Arrival, realtime: bool = False
+) -> Iterator[Piece]:
+    """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
+
+    A gap of more than five samples, or a clock that is set back, begins the stream anew; what jitters, or lacks a row
+    or two, is bridged by straight lines.
+
+    Raises
+    ------
+    DataError
+        Columns are missing, timestamps can't be read, or the rate is too low.
+    """
+    lines = _lines(descriptor, name, halt, arrival)
+    delimiter, cells = _cells(lines, name)
+    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter)
+    every = max(round(contract.hop_samples / contract.sample_rate_hz / layout.step_s), 1)  # rows
+    samples: Resampler | None = None
+    started, first_s = time.monotonic(), 0.0
+    for row in rows:
+        if samples is None or not samples.goes_on(row):
+            if samples is not None:
+                yield Piece(samples.to_the_end().signal)
+            samples, taken = Resampler(row, contract, step_s=layout.step_s), 0
+            started, first_s = time.monotonic(), row.time_s
+            yield Piece(np.zeros((0, len(contract.channels)), np.float32), row.time_s)
+            continue
+        samples.add(row)
+        taken += 1
+        if realtime:
+            time.sleep(max(started + row.time_s - first_s - time.monotonic(), 0))
+        if taken % every == 0:
+            yield Piece(samples.so_far().signal)
+    if samples is not None:
+        yield Piece(samples.to_the_end().signal)
+
+
+def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator[str]:
+    """Lines as they come, the last one too if it is whole enough to have an end."""
+    buffer, rest = bytearray(1 << 16), b""
+    while length := read_arrived(descriptor, memoryview(buffer), halt, arrival):
+        *whole, rest = (rest + buffer[:length]).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise DataError(f"{name}: a line is longer than {LONGEST_LINE >> 20} MiB: is it CSV or JSON Lines?")
+        yield from (line.decode("utf-8-sig", "surrogateescape") + "\n" for line in whole)
+    arrival.torn_bytes = len(rest)
+
+
+def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
+    first = next(lines, "")
+    if "\0" in first:
+        raise DataError(f"{name} is neither CSV nor JSON Lines: it holds bytes that no text has")
+    lines = chain([first], lines)
+    if first.lstrip().startswith("{"):
+        return ",", _json_cells(lines)
+    delimiter = max(",;\t", key=first.count)
+    return delimiter, _csv_cells(lines, name, delimiter)
+
+
+def _csv_cells(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        yield from ((reader.line_num, cells) for cells in reader if cells)
+    except csv.Error as error:
+        raise DataError(f"{name}:{reader.line_num} is not CSV: {error}") from error
+
+
+def _json_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Objects as cells; the members of the first one are the columns. What is no such object has no cells."""
+    names: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        row = entry if isinstance(entry, dict) else {}
+        if not names:
+            names = list(row)
+            yield 0, names
+        yield number, [str(row[name]) for name in names if name in row]

@@ -1,0 +1,89 @@
+"""A sound file, played as a stream of pieces."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
+from edgecl.sources.samples import UnusableError
+from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, extra
+from edgecl.sources.wav import wav_blocks
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+PLAYED_S = 0.1  # of a file at a time, before its rate is converted
+
+
+def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = False) -> Iterator[Piece]:
+    """A WAV or FLAC file, played from its beginning as fast as it is taken, or at its own speed.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read or decoded, or the extra [audio] is needed.
+    """
+    try:
+        rate_hz, blocks = _blocks(path)
+        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise UnusableError(f"unknown rate: {rate_hz} Hz is said, which is no rate for speech")
+        convert = rate_converter(rate_hz, contract)
+        played_s, started, is_first = 0.0, time.monotonic(), True
+        for block in blocks:
+            if halt.is_asked:
+                return
+            played_s += len(block) / rate_hz
+            if realtime:
+                time.sleep(max(started + played_s - time.monotonic(), 0))
+            signal = convert(block.mean(axis=1, dtype=np.float32))
+            yield from _cut(Piece(signal, 0.0 if is_first else None), contract.hop_samples)
+            is_first = False
+    except UnusableError as error:
+        raise DataError(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _cut(piece: Piece, length: int) -> Iterator[Piece]:
+    for start in range(0, max(len(piece.signal), 1), length):
+        yield Piece(piece.signal[start : start + length], piece.begins_s if start == 0 else None)
+
+
+def _blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
+    """The rate, and the sound (n, channels) of about PLAYED_S at a time; never the whole file in memory."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise UnusableError("empty file: it has no bytes")
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if content[:4] == b"RIFF":
+        return wav_blocks(content, block_s=PLAYED_S)
+    if content[:4] == b"fLaC":
+        return _flac_blocks(path)
+    raise UnusableError(f"not audio: begins with {ascii(content[:4])[1:]}, wanted a WAV or FLAC file")
+
+
+def _flac_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
+    soundfile = extra("soundfile", "reading FLAC")
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError as error:
+        raise UnusableError(f"not audio: damaged FLAC ({error})") from error
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        with file:
+            try:
+                yield from file.blocks(round(PLAYED_S * file.samplerate), dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise UnusableError(f"not audio: damaged FLAC ({error})") from error
+
+    return file.samplerate, blocks()

@@ -1,0 +1,88 @@
+"""The scorer of the live revision, replaced between two hops."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from edgecl.errors import EdgeclError
+from edgecl.spotting.background_scorer import EVEN, BackgroundScorer
+from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
+from edgecl.spotting.wake import WakeScorer
+
+if TYPE_CHECKING:
+    from edgecl.model.model import Model
+    from edgecl.operations.open_store import Device
+
+logger = logging.getLogger(__name__)
+
+
+class LiveScorer:
+    """The scorer of a store's live revision, made anew when another becomes live.
+
+    Attributes
+    ----------
+    scorer
+        None while nothing has been taught.
+    revision
+        Its number.
+    """
+
+    def __init__(self, device: Device, *, threshold: float | None = None, wake: str | None = None) -> None:
+        self._device = device
+        self._threshold, self._wake = threshold, wake
+        self._current = device.store.path / "current"
+        self._seen: tuple[int, int] | None = None
+        self.scorer: Scorer | None = None
+        self.revision = 0
+
+    def refresh(self) -> bool:
+        """Whether another revision is live than at the last call; costs one stat where none is.
+
+        Where the new one cannot be read, which is logged, the one before goes on.
+
+        Raises
+        ------
+        EdgeclError
+            There is none before.
+        """
+        seen = self._stamp()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            revision, model = self._device.live_head()
+            if revision.number == self.revision:
+                return False
+            self.scorer = self._made(model)
+        except EdgeclError as error:
+            if not self.revision:
+                raise
+            logger.warning("%s; revision %d is listened with", error, self.revision)
+            return False
+        self.revision = revision.number
+        return True
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self._current)  # noqa: PTH116 (Path's takes twice as long)
+        except OSError:
+            return (0, 0)  # the store is damaged, which reading it will say
+        return (status.st_ino, status.st_mtime_ns)
+
+    def _made(self, model: Model) -> Scorer | None:
+        if model.head is None:
+            return None
+        scorer = _scorer_of(self._device, model, self._threshold)
+        return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
+
+
+def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:
+    """The scorer of a model: the one place where it is chosen."""
+    background = device.background()
+    if background is None:
+        usual = SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE
+        return HeadScorer(model, threshold=usual if threshold is None else threshold)
+    whole = device.model()[1]
+    return BackgroundScorer(whole, background, confidence=EVEN if threshold is None else threshold)

@@ -1,0 +1,193 @@
+"""The inner loop of listening: frames, latents, scores, and a ring buffer of recent signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.live.events import Event, Summary
+from edgecl.live.novelty import Heard, Noticer
+from edgecl.spotting.spotters import Detection, Spotter
+
+if TYPE_CHECKING:
+    from edgecl.extractors.base import FileExtractor
+    from edgecl.live.inputs.chunks import Piece
+
+
+FULL_SCALE = 1 - 2.0**-14
+RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
+
+
+class Stream:
+    """Pieces of a signal to events: frames of an extractor, a latent for each hop, a spotter.
+
+    Sound is heard as a clip is: there are zeros before its beginning and after its end, so that a word at the edge is
+    in the middle of some window.
+    """
+
+    def __init__(
+        self, extractor: FileExtractor, spotter: Spotter, summary: Summary, noticer: Noticer | None = None
+    ) -> None:
+        contract = extractor.contract
+        self.spotter = spotter
+        self._extractor = extractor
+        self._contract = contract
+        self._summary = summary
+        self._noticer = noticer
+        self._hop_s = contract.hop_samples / contract.sample_rate_hz
+        self._clip_s = contract.clip_samples / contract.sample_rate_hz
+        self._padding = contract.window_samples - contract.hop_samples if contract.is_sound else 0
+        # each frame is held twice, pool_frames apart: the latest ones lie together, oldest first
+        self._ring = np.zeros((2 * contract.pool_frames, contract.dimension), np.float32)
+        self._recent = Recent(contract.clip_samples + RECENT_HOPS * contract.hop_samples, len(contract.channels))
+        self._begin(0.0)
+        self._has_begun = False
+
+    def push(self, piece: Piece) -> list[Event]:
+        """The events that a piece completes."""
+        events = []
+        if piece.begins_s is not None:
+            events = self._end_segment()
+            self._summary.breaks += self._has_begun
+            self._begin(piece.begins_s)
+        self._has_begun = True
+        self._look_at(piece.signal)
+        return [*events, *self._hear(piece.signal)]
+
+    def end(self) -> list[Event]:
+        """The events that the end of the stream completes."""
+        return self._end_segment()
+
+    def _begin(self, begins_s: float) -> None:
+        self._frames = self._extractor.stream()
+        self._pooled = 0  # frames since the beginning
+        self._recent.clear()
+        self._silent = 0  # samples of digital silence until now
+        self._begins_s = begins_s
+        self._heard = 0  # samples since then; seconds that are added up would depend on how they arrive
+        self._first_hop = self.spotter.hops
+        self._hear(np.zeros((self._padding, len(self._contract.channels)), np.float32))
+
+    def _end_segment(self) -> list[Event]:
+        events = []
+        if self._heard:
+            events = self._hear(np.zeros((self._padding, len(self._contract.channels)), np.float32))
+        return [*events, *self._told(self.spotter.end())]
+
+    def _look_at(self, signal: NDArray[np.float32]) -> None:
+        """Count what the microphone does wrong."""
+        seconds = len(signal) / self._contract.sample_rate_hz
+        self._heard += len(signal)
+        self._summary.seconds += seconds
+        if not len(signal):
+            return
+        low, high = float(signal.min()), float(signal.max())
+        self._silent = self._silent + len(signal) if low == high else 0
+        if low == high:
+            self._summary.silent_s += seconds
+        if not self._contract.is_sound:
+            return
+        self._summary.total += float(signal.sum())
+        self._summary.samples += len(signal)
+        if high >= FULL_SCALE or low <= -FULL_SCALE:
+            self._summary.clipped_s += seconds
+
+    def _hear(self, signal: NDArray[np.float32]) -> list[Event]:
+        """Take a signal a hop at a time."""
+        hop = self._contract.hop_samples
+        events: list[Event] = []
+        for start in range(0, len(signal), hop):
+            events += self._hear_hop(signal[start : start + hop])
+        return events
+
+    def _hear_hop(self, signal: NDArray[np.float32]) -> list[Event]:
+        pool = self._contract.pool_frames
+        if self._noticer:
+            self._recent.add(signal)
+        events: list[Event] = []
+        for frame in self._frames.push(signal):
+            at = self._pooled % pool
+            self._ring[at] = self._ring[at + pool] = frame
+            self._pooled += 1
+            if self._pooled < pool:
+                continue
+            if self._silent >= self._contract.clip_samples:
+                events += self._told(self.spotter.skip(1))
+                continue
+            latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
+            events += self._told(self.spotter.push(latent))
+            if self._noticer:
+                self._notice(self._noticer, latent)
+        return events
+
+    def _notice(self, noticer: Noticer, latent: NDArray[np.float32]) -> None:
+        hop, length = self.spotter.hops - 1, self._contract.clip_samples
+        label, confidence, novelty = self.spotter.answer
+        end = (hop - self._first_hop) * self._contract.hop_samples + length
+        latest = self._recent.between(end - self._contract.hop_samples, end)
+        noticer.hop(
+            Heard(
+                label=label,
+                confidence=confidence,
+                novelty=novelty,
+                time=self._window_s(hop)[1],
+                power=float(np.vdot(latest, latest)) / max(latest.size, 1),
+                latent=latent,
+                signal=lambda: self._recent.between(end - length, end).copy(),
+            )
+        )
+
+    def _told(self, found: Iterable[Detection]) -> list[Event]:
+        events = []
+        for one in found:
+            event = self._event(one)
+            self._summary.events += 1
+            if self._noticer:
+                first, last = (hop - self._first_hop for hop in (one.first, one.last))
+                hop, length = self._contract.hop_samples, self._contract.clip_samples
+                self._noticer.event(event, self._recent.between(first * hop, last * hop + length).copy())
+            events.append(event)
+        return events
+
+    def _event(self, found: Detection) -> Event:
+        begins_s, _ = self._window_s(found.first)
+        _, known_s = self._window_s(found.first + self.spotter.patience - 1)
+        _, ends_s = self._window_s(found.last)
+        return Event(known_s, found.label, found.confidence, found.novelty, (begins_s, ends_s))
+
+    def _window_s(self, hop: int) -> tuple[float, float]:
+        """When the window of a hop begins and ends, without what was added to the stream."""
+        ends_s = self._begins_s + self._heard / self._contract.sample_rate_hz
+        start_s = self._begins_s - self._padding / self._contract.sample_rate_hz + (hop - self._first_hop) * self._hop_s
+        return max(start_s, self._begins_s), min(start_s + self._clip_s, ends_s)
+
+
+class Recent:
+    """The latest samples of a signal, at least `capacity` of them; allocated once."""
+
+    def __init__(self, capacity: int, channels: int) -> None:
+        self._capacity = capacity
+        self._held = np.zeros((2 * capacity, channels), np.float32)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._length = 0  # that is held
+        self._end = 0  # of the signal so far
+
+    def add(self, signal: NDArray[np.float32]) -> None:
+        """Take at most `capacity` samples (n, channels)."""
+        if self._length + len(signal) > len(self._held):
+            self._held[: self._capacity] = self._held[self._length - self._capacity : self._length]
+            self._length = self._capacity
+        self._held[self._length : self._length + len(signal)] = signal
+        self._length += len(signal)
+        self._end += len(signal)
+
+    def between(self, start: int, end: int) -> NDArray[np.float32]:
+        """Samples by their numbers since the beginning, as far as they are held: a view."""
+        offset = self._length - self._end
+        return self._held[max(start + offset, 0) : max(end + offset, 0)]

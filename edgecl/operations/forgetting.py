@@ -1,0 +1,163 @@
+"""Taking classes out of a model and its store, as if they had never been taught, and a receipt that says so.
+
+Exact, because nothing that stays was made from them: statistics and exemplars are kept by class, and the closed form
+is a pure function of the statistics. A refined head was made from all classes at once, so it goes, and its EWC state
+with it. What was measured while the classes were known (verdicts, evidence) goes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgecl.errors import EdgeclError, SettingError
+from edgecl.learning.forgetting import without_classes
+from edgecl.model.model import Model
+from edgecl.model.objects import MemoryObjects
+from edgecl.store.erasure import Removed
+from edgecl.store.store import Store
+from edgecl.store.writer import Writer
+
+NOT_PROMISED = (
+    "that flash, which levels its wear, has no old block left: encrypt the disk, or erase all of it",
+    "copies, backups and snapshots of the folder, and the recordings that were taught from",
+    "samples that were taught under another label",
+    "the mean of samples without labels that `edgecl centre` was given: `edgecl centre --off` removes it",
+    "how many exemplars the other classes keep: it tells how many classes there were",
+    "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
+    "the old model in the memory of a process that opened the store before",
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """A store before or after: what `edgecl forget` compares."""
+
+    revision: int
+    sha256: str  # of the revision's file, which holds the digests of all that it is made of
+    head: str | None
+    classes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was forgotten, and what cannot be promised."""
+
+    classes: Mapping[str, int]  # label to samples; those that the live model knew
+    exemplars: int
+    had_ewc: bool
+    removed: Removed
+    before: State
+    after: State
+    head_restarted: bool  # a refined head was replaced by the closed form
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "forgotten": dict(self.classes),
+            "removed": {
+                "exemplars": self.exemplars,
+                "ewc": self.had_ewc,
+                "revisions": list(self.removed.revisions),
+                "objects": list(self.removed.objects),
+                "journal_lines": self.removed.journal_lines,
+                "inbox_files": self.removed.inbox_files,
+            },
+            "before": vars(self.before),
+            "after": vars(self.after),
+            "head_restarted": self.head_restarted,
+            "dry_run": self.dry_run,
+            "not_promised": list(NOT_PROMISED),
+        }
+
+
+def forget(
+    store: Store, writer: Writer, model: Model, labels: Collection[str], *, time: str, dry_run: bool = False
+) -> Receipt:
+    """Take classes out of the live model, of every kept revision and of the journal, and look that nothing is left.
+
+    Parameters
+    ----------
+    model
+        The live one, loaded under the writer.
+    labels
+        At least one; each known to the live model, a kept revision or the journal.
+    time
+        UTC, ISO 8601.
+
+    Raises
+    ------
+    SettingError
+        When nothing is known of a label.
+    EdgeclError
+        When writing or removing fails: what then is live, and what is left, is said.
+    """
+
+    def saw(told: Mapping[str, Any]) -> bool:
+        return _mentions(told, labels)
+
+    for label in labels:
+        if not writer.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
+            raise SettingError(f"{store.path} knows nothing of {label!r}: {_known(model)}")
+    before = _state(store, model)
+    left = without_classes(model, labels, objects=MemoryObjects() if dry_run else writer)
+    if dry_run:
+        removed = writer.would_forget(saw)
+    else:
+        _, removed = writer.forget(objects=left.digests, body=left.body(), time=time, saw=saw)
+        _require_no_trace(store, labels)
+    return Receipt(
+        classes={label: model.statistics[label].count for label in sorted(labels) if label in model.statistics},
+        exemplars=sum(len(model.exemplars[label]) for label in labels if label in model.exemplars),
+        had_ewc=model.ewc is not None and left.ewc is None,
+        removed=removed,
+        before=before,
+        after=before if dry_run else _state(store, left),
+        head_restarted=left.head is not model.head and model.head is not None and model.head.is_refined,
+        dry_run=dry_run,
+    )
+
+
+def _mentions(told: Mapping[str, Any], labels: Collection[str]) -> bool:
+    """Whether the body of a revision, or a journal entry without one, was made when one of the labels was known."""
+    verdict = told.get("verdict", {})
+    names = {*told.get("classes", ()), *told.get("lesson", ()), *verdict.get("classes", ())}
+    reasons = " ".join(verdict.get("reasons", ()))
+    return any(label in names or repr(label) in reasons for label in labels)
+
+
+def _known(model: Model) -> str:
+    return f"its classes are {', '.join(model.labels)}" if model.labels else "it has not learnt anything"
+
+
+def _state(store: Store, model: Model) -> State:
+    revision = store.current()
+    return State(
+        revision=revision.number,
+        sha256=store.digest(revision.number),
+        head=model.head.kind if model.head else None,
+        classes=len(model.statistics),
+        disk_bytes=store.bytes_on_disk(),
+    )
+
+
+def _require_no_trace(store: Store, labels: Collection[str]) -> None:
+    """Read again what is kept: a receipt must not claim what is not so."""
+    for number in store.revisions():
+        revision = store.revision(number)
+        roles = {role.partition("/")[2] for role in revision.objects}
+        if roles & set(labels) or _mentions(revision.body, labels):
+            raise EdgeclError(f"revision {number} of {store.path} still knows what should be forgotten: report this")
+    for entry in store.journal():
+        if _mentions(entry.get("body", entry), labels):
+            raise EdgeclError(f"line {entry['line']} of the journal of {store.path} still tells what should be gone")
+    if unused := store.unused_objects():
+        raise EdgeclError(f"{len(unused)} objects of {store.path} belong to no revision and are still there")
+
+
+def unchanged_labels(entry: Mapping[str, Any]) -> Collection[str]:
+    """The labels of a lesson that had nothing new; none for another line of the journal."""
+    return entry.get("lesson", {}) if entry["kind"] == "unchanged" else ()

@@ -1,0 +1,128 @@
+"""Follow: predict each row of a stream first, learn when its label comes, commit now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from edgecl.model.model import Model
+from edgecl.model.objects import Objects
+from edgecl.operations.clock import utc_now
+from edgecl.sources.samples import Sample, Skip
+from edgecl.store.records import Revision
+from edgecl.store.writer import Writer
+
+if TYPE_CHECKING:
+    from edgecl.gate.verdict import Verdict
+    from edgecl.learning.drift_response import Drift
+    from edgecl.learning.prequential import Prequential, Tally
+
+
+COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What became of a stream."""
+
+    verdict: Verdict  # on the last revision
+    revision: int | None  # the last one committed; None where none was
+    tally: Tally
+    drifts: tuple[Drift, ...]
+    skipped: tuple[Skip, ...]
+    elapsed_ms: float
+    bytes: Mapping[str, int]
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "accepted": self.verdict.accepted,
+            "reasons": list(self.verdict.reasons),
+            "revision": self.revision,
+            "dry_run": self.dry_run,
+            "rows": tally.rows,
+            "labelled": tally.labelled,
+            "accuracy": tally.accuracy,
+            "balanced_accuracy": tally.balanced_accuracy,
+            "same_again_accuracy": tally.same_again / max(tally.labelled, 1),
+            "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
+            "drifts": [vars(one) for one in self.drifts],
+            "shifts": list(tally.shifts),
+            "skipped": [vars(one) for one in self.skipped],
+            "ms": round(self.elapsed_ms, 1),
+            "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
+            "bytes": dict(self.bytes),
+        }
+
+
+class StreamSaver:
+    """Commits what a stream has learnt, unless the revision that is live answers better."""
+
+    def __init__(self, objects: Objects, writer: Writer | None, live: Revision) -> None:
+        self._objects, self._writer = objects, writer
+        self.live = live
+        self.at = 0  # labelled rows at the last commit
+
+    def judged(self, stream: Prequential) -> Verdict:
+        """Commit what is known now, or note why not."""
+        verdict = stream.verdict()
+        self.at = stream.tally.labelled
+        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
+        if verdict.accepted:
+            self._commit(stream, stream.learnt(), told)
+        elif self._writer:
+            self._writer.note({"kind": "rejected", "time": utc_now(), **told})
+        return verdict
+
+    def keep(self, stream: Prequential, drift: Drift) -> None:
+        """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
+        told = {**_told(stream), "drift": vars(drift)}
+        if stream.concept is not None and drift.chosen in ("anew", "decayed"):
+            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
+        self._commit(stream, stream.learnt(), told)
+        self.at = stream.tally.labelled
+
+    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+        now = utc_now()
+        taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
+        stored = self._stored(replace(model, taught={**model.taught, **taught}))
+        if self._writer:
+            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            self.live = self._writer.commit(
+                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
+            )
+        stream.committed()
+
+    def _stored(self, model: Model) -> Model:
+        """The model with its parts put where they are kept."""
+        head = model.head
+        assert head is not None
+        digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
+        digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
+        return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
+
+
+def _told(stream: Prequential) -> dict[str, Any]:
+    """What the journal says of a stream."""
+    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
+    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+
+
+def bytes_with_stream(stream: Prequential) -> dict[str, int]:
+    """Resident learner state by part."""
+    parts = {**stream.model.bytes(), "stream": stream.nbytes}
+    return {**parts, "total": parts["total"] + stream.nbytes}
+
+
+def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
+    """Rows of classes for which there is no room become skips."""
+    new: set[str] = set()
+    for item in items:
+        if isinstance(item, Sample) and item.label is not None and item.label not in new:
+            if not stream.knows_with(new, item.label):
+                yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
+                continue
+            new.add(item.label)
+        yield item

@@ -1,0 +1,186 @@
+"""Rows of a CSV file with line numbers, in order of time."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgecl.errors import DataError
+from edgecl.sources.csv_columns import Layout, find_columns, with_time_unit
+from edgecl.sources.csv_times import TIME_UNITS, time_or_none
+from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.lines import bounded_lines
+from edgecl.sources.samples import Skip, SkipTally, UnusableError
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+LIVE_HEAD_ROWS = 64  # for which a live recording is waited for
+# So many rows in a row before the latest one: the clock was set back, a new recording begins.
+RESTART_ROWS = 3
+# Rows held at a time.
+CHUNK_ROWS = 4096
+
+
+class Row(NamedTuple):
+    """One sound row of the file."""
+
+    line: int
+    time_s: float
+    values: list[float]
+    label: str | None
+    group: str | None
+
+
+class LiveRows(NamedTuple):
+    """A recording as it comes."""
+
+    layout: Layout
+    rows: Iterator[Row]
+
+
+def read_live(
+    cells: Iterator[tuple[int, list[str]]], name: str, contract: Contract, tally: SkipTally, *, delimiter: str
+) -> LiveRows:
+    """The layout and the rows of a recording that still goes on; its first rows are waited for.
+
+    Parameters
+    ----------
+    cells
+        Line numbers and cells; the first are the names of the columns.
+    name
+        Of the source, for messages.
+    tally
+        Counts the rows that can't be used.
+
+    Raises
+    ------
+    DataError
+        As `read_layout`.
+    """
+    source = Path(name)
+    _, names = next(cells, (0, []))
+    if not any(names):
+        raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
+    layout = find_columns(source, [printable(one).lower() for one in names], delimiter, contract, None)
+    head = list(islice(cells, LIVE_HEAD_ROWS))
+    layout = with_time_unit(source, layout, [one for _, one in head], contract)
+    rows = in_time_order(_read(chain(head, cells), layout, tally, read_numbers, label=None, labelled=False), tally)
+    return LiveRows(layout, (one for one in rows if isinstance(one, Row)))
+
+
+def read_rows(
+    path: Path,
+    layout: Layout,
+    tally: SkipTally,
+    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    *,
+    label: str | None,
+    labelled: bool,
+) -> Iterator[Row | Skip]:
+    """As `_read`, from a file."""
+    return _read(_cells(path, layout), layout, tally, read, label=label, labelled=labelled)
+
+
+def _read(
+    rows: Iterable[tuple[int, list[str]]],
+    layout: Layout,
+    tally: SkipTally,
+    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    *,
+    label: str | None,
+    labelled: bool,
+) -> Iterator[Row | Skip]:
+    """Every row that can be used, its time and values as `read` gives them, and a skip for each that can't."""
+    known: dict[str, str | None] = {}
+    for line, cells in rows:
+        try:
+            if len(cells) != layout.width:
+                raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
+            time_s, values = read(cells, layout)
+            name = label if layout.label is None else _label(cells[layout.label], known)
+            if name is None and labelled:
+                raise UnusableError("no label: the cell is empty")
+            group = None if layout.group is None else printable(cells[layout.group]) or None
+            yield Row(line, time_s, values, name, group)
+        except UnusableError as error:
+            yield from tally.skip(line, str(error))
+
+
+def _cells(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """The rows below the header that are not empty, with their line numbers."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(bounded_lines(file), delimiter=layout.delimiter)
+            next(reader)
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, cells
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from error
+
+
+def read_numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
+    """The time in seconds and the values of one row."""
+    texts = [cells[column] for column in layout.channels]
+    if layout.delimiter != ",":
+        texts = [text.replace(",", ".") for text in texts]
+    try:
+        values = [float(text) for text in texts]
+    except ValueError as error:
+        raise UnusableError(f"not a number: {error}") from error
+    # float32 is what the extractor sees: beyond its range there is only infinity.
+    if not all(-3.4e38 < value < 3.4e38 for value in values):
+        raise UnusableError("not finite: the row holds NaN or infinity")
+    assert layout.timestamp is not None
+    time = time_or_none(cells[layout.timestamp], layout.delimiter, iso=layout.unit == "ISO 8601")
+    if time is None:
+        raise UnusableError(f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}")
+    return time * TIME_UNITS.get(layout.unit, 1.0), values
+
+
+def _label(text: str, known: dict[str, str | None]) -> str | None:
+    """The label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
+    if text not in known:
+        name = clean_label(text) if text.strip() else None
+        if len(known) > CHUNK_ROWS:
+            known.clear()
+        known[text] = name
+    return known[text]
+
+
+def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Skip]:
+    """Drop rows that do not come later than the one before; a clock that was set back begins anew."""
+    last = -math.inf
+    late: list[float] = []
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+            continue
+        if row.time_s <= last:
+            late = [*late, row.time_s] if late and row.time_s > late[-1] else [row.time_s]
+            if len(late) < RESTART_ROWS:
+                yield from tally.skip(row.line, f"unsorted time: {last - row.time_s:.4g} s before an earlier row")
+                continue
+        late = []
+        last = row.time_s
+        yield row
+
+
+def time_of_row(cells: list[str], layout: Layout) -> float:
+    """When a row of a table was made, seconds or whatever its numbers are; 0 where there is no such column."""
+    if layout.order is None:
+        return 0.0
+    text = cells[layout.order]
+    number = time_or_none(text, layout.delimiter, iso=False)
+    time = number if number is not None else time_or_none(text, layout.delimiter, iso=True)
+    if time is None:
+        raise UnusableError(f"bad timestamp: {ascii(text)[:40]} is neither a number nor ISO 8601")
+    return time

@@ -1,0 +1,178 @@
+"""Rows of a CSV file to windows of the contract's length."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.csv_columns import Layout
+from edgecl.sources.csv_rows import CHUNK_ROWS, Row, in_time_order, read_numbers, read_rows, time_of_row
+from edgecl.sources.csv_times import is_number
+from edgecl.sources.resampling import Resampled, Resampler
+from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
+from edgecl.sources.signals import check_length
+from edgecl.sources.tables import TableEncoding
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+logger = logging.getLogger(__name__)
+
+
+def read_csv(
+    path: Path, layout: Layout, contract: Contract, *, label: str | None, labelled: bool
+) -> Iterator[Sample | Skip]:
+    """Windows of the contract's length and hop, at its rate, by linear interpolation.
+
+    A window never spans a gap, a change of label or subject, or a clock that was set back. Rows that can't be
+    used become skips with their line number, cut short after twenty of a kind; what remains is bridged if
+    the gap is short. Rows without time (tables) are samples by themselves.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable or not CSV.
+    """
+    if layout.taken_in_order:
+        logger.warning("%s: %s are taken as %s", path, layout.taken_in_order, ", ".join(contract.channels))
+    if layout.timestamp is not None:
+        logger.info("%s: timestamps are read as %s, %.4g Hz", path, layout.unit, 1 / layout.step_s)
+    tally = SkipTally(str(path))
+    if layout.timestamp is None:
+        yield from _table(path, layout, contract, tally, label=label, labelled=labelled)
+        return
+    rows = read_rows(path, layout, tally, read_numbers, label=label, labelled=labelled)
+    yield from _windows(in_time_order(rows, tally), path, layout, contract, tally)
+    yield from tally.rest()
+
+
+def csv_count(path: Path, layout: Layout, contract: Contract) -> int:
+    """About how many windows there will be: lines are counted, gaps are not.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    if layout.timestamp is None:
+        return lines
+    samples = int(lines * layout.step_s * contract.sample_rate_hz)
+    return max((samples - contract.clip_samples) // _hop(contract) + 1, 1)
+
+
+def _table(
+    path: Path, layout: Layout, contract: Contract, tally: SkipTally, *, label: str | None, labelled: bool
+) -> Iterator[Sample | Skip]:
+    """A sample for each row; rows out of order are used as they come, and counted."""
+    encoding = TableEncoding(contract)
+
+    def read(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
+        texts = [cells[column] for column in layout.channels]
+        if layout.delimiter == ";":
+            texts = [text.replace(",", ".") if is_number(text, ";") else text for text in texts]
+        return time_of_row(cells, layout), encoding.encode(texts)
+
+    latest, late, first_late = -math.inf, 0, 0
+    for row in read_rows(path, layout, tally, read, label=label, labelled=labelled):
+        if isinstance(row, Skip):
+            yield row
+            continue
+        if row.time_s < latest:
+            late, first_late = late + 1, first_late or row.line
+        latest = max(latest, row.time_s)
+        yield Sample(f"{path}:{row.line}", row.label, np.array([row.values], dtype=np.float32), row.group)
+    yield from tally.rest()
+    unsorted = [
+        f"unsorted time: in {late} of the rows, line {first_late} for one, it is earlier than before: used as they came"
+    ]
+    for note in (*encoding.notes(), *(unsorted if late else ())):
+        logger.warning("%s: %s", path, note)
+
+
+def _windows(
+    rows: Iterator[Row | Skip], path: Path, layout: Layout, contract: Contract, tally: SkipTally
+) -> Iterator[Sample | Skip]:
+    stretch: _Stretch | None = None
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+            continue
+        if stretch is None or stretch.ends_before(row):
+            if stretch is not None:
+                yield from stretch.end(tally)
+            stretch = _Stretch(row, path, layout, contract)
+        else:
+            yield from stretch.add(row, tally)
+    if stretch is not None:
+        yield from stretch.end(tally)
+
+
+def _hop(contract: Contract) -> int:
+    return max(contract.hop_samples, 1)
+
+
+class _Stretch:
+    """An unbroken part of the recording, of one label and subject; holds about CHUNK_ROWS rows at a time."""
+
+    def __init__(self, first: Row, path: Path, layout: Layout, contract: Contract) -> None:
+        self._first = first
+        self._path = path
+        self._contract = contract
+        self._samples = Resampler(first, contract, step_s=layout.step_s)
+        self._emitted = 0  # windows so far
+        self._signal = np.zeros((0, len(contract.channels)), dtype=np.float32)
+        self._lines = np.zeros(0, dtype=np.int64)
+
+    def ends_before(self, row: Row) -> bool:
+        """Whether `row` belongs to another stretch."""
+        return not self._samples.goes_on(row) or row.label != self._first.label or row.group != self._first.group
+
+    def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
+        """Take one row; now and then, give the windows that have become complete."""
+        self._samples.add(row)
+        if self._samples.held >= CHUNK_ROWS:
+            yield from self._emit(self._samples.so_far(), tally)
+
+    def end(self, tally: SkipTally) -> Iterator[Sample | Skip]:
+        """The remaining windows, or why there were none."""
+        last = self._samples.last
+        yield from self._emit(self._samples.to_the_end(), tally)
+        if self._emitted == 0:
+            lines = f" in lines {self._first.line} to {last.line}"
+            try:
+                check_length(self._samples.made, self._contract)
+            except UnusableError as error:
+                yield from tally.skip(self._first.line, f"{error}{lines}")
+                return
+            # More than a window and less than the extractor pools: it pads.
+            yield from self._sample(self._signal, int(self._lines[0]), tally)
+
+    def _emit(self, new: Resampled, tally: SkipTally) -> Iterator[Sample | Skip]:
+        self._signal = np.concatenate((self._signal, new.signal))
+        self._lines = np.concatenate((self._lines, new.lines))
+        length, hop = self._contract.clip_samples, _hop(self._contract)
+        held_from = self._samples.made - len(self._signal)
+        while self._emitted * hop + length <= self._samples.made:
+            start = self._emitted * hop - held_from
+            yield from self._sample(self._signal[start : start + length].copy(), int(self._lines[start]), tally)
+            self._emitted += 1
+        done = min(self._emitted * hop - held_from, len(self._signal))
+        self._signal, self._lines = self._signal[done:], self._lines[done:]
+
+    def _sample(self, signal: NDArray[np.float32], line: int, tally: SkipTally) -> Iterator[Sample | Skip]:
+        if signal.any():
+            yield Sample(f"{self._path}:{line}", self._first.label, signal, self._first.group)
+        else:
+            yield from tally.skip(line, "silent: all samples are zero")

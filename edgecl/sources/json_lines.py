@@ -1,0 +1,141 @@
+"""JSON Lines: windows and texts, one per line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
+from edgecl.sources.signals import as_signal, checked_rate, window
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+LONGEST_LINE = 1 << 26
+LONGEST_TEXT = 10_000  # characters
+
+
+def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
+    """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
+
+    For an extractor of text, `{"text": ..., "label": ...}`.
+
+    `label` is for lines without one. A line that cannot be used becomes a skip, cut short after twenty
+    of a kind.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable, holds text, a line is longer than 64 MiB, or lines and `label` both label.
+    """
+    tally = SkipTally(str(path))
+    first_seen: dict[bytes, int] = {}
+    try:
+        with path.open("rb") as file:
+            for number, line in _lines(file, path):
+                try:
+                    sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
+                    first = first_seen.setdefault(hashlib.sha256(sample.signal.tobytes()).digest(), number)
+                    if first != number and contract.sample_rate_hz:
+                        raise UnusableError(f"duplicate: the same as line {first}")
+                    yield sample
+                except UnusableError as error:
+                    yield from tally.skip(number, str(error))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    yield from tally.rest()
+
+
+def jsonl_count(path: Path) -> int:
+    """Number of lines.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or 1
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines that are not blank, with their numbers from 1."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB: is it JSON Lines?")
+        if line.strip():
+            yield number, line
+
+
+def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, labelled: bool) -> Sample:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UnusableError(f"not JSON: {str(error)[:80]}") from error
+    if not isinstance(entry, dict):
+        raise UnusableError(f'not an object: wanted {{"signal": ..., "label": ...}}, got {type(entry).__name__}')
+    takes_text = contract.modality == "text"
+    if "text" in entry and "signal" not in entry and not takes_text:
+        raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
+    wanted = "text" if takes_text else "signal"
+    if wanted not in entry:
+        raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
+    if label is not None and entry.get("label") is not None:
+        raise DataError(f"{source} has a label of its own: leave out --label")
+    found = label if entry.get("label") is None else _json_label(entry["label"])
+    if found is None and labelled:
+        raise UnusableError('no label: add "label" to the line, or say --label NAME')
+    group = next((printable(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
+    return Sample(source, found, _signal(entry, contract), group)
+
+
+def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
+    if contract.modality == "text":
+        return _text_signal(entry["text"])
+    raw = _array(entry["signal"])
+    rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
+    return window(raw, contract, rate_hz=rate_hz)
+
+
+def _text_signal(value: Any) -> NDArray[np.float32]:
+    if not isinstance(value, str):
+        raise UnusableError(f'not text: "text" is {type(value).__name__}')
+    if not value.strip():
+        raise UnusableError("no text: it is empty")
+    if len(value) > LONGEST_TEXT:
+        raise UnusableError(f"too long: {len(value)} characters, at most {LONGEST_TEXT} are read")
+    return as_signal(value.strip())
+
+
+def _array(value: Any) -> NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise UnusableError("ragged: the rows of the signal differ in length") from error
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
+        raise UnusableError('not numbers: "signal" wants rows of numbers')
+    return array
+
+
+def _number(value: Any, name: str) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise UnusableError(f"unknown rate: {name} is {ascii(value)[:40]}")
+
+
+def _json_label(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UnusableError(f"bad label: {ascii(value)[:40]} is neither text nor a whole number")
+    return clean_label(str(value))

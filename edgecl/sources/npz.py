@@ -1,0 +1,214 @@
+"""Windows that somebody has cut already: `.npz` archives and JSON Lines."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
+from edgecl.sources.signals import checked_rate, shaped, window
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+logger = logging.getLogger(__name__)
+LARGEST_ARRAY = 1 << 30
+INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
+MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
+# What zipfile, its decompressors and NumPy's reader of headers raise on damaged archives.
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class NpzWindows:
+    """An open archive: its arrays, checked against each other and the contract.
+
+    `X` (n, time, channels), or (n, time) for one channel, or (n, channels) without time; optional `y` (n,) of
+    integers or strings, `label_names`, `subject` or `speaker` (n,), `rate_hz`, `channels`.
+
+    Raises
+    ------
+    DataError
+        The file is no archive, holds objects, announces absurd sizes, or its arrays do not fit together.
+    """
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        self.path = path
+        self.contract = contract
+        arrays = _load(path)
+        self.windows = arrays["X"]
+        count, time = self.windows.shape[0], self.windows.shape[1]
+        self.labels = _column(arrays, "y", count=count, path=path)
+        self.groups = next(
+            (_column(arrays, name, count=count, path=path) for name in GROUP_COLUMNS if name in arrays), None
+        )
+        self.label_names = arrays["label_names"].tolist() if "label_names" in arrays else None
+        self.channels = _channel_order(arrays.get("channels"), contract, path)
+        try:
+            shaped(self.windows[0], contract)
+            self.rate_hz = checked_rate(_rate(arrays, path), contract, n_samples=time)
+        except UnusableError as error:
+            raise DataError(f"{path}: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def samples(self, label: str | None) -> Iterator[Sample | Skip]:
+        """Window by window; `label` is for archives without `y`."""
+        first_seen: dict[bytes, int] = {}
+        for i in range(len(self)):
+            source = f"{self.path}[{i}]"
+            try:
+                name = label if self.labels is None else self._name(self.labels[i])
+                signal = window(self._window(i), self.contract, rate_hz=self.rate_hz)
+                first = first_seen.setdefault(hashlib.sha256(signal.tobytes()).digest(), i)
+                if first != i and self.contract.sample_rate_hz:
+                    raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
+                yield Sample(source, name, signal, self._group(i))
+            except UnusableError as error:
+                yield Skip(source, str(error))
+
+    def _window(self, i: int) -> NDArray[Any]:
+        raw: NDArray[Any] = self.windows[i]
+        return raw if self.channels is None or raw.ndim != 2 else raw[:, self.channels]
+
+    def _group(self, i: int) -> str | None:
+        return None if self.groups is None else printable(str(self.groups[i])) or None
+
+    def _name(self, value: str | float) -> str:
+        if isinstance(value, str):
+            return clean_label(value)
+        if not math.isfinite(value) or value != int(value):
+            raise UnusableError(f"bad label: {value!r} is no whole number")
+        if self.label_names is None:
+            return str(int(value))
+        if not 0 <= value < len(self.label_names):
+            raise UnusableError(f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names")
+        return clean_label(str(self.label_names[int(value)]))
+
+
+def npz_count(path: Path) -> int:
+    """Number of windows, from the header alone.
+
+    Raises
+    ------
+    DataError
+        As `NpzWindows`.
+    """
+    return _headers(path)["X"][0][0]
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive whose headers have been judged."""
+    headers = _headers(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in headers}
+    except (OSError, *_DAMAGE) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+
+
+def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of the arrays that are read, before any of them is.
+
+    A header is believed only if it asks for as many bytes as the archive holds for it: a small file
+    can otherwise ask for all the memory there is.
+    """
+    known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")
+    headers = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in known:
+                if f"{name}.npy" in archive.namelist():
+                    headers[name] = _header(archive, f"{name}.npy", path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}") from error
+    except _DAMAGE as error:
+        raise DataError(f"{path} is not a sound .npz archive: {error}") from error
+    if "X" not in headers:
+        raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,)")
+    shape = headers["X"][0]
+    if len(shape) not in (2, 3) or 0 in shape or headers["X"][1].kind not in "fiub":
+        raise DataError(f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)")
+    return headers
+
+
+def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reader(file)
+        held = archive.getinfo(member).file_size - file.tell()
+    wanted = math.prod(shape) * dtype.itemsize
+    if held > INFLATED_AT_WILL and held > MOST_INFLATED * archive.getinfo(member).compress_size:
+        raise DataError(f"{path}: {member} would inflate to {held / 2**20:.0f} MiB, more than data does: save it anew")
+    if dtype.hasobject:
+        raise DataError(f"{path}: {member} holds Python objects, which are never loaded: save numbers or strings")
+    if dtype.kind not in "fiubUS":
+        raise DataError(f"{path}: {member} is of type {dtype}, wanted numbers or strings")
+    if wanted > LARGEST_ARRAY:
+        raise DataError(f"{path}: {member} would take {wanted / 2**30:.1f} GiB, at most 1 GiB is read: split the file")
+    if wanted != held or min(shape, default=0) < 0:
+        raise DataError(f"{path}: {member} is damaged: its header asks for {wanted} bytes, the archive holds {held}")
+    return shape, dtype
+
+
+def _column(arrays: dict[str, NDArray[Any]], name: str, *, count: int, path: Path) -> list[Any] | None:
+    """The values of an array (n,) as Python numbers or strings."""
+    if name not in arrays:
+        return None
+    array = arrays[name]
+    if array.shape != (count,):
+        raise DataError(f"{path}: {name} has the shape {array.shape}, and X holds {count} windows")
+    values: list[Any] = _text(array).tolist()
+    return values
+
+
+def _text(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind != "S":
+        return array
+    return np.char.decode(array, "utf-8", "surrogateescape")
+
+
+def _rate(arrays: dict[str, NDArray[Any]], path: Path) -> float | None:
+    if "rate_hz" not in arrays:
+        return None
+    if arrays["rate_hz"].size != 1 or arrays["rate_hz"].dtype.kind not in "fiu":
+        raise DataError(f"{path}: rate_hz should be one number")
+    return float(arrays["rate_hz"].reshape(-1)[0])
+
+
+def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -> list[int] | None:
+    """Where each of the contract's channels lies, if the archive has the same names in another order."""
+    if names is None:
+        return None
+    given = [printable(str(name)) for name in _text(names).reshape(-1)]
+    if sorted(given) == sorted(contract.channels):
+        return [given.index(channel) for channel in contract.channels]
+    logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))
+    return None

@@ -1,0 +1,258 @@
+"""Recordings on disk, in the forms that people have them, to samples for an extractor.
+
+A path is one of:
+
+- a folder of `<label>/<file>` or `<label>/<speaker>/<file>`: sound (.wav, .flac) for an extractor of sound,
+  recordings (.csv) for one of movement; or a flat folder with `label`;
+- one .wav or .flac file; any rate and channel count (channels are averaged, rates converted by soxr);
+- an .npz of windows: `X` (n, time, channels), `y` of integers or strings, optional `label_names`, `subject`
+  (or `speaker`), `rate_hz`, `channels`;
+- a .csv with the column `timestamp` (seconds, milliseconds since 1970 or ISO 8601), one column per channel,
+  optional `label` and `subject` (or `speaker`); cut into windows of the extractor's length and hop;
+- a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line;
+- for an extractor of text, a .jsonl of `{"text": ..., "label": ...}`.
+
+What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
+`label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
+option would relabel everything. Folders named `_silence_` or `_background_noise_` are labels like others,
+except that long files in them are cut into clips (elsewhere more than 30 s are no clip, and skipped).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecl.errors import DataError, SettingError
+from edgecl.sources.csv_columns import read_layout
+from edgecl.sources.csv_windows import csv_count, read_csv
+from edgecl.sources.folders import Found, find_files, group_of
+from edgecl.sources.json_lines import jsonl_count, read_jsonl
+from edgecl.sources.labels import BACKGROUND, clean_label
+from edgecl.sources.npz import NpzWindows, npz_count
+from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
+from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+
+__all__ = ["Sample", "Skip", "count_samples", "read_samples"]
+SOUND = (".wav", ".flac")
+TABLES = (".csv",)
+
+
+def read_samples(
+    path: Path,
+    contract: Contract,
+    *,
+    label: str | None = None,
+    labelled: bool = True,
+    label_column: str | None = None,
+) -> Iterator[Sample | Skip]:
+    """Read samples one by one, in an order that depends on nothing but the data.
+
+    Parameters
+    ----------
+    path
+        A folder or file, see the module.
+    contract
+        Of the extractor that will take the samples: its rate, channels, window and hop.
+    label
+        For data without labels of its own.
+    labelled
+        Whether every sample needs a label; False to predict, where a sample may have none.
+    label_column
+        Of a .csv, where it is not called label.
+
+    Yields
+    ------
+    Sample or Skip
+        Signals are (n, channels) float32 at the contract's rate, finite, sound in [-1, 1].
+
+    Raises
+    ------
+    SettingError
+        `label` is no usable name.
+    DataError
+        The path is missing, unreadable, of an unknown kind or empty, a label is missing or given twice, the
+        extra [audio] is needed; or, at the end, nothing in it was usable: the message counts the reasons.
+    """
+    path = Path(path)
+    if label is not None:
+        label = _given_label(label)
+    items = _open(path, contract, label=label, labelled=labelled, label_column=label_column)
+    return _something_of(items, path)
+
+
+def count_samples(path: Path, contract: Contract, *, label_column: str | None = None) -> int:
+    """About how many samples `read_samples` will yield, without reading them: for a progress bar.
+
+    Raises
+    ------
+    DataError
+        As `read_samples`, for what can be told without reading the samples.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == "folder":
+        files = find_files(path, suffixes=_suffixes(contract), label=None, labelled=False)
+        return sum(isinstance(file, Found) for file in files)
+    if kind == ".npz":
+        return npz_count(path)
+    if kind == ".csv":
+        return csv_count(path, read_layout(path, contract, label_column=label_column), contract)
+    return jsonl_count(path) if kind == ".jsonl" else 1
+
+
+def _given_label(label: str) -> str:
+    try:
+        return clean_label(label)
+    except UnusableError as error:
+        raise SettingError(f"--label {ascii(label)[:80]} can't be used: {error}") from error
+
+
+def _kind(path: Path) -> str:
+    """`folder`, or the suffix of a kind of file that is read."""
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    if is_folder:
+        return "folder"
+    if not path.exists():
+        raise DataError(f"{path} does not exist" + ("" if not path.is_symlink() else ": it is a broken link"))
+    suffix = path.suffix.lower()
+    if not is_file or suffix not in (*SOUND, *TABLES, ".npz", ".jsonl"):
+        raise DataError(f"{path} is of no known kind, wanted a folder or a .wav, .flac, .npz, .csv or .jsonl file")
+    return suffix
+
+
+def _suffixes(contract: Contract) -> tuple[str, ...]:
+    return SOUND if contract.is_sound else TABLES
+
+
+def _open(
+    path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
+) -> Iterator[Sample | Skip]:
+    """Everything that is wrong with the path as a whole is raised here, before the first sample."""
+    kind = _kind(path)
+    if contract.modality == "text" and kind != ".jsonl":
+        raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
+    if label_column is not None and kind not in TABLES:
+        raise DataError(f"{path} has no columns: --label-column is for .csv files")
+    if kind == "folder":
+        found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
+        read = _sounds if contract.is_sound else _recordings
+        return read(found, contract, labelled=labelled)
+    if kind == ".jsonl":
+        return read_jsonl(path, contract, label=label, labelled=labelled)
+    if kind == ".npz":
+        windows = NpzWindows(path, contract)
+        _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
+        return windows.samples(label)
+    if (kind in SOUND) != contract.is_sound:
+        raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
+    if kind in SOUND:
+        _check_label(path, has_labels=False, label=label, labelled=labelled)
+        return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled)
+    layout = read_layout(path, contract, label_column=label_column)
+    _check_label(path, has_labels=layout.label is not None, label=label, labelled=labelled)
+    return read_csv(path, layout, contract, label=label, labelled=labelled)
+
+
+def _takes(contract: Contract) -> str:
+    if contract.is_sound:
+        return f"sound: give {' or '.join(SOUND)} files"
+    return f"{len(contract.channels)} channels ({', '.join(contract.channels)}): give .npz, .csv or .jsonl"
+
+
+def _check_label(path: Path, *, has_labels: bool, label: str | None, labelled: bool) -> None:
+    if has_labels and label is not None:
+        raise DataError(f"{path} has labels of its own: leave out --label")
+    if labelled and not has_labels and label is None:
+        raise DataError(f"{path} has no labels: say --label NAME")
+
+
+def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:
+    """Pass everything on; if no sample was among it, say what there was instead."""
+    reasons: Counter[str] = Counter()
+    first: Skip | None = None
+    usable = False
+    for item in items:
+        usable = usable or isinstance(item, Sample)
+        if isinstance(item, Skip):
+            first = first or item
+            reasons[reason_kind(item.reason)] += 1
+        yield item
+    if not usable:
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it is empty"
+        example = f" (first: {first.source}: {first.reason})" if first else ""
+        raise DataError(f"nothing in {path} can be used: {counted}{example}")
+
+
+def _sounds(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
+    first_seen: dict[bytes, Path] = {}
+    for file in files:
+        if isinstance(file, Skip):
+            yield file
+            continue
+        try:
+            content = _content(file.path)
+            first = first_seen.setdefault(hashlib.sha256(content).digest(), file.path)
+            if first != file.path:
+                raise UnusableError(f"duplicate: the same as {first}")
+            yield from _clips(content, file, contract)
+        except UnusableError as error:
+            yield Skip(str(file.path), str(error))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UnusableError(
+                f"too long: {size / 2**20:.0f} MiB, at most {LARGEST >> 20} MiB are read: cut it into clips"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableError(f"unreadable: {error.strerror}") from error
+
+
+def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
+    """One clip; of a long background recording, consecutive clips."""
+    sound = decode(content)
+    length_s = len(sound.samples) / sound.rate_hz
+    in_pieces = file.label in BACKGROUND and length_s * contract.sample_rate_hz >= 2 * contract.clip_samples
+    if length_s > LONGEST_S and not in_pieces:
+        raise UnusableError(f"too long: {length_s:.1f} s, a clip has at most {LONGEST_S:g} s: cut it")
+    signal = clip(sound, rate_hz=contract.sample_rate_hz)
+    if not in_pieces:
+        yield Sample(str(file.path), file.label, signal, file.group)
+        return
+    for start in range(0, len(signal) - contract.clip_samples + 1, contract.clip_samples):
+        source = f"{file.path}@{start / contract.sample_rate_hz:.2f}s"
+        yield Sample(source, file.label, signal[start : start + contract.clip_samples], file.group)
+
+
+def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
+    """CSV files of a folder; a file's label is its folder's, and its subject too unless a column says."""
+    for file in files:
+        if isinstance(file, Skip):
+            yield file
+            continue
+        try:
+            layout = read_layout(file.path, contract)
+            if layout.label is not None and file.label is not None:
+                raise DataError("it has a label column, and lies in the folder of a label")
+        except DataError as error:
+            yield Skip(str(file.path), f"unreadable: {error}")
+            continue
+        for item in read_csv(file.path, layout, contract, label=file.label, labelled=labelled):
+            if isinstance(item, Sample) and item.group is None:
+                item = replace(item, group=file.group)
+            yield item

@@ -1,0 +1,104 @@
+"""Rows of a table to signals: which columns an extractor takes, and how their cells become numbers.
+
+The contract's channels say it. A channel of the unit "category" is called `column=value` and is 1 where the cell
+holds that value; one of the unit "missing" is called `column is missing` and is 1 where the cell is empty; every
+other channel is a column of numbers. So `learn` and `predict` see the same columns, whatever order a file has them in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edgecl.sources.samples import UnusableError
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+CATEGORY, MISSING = "category", "missing"
+IS_MISSING = " is missing"
+EMPTY = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # cells without a value, in lower case
+
+
+class TableEncoding:
+    """Cells to channels; counts what it had to do without."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.columns: list[str] = []  # of the file, in lower case, each once
+        self.unknown: dict[str, tuple[int, str]] = {}  # column: cells of no known category, the first of them
+        self.missing: dict[str, int] = {}  # column: cells that were empty
+        self._width = len(contract.channels)
+        self._numbers: dict[int, int] = {}  # column to channel
+        self._indicators: dict[int, int] = {}
+        self._categories: dict[int, dict[str, int]] = {}
+        for channel, (name, unit) in enumerate(zip(contract.channels, contract.units, strict=True)):
+            if unit == CATEGORY:
+                column, _, value = name.partition("=")
+                self._categories.setdefault(self._column(column), {})[value] = channel
+            elif unit == MISSING:
+                self._indicators[self._column(name.removesuffix(IS_MISSING))] = channel
+            else:
+                self._numbers[self._column(name)] = channel
+
+    def _column(self, name: str) -> int:
+        name = name.strip().lower()
+        if name not in self.columns:
+            self.columns.append(name)
+        return self.columns.index(name)
+
+    def encode(self, cells: Sequence[str]) -> list[float]:
+        """One value for each channel, of cells in the order of `columns`.
+
+        Raises
+        ------
+        UnusableError
+            A cell is no number, not finite, or empty where the extractor has no way to say so.
+        """
+        values = [0.0] * self._width
+        for column, channel in self._numbers.items():
+            text = cells[column].strip()
+            if text.lower() in EMPTY:
+                self._note_missing(column, values)
+            else:
+                values[channel] = self._number(text, column)
+        for column, channels in self._categories.items():
+            text = cells[column].strip()
+            if text in channels:
+                values[channels[text]] = 1.0
+            elif text.lower() in EMPTY:
+                self.missing[self.columns[column]] = self.missing.get(self.columns[column], 0) + 1
+            else:
+                count, first = self.unknown.get(self.columns[column], (0, text))
+                self.unknown[self.columns[column]] = count + 1, first
+        return values
+
+    def _note_missing(self, column: int, values: list[float]) -> None:
+        name = self.columns[column]
+        if column not in self._indicators:
+            raise UnusableError(f"missing value: in {name!r}, and the extractor was made without room for one")
+        values[self._indicators[column]] = 1.0
+        self.missing[name] = self.missing.get(name, 0) + 1
+
+    def _number(self, text: str, column: int) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise UnusableError(f"not a number: {ascii(text)[:40]} in {self.columns[column]!r}") from None
+        # float32 is what the extractor sees: beyond its range there is only infinity
+        if not math.isfinite(value) or abs(value) > 3.4e38:
+            raise UnusableError(f"not finite: {text} in {self.columns[column]!r}")
+        return value
+
+    def notes(self) -> list[str]:
+        """What was read otherwise than it stood there, in sentences."""
+        said = [
+            f"categories that the extractor does not know in {count} of the cells of {column!r}, {first!r} for one: "
+            "read as none of those it knows"
+            for column, (count, first) in sorted(self.unknown.items())
+        ]
+        said += [
+            f"no value in {count} of the cells of {column!r}: read as missing"
+            for column, count in sorted(self.missing.items())
+        ]
+        return said

@@ -1,0 +1,1 @@
+"""From scores of a stream to events."""

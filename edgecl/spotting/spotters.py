@@ -1,0 +1,186 @@
+"""Scores of a stream, one row a hop, to events: a threshold for each label, patience, a peak, a refractory time.
+
+A hop answers with the label that lies highest above its own threshold, if one does. `WordSpotter` turns a peak of
+such answers into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
+`_background_noise_`) are answered like others and are no events: they keep what they win from being one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.spotting.scorers import Scorer, Scores
+
+WAIT_HOPS = 2  # for a higher peak
+REFRACTORY_HOPS = 10
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One event of a stream."""
+
+    label: str
+    confidence: float
+    # of the answer at the peak, 0 to 1
+    novelty: float
+    # at the peak; 0: typical of its class, 1: nothing of it
+    score: float
+    # at the peak
+    first: int
+    # hop at which it was first heard
+    last: int
+
+
+class Spotter(ABC):
+    """Follows one stream. `scorer` may be replaced between two calls: what has begun goes on under its label.
+
+    Parameters
+    ----------
+    scorer
+        None where nothing has been taught yet: then nothing is heard.
+    patience
+        Hops in a row that a label must answer before it counts.
+    refractory
+        Hops; see the two kinds.
+    """
+
+    def __init__(self, scorer: Scorer | None, *, patience: int = 1, refractory: int = REFRACTORY_HOPS) -> None:
+        self.scorer = scorer
+        self.patience = patience
+        self._refractory = refractory
+        self._hop = 0
+        self._run_label: str | None = None
+        self._run_first = 0
+        self._open: OpenEvent | None = None
+        self._said: Scores | None = None
+
+    @property
+    def answer(self) -> tuple[str, float, float]:
+        """Label, confidence and novelty of the latest hop that was scored, above its threshold or not."""
+        if self.scorer is None or self._said is None:
+            return ("", 0.0, 1.0)
+        margins = self._said.scores[-1] - self.scorer.thresholds
+        return (
+            self.scorer.labels[int(margins.argmax())],
+            float(self._said.confidence[-1]),
+            float(self._said.novelty[-1]),
+        )
+
+    @property
+    def hops(self) -> int:
+        """How many hops were heard, or passed over."""
+        return self._hop
+
+    def push(self, latents: NDArray[np.float32]) -> list[Detection]:
+        """The events that the latents (n, D) of the next n hops complete."""
+        if self.scorer is None:
+            self._hop += len(latents)
+            return []
+        said = self.scorer(latents)
+        self._said = said
+        margins = said.scores - self.scorer.thresholds
+        found = []
+        for index, label in enumerate(margins.argmax(axis=1).tolist()):
+            margin = float(margins[index, label])
+            detection = self._hear(self._answer(said, index, label, margin) if margin >= 0 else None)
+            if detection is not None:
+                found.append(detection)
+        return found
+
+    def skip(self, hops: int) -> list[Detection]:
+        """Hops that nobody need listen to; returns the events that they complete."""
+        heard = (self._hear(None) for _ in range(hops))
+        return [one for one in heard if one is not None]
+
+    def end(self) -> list[Detection]:
+        """The stream ends or breaks off here: the event that had begun, if there is one."""
+        detection = self._open.detection if self._open else None
+        self._open = self._run_label = None
+        return [detection] if detection else []
+
+    def _answer(self, said: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
+        assert self.scorer is not None
+        name = self.scorer.labels[label]
+        if name.startswith("_"):
+            return None
+        confidence, novelty = float(said.confidence[index]), float(said.novelty[index])
+        score = float(said.scores[index, label])
+        detection = Detection(name, confidence, novelty, score, first=self._hop, last=self._hop)
+        return OpenEvent(detection, margin=margin, peak=self._hop)
+
+    def _hear(self, answer: OpenEvent | None) -> Detection | None:
+        """Take the answer of one hop; returns the event that it completes."""
+        label = answer.detection.label if answer else None
+        if label != self._run_label:
+            self._run_label, self._run_first = label, self._hop
+        is_patient = self._hop - self._run_first + 1 >= self.patience
+        detection = self._follow(answer.since(self._run_first) if answer else None, is_patient=is_patient)
+        self._hop += 1
+        return detection
+
+    @abstractmethod
+    def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
+        """Take the answer of hop `_hop`, and whether its run is long enough; return what it completes."""
+
+
+class WordSpotter(Spotter):
+    """A peak is an event: the highest answer, once two hops have brought no higher one.
+
+    For `refractory` hops after a peak there is no other event.
+    """
+
+    _deaf_until = 0
+
+    def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
+        if self._hop < self._deaf_until:
+            return None
+        if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
+            self._open = answer if self._open is None else answer.since(self._open.detection.first)
+        if self._open is None or self._hop - self._open.peak < WAIT_HOPS:
+            return None
+        detection = self._open.detection
+        self._deaf_until = self._open.peak + self._refractory
+        self._open = None
+        return detection
+
+
+class BoutSpotter(Spotter):
+    """A run of one label is an event, however often it is repeated: an exercise, not its repetitions.
+
+    It ends when the label has not been answered for `refractory` hops, or another one has its turn.
+    """
+
+    def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
+        bout, begun = self._open, answer if is_patient else None
+        if bout is None:
+            self._open = begun
+            return None
+        if answer and answer.detection.label == bout.detection.label:
+            self._open = bout.until(answer)  # one hop is enough to go on
+            return None
+        if begun is None and self._hop - bout.detection.last < self._refractory:
+            return None
+        self._open = begun
+        return bout.detection
+
+
+@dataclass(frozen=True)
+class OpenEvent:
+    """An event that has begun, as its best hop has it."""
+
+    detection: Detection
+    margin: float  # of the best hop above its label's threshold
+    peak: int  # the best hop
+
+    def since(self, first: int) -> OpenEvent:
+        return replace(self, detection=replace(self.detection, first=first))
+
+    def until(self, answer: OpenEvent) -> OpenEvent:
+        """The same event, gone on to a later answer of its label."""
+        first, last = self.detection.first, answer.detection.last
+        best = max(self, answer, key=lambda one: one.margin)
+        return replace(best, detection=replace(best.detection, first=first, last=last))

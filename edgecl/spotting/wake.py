@@ -1,0 +1,69 @@
+"""Wake word: short words count only after one, its scorer and its spotter."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.spotting.scorers import Scorer, Scores
+from edgecl.spotting.spotters import REFRACTORY_HOPS, Detection, OpenEvent, WordSpotter
+
+WAKE_REFRACTORY_HOPS = 4
+
+
+class WakeScorer:
+    """Asleep, a wake word alone counts, against background; awake, every other label does, by the head.
+
+    In open talk short words are out of reach; in the few seconds after a wake word somebody speaks to the device.
+
+    Parameters
+    ----------
+    asleep, awake
+        Two scorers of the same labels.
+    wake
+        The label of the wake word; where it is unknown, nothing wakes.
+    """
+
+    def __init__(self, asleep: Scorer, awake: Scorer, *, wake: str) -> None:
+        self.labels = asleep.labels
+        self._asleep, self._awake = asleep, awake
+        is_wake = np.array([label == wake for label in self.labels])
+        self._when_asleep = np.where(is_wake, asleep.thresholds, np.float32(np.inf))
+        self._when_awake = np.where(is_wake, np.float32(np.inf), awake.thresholds)  # it is still in the window
+        self.be(is_awake=False)
+
+    def be(self, *, is_awake: bool) -> None:
+        """Count every label, or the wake word alone."""
+        self.is_awake = is_awake
+        self.thresholds = self._when_awake if is_awake else self._when_asleep
+
+    def __call__(self, latents: NDArray[np.float32]) -> Scores:
+        return self._awake(latents) if self.is_awake else self._asleep(latents)
+
+
+class WakeSpotter(WordSpotter):
+    """Words that count for a span of hops after a wake word; its scorer is a `WakeScorer`.
+
+    A command may follow at once: after the wake word it is deaf for no more than WAKE_REFRACTORY_HOPS.
+    """
+
+    def __init__(self, *, wake: str, span: int, patience: int = 1, refractory: int = REFRACTORY_HOPS) -> None:
+        super().__init__(None, patience=patience, refractory=refractory)
+        self._wake, self._span = wake, span
+        self._asleep_from = 0
+
+    def push(self, latents: NDArray[np.float32]) -> list[Detection]:
+        """As `Spotter.push`; awake or not is decided hop by hop."""
+        found = []
+        for latent in latents:
+            if isinstance(self.scorer, WakeScorer):
+                self.scorer.be(is_awake=self._hop < self._asleep_from)
+            found += super().push(latent[None])
+        return found
+
+    def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
+        detection = super()._follow(answer, is_patient=is_patient)
+        if detection is not None and detection.label == self._wake:
+            self._asleep_from = self._hop + 1 + self._span
+            self._deaf_until = self._hop + WAKE_REFRACTORY_HOPS
+        return detection

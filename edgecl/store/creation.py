@@ -1,0 +1,105 @@
+"""A new store, written beside its place and renamed into it: a cut leaves no half store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgecl.errors import SettingError
+from edgecl.store.checksums import sha256
+from edgecl.store.files import (
+    TEMPORARY,
+    digest_file,
+    explained,
+    flush,
+    locked,
+    replace_file,
+    temporary,
+    write_temporary,
+)
+from edgecl.store.folder import Layout, entries, tree_bytes
+from edgecl.store.journal import Journal
+from edgecl.store.records import (
+    EXTRACTOR_BYTES,
+    Header,
+    Revision,
+    encode_header,
+    encode_pointer,
+    encode_revision,
+    journal_entry,
+)
+from edgecl.store.space import require_within
+
+_BLOCK_BYTES = 1 << 20
+_JOURNAL_BYTES = 1 << 20
+
+
+def create_folder(
+    path: Path, *, extractor: Path, settings: Mapping[str, Any], revision: Revision, timeout_s: float = 10
+) -> None:
+    """Make a store whose only revision is the one given; see `Store.create`."""
+    _require_vacant(path)
+    if not extractor.is_file():
+        raise SettingError(f"{extractor} is no extractor file: give the path of an .onnx or .tflite file")
+    if extractor.stat().st_size > EXTRACTOR_BYTES:
+        raise SettingError(f"{extractor} is larger than {EXTRACTOR_BYTES:,} bytes, the most that a store takes")
+    building = path.with_name(f".{path.name}{TEMPORARY}")
+    with locked(path.parent, timeout_s=timeout_s), explained(f"making {path}", outcome="no store was made"):
+        if building.exists():  # left by one that was killed: the lock says that nobody is at it
+            shutil.rmtree(building)
+        try:
+            _build(building, extractor, settings, revision)
+            require_within(settings, tree_bytes(building), path)
+            _move(building, path)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+
+
+def _require_vacant(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise SettingError(f"{path} is a file: name a folder that does not exist yet")
+    if entries(path):
+        what = "holds a store already" if (path / "store.json").exists() else "is not empty"
+        raise SettingError(f"{path} {what}: name a folder that does not exist yet")
+    if path == Path.cwd():
+        raise SettingError(f"{path} is the working folder, which cannot be replaced: name a folder in it")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path.parent} is not a folder: make it first, the store becomes a folder in it")
+
+
+def _move(building: Path, path: Path) -> None:
+    building.replace(path)
+    try:
+        flush(path.parent)
+    except OSError:
+        path.replace(building)
+        raise
+
+
+def _build(folder: Path, extractor: Path, settings: Mapping[str, Any], revision: Revision) -> None:
+    for one in (folder, folder / "objects", folder / "revisions"):
+        one.mkdir()
+    copy = folder / f"extractor{'.tflite' if extractor.suffix == '.tflite' else '.onnx'}"
+    _copy(extractor, copy)
+    digest = digest_file(copy, limit=EXTRACTOR_BYTES)
+    header = Header(os.urandom(8).hex(), copy.name, digest, copy.stat().st_size, settings)
+    data = encode_header(header)
+    layout = Layout(folder, sha256(data))
+    text = encode_revision(revision, store_digest=layout.store_digest)
+    replace_file(folder / "store.json", data)
+    replace_file(layout.revision(revision.number), text)
+    replace_file(layout.current, encode_pointer(revision.number, sha256(text)))
+    Journal(layout.journal, name=header.name, longest=_JOURNAL_BYTES).append(journal_entry(revision, text))
+    for one in (layout.objects, folder):
+        flush(one)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        write_temporary(target, iter(lambda: file.read(_BLOCK_BYTES), b""))
+    flush(temporary(target))
+    temporary(target).replace(target)
