@@ -16,10 +16,10 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def soaking(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / "soaking.py").exists():
-        pytest.skip("tools/soaking.py is not beside the tests")
+    if not (TOOLS / "measure" / "soak.py").exists():
+        pytest.skip("tools/measure/soak.py is not beside the tests")
     monkeypatch.syspath_prepend(str(TOOLS))
-    module = importlib.import_module("soaking")
+    module = importlib.import_module("measure.soak")
     monkeypatch.setattr(module, "PEAK_BYTES", 1 << 30)  # where numba compiles at run time it takes more
     return module
 

@@ -1,4 +1,4 @@
-"""The tables of tools/gate_rates, from the figures that tools/gate.py writes; standard library only.
+"""The tables of tools/gate_rates, from the figures that tools/measure/gate_rates.py writes; standard library only.
 
 A lesson is harmful if on people who taught nothing the balanced accuracy of the old classes falls by more than
 POOLED_FALL, or any one of them by more than CLASS_FALL, beyond the fall of the clean lesson (where that gains, beyond
@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 from typing import Any
+
+from report.tables import titled_markdown, titled_plain
 
 Figures = Mapping[str, Any]
 Rows = list[list[str]]
@@ -287,38 +289,24 @@ TABLES = {
     f"The trade at {CURVE_CLIPS} clips per class, %": curve_rows,
 }
 
-
-IN_README = (judge_rows, target_rows, kind_rows, set_rows, curve_rows)
+KEPT = (judge_rows, target_rows, kind_rows, set_rows, curve_rows)  # the results file has these, a terminal all
 
 
 def as_text(figures: Figures) -> str:
-    """All tables for a terminal."""
-    return _joined(figures, title="{}\n", table=_plain, tables=TABLES)
+    """Return all tables for a terminal."""
+    rows = {title: make(figures["lessons"]) for title, make in TABLES.items()}
+    return f"{_about(figures)}\n\n{titled_plain(rows)}"
 
 
 def as_markdown(figures: Figures) -> str:
-    """The tables that the README holds."""
-    chosen = {name: make for name, make in TABLES.items() if make in IN_README}
-    return _joined(figures, title="#### {}\n", table=_markdown, tables=chosen)
+    """Return the tables of the results file."""
+    rows = {title: make(figures["lessons"]) for title, make in TABLES.items() if make in KEPT}
+    return f"{_about(figures)}\n\n{titled_markdown(rows)}"
 
 
-def _joined(
-    figures: Figures, *, title: str, table: Callable[[Rows], str], tables: Mapping[str, Callable[[list[Figures]], Rows]]
-) -> str:
+def _about(figures: Figures) -> str:
+    """Return how many lessons there were of each sort."""
     lessons = figures["lessons"]
     good, bad = sum(one["is_good"] for one in lessons), sum(is_harmful(one, 0) for one in lessons)
     about = f"{len(lessons)} lessons on {len(by(lessons, 'set'))} sets: {good} good, {bad} harmful, "
-    about += f"{len(lessons) - good - bad} bad but without harm on the test samples."
-    parts = [f"{title.format(name)}\n{table(make(lessons))}\n" for name, make in tables.items()]
-    return "\n".join([f"{about}\n", *parts])
-
-
-def _plain(rows: Rows) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def _markdown(rows: Rows) -> str:
-    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([header, "|" + "---|" * len(rows[0]), *body])
+    return about + f"{len(lessons) - good - bad} bad but without harm on the test samples."

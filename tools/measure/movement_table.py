@@ -20,7 +20,8 @@ from statistics import mean, median
 from typing import Any
 
 import numpy as np
-from splits import SETS, class_orders, data_root, splits
+
+from common.splits import SETS, class_orders, data_root, splits
 
 CHOSEN_BY = {"hapt_uci_har": (7, 17, 19, 24, 26, 29), "spar_watch": (3, 8)}
 GAP_S, JITTER_S, BEGINS_S = 30.0, 0.002, 1000.0

@@ -31,7 +31,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "tools"
 SOURCE_FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
 SOURCE_FOLDERS = ("edgecl", "kernels", "export")
 KEPT_WHEELS = 8
@@ -127,15 +128,46 @@ def project_wheel(target: str = "host", *, linker: str = "") -> Path:
 
 
 def run(command: Sequence[str | Path], **variables: str) -> None:
-    """Run `command` in the checkout, its output shown, with `variables` added to its environment.
+    """Run `command` in the checkout, its output shown, with `variables` added to a clean environment.
 
     Raises
     ------
     CommandError
         It could not start, or returned another code than 0.
     """
+    _run(command, child_environ(**variables))
+
+
+def run_module(python: str | Path, module: str, *arguments: str | Path, here: bool = False) -> None:
+    """Run a module of `tools/` (`measure.soak`, say) with `python`, its output shown; it may import the others.
+
+    Parameters
+    ----------
+    here
+        Hand on this process's own environment, with its `PYTHONPATH`.
+
+    Raises
+    ------
+    CommandError
+        It could not start, or returned another code than 0.
+    """
+    path = [str(TOOLS), *filter(None, [os.environ.get("PYTHONPATH")] if here else [])]
+    variables = {"PYTHONPATH": os.pathsep.join(path)}
+    _run([python, "-m", module, *arguments], {**os.environ, **variables} if here else child_environ(**variables))
+
+
+@contextmanager
+def installed_python(*, here: bool) -> Iterator[Path]:
+    """Yield the Python that the tables of accuracy are measured with: this one, or that of an environment."""
+    if here:
+        yield Path(sys.executable)
+        return
+    with environment("accuracy", extras="audio,export,jit") as folder:
+        yield folder / "bin" / "python"
+
+
+def _run(command: Sequence[str | Path], environ: dict[str, str]) -> None:
     words = [str(word) for word in command]
-    environ = child_environ(**variables)
     try:
         done = subprocess.run(words, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, check=False)
     except OSError as error:

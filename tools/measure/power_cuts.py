@@ -1,6 +1,6 @@
 """What `tools/power_cuts` measures, in an environment that has edgecl and the suite's helpers.
 
-python cuts.py --json FILE [--only PART...] [--every N]
+python measure/power_cuts.py --json FILE [--only PART...] [--every N]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: edgecl is the one that is installed
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: edgecl is the one that is installed
 
 import numpy as np
 
@@ -274,7 +274,7 @@ def forgotten(runs: int) -> Iterator[tuple[str, str]]:
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
-    from device_tests.operations.test_forgetting import require_exact, streams, tiers
+    from device_tests.support.forgetting import require_exact, streams, tiers
 
     results: list[tuple[str, str]] = []
 

@@ -1,11 +1,11 @@
 """Teach intents month by month; `tools/text_table` runs this in an environment of its own.
 
-For every set and class order (tools/splits.py): the first intents in one lesson, then a few new ones a month, through
-the learn loop of the command line at the default budget; joint logistic regression on everything at once, its penalty
-by cross-validation over the training texts; on each intent once, five samples of it and two others to a model of the
-rest; smaller and larger budgets; other people's learners on the same latents (tools/peers); and for one order the same
-through `edgecl init`, `learn`, `eval` and `predict` on files. All settings are the defaults of the code; texts that
-are out of scope are asked about and never taught.
+For every set and class order (tools/common/splits.py): the first intents in one lesson, then a few new ones a month,
+through the learn loop of the command line at the default budget; joint logistic regression on everything at once, its
+penalty by cross-validation over the training texts; on each intent once, five samples of it and two others to a model
+of the rest; smaller and larger budgets; other people's learners on the same latents (tools/peers); and for one order
+the same through `edgecl init`, `learn`, `eval` and `predict` on files. All settings are the defaults of the code; texts
+that are out of scope are asked about and never taught.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accuracy import BUDGETS, SHOTS, UNLIMITED, Peers, Pupil, command, note  # isort: skip (it sets numpy's threads)
+from measure.accuracy_table import BUDGETS, SHOTS, UNLIMITED, Peers, Pupil, command, note  # isort: skip (it sets numpy's threads)
 
 import numpy as np
 from numpy.typing import NDArray
-from splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_root, months, new_classes
 
+from common.splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_root, months, new_classes
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import open_extractor

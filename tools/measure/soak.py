@@ -1,6 +1,6 @@
 """What `tools/soak` runs where edgecl is installed: a store is taught by a process that is killed, and is looked at.
 
-python soaking.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
+python measure/soak.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
 
 The parent knows what was taught and orders the next step; the child, started anew after each kill, carries it out
 through `Device`. Latents are drawn from a seed, class by class, and go through an extractor that hands them on.

@@ -1,4 +1,4 @@
-"""The tables of tools/accuracy_table, from the figures that tools/accuracy.py writes; standard library only.
+"""The tables of tools/accuracy_table, from the figures of tools/measure/accuracy_table.py; standard library only.
 
 A split counts once: its class orders are averaged first. Intervals are 95 % t-intervals over the splits of a set.
 Differences to joint training are paired by split. An average over sets weighs each set alike, with Welch's interval.
@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
+
+from report.tables import titled_markdown, titled_plain, yes
 
 Figures = Mapping[str, Any]
 Table = Callable[[Mapping[str, Figures]], list[list[str]]]
@@ -181,10 +183,6 @@ def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
     return rows
 
 
-def yes(met: bool) -> str:
-    return "yes" if met else "NO"
-
-
 def centring_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
     """Samples without labels of subjects who taught nothing; each subject counts once."""
     rows = [["set", "subjects", "before", "after", "change", "let in", "two classes alone: let in", "forced: change"]]
@@ -212,28 +210,15 @@ TABLES = {
 
 
 def as_text(figures: Figures) -> str:
-    """All tables for a terminal."""
-    return joined(figures, TABLES, markdown=False)
+    """Return all tables for a terminal."""
+    return titled_plain(rows_of(figures, TABLES))
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for a README."""
-    return joined(figures, TABLES, markdown=True)
+    """Return all tables for the results file."""
+    return titled_markdown(rows_of(figures, TABLES))
 
 
-def joined(figures: Figures, tables: Mapping[str, Table], *, markdown: bool) -> str:
-    """The tables that have rows, under their names."""
-    title, table = ("### {}\n", _markdown) if markdown else ("{}\n", _plain)
-    made = {name: make(figures["sets"]) for name, make in tables.items()}
-    return "\n".join(f"{title.format(name)}\n{table(rows)}\n" for name, rows in made.items() if rows)
-
-
-def _plain(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([header, "|" + "---|" * len(rows[0]), *body])
+def rows_of(figures: Figures, tables: Mapping[str, Table]) -> dict[str, list[list[str]]]:
+    """Return the rows of every table by its title."""
+    return {title: make(figures["sets"]) for title, make in tables.items()}

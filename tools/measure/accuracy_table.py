@@ -1,8 +1,8 @@
 """Measure accuracy on real recordings; `tools/accuracy_table` runs this in an environment of its own.
 
-For every set and split (tools/splits.py): the latents of an extractor that knows nothing of the unseen groups; the
-training data in five lessons, in each class order, through the learn loop of the command line for every strategy at the
-default budget; joint logistic regression on everything at once, its penalty chosen on training groups; a few new
+For every set and split (tools/common/splits.py): the latents of an extractor that knows nothing of the unseen groups;
+the training data in five lessons, in each class order, through the learn loop of the command line for every strategy at
+the default budget; joint logistic regression on everything at once, its penalty chosen on training groups; a few new
 classes from five samples each; smaller and larger budgets; other people's learners on the same latents (tools/peers);
 and for one split of each set the same through `edgecl init`, `learn` and `eval` on files, which must agree exactly.
 All settings are the defaults of the code.
@@ -29,7 +29,9 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 from numpy.typing import NDArray
-from splits import (
+
+import edgecl
+from common.splits import (
     SETS,
     DataSet,
     Split,
@@ -41,8 +43,6 @@ from splits import (
     splits,
     taking_part,
 )
-
-import edgecl
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
@@ -65,7 +65,7 @@ DEFAULT = "auto"  # the only one that is played without --force: the gate may re
 BUDGETS = ("32KiB", "64KiB", "128KiB", "256KiB", "1MiB", "4MiB")
 SHOTS = 5
 EMBEDDED_AT_ONCE = 16
-READERS = ("extractor", "sources", "_audio", "_signals", "_wav", "_windows")  # code that latents depend on
+READERS = ("extractors", "sources")  # packages that latents depend on
 UNLIMITED = 1 << 62
 REJECTED = 3  # exit code of a lesson that the gate rejects
 
@@ -160,8 +160,8 @@ def _embedded(data: DataSet, extractor: Path, classes: tuple[str, ...], root: Pa
     key = hashlib.sha256(extractor.read_bytes())
     for one in sorted([path] if path.is_file() else path.rglob("*.*")):
         key.update(f"{one} {one.stat().st_size}".encode())
-    for module in READERS:
-        key.update(Path(edgecl.__file__).with_name(f"{module}.py").read_bytes())
+    for module in (one for name in READERS for one in sorted(Path(edgecl.__file__).with_name(name).rglob("*.py"))):
+        key.update(module.read_bytes())
     file = cache / f"{data.name}-{key.hexdigest()[:16]}.npz"
     if not file.exists():
         arrays: dict[str, Any] = _embed(path, extractor, classes)
@@ -395,7 +395,7 @@ class Peers:
         self._script = script
         file, self._output = (scratch / f"{script}.{kind}" for kind in ("json", "jsonl"))
         file.write_text(json.dumps(jobs))
-        runner = Path(__file__).parent / "peers" / script
+        runner = Path(__file__).resolve().parents[1] / "peers" / script
         with self._output.open("w") as output:
             command = [str(python), str(runner), str(file)]
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)

@@ -1,11 +1,11 @@
 """Play good and harmful lessons against the gate; `tools/gate_rates` runs this in an environment of its own.
 
-In every split (tools/splits.py) scenes are drawn: a model is taught most of the classes by those who are not left out;
-lessons are clips that it was not shown, by other people or by the same ones later; those left out of the split test.
+In every split (tools/common/splits.py) scenes are drawn: a model is taught most of the classes by those who are not
+left out; lessons are clips that it was not shown, by other people or by the same ones later; those left out test.
 SETTINGS has the four sorts of scene. On each every kind of lesson (KINDS) is played with each number of clips (CLIPS),
 beside its clean counterpart: the same clips under their right names; for noise, as many real clips of that class. Every
 strategy that `learn` would try is judged, by the policy that ships and by others (POLICIES). What counts as harmful is
-for gate_report.py.
+for report/gate_rates.py.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
-from accuracy import UNLIMITED, Case, cases, note
 from numpy.typing import NDArray
-from splits import SETS, data_root
 
+from common.splits import SETS, data_root
 from edgecl.extractors.opening import open_extractor
 from edgecl.gate.evidence import Evidence
 from edgecl.gate.gather import Before, correct_answers, evidence_of
@@ -44,6 +43,7 @@ from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
 from edgecl.progress import finish
+from measure.accuracy_table import UNLIMITED, Case, cases, note
 
 CLIPS = (3, 5, 10, 40)
 FEWEST = max(CLIPS)  # clips that a class which a lesson is about should have, where there are such classes

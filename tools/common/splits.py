@@ -114,7 +114,7 @@ def months(order: Sequence[str], data: TextSet) -> tuple[tuple[str, ...], ...]:
 
 def data_root() -> Path:
     """The folder of the sets: ``$EDGECL_DATA``, else ``../shared/data`` beside the checkout. It may be missing."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("EDGECL_DATA") or beside)
 
 

@@ -1,4 +1,4 @@
-"""The tables of tools/listen_table, from the figures of tools/listening.py. Only the standard library is used here."""
+"""The tables of tools/listen_table, from the figures of tools/measure/listen_table.py; standard library only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_markdown(figures: dict[str, Any]) -> str:
 def _misses(figures: dict[str, Any], level: int) -> str:
     rates = [f"{rate:g}" for rate in figures["rates"]]
     lines = [
-        f"#### Misses at {level} dB, %",
+        f"## Misses at {level} dB, %",
         "",
         f"| learner | clips | {' | '.join(f'{rate}/h' for rate in rates)} |",
         "|---|---|" + "---|" * len(rates),
@@ -37,7 +37,7 @@ def _misses(figures: dict[str, Any], level: int) -> str:
 
 def _by_word(figures: dict[str, Any]) -> str:
     lines = [
-        "#### The same by word: 20 dB, 5 clips, 1 an hour, %",
+        "## The same by word: 20 dB, 5 clips, 1 an hour, %",
         "",
         f"| word | {' | '.join(LEARNERS)} |",
         "|---|---|---|---|",
@@ -53,7 +53,7 @@ def _by_word(figures: dict[str, Any]) -> str:
 
 def _automatic(figures: dict[str, Any]) -> str:
     lines = [
-        "#### The automatic threshold of edgecl",
+        "## The automatic threshold of edgecl",
         "",
         "| clips | misses at 20 dB, % | misses at 10 dB, % | false accepts an hour: all words | each word |",
         "|---|---|---|---|---|",

@@ -1,6 +1,6 @@
 """One target of device_tests/support/fuzzing.py under atheris; `tools/fuzz` calls it in an environment that has both.
 
-python fuzz_target.py TARGET CORPUS... [-libfuzzer_option=value]...
+python measure/fuzz.py TARGET CORPUS... [-libfuzzer_option=value]...
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: edgecl is the one that is installed
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: edgecl is the one that is installed
 
 
 def main() -> None:

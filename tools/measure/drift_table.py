@@ -26,8 +26,8 @@ from edgecl_export import export_table
 from numpy.typing import NDArray
 from river import drift, forest, tree
 from river.drift import binary
-from splits import data_root
 
+from common.splits import data_root
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.drift.page_hinkley import PageHinkley

@@ -1,4 +1,4 @@
-"""The tables of tools/text_table, from the figures that tools/texts.py writes; standard library only."""
+"""The tables of tools/text_table, from the figures that tools/measure/text_table.py writes; standard library only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from accuracy_report import joined, yes
+from report.accuracy_table import rows_of
+from report.tables import titled_markdown, titled_plain, yes
 
 Figures = Mapping[str, Any]
 
@@ -157,10 +158,10 @@ TABLES = {
 
 
 def as_text(figures: Figures) -> str:
-    """All tables for a terminal."""
-    return joined(figures, TABLES, markdown=False)
+    """Return all tables for a terminal."""
+    return titled_plain(rows_of(figures, TABLES))
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for a README."""
-    return joined(figures, TABLES, markdown=True)
+    """Return all tables for the results file."""
+    return titled_markdown(rows_of(figures, TABLES))
