@@ -21,7 +21,7 @@ TITLES = {
 }
 ON_DEVICE = ("numpy",)  # peers that need nothing but what a device has
 
-# DESIGN.md, section 8
+# targets
 OVER_AVALANCHE = {"voice": 100, "voice-concat": 14, "text": 14, "fitness": 14}
 OVER_C, STRETCH_OVER_C = 1.5, 1.1
 LESSON_MS, LESSON_MB, IN_PROCESS_MS = 350, 90, 200
@@ -99,7 +99,7 @@ def stream_rows(figures: Figures) -> Rows:
 
 
 def target_rows(figures: Figures) -> Rows:
-    """DESIGN.md, section 8: met or missed by how much."""
+    """Return the targets, and whether they are met."""
     rows = [["what", "target", "measured", "met"]]
     for one in _steps(figures, 32):
         rows += list(_step_targets(one))

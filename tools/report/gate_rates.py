@@ -26,7 +26,7 @@ Rows = list[list[str]]
 
 POOLED_FALL, CLASS_FALL = 0.02, 0.1
 ENOUGH = 10
-LET_IN, REFUSED = 0.02, 0.05  # issue 7: no more harmful let in, no more good refused
+LET_IN, REFUSED = 0.02, 0.05  # targets: no more harmful lessons accepted, no more good ones refused
 SHIPPED = "as it ships"
 CURVE_CLIPS = 5
 Z = 1.959964
