@@ -2,8 +2,8 @@
 
 python measure/soak.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
 
-The parent knows what was taught and orders the next step; the child, started anew after each kill, carries it out
-through `Device`. Latents are drawn from a seed, class by class, and go through an extractor that hands them on.
+The parent knows what was taught and orders the next step (soak_orders.py); the child (soak_writer.py), started again
+after each kill, carries it out through `Device`. What is checked is in soak_checks.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,173 +26,29 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecl.learning.loop import Stage
 from edgecl.operations.open_store import Device
-from edgecl.operations.teaching import Report
-from edgecl.sources.samples import Sample
 from edgecl.store.store import Store
+from measure import soak_writer
+from measure.soak_checks import Figures, SoakError, compared, flatness, is_object, named, require_clean, tree_bytes
+from measure.soak_orders import LABELS_AT_ONCE, Orders
+from measure.soak_writer import DIMENSION, Latents, Order, Portion, Size, add_size, size_from
 
-DIMENSION = 32
-APART = 6.0  # length of a class's mean, in standard deviations of its samples
 MEMORY_BYTES = 2 << 20
 DISK_BYTES = 4 << 20
-LABELS_AT_ONCE = 5  # that a lesson teaches
-FORGET_EVERY = 7  # lessons; up to FORGOTTEN_AT_ONCE classes
-FORGOTTEN_AT_ONCE = 16
-SWAP_EVERY = 20  # lessons; then one of SWAPPED samples under the name of another class, which the gate should refuse
-SWAPPED = 20
-ROLL_BACK_EVERY = 25  # lessons
 KILLED_SHARE = 0.6  # of the lessons; the others are one process's, whose memory is watched
-SETTLED_SHARE = 0.25  # of the steps of that process, after which its memory must be flat
-FEWEST_STEPS = 50  # that say whether it is: over the first few the allocator's pools fill
-FLAT_BYTES = 1 << 20  # what resident memory may grow by over them, along a straight line
 PEAK_BYTES = 90_000_000  # of the process, interpreter and ONNX Runtime included
 LOOK_EVERY = 50  # steps: the whole store, also without a kill
-HEAD_DIFFERENCE = 1e-5  # of its largest weight
-TEST_SAMPLES = 20  # of each class
 TOLD_EVERY_S = 5.0
 
-
-class SoakError(Exception):
-    """Something that a store must not do."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is done."""
-
-    samples: int
-    lessons: int
-    classes: int
-    kills: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Samples of one class in one lesson, said to be of `label`."""
-
-    label: str
-    source: int  # the class that they are drawn from
-    count: int
-    draw: int  # the step in which they were drawn
-
-
-@dataclass(frozen=True)
-class Order:
-    """One step: "teach", "swap" (labels that are wrong), "forget" or "rollback"."""
-
-    number: int
-    kind: str
-    portions: tuple[Portion, ...] = ()
-    labels: tuple[str, ...] = ()
-    target: int = 0  # the revision to go back to
-
-
 Truth = Mapping[str, tuple[Portion, ...]]  # label to what it was taught from
-
-
-def label_of(index: int) -> str:
-    return f"class {index:03d}"
-
-
-class Latents:
-    """Classes with a mean of their own on a sphere and one spherical scatter."""
-
-    def __init__(self, size: Size) -> None:
-        self._seed = size.seed
-        means = np.random.default_rng(size.seed).standard_normal((size.classes, DIMENSION))
-        self._means = APART * means / np.linalg.norm(means, axis=1, keepdims=True)
-
-    def rows(self, portion: Portion) -> NDArray[np.float32]:
-        """The latents of a portion, (count, D): the same whenever they are asked for."""
-        generator = np.random.default_rng([self._seed, portion.draw, portion.source])
-        noise = generator.standard_normal((portion.count, DIMENSION))
-        rows: NDArray[np.float32] = (self._means[portion.source] + noise).astype(np.float32)
-        return rows
-
-    def samples(self, portions: tuple[Portion, ...]) -> Iterator[Sample]:
-        for portion in portions:
-            for row in self.rows(portion):
-                yield Sample(f"step {portion.draw}", portion.label, row[None], None)
-
-
-# --- the child ---
-
-
-def serve(path: Path, size: Size) -> None:
-    """Carry out orders, a line each, and tell of each stage and of each end."""
-    device, latents = Device.open(path), Latents(size)
-    say(ready=True)
-    for line in sys.stdin:
-        order = order_from(json.loads(line))
-        say(**carried_out(device, order, latents))
-
-
-def carried_out(device: Device, order: Order, latents: Latents) -> dict[str, Any]:
-    if order.kind == "forget":
-        device.forget(order.labels)
-    elif order.kind == "rollback":
-        device.rollback(order.target)
-    else:
-        report = taught(device, order, latents)
-        return {"done": order.number, "accepted": report.is_accepted, "bytes": report.bytes["total"]}
-    return {"done": order.number, "accepted": True, "bytes": device.status()["bytes"]["total"]}
-
-
-def taught(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
-        if isinstance(event, Stage):
-            say(stage=event.name)
-
-
-def say(**told: Any) -> None:
-    print(json.dumps(told), flush=True)
-
-
-def order_from(values: dict[str, Any]) -> Order:
-    portions = tuple(Portion(**one) for one in values["portions"])
-    return Order(values["number"], values["kind"], portions, tuple(values["labels"]), values["target"])
-
-
-# --- the parent ---
-
-
-@dataclass
-class Figures:
-    """What was seen."""
-
-    done: Counter[str] = field(default_factory=Counter)  # steps by kind
-    rejected: Counter[str] = field(default_factory=Counter)
-    samples: int = 0  # that were taken in, those forgotten or rolled back since included
-    killed_at: Counter[str] = field(default_factory=Counter)  # what was being done
-    left: Counter[str] = field(default_factory=Counter)  # "old" or "new" model
-    survived: int = 0  # kills
-    most_classes: int = 0
-    fewest_classes: int = 1 << 30
-    most_bytes: int = 0
-    most_disk_bytes: int = 0
-    most_disk_bytes_killed: int = 0  # before the next writer has cleared up
-    most_descriptors: int = 0
-    peak_bytes: int = 0
-    resident: list[int] = field(default_factory=list)  # of the last process, after each step
-    descriptors: list[int] = field(default_factory=list)
-    looked: int = 0  # at every byte of the store
 
 
 class Child:
     """The process that writes."""
 
     def __init__(self, path: Path, size: Size, spool: Path) -> None:
-        words = [sys.executable, __file__, "--child", str(path)]
+        words = [sys.executable, soak_writer.__file__, str(path)]
         words += [word for name, value in asdict(size).items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(spool)}
@@ -276,7 +132,7 @@ class Soak:
         last = int(KILLED_SHARE * self.size.lessons)
         kills = Counter(self._draw.integers(0, last, self.size.kills).tolist())
         try:
-            for order, lesson in self._orders():
+            for order, lesson in Orders(self.path, self.size, draw=self._draw, known=self._known):
                 if lesson == last and order.kind == "teach":
                     self._restart()
                 self._carry_out(order, kills=kills.pop(lesson, 0))
@@ -286,43 +142,11 @@ class Soak:
         finally:
             self._stop()
         self._look()
-        return {**self._flatness(), **self._compared()}
+        return {**flatness(self.figures), **self._compared()}
 
-    def _orders(self) -> Iterator[tuple[Order, int]]:
-        """Every step, drawn when the one before is done, and the lesson that it belongs to."""
-        number, spread = 0, divmod(self.size.samples, self.size.lessons)
-        for lesson in range(self.size.lessons):
-            count = spread[0] + (lesson < spread[1])
-            kinds = {"teach": 1, "swap": SWAP_EVERY, "rollback": ROLL_BACK_EVERY, "forget": FORGET_EVERY}
-            for kind in [kind for kind, every in kinds.items() if lesson % every == every - 1]:
-                number += 1
-                order = self._order(number, kind, count)
-                if order is not None:
-                    yield order, lesson
-
-    def _order(self, number: int, kind: str, count: int) -> Order | None:
-        """One step; None where what is known does not allow it."""
-        known = sorted(self._truths[self._number])
-        if kind == "teach":
-            return Order(number, kind, self._portions(number, count))
-        if len(known) < LABELS_AT_ONCE:
-            return None
-        if kind == "swap":
-            source, label = self._draw.choice(len(known), 2, replace=False)
-            index = int(known[source].removeprefix("class "))
-            return Order(number, kind, (Portion(known[label], index, SWAPPED, number),))
-        if kind == "rollback":
-            kept = [one for one in Store.open(self.path).revisions() if one != self._number]
-            return Order(number, kind, target=int(self._draw.choice(kept))) if kept else None
-        most = min(FORGOTTEN_AT_ONCE, len(known) // 4)
-        chosen = self._draw.choice(known, self._draw.integers(1, most + 1), replace=False)
-        return Order(number, kind, labels=tuple(map(str, chosen)))
-
-    def _portions(self, number: int, count: int) -> tuple[Portion, ...]:
-        labels = min(LABELS_AT_ONCE, count, self.size.classes)
-        chosen = self._draw.choice(self.size.classes, labels, replace=False).tolist()
-        shares = [count // labels + (place < count % labels) for place in range(labels)]
-        return tuple(Portion(label_of(one), one, share, number) for one, share in zip(chosen, shares, strict=True))
+    def _known(self) -> tuple[int, list[str]]:
+        """Return the live revision and its labels in order."""
+        return self._number, sorted(self._truths[self._number])
 
     # a step, and its kills
 
@@ -467,10 +291,10 @@ class Soak:
         self._require_truth(store)
         if store.digest(self._number) != self._digest:
             raise SoakError(f"revision {self._number} is not the one that was committed")
-        self._require_clean(store)
+        require_clean(store)
         with store.writer():
             pass
-        self._require_clean(store)
+        require_clean(store)
         strangers = {path for path in self.path.rglob("*") if path.is_file() and not is_object(path)} - named(store)
         beside = set(self.path.parent.iterdir()) - self._beside
         if left := [*strangers, *self._spool.iterdir(), *beside]:
@@ -478,60 +302,12 @@ class Soak:
         Device(store).model()
         self.figures.looked += 1
 
-    def _require_clean(self, store: Store) -> None:
-        if found := [*store.damage, *store.check()]:
-            raise SoakError(f"{len(found)} faults in the store: {'; '.join(found[:5])}")
-
-    def _flatness(self) -> dict[str, Any]:
-        """How resident memory and descriptors of the last process went, once it had settled."""
-        settled = int(SETTLED_SHARE * len(self.figures.resident))
-        resident = np.array(self.figures.resident[settled:], np.float64)
-        slope = float(np.polyfit(np.arange(len(resident)), resident, 1)[0]) if len(resident) > 1 else 0.0
-        growth = slope * len(resident)
-        if len(resident) >= FEWEST_STEPS and growth > FLAT_BYTES:
-            raise SoakError(
-                f"resident memory grows by {slope:,.0f} bytes a step, {growth:,.0f} over {len(resident)} steps"
-            )
-        descriptors = self.figures.descriptors
-        if max(descriptors) > min(descriptors):
-            raise SoakError(f"the writer's open descriptors went from {min(descriptors)} to {max(descriptors)}")
-        return {"settled_steps": len(resident), "growth_bytes": growth, "growth_bytes_per_step": slope}
-
     def _compared(self) -> dict[str, Any]:
-        """The soaked head beside that of a fresh store that is taught in one go what is left."""
-        soaked = Device.open(self.path)
+        """Compare the soaked store with a fresh one that is taught in one go what is left."""
         truth = self._truths[self._number]
         portions = tuple(portion for label in sorted(truth) for portion in truth[label])
-        print(f"teaching a fresh store {sum(one.count for one in portions):,} samples", file=sys.stderr, flush=True)
         fresh = self._create(self.path.with_name("fresh"))
-        report = taught_quietly(fresh, Order(0, "teach", portions), self.latents)
-        if not report.is_accepted:
-            raise SoakError(f"a fresh store refuses what was taught: {'; '.join(report.outcome.verdict.reasons)}")
-        ours, theirs = soaked.head(), fresh.head()
-        assert ours.head is not None
-        assert theirs.head is not None
-        if ours.head.labels != theirs.head.labels:
-            raise SoakError("the soaked store and the fresh one know different classes")
-        largest = float(np.abs(theirs.head.weights).max())
-        difference = float(np.abs(ours.head.weights - theirs.head.weights).max()) / largest
-        difference = max(difference, float(np.abs(ours.head.bias - theirs.head.bias).max()) / largest)
-        if difference > HEAD_DIFFERENCE:
-            raise SoakError(f"the soaked head is {difference:.1e} from a fresh one, {HEAD_DIFFERENCE:.0e} is allowed")
-        held_out = [Portion(label, int(label.removeprefix("class ")), TEST_SAMPLES, 0) for label in ours.head.labels]
-        latents = np.concatenate([self.latents.rows(one) for one in held_out])
-        labels = np.repeat([one.label for one in held_out], TEST_SAMPLES)
-        answers, expected = np.array(ours.predict(latents).labels), np.array(theirs.predict(latents).labels)
-        if (answers != expected).any():
-            raise SoakError(
-                f"{(answers != expected).sum()} of {len(labels)} answers differ from those of a fresh store"
-            )
-        return {
-            "compared_samples": report.samples,
-            "compared_classes": len(ours.head.labels),
-            "head_difference": difference,
-            "accuracy": float((answers == labels).mean()),
-            "fresh_accuracy": float((expected == labels).mean()),
-        }
+        return compared(Device.open(self.path), fresh, portions, self.latents)
 
     # processes and progress
 
@@ -558,35 +334,10 @@ class Soak:
         )
 
 
-def taught_quietly(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
-
-
 def export(path: Path) -> None:
     from edgecl_export.identity import export_identity  # the child has no need of it
 
     export_identity(path, [f"column {index}" for index in range(DIMENSION)])
-
-
-def named(store: Store) -> set[Path]:
-    """The files that a store is made of, but for its objects."""
-    files = {store.path / name for name in ("store.json", "current", "journal.jsonl", "lock")}
-    return files | {store.extractor_path} | {store.path / "revisions" / f"{one:06d}.json" for one in store.revisions()}
-
-
-def is_object(path: Path) -> bool:
-    return path.parent.name == "objects" and path.suffix == ".npz"
-
-
-def tree_bytes(folder: Path) -> int:
-    """The lengths of all files, temporary ones included."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def soaked(folder: Path, size: Size) -> dict[str, Any]:
@@ -617,17 +368,11 @@ def soaked(folder: Path, size: Size) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--child", type=Path)
-    for name in Size.__dataclass_fields__:
-        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    add_size(parser)
     arguments = parser.parse_args()
-    size = Size(**{name: getattr(arguments, name) for name in Size.__dataclass_fields__})
-    if arguments.child:
-        serve(arguments.child, size)
-    else:
-        arguments.json.write_text(json.dumps(soaked(arguments.folder, size), indent=1))
+    arguments.json.write_text(json.dumps(soaked(arguments.folder, size_from(arguments)), indent=1))
 
 
 if __name__ == "__main__":
