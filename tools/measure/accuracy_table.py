@@ -11,16 +11,13 @@ All settings are the defaults of the code.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,212 +27,22 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
-import edgecl
 from common.splits import (
     SETS,
-    DataSet,
-    Split,
     class_orders,
     data_root,
     lessons,
-    names_of,
     new_classes,
-    splits,
-    taking_part,
 )
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
-from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learning.centring import centred
-from edgecl.learning.collector import LessonCollector
-from edgecl.learning.loop import learn
 from edgecl.metrics import balanced_accuracy
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
-from edgecl.sources.reading import read_samples
-from edgecl.sources.samples import Sample
 from edgecl.units import parse_bytes
+from measure.cases import BUDGETS, SHOTS, Case, cases, command, note
+from measure.pupils import DEFAULT, Peers, Pupil, accuracy, collect, play, stream
 
 STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
-DEFAULT = "auto"  # the only one that is played without --force: the gate may reject its lessons
-BUDGETS = ("32KiB", "64KiB", "128KiB", "256KiB", "1MiB", "4MiB")
-SHOTS = 5
-EMBEDDED_AT_ONCE = 16
-READERS = ("extractors", "sources")  # packages that latents depend on
-UNLIMITED = 1 << 62
-REJECTED = 3  # exit code of a lesson that the gate rejects
-
-
-@dataclass(frozen=True)
-class Latents:
-    """Every sample of a set that takes part, under one extractor, in the order in which a command would read them."""
-
-    extractor: Path
-    x: NDArray[np.float32]  # (n, D)
-    labels: NDArray[np.str_]  # (n,)
-    groups: NDArray[np.str_]  # (n,) speaker or subject
-    sources: NDArray[np.str_]  # (n,) a file; of windows file[index]
-
-    def rows(self, *, unseen: frozenset[str], of: Sequence[str], tested: bool) -> NDArray[np.intp]:
-        """Rows of the classes `of`, by unseen groups (tested) or by all others."""
-        side = np.isin(self.groups, sorted(unseen)) == tested
-        return np.flatnonzero(side & np.isin(self.labels, of))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One split of one set."""
-
-    data: DataSet
-    split: Split
-    latents: Latents
-    classes: tuple[str, ...]
-    scratch: Path
-
-    def taught(self, classes: Sequence[str] | None = None) -> NDArray[np.intp]:
-        chosen = self.classes if classes is None else classes
-        return self.latents.rows(unseen=self.split.unseen, of=chosen, tested=False)
-
-    def tested(self, classes: Sequence[str] | None = None) -> NDArray[np.intp]:
-        chosen = self.classes if classes is None else classes
-        return self.latents.rows(unseen=self.split.unseen, of=chosen, tested=True)
-
-    def numbers(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Labels of rows as indices into `classes`."""
-        return np.searchsorted(self.classes, self.latents.labels[rows])
-
-    def settings(self, **given: Any) -> Settings:
-        """What `edgecl init` would choose.
-
-        Raises
-        ------
-        SettingError
-            When the budget cannot work.
-        """
-        store = self.scratch / "settings"
-        try:
-            return Device.create(store, extractor=self.latents.extractor, **given).settings
-        finally:
-            shutil.rmtree(store, ignore_errors=True)
-
-
-# Latents
-
-
-def cases(data: DataSet, *, root: Path, cache: Path, scratch: Path, quick: bool) -> list[Case]:
-    """Every split of a set (quick: two) with its latents."""
-    labels, groups = names_of(data, root)
-    classes = taking_part(data, labels, groups)
-    kept = [(label, group) for label, group in zip(labels, groups, strict=True) if label in classes]
-    found = splits(data, *zip(*kept, strict=True))
-    made = []
-    for split in found[:2] if quick else found:
-        extractor = _extractor(data, split, root=root, cache=cache, scratch=scratch)
-        made.append(Case(data, split, _embedded(data, extractor, classes, root, cache), classes, scratch))
-    return made
-
-
-def _extractor(data: DataSet, split: Split, *, root: Path, cache: Path, scratch: Path) -> Path:
-    """The voice extractor that ships; for movement one made from the windows of taught subjects, without labels."""
-    if data.modality == "voice":
-        return builtin_extractor("voice")
-    like = scratch / "calibration.npz"
-    with np.load(data.path(root), allow_pickle=False) as windows:
-        seen = ~np.isin(windows["subject"].astype(str), sorted(split.unseen))
-        np.savez(like, X=windows["X"][seen], channels=windows["channels"], rate_hz=windows["rate_hz"])
-    made = scratch / "imu.onnx"
-    command("export", "imu", "--like", like, "-o", made, "--json")
-    kept = cache / f"imu-{hashlib.sha256(made.read_bytes()).hexdigest()[:16]}.onnx"
-    made.replace(kept)
-    return kept
-
-
-def _embedded(data: DataSet, extractor: Path, classes: tuple[str, ...], root: Path, cache: Path) -> Latents:
-    """Latents of a set, from the cache where the extractor and the data are the same."""
-    path = data.path(root)
-    key = hashlib.sha256(extractor.read_bytes())
-    for one in sorted([path] if path.is_file() else path.rglob("*.*")):
-        key.update(f"{one} {one.stat().st_size}".encode())
-    for module in (one for name in READERS for one in sorted(Path(edgecl.__file__).with_name(name).rglob("*.py"))):
-        key.update(module.read_bytes())
-    file = cache / f"{data.name}-{key.hexdigest()[:16]}.npz"
-    if not file.exists():
-        arrays: dict[str, Any] = _embed(path, extractor, classes)
-        np.savez(file.with_suffix(".part.npz"), **arrays)
-        file.with_suffix(".part.npz").replace(file)
-    with np.load(file, allow_pickle=False) as kept:
-        return Latents(extractor, **kept)
-
-
-def _embed(path: Path, extractor: Path, classes: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    opened = open_extractor(extractor)
-    samples = [one for one in read_samples(path, opened.contract) if isinstance(one, Sample) and one.label in classes]
-    batches = [samples[first : first + EMBEDDED_AT_ONCE] for first in range(0, len(samples), EMBEDDED_AT_ONCE)]
-    return {
-        "x": np.concatenate([opened.latents([one.signal for one in batch]) for batch in batches]),
-        "labels": np.array([one.label for one in samples]),
-        "groups": np.array([one.group for one in samples]),
-        "sources": np.array([one.source for one in samples]),
-    }
-
-
-# Learning
-
-
-class Pupil:
-    """A model that goes through lessons; a rejected one leaves it as it was."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.model = Model(settings)
-        self.used: list[str] = []  # the strategy that made the head, lesson by lesson, or "rejected"
-        self._objects = MemoryObjects()
-
-    def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
-        run = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
-        outcome = finish(run)
-        self.model = outcome.model or self.model
-        self.used.append(outcome.strategy if outcome.model else "rejected")
-
-    @property
-    def rejected(self) -> int:
-        return self.used.count("rejected")
-
-
-def play(settings: Settings, taught: Sequence[Lesson], *, strategy: str = DEFAULT) -> Pupil:
-    """Lessons one after another."""
-    pupil = Pupil(settings)
-    for lesson in taught:
-        pupil.learn(lesson, strategy=strategy)
-    return pupil
-
-
-def collect(case: Case, settings: Settings, rows: NDArray[np.intp]) -> Lesson:
-    """The rows as a lesson, in their order."""
-    collector = LessonCollector(settings.features, limit_bytes=UNLIMITED, spool=case.scratch)
-    for row in rows:
-        collector.add(str(case.latents.labels[row]), case.latents.x[row : row + 1])
-    return collector.finish()
-
-
-def stream(case: Case, settings: Settings, order: Sequence[str]) -> list[Lesson]:
-    """All that is taught, in lessons of an order."""
-    return [collect(case, settings, case.taught(part)) for part in lessons(order)]
-
-
-def accuracy(case: Case, model: Model, rows: NDArray[np.intp]) -> float:
-    """Balanced accuracy of a model on rows; a class that it was not taught is answered wrong."""
-    if model.head is None:
-        return 0.0
-    where = {label: index for index, label in enumerate(case.classes)}
-    answers = np.array([where[label] for label in model.predict(case.latents.x[rows]).labels])
-    return balanced_accuracy(case.numbers(rows), answers)
-
-
-# What is measured
 
 
 def measure_strategies(case: Case, orders: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -335,22 +142,6 @@ def measure_centring(case: Case) -> list[dict[str, Any]]:
 # The real command line
 
 
-def command(*words: str | Path, refusable: bool = False) -> Any:
-    """Run a command with --json and return what it prints.
-
-    Raises
-    ------
-    RuntimeError
-        When it fails; where `refusable`, not when a lesson is rejected.
-    """
-    line = [sys.executable, "-m", "edgecl.cli", *map(str, words)]
-    environ = {**os.environ, "PYTHONSAFEPATH": "1"}  # the installed edgecl, whatever the working folder
-    done = subprocess.run(line, capture_output=True, text=True, env=environ, check=False)
-    if done.returncode and not (refusable and done.returncode == REJECTED):
-        raise RuntimeError(f"exit code {done.returncode} from {' '.join(line)}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout)
-
-
 def measure_command_line(case: Case, order: Sequence[str]) -> float:
     """`init`, `learn` lesson by lesson and `eval`, on files."""
     with tempfile.TemporaryDirectory(dir=case.scratch) as folder:
@@ -386,32 +177,6 @@ def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
 
 
 # Other people's learners
-
-
-class Peers:
-    """tools/peers on the same latents, in a process beside ours."""
-
-    def __init__(self, python: Path, jobs: Sequence[dict[str, Any]], *, scratch: Path, script: str = "run.py") -> None:
-        self._script = script
-        file, self._output = (scratch / f"{script}.{kind}" for kind in ("json", "jsonl"))
-        file.write_text(json.dumps(jobs))
-        runner = Path(__file__).resolve().parents[1] / "peers" / script
-        with self._output.open("w") as output:
-            command = [str(python), str(runner), str(file)]
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)
-
-    def results(self) -> list[dict[str, Any]]:
-        """Wait, then give what every peer reached.
-
-        Raises
-        ------
-        RuntimeError
-            When the process failed.
-        """
-        _, complaints = self._process.communicate()
-        if self._process.returncode:
-            raise RuntimeError(f"tools/peers/{self._script} failed: {complaints[-2000:]}")
-        return [json.loads(line) for line in self._output.read_text().splitlines()]
 
 
 def peer_job(case: Case, *, quick: bool) -> dict[str, Any]:
@@ -481,10 +246,6 @@ def measure_set(found: Sequence[Case], *, quick: bool) -> dict[str, Any]:
 
 def _default_accuracy(measured: dict[str, Any]) -> float:
     return float(np.mean(measured["strategies"][DEFAULT]["accuracies"]))
-
-
-def note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:

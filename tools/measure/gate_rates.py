@@ -43,7 +43,7 @@ from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
 from edgecl.progress import finish
-from measure.accuracy_table import UNLIMITED, Case, cases, note
+from measure.cases import UNLIMITED, Case, cases, note
 
 CLIPS = (3, 5, 10, 40)
 FEWEST = max(CLIPS)  # clips that a class which a lesson is about should have, where there are such classes

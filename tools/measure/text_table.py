@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -21,7 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from measure.accuracy_table import BUDGETS, SHOTS, UNLIMITED, Peers, Pupil, command, note  # isort: skip (it sets numpy's threads)
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,8 @@ from edgecl.metrics import balanced_accuracy
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import Device
 from edgecl.units import parse_bytes
+from measure.cases import BUDGETS, SHOTS, UNLIMITED, command, note
+from measure.pupils import Peers, Pupil
 
 STRATEGIES = ("auto", "closed-form")
 DISK = 1 << 40  # budgets are compared by memory alone
