@@ -155,7 +155,7 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _compared(first: Path, second: Path) -> dict[str, Any]:
-    """What two machines have in common; `differences` is the largest, as a share of the largest value."""
+    """Compare two machines; `differences` are the largest, as a share of the largest value."""
     with np.load(first / "answers.npz") as one, np.load(second / "answers.npz") as other:
         numbers = [key for key in one.files if one[key].dtype.kind in "fi" and not key.startswith("visited")]
         return {

@@ -77,7 +77,7 @@ class Case:
         return np.searchsorted(self.classes, self.latents.labels[rows])
 
     def settings(self, **given: Any) -> Settings:
-        """What `edgecl init` would choose.
+        """Return the settings that `edgecl init` would choose.
 
         Raises
         ------

@@ -47,7 +47,7 @@ ADWIN_SETTINGS = ((0.002, 32, 5, 10), (0.05, 1, 5, 10), (0.002, 8, 20, 100), (0.
 
 @dataclass(frozen=True)
 class Tally:
-    """What a detector did on the streams of one kind."""
+    """The alarms of a detector on the streams of one kind."""
 
     false_alarms: int
     delays: list[int]
@@ -188,7 +188,7 @@ def stream_rows() -> list[dict[str, Any]]:
 
 
 def our_row(name: str, path: Path, label: str, *, lift: int) -> dict[str, Any]:
-    """What `edgecl learn --prequential` reports, reading and committing included."""
+    """Return the report of `edgecl learn --prequential`, reading and committing included."""
     with tempfile.TemporaryDirectory() as folder:
         extractor, store = Path(folder, "table.onnx"), Path(folder, "store")
         export_table(extractor, path, label_column=label)

@@ -320,7 +320,7 @@ def accepted_by(policy: Policy, tried: Sequence[Attempt]) -> int | None:
 
 
 def passes_threshold(model: Model, candidate: Model, labels: Sequence[str]) -> bool:
-    """Whether balanced accuracy on the kept samples of the old classes falls by no more than ALLOWED_FALL."""
+    """Test whether balanced accuracy on kept samples of the old classes falls by at most ALLOWED_FALL."""
     kept = {label: model.exemplars[label] for label in labels if len(model.exemplars[label])}
     before, after = (
         float(np.mean([correct_answers(one, rows, label).mean() for label, rows in kept.items()]))
@@ -330,7 +330,7 @@ def passes_threshold(model: Model, candidate: Model, labels: Sequence[str]) -> b
 
 
 def right(scene: Scene, model: Model, rows: NDArray[np.intp]) -> dict[str, int]:
-    """How many test samples of each old class are answered right."""
+    """Count the test samples of each old class that are answered right."""
     truth = scene.case.latents.labels[rows]
     is_right = np.array(model.predict(scene.case.latents.x[rows]).labels) == truth
     return {label: int(is_right[truth == label].sum()) for label in scene.old}

@@ -1,4 +1,4 @@
-"""What listening costs: run by tools/listen_cost where edgecl is installed."""
+"""Measure what listening costs; run by tools/listen_cost where edgecl is installed."""
 
 from __future__ import annotations
 

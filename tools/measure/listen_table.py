@@ -48,7 +48,7 @@ Score = Callable[[Latents], NDArray[np.float32]]  # to (n,)
 
 
 def taught_model(clips: Latents, word: str, scratch: Path) -> Model:
-    """What `edgecl init --extractor voice` and `edgecl learn` make of clips of one word."""
+    """Return the model that `edgecl init --extractor voice` and `edgecl learn` make of clips of one word."""
     store = scratch / "store"
     settings = (Device.open(store) if store.exists() else Device.create(store, extractor="voice")).settings
     collector = LessonCollector(settings.features, limit_bytes=1 << 40, spool=scratch)

@@ -1,4 +1,4 @@
-"""What `tools/power_cuts` measures, in an environment that has edgecl and the suite's helpers.
+"""Attack a store for `tools/power_cuts`, in an environment that has edgecl and the helpers of the suite.
 
 python measure/power_cuts.py --json FILE [--only PART...] [--every N]
 """
@@ -62,7 +62,7 @@ class Count:
 
 
 def fingerprint(store: Store) -> str:
-    """What makes up the live model."""
+    """Return the objects of the live model as text."""
     return json.dumps(dict(sorted(store.current().objects.items())))
 
 
@@ -154,7 +154,7 @@ def injected(action: Action, folder: Path, fault: str, *, every: int) -> Iterato
 
 
 def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] | None) -> str:
-    """What is wrong with a store after a fault; nothing where the old or the new model is whole, and work goes on."""
+    """Return what is wrong with a store after a fault; "" if the old or the new model is whole and work goes on."""
     if failed is not None and ("Traceback" in failed.stderr or (failed.returncode and "Error:" not in failed.stderr)):
         return f"no clear message: {failed.stderr[-300:]}"
     try:
@@ -180,7 +180,7 @@ def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] 
 
 
 def _faults_left(device: Device, action: Action) -> str:
-    """What the next writer leaves wrong."""
+    """Return what is wrong after the next writer."""
     device.model()
     try:
         with device.store.writer():

@@ -1,4 +1,4 @@
-"""What `tools/soak` runs where edgecl is installed: a store is taught by a process that is killed, and is looked at.
+"""Soak a store, run by `tools/soak` where edgecl is installed: it is taught by a process that is killed, and checked.
 
 python measure/soak.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
 
@@ -161,7 +161,7 @@ class Soak:
             pass
 
     def _tried(self, order: Order) -> bool:
-        """Whether the step is done, by this process or by one that was killed just after its commit."""
+        """Test whether the step is done, by this process or by one that was killed just after its commit."""
         told = self._ended(order)
         if told is None:
             return self._after_kill(order)
@@ -176,7 +176,7 @@ class Soak:
         return True
 
     def _ended(self, order: Order) -> dict[str, Any] | None:
-        """What the child says at the end of a step; None where it has been killed."""
+        """Return what the child reports at the end of a step, or None if it was killed."""
         if self._child is None:
             self._doing, began = "opening the store", time.monotonic()
             self._child = Child(self.path, self.size, self._spool)
@@ -206,7 +206,7 @@ class Soak:
             self._doing = told["stage"]
 
     def _after_kill(self, order: Order) -> bool:
-        """Whether the killed process had committed; raises where the store is neither the old nor the new one."""
+        """Test whether the killed process had committed; raises if the store is neither the old nor the new one."""
         self._require_within("disk after a kill", tree_bytes(self.path), DISK_BYTES)
         self.figures.most_disk_bytes_killed = max(self.figures.most_disk_bytes_killed, tree_bytes(self.path))
         is_new = Store.open(self.path).current().number != self._number

@@ -1,4 +1,4 @@
-"""What `tools/soak` checks: the files of a store, the memory of its writer, and the head at the end."""
+"""Checks of `tools/soak`: the files of a store, the memory of its writer, and the head at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SoakError(Exception):
 
 @dataclass
 class Figures:
-    """What was seen."""
+    """Counts and peaks of a soak."""
 
     done: Counter[str] = field(default_factory=Counter)  # steps by kind
     rejected: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""The process of `tools/soak` that writes: it carries out orders, a line each, until it is killed.
+"""The process of `tools/soak` that writes: it carries out orders, one per line, until it is killed.
 
 python measure/soak_writer.py STORE --samples N --lessons N --classes N --kills N --seed N
 
@@ -33,7 +33,7 @@ APART = 6.0  # length of a class's mean, in standard deviations of its samples
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done."""
+    """The size of a soak."""
 
     samples: int
     lessons: int
@@ -89,7 +89,7 @@ class Latents:
 
 
 def serve(path: Path, size: Size) -> None:
-    """Carry out orders, a line each, and tell of each stage and of each end."""
+    """Carry out orders, one per line; report each stage and each end."""
     device, latents = Device.open(path), Latents(size)
     say(ready=True)
     for line in sys.stdin:
