@@ -46,6 +46,7 @@ import edgecl
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
 from edgecl.learning.centring import centred
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
@@ -54,8 +55,6 @@ from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 from edgecl.units import parse_bytes
@@ -118,7 +117,7 @@ class Case:
         """
         store = self.scratch / "settings"
         try:
-            return Device.create(store, extractor=self.latents.extractor, **given).settings
+            return Learner.create(store, extractor=self.latents.extractor, **given).settings
         finally:
             shutil.rmtree(store, ignore_errors=True)
 
@@ -195,8 +194,7 @@ class Pupil:
         self._objects = MemoryObjects()
 
     def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
-        run = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
-        outcome = finish(run)
+        outcome = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
         self.model = outcome.model or self.model
         self.used.append(outcome.strategy if outcome.model else "rejected")
 

@@ -3,7 +3,7 @@
 python soaking.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
 
 The parent knows what was taught and orders the next step; the child, started anew after each kill, carries it out
-through `Device`. Latents are drawn from a seed, class by class, and go through an extractor that hands them on.
+through `Learner`. Latents are drawn from a seed, class by class, and go through an extractor that hands them on.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.learner import Learner
 from edgecl.learning.loop import Stage
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 from edgecl.operations.teaching import Report
 from edgecl.sources.samples import Sample
 from edgecl.store.store import Store
@@ -124,14 +125,14 @@ class Latents:
 
 def serve(path: Path, size: Size) -> None:
     """Carry out orders, a line each, and tell of each stage and of each end."""
-    device, latents = Device.open(path), Latents(size)
+    device, latents = Learner.open(path), Latents(size)
     say(ready=True)
     for line in sys.stdin:
         order = order_from(json.loads(line))
         say(**carried_out(device, order, latents))
 
 
-def carried_out(device: Device, order: Order, latents: Latents) -> dict[str, Any]:
+def carried_out(device: Learner, order: Order, latents: Latents) -> dict[str, Any]:
     if order.kind == "forget":
         device.forget(order.labels)
     elif order.kind == "rollback":
@@ -142,16 +143,12 @@ def carried_out(device: Device, order: Order, latents: Latents) -> dict[str, Any
     return {"done": order.number, "accepted": True, "bytes": device.status()["bytes"]["total"]}
 
 
-def taught(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
+def taught(device: Learner, order: Order, latents: Latents) -> Report:
+    run = device.run.learn(latents.samples(order.portions))
+    for event in run:
         if isinstance(event, Stage):
             say(stage=event.name)
+    return run.report
 
 
 def say(**told: Any) -> None:
@@ -261,8 +258,8 @@ class Soak:
         self._doing = ""
         self._started = self._told_at = time.monotonic()
 
-    def _create(self, path: Path) -> Device:
-        return Device.create(
+    def _create(self, path: Path) -> Learner:
+        return Learner.create(
             path,
             extractor=self._extractor,
             memory_bytes=MEMORY_BYTES,
@@ -475,7 +472,7 @@ class Soak:
         beside = set(self.path.parent.iterdir()) - self._beside
         if left := [*strangers, *self._spool.iterdir(), *beside]:
             raise SoakError(f"{len(left)} files are left behind: {', '.join(map(str, left[:5]))}")
-        Device(store).model()
+        OpenStore(store).model()
         self.figures.looked += 1
 
     def _require_clean(self, store: Store) -> None:
@@ -499,15 +496,15 @@ class Soak:
 
     def _compared(self) -> dict[str, Any]:
         """The soaked head beside that of a fresh store that is taught in one go what is left."""
-        soaked = Device.open(self.path)
+        soaked = Learner.open(self.path)
         truth = self._truths[self._number]
         portions = tuple(portion for label in sorted(truth) for portion in truth[label])
         print(f"teaching a fresh store {sum(one.count for one in portions):,} samples", file=sys.stderr, flush=True)
         fresh = self._create(self.path.with_name("fresh"))
-        report = taught_quietly(fresh, Order(0, "teach", portions), self.latents)
+        report = fresh.learn(self.latents.samples(portions))
         if not report.is_accepted:
             raise SoakError(f"a fresh store refuses what was taught: {'; '.join(report.outcome.verdict.reasons)}")
-        ours, theirs = soaked.head(), fresh.head()
+        ours, theirs = (OpenStore(one.store).head() for one in (soaked, fresh))
         assert ours.head is not None
         assert theirs.head is not None
         if ours.head.labels != theirs.head.labels:
@@ -556,16 +553,6 @@ class Soak:
             file=sys.stderr,
             flush=True,
         )
-
-
-def taught_quietly(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
 
 
 def export(path: Path) -> None:

@@ -30,10 +30,10 @@ from splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_root, mo
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import open_extractor
+from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.metrics import balanced_accuracy
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
 from edgecl.units import parse_bytes
 
 STRATEGIES = ("auto", "closed-form")
@@ -66,7 +66,7 @@ class Texts:
     def settings(self, **given: Any) -> Settings:
         """What `edgecl init --max-classes` would choose; raises SettingError where the budget cannot work."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            made = Device.create(
+            made = Learner.create(
                 Path(folder, "store"), extractor=self.extractor, max_classes=len(self.classes), **given
             )
             return made.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from edgecl.compare.run import Step, compare, settings_for
 from edgecl.compare.streams import HELD_OUT, Recordings, embed, make_streams, prepare, recordings
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
 from edgecl.model.exemplars import row_bytes
 from edgecl.model.memory import plan_memory
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
 from edgecl.sources.samples import Sample, Skip
 
 from ..support.learning import DIMENSION, Words, settings
@@ -41,13 +41,9 @@ def spoken(classes: int = 6, *, people: int = 6, each: int = 6, seed: int = 0) -
 
 
 def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Step]]:
-    steps = []
-    playing: Generator[Step, None, Comparison] = compare(data, given or settings(), options)
-    while True:
-        try:
-            steps.append(next(playing))
-        except StopIteration as end:
-            return end.value, steps
+    playing = compare(data, given or settings(), options)
+    steps = list(playing)
+    return playing.report, steps
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +119,9 @@ def test_rare_classes_and_those_of_one_person_are_left_out_and_named() -> None:
     ("data", "by", "scenario", "message"),
     [
         (spoken(1), None, "class", "one class"),
-        (spoken(3, people=1, each=20), None, "class", "'person 0'.*--by none"),
+        (spoken(3, people=1, each=20), None, "class", "'person 0'.*split at random"),
         (spoken(3, people=2, each=2), None, "class", "fewer than two classes have 8 samples"),
-        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "--by speaker"),
+        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "a split by speaker needs"),
         (replace(spoken(3), groups=None, group_names=()), None, "domain", "one after another"),
         (spoken(3), "none", "domain", "one after another"),
     ],
@@ -192,12 +188,12 @@ def test_a_class_on_one_side_of_a_split_is_not_played_and_named() -> None:
 
 @pytest.mark.parametrize(("scenario", "wanted"), [("class", "6 classes"), ("domain", "4 speakers")])
 def test_more_experiences_than_there_can_be_are_refused(scenario: str, wanted: str) -> None:
-    with pytest.raises(SettingError, match=f"--experiences 7.*{wanted}"):
+    with pytest.raises(SettingError, match=f"7 lessons.*{wanted}"):
         make_streams(spoken(), scenario=scenario, experiences=7, seeds=2)
 
 
 def test_a_lesson_that_leaves_nothing_to_test_it_on_is_refused() -> None:
-    with pytest.raises(SettingError, match="fewer with --experiences"):
+    with pytest.raises(SettingError, match="ask for fewer"):
         make_streams(spoken(each=HELD_OUT - 1), scenario="domain", experiences=4, seeds=1)
 
 
@@ -319,10 +315,10 @@ def test_the_memory_is_divided_as_init_does(tmp_path: Path) -> None:
         file = builtin_extractor("voice")
     except Exception as error:  # a checkout in which it has not been built
         pytest.skip(str(error))
-    device = Device.create(tmp_path / "store", extractor="voice")
+    learner = Learner.create(tmp_path / "store", extractor="voice")
     contract = open_extractor(file).contract
     made = settings_for(contract, classes=10, memory_bytes=None, extractor_bytes=file.stat().st_size)
-    assert made == device.settings
+    assert made == learner.settings
 
 
 # what the numbers are said to mean

@@ -13,14 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.learning.loop import Stage, learn
+from edgecl.learning.loop import Stage, learn, lesson_stages
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.model.head import REFINED_CLOSED_FORM
 from edgecl.model.loading import load_model
 from edgecl.model.memory import plan_memory
 from edgecl.model.model import Model
 from edgecl.model.objects import Arrays, MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, taught, teach
 
@@ -87,7 +86,7 @@ def test_naive_gradient_steps_forget_and_replay_does_not(words: Words) -> None:
 
 def test_the_stages_come_in_the_order_of_the_loop(words: Words) -> None:
     model = Model(settings())
-    run = learn(model, as_lesson(model, words.lesson(10)), objects=MemoryObjects())
+    run = lesson_stages(model, as_lesson(model, words.lesson(10)), objects=MemoryObjects())
     assert [stage.name for stage in run] == ["statistics", "update", "judge"]
     assert isinstance(Stage("judge", ""), Stage)
 
@@ -151,7 +150,7 @@ def test_force_hands_over_a_refused_candidate_with_its_verdict(words: Words) -> 
     objects = MemoryObjects()
     model = known(words, objects)
     lesson = as_lesson(model, {words.labels[0]: words.say(words.labels[1], 5)})
-    outcome = finish(learn(model, lesson, objects=objects, force=True))
+    outcome = learn(model, lesson, objects=objects, force=True)
     assert outcome.model is not None
     assert not outcome.verdict.accepted
 
@@ -267,10 +266,10 @@ def test_a_lesson_allocates_no_more_than_the_memory_granted(
     model = Model(settings(dimension=dimension, memory_bytes=memory_bytes, max_classes=classes, precision="float32"))
     for part in np.array_split(words.labels, 3):
         lesson = as_lesson(model, words.lesson(20, list(part)), spool=tmp_path)
-        finish(learn(model, lesson, objects=objects, policy=ANYTHING))  # what is compiled on the way stays
+        learn(model, lesson, objects=objects, policy=ANYTHING)  # what is compiled on the way stays
         model = reloaded(model, objects)
         tracemalloc.start()
-        outcome = finish(learn(model, lesson, objects=objects, policy=ANYTHING))
+        outcome = learn(model, lesson, objects=objects, policy=ANYTHING)
         held = model.bytes()
         peak = tracemalloc.get_traced_memory()[1] + held["statistics"] + held["head"] // 2
         tracemalloc.stop()
@@ -292,7 +291,7 @@ def in_months(words: Words, strategy: str, *, objects: MemoryObjects, memory_byt
     model, models = Model(settings(memory_bytes=memory_bytes)), []
     for part in (words.labels[:18], words.labels[18:21], words.labels[21:]):
         lesson = as_lesson(model, words.lesson(80, part))
-        outcome = finish(learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING))
+        outcome = learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING)
         assert outcome.model is not None
         model = outcome.model
         models.append(model)
@@ -342,7 +341,7 @@ def test_what_a_named_strategy_did_to_the_head_is_not_carried_over(uneven: Uneve
         model = outcome.model
     assert accuracy(model, uneven.lesson(50, uneven.labels[:20])) < 0.2
     lesson = as_lesson(model, uneven.lesson(80, uneven.labels[22:]))
-    outcome = finish(learn(model, lesson, objects=objects, policy=ANYTHING))
+    outcome = learn(model, lesson, objects=objects, policy=ANYTHING)
     assert outcome.model is not None
     assert accuracy(outcome.model, asked) > 0.95
 
@@ -352,7 +351,7 @@ def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
 ) -> None:
     lesson = {"new": uneven.say("word 00", 5) / 2}
     heads = [
-        finish(learn(refined, as_lesson(refined, lesson), objects=objects, strategy=one, policy=ANYTHING)).model
+        learn(refined, as_lesson(refined, lesson), objects=objects, strategy=one, policy=ANYTHING).model
         for one in ("auto", "closed-form")
     ]
     assert heads[0] is not None
@@ -369,10 +368,10 @@ def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
 def test_a_refined_model_sees_that_there_is_nothing_new(refined: Model, uneven: Uneven, objects: MemoryObjects) -> None:
     label = uneven.labels[0]
     known = settled(uneven, refined, label, 6)
-    outcome = finish(learn(refined, as_lesson(refined, known), objects=objects))
+    outcome = learn(refined, as_lesson(refined, known), objects=objects)
     assert outcome.is_unchanged
     moved = {label: known[label] * 0.7}
-    assert not finish(learn(refined, as_lesson(refined, moved), objects=objects)).is_unchanged
+    assert not learn(refined, as_lesson(refined, moved), objects=objects).is_unchanged
 
 
 def test_a_refined_model_of_which_no_exemplar_is_left_still_learns(uneven: Uneven, refined: Model) -> None:
@@ -456,7 +455,7 @@ def test_a_named_strategy_and_force_teach_what_is_not_new(words: Words) -> None:
     model = taught(Model(settings()), words.lesson(100))
     lesson = as_lesson(model, settled(words, model, words.labels[0], 10))
     for more in ({"strategy": "closed-form"}, {"force": True}):
-        outcome = finish(learn(model, lesson, objects=MemoryObjects(), **more))  # type: ignore[arg-type]
+        outcome = learn(model, lesson, objects=MemoryObjects(), **more)  # type: ignore[arg-type]
         assert outcome.model is not None
         assert outcome.model.statistics[words.labels[0]].count == 110
 

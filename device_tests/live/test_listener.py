@@ -32,7 +32,7 @@ from edgecl.live.inputs.rows import movement
 from edgecl.live.listener import listen
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Recent
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 
 from ..support.commands import (
     RATE,
@@ -211,7 +211,7 @@ def until_heard(pieces: Iterator[Piece], samples: int, halt: Halt) -> Iterator[P
 def test_a_microphone_that_loses_samples_breaks_the_stream(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound, halt = np.concatenate([said("yes", pause_s=0.5), said("stop", pause_s=0.5)])[:, None], Halt()
     monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound))
-    device, summary = Device.open(kitchen), Summary()
+    device, summary = OpenStore.open(kitchen), Summary()
     pieces = until_heard(microphone(device.extractor.contract, halt=halt, arrival=Arrival()), len(sound), halt)
     assert len(sound) / device.extractor.contract.hop_samples < MICROPHONE_HOPS  # all of it can wait
     assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "stop"]
@@ -317,7 +317,7 @@ def test_a_damaged_revision_does_not_end_the_listening(
     kitchen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
-    live = LiveScorer(Device.open(store))
+    live = LiveScorer(OpenStore.open(store))
     assert live.refresh()
     assert not live.refresh()
     scorer, revision = live.scorer, live.revision
@@ -343,7 +343,7 @@ def test_a_store_that_is_damaged_to_begin_with_is_refused(kitchen: Path, tmp_pat
 def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Path) -> None:
     sound = said("yes")[:, None]
     summary = Summary()
-    events = list(listen(Device.open(kitchen), [Piece(sound, 0.0), Piece(sound, 60.0)], summary=summary))
+    events = list(listen(OpenStore.open(kitchen), [Piece(sound, 0.0), Piece(sound, 60.0)], summary=summary))
     assert [one.label for one in events] == ["yes", "yes"]
     assert events[1].time - events[0].time == pytest.approx(60)
     assert (summary.breaks, summary.events) == (1, 2)
@@ -352,7 +352,7 @@ def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Pat
 
 @pytest.mark.parametrize("length", [100, 1280, 5000])
 def test_events_do_not_depend_on_how_the_sound_is_cut(kitchen: Path, length: int) -> None:
-    device, sound = Device.open(kitchen), said("yes", pause_s=0.5)[:, None]
+    device, sound = OpenStore.open(kitchen), said("yes", pause_s=0.5)[:, None]
     whole = list(listen(device, [Piece(sound, 0.0)]))
     buffer = np.empty((length, 1), np.float32)  # used again, as a recorder's is
 
