@@ -73,7 +73,7 @@ _HOME = {
 _MODULES = ("drift", "metrics")
 _RENAMED = {"Device": "Learner"}
 
-__all__ = sorted([*_HOME, *_MODULES, *_RENAMED])
+__all__ = sorted([*_HOME, *_MODULES])  # without the old names, of which `import *` would warn
 
 if not TYPE_CHECKING:
 

@@ -159,6 +159,7 @@ def learn(
     Examples
     --------
     >>> import numpy as np
+    >>> from edgecl import Settings
     >>> settings = Settings(
     ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
     ... )

@@ -95,6 +95,8 @@ def checked_label(label: object, source: str) -> str:
     DataError
         When there is none, when it is not a string, and when it is empty, too long or holds control characters.
 
+    Examples
+    --------
     >>> checked_label(" lights off ", "clip")
     'lights off'
     """

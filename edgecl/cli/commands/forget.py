@@ -72,8 +72,6 @@ def _print_none(revision: int, *, as_json: bool) -> None:
 
 
 def _print(receipt: Receipt) -> None:
-    from edgecl.operations.forgetting import NOT_PROMISED
-
     names = listed(f"{label} ({counted(count, 'sample')})" for label, count in receipt.classes.items())
     what = names or "what only older revisions or the journal knew"
     trial = "DRY RUN: would forget " if receipt.dry_run else "Forgotten: "
@@ -95,7 +93,7 @@ def _print(receipt: Receipt) -> None:
     if not receipt.dry_run:
         click.echo(f"before: {_state(receipt.before)}\nafter:  {_state(receipt.after)}")
         click.echo("not promised, since it is not in the store's hands:")
-        for one in NOT_PROMISED:
+        for one in receipt.as_dict()["not_promised"]:
             click.echo(wrapped(one))
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.commands import _background, _prequential
 from edgecl.cli.options import (
     Finite,
     example,
@@ -116,12 +115,16 @@ def command(
     if label_delay and not prequential:
         raise click.UsageError("--label-delay is for streams: add --prequential")
     if prequential:
+        from edgecl.cli.commands import _prequential
+
         _refuse_options(ctx, "--prequential", also=("background",))
         accepted = _prequential.run(
             store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
         )
         ctx.exit(0 if accepted else REJECTED)
     if background:
+        from edgecl.cli.commands import _background
+
         _refuse_options(ctx, "--background", also=("dry_run",))
         _background.run(store, path, as_json=as_json)
         return
