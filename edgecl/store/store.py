@@ -64,6 +64,20 @@ class Store:
         The extractor's file and the sha256 it should have: `verify_extractor` compares.
     damage
         What was found damaged so far and could be worked around, in sentences that name the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edgecl.extractors.opening import builtin_extractor
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Store.create(
+    ...         Path(folder, "kitchen"),
+    ...         extractor=builtin_extractor("voice"),
+    ...         settings={"disk_bytes": 1 << 24, "keep_revisions": 10},
+    ...         revision_body={},
+    ...     )
+    ...     store.current().number, store.revisions(), store.check()
+    (1, [1], [])
     """
 
     def __init__(self, folder: Folder, header: Header) -> None:

@@ -113,7 +113,7 @@ def months(order: Sequence[str], data: TextSet) -> tuple[tuple[str, ...], ...]:
 
 
 def data_root() -> Path:
-    """Return the folder of the sets, which may be missing: ``$EDGECL_DATA``, else ``../shared/data`` of the checkout."""
+    """Return the folder of the sets, which may be missing: ``$EDGECL_DATA``, else ``../shared/data``."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("EDGECL_DATA") or beside)
 

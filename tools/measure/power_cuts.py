@@ -29,7 +29,8 @@ from device_tests.support.commands import clips, command_line, write_clips
 from device_tests.support.stores import Disk, is_whole, make_store, without_waiting
 from device_tests.support.stores import teach as mark
 from edgecl.errors import EdgeclError, ModelError, StoreMissingError
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
+from edgecl.operations.open_store import OpenStore
 from edgecl.store.store import Store
 
 FORGOTTEN = "left"
@@ -158,12 +159,12 @@ def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] 
     if failed is not None and ("Traceback" in failed.stderr or (failed.returncode and "Error:" not in failed.stderr)):
         return f"no clear message: {failed.stderr[-300:]}"
     try:
-        device = Device.open(path)
+        device = Learner.open(path)
     except StoreMissingError:
         again = edgecl("init", path, "--extractor", "voice") if action.base is None else None
         if again is None or again.returncode:
             return "no store, and none can be made" if again else "the store is missing"
-        device = Device.open(path)
+        device = Learner.open(path)
     except ModelError as error:
         return str(error)
     if device.store.damage:
@@ -179,9 +180,9 @@ def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] 
     return _faults_left(device, action)
 
 
-def _faults_left(device: Device, action: Action) -> str:
+def _faults_left(device: Learner, action: Action) -> str:
     """Return what is wrong after the next writer."""
-    device.model()
+    OpenStore(device.store).model()
     try:
         with device.store.writer():
             pass
@@ -226,11 +227,10 @@ def judged_after_cut(action: Action, path: Path) -> str:
 def run_here(action: Action, store: Path) -> None:
     from edgecl.sources.reading import read_samples
 
-    device = Device.open(store)
+    device = Learner.open(store)
     match action.name:
         case "learn":
-            for _ in device.teach(read_samples(Path(action.arguments[2]), device.extractor.contract)):
-                pass
+            device.learn(read_samples(Path(action.arguments[2]), device.contract))
         case "rollback":
             device.rollback()
         case "forget":

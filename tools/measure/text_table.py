@@ -32,10 +32,10 @@ from common.splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_r
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import open_extractor
+from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.metrics import balanced_accuracy
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
 from edgecl.units import parse_bytes
 from measure.cases import BUDGETS, SHOTS, UNLIMITED, command, note
 from measure.pupils import Peers, Pupil
@@ -70,7 +70,7 @@ class Texts:
     def settings(self, **given: Any) -> Settings:
         """Return the settings of `edgecl init --max-classes`; raises SettingError if the budget cannot work."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            made = Device.create(
+            made = Learner.create(
                 Path(folder, "store"), extractor=self.extractor, max_classes=len(self.classes), **given
             )
             return made.settings
