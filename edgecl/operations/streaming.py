@@ -121,7 +121,7 @@ def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) ->
     new: set[str] = set()
     for item in items:
         if isinstance(item, Sample) and item.label is not None and item.label not in new:
-            if not stream.knows_with(new, item.label):
+            if not stream.has_room_for(item.label, new):
                 yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
                 continue
             new.add(item.label)
