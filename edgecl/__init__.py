@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict as Verdict
     from edgecl.learning.collector import LessonCollector as LessonCollector
     from edgecl.learning.loop import learn as learn
-    from edgecl.model.lesson import Lesson as Lesson
+    from edgecl.model.model import Lesson as Lesson
     from edgecl.model.model import Model as Model
     from edgecl.model.settings import Settings as Settings
     from edgecl.operations.open_store import Device as Device
@@ -32,7 +32,7 @@ _HOME = {
     "Contract": "edgecl.extractors.contract",
     "Device": "edgecl.operations.open_store",
     "EdgeclError": "edgecl.errors",
-    "Lesson": "edgecl.model.lesson",
+    "Lesson": "edgecl.model.model",
     "LessonCollector": "edgecl.learning.collector",
     "Model": "edgecl.model.model",
     "Policy": "edgecl.gate.verdict",

@@ -46,13 +46,11 @@ import edgecl
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
-from edgecl.learning.centring import centred
+from edgecl.learning.centring import fit_centre
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
 from edgecl.metrics import balanced_accuracy
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import Device
 from edgecl.progress import finish
@@ -318,7 +316,7 @@ def measure_centring(case: Case) -> list[dict[str, Any]]:
             for part in (0, 1)
         )
         two = np.concatenate([np.array_split(one, 2)[0] for one in by_class if len(one) > 1][:2])
-        whole, skewed = centred(model, case.latents.x[given]), centred(model, case.latents.x[two])
+        whole, skewed = fit_centre(model, case.latents.x[given]), fit_centre(model, case.latents.x[two])
         after, shifted = (replace(model, centre=one.centre) for one in (whole, skewed))
         found.append(
             {

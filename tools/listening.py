@@ -29,12 +29,10 @@ from edgecl.compare.joint import fit_joint
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.operations.open_store import Device
 from edgecl.progress import finish
-from edgecl.spotting.background import Background, factory_background
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.background import Background, BackgroundScorer, factory_background
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)

@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.compare.advice import choose, recommend
-from edgecl.compare.results import GATED, STRATEGIES, Comparison, Estimate, Options, Row, break_even
+from edgecl.compare.results import GATED, Comparison, Estimate, Options, Row, break_even
 from edgecl.compare.run import Step, compare, settings_for
 from edgecl.compare.streams import HELD_OUT, Recordings, embed, make_streams, prepare, recordings
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learning.strategies import COMPARED
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.memory import plan_memory
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, plan_memory
 from edgecl.operations.open_store import Device
 from edgecl.sources.samples import Sample, Skip
 
@@ -210,7 +210,7 @@ def test_two_people_are_too_few_to_arrive_one_after_another() -> None:
 
 
 def test_every_strategy_and_the_gate_have_a_row(by_class: Comparison) -> None:
-    assert [one.name for one in by_class.strategies] == [*STRATEGIES, GATED]
+    assert [one.name for one in by_class.strategies] == [*COMPARED, GATED]
 
 
 def test_naive_steps_forget_and_the_closed_form_does_not(by_class: Comparison) -> None:
@@ -309,9 +309,9 @@ def test_the_comparison_is_plain_json(by_class: Comparison) -> None:
     import json
 
     told = json.loads(json.dumps(by_class.as_dict(), allow_nan=False))
-    assert {one["strategy"] for one in told["strategies"]} == {*STRATEGIES, GATED}
+    assert {one["strategy"] for one in told["strategies"]} == {*COMPARED, GATED}
     assert set(told["strategies"][0]["accuracy"]) == {"mean", "interval", "values"}
-    assert set(told["break_even_lesson"]) == {*STRATEGIES, GATED}
+    assert set(told["break_even_lesson"]) == {*COMPARED, GATED}
 
 
 def test_the_memory_is_divided_as_init_does(tmp_path: Path) -> None:

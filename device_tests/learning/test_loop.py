@@ -16,10 +16,8 @@ from edgecl.errors import SettingError
 from edgecl.learning.loop import Stage, learn
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.model.head import REFINED_CLOSED_FORM
-from edgecl.model.loading import load_model
-from edgecl.model.memory import plan_memory
-from edgecl.model.model import Model
-from edgecl.model.objects import Arrays, MemoryObjects
+from edgecl.model.model import Arrays, MemoryObjects, Model, load_model
+from edgecl.model.settings import plan_memory
 from edgecl.progress import finish
 
 from ..support.learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, taught, teach

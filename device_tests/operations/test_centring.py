@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from edgecl.demo import movement
 from edgecl.errors import StoreDamagedError
 from edgecl.learning.centring import FEWEST, PRIOR, centred
-from edgecl.model.loading import load_head
-from edgecl.model.model import Centre, Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Centre, MemoryObjects, Model, load_head
 from edgecl.operations.open_store import Device
 from edgecl.sources.reading import read_samples
 

@@ -26,7 +26,7 @@ from edgecl.sources import csv_windows
 from edgecl.sources.labels import clean_label
 from edgecl.sources.reading import count_samples, read_samples
 from edgecl.sources.samples import Sample, Skip, UnusableError
-from edgecl.sources.wav import read_wav
+from edgecl.sources.sound import read_wav
 
 RATE = 16_000
 

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import Outcome, learn
-from edgecl.learning.refine import RefineSettings
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects, Objects
+from edgecl.learning.strategies import RefineSettings
+from edgecl.model.model import Lesson, MemoryObjects, Model, Objects
 from edgecl.model.settings import Settings
 from edgecl.progress import finish
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import paired_bound
+from edgecl.gate.verdict import paired_bound
 from edgecl.learning.stream_statistics import KnownRow, Statistics, StreamSolver, weighing_at_most, with_exemplars
 from edgecl.model.head import HeadState
 from edgecl.model.model import Model

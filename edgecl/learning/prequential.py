@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
-from edgecl.gate.bounds import paired_bound
-from edgecl.gate.verdict import Verdict
+from edgecl.gate.verdict import Verdict, paired_bound
 from edgecl.learning.drift_response import Drift, NoticedChange, respond
 from edgecl.learning.stream_statistics import (
     CONFIRM,

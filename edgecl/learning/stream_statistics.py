@@ -12,9 +12,8 @@ from edgecl.drift.outlier_score import surprise
 from edgecl.model.closed_form import Factor, factorise, linear_discriminant, squared_distances
 from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
 from edgecl.model.head import HeadState
-from edgecl.model.memory import workspace_for
 from edgecl.model.model import Model
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 
 RECENT = 1024  # labelled rows that are kept for judging
@@ -64,7 +63,7 @@ class StreamSolver:
     def head(self, statistics: Statistics) -> HeadState:
         """Return the linear discriminant of the statistics, with class frequencies as priors."""
         self._factor = factorise(statistics, self._workspace, shrinkage_floor=self._shrinkage_floor)
-        head = linear_discriminant(self._factor, by_frequency=True)
+        head = linear_discriminant(self._factor)
         means = np.array([one.mean for one in self._factor.classes], np.float32)
         typical = np.maximum((head.weights * means).sum(axis=1) + head.bias, 0)
         return replace(head, typical=typical.astype(np.float32))

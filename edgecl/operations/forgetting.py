@@ -13,8 +13,7 @@ from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import without_classes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer

@@ -17,14 +17,10 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, ModelError, SettingError, StoreDamagedError
 from edgecl.extractors.base import FileExtractor
-from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.extractors.opening import BUILTIN, builtin_extractor, extractor_file, open_extractor
 from edgecl.learning.collector import LessonCollector
-from edgecl.model.lesson import Lesson
-from edgecl.model.loading import load_head, load_model
-from edgecl.model.memory import choose_tier
-from edgecl.model.model import CENTRE, Model, Prediction
-from edgecl.model.objects import Objects
-from edgecl.model.settings import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY, Settings
+from edgecl.model.model import CENTRE, Lesson, Model, Objects, Prediction, load_head, load_model
+from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.answering import Answer
 from edgecl.operations.background import ROOM, RoomReport, without_skips
 from edgecl.operations.centring import CentringReport
@@ -42,10 +38,9 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.loop import Outcome, Stage
-    from edgecl.learning.refine import RefineSettings
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.operations.forgetting import Receipt
-    from edgecl.spotting.background import Background
-    from edgecl.spotting.background_scorer import Calibration
+    from edgecl.spotting.background import Background, Calibration
 
 
 SIGNALS_AT_ONCE = 16
@@ -96,12 +91,13 @@ class Device:
         ContractError
             When the extractor has no contract, or a wrong one.
         """
-        source = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
+        source = extractor_file(extractor)
         contract = open_extractor(source).contract
+        budgets = default_budgets(contract.modality)
         settings = Settings(
-            memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-            disk_bytes=disk_bytes or DEFAULT_DISK.get(contract.modality, 64 << 20),
-            max_classes=max_classes or DEFAULT_CLASSES.get(contract.modality, 64),
+            memory_bytes=memory_bytes or budgets.memory_bytes,
+            disk_bytes=disk_bytes or budgets.disk_bytes,
+            max_classes=max_classes or budgets.max_classes,
             latent_dimension=contract.dimension,
             shrinkage_floor=contract.shrinkage_floor,
             lift_width=lift_width,
@@ -157,7 +153,8 @@ class Device:
 
     def background(self) -> Background | None:
         """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""
-        from edgecl.spotting.background import Room, factory_background
+        from edgecl.spotting.background import factory_background
+        from edgecl.spotting.room import Room
 
         contract = self.store.settings["contract"]
         factory = factory_background(source=contract["source"], dimension=contract["dimension"])
@@ -176,7 +173,7 @@ class Device:
         DataError
             When there is no stretch of sound as long as a clip.
         """
-        from edgecl.spotting.background import Room, heard
+        from edgecl.spotting.room import Room, add_to_room
 
         if self.background() is None:
             raise SettingError(f"{self.store.path} does not hear words: --background is for stores made with voice")
@@ -190,7 +187,7 @@ class Device:
             raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
         with self.store.writer() as writer:
             live, parts = self.store.load(ROOM)
-            room = heard(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
+            room = add_to_room(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
             objects = {**live.objects, ROOM: writer.put(room.arrays())}
             body = {**live.body, "lesson": {}, "strategy": None, "room_hops": room.statistics.count}
             body = {name: value for name, value in body.items() if name not in ("verdict", "forced")}
@@ -199,7 +196,7 @@ class Device:
 
     def calibration(self) -> dict[str, Calibration]:
         """How each word stands against the background; empty where nothing is taught, or no background known."""
-        from edgecl.spotting.background_scorer import BackgroundScorer
+        from edgecl.spotting.background import BackgroundScorer
 
         background, (_, model) = self.background(), self.model()
         return BackgroundScorer(model, background).calibration if background and model.head else {}
@@ -280,8 +277,8 @@ class Device:
         DataError
             When there is no sample.
         """
-        from edgecl.learning.centring import centred
-        from edgecl.learning.intake import within_memory
+        from edgecl.learning.centring import fit_centre
+        from edgecl.learning.loop import within_memory
 
         self.require_centrable()
         skipped: list[Skip] = []
@@ -293,7 +290,7 @@ class Device:
             raise DataError("there is no sample that could be used")
         with self.store.writer() as writer:
             live, model = self.model()
-            found = centred(model, np.concatenate(blocks))
+            found = fit_centre(model, np.concatenate(blocks))
             told = {"lesson": {}, "strategy": CENTRE, "verdict": found.verdict.as_dict(), "forced": force}
             revision = None
             if found.verdict.accepted or force:
@@ -593,7 +590,7 @@ class Device:
             return [f"revision {live.number} is live: what is left of revision {revision.number}", *lost]
 
     def _restored_extractor(self) -> str:
-        for name in ("voice", "imu"):
+        for name in BUILTIN:
             with suppress(SettingError, ModelError):
                 self.store.restore_extractor(builtin_extractor(name))
                 return f"restored {self.store.extractor_path} from the {name} extractor that ships with edgecl"

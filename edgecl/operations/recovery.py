@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.loading import load_model
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Arrays, Objects
+from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
 from edgecl.store.records import Revision
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects
 from edgecl.operations.clock import utc_now
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import Revision

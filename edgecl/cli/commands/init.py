@@ -10,18 +10,16 @@ import click
 
 from edgecl.cli.options import Bytes, example, json_option, store_argument
 from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.extractors.opening import BUILTIN
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.operations.open_store import Device
 
 
-BUILT_IN = ("voice", "imu")
-
-
 def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if value not in BUILT_IN and not Path(value).exists():
-        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILT_IN)}, nor a file")
+    if value not in BUILTIN and not Path(value).exists():
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file")
     return value
 
 
@@ -110,7 +108,7 @@ def _tiers(device: Device) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.memory import PROJECTIONS, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, smallest_disk, smallest_memory
 
     settings = device.settings
     overhead = device.store.extractor_path.stat().st_size + (64 << 10)
