@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgecl.learning.refine import RefineSettings
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.live.events import Event, Summary
     from edgecl.live.inbox import Inbox
     from edgecl.live.inputs.chunks import Piece

@@ -11,8 +11,7 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.learning.loop import Stage, learn, lesson_stages
 from edgecl.learning.strategies import STRATEGIES
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import (
     ANYTHING,

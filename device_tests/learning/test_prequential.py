@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.gate.bounds import paired_bound
+from edgecl.gate.verdict import paired_bound
 from edgecl.learning.drift_response import AS_IT_IS
 from edgecl.learning.prequential import Prequential
 from edgecl.model.model import Model

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.model.memory import choose_tier, plan_memory, smallest_memory
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, choose_tier, plan_memory, smallest_memory
 from edgecl.units import parse_bytes
 
 VOICE = Settings(memory_bytes=1 << 20, disk_bytes=64 << 20, max_classes=64, latent_dimension=96, shrinkage_floor=0.03)

@@ -14,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.compare.joint import choose_penalty, fit_joint
-from edgecl.compare.results import JOINT, MEASURES, REPLAYING, STRATEGIES, Comparison, Options, Row
+from edgecl.compare.results import JOINT, MEASURES, REPLAYING, Comparison, Options, Row
 from edgecl.compare.streams import Recordings, Rows, Stream, make_streams, prepare
 from edgecl.compare.trials import Trial, plan_trials
 from edgecl.errors import SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.learning.loop import Outcome, learn
+from edgecl.learning.strategies import COMPARED
 from edgecl.metrics import backward_transfer, balanced_accuracy, forgetting
 from edgecl.model.exemplars import quantise, quotas, row_bytes
-from edgecl.model.lesson import Lesson
-from edgecl.model.memory import choose_tier
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.model.settings import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY, Settings
+from edgecl.model.model import Lesson, MemoryObjects, Model
+from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.progress import watched
 
 
@@ -47,10 +45,11 @@ def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, 
     SettingError
         When the memory cannot hold so many classes: names the smallest that can.
     """
+    budgets = default_budgets(contract.modality)
     settings = Settings(
-        memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-        disk_bytes=DEFAULT_DISK.get(contract.modality, 64 << 20),
-        max_classes=max(DEFAULT_CLASSES.get(contract.modality, 64), classes),
+        memory_bytes=memory_bytes or budgets.memory_bytes,
+        disk_bytes=budgets.disk_bytes,
+        max_classes=max(budgets.max_classes, classes),
         latent_dimension=contract.dimension,
         shrinkage_floor=contract.shrinkage_floor,
     )
@@ -68,9 +67,9 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
     SettingError
         When there are fewer classes, or groups, than experiences; when a strategy is unknown.
     """
-    unknown = set(options.strategies) - set(STRATEGIES)
+    unknown = set(options.strategies) - set(COMPARED)
     if unknown:
-        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(STRATEGIES)}")
+        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(COMPARED)}")
     data, remarks = prepare(data, by=options.by, scenario=options.scenario)
     streams = make_streams(data, scenario=options.scenario, experiences=options.experiences, seeds=options.seeds)
     remarks += _unplayed(data, streams)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, STRATEGIES, Options
+from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, Options
 from edgecl.compare.streams import Recordings, Stream
 from edgecl.errors import SettingError
-from edgecl.learning.refine import RefineSettings
+from edgecl.learning.strategies import COMPARED, RefineSettings
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.memory import plan_memory
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, plan_memory
 from edgecl.units import format_bytes
 
 
@@ -22,9 +21,11 @@ class Trial:
     name: str
     strategy: str
     settings: Settings
-    sweep: str = ""  # "budget", "weight"
+    sweep: str = ""
+    """"budget", "weight"."""
     budget: float | None = None
-    exemplar_bytes: int | None = None  # kept after a lesson; None: what the memory leaves
+    exemplar_bytes: int | None = None
+    """Kept after a lesson; None: what the memory leaves."""
     refine: RefineSettings | None = None
     is_gated: bool = False
 
@@ -33,7 +34,7 @@ def plan_trials(
     data: Recordings, streams: Sequence[Stream], settings: Settings, options: Options
 ) -> tuple[list[Trial], list[str]]:
     """What is played, and what cannot be."""
-    names = [one for one in STRATEGIES if one in options.strategies]
+    names = [one for one in COMPARED if one in options.strategies]
     plan, remarks = plan_memory(settings, len(data.names)), []
     stepping = [one for one in names if one not in ("closed-form", "auto")]
     if stepping and not plan.can_consolidate:

@@ -30,7 +30,8 @@ class Adwin:
     With the same settings its alarms are those of River's ADWIN: `tools/drift_table` compares them.
     """
 
-    packed: NDArray[np.float64]  # (1 + ROWS, 3 + 2 BUCKETS), see kernels.adwin_update
+    packed: NDArray[np.float64]
+    """(1 + ROWS, 3 + 2 BUCKETS), see kernels.adwin_update."""
 
     @staticmethod
     def start(*, delta: float = 0.002, clock: int = 32, shortest: int = 5, grace: int = 10) -> Adwin:

@@ -20,17 +20,22 @@ from edgecl.errors import DataError, SettingError
 class Change:
     """A change of the mean."""
 
-    at: int  # index, among the values given, of the one at which it was noticed
-    direction: int  # 1: it rose, -1: it fell
-    since: int  # the latest values that belong together: those after the change, and some before where these are few
+    at: int
+    """Index, among the values given, of the one at which it was noticed."""
+    direction: int
+    """1: it rose, -1: it fell."""
+    since: int
+    """The latest values that belong together: those after the change, and some before where these are few."""
 
 
 @dataclass(frozen=True)
 class DriftSignal:
     """What an update has shown."""
 
-    detector: Detector  # the one to go on with
-    changes: tuple[Change, ...]  # in the order of their values
+    detector: Detector
+    """The one to go on with."""
+    changes: tuple[Change, ...]
+    """In the order of their values."""
 
     @property
     def has_drifted(self) -> bool:

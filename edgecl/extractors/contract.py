@@ -41,30 +41,30 @@ class Contract:
     """
 
     modality: str
-    # "voice", "imu", "text", "table" or "custom"
+    """"voice", "imu", "text", "table" or "custom"."""
     sample_rate_hz: float
-    # 0 where there is no time axis
+    """0 where there is no time axis."""
     channels: tuple[str, ...]
     units: tuple[str, ...]
-    # one for each channel
+    """One for each channel."""
     window_samples: int
-    # that one frame sees
+    """That one frame sees."""
     hop_samples: int
-    # from one frame to the next
+    """From one frame to the next."""
     pool_frames: int
-    # whose mean is a latent
+    """Whose mean is a latent."""
     dimension: int
-    # numbers in a frame, D
+    """Numbers in a frame, D."""
     mean: NDArray[np.float32]
-    # (D,), subtracted before normalising
+    """(D,), subtracted before normalising."""
     normalisation: str
-    # "l2" or "none"
+    """"l2" or "none"."""
     shrinkage_floor: float
-    # least share of the identity in the head's covariance, 0 to 1
+    """Least share of the identity in the head's covariance, 0 to 1."""
     source: str
     licence: str
     graph_digest: str = ""
-    # sha256 of the file without its metadata
+    """Sha256 of the file without its metadata."""
 
     def __post_init__(self) -> None:
         for is_wrong, complaint in self._faults():

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
-from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.base import FileExtractor, extractor_bytes
 from edgecl.extractors.contract import Contract
 
 MEMBER = "edgecl.json"
@@ -46,7 +46,7 @@ class TfliteExtractor(FileExtractor):
     _slides = False
 
     def __init__(self, path: str | Path) -> None:
-        content = read_file(path)
+        content = extractor_bytes(path)
         self.digest = hashlib.sha256(content).hexdigest()
         end, metadata = parts(content)
         self.contract = Contract.from_metadata(metadata, file=path)

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign, LookAlike
-from edgecl.model.closed_form import Factor, squared_distances, whitened_cosine
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign, LookAlike
+from edgecl.model.closed_form import Factor, leave_one_out, squared_distances, whitened_cosine
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState, probabilities
-from edgecl.model.leave_one_out import leave_one_out
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model, factor_of
+from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
@@ -35,8 +33,10 @@ SAME = 0.1  # squared distance of two means, over the usual one of a sample, to 
 class Before:
     """What the old model answers: on its kept samples, each left out, and on the lesson."""
 
-    judged: Mapping[str, Exemplars]  # a few kept samples of each old class
-    correct: Mapping[str, NDArray[np.bool_]]  # the closed form's, each sample left out
+    judged: Mapping[str, Exemplars]
+    """A few kept samples of each old class."""
+    correct: Mapping[str, NDArray[np.bool_]]
+    """The closed form's, each sample left out."""
     contradictions: tuple[Contradiction, ...]
     look_alikes: tuple[LookAlike, ...]
     foreign: tuple[Foreign, ...]
@@ -81,9 +81,12 @@ def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
 
 @dataclass(frozen=True)
 class _Seen:
-    correct: NDArray[np.bool_]  # (n,)
-    among_old: NDArray[np.bool_]  # (n,) whether it would be right if only old classes could be answered
-    distance: NDArray[np.float64]  # (n,) squared Mahalanobis distance to the own class
+    correct: NDArray[np.bool_]
+    """(n,)."""
+    among_old: NDArray[np.bool_]
+    """(n,) whether it would be right if only old classes could be answered."""
+    distance: NDArray[np.float64]
+    """(n,) squared Mahalanobis distance to the own class."""
 
 
 def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
@@ -152,7 +155,8 @@ def _look_alikes(
 class After:
     """What a candidate answers on the same samples."""
 
-    before: Mapping[str, NDArray[np.bool_]]  # paired with `after`
+    before: Mapping[str, NDArray[np.bool_]]
+    """Paired with `after`."""
     after: Mapping[str, NDArray[np.bool_]]
     among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]

@@ -9,9 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_95, posterior_above
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign, LookAlike
-from edgecl.gate.verdict import ClassVerdict, Policy, Verdict
+from edgecl.gate.verdict import (
+    ONE_SIDED_95,
+    ClassVerdict,
+    Contradiction,
+    Evidence,
+    Foreign,
+    LookAlike,
+    Policy,
+    Verdict,
+    posterior_above,
+)
 
 
 def judge(evidence: Evidence, policy: Policy) -> Verdict:
@@ -84,9 +92,11 @@ class _Pooled:
     """The paired change of balanced accuracy over the old classes, each with equal weight."""
 
     change: float
-    error: float  # standard error
+    error: float
+    """Standard error."""
     classes: int
-    variance: float  # of one sample's change
+    variance: float
+    """Of one sample's change."""
 
     @property
     def bound(self) -> float:

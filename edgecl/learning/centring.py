@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_95
-from edgecl.gate.verdict import Verdict
+from edgecl.gate.verdict import ONE_SIDED_95, Verdict
 from edgecl.model.closed_form import squared_distances
 from edgecl.model.model import Centre, Model, factor_of
 
@@ -31,10 +30,11 @@ class Centring:
 
     centre: Centre
     verdict: Verdict
-    nearer: float  # by which share the samples lie nearer to what is known, 0 to 1; below 0: farther
+    nearer: float
+    """By which share the samples lie nearer to what is known, 0 to 1; below 0: farther."""
 
 
-def centred(model: Model, latents: NDArray[np.float32]) -> Centring:
+def fit_centre(model: Model, latents: NDArray[np.float32]) -> Centring:
     """The shift after more of a person's latents (n, D), and the verdict on it.
 
     Of two interleaved halves each is shifted by what the other gives: accepted where the squared distance to the

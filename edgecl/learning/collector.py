@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError
 from edgecl.model.exemplars import Exemplars, quantise, row_bytes
 from edgecl.model.features import FeatureMap
-from edgecl.model.lesson import Lesson
+from edgecl.model.model import Lesson
 
 
 class LessonCollector:

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from edgecl.errors import StoreDamagedError
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects, factor_of
 
 Value = TypeVar("Value")
 

@@ -10,6 +10,7 @@ import numpy as np
 from edgecl_kernels.aligned import TILE, aligned_zeros, padded
 from numpy.typing import NDArray
 
+from edgecl.learning.strategies import RefineSettings
 from edgecl.model.ewc import Coordinates, EwcState, add_precision
 from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, Selection
 from edgecl.model.features import FeatureMap
@@ -19,21 +20,6 @@ from edgecl.model.model import Model
 BATCH = 32
 MOMENTUM = 0.9
 STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
-
-
-@dataclass(frozen=True)
-class RefineSettings:
-    """How far and how fast to go.
-
-    The loss is replay_weight·L_old + (1 - replay_weight)·L_new + ewc_strength/N_new · ½ Σ Λ (θ - θ*)².
-    """
-
-    replay_weight: float | None = None  # 0 to 1; None: the share of classes that the lesson does not touch
-    ewc_strength: float = 1.0
-    rate: float = 0.3  # of the first step; a half cosine takes it to zero
-    epochs: int = 60
-    smallest_steps: int = 100
-    largest_steps: int = 2000
 
 
 def refine(
@@ -119,8 +105,10 @@ class _Pool:
     """All rows that may be drawn, by class: the lesson's first, then the replayed ones."""
 
     groups: tuple[Selection, ...]
-    labels: NDArray[np.int32]  # (groups,) index into the head's labels
-    sizes: NDArray[np.int64]  # (groups,)
+    labels: NDArray[np.int32]
+    """(groups,) index into the head's labels."""
+    sizes: NDArray[np.int64]
+    """(groups,)."""
     lesson_groups: int
 
     @staticmethod

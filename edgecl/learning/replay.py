@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.learning.ladder import REFINE_PER_CLASS, Rung
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
+from edgecl.learning.strategies import REFINE_PER_CLASS, Rung
 from edgecl.model.ewc import Coordinates, EwcState, consolidate
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
+from edgecl.model.model import Lesson, Model
 
 
 def grown_head(head: HeadState | None, taught: Model) -> HeadState:

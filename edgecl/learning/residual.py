@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.learning.ladder import REFINE_CLASSES, REFINE_SAMPLES
-from edgecl.learning.refine import RefineSettings, coordinates_of, refine, typical_logits
+from edgecl.learning.refine import coordinates_of, refine, typical_logits
+from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
 from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Selection
 from edgecl.model.head import REFINED_CLOSED_FORM, HeadState

@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode
-from edgecl.sources.wav import encoded_sound
+from edgecl.sources.sound import decode, encode_wav
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
@@ -222,7 +221,7 @@ class Inbox:
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
-        return encoded_sound(signal, contract), ".wav"
+        return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
     file = io.BytesIO()
     rate = np.float64(contract.sample_rate_hz)
     np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))

@@ -30,7 +30,7 @@ MOVEMENT_NOVELTY = 0.35
 # Cosine of two latents that are the same thing heard twice: a sound that is played again has .82 to .97, a word that
 # one speaker says again .52 to .90, in the middle nine of ten.
 SAME = 0.95
-STRETCH_S = 0.5  # of sound, as `edgecl.extractors.placement.fit` places a clip
+STRETCH_S = 0.5  # of sound, as `edgecl.extractors.base.fit` places a clip
 RISE = 4.0  # in power, of the loudest stretch over the quietest
 PATIENCE_HOPS = 2  # of movement
 WAIT_HOPS = 3  # for an event that explains it

@@ -24,7 +24,8 @@ from edgecl.model.head import HeadState
 class Coordinates:
     """In which gradient steps are taken: x̃ = [(x - offset) * factor, 1], so that E‖x̃‖² is about 2."""
 
-    offset: NDArray[np.float32]  # (d,)
+    offset: NDArray[np.float32]
+    """(d,)."""
     factor: float
 
     def to_parameters(self, head: HeadState, out: NDArray[np.float32]) -> None:
@@ -46,8 +47,10 @@ class EwcState:
     """Precision Λ and anchor θ* of every class, in fixed coordinates."""
 
     labels: tuple[str, ...]
-    precision: NDArray[np.float32]  # (C, ld) Λ = Σ N F
-    anchor: NDArray[np.float32]  # (C, ld)
+    precision: NDArray[np.float32]
+    """(C, ld) Λ = Σ N F."""
+    anchor: NDArray[np.float32]
+    """(C, ld)."""
     coordinates: Coordinates
 
     @property

@@ -24,8 +24,10 @@ DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
 class Exemplars:
     """Rows of one class in herding order: latent ≈ scale * row."""
 
-    rows: NDArray[np.int8]  # (m, p)
-    scales: NDArray[np.float32]  # (m,)
+    rows: NDArray[np.int8]
+    """(m, p)."""
+    scales: NDArray[np.float32]
+    """(m,)."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
@@ -72,7 +74,8 @@ class Selection:
     """Some rows of a class; none is copied before it is drawn."""
 
     source: Exemplars
-    indices: NDArray[np.intp]  # (n,) into the rows of `source`
+    indices: NDArray[np.intp]
+    """(n,) into the rows of `source`."""
 
     def __len__(self) -> int:
         return len(self.indices)

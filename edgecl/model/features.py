@@ -27,7 +27,8 @@ class FeatureMap:
     projection: int
     lift_width: int
     seed: int
-    block_rows: int = 32  # rows that are dequantised and lifted at a time
+    block_rows: int = 32
+    """Rows that are dequantised and lifted at a time."""
 
     @property
     def row_dimension(self) -> int:

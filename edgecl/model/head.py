@@ -23,11 +23,16 @@ class HeadState:
     `typical` is the logit that a typical sample of the class gets for it; novelty is measured against it.
     """
 
-    labels: tuple[str, ...]  # sorted
-    weights: NDArray[np.float32]  # (C, d)
-    bias: NDArray[np.float32]  # (C,)
-    typical: NDArray[np.float32]  # (C,) zero where unknown
-    kind: str  # "whitened-cosine", "lda", "ridge", "refined" or REFINED_CLOSED_FORM
+    labels: tuple[str, ...]
+    """Sorted."""
+    weights: NDArray[np.float32]
+    """(C, d)."""
+    bias: NDArray[np.float32]
+    """(C,)."""
+    typical: NDArray[np.float32]
+    """(C,) zero where unknown."""
+    kind: str
+    """"whitened-cosine", "lda", "refined" or REFINED_CLOSED_FORM."""
 
     @property
     def nbytes(self) -> int:

@@ -1,18 +1,30 @@
-"""Settings that are fixed at `init`, and the default budgets of each modality."""
+"""Settings that are fixed at init, default budgets, and how granted memory is divided."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from edgecl_kernels.aligned import padded
+from numpy.typing import NDArray
 
+from edgecl.errors import SettingError
+from edgecl.model.closed_form import INVERSE_ROWS
+from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, row_bytes
 from edgecl.model.features import FeatureMap
+from edgecl.model.statistics import PANEL_ENTRIES, packed_length
+from edgecl.units import format_bytes
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
 SMALL_MEMORY = 256 << 10
+SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
+LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
+PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+FIXED_BYTES = 2048  # labels, counts and small arrays
+LARGEST_MEMORY = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -33,9 +45,12 @@ class Settings:
     max_classes: int
     latent_dimension: int
     shrinkage_floor: float
-    projection: int = 0  # columns that a latent is projected to; 0: none
-    lift_width: int = 0  # random ReLU units
-    precision: str = "float64"  # of the solver
+    projection: int = 0
+    """Columns that a latent is projected to; 0: none."""
+    lift_width: int = 0
+    """Random ReLU units."""
+    precision: str = "float64"
+    """Of the solver."""
     seed: int = 0
     keep_revisions: int = 10
 
@@ -58,6 +73,161 @@ class Settings:
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 
-DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
-DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
-DEFAULT_DISK = {"text": 128 << 20}
+@dataclass(frozen=True)
+class Budgets:
+    """What a store may take, in bytes, and the number of classes it is made for."""
+
+    memory_bytes: int
+    disk_bytes: int
+    max_classes: int
+
+
+def default_budgets(modality: str) -> Budgets:
+    """Return the budgets of a store that is made without any, by the modality of its extractor."""
+    match modality:
+        case "imu":
+            return Budgets(4 << 20, 64 << 20, 24)
+        case "text":
+            return Budgets(4 << 20, 128 << 20, 128)
+    return Budgets(1 << 20, 64 << 20, 64)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How the granted memory is divided at a number of classes, in bytes."""
+
+    statistics: int
+    """Counts and means; the scatter stays on disk."""
+    head: int
+    """The live head and the candidate."""
+    ewc: int
+    """A stored precision and anchor; 0 where they do not fit."""
+    workspace: int
+    """The largest of solving, judging, herding and, where they fit, gradient steps."""
+    lesson: int
+    refinement: int
+    """What gradient steps need of the workspace."""
+    consolidation: int
+    """What those of a strategy that stores EWC state need."""
+    exemplars: int
+    """What is left."""
+    total: int
+
+    @property
+    def can_refine(self) -> bool:
+        return self.workspace >= self.refinement
+
+    @property
+    def can_consolidate(self) -> bool:
+        return self.ewc > 0
+
+
+def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
+    """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
+    features, size = settings.features, settings.solver_type.itemsize
+    d, p = features.dimension, features.row_dimension
+    packed = packed_length(d) * size
+    block = features.block_rows * (d * (2 * size + 12) + classes * 10 * 8)
+    solve = packed + classes * d * 2 * size + INVERSE_ROWS * d * size + PANEL_ENTRIES * 8
+    judging = packed + classes * d * size + 2 * classes**2 * 8 + block
+    accumulate = packed + block
+    herding = herding_candidates(settings) * (p * 5 + 12)
+    parameters = classes * padded(d) * 4
+    drawn = DRAWN_AT_ONCE * (2 * row_bytes(p) + 64) + features.block_rows * (padded(d) + padded(classes)) * 8
+    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn  # and where they begin, what takes part, their end
+    consolidation = max(refinement, 6 * parameters + drawn)
+    workspace = max(solve, judging, accumulate, herding)
+    statistics = classes * (d * 8 + 64)
+    head = 2 * classes * (d + 2) * 4
+    lesson = settings.memory_bytes // LESSON_SHARE
+    left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
+    fewest = max(left // 2, fewest_exemplar_bytes(settings))
+    more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
+    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
+        if left - max(needed - workspace, 0) - stored >= fewest:
+            more, ewc = max(needed - workspace, 0), stored
+            break
+    return MemoryPlan(
+        statistics=statistics,
+        head=head,
+        ewc=ewc,
+        workspace=workspace + more,
+        lesson=lesson,
+        refinement=refinement,
+        consolidation=consolidation,
+        exemplars=left - more - ewc,
+        total=settings.memory_bytes,
+    )
+
+
+def herding_candidates(settings: Settings) -> int:
+    """Rows of a class that herding may look at within the solver's workspace, at least 16."""
+    features = settings.features
+    packed = packed_length(features.dimension) * settings.solver_type.itemsize
+    room = max(packed, settings.memory_bytes // LESSON_SHARE)
+    return int(np.clip(room // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
+
+
+def class_disk_bytes(settings: Settings) -> int:
+    """What a class's statistics take on disk."""
+    d = settings.features.dimension
+    return packed_length(d) * 4 + d * 8 + 1024
+
+
+def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
+    """The richest features that fit memory and disk at max_classes: no projection first, float64 before float32.
+
+    Raises
+    ------
+    SettingError
+        When none fits: names the smallest memory and disk that would do.
+    """
+    for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
+        for precision in ("float64", "float32"):
+            tier = replace(settings, projection=projection, precision=precision)
+            if _fits(tier, overhead_disk_bytes):
+                return tier
+    tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    raise SettingError(
+        f"--memory {format_bytes(settings.memory_bytes)} and --disk {format_bytes(settings.disk_bytes)} cannot hold "
+        f"{settings.max_classes} classes: the smallest that can are --memory {format_bytes(smallest_memory(tightest))} "
+        f"and --disk {format_bytes(smallest_disk(tightest, overhead_disk_bytes))}, or fewer with --max-classes"
+    )
+
+
+def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
+    return _holds(tier) and smallest_disk(tier, overhead_disk_bytes) <= tier.disk_bytes
+
+
+def _holds(tier: Settings) -> bool:
+    return plan_memory(tier, tier.max_classes).exemplars >= fewest_exemplar_bytes(tier)
+
+
+def fewest_exemplar_bytes(tier: Settings) -> int:
+    """What SMALLEST_EXEMPLARS exemplars of each of max_classes classes take."""
+    return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
+
+
+def smallest_memory(tier: Settings) -> int:
+    """The least --memory with which this tier holds max_classes classes of SMALLEST_EXEMPLARS exemplars each."""
+    first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
+    if not _holds(replace(tier, memory_bytes=last)):
+        first, last = SMALL_MEMORY, LARGEST_MEMORY
+    while first < last:
+        middle = (first + last) // 2
+        if _holds(replace(tier, memory_bytes=middle)):
+            last = middle
+        else:
+            first = middle + 1
+    return last
+
+
+def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
+    """The least --disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
+    head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
+    return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
+
+
+def workspace_for(settings: Settings) -> NDArray[np.floating]:
+    """The packed matrix in which scatters are summed and factored."""
+    return np.empty(packed_length(settings.features.dimension), settings.solver_type)

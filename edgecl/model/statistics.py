@@ -26,8 +26,10 @@ class ClassStatistics:
     """
 
     count: int
-    mean: NDArray[np.float64]  # (d,)
-    scatter: NDArray[np.float32]  # (d(d+1)/2,) packed lower triangle
+    mean: NDArray[np.float64]
+    """(d,)."""
+    scatter: NDArray[np.float32]
+    """(d(d+1)/2,) packed lower triangle."""
 
     @property
     def dimension(self) -> int:

@@ -56,8 +56,8 @@ def centre(
     DataError
         When there is no sample.
     """
-    from edgecl.learning.centring import centred
-    from edgecl.learning.intake import within_memory
+    from edgecl.learning.centring import fit_centre
+    from edgecl.learning.loop import within_memory
 
     require_centrable(opened)
     skipped: list[Skip] = []
@@ -69,7 +69,7 @@ def centre(
         raise DataError("there is no sample that could be used")
     with opened.store.writer() as writer:
         live, model = opened.model()
-        found = centred(model, np.concatenate(blocks))
+        found = fit_centre(model, np.concatenate(blocks))
         told = {"lesson": {}, "strategy": CENTRE, "verdict": found.verdict.as_dict(), "forced": force}
         revision = None
         if found.verdict.accepted or force:

@@ -15,8 +15,7 @@ from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import OpenStore, utc_now
@@ -130,7 +129,7 @@ def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) ->
             continue
         if item.label not in new:
             label = checked_label(item.label, item.source)
-            if not stream.knows_with(new.values(), label):
+            if not stream.has_room_for(label, new.values()):
                 yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
             new[item.label] = label

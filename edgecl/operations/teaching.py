@@ -21,9 +21,8 @@ from edgecl.sources.samples import Sample, Skip
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
     from edgecl.learning.loop import Outcome, Stage
-    from edgecl.learning.refine import RefineSettings
-    from edgecl.model.lesson import Lesson
-    from edgecl.model.objects import Objects
+    from edgecl.learning.strategies import RefineSettings
+    from edgecl.model.model import Lesson, Objects
     from edgecl.store.records import Revision
     from edgecl.store.writer import Writer
 

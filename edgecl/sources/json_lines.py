@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-LONGEST_LINE = 1 << 26
 LONGEST_TEXT = 10_000  # characters
 
 
@@ -41,7 +42,10 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     first_seen: dict[bytes, int] = {}
     try:
         with path.open("rb") as file:
-            for number, line in _lines(file, path):
+            lines = bounded_lines(file, limit=LONGEST_DOCUMENT, error=partial(_too_long, path))
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
                 try:
                     sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
                     first = first_seen.setdefault(hashlib.sha256(sample.signal.tobytes()).digest(), number)
@@ -55,28 +59,8 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     yield from tally.rest()
 
 
-def jsonl_count(path: Path) -> int:
-    """Number of lines.
-
-    Raises
-    ------
-    DataError
-        The file is unreadable.
-    """
-    try:
-        with path.open("rb") as file:
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or 1
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-
-
-def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, with their numbers from 1."""
-    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
-        if len(line) == LONGEST_LINE:
-            raise DataError(f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB: is it JSON Lines?")
-        if line.strip():
-            yield number, line
+def _too_long(path: Path, number: int, text: str) -> DataError:
+    return DataError(f"{path}:{number}: the {text}: is it JSON Lines?")
 
 
 def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, labelled: bool) -> Sample:

@@ -28,12 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
-from edgecl.sources.csv_columns import read_layout
-from edgecl.sources.csv_windows import csv_count, read_csv
 from edgecl.sources.folders import Found, find_files, group_of
-from edgecl.sources.json_lines import jsonl_count, read_jsonl
 from edgecl.sources.labels import BACKGROUND, clean_label
-from edgecl.sources.npz import NpzWindows, npz_count
+from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
 
@@ -87,12 +84,12 @@ def read_samples(
     >>> import tempfile
     >>> import numpy as np
     >>> from edgecl.extractors.opening import builtin_extractor, open_extractor
-    >>> from edgecl.sources.wav import encoded_sound
+    >>> from edgecl.sources.sound import encode_wav
     >>> contract = open_extractor(builtin_extractor("voice")).contract
     >>> noise = np.random.default_rng(0).normal(size=(16000, 1)).astype(np.float32) / 10
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "one.wav")
-    ...     _ = file.write_bytes(encoded_sound(noise, contract))
+    ...     _ = file.write_bytes(encode_wav(noise, rate_hz=contract.sample_rate_hz))
     ...     [sample] = read_samples(file, contract, label="yes")
     >>> sample.label, sample.signal.shape
     ('yes', (16000, 1))
@@ -118,10 +115,15 @@ def count_samples(path: Path, contract: Contract, *, label_column: str | None = 
         files = find_files(path, suffixes=_suffixes(contract), label=None, labelled=False)
         return sum(isinstance(file, Found) for file in files)
     if kind == ".npz":
+        from edgecl.sources.npz import npz_count
+
         return npz_count(path)
     if kind == ".csv":
-        return csv_count(path, read_layout(path, contract, label_column=label_column), contract)
-    return jsonl_count(path) if kind == ".jsonl" else 1
+        from edgecl.sources.csv_columns import read_columns
+        from edgecl.sources.csv_windows import csv_count
+
+        return csv_count(path, read_columns(path, contract, label_column=label_column), contract)
+    return max(count_lines(path), 1) if kind == ".jsonl" else 1
 
 
 def _given_label(label: str) -> str:
@@ -165,8 +167,12 @@ def _open(
         read = _sounds if contract.is_sound else _recordings
         return read(found, contract, labelled=labelled)
     if kind == ".jsonl":
+        from edgecl.sources.json_lines import read_jsonl
+
         return read_jsonl(path, contract, label=label, labelled=labelled)
     if kind == ".npz":
+        from edgecl.sources.npz import NpzWindows
+
         windows = NpzWindows(path, contract)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
@@ -175,9 +181,12 @@ def _open(
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
         return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled)
-    layout = read_layout(path, contract, label_column=label_column)
-    _check_label(path, has_labels=layout.label is not None, label=label, labelled=labelled)
-    return read_csv(path, layout, contract, label=label, labelled=labelled)
+    from edgecl.sources.csv_columns import read_columns
+    from edgecl.sources.csv_windows import read_csv
+
+    columns = read_columns(path, contract, label_column=label_column)
+    _check_label(path, has_labels=columns.label is not None, label=label, labelled=labelled)
+    return read_csv(path, columns, contract, label=label, labelled=labelled)
 
 
 def _takes(contract: Contract) -> str:
@@ -256,18 +265,21 @@ def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
 
 def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
     """CSV files of a folder; a file's label is its folder's, and its subject too unless a column says."""
+    from edgecl.sources.csv_columns import read_columns
+    from edgecl.sources.csv_windows import read_csv
+
     for file in files:
         if isinstance(file, Skip):
             yield file
             continue
         try:
-            layout = read_layout(file.path, contract)
-            if layout.label is not None and file.label is not None:
+            columns = read_columns(file.path, contract)
+            if columns.label is not None and file.label is not None:
                 raise DataError("it has a label column, and lies in the folder of a label")
         except DataError as error:
             yield Skip(str(file.path), f"unreadable: {error}")
             continue
-        for item in read_csv(file.path, layout, contract, label=file.label, labelled=labelled):
+        for item in read_csv(file.path, columns, contract, label=file.label, labelled=labelled):
             if isinstance(item, Sample) and item.group is None:
                 item = replace(item, group=file.group)
             yield item

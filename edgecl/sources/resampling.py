@@ -23,10 +23,9 @@ class Resampled(NamedTuple):
     """Samples at the contract's rate."""
 
     signal: NDArray[np.float32]
-    # (n, channels)
+    """(n, channels)."""
     lines: NDArray[np.int64]
-
-    # (n,) of the rows that they come from
+    """(n,) of the rows that they come from."""
 
 
 class Resampler:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+GROUP_COLUMNS = ("subject", "speaker")
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -22,13 +24,12 @@ class Sample:
     """
 
     source: str
-    # file, with `[i]` for a window of an archive and `:line` for a line
+    """File, with `[i]` for a window of an archive and `:line` for a line."""
     label: str | None
     signal: NDArray[np.float32]
-    # (n_samples, channels) at the contract's rate; voice in [-1, 1]
+    """(n_samples, channels) at the contract's rate; voice in [-1, 1]."""
     group: str | None
-
-    # speaker or subject, where the data says
+    """Speaker or subject, where the data says."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Skip:
 
     source: str
     reason: str
-
-    # a fixed phrase, then ": " and the particulars
+    """A fixed phrase, then ": " and the particulars."""
 
 
 class UnusableError(Exception):
@@ -85,6 +85,3 @@ def reason_kind(reason: str) -> str:
     'too short'
     """
     return reason.split(":", 1)[0]
-
-
-GROUP_COLUMNS = ("subject", "speaker")

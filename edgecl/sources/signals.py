@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.sources.interpolation import resample
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import clip
-from edgecl.sources.wav import Sound
+from edgecl.sources.sound import Sound, clip
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract

@@ -21,12 +21,11 @@ class Scores(NamedTuple):
     """What a scorer says of n hops."""
 
     scores: NDArray[np.float32]
-    # (n, C), in the order of the scorer's labels
+    """(n, C), in the order of the scorer's labels."""
     confidence: NDArray[np.float32]
-    # (n,) of the answer, 0 to 1
+    """(n,) of the answer, 0 to 1."""
     novelty: NDArray[np.float32]
-
-    # (n,) 0: typical of its class, 1: nothing of it
+    """(n,) 0: typical of its class, 1: nothing of it."""
 
 
 class Scorer(Protocol):
@@ -34,7 +33,7 @@ class Scorer(Protocol):
 
     labels: tuple[str, ...]
     thresholds: NDArray[np.float32]
-    # (C,) the score from which on a hop counts for the label
+    """(C,) the score from which on a hop counts for the label."""
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Scores of latents (n, D)."""
@@ -56,6 +55,6 @@ class HeadScorer:
         self.thresholds = np.full(len(self.labels), threshold, np.float32)
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        logits = self._head.logits(self._model.settings.features(self._model.centred(latents)))
+        logits = self._head.logits(self._model.features(latents))
         shares, novelty = probabilities(logits), self._head.novelty(logits)
         return Scores(shares * (1 - novelty)[:, None], shares.max(axis=1), novelty)

@@ -25,13 +25,13 @@ class Detection:
 
     label: str
     confidence: float
-    # of the answer at the peak, 0 to 1
+    """Of the answer at the peak, 0 to 1."""
     novelty: float
-    # at the peak; 0: typical of its class, 1: nothing of it
+    """At the peak; 0: typical of its class, 1: nothing of it."""
     score: float
-    # at the peak
+    """At the peak."""
     first: int
-    # hop at which it was first heard
+    """Hop at which it was first heard."""
     last: int
 
 
@@ -173,8 +173,10 @@ class OpenEvent:
     """An event that has begun, as its best hop has it."""
 
     detection: Detection
-    margin: float  # of the best hop above its label's threshold
-    peak: int  # the best hop
+    margin: float
+    """Of the best hop above its label's threshold."""
+    peak: int
+    """The best hop."""
 
     def since(self, first: int) -> OpenEvent:
         return replace(self, detection=replace(self.detection, first=first))

@@ -30,10 +30,8 @@ from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.spotting.background import Background, factory_background
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.spotting.background import Background, BackgroundScorer, factory_background
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
