@@ -20,6 +20,7 @@ import edgecl
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICE = "edgecl/data/voice.onnx"
+UNITS = Path(edgecl.__file__).parent / "data" / "systemd"
 LIBRARY = "edgecl_kernels/libedgecl_kernels.so"
 INSTALLED = os.environ.get("EDGECL_TEST_INSTALLED") == "1"
 only_installed = pytest.mark.skipif(not INSTALLED, reason="the checkout is tested, not an installed wheel")
@@ -227,7 +228,7 @@ def test_systemd_takes_the_units(tmp_path, names):
     program.chmod(0o755)
     units = [tmp_path / name for name in names]
     for unit in units:
-        text = (ROOT / "tools" / unit.name).read_text()
+        text = (UNITS / unit.name).read_text()
         unit.write_text(text.replace("/opt/edgecl/bin/edgecl", str(program)))
     done = subprocess.run(["systemd-analyze", "verify", *units], text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -235,7 +236,7 @@ def test_systemd_takes_the_units(tmp_path, names):
 
 @pytest.mark.host
 def test_the_listener_is_a_command_that_exists_and_a_store_in_the_state_directory():
-    unit = (ROOT / "tools" / "edgecl-listen.service").read_text()
+    unit = (UNITS / "edgecl-listen.service").read_text()
     command, store, *options = re.findall(r"edgecl (listen) (\S+) ((?:--\S+ )+)", unit)[0]
     done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], text=True, capture_output=True)
     assert done.returncode == 0
@@ -245,7 +246,7 @@ def test_the_listener_is_a_command_that_exists_and_a_store_in_the_state_director
 
 @pytest.mark.host
 def test_the_health_check_is_a_command_that_exists():
-    unit = (ROOT / "tools" / "edgecl-health.service").read_text()
+    unit = (UNITS / "edgecl-health.service").read_text()
     _, command, store = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)[0].split()
     done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], capture_output=True, check=False)
     assert done.returncode == 0
