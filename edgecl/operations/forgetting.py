@@ -25,7 +25,6 @@ NOT_PROMISED = (
     "samples that were taught under another label",
     "the mean of samples without labels that `edgecl centre` was given: `edgecl centre --off` removes it",
     "how many exemplars the other classes keep: it tells how many classes there were",
-    "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
     "the old model in the memory of a process that opened the store before",
 )
 
