@@ -35,6 +35,7 @@ def main() -> None:
         evaluation = learner.evaluate({**signals("test"), "coffee": signals("new-test")["coffee"]})
         print(f"{len(learner.classes)} words, balanced accuracy {evaluation.balanced_accuracy:.1%}")
         answer = learner.predict(signals("new-test")["coffee"][0])[0]
+        assert not isinstance(answer, edgecl.Skip)
         print(f"one clip: {answer.label} ({answer.confidence:.0%}), novelty {answer.novelty:.2f}")
 
         swapped = learner.learn({"yes": signals("test")["no"], "no": signals("test")["yes"]})

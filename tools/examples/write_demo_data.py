@@ -13,7 +13,7 @@ import csv
 import json
 import sys
 import wave
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -29,11 +29,13 @@ SOUND_HZ = 16_000
 WORDS, NEW = KNOWN_WORDS[:8], "lights off"
 EXERCISES = ("biceps curl", "squat", "rest")
 OPENINGS = ("please", "hello", "help", "sorry", "again", "urgent")
-JANUARY = {
+JANUARY: dict[str, tuple[str, ...]] = {
     "lost card": ("where is my card", "my card is lost", "my card is stolen", "the card is not here"),
     "refund": ("refund please", "i want my money back", "money back please", "refund the money"),
 }
-FEBRUARY = {"opening hours": ("when do you open", "are you open on sunday", "until when are you open", "open today")}
+FEBRUARY: dict[str, tuple[str, ...]] = {
+    "opening hours": ("when do you open", "are you open on sunday", "until when are you open", "open today")
+}
 
 
 def main() -> int:
@@ -105,7 +107,7 @@ def write_movement(path: Path, plan: list[tuple[int, str]], *, seconds: float, l
                 time += 1
 
 
-def write_texts(path: Path, intents: dict[str, tuple[str, ...]], openings: Iterable[str] = OPENINGS) -> None:
+def write_texts(path: Path, intents: Mapping[str, tuple[str, ...]], openings: Iterable[str] = OPENINGS) -> None:
     """Write one text per line with its intent."""
     with path.open("w", encoding="utf-8") as file:
         for (intent, texts), start in product(intents.items(), openings):
