@@ -2,7 +2,7 @@
 
 The mean of somebody's latents differs from the mean of those who taught by what all of that person's latents have in
 common, and by what the person happened to do. The first is to be taken off; the second must not be, so samples that are
-answered in other shares than were taught are refused (DESIGN.md, section 3, point 7).
+answered in other shares than were taught are refused.
 """
 
 from __future__ import annotations

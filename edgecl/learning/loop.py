@@ -1,6 +1,6 @@
 """The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
 
-`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; statistics and
+`learn` reads top to bottom: a lesson that has nothing new leaves the model as it is; statistics and
 exemplars take in what has; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
 strategy; after the last one the old model stays.
 """

@@ -27,7 +27,6 @@ NOT_PROMISED = (
     "samples that were taught under another label",
     "the mean of samples without labels that the store was centred on: uncentring removes it",
     "how many exemplars the other classes keep: it tells how many classes there were",
-    "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
     "the old model in the memory of a process that opened the store before",
 )
 
