@@ -31,9 +31,12 @@ ENOUGH = 1e-4  # share of the decrease that the slope promises which a step must
 class JointHead:
     """Logits z = latents weightsᵀ + bias; one row a class of 0..C-1."""
 
-    weights: Array  # (C, D)
-    bias: Array  # (C,)
-    penalty: float  # λ
+    weights: Array
+    """Shape (C, D)."""
+    bias: Array
+    """Shape (C,)."""
+    penalty: float
+    """Strength λ of the penalty."""
     iterations: int
     has_converged: bool
 
@@ -148,9 +151,12 @@ def _folds(
 class _Objective:
     """Loss and gradient at parameters (C, D + 1), the bias in the last column."""
 
-    inputs: Array  # (n, D)
-    labels: NDArray[np.integer]  # (n,)
-    weights: Array  # (n,) of the samples; they sum to one
+    inputs: Array
+    """Shape (n, D)."""
+    labels: NDArray[np.integer]
+    """Shape (n,)."""
+    weights: Array
+    """Shape (n,), of the samples; they sum to one."""
     penalty: float
 
     @staticmethod

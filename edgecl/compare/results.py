@@ -29,12 +29,15 @@ Z_95 = 1.960
 class Options:
     """What is played."""
 
-    scenario: str = "class"  # or "domain"
-    by: str | None = None  # "speaker", "subject", "none"; None: by group where groups are known
+    scenario: str = "class"
+    """Either "class" or "domain"."""
+    by: str | None = None
+    """One of "speaker", "subject", "none"; None: by group where groups are known."""
     experiences: int | None = None
     seeds: int = SEEDS
     strategies: tuple[str, ...] = STRATEGIES
-    budgets: tuple[float, ...] = BUDGETS  # shares of the training latents, 0 to 1; none and all are played too
+    budgets: tuple[float, ...] = BUDGETS
+    """Shares of the training latents, 0 to 1; none and all are played too."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Estimate:
     """A mean over seeds."""
 
     mean: float
-    interval: float | None  # half of the 95 % t interval; None with one seed
+    interval: float | None
+    """Half of the 95 % t interval; None with one seed."""
 
     @staticmethod
     def of(values: NDArray[np.float64]) -> Estimate:
@@ -69,10 +73,14 @@ class Row:
     """
 
     name: str
-    values: Mapping[str, NDArray[np.float64]]  # measure -> (seeds,)
-    lesson_ms: NDArray[np.float64]  # (seeds, T)
-    refusals: tuple[str, ...] = ()  # why the gate refused lessons, of all seeds
-    budget: float | None = None  # share of the training latents that may be kept
+    values: Mapping[str, NDArray[np.float64]]
+    """Measure -> (seeds,)."""
+    lesson_ms: NDArray[np.float64]
+    """Shape (seeds, T)."""
+    refusals: tuple[str, ...] = ()
+    """Why the gate refused lessons, of all seeds."""
+    budget: float | None = None
+    """Share of the training latents that may be kept."""
     replay_weight: float | None = None
 
     def estimate(self, measure: str) -> Estimate:
@@ -100,14 +108,18 @@ class Comparison:
     options: Options
     settings: Settings
     classes: int
-    groups: int  # 0 where none are known
+    groups: int
+    """0 where none are known."""
     samples: int
-    training: float  # latents learnt in a stream, mean over seeds
+    training: float
+    """Latents learnt in a stream, mean over seeds."""
     experiences: int
-    held_out: int  # groups a seed tests on
+    held_out: int
+    """Groups a seed tests on."""
     strategies: tuple[Row, ...]
     joint: Row
-    penalties: tuple[float, ...]  # of joint training, by seed
+    penalties: tuple[float, ...]
+    """Of joint training, by seed."""
     budgets: tuple[Row, ...]
     weights: tuple[Row, ...]
     remarks: tuple[str, ...]

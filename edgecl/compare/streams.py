@@ -30,10 +30,13 @@ DEFAULT_EXPERIENCES = {"class": 5, "domain": 10}  # at most
 class Recordings:
     """Every usable sample as a latent."""
 
-    latents: NDArray[np.float32]  # (n, D)
-    labels: Rows  # (n,) index into names
+    latents: NDArray[np.float32]
+    """Shape (n, D)."""
+    labels: Rows
+    """Shape (n,): index into names."""
     names: tuple[str, ...]
-    groups: Rows | None  # (n,) index into group_names
+    groups: Rows | None
+    """Shape (n,): index into group_names."""
     group_names: tuple[str, ...]
     skipped: tuple[Skip, ...] = ()
 
@@ -55,8 +58,10 @@ class Stream:
 
     seed: int
     experiences: tuple[Rows, ...]
-    parts: tuple[Rows, ...]  # what accuracy on each experience is measured on
-    unseen: Rows  # all samples of the groups that are held out
+    parts: tuple[Rows, ...]
+    """What accuracy on each experience is measured on."""
+    unseen: Rows
+    """All samples of the groups that are held out."""
 
     @property
     def training(self) -> Rows:

@@ -22,9 +22,11 @@ class Trial:
     name: str
     strategy: str
     settings: Settings
-    sweep: str = ""  # "budget", "weight"
+    sweep: str = ""
+    """One of "budget", "weight"."""
     budget: float | None = None
-    exemplar_bytes: int | None = None  # kept after a lesson; None: what the memory leaves
+    exemplar_bytes: int | None = None
+    """Kept after a lesson; None: what the memory leaves."""
     refine: RefineSettings | None = None
     is_gated: bool = False
 
