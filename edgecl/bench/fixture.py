@@ -36,15 +36,19 @@ class Bed:
     """A copy of the store to measure on, and the lesson that it is taught."""
 
     folder: Path
-    store: Path  # never taught: lessons go to copies of it
-    lesson: Path  # a folder of clips, or a file
+    store: Path
+    """Never taught: lessons go to copies of it."""
+    lesson: Path
+    """A folder of clips, or a file."""
     label: str
-    signals: str  # where the lesson's signals are from
+    signals: str
+    """Where the lesson's signals are from."""
     opened: OpenStore
     model: Model
     extractor: FileExtractor
     samples: Sequence[Sample]
-    command: Sequence[str]  # that starts a process of edgecl
+    command: Sequence[str]
+    """What starts a process of edgecl; a verb and its arguments follow."""
     remarks: list[str] = field(default_factory=list)
     memory: dict[str, int | None] = field(default_factory=dict)
     lesson_report: dict[str, Any] = field(default_factory=dict)

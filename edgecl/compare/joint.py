@@ -32,11 +32,11 @@ class JointHead:
     """Logits z = latents weightsᵀ + bias; one row a class of 0..C-1."""
 
     weights: Array
-    """(C, D)."""
+    """Shape (C, D)."""
     bias: Array
-    """(C,)."""
+    """Shape (C,)."""
     penalty: float
-    """Λ."""
+    """Strength λ of the penalty."""
     iterations: int
     has_converged: bool
 
@@ -152,11 +152,11 @@ class _Objective:
     """Loss and gradient at parameters (C, D + 1), the bias in the last column."""
 
     inputs: Array
-    """(n, D)."""
+    """Shape (n, D)."""
     labels: NDArray[np.integer]
-    """(n,)."""
+    """Shape (n,)."""
     weights: Array
-    """(n,) of the samples; they sum to one."""
+    """Shape (n,), of the samples; they sum to one."""
     penalty: float
 
     @staticmethod

@@ -30,9 +30,9 @@ class Options:
     """What is played."""
 
     scenario: str = "class"
-    """Or "domain"."""
+    """Either "class" or "domain"."""
     by: str | None = None
-    """"speaker", "subject", "none"; None: by group where groups are known."""
+    """One of "speaker", "subject", "none"; None: by group where groups are known."""
     experiences: int | None = None
     seeds: int = SEEDS
     strategies: tuple[str, ...] = COMPARED
@@ -76,7 +76,7 @@ class Row:
     values: Mapping[str, NDArray[np.float64]]
     """Measure -> (seeds,)."""
     lesson_ms: NDArray[np.float64]
-    """(seeds, T)."""
+    """Shape (seeds, T)."""
     refusals: tuple[str, ...] = ()
     """Why the gate refused lessons, of all seeds."""
     budget: float | None = None

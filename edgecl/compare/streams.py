@@ -31,12 +31,12 @@ class Recordings:
     """Every usable sample as a latent."""
 
     latents: NDArray[np.float32]
-    """(n, D)."""
+    """Shape (n, D)."""
     labels: Rows
-    """(n,) index into names."""
+    """Shape (n,): index into names."""
     names: tuple[str, ...]
     groups: Rows | None
-    """(n,) index into group_names."""
+    """Shape (n,): index into group_names."""
     group_names: tuple[str, ...]
     skipped: tuple[Skip, ...] = ()
 

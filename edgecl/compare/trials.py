@@ -22,7 +22,7 @@ class Trial:
     strategy: str
     settings: Settings
     sweep: str = ""
-    """"budget", "weight"."""
+    """One of "budget", "weight"."""
     budget: float | None = None
     exemplar_bytes: int | None = None
     """Kept after a lesson; None: what the memory leaves."""

@@ -51,19 +51,19 @@ class Item:
 
     id: str
     kind: str
-    # "surprise" or "detection"
+    """One of "surprise" or "detection"."""
     kept: str
-    # when, UTC, ISO 8601
+    """Time at which it was kept: UTC, ISO 8601."""
     time: float
-    # of the stream, seconds
+    """Seconds of the stream."""
     label: str
-    # the answer, right or wrong
+    """The answer, right or wrong."""
     confidence: float
     novelty: float
     seconds: float
-    # of signal
+    """Length of the signal."""
     count: int
-    # how often it was heard: near-duplicates are kept once
+    """How often it was heard: near-duplicates are kept once."""
     file: str
     sha256: str
 

@@ -75,7 +75,7 @@ class Lesson:
         Raises
         ------
         DataError
-            When there is nothing to learn, or latents have another shape or are not finite.
+            When there is nothing to learn, a label is no string, or latents have another shape or are not finite.
 
         Examples
         --------
@@ -89,6 +89,8 @@ class Lesson:
         """
         features, rows = settings.features, {}
         for label, given in latents.items():
+            if not isinstance(label, str) or not label:
+                raise DataError(f"the label {label!r} cannot be used: labels are strings, and not empty")
             found = np.atleast_2d(np.asarray(given, np.float32))
             if found.ndim != 2 or found.shape[1] != settings.latent_dimension:
                 wanted = f"(n, {settings.latent_dimension})"

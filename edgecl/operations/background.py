@@ -24,7 +24,7 @@ ROOM = "background"  # the role of what a user's room sounds like
 
 @dataclass(frozen=True)
 class RoomReport:
-    """What was taken in of the user's room."""
+    """Outcome of listening to a room."""
 
     revision: int
     hops: int
@@ -45,7 +45,7 @@ def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Itera
 
 
 def background(opened: OpenStore) -> Background | None:
-    """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""
+    """Read what a stream holds beside words: what ships, and the user's room; None where nothing is known."""
     from edgecl.spotting.background import factory_background
     from edgecl.spotting.room import Room
 
@@ -94,7 +94,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
 
 
 def calibration(opened: OpenStore) -> dict[str, Calibration]:
-    """How each word stands against the background; empty where nothing is taught, or no background known."""
+    """Measure each word against the background; empty where nothing is taught, or no background known."""
     from edgecl.spotting.background import BackgroundScorer
 
     found, (_, model) = background(opened), opened.model()

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CentringReport:
-    """What became of samples without labels."""
+    """Outcome of centring."""
 
     verdict: Verdict
     revision: int | None
     samples: int
     samples_in_all: int
-    nearer: float  # by which share they lie nearer to what is known
+    nearer: float
+    """Share, 0 to 1, by which they lie nearer to what is known."""
     skipped: tuple[Skip, ...]
     dry_run: bool
     forced: bool

@@ -20,7 +20,7 @@ from edgecl.store.records import Revision
 def salvaged(
     settings: Settings, revision: Revision, parts: Mapping[str, Arrays], *, objects: Objects
 ) -> tuple[Model, list[str]]:
-    """What is left of a revision of which some parts are damaged, and what is lost, in sentences.
+    """Rebuild what is left of a damaged revision; tell what is lost, in sentences.
 
     A class needs its statistics; without its exemplars it stays, unseen by the gate. A head that is damaged, or knew
     a class that is lost, is solved again.
@@ -75,7 +75,7 @@ def rollback(opened: OpenStore, number: int | None = None) -> Revision:
 
 
 def _before(opened: OpenStore, revision: Revision) -> int | None:
-    """The revision before a model; a rollback stands where the revision stood that it went back to."""
+    """Find the revision before a model; a rollback stands where the revision stood that it went back to."""
     while revision.kind == "rollback":
         origin: int = revision.body["rolled_back_to"]
         if origin not in opened.store.revisions():

@@ -28,10 +28,12 @@ COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What became of a stream."""
+    """Outcome of a stream."""
 
-    verdict: Verdict  # on the last revision
-    revision: int | None  # the last one committed; None where none was
+    verdict: Verdict
+    """Verdict on the last revision."""
+    revision: int | None
+    """The last one committed; None where none was."""
     tally: Tally
     drifts: tuple[Drift, ...]
     skipped: tuple[Skip, ...]
@@ -100,7 +102,7 @@ class StreamSaver:
         stream.committed()
 
     def _stored(self, model: Model) -> Model:
-        """The model with its parts put where they are kept."""
+        """Put the parts of a model where they are kept."""
         head = model.head
         assert head is not None
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
@@ -109,19 +111,19 @@ class StreamSaver:
 
 
 def _told(stream: Prequential) -> dict[str, Any]:
-    """What the journal says of a stream."""
+    """Describe a stream for the journal."""
     lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
     return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
 
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
-    """Resident learner state by part."""
+    """Count the bytes of the resident learner state by part."""
     parts = {**stream.model.bytes(), "stream": stream.nbytes}
     return {**parts, "total": parts["total"] + stream.nbytes}
 
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
-    """Rows of classes for which there is no room become skips."""
+    """Turn rows of classes for which there is no room into skips."""
     new: dict[str, str] = {}  # as given, and as stored
     for item in items:
         if not isinstance(item, Sample) or item.label is None:
@@ -185,7 +187,7 @@ def follow(
 
 
 def _kept_models(opened: OpenStore) -> dict[str, Model]:
-    """Every earlier revision that has learnt something and is sound, newest first."""
+    """Load every earlier revision that has learnt something and is sound, newest first."""
     models: dict[str, Model] = {}
     for number in reversed(opened.store.revisions()):
         try:

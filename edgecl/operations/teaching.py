@@ -32,12 +32,14 @@ class Report:
     """Outcome of a lesson."""
 
     outcome: Outcome
-    revision: int | None  # None where nothing was committed
+    revision: int | None
+    """Number of the new revision; None where nothing was committed."""
     samples: int
     skipped: tuple[Skip, ...]
     new_classes: tuple[str, ...]
     elapsed_ms: float
-    learn_ms: float  # without reading and extracting
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
     bytes: Mapping[str, int]
     bytes_written: int
     dry_run: bool

@@ -179,7 +179,7 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
 
 
 def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
-    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
