@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.compare.advice import choose, recommend
-from edgecl.compare.results import GATED, Comparison, Estimate, Options, Row, break_even
-from edgecl.compare.run import Step, compare, settings_for
+from edgecl.compare.results import GATED, Comparison, Estimate, Options, Result, break_even
+from edgecl.compare.run import Progress, compare, settings_for
 from edgecl.compare.streams import HELD_OUT, Recordings, embed, make_streams, prepare, recordings
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
@@ -40,9 +40,9 @@ def spoken(classes: int = 6, *, people: int = 6, each: int = 6, seed: int = 0) -
     return recordings(np.concatenate(rows), labels, groups)
 
 
-def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Step]]:
+def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Progress]]:
     steps = []
-    playing: Generator[Step, None, Comparison] = compare(data, given or settings(), options)
+    playing: Generator[Progress, None, Comparison] = compare(data, given or settings(), options)
     while True:
         try:
             steps.append(next(playing))
@@ -60,13 +60,13 @@ def by_person() -> Comparison:
     return run(spoken(), Options(scenario="domain", seeds=2, budgets=()))[0]
 
 
-def row(name: str, accuracy: Sequence[float], *, memory: int = 0, ms: Sequence[float] = (1.0,)) -> Row:
+def row(name: str, accuracy: Sequence[float], *, memory: int = 0, ms: Sequence[float] = (1.0,)) -> Result:
     values = dict.fromkeys(
         ("old", "new", "forgetting", "bwt", "joint_loss", "disk_bytes", "ms", "exemplars", "refused"),
         np.zeros(len(accuracy)),
     )
     given = {"accuracy": np.array(accuracy), "memory_bytes": np.full(len(accuracy), float(memory))}
-    return Row(name, {**values, **given}, np.tile(np.array(ms), (len(accuracy), 1)))
+    return Result(name, {**values, **given}, np.tile(np.array(ms), (len(accuracy), 1)))
 
 
 # recordings
@@ -123,9 +123,9 @@ def test_rare_classes_and_those_of_one_person_are_left_out_and_named() -> None:
     ("data", "by", "scenario", "message"),
     [
         (spoken(1), None, "class", "one class"),
-        (spoken(3, people=1, each=20), None, "class", "'person 0'.*--by none"),
+        (spoken(3, people=1, each=20), None, "class", "'person 0'.*none to split at random"),
         (spoken(3, people=2, each=2), None, "class", "fewer than two classes have 8 samples"),
-        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "--by speaker"),
+        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "a split by speaker needs"),
         (replace(spoken(3), groups=None, group_names=()), None, "domain", "one after another"),
         (spoken(3), "none", "domain", "one after another"),
     ],
@@ -164,7 +164,7 @@ def test_seeds_test_on_other_people() -> None:
 def test_every_class_arrives_once() -> None:
     data = spoken()
     for stream in make_streams(data, scenario="class", experiences=4, seeds=3):
-        arrived = [set(data.labels[rows]) for rows in stream.experiences]
+        arrived = [set(data.labels[rows]) for rows in stream.lessons]
         assert sum(map(len, arrived)) == len(set.union(*arrived)) == 6
         assert [set(data.labels[rows]) for rows in stream.parts] == arrived
 
@@ -173,8 +173,8 @@ def test_people_arrive_one_after_another_and_keep_a_quarter_back() -> None:
     data = spoken(each=8)
     assert data.groups is not None
     (stream,) = make_streams(data, scenario="domain", experiences=None, seeds=1)
-    assert len(stream.experiences) == 4
-    for learnt, tested in zip(stream.experiences, stream.parts, strict=True):
+    assert len(stream.lessons) == 4
+    for learnt, tested in zip(stream.lessons, stream.parts, strict=True):
         assert set(data.groups[learnt]) == set(data.groups[tested])
         assert len(set(data.groups[learnt])) == 1
         assert not set(learnt) & set(tested)
@@ -192,12 +192,12 @@ def test_a_class_on_one_side_of_a_split_is_not_played_and_named() -> None:
 
 @pytest.mark.parametrize(("scenario", "wanted"), [("class", "6 classes"), ("domain", "4 speakers")])
 def test_more_experiences_than_there_can_be_are_refused(scenario: str, wanted: str) -> None:
-    with pytest.raises(SettingError, match=f"--experiences 7.*{wanted}"):
+    with pytest.raises(SettingError, match=f"7 experiences are too many.*{wanted}"):
         make_streams(spoken(), scenario=scenario, experiences=7, seeds=2)
 
 
 def test_a_lesson_that_leaves_nothing_to_test_it_on_is_refused() -> None:
-    with pytest.raises(SettingError, match="fewer with --experiences"):
+    with pytest.raises(SettingError, match="choose fewer"):
         make_streams(spoken(each=HELD_OUT - 1), scenario="domain", experiences=4, seeds=1)
 
 
@@ -355,7 +355,7 @@ def test_the_break_even_is_where_the_sum_stays_below(
     assert break_even(row("auto", [0.9, 0.9], ms=lessons), row("joint", [0.9, 0.9], ms=retrained)) == since
 
 
-def comparison(rows: Sequence[Row], *, joint: Row, budgets: Sequence[Row] = ()) -> Comparison:
+def comparison(rows: Sequence[Result], *, joint: Result, budgets: Sequence[Result] = ()) -> Comparison:
     return Comparison(
         options=Options(seeds=len(joint.values["accuracy"])),
         settings=settings(),

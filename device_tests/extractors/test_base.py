@@ -122,7 +122,7 @@ def test_a_contract_out_of_range_is_refused(field: str, value: object, complaint
 @pytest.mark.parametrize(
     ("key", "text", "complaint"),
     [
-        ("format", None, "export wrap x.onnx"),
+        ("format", None, "x.onnx has no contract"),
         ("format", "2", "update edgecl"),
         ("window_samples", None, "lacks"),
         ("window_samples", "many", "cannot be read"),
@@ -384,8 +384,9 @@ def test_an_extractor_that_does_not_ship_says_how_to_make_it() -> None:
 def test_tflite_without_a_runtime_or_contract_says_so(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
-    with pytest.raises(ContractError, match="export wrap"):
+    with pytest.raises(ContractError, match="no contract") as raised:
         open_extractor(path)
+    assert raised.value.remedy == "wrap"
 
 
 def test_importing_loads_no_runtime() -> None:

@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One way to learn, over all seeds. Shares are 0 to 1.
 
     `accuracy` is balanced, after the last lesson, on the groups that are held out. In the class scenario `old` and
@@ -116,15 +116,15 @@ class Comparison:
     experiences: int
     held_out: int
     """Groups a seed tests on."""
-    strategies: tuple[Row, ...]
-    joint: Row
+    strategies: tuple[Result, ...]
+    joint: Result
     penalties: tuple[float, ...]
     """Of joint training, by seed."""
-    budgets: tuple[Row, ...]
-    weights: tuple[Row, ...]
+    budgets: tuple[Result, ...]
+    weights: tuple[Result, ...]
     remarks: tuple[str, ...]
 
-    def row(self, name: str) -> Row | None:
+    def row(self, name: str) -> Result | None:
         return next((one for one in self.strategies if one.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Comparison:
         }
 
 
-def break_even(incremental: Row, joint: Row) -> int | None:
+def break_even(incremental: Result, joint: Result) -> int | None:
     """The lesson, from 1, since which all lessons together have cost less than retraining each time; None if never."""
     spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
     dearer = np.flatnonzero(spent >= retrained)

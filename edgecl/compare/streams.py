@@ -53,11 +53,11 @@ class Recordings:
 
 
 @dataclass(frozen=True)
-class Stream:
+class Experiences:
     """What one seed plays; all are rows of the recordings."""
 
     seed: int
-    experiences: tuple[Rows, ...]
+    lessons: tuple[Rows, ...]
     parts: tuple[Rows, ...]
     """What accuracy on each experience is measured on."""
     unseen: Rows
@@ -65,7 +65,7 @@ class Stream:
 
     @property
     def training(self) -> Rows:
-        return np.concatenate(self.experiences)
+        return np.concatenate(self.lessons)
 
     @property
     def old(self) -> Rows:
@@ -140,13 +140,16 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
         data = Recordings(data.latents, data.labels, data.names, None, (), data.skipped)
     if data.groups is None:
         if by not in (None, "none") or scenario == "domain":
-            raise DataError(_no_groups(by or "speaker or subject", scenario))
-        why = "as --by none asks" if by else "because not every sample names its speaker or subject"
+            raise DataError(
+                _no_groups(by or "speaker or subject", scenario), parameter="scenario" if scenario == "domain" else "by"
+            )
+        why = "as requested" if by else "because not every sample names its speaker or subject"
         remarks.append(f"split at random, {why}: every figure looks better than it will be for other people")
     elif len(data.group_names) < 2:
         raise DataError(
             f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare "
-            f"tests on others than it learns from, so it wants two or more (or --by none, to split at random)"
+            f"tests on others than it learns from, so it wants two or more, or none to split at random",
+            parameter="by",
         )
     rare = [index for index in range(len(data.names)) if _is_rare(data, index)]
     if len(data.names) - len(rare) < 2:
@@ -158,7 +161,7 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
 
 
 def _no_groups(by: str, scenario: str) -> str:
-    wants = "--scenario domain plays one after another" if scenario == "domain" else f"--by {by} splits by"
+    wants = "the scenario domain plays one after another" if scenario == "domain" else f"a split by {by} needs"
     return (
         f"not every sample says its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
         f"<label>/<speaker>/, or give windows a column or array `subject`"
@@ -186,7 +189,7 @@ def _left_out(names: Sequence[str], *, grouped: bool) -> str:
     return f"left out, with {what}: {', '.join(names)}"
 
 
-def make_streams(data: Recordings, *, scenario: str, experiences: int | None, seeds: int) -> list[Stream]:
+def make_streams(data: Recordings, *, scenario: str, experiences: int | None, seeds: int) -> list[Experiences]:
     """One stream a seed: other groups held out, another order of classes or groups.
 
     Parameters
@@ -260,11 +263,11 @@ def _random_test_rows(data: Recordings, generator: np.random.Generator) -> Rows:
 
 def _by_class(
     data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
-) -> Stream:
+) -> Experiences:
     """Classes arrive in lessons; each lesson is tested on its classes, spoken or moved by the groups held out."""
     classes = np.unique(data.labels[training])
     lessons = np.array_split(generator.permutation(classes), steps)
-    return Stream(
+    return Experiences(
         seed,
         tuple(training[np.isin(data.labels[training], one)] for one in lessons),
         tuple(unseen[np.isin(data.labels[unseen], one)] for one in lessons),
@@ -274,7 +277,7 @@ def _by_class(
 
 def _by_group(
     data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
-) -> Stream:
+) -> Experiences:
     """Groups arrive in lessons; each lesson is tested on the last quarter of what its own groups recorded."""
     assert data.groups is not None
     groups = np.unique(data.groups[training])
@@ -287,9 +290,10 @@ def _by_group(
     if min(map(len, parts)) == 0:
         raise SettingError(
             f"{steps} lessons: one would be of people with fewer than {HELD_OUT} samples of any class, "
-            f"which leaves nothing to test it on: ask for fewer with --experiences"
+            f"which leaves nothing to test it on: choose fewer",
+            parameter="experiences",
         )
-    return Stream(seed, tuple(learnt), tuple(parts), unseen)
+    return Experiences(seed, tuple(learnt), tuple(parts), unseen)
 
 
 def _last_of_each_class(data: Recordings, rows: Rows) -> Rows:
@@ -303,7 +307,10 @@ def _steps(experiences: int | None, kinds: Sequence[Rows], scenario: str, what: 
     available = min(len(np.unique(one)) for one in kinds)
     steps = experiences or min(DEFAULT_EXPERIENCES[scenario], available)
     if steps > available:
-        raise SettingError(f"--experiences {steps}: there are {available} {what}, at most one lesson for each")
+        raise SettingError(
+            f"{steps} experiences are too many: there are {available} {what}, at most one lesson for each",
+            parameter="experiences",
+        )
     if steps < 2:
         raise DataError(f"a stream wants two or more lessons, and there is only {available} of {what}: record more")
     return steps

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, Options
-from edgecl.compare.streams import Recordings, Stream
+from edgecl.compare.streams import Experiences, Recordings
 from edgecl.errors import SettingError
 from edgecl.learning.strategies import COMPARED, RefineSettings
 from edgecl.model.exemplars import row_bytes
@@ -31,7 +31,7 @@ class Trial:
 
 
 def plan_trials(
-    data: Recordings, streams: Sequence[Stream], settings: Settings, options: Options
+    data: Recordings, streams: Sequence[Experiences], settings: Settings, options: Options
 ) -> tuple[list[Trial], list[str]]:
     """What is played, and what cannot be."""
     names = [one for one in COMPARED if one in options.strategies]
@@ -41,10 +41,12 @@ def plan_trials(
         names = [one for one in names if one not in stepping]
         remarks.append(
             f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.consolidation)}, more than "
-            f"--memory {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
+            f"{format_bytes(settings.memory_bytes)} of memory has for them (the sweeps grant it)"
         )
     if not names:
-        raise SettingError(f"nothing is left to play: {remarks[0]}; add closed-form, or grant more --memory")
+        raise SettingError(
+            f"nothing is left to play: {remarks[0]}; add closed-form, or grant more memory", parameter="memory_bytes"
+        )
     trials = [Trial(name, name, settings) for name in names]
     if "auto" in names:
         trials.append(Trial(GATED, "auto", settings, is_gated=True))

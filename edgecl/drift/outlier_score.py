@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def surprise(squared_distances: NDArray[np.floating], *, reference: float) -> NDArray[np.float64]:
+def outlier_scores(squared_distances: NDArray[np.floating], *, reference: float) -> NDArray[np.float64]:
     """Squared Mahalanobis distances (n, C) to the class means as values (n,) of [0, 1) that a detector can watch.
 
     The nearest class counts; a sample at the `reference` squared distance, above 0, gives one half. Bounded, because

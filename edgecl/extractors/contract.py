@@ -137,10 +137,7 @@ class Contract:
         """
         stated = metadata.get(PREFIX + "format")
         if stated is None:
-            raise ContractError(
-                f"{file} has no contract, so nobody knows what it takes: "
-                f"add one with `edgecl export wrap {file} --modality imu|voice|table|custom ... -o OUT`"
-            )
+            raise ContractError(f"{file} has no contract that states what it takes: wrap it with one", remedy="wrap")
         if stated != FORMAT:
             raise ContractError(f"{file} has a contract of format {stated}, wanted {FORMAT}: update edgecl")
         try:

@@ -57,7 +57,8 @@ class OnnxExtractor(FileExtractor):
         if declared.type != "tensor(float)" or len(declared.shape) != 3 or declared.shape[2] != last:
             raise ContractError(
                 f"{path}: the graph's {what} are {given}, the contract says float (batch, n, {last}): "
-                "wrap the graph again with `edgecl export wrap`"
+                "wrap the graph again",
+                remedy="wrap",
             )
 
     def _run(

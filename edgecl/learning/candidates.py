@@ -45,7 +45,8 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
     if strategy not in ("auto", "closed-form") and not fits:
         raise SettingError(
             f"strategy {strategy!r} needs {format_bytes(needed)} for gradient steps, "
-            f"{format_bytes(plan.total)} were granted in all: use closed-form, or init with more --memory"
+            f"{format_bytes(plan.total)} were granted in all: use closed-form, or make a store with more memory",
+            parameter="memory_bytes",
         )
     yield Rung(strategy, settings or default_steps(strategy))
     if strategy != "auto":

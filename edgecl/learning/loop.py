@@ -130,7 +130,7 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
     granted = model.settings
     reason = (
         f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"init a store with --max-classes {classes} or more"
+        f"make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.head import HeadState, as_float32
-from edgecl.model.statistics import ClassStatistics, pooled_scatter
+from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
 
 LARGEST_SHRINKAGE = 0.999
 SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
@@ -89,6 +89,18 @@ def factorise(
         effective_dimension=max(spread, 0.0) / (1 - rho) if rho < 1 else 0.0,
         downdate=(1 - rho) / (len(labels) * counts),
     )
+
+
+def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+    """Return what `factorise` and a closed form take: the packed matrix, rows by class and two panels."""
+    rows = classes * dimension * 2 * itemsize + INVERSE_ROWS * dimension * itemsize
+    return packed_length(dimension) * itemsize + rows + PANEL_ENTRIES * 8
+
+
+def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
+    """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
+    block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
+    return packed_length(dimension) * itemsize + classes * dimension * itemsize + 2 * classes**2 * 8 + block
 
 
 def _kernel(name: str, like: NDArray[np.floating]) -> Callable[..., int]:

@@ -13,8 +13,6 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
 DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
@@ -59,13 +57,13 @@ class Exemplars:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit together."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit together."""
         try:
             rows, scales = arrays["rows"], arrays["scales"]
         except KeyError as error:
-            raise StoreDamagedError(f"exemplars lack {error}") from error
+            raise ValueError(f"exemplars lack {error}") from error
         if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
-            raise StoreDamagedError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
+            raise ValueError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
         return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
 
 
@@ -117,6 +115,11 @@ def dequantise(rows: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[n
 def row_bytes(row_dimension: int) -> int:
     """What one exemplar takes."""
     return row_dimension + 4
+
+
+def herding_bytes(count: int, *, row_dimension: int) -> int:
+    """Return what `herd` takes for `count` candidates."""
+    return count * (row_dimension * 5 + 12)
 
 
 def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exemplars:

@@ -9,8 +9,6 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-
 REFINED_CLOSED_FORM = (
     "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over
 )
@@ -70,14 +68,14 @@ class HeadState:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], *, labels: Sequence[str], kind: str) -> HeadState:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the labels."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the labels."""
         try:
             weights, bias, typical = arrays["weights"], arrays["bias"], arrays["typical"]
         except KeyError as error:
-            raise StoreDamagedError(f"the head lacks {error}") from error
+            raise ValueError(f"the head lacks {error}") from error
         classes = len(labels)
         if weights.ndim != 2 or weights.shape[0] != classes or bias.shape != (classes,) or typical.shape != (classes,):
-            raise StoreDamagedError(f"the head has shape {weights.shape}, the revision has {classes} classes")
+            raise ValueError(f"the head has shape {weights.shape}, the revision has {classes} classes")
         # copies: kernels want arrays that they could write
         return HeadState(tuple(labels), as_float32(weights), as_float32(bias), as_float32(typical), kind)
 

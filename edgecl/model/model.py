@@ -92,13 +92,13 @@ class Centre:
 
     @staticmethod
     def from_arrays(arrays: Arrays, *, dimension: int) -> Centre:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the store's latents."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the store's latents."""
         try:
             shift, count = np.array(arrays["shift"], np.float32), int(arrays["count"][0])
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"the centre lacks {error}") from error
+            raise ValueError(f"the centre lacks {error}") from error
         if shift.shape != (dimension,):
-            raise StoreDamagedError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
+            raise ValueError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
         return Centre(count, shift)
 
 
@@ -190,15 +190,17 @@ def load_model(
             label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
             for label, kept in sorted(body["exemplars"].items())
         }
+        ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
     except KeyError as error:
         raise StoreDamagedError(f"the revision lacks {error}") from error
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
     for label, one in statistics.items():
         if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
             raise StoreDamagedError(
                 f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
-    ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
     return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
 
 
@@ -207,10 +209,13 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
-    centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
-    if "head" not in parts:
-        return Model(settings, digests=digests, centre=centre)
-    head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
+    try:
+        centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
+        if "head" not in parts:
+            return Model(settings, digests=digests, centre=centre)
+        head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
     if head.weights.shape[1] != settings.features.dimension:
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"

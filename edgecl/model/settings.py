@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from edgecl_kernels.aligned import padded
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.model.closed_form import INVERSE_ROWS
-from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, row_bytes
+from edgecl.model import closed_form
+from edgecl.model.ewc import consolidation_bytes, refinement_bytes, state_bytes
+from edgecl.model.exemplars import HERDING_CANDIDATES, herding_bytes, row_bytes
 from edgecl.model.features import FeatureMap
-from edgecl.model.statistics import PANEL_ENTRIES, packed_length
+from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
@@ -116,25 +116,21 @@ class MemoryPlan:
 def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
     features, size = settings.features, settings.solver_type.itemsize
-    d, p = features.dimension, features.row_dimension
-    packed = packed_length(d) * size
-    block = features.block_rows * (d * (2 * size + 12) + classes * 10 * 8)
-    solve = packed + classes * d * 2 * size + INVERSE_ROWS * d * size + PANEL_ENTRIES * 8
-    judging = packed + classes * d * size + 2 * classes**2 * 8 + block
-    accumulate = packed + block
-    herding = herding_candidates(settings) * (p * 5 + 12)
-    parameters = classes * padded(d) * 4
-    drawn = DRAWN_AT_ONCE * (2 * row_bytes(p) + 64) + features.block_rows * (padded(d) + padded(classes)) * 8
-    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn  # and where they begin, what takes part, their end
-    consolidation = max(refinement, 6 * parameters + drawn)
-    workspace = max(solve, judging, accumulate, herding)
+    d = features.dimension
+    refinement = refinement_bytes(features, classes)
+    consolidation = consolidation_bytes(features, classes)
+    workspace = max(
+        closed_form.workspace_bytes(d, classes, itemsize=size),
+        closed_form.judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
+        herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
+    )
     statistics = classes * (d * 8 + 64)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
     fewest = max(left // 2, fewest_exemplar_bytes(settings))
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
-    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
+    for needed, stored in ((consolidation, state_bytes(features, classes)), (refinement, 0)):
         if left - max(needed - workspace, 0) - stored >= fewest:
             more, ewc = max(needed - workspace, 0), stored
             break
@@ -156,7 +152,7 @@ def herding_candidates(settings: Settings) -> int:
     features = settings.features
     packed = packed_length(features.dimension) * settings.solver_type.itemsize
     room = max(packed, settings.memory_bytes // LESSON_SHARE)
-    return int(np.clip(room // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
+    return int(np.clip(room // herding_bytes(1, row_dimension=features.row_dimension), 16, HERDING_CANDIDATES))
 
 
 def class_disk_bytes(settings: Settings) -> int:
@@ -180,9 +176,11 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
                 return tier
     tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
     raise SettingError(
-        f"--memory {format_bytes(settings.memory_bytes)} and --disk {format_bytes(settings.disk_bytes)} cannot hold "
-        f"{settings.max_classes} classes: the smallest that can are --memory {format_bytes(smallest_memory(tightest))} "
-        f"and --disk {format_bytes(smallest_disk(tightest, overhead_disk_bytes))}, or fewer with --max-classes"
+        f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
+        f"small for {settings.max_classes} classes: the smallest that can hold them are "
+        f"{format_bytes(smallest_memory(tightest))} of memory and "
+        f"{format_bytes(smallest_disk(tightest, overhead_disk_bytes))} of disk, or make it for fewer classes",
+        parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
     )
 
 

@@ -13,8 +13,6 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-
 PANEL_ENTRIES = 2048  # entries of a packed matrix that are summed in float64 at a time: 16 KiB
 
 
@@ -59,15 +57,15 @@ class ClassStatistics:
 
         Raises
         ------
-        StoreDamagedError
+        ValueError
             When a part is missing or the shapes do not belong together.
         """
         try:
             count, mean, scatter = int(arrays["count"][0]), arrays["mean"], arrays["scatter"]
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"class statistics lack {error}") from error
+            raise ValueError(f"class statistics lack {error}") from error
         if mean.ndim != 1 or scatter.shape != (packed_length(mean.shape[0]),) or count < 1:
-            raise StoreDamagedError(
+            raise ValueError(
                 f"class statistics do not fit together: mean {mean.shape}, scatter {scatter.shape}, count {count}"
             )
         return ClassStatistics(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgecl.errors import DataError
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.samples import Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read_live(
     _, names = next(cells, (0, []))
     if not any(names):
         raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
-    columns = find_columns(source, [printable(one).lower() for one in names], delimiter, contract, None)
+    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, None)
     head = list(islice(cells, LIVE_HEAD_ROWS))
     columns = with_time_unit(source, columns, [one for _, one in head], contract)
     rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
@@ -105,7 +105,7 @@ def _read(
             name = label if columns.label is None else _label(cells[columns.label], known)
             if name is None and labelled:
                 raise UnusableError("no label: the cell is empty")
-            group = None if columns.group is None else printable(cells[columns.group]) or None
+            group = None if columns.group is None else valid_text(cells[columns.group]) or None
             yield Row(line, time_s, values, name, group)
         except UnusableError as error:
             yield from tally.skip(line, str(error))

@@ -61,8 +61,9 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
     if folders and label is not None:
         named = ", ".join(folders[:3]) + (", ..." if len(folders) > 3 else "")
         raise DataError(
-            f"{root} holds folders ({named}), each of them a label: leave out --label, "
-            "or give the folder of a single label"
+            f"{root} holds folders ({named}), each of them a label: give no label of your own, "
+            "or give the folder of a single label",
+            parameter="label",
         )
     usable = any(entry.suffix.lower() in suffixes for entry in entries)
     if not folders and not usable:
@@ -70,7 +71,10 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
         hint = f"; to read {alone[0]}, give its own path" if alone else ""
         raise DataError(f"{root} holds no {' or '.join(suffixes)} file, {wanted}{hint}")
     if labelled and not folders and label is None:
-        raise DataError(f"{root} holds files without a label: say --label NAME, or sort them into <label>/ folders")
+        raise DataError(
+            f"{root} contains files without a label: give their label, or sort them into <label>/ folders",
+            parameter="label",
+        )
 
 
 def _labelled_files(

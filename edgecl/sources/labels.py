@@ -13,7 +13,7 @@ LONGEST_LABEL = 64
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
 
 
-def printable(text: str) -> str:
+def valid_text(text: str) -> str:
     """The text without surrounding space, bytes that were no UTF-8 replaced: those can't be printed again."""
     return text.strip().encode("utf-8", "replace").decode()
 

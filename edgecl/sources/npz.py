@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
 
@@ -98,7 +98,7 @@ class NpzWindows:
         return raw if self.channels is None or raw.ndim != 2 else raw[:, self.channels]
 
     def _group(self, i: int) -> str | None:
-        return None if self.groups is None else printable(str(self.groups[i])) or None
+        return None if self.groups is None else valid_text(str(self.groups[i])) or None
 
     def _name(self, value: str | float) -> str:
         if isinstance(value, str):
@@ -207,7 +207,7 @@ def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -
     """Where each of the contract's channels lies, if the archive has the same names in another order."""
     if names is None:
         return None
-    given = [printable(str(name)) for name in _text(names).reshape(-1)]
+    given = [valid_text(str(name)) for name in _text(names).reshape(-1)]
     if sorted(given) == sorted(contract.channels):
         return [given.index(channel) for channel in contract.channels]
     logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))

@@ -115,7 +115,7 @@ def _given_label(label: str) -> str:
     try:
         return clean_label(label)
     except UnusableError as error:
-        raise SettingError(f"--label {ascii(label)[:80]} can't be used: {error}") from error
+        raise SettingError(f"the label {ascii(label)[:80]} can't be used: {error}", parameter="label") from error
 
 
 def _kind(path: Path) -> str:
@@ -146,7 +146,7 @@ def _open(
     if contract.modality == "text" and kind != ".jsonl":
         raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
     if label_column is not None and kind not in TABLES:
-        raise DataError(f"{path} has no columns: --label-column is for .csv files")
+        raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
         found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
         read = _sounds if contract.is_sound else _recordings
@@ -182,9 +182,9 @@ def _takes(contract: Contract) -> str:
 
 def _check_label(path: Path, *, has_labels: bool, label: str | None, labelled: bool) -> None:
     if has_labels and label is not None:
-        raise DataError(f"{path} has labels of its own: leave out --label")
+        raise DataError(f"{path} has labels of its own: give no other", parameter="label")
     if labelled and not has_labels and label is None:
-        raise DataError(f"{path} has no labels: say --label NAME")
+        raise DataError(f"{path} has no labels: give the label of its samples", parameter="label")
 
 
 def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:

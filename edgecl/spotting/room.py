@@ -32,7 +32,10 @@ class Room:
     @staticmethod
     def from_arrays(arrays: Arrays) -> Room:
         """Rebuild; raises StoreDamagedError where the arrays do not fit together."""
-        statistics, rows = ClassStatistics.from_arrays(arrays), Exemplars.from_arrays(arrays)
+        try:
+            statistics, rows = ClassStatistics.from_arrays(arrays), Exemplars.from_arrays(arrays)
+        except ValueError as error:
+            raise StoreDamagedError(str(error)) from error
         if rows.rows.shape[1] != statistics.dimension:
             raise StoreDamagedError(f"a room of {statistics.dimension} columns has rows of {rows.rows.shape[1]}")
         return Room(statistics, rows)

@@ -16,8 +16,8 @@ from edgecl.learning.strategies import COMPARED
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.compare.results import Comparison, Estimate, Row
-    from edgecl.compare.run import Step
+    from edgecl.compare.results import Comparison, Estimate, Result
+    from edgecl.compare.run import Progress
 
 
 PEOPLE = ("speaker", "subject")
@@ -147,11 +147,11 @@ def command(
     _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
-def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
+def _played(steps: Generator[Progress, None, Comparison]) -> Comparison:
     """Run the comparison under a progress bar."""
     found: list[Comparison] = []
 
-    def rest() -> Iterator[Step]:
+    def rest() -> Iterator[Progress]:
         found.append((yield from steps))
 
     first = next(steps)
@@ -239,7 +239,7 @@ def _print_cost(found: Comparison) -> None:
     )
 
 
-def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
+def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     from edgecl.compare.results import JOINT, break_even
 
     since = break_even(row, found.joint)
