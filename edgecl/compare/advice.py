@@ -1,4 +1,4 @@
-"""What the numbers of a comparison say, in plain language. Every sentence follows from a rule over the rows."""
+"""Advice: sentences on the figures of a comparison. Each follows from a rule over the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORGETS = 0.05  # mean forgetting from which a strategy is said to forget
 
 
 def recommend(found: Comparison) -> list[str]:
-    """Sentences, the choice first."""
+    """Return sentences, the choice first."""
     chosen = choose(found)
     return [
         *_choice(found, chosen),
@@ -27,7 +27,7 @@ def recommend(found: Comparison) -> list[str]:
 
 
 def choose(found: Comparison) -> Result:
-    """Of all that was played with an open gate and within WORTH of the best, what remembers the fewest bytes."""
+    """Choose the result that remembers the fewest bytes within WORTH of the best, played with an open gate."""
     rows = [row for row in found.strategies if row.name != GATED]
     rows += [row for row in found.budgets if row.mean("exemplars")]
     best = max(row.mean("accuracy") for row in rows)
@@ -35,12 +35,12 @@ def choose(found: Comparison) -> Result:
 
 
 def difference(row: Result, other: Result, measure: str = "accuracy") -> Estimate:
-    """How much more `row` has, seed by seed: both played the same streams."""
+    """Return how much more `row` has, seed by seed: both played the same streams."""
     return Estimate.of(row.values[measure] - other.values[measure])
 
 
 def is_clear(one: Estimate) -> bool:
-    """Whether the interval leaves out zero."""
+    """Test whether the interval excludes zero."""
     return one.interval is not None and abs(one.mean) > one.interval
 
 

@@ -1,4 +1,4 @@
-"""What a comparison found: one row for each way to learn, with means and intervals over seeds."""
+"""The results of a comparison: one for each way to learn, with means and intervals over seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Z_95 = 1.960
 
 @dataclass(frozen=True)
 class Options:
-    """What is played."""
+    """The options of a comparison."""
 
     scenario: str = "class"
     """Or "domain"."""
@@ -88,7 +88,7 @@ class Result:
 
     @property
     def usual_ms(self) -> NDArray[np.float64]:
-        """The median over seeds for each lesson (T,): another process's burst is not in it."""
+        """Median over seeds for each lesson (T,): not affected by a burst of another process."""
         return np.median(self.lesson_ms, axis=0)
 
     def mean(self, measure: str) -> float:
@@ -103,7 +103,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found."""
+    """All results of a comparison."""
 
     options: Options
     settings: Settings
@@ -128,7 +128,7 @@ class Comparison:
         return next((one for one in self.strategies if one.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         plain = ("classes", "groups", "samples", "training", "experiences", "held_out")
         return {
             "scenario": self.options.scenario,
@@ -145,7 +145,7 @@ class Comparison:
 
 
 def break_even(incremental: Result, joint: Result) -> int | None:
-    """The lesson, from 1, since which all lessons together have cost less than retraining each time; None if never."""
+    """Return the lesson, from 1, from which on all lessons cost less than retraining each time; None if never."""
     spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
     dearer = np.flatnonzero(spent >= retrained)
     first = int(dearer[-1]) + 2 if len(dearer) else 1
@@ -153,5 +153,5 @@ def break_even(incremental: Result, joint: Result) -> int | None:
 
 
 def _t_95(freedom: int) -> float:
-    """Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
+    """Return Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
     return T_95[freedom - 1] if freedom <= len(T_95) else Z_95 + (Z_95**3 + Z_95) / (4 * freedom)

@@ -1,4 +1,4 @@
-"""The user's own data as a stream: which strategy, how much old data to keep, and what retraining would cost.
+"""Comparison of strategies on the user's own data: accuracy, old data kept, and the cost of retraining.
 
 Nothing here is a strategy of its own: lessons go through `edgecl.learning.loop.learn` as on a device, with the gate
 open so that it does not confound (one row has it closed), and are measured against joint training on the same latents.
@@ -30,7 +30,7 @@ from edgecl.progress import finish
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress: `done` of `total` streams have been played, this one is next."""
+    """`done` of `total` streams have been played, this one is next."""
 
     done: int
     total: int
@@ -38,7 +38,7 @@ class Progress:
 
 
 def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, extractor_bytes: int) -> Settings:
-    """What `init` would fix for this extractor and memory.
+    """Return the settings of a store with this extractor and memory.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
 
 @dataclass(frozen=True)
 class _Played:
-    """One run a seed, of joint training and of every trial."""
+    """One run per seed, of joint training and of every trial."""
 
     joint: list[_Run]
     penalties: list[float]
@@ -150,7 +150,7 @@ class _Log:
         self._ms: list[float] = []
 
     def add(self, answers: NDArray[np.intp], ms: float) -> None:
-        """Answers to the judged rows after one more lesson."""
+        """Add predictions of the judged rows after one more lesson."""
         self._answers = answers
         step = len(self._ms)
         for earlier in range(step + 1):
@@ -197,7 +197,7 @@ def _play(data: Recordings, stream: Experiences, trial: Trial) -> _Run:
 
 
 def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: int) -> Outcome:
-    """One lesson; no model where the gate refuses it."""
+    """Learn one lesson; the outcome has no model where the gate rejects it."""
     features = model.settings.features
     lesson = Lesson(
         {
@@ -218,7 +218,7 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
 
 
 def _trimmed(model: Model, capacity_bytes: int | None) -> Model:
-    """The lesson is over: of its rows and the older ones only so many are kept; with None what the memory leaves."""
+    """Return the model with exemplars of at most `capacity_bytes`; None keeps what the memory allows."""
     if capacity_bytes is None:
         return model
     held = {label: len(one) for label, one in model.exemplars.items()}
@@ -234,7 +234,7 @@ def _answers(model: Model, data: Recordings, rows: Rows) -> NDArray[np.intp]:
 
 
 def _remembered(model: Model, strategy: str) -> tuple[int, int]:
-    """(memory, disk only): what the strategy needs of a model in its next lesson, its live head included.
+    """Return (memory, disk only): the bytes of a model that the strategy needs in its next lesson.
 
     The scatter of each class stays on disk; what the strategy does not use is not counted, though a store holds it.
     """
@@ -251,14 +251,14 @@ def _remembered(model: Model, strategy: str) -> tuple[int, int]:
 
 
 def _penalty(data: Recordings, stream: Experiences) -> float:
-    """Chosen by cross-validation over the training groups; without groups every sample is one."""
+    """Choose the penalty by cross-validation over the training groups; without groups every sample is one."""
     rows = stream.training
     groups = data.groups[rows] if data.groups is not None else np.arange(len(rows))
     return choose_penalty(data.latents[rows], data.labels[rows], groups, seed=stream.seed)
 
 
 def _play_joint(data: Recordings, stream: Experiences, settings: Settings, penalty: float) -> _Run:
-    """Retrain from everything that has come so far, with each lesson."""
+    """Retrain from everything so far, with each lesson."""
     log = _Log(data, stream)
     latents = data.latents[log.judged]
     for step in range(len(stream.lessons)):
@@ -280,7 +280,7 @@ def _only_class(latents: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def _warm_up(data: Recordings, stream: Experiences, trials: Sequence[Trial]) -> None:
-    """Two tiny lessons of each strategy, so that compiling kernels is not timed."""
+    """Learn two tiny lessons by each strategy, so that compiling kernels is not timed."""
     for trial in {one.strategy: one for one in trials}.values():
         model = Model(trial.settings)
         for rows in stream.lessons[:2]:

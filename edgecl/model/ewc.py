@@ -21,7 +21,7 @@ from edgecl.model.head import HeadState
 
 @dataclass(frozen=True)
 class Coordinates:
-    """In which gradient steps are taken: x̃ = [(x - offset) * factor, 1], so that E‖x̃‖² is about 2."""
+    """Coordinates of gradient steps: x̃ = [(x - offset) * factor, 1], so that E‖x̃‖² is about 2."""
 
     offset: NDArray[np.float32]
     """(d,)."""
@@ -34,7 +34,7 @@ class Coordinates:
         out[:classes, dimension] = head.bias + head.weights @ self.offset
 
     def to_head(self, parameters: NDArray[np.float32], like: HeadState) -> HeadState:
-        """The head that parameters (C, ld) stand for; labels are those of `like`, `typical` is unknown (zero)."""
+        """Return the head of parameters (C, ld), with the labels of `like`; `typical` is unknown (zero)."""
         classes, dimension = like.weights.shape
         weights = parameters[:classes, :dimension] * np.float32(self.factor)
         bias = parameters[:classes, dimension] - weights @ self.offset
@@ -57,13 +57,13 @@ class EwcState:
         return self.precision.nbytes + self.anchor.nbytes + self.coordinates.offset.nbytes
 
     def expanded(self, labels: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(precision, anchor) with rows for `labels`; a class that is new here has zeros, so nothing holds it."""
+        """Return (precision, anchor) with rows for `labels`; a new class has zeros, so it is free."""
         precision, anchor = (np.zeros((len(labels), self.precision.shape[1]), np.float32) for _ in range(2))
         self.expand(labels, precision, anchor)
         return precision, anchor
 
     def expand(self, labels: Sequence[str], precision: NDArray[np.float32], anchor: NDArray[np.float32]) -> None:
-        """`expanded`, into arrays (len(labels), ld) of zeros."""
+        """Write what `expanded` returns into arrays (len(labels), ld) of zeros."""
         where = {label: index for index, label in enumerate(self.labels)}
         for index, label in enumerate(labels):
             if label in where:
@@ -124,7 +124,7 @@ def consolidate(
     features: FeatureMap,
     decay: float = 1.0,
 ) -> EwcState:
-    """Λ ← decay·Λ + Σ N F̄ and θ* ← θ, after an experience.
+    """Update the EWC state after an experience: Λ ← decay·Λ + Σ N F̄ and θ* ← θ.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def add_precision(
     coordinates: Coordinates,
     features: FeatureMap,
 ) -> None:
-    """Λ += Σ N F̄ of a head whose parameters are `anchor`; `scratch` (C, ld) is overwritten."""
+    """Add Σ N F̄ of a head whose parameters are `anchor` to Λ; `scratch` (C, ld) is overwritten."""
     classes = len(anchor)
     for rows, count in evidence:
         if len(rows) == 0:
@@ -168,7 +168,7 @@ def add_precision(
 
 
 def _inputs(rows: Exemplars, coordinates: Coordinates, features: FeatureMap) -> Iterable[NDArray[np.float32]]:
-    """Blocks (<= block_rows, ld) of what the parameters are multiplied with."""
+    """Yield blocks (<= block_rows, ld) of what the parameters are multiplied with."""
     for first in range(0, len(rows), features.block_rows):
         block = slice(first, first + features.block_rows)
         held, scales = np.array(rows.rows[block]), np.array(rows.scales[block])  # pages of a file are read-only

@@ -1,4 +1,4 @@
-"""Softmax-linear heads, and the closed forms that give one from statistics alone."""
+"""Softmax-linear heads: logits, probabilities and novelty."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class HeadState:
 
     @property
     def is_refined(self) -> bool:
-        """Whether gradient steps have made it what it is."""
+        """Whether gradient steps contributed to the head."""
         return self.kind in ("refined", REFINED_CLOSED_FORM)
 
     @property
@@ -46,13 +46,13 @@ class HeadState:
         return all(bool(np.isfinite(part).all()) for part in (self.weights, self.bias, self.typical))
 
     def logits(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, d) to (n, C)."""
+        """Return the logits (n, C) of features (n, d)."""
         out = np.empty((latents.shape[0], len(self.labels)), np.float32)
         kernels.scores(np.ascontiguousarray(latents), self.weights, self.bias, out)
         return out
 
     def novelty(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, C) logits to (n,): 0 for a sample as typical as its class's mean, 1 for one that has nothing of it."""
+        """Return the novelty (n,) of logits (n, C): 0 is as typical as the mean of the class, 1 has nothing of it."""
         typical = self.typical[logits.argmax(axis=1)]
         known = typical > 0
         if known.all():  # a third of the time that the general case takes
@@ -63,7 +63,7 @@ class HeadState:
         return novelty
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back; labels and kind belong to the revision."""
+        """Return the arrays that `from_arrays` reads back; labels and kind belong to the revision."""
         return {"weights": self.weights, "bias": self.bias, "typical": self.typical}
 
     @staticmethod
@@ -81,7 +81,7 @@ class HeadState:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis of (n, C), as a new array."""
+    """Return the softmax over the last axis of (n, C), as a new array."""
     out = np.ascontiguousarray(logits, np.float32).copy()
     kernels.softmax_rows(out)
     return out

@@ -1,4 +1,4 @@
-"""What is known: a frozen value that a lesson turns into a new one. The old value is the way back."""
+"""The model: one revision in memory, the lesson that it learns from, and where its arrays are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CENTRE = "centre"  # the role of a Centre
 
 
 class Objects(Protocol):
-    """Where arrays are kept: a store's writer on the device, a dictionary in `compare` and in tests."""
+    """A place for arrays: a store's writer on the device, a dictionary in `compare` and in tests."""
 
     def put(self, arrays: Arrays) -> str: ...
 
@@ -46,7 +46,7 @@ class MemoryObjects:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Quantised rows by label, in the order in which they came."""
+    """Quantised rows by label, in the order of arrival."""
 
     rows: Mapping[str, Exemplars]
     time: str = ""
@@ -58,13 +58,13 @@ class Lesson:
 
     @property
     def nbytes(self) -> int:
-        """Of the rows held in memory; spooled rows are pages of a file."""
+        """Bytes of the rows in memory; spooled rows are pages of a file."""
         return sum(rows.nbytes for rows in self.rows.values() if not isinstance(rows.rows.base, np.memmap))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers for n samples."""
+    """Predictions for n samples."""
 
     labels: list[str]
     confidence: NDArray[np.float32]
@@ -75,7 +75,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Centre:
-    """What is taken off every latent that is taught or asked: see `edgecl.learning.centring`."""
+    """The mean that is subtracted from every latent: see `edgecl.learning.centring`."""
 
     count: int
     """Samples that gave it."""
@@ -87,7 +87,7 @@ class Centre:
         return self.shift.nbytes + 8
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back."""
+        """Return the arrays that `from_arrays` reads back."""
         return {"shift": self.shift, "count": np.array([self.count])}
 
     @staticmethod
@@ -104,7 +104,7 @@ class Centre:
 
 @dataclass(frozen=True)
 class Model:
-    """One revision in memory. `digests` says where each part is kept."""
+    """One revision in memory: a frozen value that a lesson turns into a new one."""
 
     settings: Settings
     statistics: Mapping[str, ClassStatistics] = field(default_factory=dict)
@@ -121,11 +121,11 @@ class Model:
         return tuple(sorted(self.statistics))
 
     def plan(self, classes: int | None = None) -> MemoryPlan:
-        """How the memory is divided, at this or another number of classes."""
+        """Return how the memory is divided, at this or another number of classes."""
         return plan_memory(self.settings, max(len(self.statistics) if classes is None else classes, 1))
 
     def bytes(self) -> dict[str, int]:
-        """Resident learner state by part; `total` counts the workspace that a lesson takes."""
+        """Return the resident learner state by part, in bytes; `total` includes the workspace of a lesson."""
         plan = self.plan()
         parts = {
             "statistics": plan.statistics if self.statistics else 0,
@@ -151,11 +151,11 @@ class Model:
         return self.settings.features(self.centred(latents))
 
     def centred(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Latents (n, D) less what the device's own user or place adds to them; as they are where that is not known."""
+        """Return latents (n, D) minus the centre, if there is one."""
         return latents - self.centre.shift if self.centre else latents
 
     def body(self) -> dict[str, Any]:
-        """What a revision says of the model, beside its objects."""
+        """Return what a revision states of the model in addition to its objects."""
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
@@ -224,7 +224,7 @@ def load_head(
 
 
 def _require_body(body: Mapping[str, Any]) -> None:
-    """A seal says that a text is whole, not that edgecl wrote it."""
+    """Check the body of a revision: a valid seal does not prove that edgecl wrote it."""
     match body:
         case {"classes": dict(classes), "exemplars": dict(exemplars), "head": str() | None, "ewc_classes": list(names)}:
             counts = [*classes.values(), *exemplars.values()]

@@ -29,7 +29,7 @@ LARGEST_MEMORY = 1 << 40
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed at init, part of the store; sizes in bytes."""
+    """What is fixed when a store is made; sizes in bytes."""
 
     memory_bytes: int
     disk_bytes: int
@@ -59,14 +59,14 @@ class Settings:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
-        """Rebuild; unknown keys are left alone, so that a newer minor version's store opens."""
+        """Rebuild the settings; unknown keys are ignored, so that a store of a newer minor version opens."""
         known = Settings.__dataclass_fields__
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a store may take, in bytes, and the number of classes it is made for."""
+    """The bytes that a store may take, and the number of classes that it is made for."""
 
     memory_bytes: int
     disk_bytes: int
@@ -85,7 +85,7 @@ def default_budgets(modality: str) -> Budgets:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How the granted memory is divided at a number of classes, in bytes."""
+    """The parts of the granted memory at a number of classes, in bytes."""
 
     statistics: int
     """Counts and means; the scatter stays on disk."""
@@ -148,7 +148,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
 
 
 def herding_candidates(settings: Settings) -> int:
-    """Rows of a class that herding may look at within the solver's workspace, at least 16."""
+    """Return the rows of a class that fit herding into the solver's workspace, at least 16."""
     features = settings.features
     packed = packed_length(features.dimension) * settings.solver_type.itemsize
     room = max(packed, settings.memory_bytes // LESSON_SHARE)
@@ -156,13 +156,13 @@ def herding_candidates(settings: Settings) -> int:
 
 
 def class_disk_bytes(settings: Settings) -> int:
-    """What a class's statistics take on disk."""
+    """Return the bytes of a class's statistics on disk."""
     d = settings.features.dimension
     return packed_length(d) * 4 + d * 8 + 1024
 
 
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
-    """The richest features that fit memory and disk at max_classes: no projection first, float64 before float32.
+    """Choose the richest features that fit memory and disk: no projection first, float64 before float32.
 
     Raises
     ------
@@ -193,12 +193,12 @@ def _holds(tier: Settings) -> bool:
 
 
 def fewest_exemplar_bytes(tier: Settings) -> int:
-    """What SMALLEST_EXEMPLARS exemplars of each of max_classes classes take."""
+    """Return the bytes of SMALLEST_EXEMPLARS exemplars of each of max_classes classes."""
     return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
 
 
 def smallest_memory(tier: Settings) -> int:
-    """The least --memory with which this tier holds max_classes classes of SMALLEST_EXEMPLARS exemplars each."""
+    """Return the least memory in which this tier fits max_classes classes of SMALLEST_EXEMPLARS exemplars."""
     first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
     if not _holds(replace(tier, memory_bytes=last)):
         first, last = SMALL_MEMORY, LARGEST_MEMORY
@@ -212,11 +212,11 @@ def smallest_memory(tier: Settings) -> int:
 
 
 def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
-    """The least --disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
+    """Return the least disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
     head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
     return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
 
 
 def workspace_for(settings: Settings) -> NDArray[np.floating]:
-    """The packed matrix in which scatters are summed and factored."""
+    """Allocate the packed matrix in which scatters are summed and factored."""
     return np.empty(packed_length(settings.features.dimension), settings.solver_type)

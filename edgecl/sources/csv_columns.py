@@ -30,7 +30,7 @@ HEAD_ROWS = 256
 
 @dataclass(frozen=True)
 class Columns:
-    """What the header and the first rows say about a CSV file."""
+    """The columns of a CSV file, from its header and first rows."""
 
     delimiter: str
     width: int
@@ -120,7 +120,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
 
 
 def with_time_unit(path: Path, columns: Columns, rows: list[list[str]], contract: Contract) -> Columns:
-    """The columns with the unit of the timestamps and the typical step filled in."""
+    """Return the columns with the unit of the timestamps and the typical step filled in."""
     if columns.timestamp is None:
         return columns
     texts = [row[columns.timestamp] for row in rows if len(row) == columns.width]

@@ -25,7 +25,7 @@ class Found(NamedTuple):
 
 
 def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool) -> Iterator[Found | Skip]:
-    """Files under `root` that end in one of `suffixes`, with label and group from their place.
+    """Find files under `root` that end in one of `suffixes`, with label and group from their path.
 
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
     second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`.
@@ -41,7 +41,7 @@ def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labe
 
 
 def group_of(path: Path) -> str | None:
-    """The speaker or subject that a file's name tells.
+    """Return the speaker or subject in a file's name.
 
     >>> group_of(Path("go/3f2ab1_12.flac"))
     '3f2ab1'
@@ -97,7 +97,7 @@ def _labelled_files(
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:
-    """Every file below `folder`, depth first; `trail` identifies the folders above."""
+    """Yield every file below `folder`, depth first; `trail` identifies the folders above."""
     try:
         identity = (folder.stat().st_dev, folder.stat().st_ino)
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

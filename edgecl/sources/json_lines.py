@@ -26,7 +26,7 @@ LONGEST_TEXT = 10_000  # characters
 
 
 def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
-    """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
+    """Read one window per line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
     For an extractor of text, `{"text": ..., "label": ...}`.
 

@@ -1,4 +1,4 @@
-"""Labels: which are valid, and the names that stand for background."""
+"""Labels: which are valid, and the names of the background classes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ALLOWED_FORMATS = ("\u200c", "\u200d")
 
 
 def valid_text(text: str) -> str:
-    """The text without surrounding space, bytes that were no UTF-8 replaced: those can't be printed again."""
+    """Return the text without surrounding space, and with bytes that were not UTF-8 replaced."""
     return text.strip().encode("utf-8", "replace").decode()
 
 
 def clean_label(text: str) -> str:
-    """The label without surrounding space, in one Unicode form (NFC: macOS writes folder names in another).
+    """Return the label without surrounding space, in one Unicode form (NFC: macOS writes folder names in another).
 
     Raises
     ------
