@@ -1,4 +1,4 @@
-"""What a comparison found: one row for each way to learn, with means and intervals over seeds."""
+"""The results of a comparison: one for each way to learn, with means and intervals over seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Z_95 = 1.960
 
 @dataclass(frozen=True)
 class Options:
-    """What is played."""
+    """The options of a comparison."""
 
     scenario: str = "class"
     """Either "class" or "domain"."""
@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One way to learn, over all seeds. Shares are 0 to 1.
 
     `accuracy` is balanced, after the last lesson, on the groups that are held out. In the class scenario `old` and
@@ -88,7 +88,7 @@ class Row:
 
     @property
     def usual_ms(self) -> NDArray[np.float64]:
-        """The median over seeds for each lesson (T,): another process's burst is not in it."""
+        """Median over seeds for each lesson (T,): not affected by a burst of another process."""
         return np.median(self.lesson_ms, axis=0)
 
     def mean(self, measure: str) -> float:
@@ -103,7 +103,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found."""
+    """All results of a comparison."""
 
     options: Options
     settings: Settings
@@ -116,19 +116,19 @@ class Comparison:
     experiences: int
     held_out: int
     """Groups a seed tests on."""
-    strategies: tuple[Row, ...]
-    joint: Row
+    strategies: tuple[Result, ...]
+    joint: Result
     penalties: tuple[float, ...]
     """Of joint training, by seed."""
-    budgets: tuple[Row, ...]
-    weights: tuple[Row, ...]
+    budgets: tuple[Result, ...]
+    weights: tuple[Result, ...]
     remarks: tuple[str, ...]
 
-    def row(self, name: str) -> Row | None:
+    def row(self, name: str) -> Result | None:
         return next((one for one in self.strategies if one.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         plain = ("classes", "groups", "samples", "training", "experiences", "held_out")
         return {
             "scenario": self.options.scenario,
@@ -144,8 +144,8 @@ class Comparison:
         }
 
 
-def break_even(incremental: Row, joint: Row) -> int | None:
-    """The lesson, from 1, since which all lessons together have cost less than retraining each time; None if never."""
+def break_even(incremental: Result, joint: Result) -> int | None:
+    """Return the lesson, from 1, from which on all lessons cost less than retraining each time; None if never."""
     spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
     dearer = np.flatnonzero(spent >= retrained)
     first = int(dearer[-1]) + 2 if len(dearer) else 1
@@ -153,5 +153,5 @@ def break_even(incremental: Row, joint: Row) -> int | None:
 
 
 def _t_95(freedom: int) -> float:
-    """Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
+    """Return Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
     return T_95[freedom - 1] if freedom <= len(T_95) else Z_95 + (Z_95**3 + Z_95) / (4 * freedom)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, Options
-from edgecl.compare.streams import Recordings, Stream
+from edgecl.compare.streams import Experiences, Recordings
 from edgecl.errors import SettingError
 from edgecl.learning.strategies import COMPARED, RefineSettings
 from edgecl.model.exemplars import row_bytes
@@ -31,9 +31,9 @@ class Trial:
 
 
 def plan_trials(
-    data: Recordings, streams: Sequence[Stream], settings: Settings, options: Options
+    data: Recordings, streams: Sequence[Experiences], settings: Settings, options: Options
 ) -> tuple[list[Trial], list[str]]:
-    """What is played, and what cannot be."""
+    """Return the trials, and notes on what cannot be played."""
     names = [one for one in COMPARED if one in options.strategies]
     plan, remarks = plan_memory(settings, len(data.names)), []
     stepping = [one for one in names if one not in ("closed-form", "auto")]
@@ -41,7 +41,7 @@ def plan_trials(
         names = [one for one in names if one not in stepping]
         remarks.append(
             f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.consolidation)}, more than "
-            f"the memory of {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
+            f"{format_bytes(settings.memory_bytes)} of memory has for them (the sweeps grant it)"
         )
     if not names:
         raise SettingError(
@@ -55,7 +55,7 @@ def plan_trials(
 
 
 def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) -> list[Trial]:
-    """How much is kept, and how much it weighs; with as much memory as that needs."""
+    """Return trials of how much is kept and how much it weighs, with as much memory as that needs."""
     names = [one for one in REPLAYING if one in options.strategies]
     if not names:
         return []
@@ -75,7 +75,7 @@ def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) ->
 
 
 def _with_room_for(settings: Settings, exemplar_bytes: int, classes: int) -> Settings:
-    """The same features with as much memory as keeps so many exemplars and takes gradient steps."""
+    """Return the same features with enough memory for these exemplars and gradient steps."""
     memory = settings.memory_bytes
     while True:
         roomy = replace(settings, memory_bytes=memory)

@@ -1,6 +1,6 @@
-"""Drift: whether the mean of what is watched has changed, which way, and since when.
+"""Drift: detect whether a mean has changed, in which direction and since when.
 
-Watched are prequential errors (0 or 1) where labels come, else `surprise`, how far samples lie outside what is known.
+Watched are prequential errors (0 or 1) where labels come, else `outlier_scores`, how far samples lie outside what is known.
 A detector is a frozen value; an update gives a `DriftSignal` with the detector that comes after it.
 """
 
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True)
 class DriftSignal:
-    """What an update has shown."""
+    """The result of an update."""
 
     detector: Detector
     """The one to go on with."""
@@ -43,7 +43,7 @@ class DriftSignal:
 
 
 class Detector(Protocol):
-    """Something that watches a mean."""
+    """A detector of changes of a mean."""
 
     def update(self, values: ArrayLike) -> DriftSignal:
         """Watch values (n,), one after another; raises DataError where one is not finite."""

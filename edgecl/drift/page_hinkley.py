@@ -20,7 +20,7 @@ class PageHinkley:
 
     @staticmethod
     def start(*, delta: float = 0.005, threshold: float = 50.0, alpha: float = 0.9999, grace: int = 30) -> PageHinkley:
-        """A detector that has seen nothing.
+        """Start a detector that has seen nothing.
 
         Parameters
         ----------

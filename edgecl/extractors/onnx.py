@@ -42,7 +42,7 @@ class OnnxExtractor(FileExtractor):
         self._slides = not isinstance(signal.shape[1], int) and frames.shape[1] != 1
 
     def _check(self, path: str | Path) -> tuple[Any, Any]:
-        """The signal and the frames, as the graph declares them."""
+        """Return the signal and the frames, as the graph declares them."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or not outputs:
             names = [one.name for one in inputs]
@@ -57,7 +57,8 @@ class OnnxExtractor(FileExtractor):
         if declared.type != "tensor(float)" or len(declared.shape) != 3 or declared.shape[2] != last:
             raise ContractError(
                 f"{path}: the graph's {what} are {given}, the contract says float (batch, n, {last}): "
-                "wrap the graph again with `edgecl export wrap`"
+                "wrap the graph again",
+                remedy="wrap",
             )
 
     def _run(
@@ -96,7 +97,7 @@ def open_graph(path: str | Path) -> tuple[Any, Contract, str, Mapping[str, str]]
 
 
 def onnx_session(content: bytes, path: str | Path) -> Any:
-    """ONNX Runtime on a model, in one thread that sleeps between runs; raises ContractError."""
+    """Open a session of ONNX Runtime, in one thread that sleeps between runs; raises ContractError."""
     # ONNX Runtime 1.32 reports its use to its maker from the moment it is imported: a device keeps to itself
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -112,7 +113,7 @@ def onnx_session(content: bytes, path: str | Path) -> Any:
 
 
 def graph_digest(model: bytes) -> str:
-    """sha256 of a serialised ONNX model without its metadata.
+    """Return the sha256 of a serialised ONNX model without its metadata.
 
     Read by hand, because a device has no `onnx`: of the top-level fields of ModelProto, in their order, all but
     `metadata_props`.

@@ -40,7 +40,7 @@ class TextExtractor(FileExtractor):
         self._tokenizer = _tokenizer(metadata[TOKENIZER], path)
 
     def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
-        """The one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
+        """Return the one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
         codes = self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8)
         return self._embedded(codes.tobytes().decode("utf-8", "replace"))
 

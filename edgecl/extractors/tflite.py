@@ -69,7 +69,7 @@ class TfliteExtractor(FileExtractor):
 
 
 def open_interpreter(content: bytes, path: str | Path) -> Any:
-    """The interpreter of whichever runtime is installed, ready to run; raises ContractError."""
+    """Return an interpreter of the installed runtime, ready to run; raises ContractError."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -86,7 +86,7 @@ def open_interpreter(content: bytes, path: str | Path) -> Any:
 
 
 def parts(content: bytes) -> tuple[int, dict[str, str]]:
-    """Where the model ends, and the texts of its contract, none if it has none."""
+    """Return where the model ends, and the texts of its contract, none if it has none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if MEMBER not in archive.namelist():

@@ -1,4 +1,4 @@
-"""What the gate is given and what it answers: evidence, policy and verdict, and the statistical bounds of both."""
+"""The values of the gate: evidence, policy and verdict, and the statistical bounds that it uses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ANGLES = (np.arange(1000) + 0.5) * np.pi / 2000  # rate = sin² of these: the Je
 
 
 def posterior_above(successes: float, failures: float, threshold: float) -> float:
-    """P(rate > threshold) for a rate with a Beta(successes + ½, failures + ½) posterior (Jeffreys prior)."""
+    """Return P(rate > threshold) for a rate with a Beta(successes + ½, failures + ½) posterior (Jeffreys prior)."""
     log_density = 2 * (successes * np.log(np.sin(ANGLES)) + failures * np.log(np.cos(ANGLES)))
     density = np.exp(log_density - log_density.max())
     return float(density[np.sin(ANGLES) ** 2 > threshold].sum() / density.sum())
 
 
 def paired_bound(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
-    """Lower one-sided 95 % bound of the gain in accuracy from `before` to `after` on the same rows (n,)."""
+    """Return the lower one-sided 95 % bound of the gain in accuracy from `before` to `after` on the same rows (n,)."""
     change = after.astype(np.float64) - before
     rate = (np.abs(change).sum() + 1) / (len(change) + 2)  # answers that differ, smoothed
     return float(change.mean() - ONE_SIDED_95 * math.sqrt(max(float(change.var()), rate) / len(change)))
@@ -30,7 +30,7 @@ def paired_bound(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A label whose samples the old model takes, with confidence, for another class."""
+    """A known label whose samples the old model predicts, with confidence, as another class."""
 
     label: str
     answered_as: str
@@ -40,7 +40,7 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class LookAlike:
-    """A new label whose samples lie where an old class does, as far as so few of them can show."""
+    """A new label whose samples cannot be distinguished from an old class."""
 
     label: str
     answered_as: str
@@ -50,7 +50,7 @@ class LookAlike:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A known label whose samples lie far outside what the model knows of it."""
+    """A known label whose samples are far from what the model knows of it."""
 
     label: str
     distance: float
@@ -62,7 +62,7 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Which judged samples are answered right, by class.
+    """Which judged samples are predicted right, by class.
 
     `before`, `after` and `among_old` hold, for each old class, the same samples; `taught` the lesson's own, left out
     one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old,
@@ -125,7 +125,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class ClassVerdict:
-    """What was seen of one class; shares are 0 to 1, None where nothing could be measured."""
+    """What was measured of one class; shares are 0 to 1, None where nothing could be measured."""
 
     samples: int
     before: float | None
@@ -160,6 +160,6 @@ class Verdict:
     """No other strategy could change it: the lesson itself is at fault."""
 
     def as_dict(self) -> dict[str, object]:
-        """Plain JSON."""
+        """Return plain JSON."""
         classes = {label: vars(one) for label, one in self.classes.items()}
         return {**vars(self), "reasons": list(self.reasons), "classes": classes}

@@ -1,4 +1,4 @@
-"""Candidates: what is tried in turn after a rejection, the candidate of one rung, and which of two is better."""
+"""Candidates: the ladder of strategies, the candidate of one rung, and which of two is better."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ REFINE_EXEMPLARS = 10  # of every class, with which refinement has a chance
 
 
 def default_steps(strategy: str) -> RefineSettings:
-    """How a strategy takes gradient steps: from a closed form fewer and longer ones, and held more firmly."""
+    """Return the default steps of a strategy: from a closed form fewer and longer ones, under a stronger penalty."""
     return FROM_CLOSED_FORM if strategy == "auto" else RefineSettings()
 
 
 def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Iterator[Rung]:
-    """What is tried in turn: a named strategy alone; "auto", then more replay under stronger EWC, then closed form."""
+    """Yield what is tried in turn: a named strategy alone; "auto", then more replay and EWC, then closed form."""
     if strategy not in STRATEGIES:
         raise SettingError(f"{strategy!r} is not a strategy: choose one of {', '.join(STRATEGIES)}")
     plan = taught.plan()
@@ -45,7 +45,8 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
     if strategy not in ("auto", "closed-form") and not fits:
         raise SettingError(
             f"strategy {strategy!r} needs {format_bytes(needed)} for gradient steps, "
-            f"{format_bytes(plan.total)} were granted in all: use closed-form, or init with more --memory"
+            f"{format_bytes(plan.total)} were granted in all: use closed-form, or make a store with more memory",
+            parameter="memory_bytes",
         )
     yield Rung(strategy, settings or default_steps(strategy))
     if strategy != "auto":
@@ -58,7 +59,7 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
 
 
 def may_pay(taught: Model) -> bool:
-    """Whether refinement has a chance: many classes, each with enough exemplars, and no subject shift to fit to."""
+    """Test whether refinement can pay: many classes, each with enough exemplars, and no subject shift to fit to."""
     rich = all(len(one) >= REFINE_EXEMPLARS for one in taught.exemplars.values())
     return (
         rich
@@ -72,7 +73,7 @@ def may_pay(taught: Model) -> bool:
 def update(
     rung: Rung, model: Model, taught: Model, lesson: Lesson, before: Before, *, seed: int
 ) -> tuple[Model, After, str]:
-    """The candidate of one rung, what it gets right, and the strategy that made it: one pass of the loop of `learn`."""
+    """Return the candidate of one rung, what it predicts right, and the strategy that made it."""
     if rung.strategy in ("auto", "closed-form"):
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
@@ -94,7 +95,7 @@ def update(
 
 
 def _may_carry(model: Model, taught: Model) -> bool:
-    """Whether the old head is its closed form and a gain that would be lost without it."""
+    """Test whether the old head is its closed form plus a gain that would be lost without it."""
     return (
         model.head is not None
         and model.head.kind == REFINED_CLOSED_FORM
@@ -104,7 +105,7 @@ def _may_carry(model: Model, taught: Model) -> bool:
 
 
 def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Selection], dict[str, Selection]]:
-    """Rows that gradient steps draw, by class, and rows that show what they gained.
+    """Return rows that gradient steps draw, by class, and rows that measure what they gained.
 
     Of a class that is new: the lesson's, since a herding order begins with those that any head answers. Of the others:
     those that are kept.
@@ -121,7 +122,7 @@ def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Sel
 
 
 def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], *, old: Model) -> bool:
-    """Whether a refined head is to be preferred to the closed form, by rows that it has not drawn.
+    """Test whether a refined head is better than the closed form, by rows that it has not drawn.
 
     Where nothing has been gained yet it must probably (.8) be better on the classes that are new, and not worse on the
     others. What has been gained stays unless it is worse on the new ones with a certainty of .99, or on the others by
@@ -137,7 +138,7 @@ def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], 
 
 
 def _mean_gain(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """The mean over classes and its standard error."""
+    """Return the mean over classes and its standard error."""
     if not gains:
         return 0.0, 0.0
     variance = sum(float(one.var()) / len(one) for one in gains) / len(gains) ** 2

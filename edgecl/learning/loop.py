@@ -1,4 +1,4 @@
-"""The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
+"""The loop: take a lesson in, update, judge, and return a model only if it is no worse.
 
 `learn` reads top to bottom: a lesson that has nothing new leaves the model as it is; statistics and
 exemplars take in what has; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
@@ -33,7 +33,7 @@ SETTLED_CONFIDENCE = 0.9
 
 @dataclass(frozen=True)
 class Stage:
-    """What is being done, for a progress line."""
+    """The present stage of a lesson, for a progress line."""
 
     name: str
     """"statistics", "update", "judge"; "commit" of a store."""
@@ -188,7 +188,7 @@ def learn(
 
 
 def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
-    """Whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
+    """Test whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
 
     Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
     """
@@ -196,20 +196,20 @@ def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
 
 
 def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
-    """A rejection that names the memory that would do, when the lesson does not fit what was granted at init."""
+    """Return a rejection that names the classes to make a store for, if the lesson has too many."""
     classes = len(set(model.statistics) | set(lesson.rows))
     if classes <= model.settings.max_classes:
         return None
     granted = model.settings
     reason = (
         f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"init a store with --max-classes {classes} or more"
+        f"make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
 def _kept(candidate: Model, objects: Objects) -> Model:
-    """The candidate with its head, and EWC state where it has one, put where they are kept."""
+    """Return the candidate with its head, and EWC state where it has one, put into `objects`."""
     assert candidate.head is not None
     digests = dict(candidate.digests)
     digests["head"] = objects.put(candidate.head.arrays())
@@ -219,7 +219,7 @@ def _kept(candidate: Model, objects: Objects) -> Model:
 
 
 def has_nothing_new(model: Model, lesson: Lesson) -> bool:
-    """Whether the model answers all of a lesson as it is taught, with confidence, and would hardly be moved by it.
+    """Test whether the model predicts all of a lesson as taught, with confidence, and would hardly change.
 
     For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is answered
     right with SETTLED_CONFIDENCE; and together they get no lower logits than the class's own: these have the mean
@@ -247,7 +247,7 @@ def _is_settled(model: Model, head: HeadState, closed: HeadState, label: str, ro
 
 
 def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
-    """The model with the lesson in its statistics and exemplars, still under the old head."""
+    """Return the model with the lesson in its statistics and exemplars, still under the old head."""
     features = model.settings.features
     scatter = workspace_for(model.settings)
     statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
@@ -266,7 +266,7 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
 
 
 def within_memory(model: Model) -> Model:
-    """The model with no more exemplars than its memory has room for."""
+    """Return the model with no more exemplars than fit its memory."""
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
     held = {label: len(one) for label, one in model.exemplars.items()}
     width = model.settings.features.row_dimension
@@ -275,7 +275,7 @@ def within_memory(model: Model) -> Model:
 
 
 def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
-    """The kept exemplars of a class and the lesson's rows, thinned to what the workspace allows, in herding order."""
+    """Return a class's exemplars and the lesson's rows in herding order, thinned to what the workspace allows."""
     room = candidates - (len(held) if held else 0)
     fresh = rows.spread(max(room, candidates // 2))
     if held:

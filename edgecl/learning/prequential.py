@@ -115,8 +115,9 @@ class Prequential:
         if needed > settings.memory_bytes:
             raise SettingError(
                 f"a stream of {settings.max_classes} classes and a label delay of {self._delay} needs "
-                f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: init with more --memory, "
-                "or fewer --max-classes"
+                f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
+                "memory, or for fewer classes",
+                parameter="memory_bytes",
             )
 
     def take(self, labels: Sequence[str | None], latents: NDArray[np.float32]) -> None:

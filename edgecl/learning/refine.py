@@ -34,7 +34,7 @@ def refine(
     seed: int,
     held_by: Iterable[tuple[Exemplars, int]] = (),
 ) -> HeadState:
-    """Gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
+    """Take gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def refine(
 
 
 def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, replayed: bool) -> NDArray[np.float32]:
-    """Weights (BATCH,) that sum to one: the first half of a batch is new, the second half replayed."""
+    """Return weights (BATCH,) that sum to one: the first half of a batch is new, the second half replayed."""
     if not replayed:
         return np.full(BATCH, 1 / BATCH, np.float32)
     share = replay_weight if replay_weight is not None else float(np.clip(1 - lesson / classes, 0.5, 0.95))
@@ -134,7 +134,7 @@ class _Pool:
     def draw(
         self, steps: int, generator: np.random.Generator
     ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
-        """Rows and labels of some minibatches, uniform over classes and then over a class's rows, and their order.
+        """Draw rows and labels of minibatches, uniform over classes and then over a class's rows, and their order.
 
         The order (steps, BATCH) says which of the rows each minibatch takes.
         """
@@ -158,7 +158,7 @@ class _Pool:
 
 
 def coordinates_of(model: Model) -> Coordinates:
-    """Centred at the mean of the class means and scaled so that E‖x - g‖² = 1."""
+    """Return coordinates centred at the mean of the class means and scaled so that E‖x - g‖² = 1."""
     classes = list(model.statistics.values())
     origin = np.mean([one.mean for one in classes], axis=0)
     diagonal = np.cumsum(np.arange(1, len(origin) + 1)) - 1
@@ -169,7 +169,7 @@ def coordinates_of(model: Model) -> Coordinates:
 
 
 def typical_logits(head: HeadState, model: Model) -> NDArray[np.float32]:
-    """The logit of each class's mean for its own class."""
+    """Return the logit of each class's mean for its own class."""
     logits = [
         float(head.weights[index] @ model.statistics[label].mean + head.bias[index])
         for index, label in enumerate(head.labels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.drift.outlier_score import surprise
+from edgecl.drift.outlier_score import outlier_scores
 from edgecl.model.closed_form import Factor, factorise, linear_discriminant, squared_distances
 from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
 from edgecl.model.head import HeadState
@@ -72,7 +72,7 @@ class StreamSolver:
         """Return how far features (n, d) are outside the statistics of the latest head: (n,), or None without one."""
         if self._factor is None or self._factor.effective_dimension <= 0:
             return None
-        return surprise(squared_distances(self._factor, inputs), reference=self._factor.effective_dimension)
+        return outlier_scores(squared_distances(self._factor, inputs), reference=self._factor.effective_dimension)
 
     def correct(self, head: HeadState, rows: Sequence[KnownRow]) -> NDArray[np.bool_]:
         """Test which of n rows a head predicts right: (n,)."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.head import HeadState, as_float32
-from edgecl.model.statistics import ClassStatistics, pooled_scatter
+from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
 
 LARGEST_SHRINKAGE = 0.999
 SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
@@ -18,7 +18,7 @@ INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
 
 
 def shrinkage(trace: float, squared_norm: float, *, dimension: int, samples: int) -> float:
-    """Oracle approximating shrinkage ρ of a covariance towards a multiple of the identity.
+    """Return the oracle approximating shrinkage ρ of a covariance towards a multiple of the identity.
 
     Chen, Wiesel, Eldar and Hero (2010), equation 23, for a covariance of the given trace and squared
     Frobenius norm that was estimated from `samples` degrees of freedom.
@@ -91,8 +91,20 @@ def factorise(
     )
 
 
+def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+    """Return what `factorise` and a closed form take: the packed matrix, rows by class and two panels."""
+    rows = classes * dimension * 2 * itemsize + INVERSE_ROWS * dimension * itemsize
+    return packed_length(dimension) * itemsize + rows + PANEL_ENTRIES * 8
+
+
+def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
+    """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
+    block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
+    return packed_length(dimension) * itemsize + classes * dimension * itemsize + 2 * classes**2 * 8 + block
+
+
 def _kernel(name: str, like: NDArray[np.floating]) -> Callable[..., int]:
-    """The kernel of that name for the precision of `like`."""
+    """Return the kernel of that name for the precision of `like`."""
     found: Callable[..., int] = getattr(kernels, name if like.dtype == np.float64 else f"{name}_f32")
     return found
 
@@ -116,7 +128,7 @@ def _inverse_trace(lower: NDArray[np.floating], dimension: int) -> float:
 
 
 def whitened_cosine(factor: Factor) -> HeadState:
-    """The debiased whitened cosine head: z_k = a_kᵀ(x - g)/√q̃_k with a_k = Σ⁻¹(m_k - g).
+    """Return the debiased whitened cosine head: z_k = a_kᵀ(x - g)/√q̃_k with a_k = Σ⁻¹(m_k - g).
 
     q_k = (m_k - g)ᵀ a_k is the squared length of a class mean in whitened space; d_eff/n_k of it is the noise
     of a mean estimated from n_k samples, so q̃_k = max(q_k - d_eff/n_k, q_k/2) is used in its place.
@@ -169,14 +181,14 @@ def _head(
 
 
 def whiten(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.floating]:
-    """L⁻¹(x - g) of rows (n, d)."""
+    """Return L⁻¹(x - g) of rows (n, d)."""
     centred = np.ascontiguousarray(rows - factor.origin, factor.lower.dtype)
     _kernel("forward_packed", factor.lower)(factor.lower, centred)
     return centred
 
 
 def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Squared Mahalanobis distances (n, C) of rows (n, d), which the model has not seen, to the class means."""
+    """Return squared Mahalanobis distances (n, C) of unseen rows (n, d) to the class means."""
     sample = whiten(factor, rows)
     lengths = np.square(sample).sum(axis=1)[:, None] + np.square(factor.whitened).sum(axis=1)
     squared: NDArray[np.float64] = np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
@@ -185,7 +197,7 @@ def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Samples of one class, each as the model sees it that never saw it."""
+    """Scores of samples of one class, each by the model without that sample."""
 
     logits: NDArray[np.float64]
     """(n, C) whitened cosine; its own is -inf where the class has no other sample."""

@@ -1,4 +1,4 @@
-"""What is known: a frozen value that a lesson turns into a new one. The old value is the way back."""
+"""The model: one revision in memory, the lesson that it learns from, and where its arrays are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CENTRE = "centre"  # the role of a Centre
 
 
 class Objects(Protocol):
-    """Where arrays are kept: a store's writer on the device, a dictionary in `compare` and in tests."""
+    """A place for arrays: a store's writer on the device, a dictionary in `compare` and in tests."""
 
     def put(self, arrays: Arrays) -> str: ...
 
@@ -53,7 +53,7 @@ class MemoryObjects:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Quantised rows by label, in the order in which they came."""
+    """Quantised rows by label, in the order of arrival."""
 
     rows: Mapping[str, Exemplars]
     time: str = ""
@@ -110,13 +110,13 @@ class Lesson:
 
     @property
     def nbytes(self) -> int:
-        """Of the rows held in memory; spooled rows are pages of a file."""
+        """Bytes of the rows in memory; spooled rows are pages of a file."""
         return sum(rows.nbytes for rows in self.rows.values() if not isinstance(rows.rows.base, np.memmap))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers for n samples."""
+    """Predictions for n samples."""
 
     labels: list[str]
     confidence: NDArray[np.float32]
@@ -127,7 +127,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Centre:
-    """What is taken off every latent that is taught or asked: see `edgecl.learning.centring`."""
+    """The mean that is subtracted from every latent: see `edgecl.learning.centring`."""
 
     count: int
     """Samples that gave it."""
@@ -139,18 +139,18 @@ class Centre:
         return self.shift.nbytes + 8
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back."""
+        """Return the arrays that `from_arrays` reads back."""
         return {"shift": self.shift, "count": np.array([self.count])}
 
     @staticmethod
     def from_arrays(arrays: Arrays, *, dimension: int) -> Centre:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the store's latents."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the store's latents."""
         try:
             shift, count = np.array(arrays["shift"], np.float32), int(arrays["count"][0])
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"the centre lacks {error}") from error
+            raise ValueError(f"the centre lacks {error}") from error
         if shift.shape != (dimension,):
-            raise StoreDamagedError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
+            raise ValueError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
         return Centre(count, shift)
 
 
@@ -188,11 +188,11 @@ class Model:
         return tuple(sorted(self.statistics))
 
     def plan(self, classes: int | None = None) -> MemoryPlan:
-        """How the memory is divided, at this or another number of classes."""
+        """Return how the memory is divided, at this or another number of classes."""
         return plan_memory(self.settings, max(len(self.statistics) if classes is None else classes, 1))
 
     def bytes(self) -> dict[str, int]:
-        """Resident learner state by part; `total` counts the workspace that a lesson takes."""
+        """Return the resident learner state by part, in bytes; `total` includes the workspace of a lesson."""
         plan = self.plan()
         parts = {
             "statistics": plan.statistics if self.statistics else 0,
@@ -218,11 +218,11 @@ class Model:
         return self.settings.features(self.centred(latents))
 
     def centred(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Latents (n, D) less what the device's own user or place adds to them; as they are where that is not known."""
+        """Return latents (n, D) minus the centre, if there is one."""
         return latents - self.centre.shift if self.centre else latents
 
     def body(self) -> dict[str, Any]:
-        """What a revision says of the model, beside its objects."""
+        """Return what a revision states of the model in addition to its objects."""
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
@@ -257,15 +257,17 @@ def load_model(
             label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
             for label, kept in sorted(body["exemplars"].items())
         }
+        ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
     except KeyError as error:
         raise StoreDamagedError(f"the revision lacks {error}") from error
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
     for label, one in statistics.items():
         if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
             raise StoreDamagedError(
                 f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
-    ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
     return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
 
 
@@ -274,10 +276,13 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
-    centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
-    if "head" not in parts:
-        return Model(settings, digests=digests, centre=centre)
-    head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
+    try:
+        centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
+        if "head" not in parts:
+            return Model(settings, digests=digests, centre=centre)
+        head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
     if head.weights.shape[1] != settings.features.dimension:
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
@@ -286,7 +291,7 @@ def load_head(
 
 
 def _require_body(body: Mapping[str, Any]) -> None:
-    """A seal says that a text is whole, not that edgecl wrote it."""
+    """Check the body of a revision: a valid seal does not prove that edgecl wrote it."""
     match body:
         case {"classes": dict(classes), "exemplars": dict(exemplars), "head": str() | None, "ewc_classes": list(names)}:
             counts = [*classes.values(), *exemplars.values()]

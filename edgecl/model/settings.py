@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from edgecl_kernels.aligned import padded
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.model.closed_form import INVERSE_ROWS
-from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, row_bytes
+from edgecl.model import closed_form
+from edgecl.model.ewc import consolidation_bytes, refinement_bytes, state_bytes
+from edgecl.model.exemplars import HERDING_CANDIDATES, herding_bytes, row_bytes
 from edgecl.model.features import FeatureMap
-from edgecl.model.statistics import PANEL_ENTRIES, packed_length
+from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
@@ -68,14 +68,14 @@ class Settings:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
-        """Rebuild; unknown keys are left alone, so that a newer minor version's store opens."""
+        """Rebuild the settings; unknown keys are ignored, so that a store of a newer minor version opens."""
         known = Settings.__dataclass_fields__
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a store may take, in bytes, and the number of classes it is made for."""
+    """The bytes that a store may take, and the number of classes that it is made for."""
 
     memory_bytes: int
     disk_bytes: int
@@ -94,7 +94,7 @@ def default_budgets(modality: str) -> Budgets:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How the granted memory is divided at a number of classes, in bytes."""
+    """The parts of the granted memory at a number of classes, in bytes."""
 
     statistics: int
     """Counts and means; the scatter stays on disk."""
@@ -125,25 +125,21 @@ class MemoryPlan:
 def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
     features, size = settings.features, settings.solver_type.itemsize
-    d, p = features.dimension, features.row_dimension
-    packed = packed_length(d) * size
-    block = features.block_rows * (d * (2 * size + 12) + classes * 10 * 8)
-    solve = packed + classes * d * 2 * size + INVERSE_ROWS * d * size + PANEL_ENTRIES * 8
-    judging = packed + classes * d * size + 2 * classes**2 * 8 + block
-    accumulate = packed + block
-    herding = herding_candidates(settings) * (p * 5 + 12)
-    parameters = classes * padded(d) * 4
-    drawn = DRAWN_AT_ONCE * (2 * row_bytes(p) + 64) + features.block_rows * (padded(d) + padded(classes)) * 8
-    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn  # and where they begin, what takes part, their end
-    consolidation = max(refinement, 6 * parameters + drawn)
-    workspace = max(solve, judging, accumulate, herding)
+    d = features.dimension
+    refinement = refinement_bytes(features, classes)
+    consolidation = consolidation_bytes(features, classes)
+    workspace = max(
+        closed_form.workspace_bytes(d, classes, itemsize=size),
+        closed_form.judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
+        herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
+    )
     statistics = classes * (d * 8 + 64)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
     fewest = max(left // 2, fewest_exemplar_bytes(settings))
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
-    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
+    for needed, stored in ((consolidation, state_bytes(features, classes)), (refinement, 0)):
         if left - max(needed - workspace, 0) - stored >= fewest:
             more, ewc = max(needed - workspace, 0), stored
             break
@@ -161,21 +157,21 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
 
 
 def herding_candidates(settings: Settings) -> int:
-    """Rows of a class that herding may look at within the solver's workspace, at least 16."""
+    """Return the rows of a class that fit herding into the solver's workspace, at least 16."""
     features = settings.features
     packed = packed_length(features.dimension) * settings.solver_type.itemsize
     room = max(packed, settings.memory_bytes // LESSON_SHARE)
-    return int(np.clip(room // (features.row_dimension * 5 + 12), 16, HERDING_CANDIDATES))
+    return int(np.clip(room // herding_bytes(1, row_dimension=features.row_dimension), 16, HERDING_CANDIDATES))
 
 
 def class_disk_bytes(settings: Settings) -> int:
-    """What a class's statistics take on disk."""
+    """Return the bytes of a class's statistics on disk."""
     d = settings.features.dimension
     return packed_length(d) * 4 + d * 8 + 1024
 
 
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
-    """The richest features that fit memory and disk at max_classes: no projection first, float64 before float32.
+    """Choose the richest features that fit memory and disk: no projection first, float64 before float32.
 
     Raises
     ------
@@ -189,9 +185,11 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
                 return tier
     tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
     raise SettingError(
-        f"--memory {format_bytes(settings.memory_bytes)} and --disk {format_bytes(settings.disk_bytes)} cannot hold "
-        f"{settings.max_classes} classes: the smallest that can are --memory {format_bytes(smallest_memory(tightest))} "
-        f"and --disk {format_bytes(smallest_disk(tightest, overhead_disk_bytes))}, or fewer with --max-classes"
+        f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
+        f"small for {settings.max_classes} classes: the smallest that can hold them are "
+        f"{format_bytes(smallest_memory(tightest))} of memory and "
+        f"{format_bytes(smallest_disk(tightest, overhead_disk_bytes))} of disk, or make it for fewer classes",
+        parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
     )
 
 
@@ -204,12 +202,12 @@ def _holds(tier: Settings) -> bool:
 
 
 def fewest_exemplar_bytes(tier: Settings) -> int:
-    """What SMALLEST_EXEMPLARS exemplars of each of max_classes classes take."""
+    """Return the bytes of SMALLEST_EXEMPLARS exemplars of each of max_classes classes."""
     return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
 
 
 def smallest_memory(tier: Settings) -> int:
-    """The least --memory with which this tier holds max_classes classes of SMALLEST_EXEMPLARS exemplars each."""
+    """Return the least memory in which this tier fits max_classes classes of SMALLEST_EXEMPLARS exemplars."""
     first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
     if not _holds(replace(tier, memory_bytes=last)):
         first, last = SMALL_MEMORY, LARGEST_MEMORY
@@ -223,11 +221,11 @@ def smallest_memory(tier: Settings) -> int:
 
 
 def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
-    """The least --disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
+    """Return the least disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
     head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
     return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
 
 
 def workspace_for(settings: Settings) -> NDArray[np.floating]:
-    """The packed matrix in which scatters are summed and factored."""
+    """Allocate the packed matrix in which scatters are summed and factored."""
     return np.empty(packed_length(settings.features.dimension), settings.solver_type)

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgecl.errors import DataError
 from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_or_none
-from edgecl.sources.labels import printable
+from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
 from edgecl.sources.tables import TableEncoding
@@ -30,7 +30,7 @@ HEAD_ROWS = 256
 
 @dataclass(frozen=True)
 class Columns:
-    """What the header and the first rows say about a CSV file."""
+    """The columns of a CSV file, from its header and first rows."""
 
     delimiter: str
     width: int
@@ -68,7 +68,7 @@ def read_columns(path: Path, contract: Contract, *, label_column: str | None = N
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             first = file.readline(LONGEST_HEADER)
             delimiter = guess_delimiter(first)
-            names = [printable(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            names = [valid_text(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
             rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
@@ -120,7 +120,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
 
 
 def with_time_unit(path: Path, columns: Columns, rows: list[list[str]], contract: Contract) -> Columns:
-    """The columns with the unit of the timestamps and the typical step filled in."""
+    """Return the columns with the unit of the timestamps and the typical step filled in."""
     if columns.timestamp is None:
         return columns
     texts = [row[columns.timestamp] for row in rows if len(row) == columns.width]

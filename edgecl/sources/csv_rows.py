@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgecl.errors import DataError
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.samples import Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ CHUNK_ROWS = 4096
 
 
 class Row(NamedTuple):
-    """One sound row of the file."""
+    """One valid row of the file."""
 
     line: int
     time_s: float
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 class LiveRows(NamedTuple):
-    """A recording as it comes."""
+    """A recording that is still in progress."""
 
     columns: Columns
     rows: Iterator[Row]
@@ -46,7 +46,7 @@ class LiveRows(NamedTuple):
 def read_live(
     cells: Iterator[tuple[int, list[str]]], name: str, contract: Contract, tally: SkipTally, *, delimiter: str
 ) -> LiveRows:
-    """The columns and the rows of a recording that still goes on; its first rows are waited for.
+    """Return the columns and the rows of a recording in progress, after its first rows have arrived.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def read_live(
     _, names = next(cells, (0, []))
     if not any(names):
         raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
-    columns = find_columns(source, [printable(one).lower() for one in names], delimiter, contract, None)
+    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, None)
     head = list(islice(cells, LIVE_HEAD_ROWS))
     columns = with_time_unit(source, columns, [one for _, one in head], contract)
     rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
@@ -82,7 +82,7 @@ def read_rows(
     label: str | None,
     labelled: bool,
 ) -> Iterator[Row | Skip]:
-    """As `_read`, from a file."""
+    """Yield rows and skips as `_read` does, from a file."""
     return _read(_cells(path, columns), columns, tally, read, label=label, labelled=labelled)
 
 
@@ -95,7 +95,7 @@ def _read(
     label: str | None,
     labelled: bool,
 ) -> Iterator[Row | Skip]:
-    """Every row that can be used, its time and values as `read` gives them, and a skip for each that can't."""
+    """Yield every usable row, with time and values as `read` returns them, and a skip for each other row."""
     known: dict[str, str | None] = {}
     for line, cells in rows:
         try:
@@ -105,14 +105,14 @@ def _read(
             name = label if columns.label is None else _label(cells[columns.label], known)
             if name is None and labelled:
                 raise UnusableError("no label: the cell is empty")
-            group = None if columns.group is None else printable(cells[columns.group]) or None
+            group = None if columns.group is None else valid_text(cells[columns.group]) or None
             yield Row(line, time_s, values, name, group)
         except UnusableError as error:
             yield from tally.skip(line, str(error))
 
 
 def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
-    """The rows below the header that are not empty, with their line numbers."""
+    """Yield the rows below the header that are not empty, with their line numbers."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(csv_lines(file), delimiter=columns.delimiter)
@@ -127,7 +127,7 @@ def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
-    """The time in seconds and the values of one row."""
+    """Return the time in seconds and the values of one row."""
     texts = [cells[column] for column in columns.channels]
     if columns.delimiter != ",":
         texts = [text.replace(",", ".") for text in texts]
@@ -148,7 +148,7 @@ def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]
 
 
 def _label(text: str, known: dict[str, str | None]) -> str | None:
-    """The label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
+    """Return the label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
     if text not in known:
         name = clean_label(text) if text.strip() else None
         if len(known) > CHUNK_ROWS:
@@ -176,7 +176,7 @@ def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row 
 
 
 def time_of_row(cells: list[str], columns: Columns) -> float:
-    """When a row of a table was made, seconds or whatever its numbers are; 0 where there is no such column."""
+    """Return the time of a row of a table, in the unit of its numbers; 0 where there is no such column."""
     if columns.order is None:
         return 0.0
     text = cells[columns.order]

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 def read_csv(
     path: Path, columns: Columns, contract: Contract, *, label: str | None, labelled: bool
 ) -> Iterator[Sample | Skip]:
-    """Windows of the contract's length and hop, at its rate, by linear interpolation.
+    """Yield windows of the contract's length and hop, at its rate, by linear interpolation.
 
     A window never spans a gap, a change of label or subject, or a clock that was set back. Rows that can't be
     used become skips with their line number, cut short after twenty of a kind; what remains is bridged if
@@ -54,7 +54,7 @@ def read_csv(
 
 
 def csv_count(path: Path, columns: Columns, contract: Contract) -> int:
-    """About how many windows there will be: lines are counted, gaps are not.
+    """Estimate how many windows there will be: lines are counted, gaps are not.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def csv_count(path: Path, columns: Columns, contract: Contract) -> int:
 def _table(
     path: Path, columns: Columns, contract: Contract, tally: SkipTally, *, label: str | None, labelled: bool
 ) -> Iterator[Sample | Skip]:
-    """A sample for each row; rows out of order are used as they come, and counted."""
+    """Yield a sample for each row; rows out of order are used as they are, and counted."""
     encoding = TableEncoding(contract)
 
     def read(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
@@ -120,7 +120,7 @@ def _hop(contract: Contract) -> int:
 
 
 class _Stretch:
-    """An unbroken part of the recording, of one label and subject; holds about CHUNK_ROWS rows at a time."""
+    """An unbroken part of the recording, of one label and subject; keeps about CHUNK_ROWS rows at a time."""
 
     def __init__(self, first: Row, path: Path, columns: Columns, contract: Contract) -> None:
         self._first = first
@@ -132,7 +132,7 @@ class _Stretch:
         self._lines = np.zeros(0, dtype=np.int64)
 
     def ends_before(self, row: Row) -> bool:
-        """Whether `row` belongs to another stretch."""
+        """Test whether `row` belongs to another stretch."""
         return not self._samples.goes_on(row) or row.label != self._first.label or row.group != self._first.group
 
     def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
@@ -142,7 +142,7 @@ class _Stretch:
             yield from self._emit(self._samples.so_far(), tally)
 
     def end(self, tally: SkipTally) -> Iterator[Sample | Skip]:
-        """The remaining windows, or why there were none."""
+        """Yield the remaining windows, or why there were none."""
         last = self._samples.last
         yield from self._emit(self._samples.to_the_end(), tally)
         if self._emitted == 0:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
@@ -26,7 +26,7 @@ LONGEST_TEXT = 10_000  # characters
 
 
 def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
-    """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
+    """Read one window per line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
     For an extractor of text, `{"text": ..., "label": ...}`.
 
@@ -77,11 +77,11 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
     if wanted not in entry:
         raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
     if label is not None and entry.get("label") is not None:
-        raise DataError(f"{source} has a label of its own: leave out --label")
+        raise DataError(f"{source} has a label of its own: give no other", parameter="label")
     found = label if entry.get("label") is None else _json_label(entry["label"])
     if found is None and labelled:
-        raise UnusableError('no label: add "label" to the line, or say --label NAME')
-    group = next((printable(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
+        raise UnusableError('no label: add "label" to the line, or give one for all lines')
+    group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
     return Sample(source, found, _signal(entry, contract), group)
 
 

@@ -1,4 +1,4 @@
-"""Lines of bounded length, and what the first line tells of a table."""
+"""Lines of bounded length, their number, and the delimiter of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings on disk, in the forms that people have them, to samples for an extractor.
+"""Recordings on disk, in the forms that users have them, to samples for an extractor.
 
 A path is one of:
 
@@ -102,7 +102,7 @@ def read_samples(
 
 
 def count_samples(path: Path, contract: Contract, *, label_column: str | None = None) -> int:
-    """About how many samples `read_samples` will yield, without reading them: for a progress bar.
+    """Estimate how many samples `read_samples` will yield, without reading them: for a progress bar.
 
     Raises
     ------
@@ -130,11 +130,11 @@ def _given_label(label: str) -> str:
     try:
         return clean_label(label)
     except UnusableError as error:
-        raise SettingError(f"--label {ascii(label)[:80]} can't be used: {error}") from error
+        raise SettingError(f"the label {ascii(label)[:80]} can't be used: {error}", parameter="label") from error
 
 
 def _kind(path: Path) -> str:
-    """`folder`, or the suffix of a kind of file that is read."""
+    """Return `folder`, or the suffix of a known kind of file."""
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:
@@ -156,12 +156,12 @@ def _suffixes(contract: Contract) -> tuple[str, ...]:
 def _open(
     path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
 ) -> Iterator[Sample | Skip]:
-    """Everything that is wrong with the path as a whole is raised here, before the first sample."""
+    """Open a path; what is wrong with it as a whole is raised here, before the first sample."""
     kind = _kind(path)
     if contract.modality == "text" and kind != ".jsonl":
         raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
     if label_column is not None and kind not in TABLES:
-        raise DataError(f"{path} has no columns: --label-column is for .csv files")
+        raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
         found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
         read = _sounds if contract.is_sound else _recordings
@@ -197,13 +197,13 @@ def _takes(contract: Contract) -> str:
 
 def _check_label(path: Path, *, has_labels: bool, label: str | None, labelled: bool) -> None:
     if has_labels and label is not None:
-        raise DataError(f"{path} has labels of its own: leave out --label")
+        raise DataError(f"{path} has labels of its own: give no other", parameter="label")
     if labelled and not has_labels and label is None:
-        raise DataError(f"{path} has no labels: say --label NAME")
+        raise DataError(f"{path} has no labels: give the label of its samples", parameter="label")
 
 
 def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:
-    """Pass everything on; if no sample was among it, say what there was instead."""
+    """Yield every item; raise DataError with a count of reasons if no sample was among them."""
     reasons: Counter[str] = Counter()
     first: Skip | None = None
     usable = False
@@ -248,7 +248,7 @@ def _content(path: Path) -> bytes:
 
 
 def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
-    """One clip; of a long background recording, consecutive clips."""
+    """Yield one clip, or consecutive clips of a long background recording."""
     sound = decode(content)
     length_s = len(sound.samples) / sound.rate_hz
     in_pieces = file.label in BACKGROUND and length_s * contract.sample_rate_hz >= 2 * contract.clip_samples
@@ -264,7 +264,7 @@ def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
 
 
 def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
-    """CSV files of a folder; a file's label is its folder's, and its subject too unless a column says."""
+    """Yield samples of CSV files in folders; a file's label is its folder's, and its subject without a column too."""
     from edgecl.sources.csv_columns import read_columns
     from edgecl.sources.csv_windows import read_csv
 

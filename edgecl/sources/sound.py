@@ -76,7 +76,7 @@ def read_wav(content: bytes) -> Sound:
 
 
 def wav_blocks(content: bytes | mmap.mmap, *, block_s: float) -> tuple[int, Iterator[NDArray[np.float32]]]:
-    """The rate in Hz, and the sound in blocks (n, channels), decoded one by one; takes and raises as `read_wav`."""
+    """Return the rate in Hz and the sound in blocks (n, channels), decoded one by one; raises as `read_wav`."""
     layout, sound = _chunks(content)
     step = max(round(block_s * layout.rate_hz), 1) * layout.bytes_per_frame
     whole = len(sound) - len(sound) % layout.bytes_per_frame
@@ -89,7 +89,7 @@ def wav_blocks(content: bytes | mmap.mmap, *, block_s: float) -> tuple[int, Iter
 
 
 def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
-    """The format and the sound; other chunks (lists, cue points, padding) are passed over."""
+    """Return the format and the sound; other chunks (lists, cue points, padding) are skipped."""
     if len(content) < 12 or content[8:12] != b"WAVE":
         raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
     layout: _Format | None = None
@@ -109,7 +109,7 @@ def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
 
 
 def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -> memoryview:
-    """The sound from `start`, if most of what the header promises is there."""
+    """Return the sound from `start`, if most of what the header announces is there."""
     left = len(content) - start
     finished = int.from_bytes(content[4:8], "little") == len(content) - 8
     if size >= _UNKNOWN_SIZE or (size == 0 and not finished):
@@ -138,7 +138,7 @@ def _parse_format(body: memoryview) -> _Format:
 
 
 def _decode(frames: memoryview, layout: _Format) -> NDArray[np.float32]:
-    """Samples in [-1, 1), channels interleaved."""
+    """Decode samples in [-1, 1), channels interleaved."""
     if layout.codec == _FLOAT:
         with np.errstate(over="ignore"):
             return np.frombuffer(frames, f"<f{layout.bits // 8}").astype(np.float32)
@@ -185,7 +185,7 @@ def decode(content: bytes) -> Sound:
 
 
 def clip(sound: Sound, *, rate_hz: float) -> NDArray[np.float32]:
-    """One channel at `rate_hz`, if the sound is worth learning from.
+    """Return one channel at `rate_hz`, if the sound is worth learning from.
 
     Channels are averaged; another rate is resampled by soxr.
 
@@ -243,7 +243,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
 
 
 def clipped_share(samples: NDArray[np.float32], *, bits: int) -> float:
-    """Share of the worst channel's samples (n, channels) that lie in runs of full scale.
+    """Return the share of the worst channel's samples (n, channels) that are in runs of full scale.
 
     Runs, because a loud clip touches full scale at single peaks and is sound all the same.
     """

@@ -1,4 +1,4 @@
-"""What is heard when nobody says a word that was taught, and a scorer of streams that rejects it.
+"""Background: shipped statistics of sound without a taught word, and a scorer that rejects it.
 
 Isolated clips say little about a stream: nearly all of it is noise, other words and running speech. The statistics of
 these ship with an extractor, from `tools/make_background`. With m a word's mean of n clips, Σ the covariance of words
@@ -64,7 +64,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Background:
-    """Statistics of what is no taught word."""
+    """Statistics of sound that is not a taught word."""
 
     gaussians: tuple[Gaussian, ...]
     """Noise, isolated words, running speech; the user's room where it was taught."""
@@ -82,7 +82,7 @@ class Background:
     """(m, D) some hops of the user's room; none where it was not taught."""
 
     def with_room(self, room: Room) -> Background:
-        """The same, with the user's room as one more Gaussian, and some of it to calibrate with."""
+        """Return the background with the user's room as one more Gaussian, and some of it to calibrate with."""
         noise, count = self.gaussians[0], room.statistics.count
         scatter = _square(room.statistics.scatter, room.statistics.dimension)
         covariance = (scatter + PRIOR_HOPS * noise.covariance) / (count + PRIOR_HOPS)
@@ -90,7 +90,7 @@ class Background:
         return replace(self, gaussians=(*self.gaussians, own), room=next(room.rows.blocks(len(room.rows))))
 
     def projected(self, features: FeatureMap) -> Background:
-        """In the columns that a store keeps, which may be fewer."""
+        """Return the background in the columns that a store keeps, which may be fewer."""
         if not features.projection:
             return self
         return replace(
@@ -108,7 +108,7 @@ class Background:
 
 
 def factory_background(*, source: str, dimension: int) -> Background | None:
-    """The statistics that ship with an extractor; None where it has none.
+    """Return the statistics that ship with an extractor; None where it has none.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _voice_background() -> Background:
 
 
 def background_of(arrays: Arrays) -> Background:
-    """What `tools/make_background` writes: means and distractors as they are, covariances packed and not yet shrunk."""
+    """Rebuild what `tools/make_background` writes; covariances are packed and not yet shrunk."""
     means = np.asarray(arrays["means"], np.float32)
     dimension = means.shape[1]
     covariances = [_shrunk(_square(packed, dimension)) for packed in arrays["covariances"]]
@@ -144,7 +144,7 @@ def background_of(arrays: Arrays) -> Background:
 
 
 def _square(packed: NDArray[np.generic], dimension: int) -> NDArray[np.float32]:
-    """The packed lower triangle as a symmetric matrix."""
+    """Return the packed lower triangle as a symmetric matrix."""
     square = np.zeros((dimension, dimension), np.float32)
     square[np.tril_indices(dimension)] = packed
     return square + np.tril(square, -1).T
@@ -158,7 +158,7 @@ def _shrunk(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _projected(covariance: NDArray[np.float32], features: FeatureMap) -> NDArray[np.float32]:
-    """P C Pᵀ for the projection P of a store."""
+    """Return P C Pᵀ for the projection P of a store."""
     rows = features.project(np.linalg.cholesky(covariance.astype(np.float64)).T.astype(np.float32))
     projected: NDArray[np.float32] = rows.T @ rows
     return projected
@@ -166,7 +166,7 @@ def _projected(covariance: NDArray[np.float32], features: FeatureMap) -> NDArray
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a word stands against the background."""
+    """The threshold of a word against the background, and its expected errors."""
 
     threshold: float
     typical: float
@@ -178,7 +178,7 @@ class Calibration:
 
 
 class BackgroundScorer:
-    """Words against background; see the module.
+    """Scores words against background; see the module.
 
     Parameters
     ----------
@@ -217,11 +217,11 @@ class BackgroundScorer:
 
     @property
     def nbytes(self) -> int:
-        """Resident, beside the model: mostly what ships with the extractor."""
+        """Resident bytes in addition to the model: mostly what ships with the extractor."""
         return self._densities.nbytes + self._words.nbytes
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        """Scores of latents (n, D)."""
+        """Return the scores of latents (n, D)."""
         features = self._features(latents)
         scores = self._scores(features[:, -self._features.row_dimension :])
         best = (scores - self.thresholds).argmax(axis=1)
@@ -253,7 +253,7 @@ class BackgroundScorer:
         return found
 
     def _left_out(self, own: int, count: float, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (m,) of clips of a word, each by the mean of all others."""
+        """Return scores (m,) of clips of a word, each by the mean of all others."""
         background, whitened = self._densities(rows)
         others = _log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         others[:, own] = -np.inf
@@ -286,12 +286,12 @@ class _Densities:
         return sum(one.nbytes for one in held)
 
     def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows (n, D) in the coordinates in which Σ is the identity."""
+        """Return rows (n, D) in the coordinates in which Σ is the identity."""
         whitened: NDArray[np.float32] = rows @ self._factors[:, : rows.shape[1]]
         return whitened
 
     def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The largest log density (n,) of rows (n, D), up to what is common to all, and the rows whitened."""
+        """Return the largest log density (n,) of rows (n, D), up to a common constant, and the whitened rows."""
         apart = (rows @ self._factors - self._shifts).reshape(len(rows), self._count + 1, rows.shape[1])
         whitened = apart[:, 0]
         gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self._half_determinants
@@ -300,7 +300,7 @@ class _Densities:
 
 
 def _log_odds(confidence: float) -> float:
-    """ln p/(1-p); infinite from 1 on, minus infinite from 0 down."""
+    """Return ln p/(1-p); infinite from 1 on, minus infinite from 0 down."""
     if not 0 < confidence < 1:
         return float("inf") if confidence >= 1 else -float("inf")
     return float(np.log(confidence / (1 - confidence)))
@@ -309,7 +309,7 @@ def _log_odds(confidence: float) -> float:
 def _log_density(
     whitened: NDArray[np.float32], means: NDArray[np.float32], spread: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Of whitened rows (n, D) under means (C, D) with covariance spread_k I: (n, C)."""
+    """Return log densities (n, C) of whitened rows (n, D) under means (C, D) with covariance spread_k I."""
     squared = np.square(whitened).sum(axis=1)[:, None] - 2 * (whitened @ means.T) + np.square(means).sum(axis=1)
     return _gaussian(squared, spread, means.shape[1])
 
@@ -320,7 +320,7 @@ def _gaussian(squared: NDArray[np.float32], spread: NDArray[np.float32] | float,
 
 
 def _best_other(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each score of rows (n, C) the largest of the row's others; minus infinity where there is none."""
+    """Return, for each score of rows (n, C), the largest of the row's others; minus infinity where there is none."""
     if scores.shape[1] == 1:
         return np.full_like(scores, -np.inf)
     second, first = np.sort(scores, axis=1)[:, -2:].T
@@ -329,11 +329,11 @@ def _best_other(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _inverse_factor(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """L⁻¹ (D, D) with covariance = L Lᵀ."""
+    """Return L⁻¹ (D, D) with covariance = L Lᵀ."""
     inverse: NDArray[np.float32] = np.linalg.inv(np.linalg.cholesky(covariance.astype(np.float64))).astype(np.float32)
     return inverse
 
 
 def _half_determinant(inverse_factor: NDArray[np.float32]) -> float:
-    """½ ln |C| of the covariance whose inverse factor is given."""
+    """Return ½ ln |C| of the covariance whose inverse factor is given."""
     return -float(np.log(np.diag(inverse_factor)).sum())

@@ -18,7 +18,7 @@ KEPT_HOPS = 512  # of the user's room
 
 @dataclass(frozen=True)
 class Room:
-    """What a user's room sounds like, as a store keeps it."""
+    """Statistics of a user's room, as a store keeps them."""
 
     statistics: ClassStatistics
     """Of every hop, in latent columns."""
@@ -26,20 +26,23 @@ class Room:
     """Some of the hops."""
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back."""
+        """Return the arrays that `from_arrays` reads back."""
         return {**self.statistics.arrays(), **self.rows.arrays()}
 
     @staticmethod
     def from_arrays(arrays: Arrays) -> Room:
-        """Rebuild; raises StoreDamagedError where the arrays do not fit together."""
-        statistics, rows = ClassStatistics.from_arrays(arrays), Exemplars.from_arrays(arrays)
+        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit together."""
+        try:
+            statistics, rows = ClassStatistics.from_arrays(arrays), Exemplars.from_arrays(arrays)
+        except ValueError as error:
+            raise StoreDamagedError(str(error)) from error
         if rows.rows.shape[1] != statistics.dimension:
             raise StoreDamagedError(f"a room of {statistics.dimension} columns has rows of {rows.rows.shape[1]}")
         return Room(statistics, rows)
 
 
 def add_to_room(room: Room | None, latents: Iterable[NDArray[np.float32]]) -> Room:
-    """A room with more of it, or a new one: latents (n, D) of every hop; at least one hop in all.
+    """Add latents (n, D) of every hop to a room, or start one; at least one hop in all.
 
     Of all hops KEPT_HOPS are kept, spread evenly.
     """

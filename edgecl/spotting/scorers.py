@@ -1,4 +1,4 @@
-"""Scorers: what turns latents of a stream into scores per label."""
+"""Scorers: latents of a stream to scores per label."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch .86 and .80;
 
 
 class Scores(NamedTuple):
-    """What a scorer says of n hops."""
+    """The scores of n hops."""
 
     scores: NDArray[np.float32]
     """(n, C), in the order of the scorer's labels."""
@@ -29,18 +29,18 @@ class Scores(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Says how much each hop sounds like each label."""
+    """Scores each hop for each label."""
 
     labels: tuple[str, ...]
     thresholds: NDArray[np.float32]
     """(C,) the score from which on a hop counts for the label."""
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        """Scores of latents (n, D)."""
+        """Return the scores of latents (n, D)."""
 
 
 class HeadScorer:
-    """The probability that the head gives to a label, times how little novel the hop is; one threshold for all.
+    """Scores a label by the head's probability times (1 - novelty); one threshold for all.
 
     A head has to answer something. Of clips of speech_commands that taught nothing, 75 % of the words that were not
     taught are .5 novel or more, and 4 % of those that were.

@@ -15,8 +15,8 @@ from edgecl.learning.strategies import COMPARED
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.compare.results import Comparison, Estimate, Row
-    from edgecl.compare.run import Step
+    from edgecl.compare.results import Comparison, Estimate, Result
+    from edgecl.compare.run import Progress
     from edgecl.progress import Run
 
 
@@ -147,7 +147,7 @@ def command(
     _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
-def _played(run: Run[Step, Comparison]) -> Comparison:
+def _played(run: Run[Progress, Comparison]) -> Comparison:
     """Run the comparison under a progress bar."""
     first = next(run)
     for _ in progress.watched(chain([first], run), length=first.total, label="playing lessons"):
@@ -234,7 +234,7 @@ def _print_cost(found: Comparison) -> None:
     )
 
 
-def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
+def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     from edgecl.compare.results import JOINT, break_even
 
     since = break_even(row, found.joint)
