@@ -1,6 +1,7 @@
 """Drift: detect whether a mean has changed, in which direction and since when.
 
-Watched are prequential errors (0 or 1) where labels come, else `outlier_scores`, how far samples lie outside what is known.
+Watched are prequential errors (0 or 1) where labels come, else `outlier_scores`: how far samples are outside what is
+known.
 A detector is a frozen value; an update gives a `DriftSignal` with the detector that comes after it.
 """
 
