@@ -45,9 +45,7 @@ class Limits(click.ParamType["Limit"]):
     )
 )
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--rounds", type=click.IntRange(3, 10_000), help="Lessons to time, short phases more often. [default: 20]"
-)
+@click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
 @click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write all results, raw samples included.")
 @click.option(
     "--compare",
