@@ -27,9 +27,9 @@ LABELS_SHOWN = 4
 def command(store: Path, as_json: bool) -> None:
     """List revisions and decisions, oldest first.
 
-    Shows what each lesson taught, its verdict and the evidence: how well new classes were answered when
-    samples were left out in turn, and what the old classes gained or lost. A star marks the live revision; a
-    number in brackets is no longer kept.
+    Shows the classes of each lesson, its verdict and the evidence: accuracy of new classes with each sample left
+    out in turn, and the gain or loss of the old classes. A star marks the live revision; a number in brackets
+    is no longer kept.
     """
     with warn.opened(store) as learner:
         told = learner.history()

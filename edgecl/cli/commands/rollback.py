@@ -18,9 +18,9 @@ from edgecl.cli.text import counted, listed, print_json, printable
 def command(store: Path, revision: int | None, as_json: bool) -> None:
     """Make an earlier revision the live one.
 
-    REVISION is one that `edgecl history` lists, by default the one that the live one was learnt from:
-    a second rollback goes one further back. What it knew becomes a new revision, so `edgecl rollback STORE
-    REVISION` takes a rollback back.
+    REVISION is one that `edgecl history` lists, by default the one that the live one was learnt from: a second
+    rollback goes one further back. Its model becomes a new revision, so that `edgecl rollback STORE REVISION`
+    undoes a rollback.
     """
     from edgecl.store.body_kinds import RollbackBody, body_of
 
