@@ -2,8 +2,8 @@
 
 Isolated clips are little evidence for a stream: nearly all of it is noise, other words and running speech. Statistics
 of these ship with an extractor, from `tools/make_background`. With m a word's mean of n clips, Σ the covariance of
-words about their means (of many speakers, in noise, a few hops off), b Gaussians of noise, isolated words and running speech,
-each with a covariance of its own, and c means of other speech and words under Σ,
+words about their means (of many speakers, in noise, a few hops off), b Gaussians of noise, isolated words and running
+speech, each with a covariance of its own, and c means of other speech and words under Σ,
 
     score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
