@@ -1,4 +1,33 @@
-"""Publish a revision: make room, write its objects, its own file, then `current`; or leave the old one live."""Counts the bytes of a store and removes what may go.
+"""Publish a revision: make room, write its objects, its own file, then `current`; or leave the old one live."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.store.arrays import pack, unpack
+from edgecl.store.files import digest_file, explained, flush, replace_file, temporary, write_temporary
+from edgecl.store.folder import Folder, read_object, tree_bytes
+from edgecl.store.records import Revision, decode_revision, encode_pointer, encode_revision, sha256
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEEP_REVISIONS = 10
+JOURNAL_BYTES = 1 << 20
+JOURNAL_SHARE = 16  # of disk_bytes, where that is less
+
+_UNLIMITED = 1 << 62
+
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
+
+
+class Space:
+    """Counts the bytes of a store and removes what may go.
 
     Parameters
     ----------
@@ -117,9 +146,6 @@ def require_within(settings: Mapping[str, Any], need: int, path: Path) -> None:
             f"{path} would need {need:,} bytes, its disk_bytes allow {limit:,}: make a store with a larger limit",
             parameter="disk_bytes",
         )
-
-
-Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 
 
 class PendingObjects:
