@@ -97,7 +97,7 @@ class Learner(Handle):
         Returns
         -------
         Report
-            `report.verdict.accepted` says whether it was let in; `report.revision` is None where nothing was committed.
+            With `verdict.accepted`, and the `revision`, which is None where nothing was committed.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Learner(Handle):
         return run.finish(progress)
 
     def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport:
-        """Learn the sound of a room in which nobody says a taught word.
+        """Learn the sound of a room without taught words.
 
         Raises
         ------

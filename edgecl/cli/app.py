@@ -34,7 +34,7 @@ from edgecl.cli.text import printable
 from edgecl.cli.warn import Handler
 from edgecl.errors import EdgeclError
 
-# name -> what `edgecl --help` says of it without loading its module
+# name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
     "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
@@ -96,7 +96,7 @@ REMEDIES = {
     "reference": "`edgecl bench --reference`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
-# what may befall a command through no fault of the library
+# what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
 
@@ -157,7 +157,7 @@ class Commands(click.Group):
         """Run the command; `interrupts` knows this function by its name, and lets interrupts fall only in here."""
         interrupts.expected()
         result = super().invoke(ctx)
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where a full disk can still be reported
         return result
 
 

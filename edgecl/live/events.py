@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was heard. Times are seconds of the stream, or what its timestamps say."""
+    """One detection. Times are seconds of the stream, or those of its timestamps."""
 
     time: float
     """Time at which it could first be known, in seconds."""
@@ -26,7 +26,7 @@ class Event:
 
 @dataclass
 class Summary:
-    """What was heard and what it took, so far."""
+    """Counts and costs of a stream so far."""
 
     seconds: float = 0.0
     events: int = 0
@@ -36,7 +36,7 @@ class Summary:
     revisions: list[int] = field(default_factory=list)
     """Numbers of those that were live, in their order."""
     breaks: int = 0
-    """Places where something was missing, and the stream began anew."""
+    """Places where something was missing, and the stream started again."""
     silent_s: float = 0.0
     """Seconds in which no sample differed from another."""
     clipped_s: float = 0.0

@@ -4,7 +4,7 @@
 
     inbox/
       000012.wav     the sound (16-bit), or 000012.npz the movement (X, rate_hz, channels): as a lesson takes it
-      000012.json    what was said of it; names the sha256 of the recording, and is written last
+      000012.json    what is known of it; names the sha256 of the recording, and is written last
 
 A recording without its .json, or not of the digest that this states, is what a cut left: it is not listed, and goes
 with the next one kept. Files are written under temporary names and renamed; unlike the store's they are not flushed,
@@ -47,7 +47,7 @@ _JSON = re.compile(r"(\d{6})\.json")
 
 @dataclass(frozen=True)
 class Item:
-    """One recording and what was said of it."""
+    """One recording and what is known of it."""
 
     id: str
     kind: str
@@ -63,13 +63,13 @@ class Item:
     seconds: float
     """Length of the signal."""
     count: int
-    """How often it was heard: near-duplicates are kept once."""
+    """Number of times it was detected: near-duplicates are kept once."""
     file: str
     sha256: str
 
 
 class Inbox:
-    """The folder; looked at anew by every call, since several processes may use it.
+    """The folder; read again by every call, since several processes may use it.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Inbox:
         """The item of an id, whose leading zeros may be left out; raises SettingError where there is none."""
         kept = {one.id: one for one in self.items()}
         if name.zfill(6) not in kept:
-            there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it hears"
+            there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it detects"
             raise SettingError(f"{self.folder} holds no {name!r}: there is {there}", remedy="" if kept else "listen")
         return kept[name.zfill(6)]
 
@@ -156,7 +156,7 @@ class Inbox:
         return item
 
     def heard_again(self, item: Item) -> None:
-        """Count another time that it was heard; raises as `keep`."""
+        """Count one more detection of it; raises as `keep`."""
         with self._changing():
             now = self._item(f"{item.id}.json")
             if now is not None:
@@ -169,7 +169,7 @@ class Inbox:
             (self.folder / name).unlink(missing_ok=True)
 
     def _item(self, name: str) -> Item | None:
-        """What a .json says; None where it is gone, or not one of ours."""
+        """Return the content of a .json; None where it is gone, or not one of ours."""
         with suppress(EdgeclError, ValueError, TypeError, AttributeError):
             item = Item(**json.loads(read_file(self.folder / name, limit=1 << 16)))
             if f"{item.id}.json" == name and item.file in (f"{item.id}.wav", f"{item.id}.npz"):

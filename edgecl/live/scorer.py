@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class LiveScorer:
-    """The scorer of a store's live revision, made anew when another becomes live.
+    """The scorer of a store's live revision, replaced when another becomes live.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def _scorer_of(opened: OpenStore, model: Model, threshold: float | None) -> Scor
     """The scorer of a model: the one place where it is chosen."""
     found = background(opened)
     if found is None:
-        usual = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
-        return HeadScorer(model, threshold=usual if threshold is None else threshold)
+        default = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
+        return HeadScorer(model, threshold=default if threshold is None else threshold)
     whole = opened.model()[1]
     return BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 FULL_SCALE = 1 - 2.0**-14
-RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
+RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 
 
 class Stream:
     """Pieces of a signal to events: frames of an extractor, a latent for each hop, a spotter.
 
-    Sound is heard as a clip is: there are zeros before its beginning and after its end, so that a word at the edge is
+    Sound is embedded as a clip is: there are zeros before its beginning and after its end, so that a word at the edge is
     in the middle of some window.
     """
 
@@ -174,7 +174,7 @@ class Recent:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._length = 0  # that is held
         self._end = 0  # of the signal so far
 

@@ -45,7 +45,7 @@ def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Itera
 
 
 def background(opened: OpenStore) -> Background | None:
-    """Read what a stream holds beside words: what ships, and the user's room; None where nothing is known."""
+    """Read the background of a stream: what ships, and the user's room; None where nothing is known."""
     from edgecl.spotting.background import factory_background
     from edgecl.spotting.room import Room
 
@@ -57,9 +57,9 @@ def background(opened: OpenStore) -> Background | None:
 
 @watched
 def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, RoomReport]:
-    """Learn what the user's room sounds like when nobody says a taught word.
+    """Learn the sound of the user's room while no taught word is spoken.
 
-    Pieces of one file follow each other. What was heard of the room before is kept.
+    Pieces of one file follow each other. What was learnt of the room before is kept.
 
     Raises
     ------

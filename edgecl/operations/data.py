@@ -27,7 +27,7 @@ Data: TypeAlias = "Signals | Mapping[str, Signals]"
 
 @dataclass(frozen=True)
 class Embedded:
-    """Progress of an operation: so many samples have been through the extractor."""
+    """Progress of an operation: the number of samples that have been through the extractor."""
 
     samples: int
 
@@ -93,7 +93,7 @@ def checked_label(label: object, source: str) -> str:
     Raises
     ------
     DataError
-        When there is none, when it is not a string, and when it is empty, too long or holds control characters.
+        When there is none, when it is not a string, and when it is empty, too long or contains control characters.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         latent = latent.astype(np.float32)
     if not np.isfinite(latent).all():
-        raise UnusableError("not finite: the latent holds NaN or infinity")
+        raise UnusableError("not finite: the latent contains NaN or infinity")
     return latent
 
 

@@ -35,7 +35,7 @@ Progress = Callable[[Any], object]
 
 
 class Handle:
-    """What can be asked of an open store: what it knows, how well, and how full it is."""
+    """The verbs that change nothing: what a store knows, how well, and how full it is."""
 
     def __init__(self, opened: OpenStore) -> None:
         self._opened = opened
@@ -163,7 +163,7 @@ class Handle:
         require_centrable(self._opened)
 
     def status(self) -> dict[str, Any]:
-        """Tell what the store holds and how full it is, as plain JSON."""
+        """Return what the store knows and how full it is, as plain JSON."""
         from edgecl.operations.status import status
 
         return status(self._opened)

@@ -1,4 +1,4 @@
-"""Status and history: what a store holds and what was decided."""
+"""Status and history: what a store knows and what was decided."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgecl.store.records import ModelBody
 
 
 def status(opened: OpenStore) -> dict[str, Any]:
-    """Tell what the store holds, without loading an extractor."""
+    """Return what the store knows, without loading an extractor."""
     revision, model = opened.model()
     body = ModelBody(**ModelBody.members_of(revision.body))
     plan = model.plan()

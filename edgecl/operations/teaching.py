@@ -47,7 +47,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """What the gate said."""
+        """The verdict of the gate."""
         return self.outcome.verdict
 
     @property
@@ -77,7 +77,7 @@ class Report:
 
 
 def spool_folder() -> Path | None:
-    """Return where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
+    """Return where a long lesson is spooled to: a folder on disk, since the default one may be in memory."""
     on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
     return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 

@@ -37,7 +37,7 @@ class Control:
     store
         That is taught.
     command
-        How a lesson is started: "learn", the store, and what was asked follow.
+        How a lesson is started: "learn", the store and the request follow.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Control:
 
     def _serve(self) -> None:
         while not self._is_over.is_set():
-            with suppress(OSError):  # nobody came, or somebody left: the next one may ask
+            with suppress(OSError):  # no client, or one that left: the next may connect
                 peer, _ = self._socket.accept()
                 with peer:
                     peer.settimeout(PATIENCE_S)
@@ -87,15 +87,17 @@ class Control:
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
         with peer.makefile("rb") as file:
-            line = file.readline(LONGEST_LINE)  # before anything is refused: an answer to what nobody has read is lost
+            line = file.readline(
+                LONGEST_LINE
+            )  # before anything is refused: an answer sent before the request was read is lost
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if user not in (0, os.geteuid()):
             return {"error": f"user {user} does not own this listener"}
         try:
-            asked = json.loads(line)
+            request = json.loads(line)
         except (ValueError, RecursionError):
-            asked = None
-        match asked:
+            request = None
+        match request:
             case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label"}:
                 label = rest.get("label")
                 return self._lesson([path] if label is None else [path, f"--label={label}"])

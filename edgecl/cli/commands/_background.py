@@ -1,4 +1,4 @@
-"""`edgecl learn --background`: what the room sounds like when nobody says a taught word."""
+"""`edgecl learn --background`: the sound of the room while no taught word is spoken."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
         f"{percent(tally.accuracy)}, balanced {percent(tally.balanced_accuracy)}"
     )
     click.echo(
-        f"the label before, said again, would have been right for {percent(tally.same_again / max(tally.labelled, 1))}"
+        f"repeating the label before would have been right for {percent(tally.same_again / max(tally.labelled, 1))}"
     )
     shown = sorted(tally.by_label.items(), key=lambda item: -item[1][0])[:CLASSES_SHOWN]
     rows = [(label, f"{count:,}", percent(right / count)) for label, (count, right) in shown]

@@ -65,12 +65,12 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="Strength of the penalty that holds gradient steps to their start. [default: 30 with auto, else 1]",
+    help="Strength of the penalty that keeps gradient steps near their start. [default: 30 with auto, else 1]",
 )
 @click.option(
     "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option("--background", is_flag=True, help="PATH is sound of a room in which nobody says a taught word.")
+@click.option("--background", is_flag=True, help="PATH is sound of a room without taught words.")
 @label_column_option
 @click.option(
     "--label-delay",
@@ -177,7 +177,7 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
 
 
 def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
-    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
+    """Print the outcome of a lesson, with its samples by label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
@@ -279,7 +279,7 @@ def _advice(report: Report) -> str:
     verdict = report.verdict
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
-    if not verdict.classes:  # it never came to judging: the reason says what to do
+    if not verdict.classes:  # it was not judged: the reason states what to do
         return "--dry-run tries a lesson without writing."
     if verdict.is_final:
         return "Put the labels right, or leave these samples out. --force commits the lesson as it is."

@@ -116,7 +116,7 @@ def command(
             try:
                 for event in events:
                     _print(event, as_json=as_json)
-            except BrokenPipeError:  # nobody reads on
+            except BrokenPipeError:  # the reader has closed the pipe
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             systemd.send("STOPPING=1")
     _print_summary(summary, arrival)
@@ -144,7 +144,7 @@ def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float |
     if file is not None and microphone:
         raise click.UsageError("give FILE or --microphone, not both")
     if rate is not None and (file is not None or microphone):
-        raise click.UsageError("--rate is for raw PCM on stdin: a file says its own, a microphone is asked for one")
+        raise click.UsageError("--rate is for raw PCM on stdin: a file states its own, a microphone is set to one")
     if realtime and file is None:
         raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
     if file is None and not microphone and sys.stdin.isatty():
@@ -220,10 +220,10 @@ def _print_summary(summary: Summary, arrival: Arrival) -> None:
 
 
 def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
-    """What was amiss with the input."""
+    """Yield what was wrong with the input."""
     offset = summary.offset
     if summary.breaks:
-        yield f"{counted(summary.breaks, 'gap')}: there the stream began anew"
+        yield f"{counted(summary.breaks, 'gap')}: there the stream started again"
     if arrival.late:
         yield f"{counted(arrival.late, 'pause')} of the input, the longest {arrival.late_s:.1f} s: taken as no gap"
     if arrival.torn_bytes:
@@ -231,7 +231,7 @@ def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
     for reason, count in arrival.rows.counts.items():
         yield f"{counted(count, 'row')} skipped: {reason}"
     if summary.silent_s:
-        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? No answer was asked for there"
+        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? Nothing was predicted there"
     if summary.clipped_s:
         yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
     if abs(offset) > LARGEST_OFFSET:

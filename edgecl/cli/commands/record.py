@@ -123,7 +123,7 @@ def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | N
 
 
 def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> Iterator[NDArray[np.float32]]:
-    """Stretches (n, 1) of so many seconds; the level is shown while they come."""
+    """Yield stretches (n, 1) of a fixed length in seconds; the level is shown while they come."""
     wanted, held, length = round(seconds * contract.sample_rate_hz), [], 0
     for piece in pieces:
         held.append(piece.signal)
