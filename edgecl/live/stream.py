@@ -24,7 +24,7 @@ RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 class Stream:
     """Pieces of a signal to events: frames of an extractor, a latent for each hop, a spotter.
 
-    Sound is embedded as a clip is: there are zeros before its beginning and after its end, so that a word at the edge is
+    Sound is embedded as a clip is: zeros come before its beginning and after its end, so that a word at the edge is
     in the middle of some window.
     """
 
