@@ -63,10 +63,12 @@ EXTRAS = {
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
+    "paho": "mqtt",
     "sounddevice": "mic",
     "soundfile": "audio",
     "soxr": "audio",
     "tokenizers": "text",
+    "wyoming": "wyoming",
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
@@ -74,6 +76,7 @@ OPTIONS = {
     "by": "--by",
     "control": "--control",
     "disk_bytes": "--disk",
+    "execute": "--exec",
     "experiences": "--experiences",
     "label": "--label",
     "label_column": "--label-column",
@@ -82,6 +85,7 @@ OPTIONS = {
     "memory_bytes": "--memory",
     "scenario": "--scenario",
     "seeds": "--seeds",
+    "wyoming": "--wyoming",
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 100
 """Notices that wait for one consumer."""
-CLOSING_S = 1.5
+CLOSING_S = 0.8
 """For what waits to be delivered, once the fan-out is closed."""
 FAILURES_LOGGED = 3
 

@@ -34,7 +34,7 @@ class Topics:
 
     @property
     def availability(self) -> str:
-        """ "online" or "offline", retained."""
+        """The words online or offline, retained."""
         return f"{self.base}/availability"
 
     @property

@@ -38,7 +38,7 @@ class Lessons:
         self._one_at_a_time = threading.Lock()
 
     def run(self, verb: str, *arguments: str, before: Sequence[str] = ()) -> dict[str, Any]:
-        """Run `verb STORE arguments --json`, and return the last object that it printed with its "exit_code".
+        """Run `verb STORE --json arguments`, and return the last object that it printed with its "exit_code".
 
         Parameters
         ----------
@@ -48,7 +48,7 @@ class Lessons:
         if not self._one_at_a_time.acquire(timeout=LONGEST_WAIT_S):
             return {"error": "another lesson is taking very long: try again later", "exit_code": 1}
         try:
-            return self._finished([*self._program, verb, str(self._store), *before, *arguments, "--json"])
+            return self._finished([*self._program, verb, str(self._store), *before, "--json", *arguments])
         finally:
             self._one_at_a_time.release()
 

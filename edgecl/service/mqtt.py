@@ -170,7 +170,7 @@ class Publisher:
                 self._publish(self._topics.availability, "offline", retain=True, wait_s=FAREWELL_S)
         self._client.disconnect()
         for thread in self._threads:
-            thread.join(0.3)  # one that waits for the network ends with the process
+            thread.join(0.1)  # one that waits for the network ends with the process
 
     def take(self, event: Event) -> None:
         """Publish an event; returns when the broker has it.
