@@ -42,6 +42,7 @@ COMMANDS = {
     "predict": "Answer clips or windows.",
     "record": "Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.",
     "listen": "Follow a stream of sound or movement, and print what is heard.",
+    "serve": "Serve a page by which a phone teaches the device.",
     "inbox": "List what a listener kept, export it, or teach it.",
     "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
     "centre": "Fit it to its user or place with samples that have no labels.",
@@ -74,6 +75,7 @@ EXTRAS = {
 OPTIONS = {
     "background": "--background",
     "by": "--by",
+    "cert": "--cert",
     "control": "--control",
     "disk_bytes": "--disk",
     "execute": "--exec",
@@ -83,6 +85,7 @@ OPTIONS = {
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
+    "port": "--port",
     "scenario": "--scenario",
     "seeds": "--seeds",
     "wyoming": "--wyoming",

@@ -43,7 +43,12 @@ class Address:
         except ValueError:
             return self.host == "localhost"
 
-    def bound(self, *, parameter: str = "", backlog: int = 64) -> socket.socket:
+    @property
+    def is_wildcard(self) -> bool:
+        """Test whether it stands for every address of this machine."""
+        return self.host in ("0.0.0.0", "::", "")  # noqa: S104 (compared, not bound)
+
+    def bound(self, *, parameter: str = "", backlog: int = 128) -> socket.socket:
         """Return a listening socket.
 
         Raises

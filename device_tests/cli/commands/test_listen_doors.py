@@ -95,7 +95,8 @@ def test_a_program_is_run_per_event_and_a_label_is_no_command(kitchen: Path, eve
     note = tmp_path / "note.py"
     note.write_text(
         "import os, sys\n"
-        f"with open({str(tmp_path / 'notes')!r}, 'a') as file: file.write(os.environ['EDGECL_LABEL'] + sys.stdin.read())"
+        f"file = open({str(tmp_path / 'notes')!r}, 'a')\n"
+        "file.write(os.environ['EDGECL_LABEL'] + sys.stdin.read())"
     )
     done = process("listen", kitchen, evening, "--json", "--exec", f"{sys.executable} {note}")
     assert done.code == 0

@@ -127,7 +127,7 @@ def command(
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
         else:
-            pieces = _pieces(
+            pieces = pieces_of(
                 contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
             )
         noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
@@ -216,7 +216,7 @@ def _refuse_contradictions(
         )
 
 
-def _pieces(
+def pieces_of(
     contract: Contract,
     file: Path | None,
     *,
