@@ -20,7 +20,7 @@ import pytest
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
 from ..support.page import Page, served
 
-selenium = pytest.importorskip("selenium", reason="needs selenium, and Chromium with its driver")
+pytest.importorskip("selenium", reason="needs selenium, and Chromium with its driver")
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys

@@ -131,9 +131,9 @@ def served(store: Path, *arguments: object, state: Path, stdin: Any = subprocess
             yield Page(told["url"].rstrip("/"), told["code"], process)
             started = time.monotonic()
             process.terminate()
-            if process.stdin is not None and not process.stdin.closed:
+            if process.stdin is not None:
                 process.stdin.close()
-                process.stdin = None
+                process.stdin = None  # or it would be flushed once more
             error = process.communicate(timeout=10)[1]
             assert time.monotonic() - started < 2
             assert process.returncode == 0, error.decode()
