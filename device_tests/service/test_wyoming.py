@@ -18,7 +18,7 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.live.events import Event
 from edgecl.live.options import Listening
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 from edgecl.service.addresses import Address
 from edgecl.service.presence import is_running
 from edgecl.service.wyoming import WyomingServer, avahi_service
@@ -49,7 +49,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(kitchen: Path) -> Iterator[WyomingServer]:
-    with WyomingServer(Device.open(kitchen), Address("127.0.0.1", 0), how=Listening()) as one:
+    with WyomingServer(OpenStore.open(kitchen), Address("127.0.0.1", 0), how=Listening()) as one:
         yield one
 
 
@@ -147,7 +147,7 @@ def test_a_lesson_between_two_chunks_counts_from_then_on(tmp_path: Path) -> None
             return [first, await client.read_event()]
 
     heard: list[Event] = []
-    with WyomingServer(Device.open(store), Address("127.0.0.1", 0), how=Listening(), publish=heard.append) as server:
+    with WyomingServer(OpenStore.open(store), Address("127.0.0.1", 0), how=Listening(), publish=heard.append) as server:
         before, after = run(talk(server.port))
     assert (before.type, after.type) == ("pong", "detection")
     assert [one.label for one in heard] == ["yes"]
@@ -158,7 +158,7 @@ def test_learn_says_that_home_assistant_has_to_ask_again(tmp_path: Path) -> None
     store = tmp_path / "kitchen"
     assert edgecl("init", store, "--extractor", "voice").code == 0
     assert not is_running("wyoming", store)
-    with WyomingServer(Device.open(store), Address("127.0.0.1", 0), how=Listening()):
+    with WyomingServer(OpenStore.open(store), Address("127.0.0.1", 0), how=Listening()):
         assert is_running("wyoming", store)
         lesson = write_clips(tmp_path / "clips", clips("teach", ["yes", "stop"], most=5))
         assert "reload" in edgecl("learn", store, lesson).out
@@ -238,7 +238,7 @@ def test_a_thousand_connections_leave_nothing(server: WyomingServer) -> None:
 
 def test_slow_readers_are_left_and_the_end_does_not_wait_for_them(kitchen: Path) -> None:
     slow = []
-    with WyomingServer(Device.open(kitchen), Address("127.0.0.1", 0), how=Listening()) as server:
+    with WyomingServer(OpenStore.open(kitchen), Address("127.0.0.1", 0), how=Listening()) as server:
         for _ in range(100):
             one = socket.create_connection(("127.0.0.1", server.port), timeout=5)
             one.setblocking(False)
@@ -256,7 +256,7 @@ def test_slow_readers_are_left_and_the_end_does_not_wait_for_them(kitchen: Path)
 def test_an_address_that_is_taken_is_an_error_of_the_user(server: WyomingServer, kitchen: Path) -> None:
     taken = Address("127.0.0.1", server.port)
     with pytest.raises(SettingError, match="cannot be listened at"):
-        WyomingServer(Device.open(kitchen), taken, how=Listening()).__enter__()
+        WyomingServer(OpenStore.open(kitchen), taken, how=Listening()).__enter__()
 
 
 def test_avahi_is_told_in_xml() -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from wyoming.event import Event as Message
 
     from edgecl.live.events import Event
-    from edgecl.operations.open_store import Device
+    from edgecl.operations.open_store import OpenStore
 
 logger = logging.getLogger(__name__)
 
@@ -80,19 +80,19 @@ class WyomingServer:
     """
 
     def __init__(
-        self, device: Device, address: Address, *, how: Listening, publish: Callable[[Event], None] = lambda _: None
+        self, opened: OpenStore, address: Address, *, how: Listening, publish: Callable[[Event], None] = lambda _: None
     ) -> None:
-        if not device.extractor.contract.is_sound:
-            raise SettingError(f"Wyoming carries sound, the store takes {device.extractor.contract.modality}")
-        self.device, self.how, self.publish = device, how, publish
-        self.live = LiveScorer(device, threshold=how.threshold, wake=how.wake)
+        if not opened.extractor.contract.is_sound:
+            raise SettingError(f"Wyoming carries sound, the store takes {opened.extractor.contract.modality}")
+        self.opened, self.how, self.publish = opened, how, publish
+        self.live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
         self.summary = Summary()
         self._address = address
         self._clients: dict[asyncio.Task[None], Client] = {}
         self._is_over = False
         self._is_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgecl wyoming", daemon=True)
-        self._presence = Presence(PRESENCE, device.store.path)
+        self._presence = Presence(PRESENCE, opened.store.path)
 
     @property
     def port(self) -> int:
@@ -106,7 +106,7 @@ class WyomingServer:
 
     def labels(self) -> tuple[str, ...]:
         """The words of the live revision."""
-        return spoken(self.device.store.current().body["classes"])
+        return spoken(self.opened.store.current().body["classes"])
 
     def __enter__(self) -> WyomingServer:
         try:
@@ -225,8 +225,8 @@ class Client:
 
     async def _begin(self, _message: Message) -> None:
         server = self._server
-        contract = server.device.extractor.contract
-        self._stream = Stream(server.device.extractor, spotter_for(contract, server.how), server.summary)
+        contract = server.opened.extractor.contract
+        self._stream = Stream(server.opened.extractor, spotter_for(contract, server.how), server.summary)
         self._stream.spotter.scorer = server.live.scorer
         self._converter = Converter(contract.sample_rate_hz)
         self._has_detected = False

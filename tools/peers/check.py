@@ -1,9 +1,10 @@
-"""Whether a peer does what it is timed for: its answer after one run against float64."""
+"""Check that a peer does what it is timed for: its answer after one run against float64."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.contestant import Ready
 from peers.workloads import FISHER_ROWS, HERDING_ROWS, SCATTER_ROWS, Case, expected_weights, softmax
 

@@ -15,17 +15,17 @@ import click
 
 import edgecl
 from edgecl.cli import warn
+from edgecl.cli.options import EDGECL
 from edgecl.cli.text import print_json, printable
 from edgecl.live.fanout import Fanout, undelivered
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.live.events import Event
     from edgecl.live.inputs.chunks import Halt
     from edgecl.live.options import Listening
-    from edgecl.operations.open_store import Device
     from edgecl.service.wyoming import WyomingServer
 
-PROGRAM = (sys.executable, "-m", "edgecl.cli")
 STDOUT_CAPACITY = 1024
 ROOM_S = 0.2
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -69,7 +69,7 @@ def require_consistent(doors: Doors) -> None:
 
 
 @contextmanager
-def opened(doors: Doors, device: Device, fanout: Fanout[Event], how: Listening) -> Iterator[WyomingServer | None]:
+def opened(doors: Doors, learner: Learner, fanout: Fanout[Event], how: Listening) -> Iterator[WyomingServer | None]:
     """Attach consumers to the fan-out, and serve Wyoming; at the end everything is closed within two seconds."""
     with ExitStack() as stack:
         if doors.execute is not None:
@@ -77,8 +77,8 @@ def opened(doors: Doors, device: Device, fanout: Fanout[Event], how: Listening) 
 
             fanout.attach("--exec", Execution(doors.execute).take)
         if doors.mqtt is not None:
-            _attach_mqtt(doors, device, fanout, stack)
-        server = _wyoming(doors, device, fanout, how)
+            _attach_mqtt(doors, learner, fanout, stack)
+        server = _wyoming(doors, learner, fanout, how)
         if server is not None:
             stack.enter_context(server)
             click.echo(
@@ -88,7 +88,7 @@ def opened(doors: Doors, device: Device, fanout: Fanout[Event], how: Listening) 
         yield server
 
 
-def _attach_mqtt(doors: Doors, device: Device, fanout: Fanout[Event], stack: ExitStack) -> None:
+def _attach_mqtt(doors: Doors, learner: Learner, fanout: Fanout[Event], stack: ExitStack) -> None:
     from edgecl.service.commands import Commands
     from edgecl.service.home_assistant import device_document
     from edgecl.service.labels import Watch
@@ -96,12 +96,12 @@ def _attach_mqtt(doors: Doors, device: Device, fanout: Fanout[Event], stack: Exi
     from edgecl.service.mqtt import Broker, Publisher
 
     assert doors.mqtt is not None
-    path = device.store.path
+    path = learner.path
     broker = Broker.from_url(doors.mqtt, password_file=doors.mqtt_password, ca_file=doors.mqtt_ca)
     if broker.is_readable:
         warn.warn(f"the password crosses the network to {broker.host} in the clear: mqtts:// encrypts it")
     topics = broker.topics(path)
-    modality = str(device.store.settings["contract"]["modality"])
+    modality = str(learner.store.settings["contract"]["modality"])
 
     def describe(labels: tuple[str, ...], gone: Mapping[str, str]) -> dict[str, Any]:
         return device_document(
@@ -114,7 +114,7 @@ def _attach_mqtt(doors: Doors, device: Device, fanout: Fanout[Event], stack: Exi
             gone=gone,
         )
 
-    lessons = Lessons(PROGRAM, path)
+    lessons = Lessons(EDGECL, path)
     publisher = Publisher(broker, topics, describe, obey=Commands(lessons) if doors.mqtt_commands else None)
     stack.enter_context(publisher)
     stack.callback(lessons.stop)
@@ -122,14 +122,14 @@ def _attach_mqtt(doors: Doors, device: Device, fanout: Fanout[Event], stack: Exi
     fanout.attach("--mqtt", publisher.take)
 
 
-def _wyoming(doors: Doors, device: Device, fanout: Fanout[Event], how: Listening) -> WyomingServer | None:
+def _wyoming(doors: Doors, learner: Learner, fanout: Fanout[Event], how: Listening) -> WyomingServer | None:
     if doors.wyoming is None:
         return None
     from edgecl.service.addresses import Address
     from edgecl.service.wyoming import WyomingServer
 
     address = Address.parse(doors.wyoming, parameter="wyoming")
-    return WyomingServer(device, address, how=how, publish=fanout.publish)
+    return WyomingServer(learner.opened, address, how=how, publish=fanout.publish)
 
 
 class Printer:

@@ -14,17 +14,17 @@ import click
 from edgecl.cli import interrupts, warn
 from edgecl.cli.commands import _doors
 from edgecl.cli.commands._doors import Doors, Printer, door_options
-from edgecl.cli.options import Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
 from edgecl.live.fanout import Fanout
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.novelty import Noticer
-    from edgecl.operations.open_store import Device
 
 POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
@@ -103,7 +103,6 @@ def command(
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
-    from edgecl.live.listener import listen
     from edgecl.live.options import WAKE_SPAN_S, Listening
     from edgecl.service.control import Control
     from edgecl.service.systemd import Notifier
@@ -122,25 +121,25 @@ def command(
     )
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
     fanout: Fanout[Event] = Fanout()
-    with fanout, warn.opened(store) as device:
-        contract = device.extractor.contract
+    with fanout, warn.opened(store) as learner:
+        contract = learner.contract
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
         else:
             pieces = pieces_of(
                 contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
             )
-        noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
-        _require_wake_word(device, wake)
+        noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
+        _require_wake_word(learner, wake)
         how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
         with (
             interrupts.asking(halt.ask),
-            Control(control, store) if control else nullcontext(),
-            _doors.opened(open_doors, device, fanout, how) as server,
+            Control(control, store, command=EDGECL) if control else nullcontext(),
+            _doors.opened(open_doors, learner, fanout, how) as server,
         ):
             systemd.send("READY=1")
             for event in events:
@@ -178,24 +177,22 @@ def _print_avahi(store: Path, doors: Doors) -> None:
     click.echo(avahi_service(store, port), nl=False)
 
 
-def _require_wake_word(device: Device, wake: str | None) -> None:
+def _require_wake_word(learner: Learner, wake: str | None) -> None:
     if wake is None:
         return
-    if not device.extractor.contract.is_sound:
-        raise click.UsageError(f"--wake is for sound, the store takes {device.extractor.contract.modality}")
-    known = device.store.current().body["classes"]
+    if not learner.contract.is_sound:
+        raise click.UsageError(f"--wake is for sound, the store takes {learner.contract.modality}")
+    known = learner.classes
     if wake not in known:
         raise SettingError(
-            f"--wake {wake}: the store knows {', '.join(sorted(known)) or 'nothing yet'}; teach the wake word first"
+            f"--wake {wake}: the store knows {', '.join(known) or 'nothing yet'}; teach the wake word first"
         )
 
 
-def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
-    from edgecl.live.inbox import open_inbox
+def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> Noticer:
     from edgecl.live.novelty import Noticer
 
-    kept = open_inbox(device) if size is None else open_inbox(device, capacity_bytes=size)
-    return Noticer(kept, device.extractor, novelty=novelty)
+    return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
 
 
 def _refuse_contradictions(

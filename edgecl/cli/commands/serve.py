@@ -12,8 +12,8 @@ import click
 
 from edgecl.cli import interrupts, warn
 from edgecl.cli.commands import _doors
-from edgecl.cli.commands._doors import PROGRAM, Doors, Printer, door_options
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.commands._doors import Doors, Printer, door_options
+from edgecl.cli.options import EDGECL, example, json_option, store_argument
 from edgecl.cli.text import print_json, printable
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgecl.extractors.contract import Contract
+    from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.fanout import Fanout
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.takes import Tap
-    from edgecl.operations.open_store import Device
     from edgecl.service.addresses import Address
     from edgecl.service.page.desk import Desk
     from edgecl.service.page.notices import Notices
@@ -91,9 +91,9 @@ def command(
     _doors.require_consistent(asked)
     halt, systemd, fanout, summary = Halt(), Notifier(), Fanout[Any](), Summary()
     address = Address(host, port)
-    with ExitStack() as stack, warn.opened(store) as device:
+    with ExitStack() as stack, warn.opened(store) as learner:
         stack.enter_context(interrupts.asking(halt.ask))
-        pages = _Pages(device, address, names, as_json=as_json)
+        pages = _Pages(learner, address, names, as_json=as_json)
         stack.callback(pages.close)
         files = pages.certificate(tls=tls, cert=cert, key=key)
         pages.open(files, halt, has_stream=source is not None)
@@ -103,13 +103,13 @@ def command(
         from edgecl.live.options import Listening
 
         stack.callback(fanout.close)
-        stack.enter_context(_doors.opened(asked, device, fanout, Listening()))
+        stack.enter_context(_doors.opened(asked, learner, fanout, Listening()))
         systemd.send("READY=1")
         if source is None:
             while not halt.wait(POLL_S):
                 systemd.alive()
         else:
-            _listen(device, pages.tap, source, fanout, halt, summary, beat=systemd.alive)
+            _listen(learner, pages.tap, source, fanout, halt, summary, beat=systemd.alive)
             while not halt.wait(POLL_S):  # the input has ended, the page has not
                 systemd.alive()
         systemd.send("STOPPING=1")
@@ -118,10 +118,10 @@ def command(
 class _Pages:
     """The page with all that it needs, opened and closed as one."""
 
-    def __init__(self, device: Device, address: Address, names: tuple[str, ...], *, as_json: bool) -> None:
+    def __init__(self, learner: Learner, address: Address, names: tuple[str, ...], *, as_json: bool) -> None:
         from edgecl.service.page.notices import Notices
 
-        self._device, self._address, self._as_json = device, address, as_json
+        self._learner, self._address, self._as_json = learner, address, as_json
         self._extra = names
         self._notices: Notices = Notices()
         self._stack = ExitStack()
@@ -138,7 +138,7 @@ class _Pages:
             if not self._address.is_loopback:
                 warn.warn("without --tls everybody in the network can read what is sent, and the token with it")
             return None
-        return encryption.certificate(token_file(self._device.store.path).parent, self._names())
+        return encryption.certificate(token_file(self._learner.path).parent, self._names())
 
     def open(self, files: tuple[Path, Path] | None, halt: Halt, *, has_stream: bool) -> None:
         """Begin to serve."""
@@ -151,15 +151,15 @@ class _Pages:
         from edgecl.service.page.routes import Routes
         from edgecl.service.page.server import PageServer
 
-        device, path = self._device, self._device.store.path
-        contract = device.extractor.contract
+        learner, path = self._learner, self._learner.path
+        contract = learner.contract
         self._scheme = "https" if files else "http"
         listening = self._address.bound(parameter="port")
         self._stack.callback(listening.close)
         if has_stream:
             self.tap = Tap(contract, look=lambda signal: desk.look(signal))
         record = self.tap.record if self.tap else _microphone_take(contract, halt)
-        desk: Desk = Desk(device, Lessons(PROGRAM, path), self._notices, record=record)
+        desk: Desk = Desk(learner, Lessons(EDGECL, path), self._notices, record=record)
         self._stack.callback(desk.close)
         pairing = Pairing(self._show, path=token_file(path))
         server: PageServer = PageServer(
@@ -239,18 +239,16 @@ def _taken(contract: Contract, halt: Halt, seconds: float) -> NDArray[np.float32
 
 
 def _listen(
-    device: Device, tap: Tap | None, source: str, fanout: Fanout[Event], halt: Halt, summary: Summary, *, beat: Any
+    learner: Learner, tap: Tap | None, source: str, fanout: Fanout[Event], halt: Halt, summary: Summary, *, beat: Any
 ) -> None:
     """Follow a stream until it ends."""
-    from edgecl.live.inbox import open_inbox
     from edgecl.live.inputs.chunks import Arrival
-    from edgecl.live.listener import listen
     from edgecl.live.novelty import Noticer
 
     assert tap is not None
-    pieces = tap.through(_pieces(device.extractor.contract, source, halt=halt, arrival=Arrival()))
-    noticer = Noticer(open_inbox(device), device.extractor)
-    for event in listen(device, pieces, summary=summary, noticer=noticer, beat=beat):
+    pieces = tap.through(_pieces(learner.contract, source, halt=halt, arrival=Arrival()))
+    noticer = Noticer(learner.inbox(), learner.extractor)
+    for event in learner.listen(pieces, summary=summary, noticer=noticer, beat=beat):
         fanout.publish(event)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.live.fanout import Mailbox
-from edgecl.live.inbox import Inbox, Item, open_inbox
+from edgecl.live.inbox import Inbox, Item
 from edgecl.live.takes import peak_db, why_unusable
 from edgecl.service.commands import outcome
 from edgecl.service.lessons import Lessons
@@ -27,7 +27,7 @@ from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import clip, decode
 
 if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ class Desk:
         Takes so many seconds from the device's own input; None where it has none.
     """
 
-    def __init__(self, device: Device, lessons: Lessons, notices: Notices, *, record: Record | None = None) -> None:
-        self._device, self._lessons, self._notices, self._record = device, lessons, notices, record
-        self._contract = device.extractor.contract
+    def __init__(self, learner: Learner, lessons: Lessons, notices: Notices, *, record: Record | None = None) -> None:
+        self._learner, self._lessons, self._notices, self._record = learner, lessons, notices, record
+        self._contract = learner.contract
         self._jobs: Mailbox[tuple[str, Callable[[], dict[str, Any]]]] = Mailbox("lessons", JOBS_WAITING)
         self._count = 0
         self._lock = threading.Lock()
@@ -68,9 +68,9 @@ class Desk:
 
     def state(self) -> dict[str, Any]:
         """Return what the store knows, how full it is, and what can be recorded here."""
-        status = self._device.status()
+        status = self._learner.status()
         return {
-            "store": self._device.store.path.absolute().name,
+            "store": self._learner.path.absolute().name,
             "modality": self._contract.modality,
             "can_record": self._record is not None,
             "take_s": TAKE_S,
@@ -87,7 +87,7 @@ class Desk:
 
     def history(self) -> list[dict[str, Any]]:
         """Return the latest decisions, newest first."""
-        return [_told(entry) for entry in reversed(self._device.store.journal()[-JOURNAL_SHOWN:])]
+        return [_told(entry) for entry in reversed(self._learner.history()["journal"][-JOURNAL_SHOWN:])]
 
     def inbox(self) -> list[dict[str, Any]]:
         """Return what is kept, newest first."""
@@ -190,7 +190,7 @@ class Desk:
             self._notices.tell(SIGNAL, body)
 
     def _inbox(self) -> Inbox:
-        return open_inbox(self._device)
+        return self._learner.inbox()
 
     def _keep(self, label: str, signal: NDArray[np.float32]) -> dict[str, Any]:
         name = _label(label)
