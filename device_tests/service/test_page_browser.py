@@ -5,12 +5,9 @@ Where EDGECL_SHOTS names a folder, pictures of phone and desktop are written the
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +23,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from ..support.browser import DESKTOP, browser, complaints, strangers
+
 pytestmark = [pytest.mark.host, pytest.mark.native("drives a browser")]
 PATIENCE_S = 30
 PHONE = (360, 740)
-DESKTOP = (1200, 900)
-
-
-def program(*names: str) -> str:
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"needs {names[0]}: apt install chromium chromium-driver")
-    return found
 
 
 @pytest.fixture
@@ -55,27 +46,6 @@ def spoken(folder: Path, word: str) -> Path:
     parts = [part for one in found for part in (one, quiet)]
     sound = np.concatenate(parts)
     return write_wav(folder / f"{word}.wav", np.repeat(sound, 3), rate=48_000)
-
-
-@contextmanager
-def browser(microphone: Path, *, size: tuple[int, int] = DESKTOP) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium", "chromium-browser", "google-chrome")
-    for flag in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en-US"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
-        *("--autoplay-policy=no-user-gesture-required", "--host-resolver-rules=MAP kitchen.local 127.0.0.1"),
-        f"--use-file-for-fake-audio-capture={microphone}",
-        f"--window-size={size[0]},{size[1]}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(program("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 class Visitor:
@@ -132,19 +102,6 @@ class Visitor:
             metrics["height"] = max(height, size[1])
             self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
             self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
-
-    def complaints(self) -> list[str]:
-        return [
-            one["message"]
-            for one in self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-            if one["level"] == "SEVERE" and " 4" not in one["message"]  # a refused request is one too
-        ]
-
-    def strangers(self) -> set[str]:
-        """Hosts other than the page's that were asked for anything."""
-        logged = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]  # type: ignore[no-untyped-call]
-        urls = [one["params"]["request"]["url"] for one in logged if one["method"] == "Network.requestWillBeSent"]
-        return {url for url in urls if not url.startswith(("data:", "blob:", "chrome", self.driver.current_url[:20]))}
 
 
 def pcm(word: str, split: str = "test") -> bytes:
@@ -211,8 +168,8 @@ def test_a_person_teaches_a_word_and_takes_it_back(kitchen: Path, tmp_path: Path
 
         one.one("undo").click()
         one.says("verdict", "Back at revision")
-        assert one.complaints() == []
-        assert one.strangers() == set()
+        assert complaints(driver) == []
+        assert strangers(driver) == set()
 
 
 def test_the_gate_asks_and_a_person_answers(kitchen: Path, tmp_path: Path) -> None:
@@ -246,7 +203,7 @@ def test_without_encryption_the_phones_own_recorder_is_used(kitchen: Path, tmp_p
         one.one("file").send_keys(str(take))
         one.says("verdict", "Take kept")
         assert len(driver.find_elements(By.CSS_SELECTOR, "#takes li")) == 1
-        assert one.complaints() == []
+        assert complaints(driver) == []
 
 
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(kitchen: Path, tmp_path: Path) -> None:

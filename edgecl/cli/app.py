@@ -51,6 +51,7 @@ COMMANDS = {
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
     "forget": "Take a class out for good, as if it had never been taught.",
+    "report": "Write one HTML file about a store: decisions, accuracy, thresholds.",
     "compare": "Play your own data through every strategy.",
     "bench": "Measure what a lesson costs on this board, phase by phase.",
     "doctor": "Check this machine, and a store.",
