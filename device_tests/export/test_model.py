@@ -11,7 +11,7 @@ import pytest
 from edgecl.demo.movement import EXERCISES, TEACHING_SUBJECTS, windows
 from edgecl.learner import Learner
 from edgecl.operations.background import background
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.background import BackgroundScorer
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 

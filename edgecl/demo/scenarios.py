@@ -40,7 +40,8 @@ class Scenario:
     extractor: str
     lessons: Sequence[Lesson]
     mislabelled: Lesson
-    heldout: Sequence[Sample]  # of all classes, by people who teach nothing or from other recordings
+    heldout: Sequence[Sample]
+    """Of all classes, by people who teach nothing or from other recordings."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,24 @@ class Step:
 
     title: str
     samples: int
-    verdict: str  # "accepted", "unproven", "rejected" or "rolled back"
+    verdict: str
+    """One of "accepted", "unproven", "rejected" or "rolled back"."""
     reasons: tuple[str, ...]
-    revision: int  # that is live now
-    taught: tuple[str, ...]  # classes that are new
-    per_class: Mapping[str, float]  # accuracy, 0 to 1, of all classes known now
-    old_accuracy: float | None  # balanced, 0 to 1, on classes that were known before; None where none were
-    new_accuracy: float | None  # on the classes of the lesson; None where it brought none
+    revision: int
+    """Number of the revision that is live now."""
+    taught: tuple[str, ...]
+    """Classes that are new."""
+    per_class: Mapping[str, float]
+    """Accuracy, 0 to 1, of all classes known now."""
+    old_accuracy: float | None
+    """Balanced, 0 to 1, on classes that were known before; None where none were."""
+    new_accuracy: float | None
+    """On the classes of the lesson; None where it brought none."""
     state_bytes: int
-    elapsed_ms: float  # of the whole lesson, extractor included
-    learn_ms: float  # without reading and extracting
+    elapsed_ms: float
+    """Milliseconds of the whole lesson, extractor included."""
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
 
 
 def spoken_commands() -> Scenario:
@@ -121,7 +130,7 @@ def lasting(steps: Sequence[Step]) -> float:
 
 
 def _taught(opened: OpenStore, lesson: Lesson, heldout: Sequence[Sample]) -> Step:
-    known = set(opened.store.current().body["classes"])
+    known = set(opened.live_body().classes)
     report = teach(opened, lesson.samples).finish()
     verdict = report.outcome.verdict
     measured = _per_class(opened, heldout)
@@ -144,12 +153,12 @@ def _taught(opened: OpenStore, lesson: Lesson, heldout: Sequence[Sample]) -> Ste
 
 def _rolled_back(opened: OpenStore, heldout: Sequence[Sample]) -> Step:
     """Back to the model before the last lesson."""
-    live = opened.store.current()
+    known = set(opened.live_body().classes)
     started = time.perf_counter()
     now = rollback(opened)
     elapsed_ms = 1e3 * (time.perf_counter() - started)
     measured = _per_class(opened, heldout)
-    gone = ", ".join(sorted(set(live.body["classes"]) - set(now.body["classes"])))
+    gone = ", ".join(sorted(known - set(opened.live_body().classes)))
     return Step(
         title=f"rollback: {gone} is gone",
         samples=0,
@@ -168,7 +177,7 @@ def _rolled_back(opened: OpenStore, heldout: Sequence[Sample]) -> Step:
 
 def _per_class(opened: OpenStore, heldout: Sequence[Sample]) -> dict[str, float]:
     """Share of held-out samples answered right, for each class that the live model knows."""
-    known = opened.store.current().body["classes"]
+    known = opened.live_body().classes
     evaluation = evaluate(opened, [one for one in heldout if one.label in known]).finish()
     return {label: one["accuracy"] for label, one in evaluation.as_dict()["per_class"].items()}
 

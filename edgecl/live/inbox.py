@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode
-from edgecl.sources.wav import encoded_sound
+from edgecl.sources.sound import decode, encode_wav
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
@@ -52,19 +51,19 @@ class Item:
 
     id: str
     kind: str
-    # "surprise" or "detection"
+    """One of "surprise" or "detection"."""
     kept: str
-    # when, UTC, ISO 8601
+    """Time at which it was kept: UTC, ISO 8601."""
     time: float
-    # of the stream, seconds
+    """Seconds of the stream."""
     label: str
-    # the answer, right or wrong
+    """The answer, right or wrong."""
     confidence: float
     novelty: float
     seconds: float
-    # of signal
+    """Length of the signal."""
     count: int
-    # how often it was heard: near-duplicates are kept once
+    """How often it was heard: near-duplicates are kept once."""
     file: str
     sha256: str
 
@@ -222,7 +221,7 @@ class Inbox:
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
-        return encoded_sound(signal, contract), ".wav"
+        return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
     file = io.BytesIO()
     rate = np.float64(contract.sample_rate_hz)
     np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgecl.operations.teaching import Report
     from edgecl.progress import Run
     from edgecl.sources.samples import Sample, Skip
-    from edgecl.spotting.background_scorer import Calibration
+    from edgecl.spotting.background import Calibration
     from edgecl.store.store import Store
 
 Progress = Callable[[Any], object]
@@ -103,7 +103,7 @@ class Handle:
     @property
     def classes(self) -> tuple[str, ...]:
         """Labels that the live revision answers, in order: the columns of `predict_proba`."""
-        return tuple(sorted(self._opened.store.current().body["classes"]))
+        return tuple(sorted(self._opened.live_body().classes))
 
     @property
     def revision(self) -> int:

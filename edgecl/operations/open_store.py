@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import ModelError, StoreDamagedError
-from edgecl.model.loading import load_head, load_model
-from edgecl.model.model import CENTRE, Model
+from edgecl.model.model import CENTRE, Model, load_head, load_model
 from edgecl.model.settings import Settings
+from edgecl.store.bodies import ModelBody
 from edgecl.store.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class OpenStore:
 
         self.store.verify_extractor()
         return open_extractor(self.store.extractor_path)
+
+    def live_body(self) -> ModelBody:
+        """Return what the live revision states about its model."""
+        return ModelBody(**ModelBody.members_of(self.store.current().body))
 
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.records import Revision
 from edgecl.store.writer import Writer
 
@@ -29,10 +29,12 @@ COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What became of a stream."""
+    """Outcome of a stream."""
 
-    verdict: Verdict  # on the last revision
-    revision: int | None  # the last one committed; None where none was
+    verdict: Verdict
+    """Verdict on the last revision."""
+    revision: int | None
+    """The last one committed; None where none was."""
     tally: Tally
     drifts: tuple[Drift, ...]
     skipped: tuple[Skip, ...]
@@ -74,34 +76,51 @@ class StreamSaver:
         """Commit what is known now, or note why not."""
         verdict = stream.verdict()
         self.at = stream.tally.labelled
-        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
         if verdict.accepted:
-            self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.learnt(), verdict=verdict.as_dict())
         elif self._writer:
-            self._writer.note({"kind": "rejected", "time": utc_now(), **told})
+            note = StreamNote(
+                time=utc_now(), verdict=verdict.as_dict(), lesson=_rows(stream), accuracy=stream.tally.accuracy
+            )
+            self._writer.note(note.as_dict())
         return verdict
 
     def keep(self, stream: Prequential, drift: Drift) -> None:
         """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
-        told = {**_told(stream), "drift": vars(drift)}
         if stream.concept is not None and drift.chosen in ("anew", "decayed"):
-            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
-        self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.concept, drift=vars(drift), concept="before the drift")
+        self._commit(stream, stream.learnt(), drift=vars(drift))
         self.at = stream.tally.labelled
 
-    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+    def _commit(
+        self,
+        stream: Prequential,
+        model: Model,
+        *,
+        verdict: Mapping[str, Any] | None = None,
+        drift: Mapping[str, Any] | None = None,
+        concept: str | None = None,
+    ) -> None:
         now = utc_now()
         taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
         stored = self._stored(replace(model, taught={**model.taught, **taught}))
         if self._writer:
-            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            body = StreamBody(
+                **stored.body(),
+                lesson=_rows(stream),
+                accuracy=stream.tally.accuracy,
+                bytes=stored.bytes(),
+                verdict=verdict,
+                drift=drift,
+                concept=concept,
+            )
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
+                kind="lesson", objects=stored.digests, body=body.as_dict(), time=now, parent=self.live.number
             )
         stream.committed()
 
     def _stored(self, model: Model) -> Model:
-        """The model with its parts put where they are kept."""
+        """Put the parts of a model where they are kept."""
         head = model.head
         assert head is not None
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
@@ -109,20 +128,19 @@ class StreamSaver:
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
 
 
-def _told(stream: Prequential) -> dict[str, Any]:
-    """What the journal says of a stream."""
-    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
-    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+def _rows(stream: Prequential) -> dict[str, int]:
+    """Count the labelled rows by label."""
+    return {label: rows for label, (rows, _) in stream.tally.by_label.items()}
 
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
-    """Resident learner state by part."""
+    """Count the bytes of the resident learner state by part."""
     parts = {**stream.model.bytes(), "stream": stream.nbytes}
     return {**parts, "total": parts["total"] + stream.nbytes}
 
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
-    """Rows of classes for which there is no room become skips."""
+    """Turn rows of classes for which there is no room into skips."""
     new: dict[str, str] = {}  # as given, and as stored
     for item in items:
         if not isinstance(item, Sample) or item.label is None:
@@ -130,7 +148,7 @@ def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) ->
             continue
         if item.label not in new:
             label = checked_label(item.label, item.source)
-            if not stream.knows_with(new.values(), label):
+            if not stream.has_room_for(label, new.values()):
                 yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
             new[item.label] = label
@@ -186,7 +204,7 @@ def follow(
 
 
 def _kept_models(opened: OpenStore) -> dict[str, Model]:
-    """Every earlier revision that has learnt something and is sound, newest first."""
+    """Load every earlier revision that has learnt something and is sound, newest first."""
     models: dict[str, Model] = {}
     for number in reversed(opened.store.revisions()):
         try:

@@ -17,13 +17,13 @@ from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.store.bodies import LessonBody, LessonNote
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
     from edgecl.learning.loop import Outcome, Stage
-    from edgecl.learning.refine import RefineSettings
-    from edgecl.model.lesson import Lesson
-    from edgecl.model.objects import Objects
+    from edgecl.learning.strategies import RefineSettings
+    from edgecl.model.model import Lesson, Objects
     from edgecl.store.records import Revision
     from edgecl.store.writer import Writer
 
@@ -33,12 +33,14 @@ class Report:
     """Outcome of a lesson."""
 
     outcome: Outcome
-    revision: int | None  # None where nothing was committed
+    revision: int | None
+    """Number of the new revision; None where nothing was committed."""
     samples: int
     skipped: tuple[Skip, ...]
     new_classes: tuple[str, ...]
     elapsed_ms: float
-    learn_ms: float  # without reading and extracting
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
     bytes: Mapping[str, int]
     bytes_written: int
     dry_run: bool
@@ -182,14 +184,14 @@ def _collected(
 
 def _commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
     """Commit what was learnt; a line in the journal where the model stays."""
-    told = {
-        "lesson": {label: len(rows) for label, rows in lesson.rows.items()},
-        "strategy": outcome.strategy,
-        "verdict": outcome.verdict.as_dict(),
-        "forced": forced,
-    }
-    if outcome.model is None or outcome.is_unchanged:
-        writer.note({"kind": "unchanged" if outcome.model else "rejected", "time": utc_now(), **told})
+    counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.as_dict()
+    model, strategy, now = outcome.model, outcome.strategy, utc_now()
+    if model is None or outcome.is_unchanged:
+        kind = "unchanged" if model else "rejected"
+        note = LessonNote(kind=kind, time=now, lesson=counts, strategy=strategy, verdict=verdict, forced=forced)
+        writer.note(note.as_dict())
         return None
-    body = {**outcome.model.body(), **told, "bytes": outcome.model.bytes()}
-    return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=utc_now(), parent=live.number)
+    body = LessonBody(
+        **model.body(), lesson=counts, strategy=strategy, verdict=verdict, forced=forced, bytes=model.bytes()
+    )
+    return writer.commit(kind="lesson", objects=model.digests, body=body.as_dict(), time=now, parent=live.number)

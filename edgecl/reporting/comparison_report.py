@@ -13,7 +13,7 @@ from edgecl.reporting.page import document, figure, section, table
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.compare.results import Comparison, Row
+    from edgecl.compare.results import Comparison, Result
 
 SHARES = ("accuracy", "old", "new", "forgetting", "bwt", "joint_loss")
 HEADER = ("strategy", "all", "old", "new", "forgetting", "BWT", "below joint")
@@ -30,7 +30,7 @@ def comparison_report(found: Comparison, *, name: str) -> str:
     return document(f"edgecl compare: {name}", subtitle, _sections(found, rows))
 
 
-def _sections(found: Comparison, rows: Sequence[Row]) -> list[str]:
+def _sections(found: Comparison, rows: Sequence[Result]) -> list[str]:
     shares = np.array([[row.mean(one) for one in ("accuracy", "old", "new")] for row in rows])
     names = [row.name for row in rows]
     sections = [
@@ -62,25 +62,25 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _estimate(row: Row, measure: str) -> str:
+def _estimate(row: Result, measure: str) -> str:
     one = row.estimate(measure)
     return f"{100 * one.mean:.1f}" + ("" if one.interval is None else f" ± {100 * one.interval:.1f}")
 
 
-def _longest(rows: Sequence[Row]) -> float:
+def _longest(rows: Sequence[Result]) -> float:
     return max(float(row.usual_ms.max()) for row in rows)
 
 
-def _times(rows: Sequence[Row]) -> dict[str, list[float | None]]:
+def _times(rows: Sequence[Result]) -> dict[str, list[float | None]]:
     longest = max(_longest(rows), 1e-9)
     return {row.name: [float(one) / longest for one in row.usual_ms] for row in rows}
 
 
-def _lesson_rows(rows: Sequence[Row]) -> list[list[str]]:
+def _lesson_rows(rows: Sequence[Result]) -> list[list[str]]:
     return [[row.name, *(f"{one:.1f}" for one in row.usual_ms)] for row in rows]
 
 
-def _memory(rows: Sequence[Row]) -> list[list[str]]:
+def _memory(rows: Sequence[Result]) -> list[list[str]]:
     return [
         [
             row.name,

@@ -219,7 +219,7 @@ class Store:
                 live = self.current()
                 if live == revision:
                     add_once(self.damage, error)
-                    live = self.newest_sound()
+                    live = self.newest_intact()
                 revision = live
 
     def journal(self) -> list[dict[str, Any]]:
@@ -252,7 +252,7 @@ class Store:
         """Return the newest revision whose own file is intact, and its intact parts by role."""
         return newest_readable(self._folder)
 
-    def newest_sound(self) -> Revision:
+    def newest_intact(self) -> Revision:
         """Return the newest revision of which every byte is intact; raises StoreDamagedError where none is."""
         return newest_intact(self._folder, self.damage)
 

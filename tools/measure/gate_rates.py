@@ -29,18 +29,13 @@ from numpy.typing import NDArray
 
 from common.splits import SETS, data_root
 from edgecl.extractors.opening import open_extractor
-from edgecl.gate.evidence import Evidence
 from edgecl.gate.gather import Before, correct_answers, evidence_of
 from edgecl.gate.judge import judge
-from edgecl.gate.verdict import Policy
-from edgecl.learning.candidates import update
+from edgecl.gate.verdict import Evidence, Policy
+from edgecl.learning.candidates import ladder, update
 from edgecl.learning.collector import LessonCollector
-from edgecl.learning.intake import take_in
-from edgecl.learning.ladder import ladder
-from edgecl.learning.loop import learn, suffices
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.learning.loop import learn, suffices, take_in
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from measure.cases import UNLIMITED, Case, cases, note
 

@@ -21,20 +21,19 @@ from edgecl.cli.options import (
     store_argument,
 )
 from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
+from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
     from edgecl.learner import Learner
-    from edgecl.learning.refine import RefineSettings
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.operations.teaching import Report
     from edgecl.sources.samples import Sample, Skip
 
 REJECTED = 3
 HARD_TO_HEAR = 0.5  # share of a word's clips
 DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
-# as in edgecl.learner, which --help should not load
-STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 
 
 @click.command(
@@ -53,11 +52,11 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="auto",
-    help="How the head is updated; auto chooses, and adjusts when a candidate is rejected. [default: auto]",
+    help="Method of updating the head; auto chooses, and adapts after a rejection. [default: auto]",
 )
-@click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
-@click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
-@click.option("--force", is_flag=True, help="Commit whatever the verdict, and what is not new.")
+@click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -66,23 +65,21 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="How hard gradient steps are held to where they begin. [default: 30 with auto, else 1]",
+    help="Strength of the penalty that holds gradient steps to their start. [default: 30 with auto, else 1]",
 )
 @click.option(
-    "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
+    "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option(
-    "--background", is_flag=True, help="PATH is sound of the room, in which nobody says a taught word: for listen."
-)
+@click.option("--background", is_flag=True, help="PATH is sound of a room in which nobody says a taught word.")
 @label_column_option
 @click.option(
     "--label-delay",
     metavar="ROWS",
     type=click.IntRange(min=0),
     default=0,
-    help="With --prequential: rows that come between a row and its label. [default: 0]",
+    help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
 @json_option
 @click.pass_context
 def command(
@@ -103,12 +100,12 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Teach it labelled samples; committed only if nothing known suffers.
+    """Learn from labelled samples; commit only if known classes do not get worse.
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
-    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
-    ones; one that has nothing new leaves the model as it is. Exit code 3 says that the lesson was rejected, and the
-    model is as it was.
+    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may contain new classes and more samples
+    of known ones; one with nothing new leaves the model unchanged. Exit code 3: the lesson was rejected and the model
+    is unchanged.
     """
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
@@ -174,14 +171,14 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
         raise click.UsageError(
             "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
         )
-    from edgecl.learning.ladder import default_steps
+    from edgecl.learning.candidates import default_steps
 
     settings = replace(default_steps(strategy), replay_weight=replay_weight)
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
 def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
-    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
