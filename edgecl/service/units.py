@@ -20,12 +20,12 @@ PAGE_OPTIONS = ("--host", "0.0.0.0", "--tls")  # noqa: S104 (phones are elsewher
 _STATE = Path("/var/lib")
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # a unit with PrivateTmp has its own
-_SANDBOX = (
-    "CapabilityBoundingSet DeviceAllow DevicePolicy LockPersonality PrivateDevices PrivateNetwork PrivateTmp "
-    "ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables "
-    "ProtectProc ProtectSystem ReadWritePaths RemoveIPC RestrictAddressFamilies RestrictNamespaces RestrictRealtime "
-    "RestrictSUIDSGID SystemCallArchitectures SystemCallFilter"
-)
+_SANDBOX = """
+    CapabilityBoundingSet DeviceAllow DevicePolicy LockPersonality PrivateDevices PrivateNetwork PrivateTmp
+    ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs ProtectKernelModules
+    ProtectKernelTunables ProtectProc ProtectSystem ReadWritePaths RemoveIPC RestrictAddressFamilies
+    RestrictNamespaces RestrictRealtime RestrictSUIDSGID SystemCallArchitectures SystemCallFilter
+"""
 _NOT_A_USERS: dict[str, str | None] = {
     **dict.fromkeys(("DynamicUser", "User", "SupplementaryGroups", "StateDirectory", "StateDirectoryMode")),
     **dict.fromkeys(_SANDBOX.split()),
