@@ -14,7 +14,7 @@ import pytest
 from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
 from edgecl.model.model import load_model
 from edgecl.store import journal as journal_file
-from edgecl.store.checksums import DIGEST, sha256
+from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from ..support.learning import settings as learner_settings

@@ -1,6 +1,6 @@
 """Evidence for a verdict: how the old model and a candidate predict samples that neither was made from.
 
-A closed form is asked about every kept sample as if it had never seen it; a refined head about the kept samples that
+A closed form predicts every kept sample as if it had never seen it; a refined head the kept samples that
 gradient steps never drew.
 """
 
@@ -20,13 +20,11 @@ from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
-CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
-FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
-COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
-SAME = 0.1  # squared distance of two means, over the usual one of a sample, to which they may be one class: ...
-
-
-# ... beyond what chance gives, 1/n + 1/N
+CONFIDENT = 0.5  # probability from which a prediction is confident
+FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
+COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
+# relative squared distance of two means, beyond what chance gives (1/n + 1/N), up to which they may be one class
+SAME = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Before:
         }
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        usual = _usual_distance(seen)
-        head = whitened_cosine(factor) if model.head.is_refined else model.head  # as distances are measured
+        typical = _typical_distance(seen)
+        head = whitened_cosine(factor) if model.head.is_refined else model.head  # that of the distances
         contradictions: list[Contradiction] = []
         look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []
@@ -61,17 +59,17 @@ class Before:
             sample = rows.spread(EVIDENCE_PER_CLASS)
             logits, distances = _answers(factor, model, head, sample)
             if label in factor.labels:
-                contradictions += _contradictions(label, head, logits, distances / usual)
+                contradictions += _contradictions(label, head, logits, distances / typical)
                 own = distances[:, factor.labels.index(label)]
                 recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
-                foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
+                foreign.append(Foreign(label, float(np.median(own)) / typical, recall, len(own)))
             else:
-                look_alikes += _look_alikes(factor, model, label, sample, logits, usual)
+                look_alikes += _look_alikes(factor, model, label, sample, logits, typical)
         correct = {label: one.correct for label, one in seen.items()}
-        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_beside_each_other(foreign)))
+        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_relative_to_lesson(foreign)))
 
 
-def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
+def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
     """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
     if len(foreign) < COMMON_LABELS:
         return foreign
@@ -108,7 +106,7 @@ def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> 
     return np.where(known, logits, -np.inf)
 
 
-def _usual_distance(seen: Mapping[str, _Seen]) -> float:
+def _typical_distance(seen: Mapping[str, _Seen]) -> float:
     """Return the median squared distance of a kept sample to its own class without it."""
     distances = [one.distance for one in seen.values() if len(one.distance)]
     return float(np.median(np.concatenate(distances))) if distances else np.inf
@@ -136,7 +134,7 @@ def _contradictions(
 
 
 def _look_alikes(
-    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], usual: float
+    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], typical: float
 ) -> Iterator[LookAlike]:
     """Yield the old class as which a new label is predicted, if their means differ no more than by chance."""
     answers = logits.argmax(axis=1)
@@ -146,7 +144,7 @@ def _look_alikes(
         total += block.sum(axis=0, dtype=np.float64)
     mean = (total / len(rows)).astype(np.float32)[None]
     by_chance = 1 / len(rows) + 1 / factor.counts[other]
-    if squared_distances(factor, mean)[0, other] < usual * (by_chance + SAME):
+    if squared_distances(factor, mean)[0, other] < typical * (by_chance + SAME):
         assert model.head is not None
         yield LookAlike(label, model.head.labels[other], int((answers == other).sum()), len(answers))
 

@@ -6,7 +6,7 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import edgecl_kernels as kernels
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
-DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
+DRAWN_AT_ONCE = 512  # rows that gradient steps draw at a time
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Exemplars:
         """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
         for first in range(0, len(self), size):
             yield dequantise(self.rows[first : first + size], self.scales[first : first + size])
+
+    @staticmethod
+    def joined(parts: Sequence[Exemplars]) -> Exemplars:
+        """Return the rows of all parts in one; at least one part."""
+        return Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         return {"rows": self.rows, "scales": self.scales}
@@ -141,10 +146,10 @@ def quotas(
 ) -> dict[str, int]:
     """Return how many exemplars each class may keep in `capacity_bytes`.
 
-    The class that has most gives first, until all are equal: what is known must not be lost because it is old, and
-    the evidence of every class is worth the same. What cannot be divided equally is given up by the class whose last
+    The largest class shrinks first, until all are equal: knowledge must not be lost because it is old, and
+    the evidence of every class is worth the same. The remainder of an equal division is taken from the class whose last
     lesson is longest ago (`taught`: label to time; one that is not there is older than all). Within a class the most
-    redundant goes first: the end of the herding order. Use does not count: predicting writes nothing down.
+    redundant goes first: the end of the herding order. Use does not count: predicting stores nothing.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}

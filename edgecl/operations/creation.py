@@ -8,7 +8,7 @@ from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
-from edgecl.store.bodies import InitBody
+from edgecl.store.records import InitBody
 from edgecl.store.store import Store
 
 

@@ -14,8 +14,7 @@ from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
-from edgecl.store.bodies import ModelBody, RepairBody, member
-from edgecl.store.records import Revision
+from edgecl.store.records import ModelBody, RepairBody, Revision, member
 
 
 def salvaged(

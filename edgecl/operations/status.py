@@ -7,7 +7,7 @@ from typing import Any
 
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
-from edgecl.store.bodies import ModelBody
+from edgecl.store.records import ModelBody
 
 
 def status(opened: OpenStore) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.model.model import Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
-from edgecl.operations.objects import OverlayObjects, StoredObjects
-from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote

@@ -13,11 +13,10 @@ from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, checked_label, embedded
-from edgecl.operations.objects import OverlayObjects, StoredObjects
-from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
-from edgecl.store.bodies import LessonBody, LessonNote
+from edgecl.store.records import LessonBody, LessonNote
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict

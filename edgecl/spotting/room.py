@@ -13,7 +13,7 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.model import Arrays
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 
-KEPT_HOPS = 512  # of the user's room
+KEPT_HOPS = 512  # hops of the user's room that are kept
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Room:
     """Statistics of a user's room, as a store keeps them."""
 
     statistics: ClassStatistics
-    """Of every hop, in latent columns."""
+    """Statistics of every hop, in latent columns."""
     rows: Exemplars
     """Some of the hops."""
 
@@ -51,9 +51,5 @@ def add_to_room(room: Room | None, latents: Iterable[NDArray[np.float32]]) -> Ro
     scatter = np.zeros(packed_length(dimension))
     count, mean = accumulate(room.statistics if room else None, blocks, scatter)
     fresh = quantise(np.concatenate(blocks))
-    known = [room.rows] if room else []
-    rows = Exemplars(
-        np.concatenate([*(one.rows for one in known), fresh.rows]),
-        np.concatenate([*(one.scales for one in known), fresh.scales]),
-    )
+    rows = Exemplars.joined([*([room.rows] if room else []), fresh])
     return Room(ClassStatistics(count, mean, scatter.astype(np.float32)), rows.spread(KEPT_HOPS))

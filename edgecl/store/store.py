@@ -6,7 +6,7 @@
       store.json               format, name, extractor digest, settings; sealed by its own sha256
       extractor.onnx           as given to `Store.create`
       objects/<sha256>.npz     arrays that never change, named by their digest: arrays.py
-      revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py, bodies.py
+      revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py
       current                  "7 <sha256 of revisions/000007.json>"
       journal.jsonl            one line per decision: journal.py
       lock                     empty; the process that holds its flock writes
@@ -27,11 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.checksums import sha256
 from edgecl.store.files import locked
-from edgecl.store.folder import Folder, add_once, tree_bytes
-from edgecl.store.journal import read_journal
-from edgecl.store.reading import (
+from edgecl.store.folder import (
+    Folder,
+    add_once,
     has_unfinished_forgetting,
     live_revision,
     newest_intact,
@@ -39,9 +38,11 @@ from edgecl.store.reading import (
     read_header,
     read_roles,
     require_store,
+    tree_bytes,
     verify_extractor,
 )
-from edgecl.store.records import Header, Revision
+from edgecl.store.journal import read_journal
+from edgecl.store.records import Header, Revision, sha256
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -68,14 +69,9 @@ class Store:
     Examples
     --------
     >>> import tempfile
-    >>> from edgecl.extractors.opening import builtin_extractor
+    >>> from edgecl import Learner
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = Store.create(
-    ...         Path(folder, "kitchen"),
-    ...         extractor=builtin_extractor("voice"),
-    ...         settings={"disk_bytes": 1 << 24, "keep_revisions": 10},
-    ...         revision_body={},
-    ...     )
+    ...     store = Learner.create(folder + "/kitchen", extractor="voice").store
     ...     store.current().number, store.revisions(), store.check()
     (1, [1], [])
     """
@@ -259,9 +255,8 @@ class Store:
     def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
         """Repair the store from what is intact in it, and return what was done, in sentences.
 
-        The newest intact revision becomes the live one; damaged revisions, objects that none uses, and damaged
-        journal lines are removed. Other files stay, and so does the extractor: see `check`. Parameters and errors are
-        those of `edgecl.store.repair.repair`.
+        The newest intact revision becomes the live one; damaged revisions and lines, and objects that none uses, are
+        removed. Other files stay. Parameters and errors are those of `edgecl.store.repair.repair`.
         """
         from edgecl.store.repair import repair
 
@@ -271,15 +266,7 @@ class Store:
         return done
 
     def restore_extractor(self, source: str | Path) -> None:
-        """Replace the extractor by a copy of the file that the store was made with.
-
-        Raises
-        ------
-        SettingError
-            When `source` is another file.
-        EdgeclError
-            When writing fails.
-        """
+        """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
         from edgecl.store.repair import require_same_extractor, restore_extractor
 
         require_same_extractor(self._folder, self._header, Path(source))

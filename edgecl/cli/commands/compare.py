@@ -228,7 +228,7 @@ def _print_cost(found: Comparison) -> None:
     rows = [(row.name, *_cost(row, found)) for row in (*found.strategies, found.joint)]
     header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
     click.echo(table(rows, header=header, align="lrrrrlr"))
-    first, last = (milliseconds(float(found.joint.usual_ms[index])) for index in (0, -1))
+    first, last = (milliseconds(float(found.joint.median_ms[index])) for index in (0, -1))
     click.echo(
         wrapped(
             f"memory, on disk: what has to be remembered from lesson to lesson (head, means, exemplars, EWC state; the "
@@ -250,8 +250,8 @@ def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     return (
         format_bytes(round(memory)),
         format_bytes(round(disk)) if disk else "-",
-        milliseconds(float(row.usual_ms.mean())),
-        milliseconds(float(row.usual_ms.sum())),
+        milliseconds(float(row.median_ms.mean())),
+        milliseconds(float(row.median_ms.sum())),
         cheaper,
         refused,
     )

@@ -80,7 +80,7 @@ def _number(revision: int | None, *, live: int, kept: list[int]) -> str:
 def _what(entry: Entry, kind: str) -> str:
     """Describe in a few words what a journal entry is about."""
     from edgecl.store import body_kinds as kinds
-    from edgecl.store.bodies import LessonBody, LessonNote
+    from edgecl.store.records import LessonBody, LessonNote
 
     match entry:
         case kinds.Forgotten():
@@ -115,8 +115,8 @@ def _verdict(entry: Entry) -> str:
 
 def _is_note(entry: Entry) -> bool:
     """Test whether an entry has no revision: what was tried was not committed."""
-    from edgecl.store.bodies import LessonNote
     from edgecl.store.body_kinds import StreamNote
+    from edgecl.store.records import LessonNote
 
     return isinstance(entry, LessonNote | StreamNote)
 
