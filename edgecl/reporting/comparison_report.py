@@ -68,16 +68,16 @@ def _estimate(row: Result, measure: str) -> str:
 
 
 def _longest(rows: Sequence[Result]) -> float:
-    return max(float(row.usual_ms.max()) for row in rows)
+    return max(float(row.median_ms.max()) for row in rows)
 
 
 def _times(rows: Sequence[Result]) -> dict[str, list[float | None]]:
     longest = max(_longest(rows), 1e-9)
-    return {row.name: [float(one) / longest for one in row.usual_ms] for row in rows}
+    return {row.name: [float(one) / longest for one in row.median_ms] for row in rows}
 
 
 def _lesson_rows(rows: Sequence[Result]) -> list[list[str]]:
-    return [[row.name, *(f"{one:.1f}" for one in row.usual_ms)] for row in rows]
+    return [[row.name, *(f"{one:.1f}" for one in row.median_ms)] for row in rows]
 
 
 def _memory(rows: Sequence[Result]) -> list[list[str]]:
