@@ -76,7 +76,7 @@ def test_a_whole_model_answers_as_predict_does(kitchen: Path, tmp_path: Path) ->
     learner = Learner.open(kitchen)
     assert labels == list(learner.classes)
     assert json.loads(told["edgecl.contract"]) == learner.contract.metadata()
-    from edgecl.extractors.placement import fit
+    from edgecl.extractors.base import fit
 
     for clip in clips("test", WORDS, most=6):
         signal = fit(clip.signal, learner.contract)[None]

@@ -23,6 +23,7 @@ from edgecl.service.mqtt import Broker, Publisher
 from ..support.broker import SECRET, USER, Ear, Mosquitto, ear, free_port, wait_until
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra [mqtt]")
+pytestmark = pytest.mark.native("talks to a broker in real time")
 BASE = "edgecl/kitchen"
 CONFIG = "homeassistant/device/edgecl_kitchen/config"
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecl.demo.movement import CHANNELS, EXERCISES, RATE_HZ, recording
 from edgecl.service.page.pairing import Pairing
 from edgecl.service.page.questions import questions
 
@@ -220,6 +222,51 @@ def test_detections_and_recordings_come_from_the_stream_that_is_listened_to(taug
             assert events.next("event")["label"] == "yes"
             page.process.stdin.close()
         wait_until(lambda: "ended" in page.ask("/api/record", {"label": "x", "seconds": 20}).value.get("error", ""))
+
+
+def test_movement_is_shown_and_recorded_in_windows(tmp_path: Path) -> None:
+    store = tmp_path / "wrist"
+    assert edgecl("init", store, "--extractor", "imu").code == 0
+    moved = recording("arm raise" if "arm raise" in EXERCISES else next(iter(EXERCISES)), 0, seconds=30)
+    rows = ["timestamp," + ",".join(CHANNELS)]
+    rows += [f"{at / RATE_HZ:.3f}," + ",".join(f"{one:.4f}" for one in row) for at, row in enumerate(moved)]
+    with served(store, "--listen", "-", state=tmp_path / "state", stdin=subprocess.PIPE) as page:
+        page.pair()
+        stream = page.process.stdin
+        assert stream is not None
+
+        def feed() -> None:
+            for at in range(0, len(rows), 50):
+                stream.write(("\n".join(rows[at : at + 50]) + "\n").encode())
+                stream.flush()
+                time.sleep(0.05)
+
+        with page.events() as events:
+            feeding = threading.Thread(target=feed, daemon=True)
+            feeding.start()
+            assert len(events.next("signal")["row"]) == len(CHANNELS)
+            reply = page.ask("/api/record", {"label": "exercise", "seconds": 9})
+            feeding.join()
+        assert (reply.status, len(reply.value["items"])) == (201, 4)
+        assert {one["file"][-4:] for one in page.ask("/api/inbox").value["items"]} == {".npz"}
+        assert page.ask("/api/state").value["modality"] == "imu"
+
+
+def test_a_text_can_be_tried_and_taught(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers", reason="needs the extra [text]")
+    from ..extractors.test_text import write
+
+    write(tmp_path / "text.onnx")
+    store = tmp_path / "desk"
+    assert edgecl("init", store, "--extractor", tmp_path / "text.onnx").code == 0
+    with served(store, state=tmp_path / "state") as page:
+        page.pair()
+        with page.events() as events:
+            for text, label in (("please open", "open"), ("please close", "close")):
+                assert page.ask("/api/texts", {"text": text, "label": label}).status == 202
+                assert events.next("verdict")["outcome"] in ("accepted", "unproven")
+        assert page.ask("/api/texts", {"text": "please open"}).value["label"] in ("open", "close")
+        assert page.ask("/api/texts", {"text": " "}).status == 400
 
 
 def test_tls_works_with_a_certificate_of_its_own(taught: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from wyoming.info import Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
+pytestmark = pytest.mark.native("talks to a server in real time")
 CHUNK = 1024
 
 

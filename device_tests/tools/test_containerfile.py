@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "tools" / "Containerfile"
+FILE = Path(__file__).parents[2] / "tools" / "edgecl.Containerfile"
 KNOWN = {"FROM", "RUN", "COPY", "USER", "VOLUME", "WORKDIR", "ENV", "EXPOSE", "STOPSIGNAL", "ENTRYPOINT", "CMD"}
 
 pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="there are no tools beside the tests")

@@ -51,12 +51,12 @@ COMMANDS = {
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
     "forget": "Remove a class for good, as if it had never been taught.",
-    "report": "Write one HTML file about a store: decisions, accuracy, thresholds.",
+    "report": "Write one HTML file about a store: decisions, accuracy, memory and time.",
     "compare": "Compare all strategies on your own data.",
     "bench": "Measure the cost of a lesson on this board, phase by phase.",
     "doctor": "Check this machine and a store; repair a damaged store.",
     "export": "Build an extractor on a development machine.",
-    "service": "Print systemd units for a listener and a daily health check.",
+    "service": "Install or print systemd units: a listener, a page, a daily health check.",
     "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 

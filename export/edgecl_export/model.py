@@ -71,9 +71,12 @@ def _append_head(whole: onnx.ModelProto, model: Model, contract: Contract) -> No
     graph, head = whole.graph, model.head
     assert head is not None
     defaults = {one.name for one in graph.initializer}
-    signal = next(one for one in graph.input if one.name not in defaults)
-    frames = graph.output[0].name
+    signal = onnx.ValueInfoProto()
+    signal.CopyFrom(next(one for one in graph.input if one.name not in defaults))
     _fix_shape(signal, (1, contract.clip_samples, len(contract.channels)))
+    frames = graph.output[0].name
+    del graph.input[:]  # a state with a default becomes what it is by default
+    graph.input.append(signal)
     steps = _Steps(graph)
     total = steps.add("ReduceSum", frames, steps.constant("axis", np.array([1], np.int64)), keepdims=0)
     pooled = steps.add("Div", total, steps.constant("frames", np.float32(contract.pool_frames)))

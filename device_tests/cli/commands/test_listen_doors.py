@@ -21,6 +21,7 @@ from ...support.broker import SECRET, USER, Ear, Mosquitto, ear, free_port, wait
 from ...support.commands import clips, command_line, edgecl, noise, process, voice_extractor, write_clips, write_wav
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra [mqtt]")
+pytestmark = pytest.mark.native("runs listeners in real time")
 BASE = "edgecl/kitchen"
 
 

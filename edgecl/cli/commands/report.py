@@ -47,10 +47,11 @@ def command(
     label_column: str | None,
     as_json: bool,
 ) -> None:
-    """Write one HTML file about a store: decisions, accuracy, confusions, exemplars, thresholds, memory and time.
+    """Write one HTML file about a store: decisions, accuracy, memory and time.
 
-    The file holds no scripts and asks for nothing: it can be mailed, and read in ten years. With --test every kept
-    revision is evaluated on labelled samples that were not learnt, best of people who taught nothing.
+    Also confusions, a map of exemplars, and thresholds. The file holds no scripts and asks for nothing: it can be
+    mailed, and read in ten years. With --test every kept revision is evaluated on labelled samples that were not
+    learnt, best of people who taught nothing.
     """
     from edgecl.reporting.store_report import store_report
 

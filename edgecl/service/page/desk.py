@@ -7,6 +7,7 @@ import logging
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ TAKE_S = 2.0
 LONGEST_MOVEMENT_S = 120.0
 LONGEST_TEXT = 2000
 JOURNAL_SHOWN = 50
+SHOWN_EVERY_S = 0.1
 _POLL_S = 0.2
 
 Record = Callable[[float], NDArray[np.float32]]
@@ -56,6 +58,7 @@ class Desk:
         self._contract = learner.contract
         self._jobs: Mailbox[tuple[str, Callable[[], dict[str, Any]]]] = Mailbox("lessons", JOBS_WAITING)
         self._count = 0
+        self._shown_next = 0.0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="edgecl page lessons", daemon=True)
         self._thread.start()
@@ -185,7 +188,9 @@ class Desk:
 
     def look(self, signal: NDArray[np.float32]) -> None:
         """Show pages that are open a movement's signal, or the level of a sound."""
-        if self._notices.followers:
+        now = time.monotonic()
+        if self._notices.followers and len(signal) and now >= self._shown_next:
+            self._shown_next = now + SHOWN_EVERY_S
             body = {"level": round(peak_db(signal), 1)} if self._contract.is_sound else {"row": signal[-1].tolist()}
             self._notices.tell(SIGNAL, body)
 
