@@ -75,9 +75,10 @@ def command(
 ) -> None:
     """Serve a page by which a phone teaches the device.
 
-    Or a computer: record takes of a word, teach them and see the verdict; follow detections as they come; name what the inbox kept;
-    undo; forget. Prints an address and a pairing code of eight digits, good for one browser and ten minutes.
-    Beyond this machine say --host 0.0.0.0, and --tls: a browser hands out its microphone to encrypted pages alone.
+    Or a computer: record takes of a word, teach them and see the verdict; follow detections as they come; name what
+    the inbox kept; undo; forget. Prints an address and a pairing code of eight digits, good for one browser and ten
+    minutes. Beyond this machine say --host 0.0.0.0, and --tls: a browser hands out its microphone to encrypted pages
+    alone.
     """
     from edgecl.live.events import Summary
     from edgecl.live.fanout import Fanout
