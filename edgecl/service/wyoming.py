@@ -89,6 +89,8 @@ class WyomingServer:
         self.summary = Summary()
         self._address = address
         self._clients: dict[asyncio.Task[None], Client] = {}
+        self._closing: set[asyncio.WriteTransport] = set()
+        """Connections whose last answer is not yet read."""
         self._is_over = False
         self._is_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgecl wyoming", daemon=True)
@@ -140,6 +142,8 @@ class WyomingServer:
         server.close()
         for task in self._clients:
             task.cancel()
+        for transport in self._closing:
+            transport.abort()
         # those accepted a moment ago get as far as being sent away
         pending = asyncio.all_tasks() - {asyncio.current_task()}
         if pending:
@@ -158,6 +162,8 @@ class WyomingServer:
         self._clients[task] = client = Client(self, reader, writer)
         try:
             await client.serve()
+        except asyncio.CancelledError:  # it gives way, or the server ends: what waits for it is thrown away
+            writer.transport.abort()
         except (TimeoutError, OSError, ProtocolError, EdgeclError) as error:
             logger.debug("a Wyoming client was left: %s", error)
         finally:
@@ -170,17 +176,22 @@ class WyomingServer:
         if self._is_over or writer.transport.get_write_buffer_size() == 0:
             writer.transport.abort()
         else:
-            self._loop.call_later(WRITING_S, writer.transport.abort)
+            self._closing.add(writer.transport)
+            self._loop.call_later(WRITING_S, self._cut, writer.transport)
+
+    def _cut(self, transport: asyncio.WriteTransport) -> None:
+        transport.abort()
+        self._closing.discard(transport)
 
     def _has_room(self) -> bool:
-        """Test whether another client may stay; the one that has been idle longest gives way."""
+        """Test whether another client may stay; one that has said nothing, or nothing for long, gives way."""
         if len(self._clients) < MOST_CLIENTS or self._is_over:
             return not self._is_over
-        task, idlest = min(self._clients.items(), key=lambda one: one[1].last_heard)
-        if time.monotonic() - idlest.last_heard < IDLE_S:
+        task, idlest = min(self._clients.items(), key=lambda one: (one[1].has_spoken, one[1].last_heard))
+        if idlest.has_spoken and time.monotonic() - idlest.last_heard < IDLE_S:
             return False
         task.cancel()
-        return True
+        return len(self._clients) < 2 * MOST_CLIENTS  # those that were left have not all ended yet
 
 
 class Client:
@@ -193,12 +204,13 @@ class Client:
         self._context: dict[str, Any] | None = None
         self._stream: Stream | None = None
         self._has_detected = False
+        self.has_spoken = False
         self.last_heard = time.monotonic()
 
     async def serve(self) -> None:
         """Answer messages until the client leaves, or its sound ends."""
         while (message := await asyncio.wait_for(read_message(self._reader), FORGOTTEN_S)) is not None:
-            self.last_heard = time.monotonic()
+            self.last_heard, self.has_spoken = time.monotonic(), True
             answer = self._answers.get(message.type)
             if answer is not None:
                 await answer(self, message)
