@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from edgecl.cli.app import COMMANDS
+from edgecl.learner import Learner
 
 from ..support.commands import edgecl, process
 from ..support.documents import DEMO_DATA, PAGES, blocks, commands_below, options_of, schemas, write_inputs
+from ..support.page import served
 
 jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.host
@@ -99,6 +101,19 @@ def test_a_table_with_a_drift(folder):
     say("history", "history", table)
 
 
+@pytest.mark.native("serves a process in real time")
+def test_what_leaves_a_store(folder):
+    store = folder / "plugged"
+    say("init", "init", store, "--extractor", "voice")
+    say("learn", "learn", store, folder / "new")
+    (label,) = Learner.open(store).classes
+    say("export wakeword", "export", "wakeword", store, label, "-o", folder / "word.onnx")
+    say("export model", "export", "model", store, "-o", folder / "store.onnx")
+    say("report", "report", store, "-o", folder / "report.html")
+    with served(store, state=folder / "state") as page:
+        check("serve", {"url": page.url, "code": page.code})
+
+
 @pytest.mark.native("plays streams")
 def test_compare(folder):
     data = ("compare", folder / "heard", "--extractor", "voice")
@@ -111,6 +126,7 @@ def test_commands_without_a_store(tmp_path):
     say("demo", "demo", "voice")
     say("doctor", "doctor")
     say("service install", "service", "install", "/var/lib/edgecl/kitchen", "--print")
+    say("service install", "service", "install", "/var/lib/edgecl/kitchen", "--folder", tmp_path, "--no-start")
     say("help", "help")
     say("help", "help", "store")
     say("error", "status", tmp_path / "nowhere", code=5)

@@ -42,6 +42,7 @@ COMMANDS = {
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
+    "serve": "Serve a page by which a phone teaches the device.",
     "inbox": "List recordings that a listener kept, export one, or teach some.",
     "wrong": "Correct the last detection: teach it as another class or as background.",
     "centre": "Adapt to a user or place with samples that have no labels.",
@@ -50,11 +51,12 @@ COMMANDS = {
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
     "forget": "Remove a class for good, as if it had never been taught.",
+    "report": "Write one HTML file about a store: decisions, accuracy, memory and time.",
     "compare": "Compare all strategies on your own data.",
     "bench": "Measure the cost of a lesson on this board, phase by phase.",
     "doctor": "Check this machine and a store; repair a damaged store.",
     "export": "Build an extractor on a development machine.",
-    "service": "Print systemd units for a listener and a daily health check.",
+    "service": "Install or print systemd units: a listener, a page, a daily health check.",
     "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 
@@ -65,25 +67,31 @@ EXTRAS = {
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
+    "paho": "mqtt",
     "sounddevice": "mic",
     "soundfile": "audio",
     "soxr": "audio",
     "tokenizers": "text",
+    "wyoming": "wyoming",
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
     "background": "--background",
     "by": "--by",
+    "cert": "--cert",
     "control": "--control",
     "disk_bytes": "--disk",
+    "execute": "--exec",
     "experiences": "--experiences",
     "label": "--label",
     "label_column": "--label-column",
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
+    "port": "--port",
     "scenario": "--scenario",
     "seeds": "--seeds",
+    "wyoming": "--wyoming",
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {

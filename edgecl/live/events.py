@@ -50,6 +50,19 @@ class Summary:
         """Mean of the sound: what a microphone adds to it."""
         return self.total / max(self.samples, 1)
 
+    def add(self, other: Summary) -> None:
+        """Count what another stream of the same listener heard."""
+        self.seconds += other.seconds
+        self.events += other.events
+        self.busy_s += other.busy_s
+        self.worst_hop_ms = max(self.worst_hop_ms, other.worst_hop_ms)
+        self.revisions = sorted({*self.revisions, *other.revisions})
+        self.breaks += other.breaks
+        self.silent_s += other.silent_s
+        self.clipped_s += other.clipped_s
+        self.total += other.total
+        self.samples += other.samples
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         heard = max(self.seconds, 1e-9)

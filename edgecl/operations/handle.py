@@ -81,6 +81,11 @@ class Handle:
         return self._opened.store
 
     @property
+    def opened(self) -> OpenStore:
+        """The open store, which the functions of `edgecl.operations` and `edgecl.live` take."""
+        return self._opened
+
+    @property
     def settings(self) -> Settings:
         """Settings that were fixed when the store was made."""
         return self._opened.settings

@@ -11,7 +11,6 @@ import os
 import socket
 import stat
 import struct
-import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from edgecl.errors import SettingError
+from edgecl.service.lessons import Lessons
 
-NICENESS = 15
 LONGEST_LINE = 1 << 16
 POLL_S, PATIENCE_S = 0.2, 5.0
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
@@ -47,8 +46,7 @@ class Control:
 
     def __init__(self, path: Path, store: Path, *, command: Sequence[str]) -> None:
         self._path = path
-        self._command = command
-        self._store = store.absolute()
+        self._lessons = Lessons(command, store)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgecl control", daemon=True)
 
@@ -73,6 +71,7 @@ class Control:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over.set()
+        self._lessons.stop()
         self._thread.join()
         self._socket.close()
         self._path.unlink(missing_ok=True)
@@ -87,9 +86,7 @@ class Control:
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
         with peer.makefile("rb") as file:
-            line = file.readline(
-                LONGEST_LINE
-            )  # before anything is refused: an answer sent before the request was read is lost
+            line = file.readline(LONGEST_LINE)  # first: an answer sent before the request was read is lost
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if user not in (0, os.geteuid()):
             return {"error": f"user {user} does not own this listener"}
@@ -100,22 +97,8 @@ class Control:
         match request:
             case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label"}:
                 label = rest.get("label")
-                return self._lesson([path] if label is None else [path, f"--label={label}"])
+                return self._lessons.run("learn", *([path] if label is None else [path, f"--label={label}"]))
         return {"error": 'wanted a line {"learn": "/absolute/path", "label": "optional"}'}
-
-    def _lesson(self, arguments: list[str]) -> dict[str, Any]:
-        command = [*self._command, "learn", str(self._store), *arguments, "--json"]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:  # noqa: S603
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
-            while True:
-                try:
-                    out, _ = child.communicate(timeout=POLL_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    if self._is_over.is_set():
-                        child.terminate()  # it is committed whole or not at all
-        *_, last = [b"{}", *out.splitlines()]
-        return {**json.loads(last), "exit_code": child.returncode}
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -23,8 +23,11 @@ CONFUSIONS_SHOWN = 8
 @path_argument
 @label_option
 @label_column_option
+@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
 @json_option
-def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
+def command(
+    store: Path, path: Path, label: str | None, label_column: str | None, report: Path | None, as_json: bool
+) -> None:
     """Measure accuracy on labelled samples.
 
     PATH has a form that `edgecl learn` reads. Use samples that were not learnt, best of people who taught nothing:
@@ -34,6 +37,10 @@ def command(store: Path, path: Path, label: str | None, label_column: str | None
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=label, label_column=label_column)
         evaluation = learner.evaluate(samples)
+    if report is not None:
+        from edgecl.reporting.evaluation_report import evaluation_report
+
+        report.write_text(evaluation_report(evaluation, store=store.absolute().name, data=path.name))
     confusions = _confusions(evaluation)
     if as_json:
         print_json({**evaluation.as_dict(), "confusions": confusions})

@@ -143,6 +143,7 @@ def command(
     tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
     if report.revision and not as_json:
         _print_hard_to_hear(learner, taught)
+        _print_reload(store, report.new_classes)
     if not report.is_accepted:
         ctx.exit(REJECTED)
 
@@ -265,6 +266,16 @@ def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
                 f"(`listen --wake LABEL`) it is heard"
             )
             click.echo(wrapped(text, first="note: "))
+
+
+def _print_reload(store: Path, new_labels: Iterable[str]) -> None:
+    """Home Assistant asks for the list of words once, when it sets Wyoming up."""
+    from edgecl.service.presence import is_running
+
+    new = [label for label in new_labels if not label.startswith("_")]
+    if new and is_running("wyoming", store):
+        text = f"a Wyoming listener runs: reload its integration in Home Assistant, which then lists {listed(new)}"
+        click.echo(wrapped(text, first="note: "))
 
 
 def _print_cost(report: Report, budget_bytes: int) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecl.cli import interrupts, warn
+from edgecl.cli.commands import _doors
+from edgecl.cli.commands._doors import Doors, Printer, door_options
 from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
-from edgecl.cli.text import counted, milliseconds, print_json, printable
+from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
+from edgecl.live.fanout import Fanout
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.novelty import Noticer
 
+POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
 
@@ -32,6 +36,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
         "edgecl listen kitchen evening.wav --json",
         "edgecl listen wrist movement.csv",
         "edgecl listen kitchen --microphone --wake marvin --span 4",
+        "edgecl listen kitchen --wyoming 0.0.0.0:10400",
+        "edgecl listen kitchen --microphone --mqtt mqtt://edge@homeassistant.local",
     )
 )
 @store_argument
@@ -65,6 +71,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
     type=click.Path(path_type=Path),
     help='Socket on which its owner requests lessons: a line {"learn": "/path", "label": "name"}.',
 )
+@door_options
+@click.option("--avahi", is_flag=True, help="Print the file by which Home Assistant finds --wyoming, and end.")
 @json_option
 def command(
     store: Path,
@@ -81,14 +89,17 @@ def command(
     wake: str | None,
     span: float | None,
     control: Path | None,
+    avahi: bool,
     as_json: bool,
+    **doors: Any,
 ) -> None:
     """Follow a stream of sound or movement and print its events.
 
     Reads raw S16_LE mono PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
     microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
     it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
-    input, on Ctrl-C or on SIGTERM, with a summary on stderr.
+    input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound
+    comes from its clients, and also from the microphone where --microphone is given.
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
@@ -100,26 +111,70 @@ def command(
         raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
     if not inbox and (inbox_size or novelty is not None):
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
-    _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
+    open_doors = Doors(**doors)
+    _doors.require_consistent(open_doors)
+    if avahi:
+        _print_avahi(store, open_doors)
+        return
+    _refuse_contradictions(
+        file, microphone=microphone, rate=rate, realtime=realtime, has_clients=open_doors.wyoming is not None
+    )
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
-    with warn.opened(store) as learner:
+    fanout: Fanout[Event] = Fanout()
+    with fanout, warn.opened(store) as learner:
         contract = learner.contract
-        pieces = _pieces(
-            contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
-        )
+        if open_doors.wyoming is not None and not (microphone or file):
+            pieces = _nothing(halt, systemd.alive)
+        else:
+            pieces = pieces_of(
+                contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
+            )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
         how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
         events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
-        with interrupts.asking(halt.ask), Control(control, store, command=EDGECL) if control else nullcontext():
+        printed = fanout.attach(
+            "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
+        )
+        with (
+            interrupts.asking(halt.ask),
+            Control(control, store, command=EDGECL) if control else nullcontext(),
+            _doors.opened(open_doors, learner, fanout, how) as server,
+        ):
             systemd.send("READY=1")
-            try:
-                for event in events:
-                    _print(event, as_json=as_json)
-            except BrokenPipeError:  # the reader has closed the pipe
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            for event in events:
+                if file is not None and not realtime:  # played as fast as it goes: what reads may set the pace
+                    while not printed.wait_for_room(_doors.ROOM_S) and not halt.is_asked:
+                        pass
+                fanout.publish(event)
             systemd.send("STOPPING=1")
-    _print_summary(summary, arrival)
+        _drop_unread_output()
+    if server is not None:
+        summary.add(server.summary)
+    _print_summary(summary, arrival, fanout)
+
+
+def _nothing(halt: Halt, beat: Callable[[], None]) -> Iterator[Piece]:
+    """No sound of our own: wait for the end."""
+    while not halt.wait(POLL_S):
+        beat()
+    yield from ()
+
+
+def _drop_unread_output() -> None:
+    """Give up what nobody reads any more, or the interpreter would try again at its end and fail there."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_avahi(store: Path, doors: Doors) -> None:
+    from edgecl.service.addresses import Address
+    from edgecl.service.wyoming import PORT, avahi_service
+
+    port = Address.parse(doors.wyoming, parameter="wyoming").port if doors.wyoming else PORT
+    click.echo(avahi_service(store, port), nl=False)
 
 
 def _require_wake_word(learner: Learner, wake: str | None) -> None:
@@ -140,21 +195,25 @@ def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> No
     return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
 
 
-def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:
+def _refuse_contradictions(
+    file: Path | None, *, microphone: bool, rate: float | None, realtime: bool, has_clients: bool
+) -> None:
+    if has_clients and (file is not None or rate is not None):
+        raise click.UsageError("--wyoming takes sound from its clients: leave out FILE and --rate, or say --microphone")
     if file is not None and microphone:
         raise click.UsageError("give FILE or --microphone, not both")
     if rate is not None and (file is not None or microphone):
         raise click.UsageError("--rate is for raw PCM on stdin: a file states its own, a microphone is set to one")
     if realtime and file is None:
         raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
-    if file is None and not microphone and sys.stdin.isatty():
+    if file is None and not microphone and not has_clients and sys.stdin.isatty():
         raise click.UsageError(
             "nothing is piped to stdin: give a FILE or --microphone, "
             "or `arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen STORE`"
         )
 
 
-def _pieces(
+def pieces_of(
     contract: Contract,
     file: Path | None,
     *,
@@ -195,19 +254,7 @@ def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival
         os.close(descriptor)
 
 
-def _print(event: Event, *, as_json: bool) -> None:
-    if as_json:
-        print_json(event.as_dict())
-    else:
-        start, end = event.span
-        click.echo(
-            f"{event.time:9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  novelty {event.novelty:.2f}  "
-            f"({start:.2f} to {end:.2f} s)"
-        )
-    sys.stdout.flush()
-
-
-def _print_summary(summary: Summary, arrival: Arrival) -> None:
+def _print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event]) -> None:
     told = summary.as_dict()
     revisions = ", ".join(map(str, summary.revisions)) or "none"
     click.echo(
@@ -215,7 +262,7 @@ def _print_summary(summary: Summary, arrival: Arrival) -> None:
         f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
         err=True,
     )
-    for note in _notes(summary, arrival):
+    for note in [*_notes(summary, arrival), *_doors.notes(fanout)]:
         click.echo(f"  - {note}", err=True)
 
 

@@ -44,6 +44,13 @@ class Halt:
     def ask(self, *_: object) -> None:
         self.is_asked = True
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait, and return whether a halt is asked; a signal ends the wait."""
+        until = time.monotonic() + timeout_s
+        while not self.is_asked and time.monotonic() < until:
+            time.sleep(min(timeout_s, 0.05))
+        return self.is_asked
+
 
 @dataclass
 class Arrival:
