@@ -20,16 +20,6 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
-class LookAlike:
-    """A new label whose samples lie where an old class does, as far as so few of them can show."""
-
-    label: str
-    answered_as: str
-    samples: int
-    of: int
-
-
-@dataclass(frozen=True)
 class Foreign:
     """A known label whose samples lie far outside what the model knows of it."""
 
@@ -54,6 +44,5 @@ class Evidence:
     taught: Mapping[str, NDArray[np.bool_]]
     new_labels: frozenset[str]
     contradictions: Sequence[Contradiction] = ()
-    look_alikes: Sequence[LookAlike] = ()
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()  # a head that is not finite, a budget that is blown: rejected as they stand

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgecl.gate.bounds import ONE_SIDED_90
+from edgecl.gate import ask, set_aside
+
+ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,12 @@ class Policy:
     weak_share: float = 0.1  # of the new classes that may be below it, and are told: ten or more are no mishap
     contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
     contradiction_samples: int = 3  # fewer samples than this contradict nothing
-    look_alike_share: float = 0.5  # of a new label's samples that the old model answers as one class
-    told_apart: float = ONE_SIDED_90  # standard errors by which the two must then do better than one under two names
     foreign_distance: float = 2.0  # of samples to the class they are said to be, over the usual distance, when ...
     foreign_recall: float = 0.3  # ... no more of them than this are answered as that class
     noise_distance: float = 8.0  # however they are answered
+    doubted_below: float = set_aside.DOUBTED  # probability of its own name below which a sample is set aside; 0: never
+    most_doubted: float = set_aside.MOST_DOUBTED  # share of the samples of known names, above which all is refused
+    ask_above: float = ask.LEVEL  # log odds that a new name is a class that is known; infinite: it is never asked
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,47 @@ class ClassVerdict:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """A sample that is probably not what it is called: it is not taught, and waits for its user."""
+
+    source: str
+    """File, or the line or window of one; empty where it is not known."""
+    label: str
+    like: str
+    """The name that it probably has."""
+    probability: float
+    """That it is what it is called, 0 to 1."""
+    row: int
+    """Its number among the samples of its label."""
+    is_asked: bool = False
+    """Whether it is one of so few samples of a new class that it should be asked about rather than left out."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain JSON."""
+        stated = {"source": self.source, "label": self.label, "like": self.like}
+        return {**stated, "probability": round(self.probability, 4), "asked": self.is_asked}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A new name that may be that of a known class: nothing of it is live until its user answers."""
+
+    label: str
+    like: str
+    odds: float | None
+    """Log odds that it is the same class; None where it was compared with a name of the same lesson."""
+    samples: int
+    is_live: bool = False
+    """Whether the name has been taught, and later lessons made it doubtful; then nothing waits."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain JSON."""
+        odds = None if self.odds is None else round(self.odds, 3)
+        stated = {"label": self.label, "like": self.like, "odds": odds}
+        return {**stated, "samples": self.samples, "live": self.is_live}
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Accepted or not, proven or not, and why."""
 
@@ -52,8 +96,28 @@ class Verdict:
     pooled_change: float | None  # of balanced accuracy over the old classes
     pooled_bound: float | None  # its lower one-sided 95 % bound
     is_final: bool = False  # no other strategy could change it: the lesson itself is at fault
+    set_aside: tuple[SetAside, ...] = ()
+    asks: tuple[Ask, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """ACCEPTED, UNPROVEN, REJECTED, or ASKS where nothing is taught before its user has answered."""
+        if self.accepted:
+            return ACCEPTED if self.proven else UNPROVEN
+        return ASKS if self.waits else REJECTED
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing was judged, since all of the lesson waits for its user."""
+        return not self.accepted and not self.classes and bool(self.asks or self.set_aside)
 
     def as_dict(self) -> dict[str, object]:
         """Plain JSON."""
-        classes = {label: vars(one) for label, one in self.classes.items()}
-        return {**vars(self), "reasons": list(self.reasons), "classes": classes}
+        return {
+            **vars(self),
+            "reasons": list(self.reasons),
+            "classes": {label: vars(one) for label, one in self.classes.items()},
+            "verdict": self.name,
+            "set_aside": [one.as_dict() for one in self.set_aside],
+            "asks": [one.as_dict() for one in self.asks],
+        }

@@ -1,8 +1,9 @@
 """The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
 
-`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; statistics and
-exemplars take in what has; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
-strategy; after the last one the old model stays.
+`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; samples that do
+not fit are set aside and names that sound like known ones are asked about; statistics and exemplars take in what is
+left; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the strategy; after the last
+one the old model stays.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
-from edgecl.gate.gather import Before, evidence_of
+from edgecl.gate.gather import Before, Known, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Policy, Verdict
+from edgecl.learning.admission import Answer, admit
 from edgecl.learning.candidates import update
 from edgecl.learning.intake import take_in
 from edgecl.learning.ladder import ladder
 from edgecl.learning.redundancy import has_nothing_new
 from edgecl.learning.refine import RefineSettings
+from edgecl.learning.second_thoughts import asked_again
 from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import Objects
@@ -56,6 +59,7 @@ def learn(
     policy: Policy | None = None,
     seed: int = 0,
     force: bool = False,
+    answer: Answer | None = None,
 ) -> Generator[Stage, None, Outcome]:
     """One lesson, as a generator of stages that returns the outcome.
 
@@ -75,6 +79,9 @@ def learn(
         Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
     force
         Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
+        Nothing is set aside or asked about then.
+    answer
+        What the user says of new names that are asked about.
 
     Raises
     ------
@@ -90,18 +97,26 @@ def learn(
             f"all {lesson.count} samples are answered as they are taught, with confidence: there is nothing to learn"
         )
         return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
+    yield Stage("sift", f"{lesson.count} samples of {len(lesson.rows)} classes")
+    known = Known.of(model)
+    admission = admit(model, known, lesson, policy, answer=answer, force=force)
+    if admission.verdict is not None:
+        return Outcome(None, admission.verdict, strategy)
+    model, lesson = admission.model, admission.lesson
+    before = Before.of(model, lesson, known)
+    del known  # its workspace is that of the statistics
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
     taught = take_in(model, lesson, objects=objects)
-    before = Before.of(model, lesson)
     rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
         candidate, after, used = update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
         evidence = evidence_of(model, candidate, lesson, before, after)
-        verdict = judge(evidence, policy)
+        verdict = admission.stated(judge(evidence, policy))
         if suffices(verdict, after_rejection=bool(rejections)) or (force and not evidence.faults):
-            return Outcome(_kept(candidate, objects), verdict, used)
+            candidate, again = asked_again(candidate, lesson, policy)
+            return Outcome(_kept(candidate, objects), replace(verdict, asks=(*verdict.asks, *again)), used)
         rejections.append((verdict, used))
         if verdict.is_final:
             break

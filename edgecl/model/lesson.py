@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.model.exemplars import Exemplars
 
@@ -16,6 +17,12 @@ class Lesson:
 
     rows: Mapping[str, Exemplars]
     time: str = ""  # when it was taught: UTC, ISO 8601
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the file, line or window that each row came from; a label may be missing."""
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
+    confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """By label: rows whose name their user has confirmed; they are never doubted."""
 
     @property
     def count(self) -> int:
@@ -25,3 +32,67 @@ class Lesson:
     def nbytes(self) -> int:
         """Of the rows held in memory; spooled rows are pages of a file."""
         return sum(rows.nbytes for rows in self.rows.values() if not isinstance(rows.rows.base, np.memmap))
+
+    def source(self, label: str, row: int) -> str:
+        """Return where a row came from; empty where it is not known."""
+        known = self.sources.get(label, ())
+        return known[row] if row < len(known) else ""
+
+    def is_confirmed(self, label: str) -> NDArray[np.bool_]:
+        """Return which rows of a label have been confirmed, (n,)."""
+        return self.confirmed.get(label, np.zeros(len(self.rows[label]), bool))
+
+    def take(self, keep: Mapping[str, NDArray[np.bool_]]) -> Lesson:
+        """Return the lesson with only the rows that are true in `keep`; labels without any are left out."""
+        where = {label: np.flatnonzero(keep[label]) for label in self.rows}
+        where = {label: one for label, one in where.items() if len(one)}
+        return replace(
+            self,
+            rows={
+                label: self.rows[label].take(one) if len(one) < len(self.rows[label]) else self.rows[label]
+                for label, one in where.items()
+            },
+            sources=_picked(self.sources, where),
+            groups=_picked(self.groups, where),
+            confirmed={label: self.confirmed[label][one] for label, one in where.items() if label in self.confirmed},
+        )
+
+    def renamed(self, label: str, name: str) -> Lesson:
+        """Return the lesson with the rows of a label under another name, behind those that have it; all confirmed."""
+        order = [one for one in (name, label) if one in self.rows]
+        joined = Exemplars(
+            np.concatenate([self.rows[one].rows for one in order]),
+            np.concatenate([self.rows[one].scales for one in order]),
+        )
+        confirmed = [np.ones(len(self.rows[one]), bool) if one == label else self.is_confirmed(one) for one in order]
+        return replace(
+            self,
+            rows={**{one: rows for one, rows in self.rows.items() if one != label}, name: joined},
+            sources=_joined(self, self.sources, order, label, name, fill=""),
+            groups=_joined(self, self.groups, order, label, name, fill=None) if self.groups else {},
+            confirmed={
+                **{one: rows for one, rows in self.confirmed.items() if one != label},
+                name: np.concatenate(confirmed),
+            },
+        )
+
+
+def _picked(texts: Mapping[str, Sequence[str]], where: Mapping[str, NDArray[np.intp]]) -> dict[str, list[str]]:
+    """What is known of the rows that are taken."""
+    return {
+        label: [texts[label][row] for row in rows if row < len(texts[label])]
+        for label, rows in where.items()
+        if label in texts
+    }
+
+
+def _joined(
+    lesson: Lesson, texts: Mapping[str, Sequence[str]], order: Sequence[str], label: str, name: str, *, fill: str | None
+) -> dict[str, list[str]]:
+    """What is known of each row, after the rows of `label` have become rows of `name`."""
+    joined = []
+    for one in order:
+        known = list(texts.get(one, ()))[: len(lesson.rows[one])]
+        missing = range(len(known), len(lesson.rows[one]))
+        joined += known + [f"{one}:{row}" if fill is None else fill for row in missing]
+    return {**{one: list(rows) for one, rows in texts.items() if one != label}, name: joined}

@@ -10,7 +10,7 @@ from edgecl.errors import StoreDamagedError
 from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import HeadState
-from edgecl.model.model import CENTRE, Centre, Model
+from edgecl.model.model import CENTRE, Alike, Centre, Model, pair_of
 from edgecl.model.objects import Arrays
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import ClassStatistics
@@ -45,7 +45,15 @@ def load_model(
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
     ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
-    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
+    return replace(
+        model,
+        statistics=statistics,
+        exemplars=exemplars,
+        ewc=ewc,
+        taught=body.get("taught", {}),
+        alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
+        distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
+    )
 
 
 def load_head(
@@ -76,6 +84,20 @@ def _require_body(body: Mapping[str, Any]) -> None:
                 and all(isinstance(one, str) for one in names)
                 and isinstance(taught, dict)
                 and all(isinstance(one, str) for one in taught.values())
+                and _has_answers(body)
             ):
                 return
     raise StoreDamagedError("the body of the revision is not that of a model")
+
+
+def _has_answers(body: Mapping[str, Any]) -> bool:
+    """Test whether what a revision says of classes that are alike or distinct has the form that is read."""
+    for one in body.get("alike", {}).values():
+        match one:
+            case {"like": str(), "odds": int() | float(), "asked": bool()} if len(one) == 3:
+                continue
+        return False
+    pairs = body.get("distinct", [])
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
+    )

@@ -59,6 +59,17 @@ class Centre:
 
 
 @dataclass(frozen=True)
+class Alike:
+    """What a class is most like, of those that were known when it was taught."""
+
+    like: str
+    odds: float
+    """Log odds that the two are one class."""
+    asked: bool = False
+    """Whether its user has been asked since it went live."""
+
+
+@dataclass(frozen=True)
 class Model:
     """One revision in memory. `digests` says where each part is kept."""
 
@@ -70,6 +81,10 @@ class Model:
     digests: Mapping[str, str] = field(default_factory=dict)
     taught: Mapping[str, str] = field(default_factory=dict)  # label to the time of its last lesson: UTC, ISO 8601
     centre: Centre | None = None
+    alike: Mapping[str, Alike] = field(default_factory=dict)
+    """By label: the class that it is most like, where the two may be one."""
+    distinct: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of labels, each in order, that the user has said are not the same."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,15 +120,29 @@ class Model:
         """Latents (n, D) less what the device's own user or place adds to them; as they are where that is not known."""
         return latents - self.centre.shift if self.centre else latents
 
+    def are_distinct(self, label: str, other: str) -> bool:
+        """Return whether the user has said that two classes are not the same."""
+        return pair_of(label, other) in self.distinct
+
     def body(self) -> dict[str, Any]:
         """What a revision says of the model, beside its objects."""
+        said = {
+            "alike": {label: vars(one) for label, one in sorted(self.alike.items())},
+            "distinct": [list(pair) for pair in sorted(self.distinct)],
+        }
         return {
+            **{name: value for name, value in said.items() if value},
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
             "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
         }
+
+
+def pair_of(label: str, other: str) -> tuple[str, str]:
+    """Return two labels in order."""
+    return (label, other) if label < other else (other, label)
 
 
 def factor_of(model: Model) -> Factor:
