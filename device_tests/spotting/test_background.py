@@ -158,7 +158,7 @@ def test_what_ships_belongs_to_the_voice_extractor_alone() -> None:
 
 def test_the_table_counts_the_events_that_a_listener_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOOLS))
-    from listening import events
+    from measure.listen_table import events
 
     rng = np.random.default_rng(0)
 

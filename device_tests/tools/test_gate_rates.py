@@ -22,15 +22,15 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def tool(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / f"{name}.py").exists():
-        pytest.skip(f"tools/{name}.py is not beside the tests")
+    if not TOOLS.exists():
+        pytest.skip("tools is not beside the tests")
     monkeypatch.syspath_prepend(str(TOOLS))
     return importlib.import_module(name)
 
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return tool("gate_report", monkeypatch)
+    return tool("report.gate_rates", monkeypatch)
 
 
 def lesson(*, before: list[int], clean: list[int], after: list[int], samples: int = 50) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_wilson_intervals_are_those_of_the_formula(report: Any) -> None:
 
 
 def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, words = tool("gate", monkeypatch), Words(6)
+    gate, words = tool("measure.gate_rates", monkeypatch), Words(6)
     model = taught(Model(settings()), words.lesson(30, words.labels[:5]))
     first, second = words.labels[:2]
     wrong = as_lesson(model, {first: words.say(second, 8)})

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments import CommandError, kept_folder, pip, project_wheel, run
-
+from common.environments import CommandError, kept_folder, pip, project_wheel, run
 from emulation import processors, sysroot
 
 DEFAULT = "cortex-a53"

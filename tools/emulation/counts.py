@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from environments import CommandError, child_environ, run
-
+from common.environments import CommandError, child_environ, run
 from emulation.arm64 import DEFAULT, QEMU, Arm64
 
 FOLDER = Path(__file__).with_name("counts")

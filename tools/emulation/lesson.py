@@ -4,7 +4,7 @@
     lesson.py compare FIRST SECOND SET...                    one JSON object; FIRST and SECOND have visited each other
 
 Run by the Python of each machine, with edgecl installed. Sets are `words` and `exercises`, which edgecl ships, and the
-folders of recordings that tools/splits.py knows. Of each the lesson is taught and unseen people are tested.
+folders of recordings that tools/common/splits.py knows. Of each the lesson is taught and unseen people are tested.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from splits import SETS, data_root, names_of, splits, taking_part
-
+from common.splits import SETS, data_root, names_of, splits, taking_part
 from edgecl.demo import movement
 from edgecl.demo.clips import voice_clips
 from edgecl.extractors.opening import builtin_extractor, open_extractor

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments import ROOT, CommandError, child_environ
-
+from common.environments import ROOT, CommandError, child_environ
 from emulation.arm64 import DEFAULT, Arm64
 from emulation.processors import PROCESSORS
 

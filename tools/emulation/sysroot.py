@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments import CommandError, child_environ, run
+from common.environments import CommandError, child_environ, run
 
 SOURCES = ("sources.list.d/debian.sources", "sources.list")  # in /etc/apt: Debian's own, not what else is configured
 MERGED = ("bin", "sbin", "lib")  # links into usr, as packages expect since Debian 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.contestant import Ready
 from peers.workloads import FISHER_ROWS, HERDING_ROWS, SCATTER_ROWS, Case, expected_weights, softmax
 

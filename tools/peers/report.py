@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from report.tables import titled_markdown, titled_plain
+
 Figures = Mapping[str, Any]
 Rows = list[list[str]]
 
@@ -19,7 +21,7 @@ TITLES = {
 }
 ON_DEVICE = ("numpy",)  # peers that need nothing but what a device has
 
-# DESIGN.md, section 8
+# targets
 OVER_AVALANCHE = {"voice": 100, "voice-concat": 14, "text": 14, "fitness": 14}
 OVER_C, STRETCH_OVER_C = 1.5, 1.1
 LESSON_MS, LESSON_MB, IN_PROCESS_MS = 350, 90, 200
@@ -97,7 +99,7 @@ def stream_rows(figures: Figures) -> Rows:
 
 
 def target_rows(figures: Figures) -> Rows:
-    """DESIGN.md, section 8: met or missed by how much."""
+    """Return the targets, and whether they are met."""
     rows = [["what", "target", "measured", "met"]]
     for one in _steps(figures, 32):
         rows += list(_step_targets(one))
@@ -181,22 +183,14 @@ def notes(figures: Figures) -> str:
 
 def as_text(figures: Figures) -> str:
     """All tables for a terminal."""
-    parts = [f"{title}\n{_plain(rows)}" for title, rows in tables(figures).items() if len(rows) > 1]
-    return "\n\n".join([*parts, notes(figures)])
+    return f"{titled_plain(_measured(figures))}\n{notes(figures)}"
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for a README."""
-    parts = [f"#### {title}\n\n{_markdown(rows)}" for title, rows in tables(figures).items() if len(rows) > 1]
-    return "\n\n".join([notes(figures), *parts]) + "\n"
+    """All tables for the results file."""
+    return f"{notes(figures)}\n\n{titled_markdown(_measured(figures))}"
 
 
-def _plain(rows: Rows) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def _markdown(rows: Rows) -> str:
-    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([header, "|" + "---|" * len(rows[0]), *body])
+def _measured(figures: Figures) -> dict[str, Rows]:
+    """Return the tables that have more than a header."""
+    return {title: rows for title, rows in tables(figures).items() if len(rows) > 1}

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from environments import child_environ
+from common.environments import child_environ
 
 TOOLS = Path(__file__).resolve().parent.parent
 AT_LEAST = 0.003  # seconds that a turn takes, where a unit takes less
