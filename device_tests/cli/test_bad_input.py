@@ -215,7 +215,7 @@ def test_where_the_live_model_is_damaged_the_newest_sound_one_is_used_and_said(
     done = edgecl(command, store, *data)
     assert done.code == code
     assert "Warning" in done.err
-    assert ".npz is not what its digest says" in done.err
+    assert ".npz does not match its digest" in done.err
 
 
 @pytest.mark.parametrize("command", ["learn", "predict", "eval"])
@@ -303,7 +303,7 @@ def test_a_budget_that_cannot_work_is_refused(
 @pytest.mark.parametrize(
     ("store", "said"),
     [
-        ("kitchen", "holds a store already"),
+        ("kitchen", "is a store already"),
         ("good", "is not empty"),
         ("notes.txt", "is a file"),
         ("missing/kitchen", "make it first"),

@@ -13,9 +13,9 @@ from edgecl.compare.run import settings_for
 from edgecl.compare.streams import recordings
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
 from edgecl.model.exemplars import row_bytes
 from edgecl.model.memory import plan_memory
-from edgecl.operations.open_store import Device
 
 from ..support.comparing import run, spoken
 from ..support.learning import DIMENSION, settings
@@ -143,7 +143,7 @@ def test_the_memory_is_divided_as_init_does(tmp_path: Path) -> None:
         file = builtin_extractor("voice")
     except Exception as error:  # a checkout in which it has not been built
         pytest.skip(str(error))
-    device = Device.create(tmp_path / "store", extractor="voice")
+    learner = Learner.create(tmp_path / "store", extractor="voice")
     contract = open_extractor(file).contract
     made = settings_for(contract, classes=10, memory_bytes=None, extractor_bytes=file.stat().st_size)
-    assert made == device.settings
+    assert made == learner.settings

@@ -70,9 +70,9 @@ def test_rare_classes_and_those_of_one_person_are_left_out_and_named() -> None:
     ("data", "by", "scenario", "message"),
     [
         (spoken(1), None, "class", "one class"),
-        (spoken(3, people=1, each=20), None, "class", "'person 0'.*--by none"),
+        (spoken(3, people=1, each=20), None, "class", "'person 0'.*split at random"),
         (spoken(3, people=2, each=2), None, "class", "fewer than two classes have 8 samples"),
-        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "--by speaker"),
+        (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "a split by speaker needs"),
         (replace(spoken(3), groups=None, group_names=()), None, "domain", "one after another"),
         (spoken(3), "none", "domain", "one after another"),
     ],
@@ -136,12 +136,12 @@ def test_a_class_on_one_side_of_a_split_is_not_played_and_named() -> None:
 
 @pytest.mark.parametrize(("scenario", "wanted"), [("class", "6 classes"), ("domain", "4 speakers")])
 def test_more_experiences_than_there_can_be_are_refused(scenario: str, wanted: str) -> None:
-    with pytest.raises(SettingError, match=f"--experiences 7.*{wanted}"):
+    with pytest.raises(SettingError, match=f"7 lessons.*{wanted}"):
         make_streams(spoken(), scenario=scenario, experiences=7, seeds=2)
 
 
 def test_a_lesson_that_leaves_nothing_to_test_it_on_is_refused() -> None:
-    with pytest.raises(SettingError, match="fewer with --experiences"):
+    with pytest.raises(SettingError, match="ask for fewer"):
         make_streams(spoken(each=HELD_OUT - 1), scenario="domain", experiences=4, seeds=1)
 
 

@@ -11,7 +11,6 @@ import pytest
 from edgecl.learning.loop import learn
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import ANYTHING, FileObjects, Words, as_lesson, reloaded, settings, taught, teach
 
@@ -59,10 +58,10 @@ def test_a_lesson_allocates_no_more_than_the_memory_granted(
     model = Model(settings(dimension=dimension, memory_bytes=memory_bytes, max_classes=classes, precision="float32"))
     for part in np.array_split(words.labels, 3):
         lesson = as_lesson(model, words.lesson(20, list(part)), spool=tmp_path)
-        finish(learn(model, lesson, objects=objects, policy=ANYTHING))  # what is compiled on the way stays
+        learn(model, lesson, objects=objects, policy=ANYTHING)  # what is compiled on the way stays
         model = reloaded(model, objects)
         tracemalloc.start()
-        outcome = finish(learn(model, lesson, objects=objects, policy=ANYTHING))
+        outcome = learn(model, lesson, objects=objects, policy=ANYTHING)
         held = model.bytes()
         peak = tracemalloc.get_traced_memory()[1] + held["statistics"] + held["head"] // 2
         tracemalloc.stop()

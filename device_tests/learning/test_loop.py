@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.learning.loop import Stage, learn
+from edgecl.learning.loop import Stage, learn, lesson_stages
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import (
     ANYTHING,
@@ -82,7 +81,7 @@ def test_naive_gradient_steps_forget_and_replay_does_not(words: Words) -> None:
 
 def test_the_stages_come_in_the_order_of_the_loop(words: Words) -> None:
     model = Model(settings())
-    run = learn(model, as_lesson(model, words.lesson(10)), objects=MemoryObjects())
+    run = lesson_stages(model, as_lesson(model, words.lesson(10)), objects=MemoryObjects())
     assert [stage.name for stage in run] == ["sift", "statistics", "update", "judge"]
     assert isinstance(Stage("judge", ""), Stage)
 
@@ -140,7 +139,7 @@ def test_force_hands_over_a_refused_candidate_with_its_verdict(words: Words) -> 
     objects = MemoryObjects()
     model = known(words, objects)
     lesson = as_lesson(model, {words.labels[0]: words.say(words.labels[1], 5)})
-    outcome = finish(learn(model, lesson, objects=objects, force=True))
+    outcome = learn(model, lesson, objects=objects, force=True)
     assert outcome.model is not None
     assert not outcome.verdict.accepted
 

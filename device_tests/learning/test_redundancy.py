@@ -7,7 +7,6 @@ import numpy as np
 from edgecl.learning.loop import learn
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import ANYTHING, Words, as_lesson, head_arrays, settings, settled, taught, teach
 
@@ -41,7 +40,7 @@ def test_a_named_strategy_and_force_teach_what_is_not_new(words: Words) -> None:
     model = taught(Model(settings()), words.lesson(100))
     lesson = as_lesson(model, settled(words, model, words.labels[0], 10))
     for more in ({"strategy": "closed-form"}, {"force": True}):
-        outcome = finish(learn(model, lesson, objects=MemoryObjects(), **more))  # type: ignore[arg-type]
+        outcome = learn(model, lesson, objects=MemoryObjects(), **more)  # type: ignore[arg-type]
         assert outcome.model is not None
         assert outcome.model.statistics[words.labels[0]].count == 110
 

@@ -13,7 +13,6 @@ from edgecl.model.head import REFINED_CLOSED_FORM
 from edgecl.model.memory import plan_memory
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, settled, teach
 
@@ -28,7 +27,7 @@ def in_months(words: Words, strategy: str, *, objects: MemoryObjects, memory_byt
     model, models = Model(settings(memory_bytes=memory_bytes)), []
     for part in (words.labels[:18], words.labels[18:21], words.labels[21:]):
         lesson = as_lesson(model, words.lesson(80, part))
-        outcome = finish(learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING))
+        outcome = learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING)
         assert outcome.model is not None
         model = outcome.model
         models.append(model)
@@ -78,7 +77,7 @@ def test_what_a_named_strategy_did_to_the_head_is_not_carried_over(uneven: Uneve
         model = outcome.model
     assert accuracy(model, uneven.lesson(50, uneven.labels[:20])) < 0.2
     lesson = as_lesson(model, uneven.lesson(80, uneven.labels[22:]))
-    outcome = finish(learn(model, lesson, objects=objects, policy=ANYTHING))
+    outcome = learn(model, lesson, objects=objects, policy=ANYTHING)
     assert outcome.model is not None
     assert accuracy(outcome.model, asked) > 0.95
 
@@ -88,7 +87,7 @@ def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
 ) -> None:
     lesson = {"new": uneven.say("word 00", 5) / 2}
     heads = [
-        finish(learn(refined, as_lesson(refined, lesson), objects=objects, strategy=one, policy=ANYTHING)).model
+        learn(refined, as_lesson(refined, lesson), objects=objects, strategy=one, policy=ANYTHING).model
         for one in ("auto", "closed-form")
     ]
     assert heads[0] is not None
@@ -105,10 +104,10 @@ def test_a_class_of_few_samples_keeps_the_directions_of_its_closed_form(
 def test_a_refined_model_sees_that_there_is_nothing_new(refined: Model, uneven: Uneven, objects: MemoryObjects) -> None:
     label = uneven.labels[0]
     known = settled(uneven, refined, label, 6)
-    outcome = finish(learn(refined, as_lesson(refined, known), objects=objects))
+    outcome = learn(refined, as_lesson(refined, known), objects=objects)
     assert outcome.is_unchanged
     moved = {label: known[label] * 0.7}
-    assert not finish(learn(refined, as_lesson(refined, moved), objects=objects)).is_unchanged
+    assert not learn(refined, as_lesson(refined, moved), objects=objects).is_unchanged
 
 
 def test_a_refined_model_of_which_no_exemplar_is_left_still_learns(uneven: Uneven, refined: Model) -> None:

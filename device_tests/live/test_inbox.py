@@ -103,7 +103,7 @@ def test_a_torn_recording_is_refused(contract: Contract, tmp_path: Path) -> None
 
 def test_an_id_that_is_not_there_is_told_with_those_that_are(contract: Contract, tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox", contract)
-    with pytest.raises(SettingError, match="listen --inbox"):
+    with pytest.raises(SettingError, match="until a listener keeps"):
         inbox.item("1")
     keep(inbox)
     with pytest.raises(SettingError, match="there is 000001"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgecl.live.scorer import LiveScorer
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 
 from ..support.commands import RATE, clips, edgecl, process, write_clips, write_wav
 from ..support.listening import listening, pcm, said
@@ -48,7 +48,7 @@ def test_a_damaged_revision_does_not_end_the_listening(
     kitchen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
-    live = LiveScorer(Device.open(store))
+    live = LiveScorer(OpenStore.open(store))
     assert live.refresh()
     assert not live.refresh()
     scorer, revision = live.scorer, live.revision

@@ -12,7 +12,7 @@ from edgecl.live.events import Summary
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.listener import listen
 from edgecl.live.stream import Recent
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 
 from ..support.commands import RATE, edgecl, noise, write_wav
 from ..support.listening import said
@@ -35,7 +35,7 @@ def test_an_offset_is_told_and_changes_nothing(kitchen: Path, tmp_path: Path) ->
 def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Path) -> None:
     sound = said("yes")[:, None]
     summary = Summary()
-    events = list(listen(Device.open(kitchen), [Piece(sound, 0.0), Piece(sound, 60.0)], summary=summary))
+    events = list(listen(OpenStore.open(kitchen), [Piece(sound, 0.0), Piece(sound, 60.0)], summary=summary))
     assert [one.label for one in events] == ["yes", "yes"]
     assert events[1].time - events[0].time == pytest.approx(60)
     assert (summary.breaks, summary.events) == (1, 2)
@@ -44,7 +44,7 @@ def test_what_was_lost_breaks_the_stream_and_times_go_on_from_there(kitchen: Pat
 
 @pytest.mark.parametrize("length", [100, 1280, 5000])
 def test_events_do_not_depend_on_how_the_sound_is_cut(kitchen: Path, length: int) -> None:
-    device, sound = Device.open(kitchen), said("yes", pause_s=0.5)[:, None]
+    device, sound = OpenStore.open(kitchen), said("yes", pause_s=0.5)[:, None]
     whole = list(listen(device, [Piece(sound, 0.0)]))
     buffer = np.empty((length, 1), np.float32)  # used again, as a recorder's is
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from edgecl.demo import movement
 from edgecl.errors import StoreDamagedError
+from edgecl.learner import Learner
 from edgecl.learning.centring import FEWEST, PRIOR, centred
 from edgecl.model.loading import load_head
 from edgecl.model.model import Centre, Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 from edgecl.sources.reading import read_samples
 
 from ..support.commands import edgecl, tree
@@ -159,15 +160,12 @@ def test_a_dry_run_writes_nothing(bodies: Path, wrist: Path) -> None:
 
 def test_a_lesson_after_centring_is_centred_too(bodies: Path, wrist: Path) -> None:
     assert edgecl("centre", wrist, bodies / "worn.npz", "--force").code == 0
-    device = Device.open(wrist)
-    samples = [
-        replace(one, label="worn")
-        for one in read_samples(bodies / "one.npz", device.extractor.contract, labelled=False)
-    ]
-    for _ in device.teach(samples, force=True):
-        pass
-    raw = device.extractor.latents([one.signal for one in samples]).mean(axis=0)
-    centre, taught = device.head().centre, device.model()[1].statistics["worn"].mean
+    learner = Learner.open(wrist)
+    samples = [replace(one, label="worn") for one in read_samples(bodies / "one.npz", learner.contract, labelled=False)]
+    learner.learn(samples, force=True)
+    raw = learner.extractor.latents([one.signal for one in samples]).mean(axis=0)
+    opened = OpenStore(learner.store)
+    centre, taught = opened.head().centre, opened.model()[1].statistics["worn"].mean
     assert centre is not None
     np.testing.assert_allclose(taught, raw - centre.shift, atol=0.01)
 

@@ -18,8 +18,9 @@ from edgecl.model.exemplars import row_bytes
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
-from edgecl.operations.forgetting import Receipt
-from edgecl.operations.open_store import Device
+from edgecl.operations.forgetting import Receipt, forget
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.recovery import rollback
 from edgecl.store.store import Store
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
@@ -75,10 +76,10 @@ def make(path: Path, granted: Settings | None = None) -> Store:
 def learn(
     store: Store, latents: Latents, *, strategy: str = "closed-form", time: str = TIME, accept: bool = True
 ) -> None:
-    """A lesson as `Device` commits it, or notes it where it is rejected."""
-    device = Device(store)
+    """A lesson as `OpenStore` commits it, or notes it where it is rejected."""
+    opened = OpenStore(store)
     with store.writer() as writer:
-        live, model = device.model()
+        live, model = opened.model()
         outcome = teach(model, latents, objects=writer, strategy=strategy, policy=ANYTHING)
         assert outcome.model is not None
         learnt = replace(outcome.model, taught={**model.taught, **dict.fromkeys(latents, time)})
@@ -91,7 +92,9 @@ def learn(
 
 
 def forgets(store: Store, *labels: str, dry_run: bool = False) -> Receipt:
-    return Device(store).forget(labels, dry_run=dry_run)
+    receipt = forget(OpenStore(store), labels, dry_run=dry_run)
+    assert receipt is not None
+    return receipt
 
 
 WORDS = Words(5, seed=3)
@@ -117,7 +120,7 @@ def everything(store: Store) -> bytes:
 
 
 def test_no_file_holds_the_label_or_a_row_of_it(store: Store) -> None:
-    model = Device(store).model()[1]
+    model = OpenStore(store).model()[1]
     rows = [row.tobytes() for row in model.exemplars[SECRET].rows]
     mean = model.statistics[SECRET].mean.tobytes()
     assert all(one in everything(store) for one in (SECRET.encode(), mean, *rows))
@@ -190,7 +193,7 @@ def test_a_forgotten_store_equals_one_that_never_saw_the_label(store: Store, tmp
 
 
 def test_a_label_that_only_older_revisions_or_the_journal_know_is_forgotten_and_the_head_stays(store: Store) -> None:
-    Device(store).rollback(3)
+    rollback(OpenStore(store), 3)
     head = store.current().objects["head"]
     receipt = forgets(store, SECRET)
     assert receipt.classes == {}
@@ -245,14 +248,14 @@ def test_damaged_journal_lines_go_with_what_they_may_hold(store: Store) -> None:
 def test_after_forgetting_a_rollback_names_what_never_knew_the_label(store: Store) -> None:
     forgets(store, SECRET)
     with pytest.raises(SettingError, match=r"revision 6 forgot for good: name one .* of 1, 2, 3"):
-        Device(store).rollback()
-    assert Device(store).rollback(2).body["classes"].keys() == set(LABELS[:2])
+        rollback(OpenStore(store))
+    assert rollback(OpenStore(store), 2).body["classes"].keys() == set(LABELS[:2])
 
 
 def test_lessons_go_on_after_forgetting_and_the_same_label_can_come_back(store: Store) -> None:
     forgets(store, SECRET)
     learn(store, {SECRET: WORDS.say(LABELS[3], 5)})
-    assert Device(store).model()[1].statistics[SECRET].count == 5
+    assert OpenStore(store).model()[1].statistics[SECRET].count == 5
     assert forgets(store, SECRET, LABELS[0]).removed.revisions == (2, 3, 6, 7)
     assert store.check() == []
 
@@ -285,7 +288,7 @@ def test_any_text_can_be_a_label_and_be_forgotten(tmp_path: Path) -> None:
 def test_outdated_is_what_was_last_taught_before(store: Store) -> None:
     now = datetime(2026, 6, 1, tzinfo=UTC)
     learn(store, WORDS.lesson(4, LABELS[1:2]), time="2026-05-30T00:00:00+00:00")
-    model = Device(store).model()[1]
+    model = OpenStore(store).model()[1]
     assert outdated(model, older_than=timedelta(days=90), now=now) == [SECRET, LABELS[0], LABELS[2]]
     assert outdated(model, older_than=timedelta(days=200), now=now) == []
     unknown = replace(model, taught={})
@@ -294,10 +297,10 @@ def test_outdated_is_what_was_last_taught_before(store: Store) -> None:
 
 def test_forgetting_the_outdated_keeps_the_rest(store: Store) -> None:
     learn(store, WORDS.lesson(4, LABELS[1:2]), time=datetime.now(UTC).isoformat(timespec="seconds"))
-    receipt = Device(store).forget_outdated(timedelta(days=1))
+    receipt = forget(OpenStore(store), older_than=timedelta(days=1))
     assert receipt is not None
-    assert list(Device(store).model()[1].statistics) == [LABELS[1]]
-    assert Device(store).forget_outdated(timedelta(days=1)) is None
+    assert list(OpenStore(store).model()[1].statistics) == [LABELS[1]]
+    assert forget(OpenStore(store), older_than=timedelta(days=1)) is None
 
 
 def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
@@ -305,13 +308,13 @@ def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
     with store.writer() as writer:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         writer.note({"kind": "unchanged", "time": now, "lesson": {LABELS[0]: 5}})
-    assert Device(store).forget_outdated(timedelta(days=1)) is not None
-    assert list(Device(store).model()[1].statistics) == LABELS[:2]
+    assert forget(OpenStore(store), older_than=timedelta(days=1)) is not None
+    assert list(OpenStore(store).model()[1].statistics) == LABELS[:2]
 
 
 def test_a_wrong_clock_does_not_cost_everything(store: Store) -> None:
     with pytest.raises(SettingError, match="all 4 classes are that old, is the clock right"):
-        Device(store).forget_outdated(timedelta(hours=1))
+        forget(OpenStore(store), older_than=timedelta(hours=1))
 
 
 def test_when_memory_runs_short_the_longest_untaught_class_gives_up_exemplars_first() -> None:

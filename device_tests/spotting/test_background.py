@@ -15,7 +15,6 @@ from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
 from edgecl.spotting.background import VOICE_SOURCE, Background, Gaussian, Room, factory_background, heard
 from edgecl.spotting.background_scorer import BackgroundScorer
 from edgecl.spotting.scorers import Scores
@@ -52,7 +51,7 @@ def _model(rng: np.random.Generator, counts: dict[str, int], *, projection: int 
         )
         for label, n in counts.items()
     }
-    model = finish(learn(Model(settings), Lesson(rows), objects=MemoryObjects(), force=True)).model
+    model = learn(Model(settings), Lesson(rows), objects=MemoryObjects(), force=True).model
     assert model is not None
     return model
 
@@ -107,7 +106,7 @@ def test_left_out_clips_score_as_if_they_had_not_been_taught() -> None:
     expected = []
     for index in range(len(rows)):
         rest = quantise(np.delete(rows, index, axis=0))
-        without = finish(learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True)).model
+        without = learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True).model
         assert without is not None
         expected.append(BackgroundScorer(without, background)(rows[index : index + 1] + background.offset).scores[0, 0])
     found = scorer._left_out(0, 5.0, rows + background.offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,13 +28,9 @@ def spoken(classes: int = 6, *, people: int = 6, each: int = 6, seed: int = 0) -
 
 
 def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Step]]:
-    steps = []
-    playing: Generator[Step, None, Comparison] = compare(data, given or settings(), options)
-    while True:
-        try:
-            steps.append(next(playing))
-        except StopIteration as end:
-            return end.value, steps
+    playing = compare(data, given or settings(), options)
+    steps = list(playing)
+    return playing.report, steps
 
 
 def row(name: str, accuracy: Sequence[float], *, memory: int = 0, ms: Sequence[float] = (1.0,)) -> Row:

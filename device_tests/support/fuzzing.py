@@ -95,7 +95,7 @@ def journal(data: bytes) -> None:
         written.recover([])
         written.append({"kind": "rejected"})
         assert journal_file.read_journal(path, name=NAME)[0][-1]["kind"] == "rejected"
-        written.mend()
+        written.drop_damaged()
         assert journal_file.read_journal(path, name=NAME)[1] == []
 
 

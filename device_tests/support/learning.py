@@ -17,7 +17,6 @@ from edgecl.model.loading import load_model
 from edgecl.model.model import Model
 from edgecl.model.objects import Arrays, MemoryObjects, Objects
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
 
 DIMENSION = 24
 ANYTHING = Policy(
@@ -88,8 +87,7 @@ def teach(
     seed: int = 0,
 ) -> Outcome:
     lesson = as_lesson(model, latents)
-    run = learn(model, lesson, objects=objects, strategy=strategy, policy=policy, seed=seed, settings=GENTLE)
-    return finish(run)
+    return learn(model, lesson, objects=objects, strategy=strategy, policy=policy, seed=seed, settings=GENTLE)
 
 
 def taught(model: Model, *lessons: Mapping[str, NDArray[np.float32]], strategy: str = "closed-form") -> Model:

@@ -14,7 +14,6 @@ from edgecl.gate.verdict import Policy
 from edgecl.learning.loop import learn
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
 
 from ..support.learning import Words, as_lesson, settings, taught
 
@@ -75,7 +74,7 @@ def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monk
     kinds = set()
     for one in (good, wrong, again):
         for policy in (Policy(), replace(Policy(), contradiction_share=1.0), replace(Policy(), new_class_floor=1.0)):
-            outcome = finish(learn(model, one, objects=MemoryObjects(), policy=policy))
+            outcome = learn(model, one, objects=MemoryObjects(), policy=policy)
             tried = list(gate.attempts(model, one))
             index = gate.accepted_by(policy, tried)
             assert (index is None) == (outcome.model is None)

@@ -20,8 +20,9 @@ from edgecl.errors import DataError, ModelError
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.contract import Contract
 from edgecl.model.model import Model
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
+from edgecl.operations.creation import create
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.teaching import teach
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 from edgecl.store.files import TEMPORARY, locked
@@ -36,13 +37,14 @@ class Bed:
 
     folder: Path
     store: Path  # never taught: lessons go to copies of it
-    lesson: Path  # as `edgecl learn` takes it
+    lesson: Path  # a folder of clips, or a file
     label: str
     signals: str  # where the lesson's signals are from
-    device: Device
+    opened: OpenStore
     model: Model
     extractor: FileExtractor
     samples: Sequence[Sample]
+    command: Sequence[str]  # that starts a process of edgecl
     remarks: list[str] = field(default_factory=list)
     memory: dict[str, int | None] = field(default_factory=dict)
     lesson_report: dict[str, Any] = field(default_factory=dict)
@@ -59,24 +61,24 @@ def scratch_folder(store: Path | None) -> Path | None:
     return disk if "TMPDIR" not in os.environ and os.access(disk, os.W_OK) else None
 
 
-def prepare_bed(given: Path | None, folder: Path) -> Bed:
+def prepare_bed(given: Path | None, folder: Path, *, command: Sequence[str]) -> Bed:
     store = folder / "store"
     if given is None:
-        finish(Device.create(store, extractor="voice").teach(voice_clips("teach")))
+        teach(create(store, extractor="voice"), voice_clips("teach")).finish()
     else:
         _copied(given, store)
-    device = Device.open(store)
-    _, model = device.model()
+    opened = OpenStore.open(store)
+    _, model = opened.model()
     if model.head is None:
-        raise ModelError(f"{given} has learnt nothing yet: teach it with `edgecl learn`, or leave out STORE")
-    extractor = device.extractor
+        raise ModelError(f"{given} has learnt nothing yet: teach it first, or measure without a store", remedy="learn")
+    extractor = opened.extractor
     assert isinstance(extractor, FileExtractor)
     label = _label(model)
     lesson, signals = _write_lesson(folder / "lesson", extractor.contract, label)
     samples = [one for one in read_samples(lesson, extractor.contract) if isinstance(one, Sample)]
     if len(samples) < CLIPS:
         raise DataError("this extractor cannot be benchmarked: it takes neither sound nor windows of numbers")
-    bed = Bed(folder, store, lesson, label, signals, device, model, extractor, samples)
+    bed = Bed(folder, store, lesson, label, signals, opened, model, extractor, samples, command)
     if board.filesystem(folder) == "tmpfs":
         bed.remarks.append(f"{folder.parent} is in memory: what a commit costs on a disk was not measured")
     return bed

@@ -90,6 +90,7 @@ REMEDIES = {
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
+    "listen": "`edgecl listen STORE --inbox`",
     "reference": "`edgecl bench --reference`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }

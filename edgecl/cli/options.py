@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgecl.errors import SettingError
+
+# starts a process of edgecl; a command and its arguments follow
+EDGECL = (sys.executable, "-m", "edgecl.cli")
 
 
 class Bytes(click.ParamType[int]):

@@ -65,12 +65,12 @@ def _choice(found: Comparison, chosen: Row) -> Iterator[str]:
     if same:
         yield f"The same accuracy in every stream: {_names(same)}."
     if found.options.seeds == 1:
-        yield "One seed says nothing about chance: ask for more with --seeds."
+        yield "One seed says nothing about chance: play more streams, of other seeds."
         return
     alike = [row for row in others if row not in same and not is_clear(difference(row, chosen))]
     if alike:
         yield (
-            f"Not to be told apart from it in {found.options.seeds} streams: {_names(alike)}. More --seeds may settle "
+            f"Not to be told apart from it in {found.options.seeds} streams: {_names(alike)}. More seeds may settle "
             f"it, and more people in the data."
         )
 

@@ -27,7 +27,7 @@ from edgecl.model.memory import choose_tier
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY, Settings
-from edgecl.progress import finish
+from edgecl.progress import watched
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, 
     return choose_tier(settings, overhead_disk_bytes=extractor_bytes + (64 << 10))
 
 
+@watched
 def compare(data: Recordings, settings: Settings, options: Options) -> Generator[Step, None, Comparison]:
-    """Play the data through every strategy, as a generator of progress that returns the comparison.
+    """Play the data through every strategy.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
             for index in np.unique(data.labels[rows])
         }
     )
-    run = learn(
+    return learn(
         model,
         lesson,
         objects=MemoryObjects(),
@@ -215,7 +216,6 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
         seed=seed,
         force=not trial.is_gated,
     )
-    return finish(run)
 
 
 def _trimmed(model: Model, capacity_bytes: int | None) -> Model:

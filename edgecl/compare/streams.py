@@ -135,13 +135,15 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
         data = Recordings(data.latents, data.labels, data.names, None, (), data.skipped)
     if data.groups is None:
         if by not in (None, "none") or scenario == "domain":
-            raise DataError(_no_groups(by or "speaker or subject", scenario))
-        why = "as --by none asks" if by else "because not every sample names its speaker or subject"
+            parameter = "scenario" if scenario == "domain" else "by"
+            raise DataError(_no_groups(by or "speaker or subject", scenario), parameter=parameter)
+        why = "as was asked" if by else "because not every sample names its speaker or subject"
         remarks.append(f"split at random, {why}: every figure looks better than it will be for other people")
     elif len(data.group_names) < 2:
         raise DataError(
             f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare "
-            f"tests on others than it learns from, so it wants two or more (or --by none, to split at random)"
+            f"tests on others than it learns from, so it wants two or more, or a split at random",
+            parameter="by",
         )
     rare = [index for index in range(len(data.names)) if _is_rare(data, index)]
     if len(data.names) - len(rare) < 2:
@@ -153,7 +155,7 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
 
 
 def _no_groups(by: str, scenario: str) -> str:
-    wants = "--scenario domain plays one after another" if scenario == "domain" else f"--by {by} splits by"
+    wants = "the domain scenario plays one after another" if scenario == "domain" else f"a split by {by} needs"
     return (
         f"not every sample says its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
         f"<label>/<speaker>/, or give windows a column or array `subject`"
@@ -282,7 +284,8 @@ def _by_group(
     if min(map(len, parts)) == 0:
         raise SettingError(
             f"{steps} lessons: one would be of people with fewer than {HELD_OUT} samples of any class, "
-            f"which leaves nothing to test it on: ask for fewer with --experiences"
+            f"which leaves nothing to test it on: ask for fewer",
+            parameter="experiences",
         )
     return Stream(seed, tuple(learnt), tuple(parts), unseen)
 
@@ -298,7 +301,9 @@ def _steps(experiences: int | None, kinds: Sequence[Rows], scenario: str, what: 
     available = min(len(np.unique(one)) for one in kinds)
     steps = experiences or min(DEFAULT_EXPERIENCES[scenario], available)
     if steps > available:
-        raise SettingError(f"--experiences {steps}: there are {available} {what}, at most one lesson for each")
+        raise SettingError(
+            f"{steps} lessons: there are {available} {what}, at most one lesson for each", parameter="experiences"
+        )
     if steps < 2:
         raise DataError(f"a stream wants two or more lessons, and there is only {available} of {what}: record more")
     return steps

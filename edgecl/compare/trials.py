@@ -40,10 +40,12 @@ def plan_trials(
         names = [one for one in names if one not in stepping]
         remarks.append(
             f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.consolidation)}, more than "
-            f"--memory {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
+            f"the memory of {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
         )
     if not names:
-        raise SettingError(f"nothing is left to play: {remarks[0]}; add closed-form, or grant more --memory")
+        raise SettingError(
+            f"nothing is left to play: {remarks[0]}; add closed-form, or grant more memory", parameter="memory_bytes"
+        )
     trials = [Trial(name, name, settings) for name in names]
     if "auto" in names:
         trials.append(Trial(GATED, "auto", settings, is_gated=True))

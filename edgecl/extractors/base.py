@@ -29,7 +29,24 @@ _FRAMES_AT_ONCE = 16
 
 
 class Extractor(Protocol):
-    """What the rest of edgecl needs of an extractor."""
+    """What the rest of edgecl needs of an extractor.
+
+    Examples
+    --------
+    >>> class Passing:
+    ...     digest = ""
+    ...
+    ...     def __init__(self, contract):
+    ...         self.contract = contract
+    ...
+    ...     def frames(self, signal):
+    ...         return signal
+    ...
+    ...     def latents(self, signals):
+    ...         return np.concatenate([signal.mean(axis=0, keepdims=True) for signal in signals])
+    >>> Passing(contract=None).latents([np.ones((4, 2), np.float32)]).shape
+    (1, 2)
+    """
 
     contract: Contract
     digest: str

@@ -31,6 +31,13 @@ class Contract:
     ------
     ContractError
         A field is out of its range, or does not fit another.
+
+    Examples
+    --------
+    >>> from edgecl.extractors.opening import builtin_extractor, open_extractor
+    >>> contract = open_extractor(builtin_extractor("voice")).contract
+    >>> contract.modality, contract.sample_rate_hz, contract.channels, contract.dimension
+    ('voice', 16000.0, ('pcm',), 96)
     """
 
     modality: str

@@ -20,6 +20,14 @@ def open_extractor(path: str | Path) -> FileExtractor:
     ------
     ContractError
         There is no such file, it is neither, or its contract is missing or wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> extractor = open_extractor(builtin_extractor("voice"))
+    >>> noise = np.random.default_rng(0).normal(size=(16000, 1)).astype(np.float32) / 10
+    >>> extractor.latents([noise]).shape
+    (1, 96)
     """
     if read_file(path, limit=8)[4:] == b"TFL3":
         from edgecl.extractors.tflite import TfliteExtractor

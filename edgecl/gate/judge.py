@@ -22,6 +22,13 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
     all of that.
     Too little evidence is no reason to reject: then the verdict is accepted and not proven, and says what would
     settle it.
+
+    Examples
+    --------
+    >>> right = np.ones(20, bool)
+    >>> evidence = Evidence({"yes": right}, {"yes": ~right}, {"yes": ~right}, {}, frozenset())
+    >>> judge(evidence, Policy()).accepted
+    False
     """
     classes = _class_verdicts(evidence, policy)
     pooled, among_old = _pooled(evidence, evidence.after), _pooled(evidence, evidence.among_old)

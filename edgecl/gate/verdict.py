@@ -12,7 +12,13 @@ ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
 
 @dataclass(frozen=True)
 class Policy:
-    """What the gate lets through; shares, 0 to 1."""
+    """What the gate lets through; shares, 0 to 1.
+
+    Examples
+    --------
+    >>> Policy(allowed_pooled_loss=0.01).certainty
+    0.95
+    """
 
     allowed_pooled_loss: float = 0.02  # of balanced accuracy over the old classes, by the 95 % bound
     pooled_certainty: float = 0.8  # with which the old classes together must have lost more than that to reject
@@ -87,7 +93,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accepted or not, proven or not, and why."""
+    """Accepted or not, proven or not, and why.
+
+    Examples
+    --------
+    >>> verdict = Verdict(True, False, ("unproven: too few samples are kept",), {}, None, None)
+    >>> verdict.accepted, verdict.proven
+    (True, False)
+    """
 
     accepted: bool
     proven: bool

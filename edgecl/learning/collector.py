@@ -26,6 +26,13 @@ class LessonCollector:
         What may be held in memory.
     spool
         The folder for the file; None: the usual one for temporary files.
+
+    Examples
+    --------
+    >>> collector = LessonCollector(FeatureMap(3, 0, 0, 0, 8), limit_bytes=1 << 16, spool=None)
+    >>> collector.add("yes", np.ones((2, 3), np.float32))
+    >>> collector.finish().count
+    2
     """
 
     def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path | None) -> None:

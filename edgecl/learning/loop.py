@@ -8,7 +8,7 @@ one the old model stays.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from edgecl.gate.gather import Before, Known, evidence_of
@@ -23,7 +23,8 @@ from edgecl.learning.refine import RefineSettings
 from edgecl.learning.second_thoughts import asked_again
 from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.model.objects import MemoryObjects, Objects
+from edgecl.progress import watched
 
 UNCHANGED = "unchanged"  # in place of a strategy
 
@@ -49,7 +50,8 @@ class Outcome:
         return self.strategy == UNCHANGED
 
 
-def learn(
+@watched
+def lesson_stages(
     model: Model,
     lesson: Lesson,
     *,
@@ -61,7 +63,7 @@ def learn(
     force: bool = False,
     answer: Answer | None = None,
 ) -> Generator[Stage, None, Outcome]:
-    """One lesson, as a generator of stages that returns the outcome.
+    """Learn one lesson stage by stage; what `learn` runs to its end.
 
     Parameters
     ----------
@@ -121,6 +123,77 @@ def learn(
         if verdict.is_final:
             break
     return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
+
+
+def learn(
+    model: Model,
+    lesson: Lesson,
+    *,
+    objects: Objects | None = None,
+    strategy: str = "auto",
+    settings: RefineSettings | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[Stage], object] | None = None,
+) -> Outcome:
+    """Learn one lesson without a store: take it in, update, judge, and return the outcome.
+
+    Parameters
+    ----------
+    model
+        The model before; it is not changed.
+    lesson
+        Quantised rows by label; `Lesson.of` makes them from latents (n, D).
+    objects
+        Where arrays are kept while the lesson runs and after it: the same from lesson to lesson. By default new ones
+        in memory, which suits a model without exemplars or statistics to read.
+    strategy
+        "auto", which adjusts when a candidate is rejected, or the name of one way to update the head.
+    settings
+        Of gradient steps; by default `default_steps` of the strategy.
+    policy
+        Of the gate.
+    seed
+        Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
+    force
+        Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
+    progress
+        Called with every `Stage`.
+
+    Returns
+    -------
+    Outcome
+        `model` is the new model, the same one where the lesson had nothing new, None where it was rejected.
+
+    Raises
+    ------
+    SettingError
+        When the strategy is unknown, or needs more memory than was granted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgecl import Settings
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> latents = {"yes": np.eye(3)[[0, 0, 0]], "no": np.eye(3)[[1, 1, 1]]}
+    >>> outcome = learn(Model(settings), Lesson.of(latents, settings))
+    >>> outcome.verdict.accepted, outcome.model.predict(np.eye(3, dtype=np.float32)[:1]).labels
+    (True, ['yes'])
+    """
+    run = lesson_stages(
+        model,
+        lesson,
+        objects=MemoryObjects() if objects is None else objects,
+        strategy=strategy,
+        settings=settings,
+        policy=policy,
+        seed=seed,
+        force=force,
+    )
+    return run.finish(progress)
 
 
 def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:

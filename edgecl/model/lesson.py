@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from edgecl.model.exemplars import Exemplars
+from edgecl.errors import DataError
+from edgecl.model.exemplars import Exemplars, quantise
+from edgecl.model.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,51 @@ class Lesson:
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
 
+    @staticmethod
+    def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
+        """Make a lesson of latents by label.
+
+        Parameters
+        ----------
+        latents
+            Label to latents (n, D), or one latent (D,).
+        settings
+            Of the model that is to learn it: they say how rows are made of latents.
+        time
+            When it is taught: UTC, ISO 8601.
+
+        Raises
+        ------
+        DataError
+            When there is nothing to learn, or latents have another shape or are not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from edgecl import Settings
+        >>> settings = Settings(
+        ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+        ... )
+        >>> Lesson.of({"yes": np.ones((5, 3)), "no": -np.ones((4, 3))}, settings).count
+        9
+        """
+        features, rows = settings.features, {}
+        for label, given in latents.items():
+            found = np.atleast_2d(np.asarray(given, np.float32))
+            if found.ndim != 2 or found.shape[1] != settings.latent_dimension:
+                wanted = f"(n, {settings.latent_dimension})"
+                raise DataError(f"latents of {label!r} have shape {found.shape}, wanted {wanted}")
+            if not np.isfinite(found).all():
+                raise DataError(f"a latent of {label!r} is not finite")
+            if len(found):
+                rows[label] = quantise(features.project(found))
+        if not rows:
+            raise DataError("nothing to learn: there is no latent")
+        return Lesson(rows, time)
+
     @property
     def count(self) -> int:
+        """Number of rows."""
         return sum(len(rows) for rows in self.rows.values())
 
     @property

@@ -71,7 +71,21 @@ class Alike:
 
 @dataclass(frozen=True)
 class Model:
-    """One revision in memory. `digests` says where each part is kept."""
+    """One revision in memory. `digests` says where each part is kept.
+
+    Examples
+    --------
+    >>> from edgecl import Lesson, learn
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> empty = Model(settings)
+    >>> model = learn(empty, Lesson.of({"yes": np.eye(3)[[0, 0]], "no": np.eye(3)[[1, 1]]}, settings)).model
+    >>> empty.labels, model.labels
+    ((), ('no', 'yes'))
+    >>> model.predict(np.eye(3, dtype=np.float32)[[1, 0]]).labels
+    ['no', 'yes']
+    """
 
     settings: Settings
     statistics: Mapping[str, ClassStatistics] = field(default_factory=dict)
@@ -88,6 +102,7 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Labels of what is known, in order."""
         return tuple(sorted(self.statistics))
 
     def plan(self, classes: int | None = None) -> MemoryPlan:

@@ -20,7 +20,14 @@ class Objects(Protocol):
 
 
 class MemoryObjects:
-    """Objects in a dictionary."""
+    """Objects in a dictionary.
+
+    Examples
+    --------
+    >>> objects = MemoryObjects()
+    >>> objects.read(objects.put({"mean": np.ones(3)}))["mean"].tolist()
+    [1.0, 1.0, 1.0]
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, Arrays] = {}

@@ -17,7 +17,16 @@ SMALL_MEMORY = 256 << 10
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed at init, part of the store; sizes in bytes."""
+    """Fixed at init, part of the store; sizes in bytes.
+
+    Examples
+    --------
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> settings.features.dimension
+    3
+    """
 
     memory_bytes: int
     disk_bytes: int

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.model.model import Model
 from edgecl.model.objects import Objects
-from edgecl.operations.clock import utc_now
+from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.objects import OverlayObjects, StoredObjects
+from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import Revision
 from edgecl.store.writer import Writer
@@ -118,11 +123,76 @@ def bytes_with_stream(stream: Prequential) -> dict[str, int]:
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
     """Rows of classes for which there is no room become skips."""
-    new: set[str] = set()
+    new: dict[str, str] = {}  # as given, and as stored
     for item in items:
-        if isinstance(item, Sample) and item.label is not None and item.label not in new:
-            if not stream.knows_with(new, item.label):
-                yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
+        if not isinstance(item, Sample) or item.label is None:
+            yield item
+            continue
+        if item.label not in new:
+            label = checked_label(item.label, item.source)
+            if not stream.knows_with(new.values(), label):
+                yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
-            new.add(item.label)
-        yield item
+            new[item.label] = label
+        yield item if item.label == new[item.label] else replace(item, label=new[item.label])
+
+
+@watched
+def follow(
+    opened: OpenStore, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
+) -> Generator[Embedded | Drift, None, StreamReport]:
+    """Answer a stream row by row and learn from it; its stages are progress and drifts.
+
+    A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
+    what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
+    """
+    from edgecl.learning.drift_response import AS_IT_IS
+    from edgecl.learning.prequential import Prequential
+
+    started = time.perf_counter()
+    skipped: list[Skip] = []
+    drifts: list[Drift] = []
+    with opened.store.writer() as writer:
+        live, model = opened.model()
+        if model.centre is not None:
+            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        stream = Prequential(model, label_delay=label_delay)
+        saved = StreamSaver(
+            OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
+        )
+        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped):
+            stream.take([one.label for one in batch], latents)
+            if stream.has_drifted:
+                drift = stream.adapt(_kept_models(opened))
+                if drift.chosen != AS_IT_IS:
+                    saved.keep(stream, drift)
+                drifts.append(drift)
+                yield drift
+            elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
+                saved.judged(stream)
+            yield Embedded(stream.tally.rows)
+        stream.flush()
+        verdict = saved.judged(stream)
+    return StreamReport(
+        verdict=verdict,
+        revision=saved.live.number if saved.live.number != live.number else None,
+        tally=stream.tally,
+        drifts=tuple(drifts),
+        skipped=tuple(skipped),
+        elapsed_ms=1e3 * (time.perf_counter() - started),
+        bytes=bytes_with_stream(stream),
+        dry_run=dry_run,
+    )
+
+
+def _kept_models(opened: OpenStore) -> dict[str, Model]:
+    """Every earlier revision that has learnt something and is sound, newest first."""
+    models: dict[str, Model] = {}
+    for number in reversed(opened.store.revisions()):
+        try:
+            model = opened.model_of(number)
+        except StoreDamagedError:
+            continue  # a check of the store names it; the others will do
+        if model.head is not None:
+            models[f"revision {number}"] = model
+    return models

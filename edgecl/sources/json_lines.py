@@ -103,13 +103,13 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
 
 def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
     if contract.modality == "text":
-        return _text_signal(entry["text"])
+        return text_signal(entry["text"])
     raw = _array(entry["signal"])
     rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
     return window(raw, contract, rate_hz=rate_hz)
 
 
-def _text_signal(value: Any) -> NDArray[np.float32]:
+def text_signal(value: Any) -> NDArray[np.float32]:
     if not isinstance(value, str):
         raise UnusableError(f'not text: "text" is {type(value).__name__}')
     if not value.strip():

@@ -81,6 +81,21 @@ def read_samples(
     DataError
         The path is missing, unreadable, of an unknown kind or empty, a label is missing or given twice, the
         extra [audio] is needed; or, at the end, nothing in it was usable: the message counts the reasons.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from edgecl.extractors.opening import builtin_extractor, open_extractor
+    >>> from edgecl.sources.wav import encoded_sound
+    >>> contract = open_extractor(builtin_extractor("voice")).contract
+    >>> noise = np.random.default_rng(0).normal(size=(16000, 1)).astype(np.float32) / 10
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "one.wav")
+    ...     _ = file.write_bytes(encoded_sound(noise, contract))
+    ...     [sample] = read_samples(file, contract, label="yes")
+    >>> sample.label, sample.signal.shape
+    ('yes', (16000, 1))
     """
     path = Path(path)
     if label is not None:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One clip or window, ready for the extractor."""
+    """One clip or window, ready for the extractor.
+
+    Examples
+    --------
+    >>> sample = Sample("clip.wav", "yes", np.zeros((16000, 1), np.float32), None)
+    >>> sample.label, sample.signal.shape
+    ('yes', (16000, 1))
+    """
 
     source: str
     # file, with `[i]` for a window of an archive and `:line` for a line
@@ -26,7 +33,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Skip:
-    """Something that was found and cannot be used."""
+    """Something that was found and cannot be used.
+
+    Examples
+    --------
+    >>> Skip("clip.wav", "silent: all samples are zero").reason
+    'silent: all samples are zero'
+    """
 
     source: str
     reason: str

@@ -75,7 +75,7 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
     UnusableError
         Wrong shape or channel count, NaN or infinity, too short, silent; for sound also clipped.
     """
-    signal = _as_float(shaped(raw, contract), contract)
+    signal = as_float(shaped(raw, contract), contract)
     if contract.is_sound:
         return clip(Sound(signal, round(rate_hz), 16), rate_hz=contract.sample_rate_hz)
     if not np.isfinite(signal).all():
@@ -124,7 +124,7 @@ def check_length(n_samples: int, contract: Contract) -> None:
         raise UnusableError(f"too short: {n_samples} samples{seconds}, a window has {contract.window_samples}")
 
 
-def _as_float(raw: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
+def as_float(raw: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
     """Float32; 16-bit sound is scaled to [-1, 1)."""
     if raw.dtype.kind not in "fiub":
         raise UnusableError(f"not numbers: samples of type {raw.dtype}")

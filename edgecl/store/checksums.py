@@ -18,24 +18,25 @@ from edgecl.store.files import Bytes
 
 @dataclass(frozen=True)
 class Seal:
-    """How a text is sealed: the name of the last member and the digest it gives of a text, in hex."""
+    """A way to seal a text: the name of the last member, and the function that computes it."""
 
     name: str
     digest: Callable[[bytes | bytearray], str]
+    """Returns the digest of a text in hex."""
 
     def close(self, fields: Mapping[str, Any]) -> bytes:
-        """Return one line of ASCII that ends in a newline; NaN and infinity are refused by ValueError."""
+        """Return the members as one sealed line of ASCII; raises ValueError for NaN and infinity."""
         text = json.dumps(fields, allow_nan=False, separators=(",", ":"))[:-1].encode("ascii")
         return text + self._ending(text)
 
-    def holds(self, line: bytes | bytearray) -> bool:
-        """Whether the line is as `close` wrote it."""
+    def fits(self, line: bytes | bytearray) -> bool:
+        """Test whether the line is as `close` wrote it."""
         length = len(self._ending(b""))
         return line[-length:] == self._ending(line[:-length])
 
     def open(self, line: bytes | bytearray) -> dict[str, Any]:
-        """Return the members, the digest left out; raises ValueError where the line was changed."""
-        if not self.holds(line):
+        """Return the members without the digest; raises ValueError where the line was changed."""
+        if not self.fits(line):
             raise ValueError(f"its {self.name} does not fit its text")
         try:
             fields = json.loads(line.decode("ascii"))
@@ -43,7 +44,7 @@ class Seal:
             raise ValueError("it is nested too deeply") from error
         if not isinstance(fields, dict):
             raise ValueError("it is not a JSON object")
-        fields.pop(self.name, None)  # a text that is hostile may name it twice, or not parse as it ends
+        fields.pop(self.name, None)  # a hostile text may name it twice, or parse differently from how it ends
         return fields
 
     def _ending(self, text: bytes | bytearray) -> bytes:

@@ -1,4 +1,7 @@
-"""The JSON of a store: store.json, revisions, the line in `current`, the journal's entry about a revision."""
+"""The JSON of a store: store.json, revisions, the line in `current`, the journal's entry about a revision.
+
+The bodies of revisions are in `bodies` and `body_kinds`.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,13 @@ _POINTER = re.compile(rb"([1-9]\d{0,8}) ([0-9a-f]{64})\n")
 
 @dataclass(frozen=True)
 class Header:
-    """What store.json says; it never changes."""
+    """The content of store.json, which never changes."""
 
-    name: str  # random, so that no file of another store is taken for one of this
+    name: str
+    """Random, so that a file of another store is detected."""
     extractor_file: str
-    extractor_digest: str  # sha256
+    extractor_digest: str
+    """Sha256."""
     extractor_bytes: int
     settings: Mapping[str, Any]
 
@@ -36,12 +41,18 @@ class Header:
 class Revision:
     """One committed model."""
 
-    number: int  # 1 is the empty model of `Store.create`
+    number: int
+    """From 1, the empty model of `Store.create`."""
     parent: int | None
-    kind: str  # one of KINDS
-    time: str  # UTC, ISO 8601
-    objects: Mapping[str, str]  # role to sha256, such as "head" or "statistics/yes"; labels are any text
-    body: Mapping[str, Any]  # plain JSON: classes, counts, verdict, metrics, strategy
+    """Number of the revision that it was learnt from."""
+    kind: str
+    """One of KINDS."""
+    time: str
+    """UTC, ISO 8601."""
+    objects: Mapping[str, str]
+    """Role to sha256; roles are such as "head" or "statistics/yes", where the label is any text."""
+    body: Mapping[str, Any]
+    """Plain JSON, of one of the classes of `body_kinds`."""
 
 
 def encode_header(header: Header) -> bytes:
@@ -56,7 +67,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(data: bytearray) -> Header:
-    """Read the text of store.json.
+    """Decode the text of store.json.
 
     Raises
     ------
@@ -84,7 +95,7 @@ def decode_header(data: bytearray) -> Header:
 
 
 def _stated_format(data: bytearray) -> object:
-    """Return the format that is claimed, before the seal is tried: a newer one may be sealed otherwise."""
+    """Return the stated format, before the digest is checked: a newer format may have another seal."""
     with suppress(ValueError, RecursionError):
         fields = json.loads(data)
         return fields.get("format") if isinstance(fields, dict) else None
@@ -110,7 +121,7 @@ def encode_revision(revision: Revision, *, store_digest: str) -> bytes:
 
 
 def decode_revision(data: bytes | bytearray, *, number: int, store_digest: str) -> Revision:
-    """Read the text of a revision file.
+    """Decode the text of a revision file.
 
     Raises
     ------
@@ -140,13 +151,13 @@ def encode_pointer(number: int, digest: str) -> bytes:
 
 
 def decode_pointer(data: bytes) -> tuple[int, str] | None:
-    """Return the number and the digest of a revision file, or None where the line is not in its one form."""
+    """Return the number and the digest of a revision file; None for a line of any other form."""
     match = _POINTER.fullmatch(data)
     return (int(match[1]), match[2].decode("ascii")) if match else None
 
 
 def journal_entry(revision: Revision, text: bytes | bytearray) -> dict[str, Any]:
-    """Return what the journal says of a revision with that text; `_journal` counts on the members' order."""
+    """Return the journal's entry about a revision with that text; `journal` relies on the order of the members."""
     return {
         "kind": revision.kind,
         "time": revision.time,

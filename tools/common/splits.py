@@ -52,7 +52,7 @@ class DataSet:
     folds: int | None  # None: every group is a split of its own
 
     def path(self, root: Path) -> Path:
-        """What `edgecl learn` would be given."""
+        """Return the path that `edgecl learn` is given."""
         return root / self.name if self.modality == "voice" else root / self.name / "windows.npz"
 
 
@@ -113,13 +113,13 @@ def months(order: Sequence[str], data: TextSet) -> tuple[tuple[str, ...], ...]:
 
 
 def data_root() -> Path:
-    """The folder of the sets: ``$EDGECL_DATA``, else ``../shared/data`` beside the checkout. It may be missing."""
+    """Return the folder of the sets, which may be missing: ``$EDGECL_DATA``, else ``../shared/data``."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("EDGECL_DATA") or beside)
 
 
 def names_of(data: DataSet, root: Path) -> tuple[list[str], list[str]]:
-    """Labels and groups of every sample of a set, without reading a sample."""
+    """Return labels and groups of every sample of a set, without reading a sample."""
     path = data.path(root)
     if data.modality == "voice":
         files = sorted(path.glob("*/*_*.*"))

@@ -1,4 +1,4 @@
-"""How many ARM instructions the shipped kernels take, beside C compiled by gcc for the same processor.
+"""Count the ARM instructions of the shipped kernels, and of C compiled by gcc for the same processor.
 
 QEMU's plugin counts what the emulated program executes: the same number at each run, on any host. It knows no caches
 and no pipeline, so a count is no time.

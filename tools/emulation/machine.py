@@ -52,7 +52,7 @@ $b poweroff -f
 
 @dataclass(frozen=True)
 class Machine:
-    """What QEMU is to be."""
+    """A machine that QEMU emulates."""
 
     name: str  # of QEMU's -M
     about: str

@@ -109,9 +109,9 @@ def measure_frontier(case: Case, order: Sequence[str]) -> dict[str, float | None
 
 
 def measure_centring(case: Case) -> list[dict[str, Any]]:
-    """What samples without labels do for each unseen subject: the first half of each class, asked about the second.
+    """Measure centring on each unseen subject: the first half of each class without labels, tested on the second.
 
-    `skewed`: the samples of two classes alone, as of somebody who did nothing else.
+    `skewed`: the samples of two classes alone, as of a person who did nothing else.
     """
     settings = case.settings()
     model = play(settings, [collect(case, settings, case.taught())], strategy="closed-form").model
@@ -155,7 +155,7 @@ def measure_command_line(case: Case, order: Sequence[str]) -> float:
 
 
 def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
-    """What `edgecl learn` is given: a folder of links to clips, or a file of windows; returns its path."""
+    """Write the input of `edgecl learn`, a folder of links to clips or a file of windows; return its path."""
     if case.data.modality == "voice":
         for row in rows:
             link = target / case.latents.labels[row] / Path(case.latents.sources[row]).name
@@ -180,7 +180,7 @@ def write_samples(case: Case, rows: NDArray[np.intp], target: Path) -> Path:
 
 
 def peer_job(case: Case, *, quick: bool) -> dict[str, Any]:
-    """What tools/peers/run.py is to play: latents in a file, and the lessons of each class order as class numbers."""
+    """Return the job for tools/peers/run.py: latents in a file, and lessons of each class order as class numbers."""
     file = case.scratch / f"{case.data.name}-{case.split.name}.npz"
     taught, tested = case.taught(), case.tested()
     x, y = case.latents.x, case.numbers

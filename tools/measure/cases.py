@@ -25,8 +25,8 @@ from common.splits import (
     taking_part,
 )
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 
@@ -77,7 +77,7 @@ class Case:
         return np.searchsorted(self.classes, self.latents.labels[rows])
 
     def settings(self, **given: Any) -> Settings:
-        """What `edgecl init` would choose.
+        """Return the settings that `edgecl init` would choose.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Case:
         """
         store = self.scratch / "settings"
         try:
-            return Device.create(store, extractor=self.latents.extractor, **given).settings
+            return Learner.create(store, extractor=self.latents.extractor, **given).settings
         finally:
             shutil.rmtree(store, ignore_errors=True)
 

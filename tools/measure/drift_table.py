@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,7 @@ from common.splits import data_root
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.drift.page_hinkley import PageHinkley
-from edgecl.operations.open_store import Device
-from edgecl.operations.streaming import StreamReport
+from edgecl.learner import Learner
 from edgecl.sources.reading import read_samples
 
 LENGTH = 10_000
@@ -47,7 +46,7 @@ ADWIN_SETTINGS = ((0.002, 32, 5, 10), (0.05, 1, 5, 10), (0.002, 8, 20, 100), (0.
 
 @dataclass(frozen=True)
 class Tally:
-    """What a detector did on the streams of one kind."""
+    """The alarms of a detector on the streams of one kind."""
 
     false_alarms: int
     delays: list[int]
@@ -188,30 +187,21 @@ def stream_rows() -> list[dict[str, Any]]:
 
 
 def our_row(name: str, path: Path, label: str, *, lift: int) -> dict[str, Any]:
-    """What `edgecl learn --prequential` reports, reading and committing included."""
+    """Return the report of `edgecl learn --prequential`, reading and committing included."""
     with tempfile.TemporaryDirectory() as folder:
         extractor, store = Path(folder, "table.onnx"), Path(folder, "store")
         export_table(extractor, path, label_column=label)
-        device = Device.create(store, extractor=extractor, max_classes=4, lift_width=lift)
+        device = Learner.create(store, extractor=extractor, max_classes=4, lift_width=lift)
         contract = device.extractor.contract
-        run = device.follow(read_samples(path, contract, label_column=label, labelled=False))
+        run = device.run.follow(read_samples(path, contract, label_column=label, labelled=False))
         before = time.process_time()
-        report = finished(run)
+        report = run.finish()
         seconds = time.process_time() - before
     tally = report.tally
     learner = f"edgecl, --lift {lift}" if lift else "edgecl"
     us, held = 1e6 * seconds / tally.rows, report.bytes["total"]
     row = {"set": name, "learner": learner, "accuracy": tally.accuracy, "us": us, "bytes": held}
     return {**row, "drifts": len(report.drifts), "same label again": tally.same_again / tally.labelled}
-
-
-def finished(run: Generator[object, None, StreamReport]) -> StreamReport:
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            report: StreamReport = end.value
-            return report
 
 
 def river_row(name: str, path: Path, label: str, learner: str, model: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
 from measure.cases import UNLIMITED, Case
 from measure.gate_lessons import FEW, Latents, Scene, Setting
 
@@ -34,7 +33,7 @@ def scene_of(case: Case, setting: Setting, noise: Latents, generator: np.random.
     taught = shown(case, rows[~gives & np.isin(latents.labels[rows], old)], setting.most, generator)
     pairs = [(str(latents.labels[row]), latents.x[row : row + 1]) for row in taught]
     lesson = lesson_of(case, settings, pairs)
-    outcome = finish(learn(Model(settings), lesson, objects=MemoryObjects(), force=True))
+    outcome = learn(Model(settings), lesson, objects=MemoryObjects(), force=True)
     assert outcome.model is not None
     spread = (latents.x[taught].mean(axis=0), latents.x[taught].std(axis=0))
     return Scene(case, setting, settings, outcome.model, outcome.model.labels, new, clips, people, noise, spread)

@@ -1,4 +1,4 @@
-"""What listening costs: run by tools/listen_cost where edgecl is installed."""
+"""Measure what listening costs; run by tools/listen_cost where edgecl is installed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from edgecl.live.novelty import Noticer
 from edgecl.live.options import Listening
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 from edgecl.spotting.spotters import REFRACTORY_HOPS
 
 COMPARED_HOPS = 4000
@@ -51,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = taught(Path(folder))
-        device = Device.open(store)
+        device = OpenStore.open(store)
         sound = spoken(device)
         figures = {
             **beside_the_extractor(device, sound),
@@ -87,7 +87,7 @@ def write_clips(folder: Path, split: str, labels: Sequence[str]) -> None:
             file.writeframes((one.signal * 32767).astype("<i2").tobytes())
 
 
-def spoken(device: Device) -> NDArray[np.float32]:
+def spoken(device: OpenStore) -> NDArray[np.float32]:
     """Words of the demo by voices that did not teach, each within two seconds of noise, (hops, hop_samples, 1)."""
     generator, hop = np.random.default_rng(0), device.extractor.contract.hop_samples
     parts = [np.pad(one.signal[:, 0], (0, 32_000 - len(one.signal))) for one in voice_clips("test")]
@@ -96,7 +96,7 @@ def spoken(device: Device) -> NDArray[np.float32]:
     return sound[: len(sound) - len(sound) % hop].reshape(-1, hop, 1)
 
 
-def beside_the_extractor(device: Device, sound: NDArray[np.float32]) -> dict[str, Any]:
+def beside_the_extractor(device: OpenStore, sound: NDArray[np.float32]) -> dict[str, Any]:
     """The same hops through ONNX Runtime alone and through everything that `listen` does, by turns."""
     extractor = device.extractor
     assert isinstance(extractor, OnnxExtractor)
@@ -124,7 +124,7 @@ def beside_the_extractor(device: Device, sound: NDArray[np.float32]) -> dict[str
     }
 
 
-def in_livekit(device: Device, sound: NDArray[np.float32], folder: Path, *, listen_us: float) -> dict[str, Any]:
+def in_livekit(device: OpenStore, sound: NDArray[np.float32], folder: Path, *, listen_us: float) -> dict[str, Any]:
     """The same hops through livekit-wakeword: at each its listener calls `predict` on the last two seconds.
 
     Its classifier is a mean and a sigmoid, made here: what a hop costs are its 16 embeddings. Its ONNX sessions are as
@@ -173,7 +173,7 @@ def write_classifier(path: Path) -> Path:
     return path
 
 
-def following(device: Device, noticer: Noticer | None = None) -> tuple[LiveScorer, Stream]:
+def following(device: OpenStore, noticer: Noticer | None = None) -> tuple[LiveScorer, Stream]:
     live = LiveScorer(device)
     live.refresh()
     stream = Stream(device.extractor, spotter_for(device.extractor.contract, Listening()), Summary(), noticer)
@@ -191,7 +191,7 @@ class Replayed(FrameStream):
         return np.asarray(next(self._frames))[None]
 
 
-def resident(device: Device, sound: NDArray[np.float32], *, hours: float) -> dict[str, Any]:
+def resident(device: OpenStore, sound: NDArray[np.float32], *, hours: float) -> dict[str, Any]:
     """Resident memory over hours of hops, with an inbox that is full before the first look."""
     frames = device.extractor.frames(sound.reshape(-1, 1))
     inbox = Inbox(device.store.path / "inbox", device.extractor.contract, capacity_bytes=1 << 18)
@@ -216,7 +216,7 @@ def resident_kib() -> int:
     return int(line.split()[1])
 
 
-def during_a_lesson(device: Device, sound: NDArray[np.float32], folder: Path) -> dict[str, Any]:
+def during_a_lesson(device: OpenStore, sound: NDArray[np.float32], folder: Path) -> dict[str, Any]:
     """The longest hop at real time, alone and while another process teaches and commits; hops are counted."""
     contract = device.extractor.contract
     hop_s = contract.hop_samples / contract.sample_rate_hz

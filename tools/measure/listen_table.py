@@ -27,12 +27,11 @@ from numpy.typing import NDArray
 
 from edgecl.compare.joint import fit_joint
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
 from edgecl.spotting.background import Background, factory_background
 from edgecl.spotting.background_scorer import BackgroundScorer
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
@@ -48,12 +47,12 @@ Score = Callable[[Latents], NDArray[np.float32]]  # to (n,)
 
 
 def taught_model(clips: Latents, word: str, scratch: Path) -> Model:
-    """What `edgecl init --extractor voice` and `edgecl learn` make of clips of one word."""
+    """Return the model that `edgecl init --extractor voice` and `edgecl learn` make of clips of one word."""
     store = scratch / "store"
-    settings = (Device.open(store) if store.exists() else Device.create(store, extractor="voice")).settings
+    settings = (Learner.open(store) if store.exists() else Learner.create(store, extractor="voice")).settings
     collector = LessonCollector(settings.features, limit_bytes=1 << 40, spool=scratch)
     collector.add(word, clips)
-    model = finish(learn(Model(settings), collector.finish(), objects=MemoryObjects(), force=True)).model
+    model = learn(Model(settings), collector.finish(), objects=MemoryObjects(), force=True).model
     assert model is not None
     return model
 

@@ -1,4 +1,4 @@
-"""What `tools/power_cuts` measures, in an environment that has edgecl and the suite's helpers.
+"""Attack a store for `tools/power_cuts`, in an environment that has edgecl and the helpers of the suite.
 
 python measure/power_cuts.py --json FILE [--only PART...] [--every N]
 """
@@ -29,7 +29,8 @@ from device_tests.support.commands import clips, command_line, write_clips
 from device_tests.support.stores import Disk, is_whole, make_store, without_waiting
 from device_tests.support.stores import teach as mark
 from edgecl.errors import EdgeclError, ModelError, StoreMissingError
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
+from edgecl.operations.open_store import OpenStore
 from edgecl.store.store import Store
 
 FORGOTTEN = "left"
@@ -62,7 +63,7 @@ class Count:
 
 
 def fingerprint(store: Store) -> str:
-    """What makes up the live model."""
+    """Return the objects of the live model as text."""
     return json.dumps(dict(sorted(store.current().objects.items())))
 
 
@@ -154,16 +155,16 @@ def injected(action: Action, folder: Path, fault: str, *, every: int) -> Iterato
 
 
 def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] | None) -> str:
-    """What is wrong with a store after a fault; nothing where the old or the new model is whole, and work goes on."""
+    """Return what is wrong with a store after a fault; "" if the old or the new model is whole and work goes on."""
     if failed is not None and ("Traceback" in failed.stderr or (failed.returncode and "Error:" not in failed.stderr)):
         return f"no clear message: {failed.stderr[-300:]}"
     try:
-        device = Device.open(path)
+        device = Learner.open(path)
     except StoreMissingError:
         again = edgecl("init", path, "--extractor", "voice") if action.base is None else None
         if again is None or again.returncode:
             return "no store, and none can be made" if again else "the store is missing"
-        device = Device.open(path)
+        device = Learner.open(path)
     except ModelError as error:
         return str(error)
     if device.store.damage:
@@ -179,9 +180,9 @@ def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] 
     return _faults_left(device, action)
 
 
-def _faults_left(device: Device, action: Action) -> str:
-    """What the next writer leaves wrong."""
-    device.model()
+def _faults_left(device: Learner, action: Action) -> str:
+    """Return what is wrong after the next writer."""
+    OpenStore(device.store).model()
     try:
         with device.store.writer():
             pass
@@ -226,11 +227,10 @@ def judged_after_cut(action: Action, path: Path) -> str:
 def run_here(action: Action, store: Path) -> None:
     from edgecl.sources.reading import read_samples
 
-    device = Device.open(store)
+    device = Learner.open(store)
     match action.name:
         case "learn":
-            for _ in device.teach(read_samples(Path(action.arguments[2]), device.extractor.contract)):
-                pass
+            device.learn(read_samples(Path(action.arguments[2]), device.contract))
         case "rollback":
             device.rollback()
         case "forget":

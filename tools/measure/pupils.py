@@ -21,7 +21,6 @@ from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
 from measure.cases import UNLIMITED, Case
 
 DEFAULT = "auto"  # the only one that is played without --force: the gate may reject its lessons
@@ -36,8 +35,7 @@ class Pupil:
         self._objects = MemoryObjects()
 
     def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
-        run = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
-        outcome = finish(run)
+        outcome = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
         self.model = outcome.model or self.model
         self.used.append(outcome.strategy if outcome.model else "rejected")
 

@@ -1,9 +1,9 @@
-"""What `tools/soak` runs where edgecl is installed: a store is taught by a process that is killed, and is looked at.
+"""Soak a store, run by `tools/soak` where edgecl is installed: it is taught by a process that is killed, and checked.
 
 python measure/soak.py --json FILE --folder FOLDER --samples N --lessons N --classes N --kills N --seed N
 
 The parent knows what was taught and orders the next step (soak_orders.py); the child (soak_writer.py), started again
-after each kill, carries it out through `Device`. What is checked is in soak_checks.py.
+after each kill, carries it out through `Learner`. What is checked is in soak_checks.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
+from edgecl.operations.open_store import OpenStore
 from edgecl.store.store import Store
 from measure import soak_writer
 from measure.soak_checks import Figures, SoakError, compared, flatness, is_object, named, require_clean, tree_bytes
@@ -117,8 +118,8 @@ class Soak:
         self._doing = ""
         self._started = self._told_at = time.monotonic()
 
-    def _create(self, path: Path) -> Device:
-        return Device.create(
+    def _create(self, path: Path) -> Learner:
+        return Learner.create(
             path,
             extractor=self._extractor,
             memory_bytes=MEMORY_BYTES,
@@ -161,7 +162,7 @@ class Soak:
             pass
 
     def _tried(self, order: Order) -> bool:
-        """Whether the step is done, by this process or by one that was killed just after its commit."""
+        """Test whether the step is done, by this process or by one that was killed just after its commit."""
         told = self._ended(order)
         if told is None:
             return self._after_kill(order)
@@ -176,7 +177,7 @@ class Soak:
         return True
 
     def _ended(self, order: Order) -> dict[str, Any] | None:
-        """What the child says at the end of a step; None where it has been killed."""
+        """Return what the child reports at the end of a step, or None if it was killed."""
         if self._child is None:
             self._doing, began = "opening the store", time.monotonic()
             self._child = Child(self.path, self.size, self._spool)
@@ -206,7 +207,7 @@ class Soak:
             self._doing = told["stage"]
 
     def _after_kill(self, order: Order) -> bool:
-        """Whether the killed process had committed; raises where the store is neither the old nor the new one."""
+        """Test whether the killed process had committed; raises if the store is neither the old nor the new one."""
         self._require_within("disk after a kill", tree_bytes(self.path), DISK_BYTES)
         self.figures.most_disk_bytes_killed = max(self.figures.most_disk_bytes_killed, tree_bytes(self.path))
         is_new = Store.open(self.path).current().number != self._number
@@ -299,7 +300,7 @@ class Soak:
         beside = set(self.path.parent.iterdir()) - self._beside
         if left := [*strangers, *self._spool.iterdir(), *beside]:
             raise SoakError(f"{len(left)} files are left behind: {', '.join(map(str, left[:5]))}")
-        Device(store).model()
+        OpenStore(store).model()
         self.figures.looked += 1
 
     def _compared(self) -> dict[str, Any]:
@@ -307,7 +308,7 @@ class Soak:
         truth = self._truths[self._number]
         portions = tuple(portion for label in sorted(truth) for portion in truth[label])
         fresh = self._create(self.path.with_name("fresh"))
-        return compared(Device.open(self.path), fresh, portions, self.latents)
+        return compared(Learner.open(self.path), fresh, portions, self.latents)
 
     # processes and progress
 

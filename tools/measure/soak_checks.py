@@ -1,4 +1,4 @@
-"""What `tools/soak` checks: the files of a store, the memory of its writer, and the head at the end."""
+"""Checks of `tools/soak`: the files of a store, the memory of its writer, and the head at the end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from edgecl.learner import Learner
 from edgecl.model.head import HeadState
-from edgecl.operations.open_store import Device
-from edgecl.operations.teaching import Report
+from edgecl.operations.open_store import OpenStore
 from edgecl.store.store import Store
-from measure.soak_writer import Latents, Order, Portion
+from measure.soak_writer import Latents, Portion
 
 SETTLED_SHARE = 0.25  # of the steps of that process, after which its memory must be flat
 FEWEST_STEPS = 50  # that say whether it is: over the first few the allocator's pools fill
@@ -29,7 +29,7 @@ class SoakError(Exception):
 
 @dataclass
 class Figures:
-    """What was seen."""
+    """Counts and peaks of a soak."""
 
     done: Counter[str] = field(default_factory=Counter)  # steps by kind
     rejected: Counter[str] = field(default_factory=Counter)
@@ -83,13 +83,13 @@ def flatness(figures: Figures) -> dict[str, Any]:
     return {"settled_steps": len(resident), "growth_bytes": growth, "growth_bytes_per_step": slope}
 
 
-def compared(soaked: Device, fresh: Device, portions: tuple[Portion, ...], latents: Latents) -> dict[str, Any]:
+def compared(soaked: Learner, fresh: Learner, portions: tuple[Portion, ...], latents: Latents) -> dict[str, Any]:
     """Compare the soaked head with that of a fresh store that is taught in one go what is left."""
     print(f"teaching a fresh store {sum(one.count for one in portions):,} samples", file=sys.stderr, flush=True)
-    report = taught_quietly(fresh, Order(0, "teach", portions), latents)
+    report = fresh.learn(latents.samples(portions))
     if not report.is_accepted:
         raise SoakError(f"a fresh store refuses what was taught: {'; '.join(report.outcome.verdict.reasons)}")
-    ours, theirs = soaked.head(), fresh.head()
+    ours, theirs = (OpenStore(one.store).head() for one in (soaked, fresh))
     assert ours.head is not None
     assert theirs.head is not None
     if ours.head.labels != theirs.head.labels:
@@ -124,13 +124,3 @@ def head_difference(ours: HeadState, theirs: HeadState) -> float:
     if difference > HEAD_DIFFERENCE:
         raise SoakError(f"the soaked head is {difference:.1e} from a fresh one, {HEAD_DIFFERENCE:.0e} is allowed")
     return difference
-
-
-def taught_quietly(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report

@@ -1,4 +1,4 @@
-"""The process of `tools/soak` that writes: it carries out orders, a line each, until it is killed.
+"""The process of `tools/soak` that writes: it carries out orders, one per line, until it is killed.
 
 python measure/soak_writer.py STORE --samples N --lessons N --classes N --kills N --seed N
 
@@ -22,8 +22,8 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.learner import Learner
 from edgecl.learning.loop import Stage
-from edgecl.operations.open_store import Device
 from edgecl.operations.teaching import Report
 from edgecl.sources.samples import Sample
 
@@ -33,7 +33,7 @@ APART = 6.0  # length of a class's mean, in standard deviations of its samples
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done."""
+    """The size of a soak."""
 
     samples: int
     lessons: int
@@ -89,15 +89,15 @@ class Latents:
 
 
 def serve(path: Path, size: Size) -> None:
-    """Carry out orders, a line each, and tell of each stage and of each end."""
-    device, latents = Device.open(path), Latents(size)
+    """Carry out orders, one per line; report each stage and each end."""
+    device, latents = Learner.open(path), Latents(size)
     say(ready=True)
     for line in sys.stdin:
         order = order_from(json.loads(line))
         say(**carried_out(device, order, latents))
 
 
-def carried_out(device: Device, order: Order, latents: Latents) -> dict[str, Any]:
+def carried_out(device: Learner, order: Order, latents: Latents) -> dict[str, Any]:
     if order.kind == "forget":
         device.forget(order.labels)
     elif order.kind == "rollback":
@@ -108,16 +108,12 @@ def carried_out(device: Device, order: Order, latents: Latents) -> dict[str, Any
     return {"done": order.number, "accepted": True, "bytes": device.status()["bytes"]["total"]}
 
 
-def taught(device: Device, order: Order, latents: Latents) -> Report:
-    run = device.teach(latents.samples(order.portions))
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
+def taught(device: Learner, order: Order, latents: Latents) -> Report:
+    run = device.run.learn(latents.samples(order.portions))
+    for event in run:
         if isinstance(event, Stage):
             say(stage=event.name)
+    return run.report
 
 
 def say(**told: Any) -> None:

@@ -32,10 +32,10 @@ from common.splits import OUT_OF_SCOPE, TEXT_SETS, TextSet, class_orders, data_r
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import open_extractor
+from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.metrics import balanced_accuracy
 from edgecl.model.settings import Settings
-from edgecl.operations.open_store import Device
 from edgecl.units import parse_bytes
 from measure.cases import BUDGETS, SHOTS, UNLIMITED, command, note
 from measure.pupils import Peers, Pupil
@@ -68,9 +68,9 @@ class Texts:
         return np.searchsorted(self.classes, self.labels[rows])
 
     def settings(self, **given: Any) -> Settings:
-        """What `edgecl init --max-classes` would choose; raises SettingError where the budget cannot work."""
+        """Return the settings of `edgecl init --max-classes`; raises SettingError if the budget cannot work."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            made = Device.create(
+            made = Learner.create(
                 Path(folder, "store"), extractor=self.extractor, max_classes=len(self.classes), **given
             )
             return made.settings
@@ -149,7 +149,7 @@ def out_of_scope(data: Texts, pupil: Pupil) -> float | None:
 
 
 def auroc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
-    """How often a positive score is above a negative one; ties count half."""
+    """Return how often a positive score is above a negative one; ties count half."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
     return float(below.mean() / 2 / len(negative))
@@ -221,7 +221,7 @@ def write_texts(data: Texts, rows: NDArray[np.intp], file: Path) -> Path:
 
 
 def peer_job(data: Texts, orders: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """What tools/peers/run.py is to play."""
+    """Return the job for tools/peers/run.py."""
     file = data.scratch / f"{data.about.name}.npz"
     taught, asked = data.rows("train", data.classes), data.rows("test", data.classes)
     x, y, number = data.x, data.numbers, data.classes.index

@@ -1,4 +1,4 @@
-"""Whether a peer does what it is timed for: its answer after one run against float64."""
+"""Check that a peer does what it is timed for: its answer after one run against float64."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _limit_cell(one: Figures) -> str:
 
 
 def peak_rows(figures: Figures) -> Rows:
-    """What the machine did in the same run."""
+    """Return the peaks of the machine in the same run."""
     rows = [["measured in the same rounds", *(one["workload"] for one in _steps(figures, 32))]]
     for name, unit in zip(PEAKS, ("GFLOP/s", "GB/s of an update of this head"), strict=True):
         cells = [f"{1e-9 / one['peers'][name]['minimum']:.0f}" for one in _steps(figures, 32) if has_limit(one)]
@@ -159,7 +159,7 @@ def _steps(figures: Figures, batch: int) -> list[Figures]:
 
 
 def tables(figures: Figures) -> dict[str, Rows]:
-    """Every table by its title."""
+    """Return every table by its title."""
     made = {"Numbers to reach": target_rows(figures), "Peaks": peak_rows(figures)}
     for batch in dict.fromkeys(one["batch"] for one in _of(figures, "step")):
         made[f"Update step, B={batch}"] = times(_steps(figures, batch))
@@ -172,7 +172,7 @@ def tables(figures: Figures) -> dict[str, Rows]:
 
 
 def notes(figures: Figures) -> str:
-    """Where and with what, and who is missing."""
+    """Return where and with what it was measured, and who is missing."""
     about = figures["environment"]
     text = (
         f"{about['processor']}, one thread, {about['when']}; load before {about['load']}. edgecl: {about['kernels']}."
@@ -182,12 +182,12 @@ def notes(figures: Figures) -> str:
 
 
 def as_text(figures: Figures) -> str:
-    """All tables for a terminal."""
+    """Return all tables for a terminal."""
     return f"{titled_plain(_measured(figures))}\n{notes(figures)}"
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for the results file."""
+    """Return all tables for the results file."""
     return f"{notes(figures)}\n\n{titled_markdown(_measured(figures))}"
 
 

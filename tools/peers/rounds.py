@@ -29,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def environ(**variables: str) -> dict[str, str]:
-    """Of a process that is timed: one thread, and `peers` to be imported."""
+    """Return the environment of a process that is timed: one thread, and `peers` to import."""
     return child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
 
 

@@ -17,7 +17,7 @@ from report.tables import titled_markdown, titled_plain, yes
 Figures = Mapping[str, Any]
 Table = Callable[[Mapping[str, Figures]], list[list[str]]]
 
-# quantile .975 of Student's t by degrees of freedom
+# quantile 0.975 of Student's t by degrees of freedom
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 T_LARGE = 2.131
 
@@ -61,12 +61,12 @@ class Interval:
 
 
 def quantile(freedom: int) -> float:
-    """Student's t, .975."""
+    """Return the 0.975 quantile of Student's t."""
     return T_975[freedom - 1] if freedom <= len(T_975) else T_LARGE
 
 
 def average(intervals: Sequence[Interval]) -> Interval:
-    """The mean of independent means, with Welch and Satterthwaite's degrees of freedom."""
+    """Return the mean of independent means, with Welch and Satterthwaite's degrees of freedom."""
     mean = fmean(one.mean for one in intervals)
     variances = [one.variance / len(intervals) ** 2 for one in intervals]
     total = sum(variances)
@@ -101,7 +101,7 @@ def less_joint(value: Callable[[Figures], float]) -> Callable[[Figures], float]:
 
 
 def accuracy_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """Balanced accuracy after the last lesson, a row for each learner."""
+    """Return balanced accuracy after the last lesson, a row for each learner."""
     first = next(iter(sets.values()))["splits"][0]
     learners = {"joint (bound)": joint}
     learners |= {name: strategy(name) for name in first["strategies"]}
@@ -115,7 +115,7 @@ def accuracy_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def difference_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """The default strategy less joint training, against the target."""
+    """Compare the default strategy with joint training and the target."""
     rows = [["set", "auto less joint", "target", "met"]]
     for name, one in sets.items():
         found = over_splits(one, less_joint(strategy("auto")))
@@ -126,7 +126,7 @@ def difference_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def five_shot_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """New classes from five samples each, and what that costs the others."""
+    """Return accuracy on new classes from five samples each, and the change of the others."""
     rows = [["set", "new classes", "change of old classes", "lessons rejected", "target", "met"]]
     for name, one in sets.items():
         new = over_splits(one, lambda split: split["five_shot"]["new"])
@@ -157,7 +157,7 @@ def frontier_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def command_line_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """The same through init, learn and eval on files."""
+    """Compare init, learn and eval on files with the same in process."""
     rows = [["set", "split", "edgecl eval", "in process", "equal"]]
     for name, one in sets.items():
         told = one["command_line"]
@@ -167,7 +167,7 @@ def command_line_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """What made the head of the default strategy, and how often the gate refused."""
+    """Count what made the head of the default strategy, and the lessons that the gate rejected."""
     rows = [["set", "classes", "samples", "D", "features", "memory", "lessons", "closed form", "refined", "rejected"]]
     for name, one in sets.items():
         used = [word for split in one["splits"] for order in split["strategies"]["auto"]["used"] for word in order]
@@ -184,7 +184,7 @@ def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def centring_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """Samples without labels of subjects who taught nothing; each subject counts once."""
+    """Return what centring gains on subjects who taught nothing; each subject counts once."""
     rows = [["set", "subjects", "before", "after", "change", "let in", "two classes alone: let in", "forced: change"]]
     for name, one in sets.items():
         subjects = [subject for split in one["splits"] for subject in split.get("centring", [])]

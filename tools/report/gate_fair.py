@@ -61,7 +61,9 @@ def outcomes(lessons: Iterable[Figures], policy: str, outcome: str) -> list[bool
 def set_aside(lessons: Iterable[Figures], policy: str) -> tuple[int, int]:
     """Samples of good lessons that are set aside, and all of them."""
     good = [one for one in lessons if one["is_good"]]
-    return (0 if policy == ALWAYS else sum(one["set_aside"][policy] for one in good)), sum(one["lesson"] for one in good)
+    return (0 if policy == ALWAYS else sum(one["set_aside"][policy] for one in good)), sum(
+        one["lesson"] for one in good
+    )
 
 
 def points(lessons: Iterable[Figures], policy: str) -> str:
@@ -91,9 +93,7 @@ def fair_row(lessons: Sequence[Figures], policy: str) -> list[str]:
     ]
 
 
-HEADER = [
-    "damage", "doubles taught", "wrong samples taught", "good refused", "good asked", "good samples set aside", "points",
-]  # fmt: skip
+HEADER = ["damage", "doubles taught", "wrong taught", "good refused", "good asked", "good set aside", "points"]
 
 
 def fair_rows(lessons: Sequence[Figures]) -> Rows:

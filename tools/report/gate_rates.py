@@ -53,7 +53,7 @@ def accepted(lesson: Figures, policy: str = SHIPPED) -> int | None:
 
 
 def wilson(count: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927).
+    """Return the 95 % interval of a rate (Wilson 1927).
 
     >>> [round(one, 3) for one in wilson(0, 10)]
     [0.0, 0.278]
@@ -67,12 +67,12 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 
 def is_harmful(lesson: Figures, attempt: int | None, *, fewest: int = 1) -> bool:
-    """Whether this attempt, gone live, does harm; None, nothing goes live, does none.
+    """Test whether this attempt does harm if it goes live; None, nothing goes live, does none.
 
     Parameters
     ----------
     fewest
-        Test samples of the classes that are looked at.
+        Test samples that a class must have to count.
     """
     if attempt is None:
         return False
@@ -86,12 +86,12 @@ def is_harmful(lesson: Figures, attempt: int | None, *, fewest: int = 1) -> bool
 
 
 def seen(lesson: Figures, fewest: int) -> list[str]:
-    """Old classes with so many test samples."""
+    """Return the old classes with at least `fewest` test samples."""
     return [label for label, samples in lesson["samples"].items() if samples >= fewest]
 
 
 def fall(lesson: Figures, label: str, after: Mapping[str, int]) -> float:
-    """Of one class: the share of its test samples that were answered right and no longer are, on balance."""
+    """Return the fall of one class: the net share of its test samples that are no longer answered right."""
     return float(lesson["before"][label] - after[label]) / float(lesson["samples"][label])
 
 
@@ -100,7 +100,7 @@ def reason_kind(text: str) -> str:
 
 
 def harmful(lessons: Iterable[Figures], judge: Callable[[Figures], int | None], *, fewest: int = 1) -> list[bool]:
-    """For each harmful lesson whether this judge lets harm in.
+    """Return for each harmful lesson whether this judge accepts harm.
 
     Harmful is what accept-always makes of it, or, where a gentler strategy of the ladder went live, what that did.
     """
@@ -109,7 +109,7 @@ def harmful(lessons: Iterable[Figures], judge: Callable[[Figures], int | None], 
 
 
 def refused(lessons: Iterable[Figures], judge: Callable[[Figures], int | None]) -> list[bool]:
-    """For each good lesson whether this judge refuses it."""
+    """Return for each good lesson whether this judge refuses it."""
     return [judge(one) is None for one in lessons if one["is_good"]]
 
 
@@ -117,7 +117,7 @@ def refused(lessons: Iterable[Figures], judge: Callable[[Figures], int | None]) 
 
 
 def judge_rows(lessons: Sequence[Figures]) -> Rows:
-    """The gate beside simpler judges, over all lessons."""
+    """Compare the gate with simpler judges, over all lessons."""
     header = ["judge", "harmful let in", f"harmful let in, classes of ≥ {ENOUGH} test samples", "good refused"]
     return [
         header,
@@ -134,7 +134,7 @@ def judge_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def target_rows(lessons: Sequence[Figures]) -> Rows:
-    """The gate against the targets, by clips per class."""
+    """Compare the gate with its targets, by clips per class."""
     rows = [["clips per class", f"harmful let in (≤ {LET_IN:.0%})", "met", f"good refused (≤ {REFUSED:.0%})", "met"]]
     for name, chosen in {**by(lessons, "clips"), "all": lessons}.items():
         let_in, turned_away = harmful(chosen, accepted), refused(chosen, accepted)
@@ -144,7 +144,7 @@ def target_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def good_rows(lessons: Sequence[Figures]) -> Rows:
-    """Good lessons refused, by kind and clips."""
+    """Return the share of good lessons that are refused, by kind and clips."""
     good = [one for one in lessons if one["is_good"]]
     header = [
         "good lesson",
@@ -165,7 +165,7 @@ def good_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def harmful_rows(lessons: Sequence[Figures]) -> Rows:
-    """Bad lessons: how many did harm, and how many of these were let in, by kind and clips."""
+    """Return how many bad lessons did harm, and how many of these were accepted, by kind and clips."""
     bad = [one for one in lessons if not one["is_good"]]
     counts = list(by(bad, "clips"))
     header = ["bad lesson", "did harm", *(f"let in of {clips} clips" for clips in counts), "let in"]
@@ -181,7 +181,7 @@ def harmful_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def kind_rows(lessons: Sequence[Figures]) -> Rows:
-    """Bad lessons in short: how many did harm, and how many of these were let in."""
+    """Return how many bad lessons did harm, and how many of these were accepted, by kind."""
     bad = by([one for one in lessons if not one["is_good"]], "kind")
     rows = [["bad lesson", "did harm", "of these let in"]]
     for kind, chosen in bad.items():
@@ -190,7 +190,7 @@ def kind_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def size_rows(lessons: Sequence[Figures]) -> Rows:
-    """How much harm came in: the pooled fall beyond the clean lesson's, and the worst class."""
+    """Return how much harm was accepted, by the pooled fall beyond the clean lesson's."""
     rows = [["fall of old balanced accuracy beyond the clean lesson's", "harmful lessons", "let in"]]
     bounds = [(-math.inf, 0.01), (0.01, 0.02), (0.02, 0.05), (0.05, 0.1), (0.1, math.inf)]
     for low, high in bounds:
@@ -202,7 +202,7 @@ def size_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def beyond(lesson: Figures) -> float:
-    """Pooled fall that accept-always lets happen beyond the clean lesson's."""
+    """Return the pooled fall beyond the clean lesson's, if everything is accepted."""
     labels = seen(lesson, 1)
     after, clean = lesson["after"][0], lesson["clean"]
     return fmean(fall(lesson, label, after) for label in labels) - max(
@@ -211,7 +211,7 @@ def beyond(lesson: Figures) -> float:
 
 
 def reason_rows(lessons: Sequence[Figures]) -> Rows:
-    """Why good lessons are refused; one may have several reasons."""
+    """Count the reasons for refusing good lessons; one may have several."""
     good = [one for one in lessons if one["is_good"] and accepted(one) is None]
     counts = Counter(kind for one in good for kind in {reason_kind(text) for text in one["reasons"]})
     costly = sum(is_costly(one) for one in good)
@@ -220,7 +220,7 @@ def reason_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def is_costly(lesson: Figures) -> bool:
-    """Whether a clean lesson itself costs the old classes more than a harmful one may beyond it."""
+    """Test whether a clean lesson itself costs the old classes more than a harmful one may beyond it."""
     return is_harmful({**lesson, "clean": lesson["before"]}, 0)
 
 
@@ -235,7 +235,7 @@ def set_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def scene_rows(lessons: Sequence[Figures]) -> Rows:
-    """By who gives the lessons, and by how much the model was taught before."""
+    """Return the gate's errors by who teaches, and by how much the model was taught before."""
     rows = [["lessons by", "model taught", "lessons", "harmful", "harmful let in", "good refused"]]
     for people, some in by(lessons, "people").items():
         for most, chosen in by(some, "most").items():
@@ -247,7 +247,7 @@ def scene_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def curve_rows(lessons: Sequence[Figures]) -> Rows:
-    """The same evidence at five clips under other policies."""
+    """Judge the same evidence at five clips by other policies."""
     chosen = [one for one in lessons if one["clips"] == CURVE_CLIPS]
     judges: dict[str, Callable[[Figures], int | None]] = {"as it ships, proven only": JUDGES["the gate, proven only"]}
     judges |= {policy: partial(accepted, policy=policy) for policy in chosen[0]["accepted"]}
@@ -257,7 +257,7 @@ def curve_rows(lessons: Sequence[Figures]) -> Rows:
 
 
 def by(lessons: Iterable[Figures], key: str) -> dict[Any, list[Figures]]:
-    """Lessons by a field; numbers in order, names as they come."""
+    """Group lessons by a field; numbers in order, names as they come."""
     found: dict[Any, list[Figures]] = {}
     for one in lessons:
         found.setdefault(one[key], []).append(one)
@@ -265,7 +265,7 @@ def by(lessons: Iterable[Figures], key: str) -> dict[Any, list[Figures]]:
 
 
 def rate(flags: Sequence[bool]) -> str:
-    """A rate with its count and interval, in %."""
+    """Return a rate with its count and interval, in %."""
     if not flags:
         return "–"
     low, high = wilson(sum(flags), len(flags))

@@ -43,7 +43,7 @@ class Results:
 
     @property
     def command(self) -> str:
-        """What makes the part."""
+        """The command that writes the part."""
         return f"tools/{self.script} {self.part}".strip()
 
     def add_option(self, parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ FRONTIER = {
 
 
 def points(values: Sequence[float]) -> str:
-    """The mean over class orders, and how far they lie apart."""
+    """Return the mean over class orders and their range."""
     mean = 100 * fmean(values)
     return f"{mean:.1f}" if len(values) < 2 else f"{mean:.1f} ({100 * min(values):.1f} to {100 * max(values):.1f})"
 
@@ -37,7 +37,7 @@ def over(one: Figures, strategy: str, value: Callable[[Figures], float]) -> list
 
 
 def monthly_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """What each month does to the intents known before, and how well its own are answered."""
+    """Return how each month changes the intents known before, and how well its own are predicted."""
     rows = [
         [
             "set",
@@ -73,7 +73,7 @@ def monthly_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def final_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """All intents after the last month, a row for each learner."""
+    """Return accuracy on all intents after the last month, a row for each learner."""
     first = next(iter(sets.values()))
     rows = [["learner", *sets], ["joint (bound)", *(f"{100 * one['joint']['accuracy']:.1f}" for one in sets.values())]]
     rows += [
@@ -85,7 +85,7 @@ def final_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def target_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """The default strategy against what was to be reached."""
+    """Compare the default strategy with its targets."""
     rows = [["set", "what", "found", "target", "met"]]
     for name, one in sets.items():
         auto = one["months"]["auto"]
@@ -140,7 +140,7 @@ def budget_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def command_line_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """The same lessons through the commands."""
+    """Compare the command line with the same lessons in process."""
     rows = [["set", "edgecl eval", "in process", "equal"]]
     for name, one in sets.items():
         found, wanted = (100 * one["command_line"][side] for side in ("eval", "in_process"))

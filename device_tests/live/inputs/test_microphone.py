@@ -17,7 +17,7 @@ from edgecl.live.events import Summary
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece
 from edgecl.live.inputs.microphone import MICROPHONE_HOPS, microphone
 from edgecl.live.listener import listen
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
 
 from ...support.commands import edgecl
 from ...support.listening import said
@@ -58,7 +58,7 @@ def until_heard(pieces: Iterator[Piece], samples: int, halt: Halt) -> Iterator[P
 def test_a_microphone_that_loses_samples_breaks_the_stream(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound, halt = np.concatenate([said("yes", pause_s=0.5), said("stop", pause_s=0.5)])[:, None], Halt()
     monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(sound))
-    device, summary = Device.open(kitchen), Summary()
+    device, summary = OpenStore.open(kitchen), Summary()
     pieces = until_heard(microphone(device.extractor.contract, halt=halt, arrival=Arrival()), len(sound), halt)
     assert len(sound) / device.extractor.contract.hop_samples < MICROPHONE_HOPS  # all of it can wait
     assert [one.label for one in listen(device, pieces, summary=summary)] == ["yes", "stop"]

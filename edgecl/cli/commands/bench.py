@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import example
+from edgecl.cli.options import EDGECL, example
 from edgecl.cli.text import counted, pairs, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.units import format_bytes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgecl.bench.results import Change, Limit
 
 FAILED = 1
-QUANTILES = ("p50", "p90", "p95", "p99", "max")  # of edgecl._timings, not loaded for --help
+QUANTILES = ("p50", "p90", "p95", "p99", "max")  # of edgecl.bench.results, not loaded for --help
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
@@ -115,18 +115,12 @@ def _measured(store: Path | None, rounds: int | None, json_file: Path | None, re
     reason = board.why_not_real()
     if reference and reason:
         raise EdgeclError(f"no reference is written: {reason}")
-    return _shown(measure(store, rounds=rounds or ROUNDS))
+    return measure(store, command=EDGECL, rounds=rounds or ROUNDS).finish(_show)
 
 
-def _shown(steps: Generator[str, None, dict[str, Any]]) -> dict[str, Any]:
-    """Run to the end with a line on stderr for each phase."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            run: dict[str, Any] = end.value
-            return run
-        click.secho(f"  {step} ...", err=True, dim=sys.stderr.isatty())
+def _show(phase: str) -> None:
+    """Print a line on stderr for a phase."""
+    click.secho(f"  {phase} ...", err=True, dim=sys.stderr.isatty())
 
 
 def _write_json(told: Mapping[str, Any], json_file: Path | None) -> None:

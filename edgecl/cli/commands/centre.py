@@ -12,8 +12,8 @@ from edgecl.cli.options import example, json_option, label_column_option, store_
 from edgecl.cli.text import counted, print_json, printable, wrapped
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.operations.centring import CentringReport
-    from edgecl.operations.open_store import Device
 
 REJECTED = 3
 
@@ -53,15 +53,14 @@ def command(
         raise click.UsageError("give samples to centre on, or --off")
     if off and (path is not None or dry_run or force):
         raise click.UsageError("--off takes neither samples nor other options")
-    with warn.opened(store) as device:
+    with warn.opened(store) as learner:
         if path is None:
-            _take_off(device, as_json=as_json)
+            _take_off(learner, as_json=as_json)
             return
-        device.require_centrable()
-        contract = device.extractor.contract
-        samples = progress.read(path, contract, label_column=label_column, labelled=False)
-        report = progress.finish(device.centre(samples, dry_run=dry_run, force=force))
-        live = device.store.current().number
+        learner.require_centrable()  # before the samples are looked at
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        report = learner.centre(samples, dry_run=dry_run, force=force)
+        live = learner.revision
     if as_json:
         print_json(report.as_dict())
     else:
@@ -70,8 +69,8 @@ def command(
         ctx.exit(REJECTED)
 
 
-def _take_off(device: Device, *, as_json: bool) -> None:
-    revision = device.uncentre()
+def _take_off(learner: Learner, *, as_json: bool) -> None:
+    revision = learner.uncentre()
     if as_json:
         print_json({"revision": revision.number})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from edgecl.units import format_bytes
 if TYPE_CHECKING:
     from edgecl.compare.results import Comparison, Estimate, Row
     from edgecl.compare.run import Step
+    from edgecl.progress import Run
 
 STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")  # of edgecl.compare, not loaded for --help
 
@@ -148,17 +148,12 @@ def command(
     _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
-def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
+def _played(run: Run[Step, Comparison]) -> Comparison:
     """Run the comparison under a progress bar."""
-    found: list[Comparison] = []
-
-    def rest() -> Iterator[Step]:
-        found.append((yield from steps))
-
-    first = next(steps)
-    for _ in progress.watched(chain([first], rest()), length=first.total, label="playing lessons"):
+    first = next(run)
+    for _ in progress.watched(chain([first], run), length=first.total, label="playing lessons"):
         pass
-    return found[0]
+    return run.report
 
 
 def _print(found: Comparison, path: Path, *, person: str) -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -34,9 +34,6 @@ PACKAGES = {
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite"),
 }
 FAULT, DAMAGED = 1, 5
-
-if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
 
 
 @click.command(epilog=example("edgecl doctor", "edgecl doctor kitchen --json"))
@@ -112,15 +109,15 @@ def _package(name: str, module: str) -> dict[str, Any]:
 
 def _store(path: Path, *, repair: bool) -> dict[str, Any]:
     """Every byte of a store, the model of every kept revision, and its extractor at work."""
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
     try:
-        device = Device.open(path)
-        damage = _damage(device)
+        learner = Learner.open(path)
+        damage = learner.check()
         repaired: dict[str, Any] = {}
         if repair:
-            repaired = {"found": damage, "repaired": device.repair() if damage else []}
-            damage = _damage(device)
+            repaired = {"found": damage, "repaired": learner.repair() if damage else []}
+            damage = learner.check()
     except StoreMissingError:
         raise
     except ModelError as error:
@@ -128,31 +125,14 @@ def _store(path: Path, *, repair: bool) -> dict[str, Any]:
     return {
         "path": str(path),
         **repaired,
-        "revision": device.store.current().number,
-        "revisions": device.store.revisions(),
+        "revision": learner.revision,
+        "revisions": learner.store.revisions(),
         "damage": damage,
-        "disk_bytes": device.store.bytes_on_disk(),
-        "disk_budget_bytes": device.settings.disk_bytes,
+        "disk_bytes": learner.store.bytes_on_disk(),
+        "disk_budget_bytes": learner.settings.disk_bytes,
         "disk_free_bytes": shutil.disk_usage(path).free,
-        "extractor": probe.run("extractor", str(device.store.extractor_path)),
+        "extractor": probe.run("extractor", str(learner.store.extractor_path)),
     }
-
-
-def _damage(device: Device) -> list[str]:
-    """Whatever is wrong with any byte or any revision."""
-    found: list[str] = device.store.check()
-    for number in device.store.revisions():
-        found += _unusable(device, number)
-    return found + [one for one in device.store.damage if one not in found]
-
-
-def _unusable(device: Device, number: int) -> list[str]:
-    """What keeps a revision from being used though every byte of it may be sound."""
-    try:
-        device.model_of(number)
-    except ModelError as error:
-        return [f"revision {number}: {error}"]
-    return []
 
 
 def _faults(found: Mapping[str, Any]) -> list[str]:

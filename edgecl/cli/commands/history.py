@@ -26,13 +26,12 @@ def command(store: Path, as_json: bool) -> None:
     samples were left out in turn, and what the old classes gained or lost. A star marks the live revision; a
     number in brackets is no longer kept.
     """
-    with warn.opened(store) as device:
-        live = device.store.current().number
-        kept = device.store.revisions()
-        journal = device.store.journal()
+    with warn.opened(store) as learner:
+        told = learner.history()
     if as_json:
-        print_json({"revision": live, "revisions": kept, "journal": journal})
+        print_json(told)
         return
+    live, kept, journal = told["revision"], told["revisions"], told["journal"]
     try:
         text = _table(journal, live=live, kept=kept)
     except (KeyError, TypeError, AttributeError, ValueError) as error:  # its CRCs fit, and no edgecl wrote it

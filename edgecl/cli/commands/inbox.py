@@ -49,10 +49,8 @@ def command(ctx: click.Context, store: Path, as_json: bool) -> None:
     ctx.obj = store
     if ctx.invoked_subcommand is not None:
         return
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        items = open_inbox(device).items()
+    with warn.opened(store) as learner:
+        items = learner.inbox().items()
     if as_json:
         print_json({"items": [asdict(one) for one in items]})
     else:
@@ -92,10 +90,8 @@ def _print(items: Sequence[Item], store: Path) -> None:
 @click.pass_obj
 def export(store: Path, name: str, out: Path) -> None:
     """Copy a recording out, to be played or looked at."""
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        inbox = open_inbox(device)
+    with warn.opened(store) as learner:
+        inbox = learner.inbox()
         out.write_bytes(inbox.recording(inbox.item(name)))
     click.echo(f"{out} written", err=True)
 
@@ -108,9 +104,7 @@ def export(store: Path, name: str, out: Path) -> None:
 @click.pass_obj
 def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json: bool) -> None:
     """Teach recordings under a name, through the gate of `edgecl learn`; they leave the inbox if it is accepted."""
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        inbox = open_inbox(device)
+    with warn.opened(store) as learner:
+        inbox = learner.inbox()
         items = [inbox.item(one) for one in dict.fromkeys(names)]
-        teach(device, items, label=label, force=force, as_json=as_json)
+        teach(learner, items, label=label, force=force, as_json=as_json)

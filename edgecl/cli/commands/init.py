@@ -13,7 +13,7 @@ from edgecl.cli.text import counted, pairs, print_json, printable, table
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
 
 BUILT_IN = ("voice", "imu")
@@ -69,9 +69,9 @@ def command(
     STORE is the folder to make. It holds a copy of the extractor and all that is learnt; nothing outside of
     it is needed later. Memory, disk and the number of classes are fixed here for good.
     """
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
-    device = Device.create(
+    learner = Learner.create(
         store,
         extractor=extractor,
         memory_bytes=memory,
@@ -80,40 +80,41 @@ def command(
         lift_width=lift,
         seed=seed,
     )
-    made = _made(store, device)
+    made = _made(store, learner)
     if as_json:
         print_json(made)
     else:
         _print(made)
 
 
-def _made(store: Path, device: Device) -> dict[str, Any]:
+def _made(store: Path, learner: Learner) -> dict[str, Any]:
     """What was made, and what other budgets would make."""
     from edgecl.model.exemplars import row_bytes
+    from edgecl.model.memory import plan_memory
 
-    settings = device.settings
+    settings = learner.settings
     row = row_bytes(settings.features.row_dimension)
-    status = device.status()
+    status = learner.status()
     told = ("revision", "extractor", "features", "budget_bytes", "disk_bytes", "disk_budget_bytes", "max_classes")
     return {
         "store": str(store),
         "exemplars_per_class": {
-            str(classes): max(device.model()[1].plan(classes).exemplars, 0) // (row * classes)
+            str(classes): max(plan_memory(settings, classes).exemplars, 0) // (row * classes)
             for classes in sorted({min(10, settings.max_classes), settings.max_classes})
         },
-        "tiers": _tiers(device),
+        "tiers": _tiers(learner),
         **{name: status[name] for name in told},
     }
 
 
-def _tiers(device: Device) -> list[dict[str, Any]]:
+def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
     from dataclasses import replace
 
     from edgecl.model.memory import PROJECTIONS, smallest_disk, smallest_memory
 
-    settings = device.settings
-    overhead = device.store.extractor_path.stat().st_size + (64 << 10)
+    settings = learner.settings
+    overhead = learner.store.extractor_path.stat().st_size + (64 << 10)
     tiers = []
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
         for precision in ("float64", "float32"):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.commands import _background, _prequential
 from edgecl.cli.options import (
     Finite,
     example,
@@ -26,8 +25,8 @@ from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
+    from edgecl.learner import Learner
     from edgecl.learning.refine import RefineSettings
-    from edgecl.operations.open_store import Device
     from edgecl.operations.teaching import Report
     from edgecl.sources.samples import Sample, Skip
 
@@ -116,34 +115,37 @@ def command(
     if label_delay and not prequential:
         raise click.UsageError("--label-delay is for streams: add --prequential")
     if prequential:
+        from edgecl.cli.commands import _prequential
+
         _refuse_options(ctx, "--prequential", also=("background",))
         accepted = _prequential.run(
             store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
         )
         ctx.exit(0 if accepted else REJECTED)
     if background:
+        from edgecl.cli.commands import _background
+
         _refuse_options(ctx, "--background", also=("dry_run",))
         _background.run(store, path, as_json=as_json)
         return
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
-    with warn.opened(store) as device:
-        live = device.store.current().number
-        samples = progress.read(path, device.extractor.contract, label=label, label_column=label_column)
-        report = progress.finish(
-            device.teach(
-                _tallied(samples, taught),
-                strategy=strategy,
-                refine=refine,
-                dry_run=dry_run,
-                require_proof=require_proof,
-                force=force,
-                seed=seed,
-            )
+    with warn.opened(store) as learner:
+        live = learner.revision
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        report = learner.learn(
+            _tallied(samples, taught),
+            strategy=strategy,
+            refine=refine,
+            dry_run=dry_run,
+            require_proof=require_proof,
+            force=force,
+            seed=seed,
+            progress=progress.stage,
         )
-    tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
+    tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
     if report.revision and not as_json:
-        _print_hard_to_hear(device, taught)
+        _print_hard_to_hear(learner, taught)
     if not report.is_accepted:
         ctx.exit(REJECTED)
 
@@ -187,7 +189,7 @@ def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: 
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
-    verdict = report.outcome.verdict
+    verdict = report.verdict
     headline, colour = _headline(report, live=live)
     click.secho(headline, bold=True, fg=colour)
     for reason in verdict.reasons:
@@ -218,11 +220,11 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
     outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
     if report.forced:
         return f"{trial}FORCED against the gate, {outcome}.", "yellow"
-    if report.is_accepted and report.outcome.verdict.proven:
+    if report.is_accepted and report.verdict.proven:
         return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
         return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
-    why = " for lack of proof" if report.outcome.verdict.accepted else ""
+    why = " for lack of proof" if report.verdict.accepted else ""
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
 
@@ -256,9 +258,9 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
         click.echo(wrapped(text, first="note: "))
 
 
-def _print_hard_to_hear(device: Device, taught: Mapping[str, int]) -> None:
+def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
     """Words that are too short for open talk, and what it would cost to hear them there."""
-    for label, one in sorted(device.calibration().items()):
+    for label, one in sorted(learner.calibration().items()):
         if label in taught and not label.startswith("_") and one.heard < HARD_TO_HEAR:
             text = (
                 f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
@@ -277,7 +279,7 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
 
 
 def _advice(report: Report) -> str:
-    verdict = report.outcome.verdict
+    verdict = report.verdict
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
     if not verdict.classes:  # it never came to judging: the reason says what to do

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable
 from edgecl.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.novelty import Noticer
-    from edgecl.operations.open_store import Device
 
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
@@ -92,7 +92,6 @@ def command(
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
-    from edgecl.live.listener import listen
     from edgecl.live.options import WAKE_SPAN_S, Listening
     from edgecl.service.control import Control
     from edgecl.service.systemd import Notifier
@@ -103,16 +102,16 @@ def command(
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
-    with warn.opened(store) as device:
-        contract = device.extractor.contract
+    with warn.opened(store) as learner:
+        contract = learner.contract
         pieces = _pieces(
             contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
         )
-        noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
-        _require_wake_word(device, wake)
+        noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
+        _require_wake_word(learner, wake)
         how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
-        with interrupts.asking(halt.ask), Control(control, store) if control else nullcontext():
+        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        with interrupts.asking(halt.ask), Control(control, store, command=EDGECL) if control else nullcontext():
             systemd.send("READY=1")
             try:
                 for event in events:
@@ -123,24 +122,22 @@ def command(
     _print_summary(summary, arrival)
 
 
-def _require_wake_word(device: Device, wake: str | None) -> None:
+def _require_wake_word(learner: Learner, wake: str | None) -> None:
     if wake is None:
         return
-    if not device.extractor.contract.is_sound:
-        raise click.UsageError(f"--wake is for sound, the store takes {device.extractor.contract.modality}")
-    known = device.store.current().body["classes"]
+    if not learner.contract.is_sound:
+        raise click.UsageError(f"--wake is for sound, the store takes {learner.contract.modality}")
+    known = learner.classes
     if wake not in known:
         raise SettingError(
-            f"--wake {wake}: the store knows {', '.join(sorted(known)) or 'nothing yet'}; teach the wake word first"
+            f"--wake {wake}: the store knows {', '.join(known) or 'nothing yet'}; teach the wake word first"
         )
 
 
-def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
-    from edgecl.live.inbox import open_inbox
+def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> Noticer:
     from edgecl.live.novelty import Noticer
 
-    kept = open_inbox(device) if size is None else open_inbox(device, capacity_bytes=size)
-    return Noticer(kept, device.extractor, novelty=novelty)
+    return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
 
 
 def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:

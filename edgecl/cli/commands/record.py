@@ -91,8 +91,8 @@ def _contract(store: Path) -> Contract:
     from edgecl.extractors.opening import builtin_extractor, open_extractor
 
     if store.is_dir():
-        with warn.opened(store) as device:
-            return device.extractor.contract
+        with warn.opened(store) as learner:
+            return learner.contract
     return open_extractor(builtin_extractor("voice") if str(store) == "voice" else store).contract
 
 

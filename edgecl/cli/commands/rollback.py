@@ -22,9 +22,9 @@ def command(store: Path, revision: int | None, as_json: bool) -> None:
     a second rollback goes one further back. What it knew becomes a new revision, so `edgecl rollback STORE
     REVISION` takes a rollback back.
     """
-    with warn.opened(store) as device:
-        before = device.store.current()
-        now = device.rollback(revision)
+    with warn.opened(store) as learner:
+        before = learner.store.current()
+        now = learner.rollback(revision)
     old, new = set(before.body["classes"]), set(now.body["classes"])
     target = now.body["rolled_back_to"]
     if as_json:

@@ -29,13 +29,12 @@ def command(store: Path, last: int, label: str | None, force: bool, as_json: boo
     of the class _background_noise_, which is an answer and never an event. Either way it is a lesson like others:
     the gate judges it, and exit code 3 says that it would have cost more than it mends.
     """
-    from edgecl.live.inbox import open_inbox
     from edgecl.sources.labels import NEGATIVE
 
-    with warn.opened(store) as device:
-        kept = open_inbox(device).items("detection")
+    with warn.opened(store) as learner:
+        kept = learner.inbox().items("detection")
         if not kept:
             raise SettingError(f"{store} has kept no detection: `edgecl listen {store} --inbox` keeps the latest ten")
         if last > len(kept):
             raise SettingError(f"{store} has kept {len(kept)} detections, not {last}")
-        teach(device, kept[-last:], label=label or NEGATIVE, force=force, as_json=as_json)
+        teach(learner, kept[-last:], label=label or NEGATIVE, force=force, as_json=as_json)
