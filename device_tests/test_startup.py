@@ -11,7 +11,7 @@ import pytest
 
 from .support.commands import clips, edgecl, voice_extractor, write_clips
 
-MOST_MODULES = 91  # of edgecl that a lesson of sound loads, packages and the command line included
+MOST_MODULES = 95  # of edgecl that a lesson of sound loads, packages and the command line included
 OTHER_VERBS = {
     "answering", "background", "centring", "creation", "evaluating", "forgetting", "recovery", "status", "streaming",
 }  # fmt: skip

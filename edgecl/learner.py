@@ -5,7 +5,7 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.handle import Handle, Progress
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from edgecl.learning.refine import RefineSettings
     from edgecl.live.events import Event, Summary
-    from edgecl.live.inbox import Inbox
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
+    from edgecl.operations.inbox import Inbox, Item
     from edgecl.operations.streaming import StreamReport
     from edgecl.operations.teaching import Report
     from edgecl.store.records import Revision
@@ -71,6 +71,8 @@ class Learner(Handle):
         require_proof: bool = False,
         force: bool = False,
         seed: int = 0,
+        same_as: str | None = None,
+        distinct: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -93,13 +95,19 @@ class Learner(Handle):
             Commit whatever the verdict.
         seed
             Of gradient steps.
+        same_as
+            The known class that new names are which sound like it.
+        distinct
+            New names that sound like known ones are classes of their own; remembered for each pair.
         progress
             Called with every stage.
 
         Returns
         -------
         Report
-            `report.verdict.accepted` says whether it was let in; `report.revision` is None where nothing was committed.
+            `report.verdict.accepted` says whether it was accepted; `report.revision` is None where nothing was
+            committed. `report.set_aside` are samples that do not fit their name and were not taught, `report.asks` new
+            names that may be known classes; both wait in the inbox, see `answer`.
 
         Raises
         ------
@@ -120,8 +128,60 @@ class Learner(Handle):
             require_proof=require_proof,
             force=force,
             seed=seed,
+            same_as=same_as,
+            distinct=distinct,
         )
         return run.finish(progress)
+
+    def answer(
+        self,
+        label: str,
+        *,
+        same_as: str | None = None,
+        distinct: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Answer what a lesson asked about a new name: teach what waits as a known class, or as a class of its own.
+
+        Parameters
+        ----------
+        label
+            The new name, `ask.label` of `report.asks`.
+        same_as
+            The known class that it is.
+        distinct
+            It is a class of its own; remembered for the pair.
+        dry_run
+            Judge, commit nothing.
+        progress
+            Called with every stage.
+
+        Raises
+        ------
+        SettingError
+            When nothing waits under that name, or neither or both answers are given.
+        """
+        from edgecl.operations.questions import answer
+
+        run = answer(self._opened, label, same_as=same_as, distinct=distinct, dry_run=dry_run)
+        return run.finish(progress)
+
+    def learn_items(
+        self, items: Sequence[Item], *, label: str, force: bool = False, progress: Progress | None = None
+    ) -> Report:
+        """Teach recordings of the inbox under a name, through the gate; those that are taught leave it.
+
+        A recording that a lesson left out is not doubted again.
+
+        Raises
+        ------
+        SettingError
+            When the name cannot be used.
+        """
+        from edgecl.operations.questions import taught_items
+
+        return taught_items(self._opened, self.inbox(), items, label=label, force=force).finish(progress)
 
     def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport:
         """Learn the sound of a room in which nobody says a taught word.
@@ -284,6 +344,6 @@ class Learner(Handle):
 
     def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:
         """Open the recordings that a listener kept, to be labelled and taught."""
-        from edgecl.live.inbox import DEFAULT_BYTES, open_inbox
+        from edgecl.operations.inbox import DEFAULT_BYTES, open_inbox
 
         return open_inbox(self._opened, capacity_bytes=DEFAULT_BYTES if capacity_bytes is None else capacity_bytes)

@@ -5,7 +5,7 @@
     0    done; a lesson accepted, proven or not
     1    error: a disk that is full, a store that is locked, ...
     2    usage: an option that cannot work, a budget that is too small
-    3    a lesson rejected by the gate, or unproven where proof was required
+    3    a lesson rejected by the gate, or unproven where proof was required, or all of it waits for an answer
     4    data that cannot be used
     5    no model, or a damaged one
     130  interrupted
@@ -42,7 +42,7 @@ COMMANDS = {
     "predict": "Answer clips or windows.",
     "record": "Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.",
     "listen": "Follow a stream of sound or movement, and print what is heard.",
-    "inbox": "List what a listener kept, export it, or teach it.",
+    "inbox": "List what waits for you, export it, or teach it.",
     "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
     "centre": "Fit it to its user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
@@ -81,6 +81,7 @@ OPTIONS = {
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "scenario": "--scenario",
+    "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`

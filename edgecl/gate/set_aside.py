@@ -17,7 +17,7 @@ from edgecl.model.closed_form import Factor, debiased, whiten
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.features import FeatureMap
 
-SESSION_WEIGHT = 16.0  # samples of a lesson that weigh as much as all that is known of a class: a session shifts it
+SESSION_WEIGHT = 16.0  # samples of a lesson that weigh as much as what is known of a class, at most all of that
 EXPECTED_WRONG = 0.1  # share of wrong names that is expected before anything is seen
 SMALLEST_WRONG, LARGEST_WRONG = 0.01, 0.5
 DOUBTED = 0.5  # probability of its own name below which a sample is doubted
@@ -67,7 +67,7 @@ class Names:
         self, sums: NDArray[np.float64], weights: NDArray[np.float64], of: Sequence[int] | slice = slice(None)
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return session means (m, d) of names and their debiased lengths (m,); the length of no sample is infinite."""
-        prior = np.where(self.is_known[of], SESSION_WEIGHT, 0.0)
+        prior = np.minimum(self.counts[of], SESSION_WEIGHT)
         size = prior + weights
         there = size > SMALLEST
         means = (prior[:, None] * self.known[of] + sums) / np.where(there, size, 1.0)[:, None]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecl.gate import ask, set_aside
 
 ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
+STORED = 20  # samples set aside that a revision names
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,15 @@ class Verdict:
     def waits(self) -> bool:
         """Whether nothing was judged, since all of the lesson waits for its user."""
         return not self.accepted and not self.classes and bool(self.asks or self.set_aside)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the lesson was judged and turned away: then nothing of it waits."""
+        return self.name == REJECTED
+
+    def stored(self) -> dict[str, object]:
+        """Return plain JSON of bounded length: of many samples that are set aside, the first STORED."""
+        return replace(self, set_aside=self.set_aside[:STORED]).as_dict()
 
     def as_dict(self) -> dict[str, object]:
         """Plain JSON."""

@@ -28,6 +28,8 @@ class Answer:
     """They are this known class, and are taught as it."""
     distinct: bool = False
     """They are classes of their own."""
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of labels, each in order, that are not the same."""
 
     @property
     def is_given(self) -> bool:
@@ -80,6 +82,7 @@ def admit(
     answer = answer or Answer()
     if answer.same_as is not None and answer.same_as not in model.statistics:
         raise SettingError(f"{answer.same_as!r} is not a class that is known", parameter="same_as")
+    model = replace(model, distinct=model.distinct | answer.pairs)
     if known is None or force:
         return Admission(model, lesson)
     names, found = fits(known.factor, model.settings.features, lesson.rows, groups=lesson.groups)
@@ -128,8 +131,6 @@ class _Resemblances:
         asks, nearest = {}, {}
         where = {label: index for index, label in enumerate(factor.labels)}
         for label in sorted(set(lesson.rows) - set(factor.labels)):
-            if lesson.is_confirmed(label).all():
-                continue
             others = {one: index for one, index in where.items() if not model.are_distinct(label, one)}
             own = names.labels.index(label)
             as_it_came, keep = names.sums[own], sifted.keep[label]
@@ -172,7 +173,7 @@ def _asks_of_one_lesson(
     near = same_lesson(names.sums[where] / np.maximum(counts, 1)[:, None], counts, scale)
     found: dict[str, Ask] = {}
     for row, label in enumerate(labels):
-        if label in model.statistics or label in asks or lesson.is_confirmed(label).all():
+        if label in model.statistics or label in asks:
             continue
         for column in np.flatnonzero(near[row, :row]):
             if labels[column] not in found and not model.are_distinct(label, labels[column]):

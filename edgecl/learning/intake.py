@@ -27,7 +27,7 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
         digests[f"statistics/{label}"] = objects.put(one.arrays())
         statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
-        kept = _herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
+        kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
@@ -43,7 +43,7 @@ def within_memory(model: Model) -> Model:
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 
-def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
+def herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
     """The kept exemplars of a class and the lesson's rows, thinned to what the workspace allows, in herding order."""
     room = candidates - (len(held) if held else 0)
     fresh = rows.spread(max(room, candidates // 2))

@@ -20,7 +20,6 @@ from edgecl.learning.intake import take_in
 from edgecl.learning.ladder import ladder
 from edgecl.learning.redundancy import has_nothing_new
 from edgecl.learning.refine import RefineSettings
-from edgecl.learning.second_thoughts import asked_again
 from edgecl.model.lesson import Lesson
 from edgecl.model.model import Model
 from edgecl.model.objects import MemoryObjects, Objects
@@ -117,8 +116,12 @@ def lesson_stages(
         evidence = evidence_of(model, candidate, lesson, before, after)
         verdict = admission.stated(judge(evidence, policy))
         if suffices(verdict, after_rejection=bool(rejections)) or (force and not evidence.faults):
-            candidate, again = asked_again(candidate, lesson, policy)
-            return Outcome(_kept(candidate, objects), replace(verdict, asks=(*verdict.asks, *again)), used)
+            if candidate.alike:
+                from edgecl.learning.second_thoughts import asked_again  # few lessons need it
+
+                candidate, again = asked_again(candidate, lesson, policy)
+                verdict = replace(verdict, asks=(*verdict.asks, *again))
+            return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
         if verdict.is_final:
             break

@@ -146,12 +146,12 @@ class Model:
             "distinct": [list(pair) for pair in sorted(self.distinct)],
         }
         return {
-            **{name: value for name, value in said.items() if value},
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
             "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
+            **{name: value for name, value in said.items() if value},
         }
 
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from edgecl.errors import SettingError
 
+ANSWERS = {"same_as", "distinct"}
+WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 NICENESS = 15
 LONGEST_LINE = 1 << 16
 POLL_S, PATIENCE_S = 0.2, 5.0
@@ -96,13 +98,15 @@ class Control:
         except (ValueError, RecursionError):
             asked = None
         match asked:
-            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label"}:
+            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
                 label = rest.get("label")
-                return self._lesson([path] if label is None else [path, f"--label={label}"])
-        return {"error": 'wanted a line {"learn": "/absolute/path", "label": "optional"}'}
+                return self._run("learn", path, *([] if label is None else [f"--label={label}"]), *_options(rest))
+            case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
+                return self._run("inbox", "answer", name, *_options(rest))
+        return {"error": f"wanted a line {WANTED}"}
 
-    def _lesson(self, arguments: list[str]) -> dict[str, Any]:
-        command = [*self._command, "learn", str(self._store), *arguments, "--json"]
+    def _run(self, verb: str, *arguments: str) -> dict[str, Any]:
+        command = [*self._command, verb, str(self._store), *arguments, "--json"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:  # noqa: S603
             os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
             while True:
@@ -114,6 +118,12 @@ class Control:
                         child.terminate()  # it is committed whole or not at all
         *_, last = [b"{}", *out.splitlines()]
         return {**json.loads(last), "exit_code": child.returncode}
+
+
+def _options(said: dict[str, Any]) -> list[str]:
+    """What a user answers, as options of a command."""
+    same_as = said.get("same_as")
+    return ([] if same_as is None else [f"--same-as={same_as}"]) + (["--distinct"] if said.get("distinct") else [])
 
 
 def _remove_abandoned(path: Path) -> None:
