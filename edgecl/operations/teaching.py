@@ -19,7 +19,7 @@ from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import OpenStore, utc_now
-from edgecl.operations.waiting import Signals, keep_waiting, unkept
+from edgecl.operations.waiting import Signals, drop_answered, keep_waiting, unkept
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 
@@ -196,13 +196,17 @@ def teach(
                 yield Stage("commit", f"on top of revision {live.number}")
             waiting = [] if dry_run else _waiting(opened, signals, outcome, lesson)
             revision = None if dry_run else commit(writer, live, outcome, lesson, forced=forced)
+    if answer.is_given and outcome.model is not None and not dry_run:
+        drop_answered(opened, lesson)
     now_live = outcome.model or model
     return Report(
         outcome=outcome,
         revision=revision.number if revision else None,
         samples=lesson.count,
         skipped=tuple(skipped),
-        new_classes=tuple(sorted(set(lesson.rows) - set(model.statistics))),
+        new_classes=tuple(
+            sorted(set(lesson.rows) - set(model.statistics) - {one.label for one in outcome.verdict.asks})
+        ),
         elapsed_ms=1e3 * (time.perf_counter() - started),
         learn_ms=1e3 * (learned - embedded_at),
         bytes=now_live.bytes(),

@@ -110,6 +110,20 @@ def keep_waiting(opened: OpenStore, signals: Signals, verdict: Verdict, lesson: 
     return [one for one in kept if one.id in left]
 
 
+def drop_answered(opened: OpenStore, lesson: Lesson) -> None:
+    """Take the questions out of the inbox that a lesson with an answer has settled: those of the same samples."""
+    folder = opened.store.path / "inbox"
+    if not folder.exists():
+        return
+    from edgecl.operations.inbox import QUESTION, open_inbox
+
+    inbox = open_inbox(opened)
+    taught = {(label, source) for label, sources in lesson.sources.items() for source in sources if source}
+    for one in inbox.items(QUESTION):
+        if (one.called, one.source) in taught:
+            inbox.remove(one)
+
+
 def likelihood(odds: float | None) -> float:
     """Return the probability of log odds; a half where they are not known."""
     return 0.5 if odds is None else round(float(1 / (1 + np.exp(-odds))), 4)

@@ -2,6 +2,7 @@
 
 One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
 what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
+What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import stat
 import struct
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -120,7 +121,7 @@ class Control:
         return {**json.loads(last), "exit_code": child.returncode}
 
 
-def _options(said: dict[str, Any]) -> list[str]:
+def _options(said: Mapping[Any, Any]) -> list[str]:
     """What a user answers, as options of a command."""
     same_as = said.get("same_as")
     return ([] if same_as is None else [f"--same-as={same_as}"]) + (["--distinct"] if said.get("distinct") else [])

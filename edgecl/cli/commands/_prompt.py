@@ -23,14 +23,14 @@ def is_possible() -> bool:
 
 
 def ask(learner: Learner, report: Report) -> bool:
-    """Ask about names that may be known, and about single samples of small new classes; return whether any is taught."""
+    """Ask about names and about single samples of small new classes; return whether anything is taught."""
     taught = False
     for one in report.asks:
         taught |= _answered(learner, one)
     few = {one.label for one in report.set_aside if one.is_asked}
     for label in sorted(few):
         items = [one for one in report.waiting if one.called == label and one.kind == "set aside"]
-        text = f'Teach the {len(items)} that do not sound like the rest as "{label}" all the same?'
+        text = f'Teach the {len(items)} that do not fit as "{label}" all the same?'
         if items and click.confirm(text, default=False):
             taught |= _told(learner.learn_items(items, label=label, progress=progress.stage))
     return taught

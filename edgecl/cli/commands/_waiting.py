@@ -37,7 +37,7 @@ def _set_aside(report: Report) -> str:
     named = [_named(one) for one in report.set_aside[:SHOWN]]
     more = len(report.set_aside) - len(named)
     listed = ", ".join([*named, f"and {more} more"] if more else named)
-    return f"{len(report.set_aside)} of {counted(report.samples, 'sample')} do not sound like the rest: {listed}"
+    return f"{len(report.set_aside)} of {counted(report.samples, 'sample')} do not fit their name: {listed}"
 
 
 def _named(one: SetAside) -> str:
@@ -56,7 +56,7 @@ def _teach_one(report: Report, store: str) -> str:
     commands = [
         f'`edgecl inbox {store} label {" ".join(some[:SHOWN])} "{label}"`' for label, some in sorted(ids.items())
     ]
-    return f"They are not taught. {', '.join(commands)} teaches them after all"
+    return f"They are not taught. {', '.join(commands)} teaches after all"
 
 
 def _question(ask: Ask) -> str:
