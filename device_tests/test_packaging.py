@@ -217,6 +217,15 @@ def test_ruff_reads_every_script():
 
 
 @pytest.mark.host
+def test_no_tool_imports_a_test():
+    files = [path for path in (ROOT / "tools").rglob("*") if path.suffix in ("", ".py") and path.is_file()]
+    imported = re.compile(r"^\s*(?:from|import) (device_tests\S*)", re.MULTILINE)
+    names = {name for path in files for name in imported.findall(path.read_text())}
+    assert names
+    assert [name for name in names if not name.startswith("device_tests.support.")] == []
+
+
+@pytest.mark.host
 @pytest.mark.parametrize("tool", ["arm", "build_wheels", "demo", "test"])
 def test_a_tool_explains_itself(tool):
     # a tool imports its neighbours, which the variable that protects the suite forbids

@@ -76,3 +76,8 @@ def test_the_examples_take_less_than_two_seconds_together() -> None:
         for one in examples(name):
             runner.run(one)
     assert time.perf_counter() - started < 2
+
+
+def test_no_class_here_is_too_long_to_read() -> None:
+    for owner in (edgecl.Learner, *edgecl.Learner.__mro__[1:-1], edgecl.Run):
+        assert len(inspect.getsource(owner).splitlines()) <= 250, owner

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner as Learner
     from edgecl.learning.collector import LessonCollector as LessonCollector
     from edgecl.learning.loop import learn as learn
-    from edgecl.model.lesson import Lesson as Lesson
+    from edgecl.model.model import Lesson as Lesson
+    from edgecl.model.model import MemoryObjects as MemoryObjects
     from edgecl.model.model import Model as Model
-    from edgecl.model.objects import MemoryObjects as MemoryObjects
     from edgecl.model.settings import Settings as Settings
     from edgecl.progress import Run as Run
     from edgecl.sources.reading import read_samples as read_samples
@@ -49,9 +49,9 @@ _HOME = {
     "EdgeclError": "edgecl.errors",
     "Extractor": "edgecl.extractors.base",
     "Learner": "edgecl.learner",
-    "Lesson": "edgecl.model.lesson",
+    "Lesson": "edgecl.model.model",
     "LessonCollector": "edgecl.learning.collector",
-    "MemoryObjects": "edgecl.model.objects",
+    "MemoryObjects": "edgecl.model.model",
     "Model": "edgecl.model.model",
     "ModelError": "edgecl.errors",
     "Policy": "edgecl.gate.verdict",

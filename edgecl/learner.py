@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgecl.learning.refine import RefineSettings
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
@@ -85,16 +85,14 @@ class Learner(Handle):
             One for each signal, where the data has none of its own.
         strategy
             How the head is updated; "auto" chooses, and adjusts when a candidate is rejected.
-        refine
-            Settings of gradient steps.
+        refine, seed
+            Settings and seed of gradient steps.
         dry_run
-            Judge, commit nothing.
+            Commit nothing.
         require_proof
             Reject what is only unproven, for lack of samples to judge by.
         force
             Commit whatever the verdict.
-        seed
-            Of gradient steps.
         same_as
             The known class that new names are which sound like it.
         distinct
@@ -285,13 +283,7 @@ class Learner(Handle):
         return forget(self._opened, labels, older_than=older_than, dry_run=dry_run)
 
     def rollback(self, revision: int | None = None) -> Revision:
-        """Make an earlier revision the live one; by default that from which the live one was learnt.
-
-        Raises
-        ------
-        SettingError
-            When there is none, or it is not kept.
-        """
+        """Make an earlier revision live, by default that before; raises SettingError where it is not kept."""
         from edgecl.operations.recovery import rollback
 
         return rollback(self._opened, revision)
@@ -326,10 +318,8 @@ class Learner(Handle):
             of `contract`.
         how
             Thresholds and the like.
-        summary
-            Is kept up to date.
-        noticer
-            Keeps surprises and detections in the inbox.
+        summary, noticer
+            Kept up to date; keeps surprises and detections in the inbox.
         beat
             Called after every chunk.
 

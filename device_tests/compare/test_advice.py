@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecl.compare.advice import choose, recommend
-from edgecl.compare.results import Comparison, Options, Row
+from edgecl.compare.results import Comparison, Options, Result
 
 from ..support.comparing import row
 from ..support.learning import settings
@@ -17,7 +17,7 @@ from ..support.learning import settings
 pytestmark = pytest.mark.native("plays every strategy several times")
 
 
-def comparison(rows: Sequence[Row], *, joint: Row, budgets: Sequence[Row] = ()) -> Comparison:
+def comparison(rows: Sequence[Result], *, joint: Result, budgets: Sequence[Result] = ()) -> Comparison:
     return Comparison(
         options=Options(seeds=len(joint.values["accuracy"])),
         settings=settings(),

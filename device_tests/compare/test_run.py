@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecl.compare.results import GATED, STRATEGIES, Comparison, Options
+from edgecl.compare.results import GATED, Comparison, Options
 from edgecl.compare.run import settings_for
 from edgecl.compare.streams import recordings
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
+from edgecl.learning.strategies import COMPARED
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.memory import plan_memory
+from edgecl.model.settings import plan_memory
 
 from ..support.comparing import run, spoken
 from ..support.learning import DIMENSION, settings
@@ -34,7 +35,7 @@ def by_person() -> Comparison:
 
 
 def test_every_strategy_and_the_gate_have_a_row(by_class: Comparison) -> None:
-    assert [one.name for one in by_class.strategies] == [*STRATEGIES, GATED]
+    assert [one.name for one in by_class.strategies] == [*COMPARED, GATED]
 
 
 def test_naive_steps_forget_and_the_closed_form_does_not(by_class: Comparison) -> None:
@@ -133,9 +134,9 @@ def test_the_comparison_is_plain_json(by_class: Comparison) -> None:
     import json
 
     told = json.loads(json.dumps(by_class.as_dict(), allow_nan=False))
-    assert {one["strategy"] for one in told["strategies"]} == {*STRATEGIES, GATED}
+    assert {one["strategy"] for one in told["strategies"]} == {*COMPARED, GATED}
     assert set(told["strategies"][0]["accuracy"]) == {"mean", "interval", "values"}
-    assert set(told["break_even_lesson"]) == {*STRATEGIES, GATED}
+    assert set(told["break_even_lesson"]) == {*COMPARED, GATED}
 
 
 def test_the_memory_is_divided_as_init_does(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_rare_classes_and_those_of_one_person_are_left_out_and_named() -> None:
     ("data", "by", "scenario", "message"),
     [
         (spoken(1), None, "class", "one class"),
-        (spoken(3, people=1, each=20), None, "class", "'person 0'.*split at random"),
+        (spoken(3, people=1, each=20), None, "class", "'person 0'.*none to split at random"),
         (spoken(3, people=2, each=2), None, "class", "fewer than two classes have 8 samples"),
         (replace(spoken(3), groups=None, group_names=()), "speaker", "class", "a split by speaker needs"),
         (replace(spoken(3), groups=None, group_names=()), None, "domain", "one after another"),
@@ -108,7 +108,7 @@ def test_seeds_test_on_other_people() -> None:
 def test_every_class_arrives_once() -> None:
     data = spoken()
     for stream in make_streams(data, scenario="class", experiences=4, seeds=3):
-        arrived = [set(data.labels[rows]) for rows in stream.experiences]
+        arrived = [set(data.labels[rows]) for rows in stream.lessons]
         assert sum(map(len, arrived)) == len(set.union(*arrived)) == 6
         assert [set(data.labels[rows]) for rows in stream.parts] == arrived
 
@@ -117,8 +117,8 @@ def test_people_arrive_one_after_another_and_keep_a_quarter_back() -> None:
     data = spoken(each=8)
     assert data.groups is not None
     (stream,) = make_streams(data, scenario="domain", experiences=None, seeds=1)
-    assert len(stream.experiences) == 4
-    for learnt, tested in zip(stream.experiences, stream.parts, strict=True):
+    assert len(stream.lessons) == 4
+    for learnt, tested in zip(stream.lessons, stream.parts, strict=True):
         assert set(data.groups[learnt]) == set(data.groups[tested])
         assert len(set(data.groups[learnt])) == 1
         assert not set(learnt) & set(tested)
@@ -136,12 +136,12 @@ def test_a_class_on_one_side_of_a_split_is_not_played_and_named() -> None:
 
 @pytest.mark.parametrize(("scenario", "wanted"), [("class", "6 classes"), ("domain", "4 speakers")])
 def test_more_experiences_than_there_can_be_are_refused(scenario: str, wanted: str) -> None:
-    with pytest.raises(SettingError, match=f"7 lessons.*{wanted}"):
+    with pytest.raises(SettingError, match=f"7 experiences are too many.*{wanted}"):
         make_streams(spoken(), scenario=scenario, experiences=7, seeds=2)
 
 
 def test_a_lesson_that_leaves_nothing_to_test_it_on_is_refused() -> None:
-    with pytest.raises(SettingError, match="ask for fewer"):
+    with pytest.raises(SettingError, match="choose fewer"):
         make_streams(spoken(each=HELD_OUT - 1), scenario="domain", experiences=4, seeds=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 
 
 def test_the_graph_digest_leaves_the_metadata_out() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
-from edgecl.extractors.base import FileExtractor
-from edgecl.extractors.placement import fit
+from edgecl.extractors.base import FileExtractor, fit
 
 from ..support.extractors import VOICE, movement, sound
 

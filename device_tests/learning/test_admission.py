@@ -10,10 +10,9 @@ from edgecl.gate.verdict import ACCEPTED, ASKS, REJECTED, Verdict
 from edgecl.learning.admission import Answer
 from edgecl.learning.loop import Outcome, lesson_stages
 from edgecl.learning.merging import merged
+from edgecl.learning.parts import part_of, renamed
 from edgecl.learning.second_thoughts import odds_between
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Alike, Model, pair_of
-from edgecl.model.objects import MemoryObjects, Objects
+from edgecl.model.model import Alike, Lesson, MemoryObjects, Model, Objects, pair_of
 from edgecl.model.statistics import ClassStatistics, accumulate
 
 from ..support.learning import Words, as_lesson, settings, taught
@@ -219,10 +218,10 @@ def test_a_lesson_taken_apart_keeps_what_is_known_of_its_rows(words: Words) -> N
     lesson = as_lesson(Model(settings()), words.lesson(3, words.labels[:2]))
     first, second = words.labels[:2]
     lesson = Lesson(lesson.rows, sources={first: ["a", "b", "c"]}, groups={first: ["x", "x", "y"]})
-    part = lesson.take({first: np.array([True, False, True]), second: np.zeros(3, bool)})
+    part = part_of(lesson, {first: np.array([True, False, True]), second: np.zeros(3, bool)})
     assert list(part.rows) == [first]
     assert (part.sources, part.groups) == ({first: ["a", "c"]}, {first: ["x", "y"]})
-    joined = lesson.renamed(second, first)
+    joined = renamed(lesson, second, first)
     assert len(joined.rows[first]) == 6
     assert joined.source(first, 2) == "c"
     assert joined.source(first, 5) == ""

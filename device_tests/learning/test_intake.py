@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import ANYTHING, FileObjects, Words, as_lesson, reloaded, settings, taught, teach
 

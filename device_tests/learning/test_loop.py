@@ -11,8 +11,7 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.learning.loop import Stage, learn, lesson_stages
 from edgecl.learning.strategies import STRATEGIES
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import (
     ANYTHING,
@@ -147,7 +146,7 @@ def test_force_hands_over_a_refused_candidate_with_its_verdict(words: Words) -> 
 def test_too_many_classes_are_a_rejection_that_names_what_would_do(words: Words) -> None:
     outcome = teach(Model(settings(max_classes=4)), words.lesson(5), objects=MemoryObjects())
     assert outcome.model is None
-    assert "--max-classes 6" in outcome.verdict.reasons[0]
+    assert "for 6 classes or more" in outcome.verdict.reasons[0]
 
 
 def test_one_sample_is_taught_and_said_to_be_unproven(words: Words) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import ANYTHING, Words, as_lesson, head_arrays, settings, settled, taught, teach
 

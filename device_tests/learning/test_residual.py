@@ -10,9 +10,8 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.learning.loop import learn
 from edgecl.model.head import REFINED_CLOSED_FORM
-from edgecl.model.memory import plan_memory
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.model.settings import plan_memory
 
 from ..support.learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, settled, teach
 

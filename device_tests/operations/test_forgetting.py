@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
-from edgecl.learning.intake import take_in
+from edgecl.learning.loop import take_in
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.operations.forgetting import Receipt, forget
 from edgecl.operations.open_store import OpenStore

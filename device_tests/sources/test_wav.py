@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.wav import read_wav
+from edgecl.sources.sound import read_wav
 
 from ..support.recordings import reason_of, tone, wav
 

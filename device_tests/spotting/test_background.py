@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from edgecl.learning.loop import learn
 from edgecl.model.exemplars import quantise
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
-from edgecl.spotting.background import VOICE_SOURCE, Background, Gaussian, Room, factory_background, heard
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, Gaussian, factory_background
+from edgecl.spotting.room import Room, add_to_room
 from edgecl.spotting.scorers import Scores
 from edgecl.spotting.spotters import WordSpotter
 
@@ -117,7 +115,7 @@ def test_nothing_kept_of_a_room_reaches_a_threshold() -> None:
     rng = np.random.default_rng(2)
     background, model = _background(rng), _model(rng, {"yes": 5})
     close = next(model.exemplars["yes"].blocks(9)) + background.offset  # somebody nearly says it, all the time
-    room = heard(None, [close.astype(np.float32)])
+    room = add_to_room(None, [close.astype(np.float32)])
     scorer = BackgroundScorer(model, background.with_room(room))
     kept = next(room.rows.blocks(9))
     assert (scorer(kept).scores[:, 0] < scorer.thresholds[0]).all()
@@ -127,7 +125,7 @@ def test_nothing_kept_of_a_room_reaches_a_threshold() -> None:
 
 def test_a_room_heard_in_two_parts_has_the_statistics_of_the_whole() -> None:
     rows = np.random.default_rng(0).standard_normal((50, D)).astype(np.float32)
-    whole, parts = heard(None, [rows]), heard(heard(None, [rows[:20]]), [rows[20:]])
+    whole, parts = add_to_room(None, [rows]), add_to_room(add_to_room(None, [rows[:20]]), [rows[20:]])
     assert parts.statistics.count == 50
     np.testing.assert_allclose(parts.statistics.mean, whole.statistics.mean, rtol=1e-6)
     np.testing.assert_allclose(parts.statistics.scatter, whole.statistics.scatter, rtol=1e-4, atol=1e-4)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgecl.compare.results import Comparison, Options, Row
-from edgecl.compare.run import Step, compare
+from edgecl.compare.results import Comparison, Options, Result
+from edgecl.compare.run import Progress, compare
 from edgecl.compare.streams import Recordings, recordings
 from edgecl.model.settings import Settings
 
@@ -27,16 +27,16 @@ def spoken(classes: int = 6, *, people: int = 6, each: int = 6, seed: int = 0) -
     return recordings(np.concatenate(rows), labels, groups)
 
 
-def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Step]]:
+def run(data: Recordings, options: Options, given: Settings | None = None) -> tuple[Comparison, list[Progress]]:
     playing = compare(data, given or settings(), options)
     steps = list(playing)
     return playing.report, steps
 
 
-def row(name: str, accuracy: Sequence[float], *, memory: int = 0, ms: Sequence[float] = (1.0,)) -> Row:
+def row(name: str, accuracy: Sequence[float], *, memory: int = 0, ms: Sequence[float] = (1.0,)) -> Result:
     values = dict.fromkeys(
         ("old", "new", "forgetting", "bwt", "joint_loss", "disk_bytes", "ms", "exemplars", "refused"),
         np.zeros(len(accuracy)),
     )
     given = {"accuracy": np.array(accuracy), "memory_bytes": np.full(len(accuracy), float(memory))}
-    return Row(name, {**values, **given}, np.tile(np.array(ms), (len(accuracy), 1)))
+    return Result(name, {**values, **given}, np.tile(np.array(ms), (len(accuracy), 1)))

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecl.learning.forgetting import without_classes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from .learning import Words, settings, taught
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgecl.errors import ContractError, EdgeclError, ModelError, StoreDamagedError
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.tflite import parts
 from edgecl.sources.reading import count_samples, read_samples
 from edgecl.sources.samples import Sample, UnusableError

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import Outcome, learn
-from edgecl.learning.refine import RefineSettings
-from edgecl.model.lesson import Lesson
-from edgecl.model.loading import load_model
-from edgecl.model.model import Model
-from edgecl.model.objects import Arrays, MemoryObjects, Objects
+from edgecl.learning.strategies import RefineSettings
+from edgecl.model.model import Arrays, Lesson, MemoryObjects, Model, Objects, load_model
 from edgecl.model.settings import Settings
 
 DIMENSION = 24

@@ -12,8 +12,7 @@ import pytest
 
 from edgecl.gate.verdict import Policy
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import Words, as_lesson, settings, taught
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from edgecl.operations.open_store import OpenStore
 from edgecl.operations.teaching import teach
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
+from edgecl.sources.sound import encode_wav
 from edgecl.store.files import TEMPORARY, locked
 
 CLIPS = 5  # of a lesson
@@ -36,15 +36,19 @@ class Bed:
     """A copy of the store to measure on, and the lesson that it is taught."""
 
     folder: Path
-    store: Path  # never taught: lessons go to copies of it
-    lesson: Path  # a folder of clips, or a file
+    store: Path
+    """Never taught: lessons go to copies of it."""
+    lesson: Path
+    """A folder of clips, or a file."""
     label: str
-    signals: str  # where the lesson's signals are from
+    signals: str
+    """Where the lesson's signals are from."""
     opened: OpenStore
     model: Model
     extractor: FileExtractor
     samples: Sequence[Sample]
-    command: Sequence[str]  # that starts a process of edgecl
+    command: Sequence[str]
+    """What starts a process of edgecl; a verb and its arguments follow."""
     remarks: list[str] = field(default_factory=list)
     memory: dict[str, int | None] = field(default_factory=dict)
     lesson_report: dict[str, Any] = field(default_factory=dict)
@@ -125,11 +129,7 @@ def _write_lesson(folder: Path, contract: Contract, label: str) -> tuple[Path, s
 def _write_sound(folder: Path, signals: Sequence[NDArray[np.float32]], contract: Contract, label: str) -> Path:
     (folder / label).mkdir()
     for number, signal in enumerate(signals):
-        with wave.open(str(folder / label / f"{number}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(round(contract.sample_rate_hz))
-            file.writeframes((np.clip(signal[:, 0], -1, 1) * 32767).astype("<i2").tobytes())
+        (folder / label / f"{number}.wav").write_bytes(encode_wav(signal, rate_hz=contract.sample_rate_hz))
     return folder
 
 

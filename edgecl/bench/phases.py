@@ -26,10 +26,9 @@ from edgecl.gate.gather import After, Before, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
-from edgecl.learning.intake import take_in
+from edgecl.learning.loop import take_in
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.model import factor_of
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, factor_of
 from edgecl.operations.data import Embedded
 from edgecl.operations.open_store import OpenStore
 from edgecl.operations.teaching import Report, teach

@@ -54,6 +54,8 @@ COMMANDS = {
     "bench": "Measure what a lesson costs on this board, phase by phase.",
     "doctor": "Check this machine, and a store.",
     "export": "Build an extractor on a development machine.",
+    "service": "Print systemd units for a listener and a daily health check.",
+    "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 
 INTERRUPTED = 130

@@ -40,7 +40,8 @@ class Scenario:
     extractor: str
     lessons: Sequence[Lesson]
     mislabelled: Lesson
-    heldout: Sequence[Sample]  # of all classes, by people who teach nothing or from other recordings
+    heldout: Sequence[Sample]
+    """Of all classes, by people who teach nothing or from other recordings."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,24 @@ class Step:
 
     title: str
     samples: int
-    verdict: str  # "accepted", "unproven", "rejected" or "rolled back"
+    verdict: str
+    """One of "accepted", "unproven", "rejected" or "rolled back"."""
     reasons: tuple[str, ...]
-    revision: int  # that is live now
-    taught: tuple[str, ...]  # classes that are new
-    per_class: Mapping[str, float]  # accuracy, 0 to 1, of all classes known now
-    old_accuracy: float | None  # balanced, 0 to 1, on classes that were known before; None where none were
-    new_accuracy: float | None  # on the classes of the lesson; None where it brought none
+    revision: int
+    """Number of the revision that is live now."""
+    taught: tuple[str, ...]
+    """Classes that are new."""
+    per_class: Mapping[str, float]
+    """Accuracy, 0 to 1, of all classes known now."""
+    old_accuracy: float | None
+    """Balanced, 0 to 1, on classes that were known before; None where none were."""
+    new_accuracy: float | None
+    """On the classes of the lesson; None where it brought none."""
     state_bytes: int
-    elapsed_ms: float  # of the whole lesson, extractor included
-    learn_ms: float  # without reading and extracting
+    elapsed_ms: float
+    """Milliseconds of the whole lesson, extractor included."""
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
 
 
 def spoken_commands() -> Scenario:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgecl.drift.detector import Change as Change
     from edgecl.drift.detector import Detector as Detector
     from edgecl.drift.detector import DriftSignal as DriftSignal
-    from edgecl.drift.outlier_score import surprise as surprise
+    from edgecl.drift.outlier_score import outlier_scores as outlier_scores
     from edgecl.drift.page_hinkley import PageHinkley as PageHinkley
 
 _HOME = {
@@ -25,7 +25,7 @@ _HOME = {
     "Detector": "detector",
     "DriftSignal": "detector",
     "PageHinkley": "page_hinkley",
-    "surprise": "outlier_score",
+    "outlier_scores": "outlier_score",
 }
 
 __all__ = sorted(_HOME)

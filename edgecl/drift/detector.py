@@ -1,6 +1,6 @@
-"""Drift: whether the mean of what is watched has changed, which way, and since when.
+"""Drift: detect whether a mean has changed, in which direction and since when.
 
-Watched are prequential errors (0 or 1) where labels come, else `surprise`, how far samples lie outside what is known.
+Watched are prequential errors (0 or 1) where labels come, else `outlier_scores`, how far samples lie outside what is known.
 A detector is a frozen value; an update gives a `DriftSignal` with the detector that comes after it.
 """
 
@@ -20,17 +20,22 @@ from edgecl.errors import DataError, SettingError
 class Change:
     """A change of the mean."""
 
-    at: int  # index, among the values given, of the one at which it was noticed
-    direction: int  # 1: it rose, -1: it fell
-    since: int  # the latest values that belong together: those after the change, and some before where these are few
+    at: int
+    """Index, among the values given, of the one at which it was noticed."""
+    direction: int
+    """1: it rose, -1: it fell."""
+    since: int
+    """The latest values that belong together: those after the change, and some before where these are few."""
 
 
 @dataclass(frozen=True)
 class DriftSignal:
-    """What an update has shown."""
+    """The result of an update."""
 
-    detector: Detector  # the one to go on with
-    changes: tuple[Change, ...]  # in the order of their values
+    detector: Detector
+    """The one to go on with."""
+    changes: tuple[Change, ...]
+    """In the order of their values."""
 
     @property
     def has_drifted(self) -> bool:
@@ -38,7 +43,7 @@ class DriftSignal:
 
 
 class Detector(Protocol):
-    """Something that watches a mean."""
+    """A detector of changes of a mean."""
 
     def update(self, values: ArrayLike) -> DriftSignal:
         """Watch values (n,), one after another; raises DataError where one is not finite."""

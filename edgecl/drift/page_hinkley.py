@@ -15,11 +15,12 @@ from edgecl.drift.detector import DriftSignal, require_setting, run_detector
 class PageHinkley:
     """The Page-Hinkley test (Page 1954): a cumulative sum that has left its extreme by more than a threshold."""
 
-    packed: NDArray[np.float64]  # (12,), see kernels.page_hinkley_update
+    packed: NDArray[np.float64]
+    """(12,), see kernels.page_hinkley_update."""
 
     @staticmethod
     def start(*, delta: float = 0.005, threshold: float = 50.0, alpha: float = 0.9999, grace: int = 30) -> PageHinkley:
-        """A detector that has seen nothing.
+        """Start a detector that has seen nothing.
 
         Parameters
         ----------

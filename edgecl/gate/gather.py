@@ -1,4 +1,4 @@
-"""What a verdict rests on: the answers of the old model and of a candidate to samples that neither was made from.
+"""Evidence for a verdict: how the old model and a candidate predict samples that neither was made from.
 
 A closed form is asked about every kept sample as if it had never seen it; a refined head about the kept samples that
 gradient steps never drew.
@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate.ask import Scale
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign
-from edgecl.model.closed_form import Factor, squared_distances, whitened_cosine
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign
+from edgecl.model.closed_form import Factor, leave_one_out, squared_distances, whitened_cosine
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState, probabilities
-from edgecl.model.leave_one_out import leave_one_out
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model, factor_of
+from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
@@ -64,10 +62,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Before:
-    """What the old model answers: on its kept samples, each left out, and on the lesson."""
+    """What the old model predicts: its kept samples, each left out, and the lesson."""
 
-    judged: Mapping[str, Exemplars]  # a few kept samples of each old class
-    correct: Mapping[str, NDArray[np.bool_]]  # the closed form's, each sample left out
+    judged: Mapping[str, Exemplars]
+    """A few kept samples of each old class."""
+    correct: Mapping[str, NDArray[np.bool_]]
+    """The closed form's, each sample left out."""
     contradictions: tuple[Contradiction, ...]
     foreign: tuple[Foreign, ...]
 
@@ -94,7 +94,7 @@ class Before:
 
 
 def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
-    """Distances less what the labels of a lesson have in common: another wearer or room moves them all."""
+    """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
     if len(foreign) < COMMON_LABELS:
         return foreign
     common = max(1.0, float(np.median([one.distance for one in foreign])))
@@ -103,13 +103,16 @@ def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
 
 @dataclass(frozen=True)
 class _Seen:
-    correct: NDArray[np.bool_]  # (n,)
-    among_old: NDArray[np.bool_]  # (n,) whether it would be right if only old classes could be answered
-    distance: NDArray[np.float64]  # (n,) squared Mahalanobis distance to the own class
+    correct: NDArray[np.bool_]
+    """(n,)."""
+    among_old: NDArray[np.bool_]
+    """(n,) whether it would be right if only old classes could be answered."""
+    distance: NDArray[np.float64]
+    """(n,) squared Mahalanobis distance to the own class."""
 
 
 def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
-    """What the closed form makes of samples of a class, each left out; nothing where the class has no others."""
+    """Score samples of a class by the closed form, each left out; nothing where the class has no others."""
     own = factor.labels.index(label)
     if factor.counts[own] < 2:
         return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
@@ -122,13 +125,13 @@ def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: 
 
 
 def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
-    """Logits (n, C) with those of classes that the old model does not have at minus infinity."""
+    """Return logits (n, C) with classes that the old model does not have at minus infinity."""
     known = np.array([label in old.statistics for label in labels])
     return np.where(known, logits, -np.inf)
 
 
 def _usual_distance(seen: Mapping[str, _Seen]) -> float:
-    """The median squared distance of a kept sample to its own class, which it is left out of."""
+    """Return the median squared distance of a kept sample to its own class without it."""
     distances = [one.distance for one in seen.values() if len(one.distance)]
     return float(np.median(np.concatenate(distances))) if distances else np.inf
 
@@ -136,7 +139,7 @@ def _usual_distance(seen: Mapping[str, _Seen]) -> float:
 def _answers(
     factor: Factor, model: Model, head: HeadState, rows: Exemplars
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
+    """Return logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
     pairs = [(head.logits(block), squared_distances(factor, block)) for block in model.settings.features.blocks(rows)]
     return np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs])
 
@@ -144,7 +147,7 @@ def _answers(
 def _contradictions(
     label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64]
 ) -> Iterator[Contradiction]:
-    """Other classes for which samples of a known label are taken with confidence, and which they are typical of."""
+    """Yield the other classes as which samples of a known label are predicted, with confidence and typically."""
     answers = logits.argmax(axis=1)
     rank = np.arange(len(answers))
     confident = probabilities(logits)[rank, answers] > CONFIDENT
@@ -156,16 +159,17 @@ def _contradictions(
 
 @dataclass(frozen=True)
 class After:
-    """What a candidate answers on the same samples."""
+    """What a candidate predicts for the same samples."""
 
-    before: Mapping[str, NDArray[np.bool_]]  # paired with `after`
+    before: Mapping[str, NDArray[np.bool_]]
+    """Paired with `after`."""
     after: Mapping[str, NDArray[np.bool_]]
     among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]
 
     @staticmethod
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
-        """The closed form of `factor` on every judged sample, each left out in turn, and so on those of the lesson."""
+        """Score every judged sample and the lesson's by the closed form of `factor`, each left out in turn."""
         seen = {label: left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
         sample = {label: rows.spread(EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
         return After(
@@ -177,7 +181,7 @@ class After:
 
     @staticmethod
     def held_out(model: Model, candidate: Model, lesson: Lesson) -> After:
-        """Before and after on the kept samples that are never replayed, and on those of the lesson's classes."""
+        """Score the kept samples that are never replayed, before and after, and those of the lesson's classes."""
         before, after, among_old, taught = {}, {}, {}, {}
         for label, one in candidate.exemplars.items():
             rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
@@ -191,7 +195,7 @@ class After:
 
 
 def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
-    """Which rows of a class are answered right, among all classes or among those of an old model."""
+    """Test which rows of a class are predicted right, among all classes or among those of an old model."""
     head = model.head
     assert head is not None
     logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
@@ -204,7 +208,7 @@ def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | N
 
 
 def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:
-    """By class, for samples that no gradient step drew: 1 where refinement mends an answer, -1 where it spoils one.
+    """Return, by class, 1 for each sample whose prediction refinement corrects and -1 where it spoils one.
 
     Each sample is left out of the closed form under both heads: a refined head is that closed form and a difference,
     which has not seen the sample.

@@ -1,4 +1,4 @@
-"""Judging: is a candidate no worse on what is known, and does it answer what is new? The answer is a value."""
+"""The judgement: whether a candidate is no worse on what is known and predicts what is new."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_95, posterior_above
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign
-from edgecl.gate.verdict import ClassVerdict, Policy, Verdict
+from edgecl.gate.verdict import (
+    ONE_SIDED_95,
+    ClassVerdict,
+    Contradiction,
+    Evidence,
+    Foreign,
+    Policy,
+    Verdict,
+    posterior_above,
+)
 
 
 def judge(evidence: Evidence, policy: Policy) -> Verdict:
@@ -70,7 +77,7 @@ def _class_verdicts(evidence: Evidence, policy: Policy) -> dict[str, ClassVerdic
 
 
 def _net_loss_above(before: NDArray[np.bool_], after: NDArray[np.bool_], allowed: float) -> float:
-    """P(the share of samples lost on balance is more than `allowed`)."""
+    """Return P(the share of samples lost on balance is more than `allowed`)."""
     lost = int(before.sum()) - int(after.sum())
     return posterior_above(lost, len(after) - lost, allowed) if lost > 0 else 0.0
 
@@ -84,21 +91,23 @@ class _Pooled:
     """The paired change of balanced accuracy over the old classes, each with equal weight."""
 
     change: float
-    error: float  # standard error
+    error: float
+    """Standard error."""
     classes: int
-    variance: float  # of one sample's change
+    variance: float
+    """Of one sample's change."""
 
     @property
     def bound(self) -> float:
-        """Lower one-sided 95 %."""
+        """Lower one-sided 95 % bound."""
         return self.change - ONE_SIDED_95 * self.error
 
     def probably_below(self, limit: float) -> float:
-        """P(the true change is below `limit`), by the normal distribution."""
+        """Return P(the true change is below `limit`), by the normal distribution."""
         return 0.5 * (1 + math.erf((limit - self.change) / (self.error * math.sqrt(2))))
 
     def samples_needed(self, room: float) -> int:
-        """Kept samples of each class with which the bound would leave `room`, if nothing changes in truth."""
+        """Return the kept samples of each class with which the bound would leave `room`, if nothing really changes."""
         return math.ceil(ONE_SIDED_95**2 * self.variance / (self.classes * room**2))
 
 
@@ -116,7 +125,7 @@ def _pooled(evidence: Evidence, after: Mapping[str, NDArray[np.bool_]]) -> _Pool
 
 
 def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
-    """What is wrong with the lesson itself, so that no strategy can mend it."""
+    """List what is wrong with the lesson itself, so that no strategy can correct it."""
     texts = _contradicted(evidence, policy)
     texts += [
         f"the {one.of} samples called {one.label!r} are {one.distance:.1f} times as far from what the model knows "
@@ -128,7 +137,7 @@ def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
 
 
 def _contradicted(evidence: Evidence, policy: Policy) -> list[str]:
-    """Known labels too many of whose samples the old model knows as something else; or all of them together."""
+    """List known labels with too many samples that the old model knows as another class, or all together."""
     by_label: dict[str, list[Contradiction]] = {}
     for one in evidence.contradictions:
         by_label.setdefault(one.label, []).append(one)
@@ -163,7 +172,7 @@ def _others(found: Sequence[Contradiction]) -> str:
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:
-    """Another speaker or wearer is far, but mostly answered right; noise is far, and answered as anything."""
+    """Test for noise: far and predicted as anything; another speaker or wearer is far, but mostly right."""
     lost = one.recall <= policy.foreign_recall and one.distance > policy.foreign_distance
     return lost or one.distance > policy.noise_distance
 
@@ -189,7 +198,7 @@ def _pooled_loss(pooled: _Pooled | None, allowed: float, policy: Policy) -> list
 
 
 def _below_floor(evidence: Evidence, policy: Policy) -> dict[str, str]:
-    """Taught classes that are answered too badly, and how badly."""
+    """Return the taught classes that are predicted too badly, and how badly."""
     texts = {}
     for label in sorted(evidence.new_labels & set(evidence.taught)):
         correct = evidence.taught[label]
@@ -221,7 +230,7 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
 
 
 def _samples_to_prove(correct: NDArray[np.bool_], policy: Policy) -> int:
-    """The smallest number of samples, answered as these are, that would prove the class to be above the floor."""
+    """Return the smallest number of samples, predicted as these are, that would prove a class above the floor."""
     share = (float(correct.sum()) + 0.5) / (len(correct) + 0.5)
     for count in range(max(len(correct), 1), 200):
         right = round(share * count)

@@ -1,14 +1,78 @@
-"""The gate's policy and its verdict, as values."""
+"""The values of the gate: evidence, policy and verdict, and the statistical bounds that it uses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.gate import ask, set_aside
 
 ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
 STORED = 20  # samples set aside that a revision names
+
+# normal quantiles, in standard errors
+ONE_SIDED_80, ONE_SIDED_90, ONE_SIDED_95, ONE_SIDED_99 = 0.842, 1.282, 1.645, 2.326
+ANGLES = (np.arange(1000) + 0.5) * np.pi / 2000  # rate = sin² of these: the Jeffreys prior is flat over angles
+
+
+def posterior_above(successes: float, failures: float, threshold: float) -> float:
+    """Return P(rate > threshold) for a rate with a Beta(successes + ½, failures + ½) posterior (Jeffreys prior)."""
+    log_density = 2 * (successes * np.log(np.sin(ANGLES)) + failures * np.log(np.cos(ANGLES)))
+    density = np.exp(log_density - log_density.max())
+    return float(density[np.sin(ANGLES) ** 2 > threshold].sum() / density.sum())
+
+
+def paired_bound(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
+    """Return the lower one-sided 95 % bound of the gain in accuracy from `before` to `after` on the same rows (n,)."""
+    change = after.astype(np.float64) - before
+    rate = (np.abs(change).sum() + 1) / (len(change) + 2)  # answers that differ, smoothed
+    return float(change.mean() - ONE_SIDED_95 * math.sqrt(max(float(change.var()), rate) / len(change)))
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A known label whose samples the old model predicts, with confidence, as another class."""
+
+    label: str
+    answered_as: str
+    samples: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A known label whose samples are far from what the model knows of it."""
+
+    label: str
+    distance: float
+    """Median squared Mahalanobis distance over the usual one."""
+    recall: float
+    """Share that the old model answers as that label."""
+    of: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Which judged samples are predicted right, by class.
+
+    `before`, `after` and `among_old` hold, for each old class, the same samples; `taught` the lesson's own, left out
+    one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old,
+    without the samples that any new class of that sound would draw away.
+    """
+
+    before: Mapping[str, NDArray[np.bool_]]
+    after: Mapping[str, NDArray[np.bool_]]
+    among_old: Mapping[str, NDArray[np.bool_]]
+    taught: Mapping[str, NDArray[np.bool_]]
+    new_labels: frozenset[str]
+    contradictions: Sequence[Contradiction] = ()
+    foreign: Sequence[Foreign] = ()
+    faults: Sequence[str] = ()
+    """A head that is not finite, a budget that is blown: rejected as they stand."""
 
 
 @dataclass(frozen=True)
@@ -21,34 +85,52 @@ class Policy:
     0.95
     """
 
-    allowed_pooled_loss: float = 0.02  # of balanced accuracy over the old classes, by the 95 % bound
-    pooled_certainty: float = 0.8  # with which the old classes together must have lost more than that to reject
-    allowed_class_loss: float = 0.05  # of one old class
-    allowed_class_confusion: float = 0.3  # of one old class with what is new: words that sound alike
-    allowed_pooled_confusion: float = 0.1  # of the old classes together with what is new
-    certainty: float = 0.95  # of a loss of any class (Bonferroni over the classes) and of contradictions, to reject
-    new_class_floor: float = 0.5  # leave-one-out accuracy of what the lesson teaches
-    weak_share: float = 0.1  # of the new classes that may be below it, and are told: ten or more are no mishap
-    contradiction_share: float = 0.2  # of known labels' samples that the old model probably knows as something else
-    contradiction_samples: int = 3  # fewer samples than this contradict nothing
-    foreign_distance: float = 2.0  # of samples to the class they are said to be, over the usual distance, when ...
-    foreign_recall: float = 0.3  # ... no more of them than this are answered as that class
-    noise_distance: float = 8.0  # however they are answered
-    doubted_below: float = set_aside.DOUBTED  # probability of its own name below which a sample is set aside; 0: never
-    most_doubted: float = set_aside.MOST_DOUBTED  # share of the samples of known names, above which all is refused
-    ask_above: float = ask.LEVEL  # log odds that a new name is a class that is known; infinite: it is never asked
+    allowed_pooled_loss: float = 0.02
+    """Of balanced accuracy over the old classes, by the 95 % bound."""
+    pooled_certainty: float = 0.8
+    """With which the old classes together must have lost more than that to reject."""
+    allowed_class_loss: float = 0.05
+    """Of one old class."""
+    allowed_class_confusion: float = 0.3
+    """Of one old class with what is new: words that sound alike."""
+    allowed_pooled_confusion: float = 0.1
+    """Of the old classes together with what is new."""
+    certainty: float = 0.95
+    """Of a loss of any class (Bonferroni over the classes) and of contradictions, to reject."""
+    new_class_floor: float = 0.5
+    """Leave-one-out accuracy of what the lesson teaches."""
+    weak_share: float = 0.1
+    """Of the new classes that may be below it, and are told: ten or more are no mishap."""
+    contradiction_share: float = 0.2
+    """Of known labels' samples that the old model probably knows as something else."""
+    contradiction_samples: int = 3
+    """Fewer samples than this contradict nothing."""
+    foreign_distance: float = 2.0
+    """Of samples to the class they are said to be, over the usual distance, when ..."""
+    foreign_recall: float = 0.3
+    """... no more of them than this are answered as that class."""
+    noise_distance: float = 8.0
+    """However they are answered."""
+    doubted_below: float = set_aside.DOUBTED
+    """Probability of its own name below which a sample is set aside; 0: none is."""
+    most_doubted: float = set_aside.MOST_DOUBTED
+    """Share of the samples of known names that may be doubted; above it the lesson is refused."""
+    ask_above: float = ask.LEVEL
+    """Log odds above which a new name is asked about; infinite: none is."""
 
 
 @dataclass(frozen=True)
 class ClassVerdict:
-    """What was seen of one class; shares are 0 to 1, None where nothing could be measured."""
+    """What was measured of one class; shares are 0 to 1, None where nothing could be measured."""
 
     samples: int
     before: float | None
     after: float | None
     is_new: bool
-    loss_probability: float  # that it lost more among the old classes than the policy allows
-    confusion_probability: float  # that it lost more to all classes than the policy allows
+    loss_probability: float
+    """That it lost more among the old classes than the policy allows."""
+    confusion_probability: float
+    """That it lost more to all classes than the policy allows."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +189,16 @@ class Verdict:
     proven: bool
     reasons: tuple[str, ...]
     classes: Mapping[str, ClassVerdict]
-    pooled_change: float | None  # of balanced accuracy over the old classes
-    pooled_bound: float | None  # its lower one-sided 95 % bound
-    is_final: bool = False  # no other strategy could change it: the lesson itself is at fault
+    pooled_change: float | None
+    """Of balanced accuracy over the old classes."""
+    pooled_bound: float | None
+    """Its lower one-sided 95 % bound."""
+    is_final: bool = False
+    """No other strategy could change it: the lesson itself is at fault."""
     set_aside: tuple[SetAside, ...] = ()
+    """Samples that were not judged, since they probably are not what they are called."""
     asks: tuple[Ask, ...] = ()
+    """New names that were not judged, since they may be those of known classes."""
 
     @property
     def name(self) -> str:

@@ -13,8 +13,8 @@ from edgecl.gate.ask import Resemblance, Scale, resemblance, same_lesson
 from edgecl.gate.gather import Known
 from edgecl.gate.set_aside import Fit, Names, Sifted, fits, kept_sum, sift
 from edgecl.gate.verdict import Ask, Policy, SetAside, Verdict
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Alike, Model, pair_of
+from edgecl.learning.parts import part_of, renamed
+from edgecl.model.model import Alike, Lesson, Model, pair_of
 
 FEW = 5  # samples of a new name of which each counts: a doubted one is asked about
 REMEMBERED = -1.5  # log odds from which a resemblance is kept and computed again: below, no later lesson made it close
@@ -100,7 +100,7 @@ def admit(
         near = near.without(lesson.rows) if answer.same_as else replace(near, asks={})
     set_aside = tuple(_doubted(lesson, names, found, sifted, known=model, asked=near.asks))
     keep = {label: rows & (label not in near.asks) for label, rows in sifted.keep.items()}
-    judged, asks = lesson.take(keep), tuple(near.asks.values())
+    judged, asks = part_of(lesson, keep), tuple(near.asks.values())
     model = replace(model, alike={**model.alike, **near.remembered(judged.rows)})
     verdict = None if judged.rows else _waiting(set_aside, asks)
     return Admission(model, judged, set_aside, asks, verdict)
@@ -193,7 +193,7 @@ def _answered(
     for label in _meant(model, lesson, near, answer.same_as):
         own = keep.get(answer.same_as, np.zeros(0, bool))
         keep[answer.same_as] = np.concatenate([own, np.ones(len(lesson.rows[label]), bool)])
-        lesson = lesson.renamed(label, answer.same_as)
+        lesson = renamed(lesson, label, answer.same_as)
         del keep[label]
     return model, lesson, replace(sifted, keep=keep)
 

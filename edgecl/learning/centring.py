@@ -1,8 +1,8 @@
-"""Centring: what a wearer or a place adds to every latent is taken off, from samples without labels.
+"""Centring: subtract what a wearer or a place adds to every latent, from samples without labels.
 
 The mean of somebody's latents differs from the mean of those who taught by what all of that person's latents have in
 common, and by what the person happened to do. The first is to be taken off; the second must not be, so samples that are
-answered in other shares than were taught are refused (DESIGN.md, section 3, point 7).
+answered in other shares than were taught are refused.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_95
-from edgecl.gate.verdict import Verdict
+from edgecl.gate.verdict import ONE_SIDED_95, Verdict
 from edgecl.model.closed_form import squared_distances
 from edgecl.model.model import Centre, Model, factor_of
 
@@ -31,11 +30,12 @@ class Centring:
 
     centre: Centre
     verdict: Verdict
-    nearer: float  # by which share the samples lie nearer to what is known, 0 to 1; below 0: farther
+    nearer: float
+    """By which share the samples lie nearer to what is known, 0 to 1; below 0: farther."""
 
 
-def centred(model: Model, latents: NDArray[np.float32]) -> Centring:
-    """The shift after more of a person's latents (n, D), and the verdict on it.
+def fit_centre(model: Model, latents: NDArray[np.float32]) -> Centring:
+    """Compute the shift after more of a person's latents (n, D), and judge it.
 
     Of two interleaved halves each is shifted by what the other gives: accepted where the squared distance to the
     nearest class falls with 95 % certainty, and what is answered has about the shares that were taught.
@@ -70,7 +70,7 @@ def centred(model: Model, latents: NDArray[np.float32]) -> Centring:
 
 
 def _moved(before: Centre | None, latents: NDArray[np.float32], origin: NDArray[np.float64]) -> Centre:
-    """The shift when latents are added to those that gave the one before: a running mean."""
+    """Return the shift with latents added to those of the one before: a running mean."""
     count = (before.count if before else 0) + len(latents)
     total = (latents - origin).sum(axis=0, dtype=np.float64)
     if before:
@@ -79,7 +79,7 @@ def _moved(before: Centre | None, latents: NDArray[np.float32], origin: NDArray[
 
 
 def _apart(model: Model, latents: NDArray[np.float32], taught: NDArray[np.float64]) -> tuple[float, str]:
-    """How far the shares of the answers are from those that were taught (total variation), and what is too frequent."""
+    """Return the total variation between predicted and taught shares, and which class is too frequent."""
     labels = sorted(model.statistics)
     answers = model.predict(latents).labels
     shares = np.array([answers.count(label) for label in labels]) / len(answers)
@@ -91,7 +91,7 @@ def _apart(model: Model, latents: NDArray[np.float32], taught: NDArray[np.float6
 def _distances(
     model: Model, latents: NDArray[np.float32], origin: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared distances (n,) to the nearest class under the shift that is live, and under what the other half gives."""
+    """Return squared distances (n,) to the nearest class under the live shift, and under that of the other half."""
     factor = factor_of(model)
     turns = np.arange(len(latents)) // BLOCK % 2 == 0
     before = squared_distances(factor, model.centred(latents)).min(axis=1)

@@ -1,6 +1,6 @@
-"""The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
+"""The loop: take a lesson in, update, judge, and return a model only if it is no worse.
 
-`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; samples that do
+`learn` reads top to bottom: a lesson that has nothing new leaves the model as it is; samples that do
 not fit are set aside and names that sound like known ones are asked about; statistics and exemplars take in what is
 left; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the strategy; after the last
 one the old model stays.
@@ -11,28 +11,34 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecl.gate.gather import Before, Known, evidence_of
 from edgecl.gate.judge import judge
-from edgecl.gate.verdict import Policy, Verdict
+from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
 from edgecl.learning.admission import Answer, admit
-from edgecl.learning.candidates import update
-from edgecl.learning.intake import take_in
-from edgecl.learning.ladder import ladder
-from edgecl.learning.redundancy import has_nothing_new
-from edgecl.learning.refine import RefineSettings
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects, Objects
+from edgecl.learning.candidates import ladder, update
+from edgecl.learning.strategies import RefineSettings
+from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.exemplars import Exemplars, herd, quotas
+from edgecl.model.head import HeadState, probabilities
+from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
+from edgecl.model.settings import herding_candidates, workspace_for
+from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
 
 UNCHANGED = "unchanged"  # in place of a strategy
+SETTLED_SHARE = 0.1  # of the samples that a class was taught: so few more of the same would hardly move it
+SETTLED_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is being done, for a progress line."""
+    """The present stage of a lesson, for a progress line."""
 
-    name: str  # "statistics", "update", "judge"; "commit" of a store
+    name: str
+    """"statistics", "update", "judge"; "commit" of a store."""
     detail: str
 
 
@@ -200,7 +206,7 @@ def learn(
 
 
 def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
-    """Whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
+    """Test whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
 
     Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
     """
@@ -208,23 +214,89 @@ def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
 
 
 def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
-    """A rejection that names the memory that would do, when the lesson does not fit what was granted at init."""
+    """Return a rejection that names the classes to make a store for, if the lesson has too many."""
     classes = len(set(model.statistics) | set(lesson.rows))
     if classes <= model.settings.max_classes:
         return None
     granted = model.settings
     reason = (
         f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"init a store with --max-classes {classes} or more"
+        f"make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
 def _kept(candidate: Model, objects: Objects) -> Model:
-    """The candidate with its head, and EWC state where it has one, put where they are kept."""
+    """Return the candidate with its head, and EWC state where it has one, put into `objects`."""
     assert candidate.head is not None
     digests = dict(candidate.digests)
     digests["head"] = objects.put(candidate.head.arrays())
     if candidate.ewc is not None:
         digests["ewc"] = objects.put(candidate.ewc.arrays())
     return replace(candidate, digests=digests)
+
+
+def has_nothing_new(model: Model, lesson: Lesson) -> bool:
+    """Test whether the model predicts all of a lesson as taught, with confidence, and would hardly change.
+
+    For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is answered
+    right with SETTLED_CONFIDENCE; and together they get no lower logits than the class's own: these have the mean
+    `typical`, and in whitened space unit variance, so their mean over n samples falls below typical - 1.645/√n only
+    once in twenty lessons of the same. A lower one is a drift, of a speaker or a place, that is worth learning. Where
+    the head is refined it says what is answered, and its closed form how typical that is.
+    """
+    head = model.head
+    if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
+        return False
+    known = model.statistics
+    if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
+        return False
+    closed = head if head.kind == "whitened-cosine" else whitened_cosine(factor_of(model))
+    return all(_is_settled(model, head, closed, label, rows) for label, rows in lesson.rows.items())
+
+
+def _is_settled(model: Model, head: HeadState, closed: HeadState, label: str, rows: Exemplars) -> bool:
+    own, usual = head.labels.index(label), 0.0
+    for block in model.settings.features.blocks(rows):
+        if probabilities(head.logits(block))[:, own].min() < SETTLED_CONFIDENCE:
+            return False
+        usual += float(closed.logits(block)[:, own].sum()) / len(rows)
+    return bool(usual >= closed.typical[own] - ONE_SIDED_95 / np.sqrt(len(rows)))
+
+
+def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
+    """Return the model with the lesson in its statistics and exemplars, still under the old head."""
+    features = model.settings.features
+    scatter = workspace_for(model.settings)
+    statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
+    candidates = herding_candidates(model.settings)
+    for label, rows in sorted(lesson.rows.items()):
+        lifted = features.blocks(rows)
+        count, mean = accumulate(statistics.get(label), lifted, scatter)
+        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
+        digests[f"statistics/{label}"] = objects.put(one.arrays())
+        statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
+        digests[f"exemplars/{label}"] = objects.put(kept.arrays())
+        exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
+    taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
+    return within_memory(replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught))
+
+
+def within_memory(model: Model) -> Model:
+    """Return the model with no more exemplars than fit its memory."""
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    held = {label: len(one) for label, one in model.exemplars.items()}
+    width = model.settings.features.row_dimension
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
+
+
+def herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
+    """Return a class's exemplars and the lesson's rows in herding order, thinned to what the workspace allows."""
+    room = candidates - (len(held) if held else 0)
+    fresh = rows.spread(max(room, candidates // 2))
+    if held:
+        held = held.first(candidates - len(fresh))
+        fresh = Exemplars(np.concatenate([held.rows, fresh.rows]), np.concatenate([held.scales, fresh.scales]))
+    return herd(fresh, mean, keep=len(fresh))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgecl.learning.forgetting import without_classes
-from edgecl.learning.intake import herded, within_memory
+from edgecl.learning.loop import herded, within_memory
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.memory import herding_candidates
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects, factor_of
+from edgecl.model.settings import herding_candidates
 
 
 def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:

@@ -11,8 +11,7 @@ from edgecl.gate.ask import resemblance
 from edgecl.gate.gather import Known
 from edgecl.gate.verdict import Ask, Policy
 from edgecl.model.closed_form import whiten
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Alike, Model
+from edgecl.model.model import Alike, Lesson, Model
 
 
 def asked_again(model: Model, lesson: Lesson, policy: Policy) -> tuple[Model, list[Ask]]:

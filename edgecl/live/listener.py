@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events .86 and .72 by probability alone; with a patience of
-# 1 .83 and .62, of 3 .79 and .78.
+# Chosen on subjects of hapt_uci_har and spar_watch: F1 of events 0.86 and 0.72 by probability alone; with a patience of
+# 1 0.83 and 0.62, of 3 0.79 and 0.78.
 BOUT_PATIENCE_HOPS = 2
 BOUT_PAUSE_HOPS = 3
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
 from edgecl.operations.background import background
-from edgecl.spotting.background_scorer import EVEN, BackgroundScorer
+from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
 

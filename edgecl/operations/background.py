@@ -17,15 +17,14 @@ from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 
 if TYPE_CHECKING:
-    from edgecl.spotting.background import Background
-    from edgecl.spotting.background_scorer import Calibration
+    from edgecl.spotting.background import Background, Calibration
 
 ROOM = "background"  # the role of what a user's room sounds like
 
 
 @dataclass(frozen=True)
 class RoomReport:
-    """What was taken in of the user's room."""
+    """Outcome of listening to a room."""
 
     revision: int
     hops: int
@@ -46,8 +45,9 @@ def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Itera
 
 
 def background(opened: OpenStore) -> Background | None:
-    """What a stream holds beside words: what ships with the extractor, and the user's room; None: nothing known."""
-    from edgecl.spotting.background import Room, factory_background
+    """Read what a stream holds beside words: what ships, and the user's room; None where nothing is known."""
+    from edgecl.spotting.background import factory_background
+    from edgecl.spotting.room import Room
 
     contract = opened.store.settings["contract"]
     factory = factory_background(source=contract["source"], dimension=contract["dimension"])
@@ -68,7 +68,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
     DataError
         When there is no stretch of sound as long as a clip.
     """
-    from edgecl.spotting.background import Room, heard
+    from edgecl.spotting.room import Room, add_to_room
 
     if background(opened) is None:
         raise SettingError(
@@ -85,7 +85,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
         raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
     with opened.store.writer() as writer:
         live, parts = opened.store.load(ROOM)
-        room = heard(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
+        room = add_to_room(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
         objects = {**live.objects, ROOM: writer.put(room.arrays())}
         body = {**live.body, "lesson": {}, "strategy": None, "room_hops": room.statistics.count}
         body = {name: value for name, value in body.items() if name not in ("verdict", "forced")}
@@ -94,8 +94,8 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
 
 
 def calibration(opened: OpenStore) -> dict[str, Calibration]:
-    """How each word stands against the background; empty where nothing is taught, or no background known."""
-    from edgecl.spotting.background_scorer import BackgroundScorer
+    """Measure each word against the background; empty where nothing is taught, or no background known."""
+    from edgecl.spotting.background import BackgroundScorer
 
     found, (_, model) = background(opened), opened.model()
     return BackgroundScorer(model, found).calibration if found and model.head else {}

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CentringReport:
-    """What became of samples without labels."""
+    """Outcome of centring."""
 
     verdict: Verdict
     revision: int | None
     samples: int
     samples_in_all: int
-    nearer: float  # by which share they lie nearer to what is known
+    nearer: float
+    """Share, 0 to 1, by which they lie nearer to what is known."""
     skipped: tuple[Skip, ...]
     dry_run: bool
     forced: bool
@@ -56,8 +57,8 @@ def centre(
     DataError
         When there is no sample.
     """
-    from edgecl.learning.centring import centred
-    from edgecl.learning.intake import within_memory
+    from edgecl.learning.centring import fit_centre
+    from edgecl.learning.loop import within_memory
 
     require_centrable(opened)
     skipped: list[Skip] = []
@@ -69,7 +70,7 @@ def centre(
         raise DataError("there is no sample that could be used")
     with opened.store.writer() as writer:
         live, model = opened.model()
-        found = centred(model, np.concatenate(blocks))
+        found = fit_centre(model, np.concatenate(blocks))
         told = {"lesson": {}, "strategy": CENTRE, "verdict": found.verdict.as_dict(), "forced": force}
         revision = None
         if found.verdict.accepted or force:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecl.extractors.opening import builtin_extractor, open_extractor
-from edgecl.model.memory import choose_tier
+from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
-from edgecl.model.settings import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY, Settings
+from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.store import Store
 
@@ -44,12 +43,13 @@ def create(
     ContractError
         When the extractor has no contract, or a wrong one.
     """
-    source = builtin_extractor(str(extractor)) if extractor in ("voice", "imu") else Path(extractor)
+    source = extractor_file(extractor)
     contract = open_extractor(source).contract
+    budgets = default_budgets(contract.modality)
     settings = Settings(
-        memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-        disk_bytes=disk_bytes or DEFAULT_DISK.get(contract.modality, 64 << 20),
-        max_classes=max_classes or DEFAULT_CLASSES.get(contract.modality, 64),
+        memory_bytes=memory_bytes or budgets.memory_bytes,
+        disk_bytes=disk_bytes or budgets.disk_bytes,
+        max_classes=max_classes or budgets.max_classes,
         latent_dimension=contract.dimension,
         shrinkage_floor=contract.shrinkage_floor,
         lift_width=lift_width,

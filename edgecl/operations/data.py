@@ -114,7 +114,7 @@ def checked_label(label: object, source: str) -> str:
 
 
 def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
-    """The sample; a skip where it is silent sound, which would teach nothing or teach wrong things."""
+    """Pass a sample; silent sound, which would teach nothing or wrong things, becomes a skip."""
     if isinstance(item, Skip | Latent):
         return item
     if not isinstance(item, Sample):
@@ -130,7 +130,7 @@ def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
 def _labelled(
     data: Data, labels: Iterable[Any] | None, contract: Contract, latents: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """(source, signal or sample, label) of each."""
+    """Yield (source, signal or sample, label) of each."""
     if isinstance(data, Mapping):
         if labels is not None:
             raise DataError("labels are given twice: the data is a mapping from label to signals", parameter="label")
@@ -149,7 +149,7 @@ def _labelled(
 
 
 def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
-    """The signals of a batch one by one; a single signal is a batch of one."""
+    """Split a batch into signals; a single signal is a batch of one."""
     if isinstance(data, str | Sample | Skip):
         return [data]
     if isinstance(data, list | tuple) and data and isinstance(data[0], float | int):
@@ -160,7 +160,7 @@ def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
 
 
 def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
-    """Whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
+    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
     channels = len(contract.channels)
     if latents or contract.sample_rate_hz == 0:
         return data.ndim == 1
@@ -168,7 +168,7 @@ def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
 
 
 def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, latents: bool) -> Iterator[Sample | Skip]:
-    """Samples; where there was something, and none of it can be used, say why."""
+    """Yield samples; raise where there was something and none of it can be used."""
     reasons: Counter[str] = Counter()
     first, is_usable = "", False
     for source, one, label in items:
@@ -184,7 +184,7 @@ def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, lat
 
 
 def _sample(source: str, one: Any, label: Any, contract: Contract, latents: bool) -> Sample | Skip:
-    """One signal, checked as one of a file is; samples and skips pass."""
+    """Check one signal as one of a file is; samples and skips pass."""
     if isinstance(one, Sample | Skip):
         return one
     try:

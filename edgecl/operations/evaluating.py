@@ -22,10 +22,13 @@ class Evaluation:
     """Accuracy on labelled samples; classes that the model does not know count as answered wrong."""
 
     labels: tuple[str, ...]
-    truth: NDArray[np.intp]  # (n,) index into labels
-    answers: NDArray[np.intp]  # (n,)
+    truth: NDArray[np.intp]
+    """Shape (n,): index into labels."""
+    answers: NDArray[np.intp]
+    """Shape (n,)."""
     skipped: tuple[Skip, ...]
-    unknown: tuple[str, ...]  # labels that were never taught
+    unknown: tuple[str, ...]
+    """Labels that were never taught."""
 
     @property
     def accuracy(self) -> float:

@@ -15,8 +15,7 @@ from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
@@ -28,17 +27,17 @@ NOT_PROMISED = (
     "samples that were taught under another label",
     "the mean of samples without labels that the store was centred on: uncentring removes it",
     "how many exemplars the other classes keep: it tells how many classes there were",
-    "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
     "the old model in the memory of a process that opened the store before",
 )
 
 
 @dataclass(frozen=True)
 class State:
-    """A store before or after: what a receipt compares."""
+    """State of a store before or after, as a receipt compares it."""
 
     revision: int
-    sha256: str  # of the revision's file, which holds the digests of all that it is made of
+    sha256: str
+    """Digest of the revision's file, which holds the digests of all that it is made of."""
     head: str | None
     classes: int
     disk_bytes: int
@@ -48,17 +47,19 @@ class State:
 class Receipt:
     """What was forgotten, and what cannot be promised."""
 
-    classes: Mapping[str, int]  # label to samples; those that the live model knew
+    classes: Mapping[str, int]
+    """Label to samples; those that the live model knew."""
     exemplars: int
     had_ewc: bool
     removed: Removed
     before: State
     after: State
-    head_restarted: bool  # a refined head was replaced by the closed form
+    head_restarted: bool
+    """Whether a refined head was replaced by the closed form."""
     dry_run: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "forgotten": dict(self.classes),
             "removed": {
@@ -125,7 +126,7 @@ def _taken_out(
 
 
 def _mentions(told: Mapping[str, Any], labels: Collection[str]) -> bool:
-    """Whether the body of a revision, or a journal entry without one, was made when one of the labels was known."""
+    """Test whether a revision's body, or a journal entry without one, was made when one of the labels was known."""
     verdict = told.get("verdict", {})
     names = {*told.get("classes", ()), *told.get("lesson", ()), *verdict.get("classes", ())}
     waits = [*verdict.get("set_aside", ()), *verdict.get("asks", ())]
@@ -164,7 +165,7 @@ def _require_no_trace(store: Store, labels: Collection[str]) -> None:
 
 
 def unchanged_labels(entry: Mapping[str, Any]) -> Collection[str]:
-    """The labels of a lesson that had nothing new; none for another line of the journal."""
+    """Return the labels of a lesson that had nothing new; none for another line of the journal."""
     return entry.get("lesson", {}) if entry["kind"] == "unchanged" else ()
 
 
@@ -212,12 +213,12 @@ def forget(
 
 
 def _normalised(label: str) -> str:
-    """The label as a lesson would have cleaned it; one that no lesson would take stays as it is."""
+    """Clean a label as a lesson would; one that no lesson would take stays as it is."""
     return unicodedata.normalize("NFC", label).strip()
 
 
 def _outdated(store: Store, model: Model, older_than: timedelta) -> list[str]:
-    """The classes that have not been taught for so long; that a lesson had nothing new of them counts as taught."""
+    """Find the classes not taught for so long; a lesson that had nothing new of them counts as taught."""
     confirmed = {label: one["time"] for one in store.journal() for label in unchanged_labels(one)}
     last = {label: max(time, confirmed.get(label, "")) for label, time in model.taught.items() if time}
     labels = outdated(replace(model, taught=last), older_than=older_than, now=datetime.now(UTC))

@@ -31,8 +31,7 @@ from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode
-from edgecl.sources.wav import encoded_sound
+from edgecl.sources.sound import decode, encode_wav
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
@@ -291,7 +290,7 @@ def questions(items: Sequence[Item], model: Model) -> list[Question]:
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
-        return encoded_sound(signal, contract), ".wav"
+        return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
     if contract.modality == "text":
         text = signal[:, 0].astype(np.uint8).tobytes().decode("utf-8", "replace")
         return json.dumps({"text": text}).encode() + b"\n", ".jsonl"

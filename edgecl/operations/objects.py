@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecl.model.objects import Arrays, MemoryObjects
+from edgecl.model.model import Arrays, MemoryObjects
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import ModelError, StoreDamagedError
-from edgecl.model.loading import load_head, load_model
-from edgecl.model.model import CENTRE, Model
+from edgecl.model.model import CENTRE, Model, load_head, load_model
 from edgecl.model.settings import Settings
 from edgecl.store.store import Store
 

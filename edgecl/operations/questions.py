@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import pair_of
+from edgecl.model.model import Lesson, pair_of
 from edgecl.operations.inbox import DETECTION, QUESTION, SET_ASIDE, Inbox, Item, open_inbox
 from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import utc_now
@@ -18,7 +17,7 @@ from edgecl.progress import watched
 
 if TYPE_CHECKING:
     from edgecl.learning.loop import Stage
-    from edgecl.model.objects import Objects
+    from edgecl.model.model import Objects
     from edgecl.operations.data import Embedded
     from edgecl.operations.open_store import OpenStore
 

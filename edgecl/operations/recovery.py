@@ -11,9 +11,7 @@ from dataclasses import replace
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.loading import load_model
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Arrays, Objects
+from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.records import Revision
@@ -22,7 +20,7 @@ from edgecl.store.records import Revision
 def salvaged(
     settings: Settings, revision: Revision, parts: Mapping[str, Arrays], *, objects: Objects
 ) -> tuple[Model, list[str]]:
-    """What is left of a revision of which some parts are damaged, and what is lost, in sentences.
+    """Rebuild what is left of a damaged revision; tell what is lost, in sentences.
 
     A class needs its statistics; without its exemplars it stays, unseen by the gate. A head that is damaged, or knew
     a class that is lost, is solved again.
@@ -77,7 +75,7 @@ def rollback(opened: OpenStore, number: int | None = None) -> Revision:
 
 
 def _before(opened: OpenStore, revision: Revision) -> int | None:
-    """The revision before a model; a rollback stands where the revision stood that it went back to."""
+    """Find the revision before a model; a rollback stands where the revision stood that it went back to."""
     while revision.kind == "rollback":
         origin: int = revision.body["rolled_back_to"]
         if origin not in opened.store.revisions():

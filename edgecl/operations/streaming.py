@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.objects import OverlayObjects, StoredObjects
 from edgecl.operations.open_store import OpenStore, utc_now
@@ -29,10 +28,12 @@ COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What became of a stream."""
+    """Outcome of a stream."""
 
-    verdict: Verdict  # on the last revision
-    revision: int | None  # the last one committed; None where none was
+    verdict: Verdict
+    """Verdict on the last revision."""
+    revision: int | None
+    """The last one committed; None where none was."""
     tally: Tally
     drifts: tuple[Drift, ...]
     skipped: tuple[Skip, ...]
@@ -101,7 +102,7 @@ class StreamSaver:
         stream.committed()
 
     def _stored(self, model: Model) -> Model:
-        """The model with its parts put where they are kept."""
+        """Put the parts of a model where they are kept."""
         head = model.head
         assert head is not None
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
@@ -110,19 +111,19 @@ class StreamSaver:
 
 
 def _told(stream: Prequential) -> dict[str, Any]:
-    """What the journal says of a stream."""
+    """Describe a stream for the journal."""
     lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
     return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
 
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
-    """Resident learner state by part."""
+    """Count the bytes of the resident learner state by part."""
     parts = {**stream.model.bytes(), "stream": stream.nbytes}
     return {**parts, "total": parts["total"] + stream.nbytes}
 
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
-    """Rows of classes for which there is no room become skips."""
+    """Turn rows of classes for which there is no room into skips."""
     new: dict[str, str] = {}  # as given, and as stored
     for item in items:
         if not isinstance(item, Sample) or item.label is None:
@@ -130,7 +131,7 @@ def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) ->
             continue
         if item.label not in new:
             label = checked_label(item.label, item.source)
-            if not stream.knows_with(new.values(), label):
+            if not stream.has_room_for(label, new.values()):
                 yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
             new[item.label] = label
@@ -186,7 +187,7 @@ def follow(
 
 
 def _kept_models(opened: OpenStore) -> dict[str, Model]:
-    """Every earlier revision that has learnt something and is sound, newest first."""
+    """Load every earlier revision that has learnt something and is sound, newest first."""
     models: dict[str, Model] = {}
     for number in reversed(opened.store.revisions()):
         try:

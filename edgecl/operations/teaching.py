@@ -26,9 +26,8 @@ from edgecl.sources.samples import Sample, Skip
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
-    from edgecl.learning.refine import RefineSettings
-    from edgecl.model.lesson import Lesson
-    from edgecl.model.objects import Objects
+    from edgecl.learning.strategies import RefineSettings
+    from edgecl.model.model import Lesson, Objects
     from edgecl.operations.inbox import Item
     from edgecl.store.records import Revision
     from edgecl.store.writer import Writer
@@ -42,12 +41,14 @@ class Report:
     """Outcome of a lesson."""
 
     outcome: Outcome
-    revision: int | None  # None where nothing was committed
+    revision: int | None
+    """Number of the new revision; None where nothing was committed."""
     samples: int
     skipped: tuple[Skip, ...]
     new_classes: tuple[str, ...]
     elapsed_ms: float
-    learn_ms: float  # without reading and extracting
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
     bytes: Mapping[str, int]
     bytes_written: int
     dry_run: bool

@@ -14,7 +14,7 @@ from edgecl.operations.data import Latent
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
-    from edgecl.model.lesson import Lesson
+    from edgecl.model.model import Lesson
     from edgecl.operations.inbox import Item
     from edgecl.operations.open_store import OpenStore
     from edgecl.sources.samples import Sample

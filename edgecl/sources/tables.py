@@ -22,7 +22,7 @@ EMPTY = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # cells withou
 
 
 class TableEncoding:
-    """Cells to channels; counts what it had to do without."""
+    """Encodes cells as channels; counts missing and unknown values."""
 
     def __init__(self, contract: Contract) -> None:
         self.columns: list[str] = []  # of the file, in lower case, each once
@@ -48,7 +48,7 @@ class TableEncoding:
         return self.columns.index(name)
 
     def encode(self, cells: Sequence[str]) -> list[float]:
-        """One value for each channel, of cells in the order of `columns`.
+        """Return one value for each channel, from cells in the order of `columns`.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class TableEncoding:
         return value
 
     def notes(self) -> list[str]:
-        """What was read otherwise than it stood there, in sentences."""
+        """Return sentences on cells that were not read as they are."""
         said = [
             f"categories that the extractor does not know in {count} of the cells of {column!r}, {first!r} for one: "
             "read as none of those it knows"

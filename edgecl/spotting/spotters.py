@@ -1,4 +1,4 @@
-"""Scores of a stream, one row a hop, to events: a threshold for each label, patience, a peak, a refractory time.
+"""Spotters: scores of a stream, one row per hop, to events.
 
 A hop answers with the label that lies highest above its own threshold, if one does. `WordSpotter` turns a peak of
 such answers into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
@@ -25,18 +25,18 @@ class Detection:
 
     label: str
     confidence: float
-    # of the answer at the peak, 0 to 1
+    """Of the answer at the peak, 0 to 1."""
     novelty: float
-    # at the peak; 0: typical of its class, 1: nothing of it
+    """At the peak; 0: typical of its class, 1: nothing of it."""
     score: float
-    # at the peak
+    """At the peak."""
     first: int
-    # hop at which it was first heard
+    """Hop at which it was first heard."""
     last: int
 
 
 class Spotter(ABC):
-    """Follows one stream. `scorer` may be replaced between two calls: what has begun goes on under its label.
+    """Follows one stream. `scorer` may be replaced between two calls: an open event goes on under its label.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ class Spotter(ABC):
 
     @property
     def hops(self) -> int:
-        """How many hops were heard, or passed over."""
+        """Hops that were scored or skipped."""
         return self._hop
 
     def push(self, latents: NDArray[np.float32]) -> list[Detection]:
-        """The events that the latents (n, D) of the next n hops complete."""
+        """Return the events that the latents (n, D) of the next n hops complete."""
         if self.scorer is None:
             self._hop += len(latents)
             return []
@@ -92,12 +92,12 @@ class Spotter(ABC):
         return found
 
     def skip(self, hops: int) -> list[Detection]:
-        """Hops that nobody need listen to; returns the events that they complete."""
+        """Skip silent hops; return the events that they complete."""
         heard = (self._hear(None) for _ in range(hops))
         return [one for one in heard if one is not None]
 
     def end(self) -> list[Detection]:
-        """The stream ends or breaks off here: the event that had begun, if there is one."""
+        """End the stream, or its present part; return the event that had begun, if there is one."""
         detection = self._open.detection if self._open else None
         self._open = self._run_label = None
         return [detection] if detection else []
@@ -128,7 +128,7 @@ class Spotter(ABC):
 
 
 class WordSpotter(Spotter):
-    """A peak is an event: the highest answer, once two hops have brought no higher one.
+    """Turns a peak into an event: the highest score, once two hops have had no higher one.
 
     For `refractory` hops after a peak there is no other event.
     """
@@ -149,7 +149,7 @@ class WordSpotter(Spotter):
 
 
 class BoutSpotter(Spotter):
-    """A run of one label is an event, however often it is repeated: an exercise, not its repetitions.
+    """Turns a run of one label into an event: an exercise, not each of its repetitions.
 
     It ends when the label has not been answered for `refractory` hops, or another one has its turn.
     """
@@ -170,17 +170,19 @@ class BoutSpotter(Spotter):
 
 @dataclass(frozen=True)
 class OpenEvent:
-    """An event that has begun, as its best hop has it."""
+    """An event that has begun, with the figures of its best hop."""
 
     detection: Detection
-    margin: float  # of the best hop above its label's threshold
-    peak: int  # the best hop
+    margin: float
+    """Of the best hop above its label's threshold."""
+    peak: int
+    """The best hop."""
 
     def since(self, first: int) -> OpenEvent:
         return replace(self, detection=replace(self.detection, first=first))
 
     def until(self, answer: OpenEvent) -> OpenEvent:
-        """The same event, gone on to a later answer of its label."""
+        """Return the event extended to a later answer of its label."""
         first, last = self.detection.first, answer.detection.last
         best = max(self, answer, key=lambda one: one.margin)
         return replace(best, detection=replace(best.detection, first=first, last=last))

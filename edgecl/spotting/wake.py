@@ -1,4 +1,4 @@
-"""Wake word: short words count only after one, its scorer and its spotter."""
+"""Wake word: scorer and spotter of words that count only after one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WAKE_REFRACTORY_HOPS = 4
 
 
 class WakeScorer:
-    """Asleep, a wake word alone counts, against background; awake, every other label does, by the head.
+    """Scores the wake word alone against background while asleep, and every other label by the head while awake.
 
     In open talk short words are out of reach; in the few seconds after a wake word somebody speaks to the device.
 
@@ -42,7 +42,7 @@ class WakeScorer:
 
 
 class WakeSpotter(WordSpotter):
-    """Words that count for a span of hops after a wake word; its scorer is a `WakeScorer`.
+    """Spots words for a span of hops after a wake word; its scorer is a `WakeScorer`.
 
     A command may follow at once: after the wake word it is deaf for no more than WAKE_REFRACTORY_HOPS.
     """
@@ -53,7 +53,7 @@ class WakeSpotter(WordSpotter):
         self._asleep_from = 0
 
     def push(self, latents: NDArray[np.float32]) -> list[Detection]:
-        """As `Spotter.push`; awake or not is decided hop by hop."""
+        """Return events as `Spotter.push` does; awake or not is decided hop by hop."""
         found = []
         for latent in latents:
             if isinstance(self.scorer, WakeScorer):

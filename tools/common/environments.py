@@ -56,7 +56,7 @@ def environment(name: str, *, extras: str, requirements: Sequence[str] = (), fre
     requirements
         What else is installed.
     fresh
-        Make it anew even if nothing changed.
+        Make it again even if nothing changed.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def packages_python(name: str, requirements: Path) -> Path:
 
 
 def project_wheel(target: str = "host", *, linker: str = "") -> Path:
-    """Return the wheel of this checkout, built anew if a source changed.
+    """Return the wheel of this checkout, built again if a source changed.
 
     It is built with the build requirements of pyproject.toml and nothing else installed, but for what links.
 
@@ -198,7 +198,7 @@ def pip(python: Path, *arguments: str | Path, **variables: str) -> None:
 
 @contextmanager
 def kept_folder(name: str, about: object, *, fresh: bool = False) -> Iterator[Path]:
-    """Yield a folder of the cache, locked; it is made anew, and empty, unless it holds a file `ready`.
+    """Yield a folder of the cache, locked; it is made again, and empty, unless it holds a file `ready`.
 
     Parameters
     ----------

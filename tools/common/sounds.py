@@ -62,7 +62,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class World:
-    """What may be heard."""
+    """The speakers, words, texts and voices of one side."""
 
     voices: Sequence[str]
     sentences: Sequence[str]
@@ -113,7 +113,7 @@ class World:
         return np.asarray(np.sum(voices, axis=0), np.float32)
 
     def _words(self, rng: np.random.Generator) -> Signal:
-        """Single words, half of them recorded, with .2 to 1.5 s between them."""
+        """Return single words, half of them recorded, with 0.2 to 1.5 s between them."""
         sound, at = np.zeros(CHUNK_S * RATE_HZ, np.float32), 0
         while True:
             word = self._recorded(rng) if rng.random() < 0.5 else self._synthetic(rng)
@@ -149,7 +149,7 @@ def worlds(root: Path) -> tuple[World, World]:
 
 
 def taught_clips(root: Path) -> list[Clip]:
-    """Every clip of a word that is taught or heard for."""
+    """Return every clip of a word that is taught or listened for."""
     return [one for one in recorded(root) if one.word in TAUGHT]
 
 
@@ -190,7 +190,7 @@ def to_peak(signal: Signal) -> Signal:
 
 
 def at_level(signal: Signal, peak_db: float) -> Signal:
-    """With its peak so many decibels below full scale."""
+    """Scale a signal so that its peak is `-peak_db` decibels below full scale."""
     return (to_peak(signal) * np.float32(10 ** (peak_db / 20))).astype(np.float32)
 
 
@@ -239,7 +239,7 @@ def loudness(signal: Signal) -> float:
 
 
 def with_noise(signal: Signal, noise: Signal, *, snr_db: float) -> Signal:
-    """The signal with noise of the same length so many decibels below its loud parts."""
+    """Add noise of the same length, `snr_db` decibels below the loud parts of the signal."""
     scale = loudness(signal) / max(float(noise.std()), 1e-9) * 10 ** (-snr_db / 20)
     return (signal + np.float32(scale) * noise).astype(np.float32)
 

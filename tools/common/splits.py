@@ -82,7 +82,7 @@ OUT_OF_SCOPE = "oos"  # texts of no intent, asked about and never taught
 
 @dataclass(frozen=True)
 class TextSet:
-    """Texts with intents; what teaches and what is asked is as their authors divided them."""
+    """Texts with intents, divided into training and test texts by their authors."""
 
     name: str
     first: int  # intents in the first lesson
@@ -113,7 +113,7 @@ def months(order: Sequence[str], data: TextSet) -> tuple[tuple[str, ...], ...]:
 
 
 def data_root() -> Path:
-    """Return the folder of the sets, which may be missing: ``$EDGECL_DATA``, else ``../shared/data``."""
+    """Return the folder of the sets, possibly missing: ``$EDGECL_DATA``, else ``../shared/data`` of the checkout."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("EDGECL_DATA") or beside)
 

@@ -115,7 +115,7 @@ def _recordings(name: str) -> tuple[list[Sample], list[Sample], list[Sample]]:
 
 
 def _spread(samples: Iterable[Sample], most: int) -> list[Sample]:
-    """At most so many samples of each class, evenly spread over its people."""
+    """Return at most `most` samples of each class, evenly spread over its people."""
     classes: dict[str | None, list[Sample]] = {}
     for one in samples:
         classes.setdefault(one.label, []).append(one)

@@ -47,7 +47,7 @@ def _download(packages: Sequence[str], scratch: Path) -> list[Path]:
         "APT::Architecture": "arm64",
         "APT::Architectures::": "arm64",
         "APT::Install-Recommends": "0",
-        "APT::Sandbox::User": "root",  # whoever runs this owns the folders
+        "APT::Sandbox::User": "root",  # the user who runs this owns the folders
         "Debug::NoLocking": "1",
         "Dir::State": scratch / "state",
         "Dir::State::status": scratch / "status",

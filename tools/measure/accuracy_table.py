@@ -36,7 +36,7 @@ from common.splits import (
 )
 from edgecl.compare.joint import choose_penalty, fit_joint
 from edgecl.errors import SettingError
-from edgecl.learning.centring import centred
+from edgecl.learning.centring import fit_centre
 from edgecl.metrics import balanced_accuracy
 from edgecl.units import parse_bytes
 from measure.cases import BUDGETS, SHOTS, Case, cases, command, note
@@ -125,7 +125,7 @@ def measure_centring(case: Case) -> list[dict[str, Any]]:
             for part in (0, 1)
         )
         two = np.concatenate([np.array_split(one, 2)[0] for one in by_class if len(one) > 1][:2])
-        whole, skewed = centred(model, case.latents.x[given]), centred(model, case.latents.x[two])
+        whole, skewed = fit_centre(model, case.latents.x[given]), fit_centre(model, case.latents.x[two])
         after, shifted = (replace(model, centre=one.centre) for one in (whole, skewed))
         found.append(
             {

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from edgecl.extractors.opening import open_extractor
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from measure.cases import UNLIMITED, Case
 from measure.gate_lessons import FEW, Latents, Scene, Setting

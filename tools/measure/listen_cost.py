@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import wave
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
 from edgecl.operations.inbox import Inbox
 from edgecl.operations.open_store import OpenStore
+from edgecl.sources.sound import encode_wav
 from edgecl.spotting.spotters import REFRACTORY_HOPS
 
 COMPARED_HOPS = 4000
@@ -80,11 +80,7 @@ def write_clips(folder: Path, split: str, labels: Sequence[str]) -> None:
     for number, one in enumerate(clip for clip in voice_clips(split) if clip.label in labels):
         path = folder / str(one.label) / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(16_000)
-            file.writeframes((one.signal * 32767).astype("<i2").tobytes())
+        path.write_bytes(encode_wav(one.signal, rate_hz=16_000))
 
 
 def spoken(device: OpenStore) -> NDArray[np.float32]:

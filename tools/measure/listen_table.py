@@ -30,15 +30,13 @@ from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.spotting.background import Background, factory_background
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.spotting.background import Background, BackgroundScorer, factory_background
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
 RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour
-NEAR_HOPS = 9  # from the middle of the four seconds in which a word is heard to a peak that counts
+NEAR_HOPS = 9  # from the middle of the four seconds in which a word is played to a peak that counts
 BLOCK = 1 << 15
 PENALTY = 1e-4
 
@@ -92,7 +90,7 @@ def events(scores: NDArray[np.float32], threshold: float) -> list[int]:
 
 
 def threshold_for(scores: NDArray[np.float32], most: float) -> float:
-    """The lowest threshold with at most so many events."""
+    """Return the lowest threshold with at most `most` events."""
     candidates = np.sort(scores)[::-1][: int(200 * (most + 10))]
     low, high = 0, len(candidates) - 1
     while low < high:
@@ -103,7 +101,7 @@ def threshold_for(scores: NDArray[np.float32], most: float) -> float:
 
 
 def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The highest score (clips, takes) near the middle of words that were heard, (clips, takes, hops, D)."""
+    """Return the highest score (clips, takes) near the middle of played words, (clips, takes, hops, D)."""
     scores = score(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).reshape(heard.shape[:3])
     middle = heard.shape[2] // 2
     highest: NDArray[np.float32] = scores[:, :, middle - NEAR_HOPS : middle + NEAR_HOPS].max(axis=2)
@@ -111,7 +109,7 @@ def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
 
 
 def cases(words: dict[str, NDArray[Any]]) -> Iterator[tuple[str, int, NDArray[np.intp], NDArray[np.intp]]]:
-    """Word, shots, the clips that teach and those that are heard: by other people."""
+    """Yield word, shots, the clips that teach, and the clips by other people that are played."""
     for word in np.unique(words["word"]):
         rows = np.flatnonzero(words["word"] == word)
         for shots in SHOTS:

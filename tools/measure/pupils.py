@@ -17,9 +17,7 @@ from common.splits import (
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
 from edgecl.metrics import balanced_accuracy
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from measure.cases import UNLIMITED, Case
 

@@ -287,7 +287,7 @@ class Soak:
             raise SoakError(f"{what}: {used:,} bytes, {limit:,} are allowed")
 
     def _look(self) -> None:
-        """Every byte of the store, as it is found and after a writer has been at it; nobody else may write."""
+        """Check every byte of the store, before and after a writer has opened it."""
         store = Store.open(self.path)
         self._require_truth(store)
         if store.digest(self._number) != self._digest:

@@ -76,7 +76,7 @@ class Latents:
         self._means = APART * means / np.linalg.norm(means, axis=1, keepdims=True)
 
     def rows(self, portion: Portion) -> NDArray[np.float32]:
-        """The latents of a portion, (count, D): the same whenever they are asked for."""
+        """Return the latents of a portion, (count, D): the same at each call."""
         generator = np.random.default_rng([self._seed, portion.draw, portion.source])
         noise = generator.standard_normal((portion.count, DIMENSION))
         rows: NDArray[np.float32] = (self._means[portion.source] + noise).astype(np.float32)

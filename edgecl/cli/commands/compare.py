@@ -11,14 +11,13 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import Bytes, example, json_option, path_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
+from edgecl.learning.strategies import COMPARED
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.compare.results import Comparison, Estimate, Row
-    from edgecl.compare.run import Step
+    from edgecl.compare.results import Comparison, Estimate, Result
+    from edgecl.compare.run import Progress
     from edgecl.progress import Run
-
-STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")  # of edgecl.compare, not loaded for --help
 
 
 PEOPLE = ("speaker", "subject")
@@ -33,8 +32,8 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
         for one in names:
-            if one not in STRATEGIES:
-                self.fail(f"{one!r} is not one of {', '.join(STRATEGIES)}", param, ctx)
+            if one not in COMPARED:
+                self.fail(f"{one!r} is not one of {', '.join(COMPARED)}", param, ctx)
         return names
 
 
@@ -89,7 +88,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
 )
 @click.option("--seeds", type=click.IntRange(1, 100), help="Streams: other splits, other orders. [default: 5]")
 @click.option("--memory", type=Bytes(), help="As of `edgecl init`. [default: 1MiB voice, 4MiB others]")
-@click.option("--strategies", type=Names(), help=f"With commas. [default: {','.join(STRATEGIES)}]")
+@click.option("--strategies", type=Names(), help=f"With commas. [default: {','.join(COMPARED)}]")
 @click.option(
     "--budgets",
     type=Shares(),
@@ -118,9 +117,9 @@ def command(
     from edgecl.compare.results import BUDGETS, SEEDS, Options
     from edgecl.compare.run import compare, settings_for
     from edgecl.compare.streams import embed
-    from edgecl.extractors.opening import builtin_extractor, open_extractor
+    from edgecl.extractors.opening import extractor_file, open_extractor
 
-    file = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
+    file = extractor_file(extractor)
     opened = open_extractor(file)
     data = embed(progress.read(path, opened.contract), opened)
     settings = settings_for(
@@ -134,7 +133,7 @@ def command(
         by=by,
         experiences=experiences,
         seeds=seeds or SEEDS,
-        strategies=strategies or STRATEGIES,
+        strategies=strategies or COMPARED,
         budgets=BUDGETS if budgets is None else budgets,
     )
     found = _played(compare(data, settings, options))
@@ -148,7 +147,7 @@ def command(
     _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
-def _played(run: Run[Step, Comparison]) -> Comparison:
+def _played(run: Run[Progress, Comparison]) -> Comparison:
     """Run the comparison under a progress bar."""
     first = next(run)
     for _ in progress.watched(chain([first], run), length=first.total, label="playing lessons"):
@@ -235,7 +234,7 @@ def _print_cost(found: Comparison) -> None:
     )
 
 
-def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
+def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     from edgecl.compare.results import JOINT, break_even
 
     since = break_even(row, found.joint)
@@ -253,7 +252,7 @@ def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
 
 
 def _print_budgets(found: Comparison) -> None:
-    from edgecl.model.memory import herding_candidates
+    from edgecl.model.settings import herding_candidates
 
     names = list(dict.fromkeys(row.name for row in found.budgets))
     click.secho("\nHow much old data to keep? Balanced accuracy in %, by what is kept between lessons", bold=True)

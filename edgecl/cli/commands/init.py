@@ -10,18 +10,16 @@ import click
 
 from edgecl.cli.options import Bytes, example, json_option, store_argument
 from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.extractors.opening import BUILTIN
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
 
 
-BUILT_IN = ("voice", "imu")
-
-
 def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if value not in BUILT_IN and not Path(value).exists():
-        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILT_IN)}, nor a file")
+    if value not in BUILTIN and not Path(value).exists():
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file")
     return value
 
 
@@ -90,7 +88,7 @@ def command(
 def _made(store: Path, learner: Learner) -> dict[str, Any]:
     """What was made, and what other budgets would make."""
     from edgecl.model.exemplars import row_bytes
-    from edgecl.model.memory import plan_memory
+    from edgecl.model.settings import plan_memory
 
     settings = learner.settings
     row = row_bytes(settings.features.row_dimension)
@@ -111,7 +109,7 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.memory import PROJECTIONS, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, smallest_disk, smallest_memory
 
     settings = learner.settings
     overhead = learner.store.extractor_path.stat().st_size + (64 << 10)

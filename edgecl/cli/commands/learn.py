@@ -22,20 +22,19 @@ from edgecl.cli.options import (
     store_argument,
 )
 from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
+from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
     from edgecl.learner import Learner
-    from edgecl.learning.refine import RefineSettings
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.operations.teaching import Report
     from edgecl.sources.samples import Sample, Skip
 
 REJECTED = 3
 HARD_TO_HEAR = 0.5  # share of a word's clips
 DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
-# as in edgecl.learner, which --help should not load
-STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 
 
 @click.command(
@@ -197,14 +196,14 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
         raise click.UsageError(
             "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
         )
-    from edgecl.learning.ladder import default_steps
+    from edgecl.learning.candidates import default_steps
 
     settings = replace(default_steps(strategy), replay_weight=replay_weight)
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
 def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learner, as_json: bool) -> None:
-    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:

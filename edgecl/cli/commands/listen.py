@@ -39,7 +39,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option("--microphone", is_flag=True, help="Listen to the default microphone (extra [mic]).")
 @click.option("--rate", metavar="HZ", type=Finite(min=1), help="Of raw PCM on stdin. [default: the extractor's]")
 @click.option("--realtime", is_flag=True, help="Play FILE at its own speed, not as fast as it goes.")
-@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: .5]")
+@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
     "--patience",
     metavar="HOPS",

@@ -152,12 +152,12 @@ def _why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
 
 def _written(folder: Path, take: NDArray[np.float32], contract: Contract) -> Path:
     """Write a take under the next number that is free."""
-    from edgecl.sources.wav import encoded_sound
+    from edgecl.sources.sound import encode_wav
 
     numbers = [int(path.stem) for path in folder.glob("*.wav") if path.stem.isdigit()]
     path = folder / f"{max(numbers, default=0) + 1:03d}.wav"
     with path.open("xb") as file:
-        file.write(encoded_sound(take, contract))
+        file.write(encode_wav(take, rate_hz=contract.sample_rate_hz))
     return path
 
 

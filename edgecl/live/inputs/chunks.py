@@ -30,10 +30,9 @@ class Piece:
     """Samples that follow each other, and follow those of the piece before unless they begin anew."""
 
     signal: NDArray[np.float32]
-    # (n, channels); sound in [-1, 1]
+    """Shape (n, channels); sound in [-1, 1]."""
     begins_s: float | None = None
-
-    # time of the first sample, where something is missing before it
+    """Time of the first sample, where something is missing before it."""
 
 
 @dataclass
@@ -50,10 +49,14 @@ class Halt:
 class Arrival:
     """How the input came."""
 
-    late: int = 0  # pauses of more than LATE_S
-    late_s: float = 0.0  # the longest
-    torn_bytes: int = 0  # of an incomplete sample at the end
-    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))  # that could not be used
+    late: int = 0
+    """Pauses of more than LATE_S."""
+    late_s: float = 0.0
+    """Length of the longest pause."""
+    torn_bytes: int = 0
+    """Bytes of an incomplete sample at the end."""
+    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))
+    """Rows that could not be used."""
 
 
 def read_arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arrival) -> int:
