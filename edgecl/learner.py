@@ -5,10 +5,11 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from edgecl.operations.handle import Handle, Progress
+from edgecl.operations.handle import Progress
+from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
-    from edgecl.operations.inbox import Inbox, Item
     from edgecl.operations.streaming import StreamReport
     from edgecl.operations.teaching import Report
     from edgecl.store.records import Revision
 
 
-class Learner(Handle):
+class Learner(InboxHandle):
     """A store that is open for work.
 
     Verbs that take `data` take samples as `read_samples` yields them; or signals as numpy arrays at the rate and in the
@@ -130,56 +130,6 @@ class Learner(Handle):
             distinct=distinct,
         )
         return run.finish(progress)
-
-    def answer(
-        self,
-        label: str,
-        *,
-        same_as: str | None = None,
-        distinct: bool = False,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> Report:
-        """Answer what a lesson asked about a new name: teach what waits as a known class, or as a class of its own.
-
-        Parameters
-        ----------
-        label
-            The new name, `ask.label` of `report.asks`.
-        same_as
-            The known class that it is.
-        distinct
-            It is a class of its own; remembered for the pair.
-        dry_run
-            Judge, commit nothing.
-        progress
-            Called with every stage.
-
-        Raises
-        ------
-        SettingError
-            When nothing waits under that name, or neither or both answers are given.
-        """
-        from edgecl.operations.questions import answer
-
-        run = answer(self._opened, label, same_as=same_as, distinct=distinct, dry_run=dry_run)
-        return run.finish(progress)
-
-    def learn_items(
-        self, items: Sequence[Item], *, label: str, force: bool = False, progress: Progress | None = None
-    ) -> Report:
-        """Teach recordings of the inbox under a name, through the gate; those that are taught leave it.
-
-        A recording that a lesson left out is not doubted again.
-
-        Raises
-        ------
-        SettingError
-            When the name cannot be used.
-        """
-        from edgecl.operations.questions import taught_items
-
-        return taught_items(self._opened, self.inbox(), items, label=label, force=force).finish(progress)
 
     def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport:
         """Learn the sound of a room in which nobody says a taught word.
@@ -331,9 +281,3 @@ class Learner(Handle):
         from edgecl.live.listener import listen
 
         return listen(self._opened, chunks, how=how, summary=summary, noticer=noticer, beat=beat)
-
-    def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:
-        """Open the recordings that a listener kept, to be labelled and taught."""
-        from edgecl.operations.inbox import DEFAULT_BYTES, open_inbox
-
-        return open_inbox(self._opened, capacity_bytes=DEFAULT_BYTES if capacity_bytes is None else capacity_bytes)

@@ -13,6 +13,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from report.gate_rates import ENOUGH, SHIPPED, by, is_harmful, rate
+from report.gate_rates import as_markdown as old_as_markdown
+from report.gate_rates import as_text as old_as_text
+from report.tables import titled_markdown, titled_plain
 
 Figures = Mapping[str, Any]
 Rows = list[list[str]]
@@ -130,3 +133,15 @@ FAIR_TABLES = {
     "The fairer measure by clips of a class, %": fair_clip_rows,
     "What becomes of every kind of lesson, %": becomes_rows,
 }
+
+
+def as_text(figures: Figures) -> str:
+    """All tables for a terminal."""
+    tables = {name: make(figures["lessons"]) for name, make in FAIR_TABLES.items()}
+    return old_as_text(figures) + "\n" + titled_plain(tables)
+
+
+def as_markdown(figures: Figures) -> str:
+    """The tables that tools/results keeps."""
+    tables = {name: make(figures["lessons"]) for name, make in FAIR_TABLES.items()}
+    return titled_markdown(tables) + "\n" + old_as_markdown(figures)
