@@ -103,9 +103,8 @@ class Learner(InboxHandle):
         Returns
         -------
         Report
-            `report.verdict.accepted` says whether it was accepted; `report.revision` is None where nothing was
-            committed. `report.set_aside` are samples that do not fit their name and were not taught, `report.asks` new
-            names that may be known classes; both wait in the inbox, see `answer`.
+            `report.revision` is None where nothing was committed. `report.set_aside` are samples that do not fit their
+            name, `report.asks` new names that may be known classes; both wait in the inbox, see `answer`.
 
         Raises
         ------

@@ -83,7 +83,7 @@ def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monk
                 assert outcome.model is not None
                 assert outcome.model.head is not None
                 np.testing.assert_array_equal(tried[index].candidate.head.weights, outcome.model.head.weights)
-    assert {"contradiction", "question"} <= kinds
+    assert {"names that do not fit", "question"} <= kinds
     assert "fault" not in kinds
 
 
