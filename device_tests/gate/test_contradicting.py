@@ -21,12 +21,12 @@ def test_a_label_that_fits_has_its_full_weight_and_counts_for_nothing() -> None:
     weights, state = fed(Contradictions(), [0] * 100)
     assert weights == [1.0] * 100
     assert state.count == 0
-    assert state.share < 0.02
+    assert state.share == 0
 
 
 def test_a_wrong_label_among_right_ones_is_weighted_down_and_counted() -> None:
     weights, state = fed(Contradictions(), [0] * 100 + [2] + [0] * 10)
-    assert weights[100] < 0.05
+    assert 0 < weights[100] < 0.2
     assert weights[101:] == [1.0] * 10
     assert state.count == 1
 
@@ -37,7 +37,7 @@ def test_an_answer_without_certainty_contradicts_nothing() -> None:
 
 
 def test_a_drift_is_learnt_after_a_few_rows_and_not_counted_on() -> None:
-    weights, state = fed(Contradictions(share=0.01), [1] * (2 * MEMORY_ROWS))
+    weights, state = fed(Contradictions(), [1] * (2 * MEMORY_ROWS))
     assert state.has_shifted
     full = weights.index(1.0)
     assert full < MEMORY_ROWS / 2

@@ -11,24 +11,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.set_aside import EXPECTED_WRONG, LARGEST_WRONG, SMALLEST_WRONG
-
-CONTRADICTS = 0.05  # probability of a label below which it contradicts what is known
-SHIFT = 0.3  # share of doubtful labels from which the world has changed and no label is wrong
+CONTRADICTS = 0.01  # predicted probability of its label below which a row contradicts what is known
+SHIFT = 0.3  # share of such rows from which the world has changed and no label is wrong
 MEMORY_ROWS = 50  # rows over which the share is followed
 
 
 @dataclass(frozen=True)
 class Contradictions:
-    """The share of labels that are probably wrong, over the latest rows, and how many contradicted in all."""
+    """How many of the latest rows contradict what is known, and how many were weighted down in all."""
 
-    share: float = EXPECTED_WRONG
+    share: float = 0.0
+    """Of rows whose label contradicts what is known, over the latest ones."""
     count: int = 0
     """Rows that were weighted down."""
 
     @property
     def has_shifted(self) -> bool:
-        """Whether so many labels are doubtful that it is no accident."""
+        """Whether so many rows contradict what is known that it is no accident."""
         return self.share > SHIFT
 
     def weigh(self, probabilities: NDArray[np.floating], label: int) -> tuple[float, Contradictions]:
@@ -45,14 +44,12 @@ class Contradictions:
         --------
         >>> state = Contradictions()
         >>> weight, state = state.weigh(np.array([0.999, 0.001]), 1)
-        >>> weight < 0.05, state.count
-        (True, 1)
+        >>> round(weight, 3), state.count
+        (0.1, 1)
         """
-        wrong = min(max(self.share, SMALLEST_WRONG), LARGEST_WRONG)
-        own = float(probabilities[label]) * (1 - wrong)
-        others = (1 - float(probabilities[label])) * wrong / max(len(probabilities) - 1, 1)
-        right = own / (own + others) if own + others > 0 else 1.0
-        after = replace(self, share=self.share + (1 - right - self.share) / MEMORY_ROWS)
-        if right >= CONTRADICTS or self.has_shifted:
+        own = float(probabilities[label])
+        contradicts = own < CONTRADICTS
+        after = replace(self, share=self.share + (contradicts - self.share) / MEMORY_ROWS)
+        if not contradicts or self.has_shifted:
             return 1.0, after
-        return right, replace(after, count=self.count + 1)
+        return own / CONTRADICTS, replace(after, count=self.count + 1)
