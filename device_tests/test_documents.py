@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import edgecl as package
 from edgecl.cli.app import COMMANDS
 from edgecl.cli.commands.help import read, topics
 
@@ -180,6 +181,14 @@ def test_files_on_the_map_exist():
     named = re.findall(r"`((?:[a-z_]+/)+[a-z_]*(?:\.py)?)`", (ROOT / "ARCHITECTURE.md").read_text())
     assert len(named) >= 20
     assert [name for name in named if not (DOCS.parent / name).exists()] == []
+
+
+def test_the_document_of_the_api_names_what_there_is():
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", (DOCS / "python.md").read_text(), re.MULTILINE)
+    assert {name for first, _ in rows for name in re.findall(r"`(\w+)`", first)} == set(package.__all__)
+    verbs = next(second for first, second in rows if first == "`Learner`").split("`")[1].split()
+    assert len(verbs) >= 15
+    assert [verb for verb in verbs if not hasattr(package.Learner, verb)] == []
 
 
 def test_the_readme_is_short_and_names_what_sets_everything_up():

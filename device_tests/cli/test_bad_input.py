@@ -207,7 +207,7 @@ def test_what_is_no_sound_store_is_refused(unharmed: Path, arguments: tuple[str,
 
 
 @pytest.mark.parametrize(("command", "code"), [("learn", 0), ("predict", MODEL), ("eval", MODEL), ("status", 0)])
-def test_where_the_live_model_is_damaged_the_newest_sound_one_is_used_and_said(
+def test_where_the_live_model_is_damaged_the_newest_intact_one_is_used_and_said(
     shelf: Path, tmp_path: Path, command: str, code: int
 ) -> None:
     store = shutil.copytree(shelf / "damaged head", tmp_path / "damaged")  # sound is revision 1, which knows nothing

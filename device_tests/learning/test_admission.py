@@ -7,10 +7,9 @@ import pytest
 
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import ACCEPTED, ASKS, REJECTED, Verdict
-from edgecl.learning.admission import Answer
+from edgecl.learning.admission import Answer, part_of, renamed
 from edgecl.learning.loop import Outcome, lesson_stages
 from edgecl.learning.merging import merged
-from edgecl.learning.parts import part_of, renamed
 from edgecl.learning.second_thoughts import odds_between
 from edgecl.model.model import Alike, Lesson, MemoryObjects, Model, Objects, pair_of
 from edgecl.model.statistics import ClassStatistics, accumulate

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.demo import movement
+from edgecl.errors import StoreDamagedError
 from edgecl.learner import Learner
 from edgecl.learning.centring import FEWEST, PRIOR, fit_centre
 from edgecl.model.model import Centre, MemoryObjects, Model, load_head
@@ -94,7 +95,7 @@ def test_a_stored_centre_comes_back_and_one_that_does_not_fit_is_damage() -> Non
     np.testing.assert_array_equal(back.shift, shift)
     with pytest.raises(ValueError, match="centre has shape"):
         Centre.from_arrays(centre.arrays(), dimension=3)
-    with pytest.raises(ValueError, match="centre lacks"):
+    with pytest.raises(StoreDamagedError, match="centre lacks"):
         load_head(settings(), {}, Model(settings()).body(), {"centre": {"shift": shift}})
 
 

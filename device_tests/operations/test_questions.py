@@ -13,9 +13,9 @@ import pytest
 
 from edgecl import Learner
 from edgecl.errors import SettingError
+from edgecl.operations.data import HELD_BYTES, KeptSignals
 from edgecl.operations.inbox import QUESTION, SET_ASIDE
 from edgecl.operations.open_store import OpenStore
-from edgecl.operations.waiting import HELD_BYTES, Signals
 from edgecl.sources.samples import Sample
 
 from ..support.commands import Result, clips, edgecl, voice_extractor, write_clips
@@ -139,7 +139,7 @@ def test_a_name_that_is_live_becomes_part_of_the_other_or_is_remembered(kitchen:
 
 
 def test_a_long_lesson_spools_its_signals(rng: np.random.Generator) -> None:
-    signals, made = Signals(None), []
+    signals, made = KeptSignals(None), []
     for number in range(7):
         made.append(rng.standard_normal((HELD_BYTES // 16, 1)).astype(np.float32))
         signals.add("yes" if number % 2 else "no", Sample(str(number), None, made[-1], None))

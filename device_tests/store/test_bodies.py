@@ -11,7 +11,6 @@ import pytest
 from edgecl.errors import StoreDamagedError
 from edgecl.model.model import Alike, Model
 from edgecl.model.settings import Settings
-from edgecl.store.bodies import MODEL_MEMBERS, InitBody, LessonBody, LessonNote, ModelBody
 from edgecl.store.body_kinds import (
     BackgroundBody,
     ForgetBody,
@@ -25,6 +24,7 @@ from edgecl.store.body_kinds import (
     read_entry,
     read_note,
 )
+from edgecl.store.records import MODEL_MEMBERS, InitBody, LessonBody, LessonNote, ModelBody
 from edgecl.store.store import Store
 
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav

@@ -14,7 +14,7 @@ import pytest
 from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
 from edgecl.model.model import load_model
 from edgecl.store import journal as journal_file
-from edgecl.store.checksums import DIGEST, sha256
+from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from ..support.learning import settings as learner_settings
@@ -134,7 +134,7 @@ def test_a_stranger_in_the_folder_is_named(store: Store) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"3", b"999 " + b"0" * 64 + b"\n", b"\xff" * 70, b"x" * 100_000])
-def test_a_damaged_pointer_leads_to_the_newest_sound_revision(store: Store, text: bytes) -> None:
+def test_a_damaged_pointer_leads_to_the_newest_intact_revision(store: Store, text: bytes) -> None:
     (store.path / "current").write_bytes(text)
     opened = Store.open(store.path)
     assert opened.current().number == 3
@@ -162,7 +162,7 @@ def test_a_damaged_object_leads_to_the_revision_before(store: Store) -> None:
     assert opened.damage == [f"{path} does not match its digest"]
 
 
-def test_a_lesson_on_top_of_the_newest_sound_revision_heals_the_store(store: Store) -> None:
+def test_a_lesson_on_top_of_the_newest_intact_revision_heals_the_store(store: Store) -> None:
     (store.path / "revisions" / "000003.json").write_text("{}")
     opened = Store.open(store.path)
     revision = teach(opened, {"head": 9})

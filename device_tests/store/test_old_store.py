@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from edgecl.store.bodies import InitBody, LessonBody, LessonNote, RepairBody
 from edgecl.store.body_kinds import (
     CentreBody,
     CentreNote,
@@ -21,6 +20,7 @@ from edgecl.store.body_kinds import (
     body_of,
     read_entry,
 )
+from edgecl.store.records import InitBody, LessonBody, LessonNote, RepairBody
 from edgecl.store.store import Store
 
 from ..support.commands import edgecl

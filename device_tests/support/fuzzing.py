@@ -23,7 +23,7 @@ from edgecl.sources.sound import decode
 from edgecl.store import journal as journal_file
 from edgecl.store import records
 from edgecl.store.arrays import pack, unpack
-from edgecl.store.checksums import DIGEST, sha256
+from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from .stores import TIME, make_store, teach, without_waiting

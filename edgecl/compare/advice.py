@@ -10,7 +10,7 @@ from edgecl.compare.results import GATED, REPLAYING, Comparison, Estimate, Resul
 from edgecl.units import format_bytes
 
 WORTH = 0.005  # half a point of balanced accuracy: less is not worth memory or time
-FORGETS = 0.05  # mean forgetting from which a strategy is said to forget
+FORGETS = 0.05  # mean forgetting from which a strategy counts as forgetting
 
 
 def recommend(found: Comparison) -> list[str]:
@@ -58,14 +58,14 @@ def _choice(found: Comparison, chosen: Result) -> Iterator[str]:
     yield (
         f"On your data: {chosen.name}{_amount(found, chosen)}. {_share(chosen)} after the last lesson, "
         f"{points(difference(chosen, found.joint))} against joint training on everything; it remembers "
-        f"{_places(chosen)} and takes {_time(float(chosen.usual_ms.mean()))} a lesson."
+        f"{_places(chosen)} and takes {_time(float(chosen.median_ms.mean()))} a lesson."
     )
     others = [row for row in found.strategies if row.name not in (chosen.name, GATED)]
     same = [row for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
     if same:
         yield f"The same accuracy in every stream: {_names(same)}."
     if found.options.seeds == 1:
-        yield "One seed says nothing about chance: play more seeds."
+        yield "One seed is no evidence on chance: play more seeds."
         return
     alike = [row for row in others if row not in same and not is_clear(difference(row, chosen))]
     if alike:
@@ -129,7 +129,7 @@ def _weight(found: Comparison) -> Iterator[str]:
 
 
 def _retraining(found: Comparison, chosen: Result) -> Iterator[str]:
-    spent, retrained = float(chosen.usual_ms.sum()), float(found.joint.usual_ms.sum())
+    spent, retrained = float(chosen.median_ms.sum()), float(found.joint.median_ms.sum())
     since = break_even(chosen, found.joint)
     verdict = f"cheaper from lesson {since} on" if since else "retraining is cheaper, up to here"
     grows = ", which grow with classes, not with samples" if chosen.name in ("naive", "ewc", "closed-form") else ""

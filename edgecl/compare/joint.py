@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 
 PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)  # strongest first; λ over E‖x - E x‖²
 FOLDS = 3
-TOLERANCE = 1e-6  # of the largest entry of the gradient
-ROUGH = 1e-5  # to compare penalties: accuracies are settled long before the last digits of the weights
+TOLERANCE = 1e-6  # largest entry of the gradient at convergence
+ROUGH = 1e-5  # tolerance of penalties: accuracies settle long before the last digits of the weights
 MOST_ITERATIONS = 2000
 CORRECTIONS = 10  # pairs that L-BFGS remembers
 ENOUGH = 1e-4  # share of the decrease that the slope promises which a step must give (Armijo)

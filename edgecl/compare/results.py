@@ -87,7 +87,7 @@ class Result:
         return Estimate.of(self.values[measure])
 
     @property
-    def usual_ms(self) -> NDArray[np.float64]:
+    def median_ms(self) -> NDArray[np.float64]:
         """Median over seeds for each lesson (T,): not affected by a burst of another process."""
         return np.median(self.lesson_ms, axis=0)
 
@@ -97,7 +97,7 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         measures = {name: {**vars(self.estimate(name)), "values": self.values[name].tolist()} for name in self.values}
         more = {name: value for name in ("budget", "replay_weight") if (value := getattr(self, name)) is not None}
-        lessons = {"lesson_ms": self.usual_ms.tolist(), "refusals": list(self.refusals)}
+        lessons = {"lesson_ms": self.median_ms.tolist(), "refusals": list(self.refusals)}
         return {"strategy": self.name, **more, **measures, **lessons}
 
 
@@ -119,7 +119,7 @@ class Comparison:
     strategies: tuple[Result, ...]
     joint: Result
     penalties: tuple[float, ...]
-    """Of joint training, by seed."""
+    """Penalties of joint training, by seed."""
     budgets: tuple[Result, ...]
     weights: tuple[Result, ...]
     remarks: tuple[str, ...]
@@ -146,7 +146,7 @@ class Comparison:
 
 def break_even(incremental: Result, joint: Result) -> int | None:
     """Return the lesson, from 1, from which on all lessons cost less than retraining each time; None if never."""
-    spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
+    spent, retrained = np.cumsum(incremental.median_ms), np.cumsum(joint.median_ms)
     dearer = np.flatnonzero(spent >= retrained)
     first = int(dearer[-1]) + 2 if len(dearer) else 1
     return first if first <= len(spent) else None

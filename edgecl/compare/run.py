@@ -1,7 +1,8 @@
 """Comparison of strategies on the user's own data: accuracy, old data kept, and the cost of retraining.
 
 Nothing here is a strategy of its own: lessons go through `edgecl.learning.loop.learn` as on a device, with the gate
-open so that it does not confound (one row has it closed), and are measured against joint training on the same latents.
+open so that it does not confound (one result has it closed), and are measured against joint
+training on the same latents.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, 
     Raises
     ------
     SettingError
-        When the memory cannot hold so many classes: names the smallest that can.
+        When the memory is too small for the classes: names the smallest that is enough.
     """
     budgets = default_budgets(contract.modality)
     settings = Settings(
@@ -236,7 +237,7 @@ def _answers(model: Model, data: Recordings, rows: Rows) -> NDArray[np.intp]:
 def _remembered(model: Model, strategy: str) -> tuple[int, int]:
     """Return (memory, disk only): the bytes of a model that the strategy needs in its next lesson.
 
-    The scatter of each class stays on disk; what the strategy does not use is not counted, though a store holds it.
+    The scatter of each class stays on disk; what the strategy does not use is not counted, though a store contains it.
     """
     if model.head is None:
         return 0, 0

@@ -20,8 +20,8 @@ Rows = NDArray[np.intp]
 SCENARIOS = ("class", "domain")
 SIGNALS_AT_ONCE = 16
 SMALLEST_CLASS = 8  # samples: about five to learn from and three to be tested on
-TEST_SHARE = 0.3  # of the groups; of the samples where no group is known
-HELD_OUT = 4  # one in so many of what a subject recorded is kept to test on (domain scenario)
+TEST_SHARE = 0.3  # share of the groups, or of the samples where no group is known
+HELD_OUT = 4  # one in this many of a subject's recordings is kept to test on (domain scenario)
 DRAWS = 50  # random orders of the groups, of which the one that leaves the fewest classes out is used
 DEFAULT_EXPERIENCES = {"class": 5, "domain": 10}  # at most
 
@@ -127,7 +127,7 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
     Parameters
     ----------
     by
-        What a group is called; "none" to split at random although groups are known; None to split by group where
+        Name of the groups; "none" to split at random although groups are known; None to split by group where
         all samples have one.
 
     Raises
@@ -163,7 +163,7 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
 def _no_groups(by: str, scenario: str) -> str:
     wants = "the scenario domain plays one after another" if scenario == "domain" else f"a split by {by} needs"
     return (
-        f"not every sample says its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
+        f"not every sample names its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
         f"<label>/<speaker>/, or give windows a column or array `subject`"
     )
 
@@ -195,7 +195,7 @@ def make_streams(data: Recordings, *, scenario: str, experiences: int | None, se
     Parameters
     ----------
     experiences
-        Lessons a stream; by default five, in the domain scenario one a training group up to ten.
+        Lessons per stream; by default five, in the domain scenario one per training group up to ten.
 
     Raises
     ------

@@ -130,7 +130,7 @@ def lasting(steps: Sequence[Step]) -> float:
 
 
 def _taught(opened: OpenStore, lesson: Lesson, heldout: Sequence[Sample]) -> Step:
-    known = set(opened.store.current().body["classes"])
+    known = set(opened.live_body().classes)
     report = teach(opened, lesson.samples).finish()
     verdict = report.outcome.verdict
     measured = _per_class(opened, heldout)
@@ -153,12 +153,12 @@ def _taught(opened: OpenStore, lesson: Lesson, heldout: Sequence[Sample]) -> Ste
 
 def _rolled_back(opened: OpenStore, heldout: Sequence[Sample]) -> Step:
     """Back to the model before the last lesson."""
-    live = opened.store.current()
+    known = set(opened.live_body().classes)
     started = time.perf_counter()
     now = rollback(opened)
     elapsed_ms = 1e3 * (time.perf_counter() - started)
     measured = _per_class(opened, heldout)
-    gone = ", ".join(sorted(set(live.body["classes"]) - set(now.body["classes"])))
+    gone = ", ".join(sorted(known - set(opened.live_body().classes)))
     return Step(
         title=f"rollback: {gone} is gone",
         samples=0,
@@ -177,7 +177,7 @@ def _rolled_back(opened: OpenStore, heldout: Sequence[Sample]) -> Step:
 
 def _per_class(opened: OpenStore, heldout: Sequence[Sample]) -> dict[str, float]:
     """Share of held-out samples answered right, for each class that the live model knows."""
-    known = opened.store.current().body["classes"]
+    known = opened.live_body().classes
     evaluation = evaluate(opened, [one for one in heldout if one.label in known]).finish()
     return {label: one["accuracy"] for label, one in evaluation.as_dict()["per_class"].items()}
 

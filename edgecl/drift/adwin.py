@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgecl.drift.detector import DriftSignal, require_setting, run_detector
 
-BUCKETS = 5  # of each size, as in the paper's experiments
+BUCKETS = 5  # buckets of each size, as in the paper's experiments
 ROWS = 26  # sizes of buckets: windows of up to 5 * 2^26 values in 2.8 KiB
 
 

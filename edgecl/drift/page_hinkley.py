@@ -25,13 +25,13 @@ class PageHinkley:
         Parameters
         ----------
         delta
-            Change of the mean that is put up with, 0 or more.
+            Change of the mean that is tolerated, 0 or more.
         threshold
-            Of the sums, in units of the values; above 0.
+            Threshold of the sums, in units of the values; above 0.
         alpha
-            What is kept of a sum at each value, above 0 and at most 1.
+            Share of a sum that is kept at each value, above 0 and at most 1.
         grace
-            Values from which on changes are told, 1 or more.
+            Values after which changes are reported, 1 or more.
 
         Raises
         ------

@@ -1,11 +1,11 @@
 """Frozen feature extractors: the contract that a file carries, and what runs it.
 
 An extractor is one file: an ONNX graph (or a TFLite one, see `edgecl.extractors.tflite`) from a signal (batch, samples,
-channels) to frames (batch, n, D), and a contract that says what goes in and what comes out. In ONNX the contract
+channels) to frames (batch, n, D), and a contract of its inputs and outputs. In ONNX the contract
 is `metadata_props` under `edgecl.*`, one text each: `edgecl.modality`, `edgecl.sample_rate_hz`, and so on through
 the fields of `Contract`; tuples and `mean` are JSON lists.
 
-A graph may slide: given `window_samples + n * hop_samples` it answers n + 1 frames. It may also have a second
+A graph may slide: given `window_samples + n * hop_samples` it returns n + 1 frames. It may also have a second
 input `state` (1, rows, S) with a default, and a second output `next_state`: fed back, these let a stream go on
 from where it was, with `hop_samples` in and one frame out.
 """
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgecl.errors import ContractError, DataError
 from edgecl.extractors.contract import Contract, join_names
 
-# One run holds at most so much, whatever is asked for at once: memory stays where it is.
+# Frames of one run at most, whatever the length of the signal: memory is bounded.
 _FRAMES_AT_ONCE = 16
 # Sound is placed by its loudest stretch: speech between silences of unknown length.
 _LOUD_S, _LOUD_STEP_S = 0.5, 0.01
@@ -87,7 +87,7 @@ class FileExtractor(ABC):
         Parameters
         ----------
         signal
-            (samples, channels) float32, as the contract says; a signal of one channel may be (samples,).
+            (samples, channels) float32, as in the contract; a signal of one channel may be (samples,).
 
         Returns
         -------
@@ -109,12 +109,12 @@ class FileExtractor(ABC):
     def latents(self, signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return one latent for each signal.
 
-        What is taken of a longer or shorter signal, `fit` says.
+        `fit` chooses the stretch of a longer or shorter signal.
 
         Parameters
         ----------
         signals
-            Each (samples, channels) float32, as the contract says.
+            Each (samples, channels) float32, as in the contract.
 
         Returns
         -------
@@ -155,7 +155,7 @@ class FileExtractor(ABC):
         Returns
         -------
         NDArray[np.float32]
-            (n, D), less `contract.mean`, normalised as the contract says.
+            (n, D), minus `contract.mean`, normalised as in the contract.
         """
         total: NDArray[np.float32] = np.add.reduce(frames, axis=1)  # frame after frame, however many rows there are
         latents = total / np.float32(self.contract.pool_frames) - self.contract.mean
@@ -183,13 +183,13 @@ class FileExtractor(ABC):
                 f"{join_names(channels)}"
             )
         if not np.isfinite(array).all():
-            raise DataError("the signal holds NaN or infinity: mend or leave out those samples")
+            raise DataError("the signal holds NaN or infinity: correct or leave out those samples")
         return array
 
     def _clip_frames(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the frames of one signal (1, pool_frames, D), by a run of its own.
 
-        Sixteen windows of movement in one run take .09 ms each instead of .14, but in a graph of somebody else's the
+        Sixteen windows of movement in one run take 0.09 ms each instead of 0.14, but in a custom graph the
         company might change the bits.
         """
         clip = fit(self.checked(signal), self.contract)
@@ -207,7 +207,7 @@ class FileExtractor(ABC):
 class FrameStream:
     """Frames of a signal that arrives in pieces of any length, with the same bits as the whole.
 
-    A graph with a `state` does the work of one hop for each frame; another sees its whole window again.
+    A graph with a `state` does the work of one hop for each frame; any other runs on its whole window again.
     """
 
     def __init__(self, extractor: FileExtractor) -> None:
@@ -278,7 +278,7 @@ def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:
         if len(signal) < wanted:
             raise DataError(f"the signal has {len(signal)} samples, a latent needs {wanted}")
         return signal[len(signal) - wanted :]
-    if len(signal) == wanted:  # somebody cut it for this extractor
+    if len(signal) == wanted:  # it was cut for this extractor
         return signal
     start = _loudest(signal, contract.sample_rate_hz) - wanted // 2
     clip = np.zeros((wanted, signal.shape[1]), np.float32)

@@ -48,11 +48,11 @@ class Contract:
     units: tuple[str, ...]
     """One for each channel."""
     window_samples: int
-    """That one frame sees."""
+    """Samples of one frame."""
     hop_samples: int
-    """From one frame to the next."""
+    """Samples from one frame to the next."""
     pool_frames: int
-    """Whose mean is a latent."""
+    """Frames of which a latent is the mean."""
     dimension: int
     """Numbers in a frame, D."""
     mean: NDArray[np.float32]

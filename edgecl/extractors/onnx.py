@@ -30,7 +30,7 @@ class OnnxExtractor(FileExtractor):
     ------
     ContractError
         There is no such file, it is not ONNX, it has no contract or not the one it was given, or the graph
-        takes or gives something else than the contract says.
+        differs from the contract.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,7 +56,7 @@ class OnnxExtractor(FileExtractor):
         given = f"{declared.type} {declared.shape}"
         if declared.type != "tensor(float)" or len(declared.shape) != 3 or declared.shape[2] != last:
             raise ContractError(
-                f"{path}: the graph's {what} are {given}, the contract says float (batch, n, {last}): "
+                f"{path}: the graph's {what} are {given}, the contract states float (batch, n, {last}): "
                 "wrap the graph again",
                 remedy="wrap",
             )

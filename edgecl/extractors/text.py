@@ -1,8 +1,8 @@
 """Text extractors (extra `[text]`): a text in, one frame out.
 
-A text is a signal of one channel, the bytes of its UTF-8. The file is ONNX with a second entry beside the contract,
+A text is a signal of one channel, the bytes of its UTF-8. The file is ONNX with a second entry next to the contract,
 `edgecl.tokenizer`: the JSON of a tokenizer of the package `tokenizers`. Its graph takes the int64 inputs that BERT's
-do, and gives an embedding for each token; a frame is their mean.
+do, and returns an embedding for each token; a frame is their mean.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgecl.extractors.contract import PREFIX
 from edgecl.extractors.onnx import open_graph
 
 TOKENIZER = PREFIX + "tokenizer"
-MOST_TOKENS = 128  # of a text that are read
+MOST_TOKENS = 128  # tokens of a text that are read
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 

@@ -58,7 +58,7 @@ class TfliteExtractor(FileExtractor):
         for declared, size in ((self._input, taken), (self._output, given)):
             shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
             if kind != np.float32 or math.prod(shape) != size:
-                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract says {size} float32")
+                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract states {size} float32")
 
     def _run(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None

@@ -1,6 +1,6 @@
 """Evidence for a verdict: how the old model and a candidate predict samples that neither was made from.
 
-A closed form is asked about every kept sample as if it had never seen it; a refined head about the kept samples that
+A closed form predicts every kept sample as if it had never seen it; a refined head the kept samples that
 gradient steps never drew.
 """
 
@@ -21,9 +21,9 @@ from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
-CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
-FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
-COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
+CONFIDENT = 0.5  # probability from which a prediction is confident
+FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
+COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Known:
         }
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        return Known(factor, judged, seen, _usual_distance(seen))
+        return Known(factor, judged, seen, _typical_distance(seen))
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class Before:
             recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
             foreign.append(Foreign(label, float(np.median(own)) / known.typical, recall, len(own)))
         correct = {label: one.correct for label, one in known.seen.items()}
-        return Before(known.judged, correct, tuple(contradictions), tuple(_beside_each_other(foreign)))
+        return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
 
 
-def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
+def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
     """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
     if len(foreign) < COMMON_LABELS:
         return foreign
@@ -130,7 +130,7 @@ def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> 
     return np.where(known, logits, -np.inf)
 
 
-def _usual_distance(seen: Mapping[str, _Seen]) -> float:
+def _typical_distance(seen: Mapping[str, _Seen]) -> float:
     """Return the median squared distance of a kept sample to its own class without it."""
     distances = [one.distance for one in seen.values() if len(one.distance)]
     return float(np.median(np.concatenate(distances))) if distances else np.inf

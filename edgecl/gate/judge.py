@@ -27,7 +27,7 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
     Rejected: a fault; a contradiction; an old class, or all of them together, that has probably lost more than is
     allowed; taught classes that are probably below the floor, but for a few of many. Proven: the 95 % bounds exclude
     all of that.
-    Too little evidence is no reason to reject: then the verdict is accepted and not proven, and says what would
+    Too little evidence is not a reason to reject: then the verdict is accepted and not proven, and states what would
     settle it.
 
     Examples
@@ -95,7 +95,7 @@ class _Pooled:
     """Standard error."""
     classes: int
     variance: float
-    """Of one sample's change."""
+    """Variance of the change of one sample."""
 
     @property
     def bound(self) -> float:

@@ -49,9 +49,9 @@ class Foreign:
 
     label: str
     distance: float
-    """Median squared Mahalanobis distance over the usual one."""
+    """Median squared Mahalanobis distance, relative to that of the class's own samples."""
     recall: float
-    """Share that the old model answers as that label."""
+    """Share that the old model predicts as that label."""
     of: int
 
 
@@ -59,9 +59,9 @@ class Foreign:
 class Evidence:
     """Which judged samples are predicted right, by class.
 
-    `before`, `after` and `among_old` hold, for each old class, the same samples; `taught` the lesson's own, left out
-    one by one. `among_old` is `after` as if only old classes could be answered: what the lesson does to the old,
-    without the samples that any new class of that sound would draw away.
+    `before`, `after` and `among_old` contain, for each old class, the same samples; `taught` the lesson's own, left out
+    one by one. `among_old` is `after` as if only old classes could be predicted: what the lesson does to the old,
+    without the samples that any similar new class would attract.
     """
 
     before: Mapping[str, NDArray[np.bool_]]
@@ -72,7 +72,7 @@ class Evidence:
     contradictions: Sequence[Contradiction] = ()
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()
-    """A head that is not finite, a budget that is blown: rejected as they stand."""
+    """A head that is not finite or a budget that is exceeded: always rejected."""
 
 
 @dataclass(frozen=True)
@@ -86,31 +86,31 @@ class Policy:
     """
 
     allowed_pooled_loss: float = 0.02
-    """Of balanced accuracy over the old classes, by the 95 % bound."""
+    """Allowed loss of balanced accuracy over the old classes, by the 95 % bound."""
     pooled_certainty: float = 0.8
-    """With which the old classes together must have lost more than that to reject."""
+    """Certainty of a larger loss of the old classes together from which a candidate is rejected."""
     allowed_class_loss: float = 0.05
-    """Of one old class."""
+    """Allowed loss of one old class."""
     allowed_class_confusion: float = 0.3
-    """Of one old class with what is new: words that sound alike."""
+    """Allowed loss of one old class to new classes: words that sound alike."""
     allowed_pooled_confusion: float = 0.1
-    """Of the old classes together with what is new."""
+    """Allowed loss of the old classes together to new classes."""
     certainty: float = 0.95
-    """Of a loss of any class (Bonferroni over the classes) and of contradictions, to reject."""
+    """Certainty of a loss of any class (Bonferroni over the classes) or of contradictions, to reject."""
     new_class_floor: float = 0.5
     """Leave-one-out accuracy of what the lesson teaches."""
     weak_share: float = 0.1
-    """Of the new classes that may be below it, and are told: ten or more are no mishap."""
+    """Share of the new classes that may be below the floor, and are reported: one of ten may."""
     contradiction_share: float = 0.2
-    """Of known labels' samples that the old model probably knows as something else."""
+    """Share of known labels' samples that the old model probably knows as another class."""
     contradiction_samples: int = 3
     """Fewer samples than this contradict nothing."""
     foreign_distance: float = 2.0
-    """Of samples to the class they are said to be, over the usual distance, when ..."""
+    """Relative distance of samples to the class of their label from which they are foreign, if their recall is low."""
     foreign_recall: float = 0.3
-    """... no more of them than this are answered as that class."""
+    """Recall up to which such samples are foreign."""
     noise_distance: float = 8.0
-    """However they are answered."""
+    """Relative distance from which samples are noise, with any recall."""
     doubted_below: float = set_aside.DOUBTED
     """Probability of its own name below which a sample is set aside; 0: none is."""
     most_doubted: float = set_aside.MOST_DOUBTED
@@ -128,9 +128,9 @@ class ClassVerdict:
     after: float | None
     is_new: bool
     loss_probability: float
-    """That it lost more among the old classes than the policy allows."""
+    """Probability that it lost more among the old classes than the policy allows."""
     confusion_probability: float
-    """That it lost more to all classes than the policy allows."""
+    """Probability that it lost more to all classes than the policy allows."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,9 @@ class Verdict:
     reasons: tuple[str, ...]
     classes: Mapping[str, ClassVerdict]
     pooled_change: float | None
-    """Of balanced accuracy over the old classes."""
+    """Change of balanced accuracy over the old classes."""
     pooled_bound: float | None
-    """Its lower one-sided 95 % bound."""
+    """Lower one-sided 95 % bound of that change."""
     is_final: bool = False
     """No other strategy could change it: the lesson itself is at fault."""
     set_aside: tuple[SetAside, ...] = ()
@@ -211,6 +211,11 @@ class Verdict:
     def waits(self) -> bool:
         """Whether nothing was judged, since all of the lesson waits for its user."""
         return not self.accepted and not self.classes and bool(self.asks or self.set_aside)
+
+    @property
+    def waiting(self) -> int:
+        """Number of samples that wait for their user."""
+        return len(self.set_aside) + sum(one.samples for one in self.asks if not one.is_live)
 
     @property
     def is_refused(self) -> bool:

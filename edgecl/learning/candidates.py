@@ -25,8 +25,8 @@ from edgecl.model.head import REFINED_CLOSED_FORM
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
-ALLOWED_ON_OTHERS = 0.02  # of balanced accuracy on exemplars, as the gate allows
-REFINE_EXEMPLARS = 10  # of every class, with which refinement has a chance
+ALLOWED_ON_OTHERS = 0.02  # loss of balanced accuracy on exemplars, as the gate allows
+REFINE_EXEMPLARS = 10  # fewest exemplars of every class with which refinement can pay
 
 
 def default_steps(strategy: str) -> RefineSettings:
@@ -84,7 +84,7 @@ def update(
 
             drawn, undrawn = _divided(model, candidate, lesson)
             refined = refine_residual(model, candidate, drawn, rung.settings, seed=seed)
-            if _is_better(refined, candidate, undrawn, old=model):  # so what the closed form lets in, it lets in too
+            if _is_better(refined, candidate, undrawn, old=model):  # so it accepts what the closed form accepts
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
     from edgecl.learning.replay import grown_head, refine_with_replay
@@ -107,8 +107,8 @@ def _may_carry(model: Model, taught: Model) -> bool:
 def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Selection], dict[str, Selection]]:
     """Return rows that gradient steps draw, by class, and rows that measure what they gained.
 
-    Of a class that is new: the lesson's, since a herding order begins with those that any head answers. Of the others:
-    those that are kept.
+    Rows of a new class are the lesson's, since a herding order begins with those that any head predicts right; rows of
+    the others are the kept exemplars.
     """
     from edgecl.learning.replay import without_evidence
 
@@ -124,8 +124,8 @@ def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Sel
 def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], *, old: Model) -> bool:
     """Test whether a refined head is better than the closed form, by rows that it has not drawn.
 
-    Where nothing has been gained yet it must probably (.8) be better on the classes that are new, and not worse on the
-    others. What has been gained stays unless it is worse on the new ones with a certainty of .99, or on the others by
+    Where nothing has been gained yet it must probably (0.8) be better on the classes that are new, and not worse on the
+    others. What has been gained stays unless it is worse on the new ones with a certainty of 0.99, or on the others by
     more than ALLOWED_ON_OTHERS: of these only exemplars are left, the most typical of their class, on which there is
     little to gain (on clinc150's validation texts refinement adds 1.5 points, on the exemplars it takes half a point).
     """

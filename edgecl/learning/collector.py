@@ -23,9 +23,9 @@ class LessonCollector:
     Parameters
     ----------
     limit_bytes
-        What may be held in memory.
+        Bytes of rows that may be in memory.
     spool
-        The folder for the file; None: the usual one for temporary files.
+        The folder for the file; None: the default one for temporary files.
 
     Examples
     --------

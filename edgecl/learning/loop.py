@@ -28,8 +28,8 @@ from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
 
-UNCHANGED = "unchanged"  # in place of a strategy
-SETTLED_SHARE = 0.1  # of the samples that a class was taught: so few more of the same would hardly move it
+UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
+SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
 SETTLED_CONFIDENCE = 0.9
 
 
@@ -77,15 +77,15 @@ def lesson_stages(
     lesson
         Quantised rows by label.
     objects
-        Where arrays are kept while the lesson runs and after it.
+        Place for arrays while the lesson runs and after it.
     strategy
         One of STRATEGIES. Only "auto" climbs the ladder.
     settings
-        Of gradient steps; by default `default_steps` of the strategy.
+        Settings of gradient steps; by default `default_steps` of the strategy.
     seed
-        Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
+        Random seed of the minibatches. Same model, lesson, strategy and seed: same bits.
     force
-        Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
+        Return the first candidate with any verdict, unless it is not finite or too large; the verdict stays.
         Nothing is set aside or asked about then.
     answer
         What the user says of new names that are asked about.
@@ -101,7 +101,7 @@ def lesson_stages(
         return Outcome(None, too_many, strategy)
     if strategy == "auto" and not force and has_nothing_new(model, lesson):
         reason = (
-            f"all {lesson.count} samples are answered as they are taught, with confidence: there is nothing to learn"
+            f"all {lesson.count} samples are predicted as they are taught, with confidence: there is nothing to learn"
         )
         return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
     yield Stage("sift", f"{lesson.count} samples of {len(lesson.rows)} classes")
@@ -131,7 +131,7 @@ def lesson_stages(
         rejections.append((verdict, used))
         if verdict.is_final:
             break
-    return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
+    return Outcome(None, *rejections[0])  # the first rung is the best: its reasons are returned
 
 
 def learn(
@@ -208,7 +208,7 @@ def learn(
 def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
     """Test whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
 
-    Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
+    Each further candidate is one more chance of undetected harm, and a refined head is judged by fewer samples.
     """
     return verdict.accepted and (verdict.proven or not after_rejection)
 
@@ -239,11 +239,11 @@ def _kept(candidate: Model, objects: Objects) -> Model:
 def has_nothing_new(model: Model, lesson: Lesson) -> bool:
     """Test whether the model predicts all of a lesson as taught, with confidence, and would hardly change.
 
-    For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is answered
-    right with SETTLED_CONFIDENCE; and together they get no lower logits than the class's own: these have the mean
+    For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is predicted
+    right with SETTLED_CONFIDENCE; and together they have no lower logits than the class's own: these have the mean
     `typical`, and in whitened space unit variance, so their mean over n samples falls below typical - 1.645/√n only
     once in twenty lessons of the same. A lower one is a drift, of a speaker or a place, that is worth learning. Where
-    the head is refined it says what is answered, and its closed form how typical that is.
+    the head is refined, it predicts, and its closed form measures how typical that is.
     """
     head = model.head
     if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):

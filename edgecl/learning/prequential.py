@@ -33,7 +33,7 @@ from edgecl.model.model import Model
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
-SNAPSHOTS = RECENT // CONFIRM + 1  # of the statistics, so that one is from before the change
+SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
 ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 

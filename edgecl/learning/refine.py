@@ -45,10 +45,10 @@ def refine(
     ewc
         Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
     seed
-        Of the minibatch draw: same inputs, same bits.
+        Random seed of the minibatches: same inputs, same bits.
     held_by
-        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal holds the
-        parameters where they begin.
+        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal anchors the
+        parameters at their start.
     """
     pool = _Pool.of(lesson, replay, head.labels)
     stride, classes = padded(features.dimension), len(head.labels)
@@ -136,7 +136,7 @@ class _Pool:
     ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
         """Draw rows and labels of minibatches, uniform over classes and then over a class's rows, and their order.
 
-        The order (steps, BATCH) says which of the rows each minibatch takes.
+        The order (steps, BATCH) is the index of the rows of each minibatch.
         """
         half = BATCH // 2 if self.has_replay else BATCH
         groups = generator.integers(0, self.lesson_groups, (steps, half))

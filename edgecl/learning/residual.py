@@ -20,8 +20,8 @@ def refine_residual(
 ) -> Model:
     """Take gradient steps from a closed form plus what they gained in the old model.
 
-    That is the difference of the old model's head to its own closed form: it outlives the exemplars that gave it. The
-    Fisher diagonal of all exemplars, as often as their classes were taught, holds the head where it begins. Classes of
+    That is the difference of the old model's head to its own closed form: it outlives the exemplars that it was made
+    from. The Fisher diagonal of all exemplars, weighted by the samples of their classes, anchors the head. Classes of
     few samples take no part: their closed form generalises better than a fit to the few.
     """
     assert closed.head is not None

@@ -1,7 +1,7 @@
 """Elastic weight consolidation of a softmax-linear head (Kirkpatrick et al. 2017; online form of Schwarz et al. 2018).
 
 The Fisher diagonal is exact: per sample, expectation under the model, F[c, d] = E[x_d² p_c (1 - p_c)]. Squaring
-the gradient of a batch mean is something else, about 4 % of it.
+the gradient of a batch mean is a different quantity, about 4 % of it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
-DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
+DRAWN_AT_ONCE = 512  # rows that gradient steps draw at a time
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def quotas(
 ) -> dict[str, int]:
     """Return how many exemplars each class may keep in `capacity_bytes`.
 
-    The class that has most gives first, until all are equal: what is known must not be lost because it is old, and
-    the evidence of every class is worth the same. What cannot be divided equally is given up by the class whose last
+    The largest class shrinks first, until all are equal: knowledge must not be lost because it is old, and
+    the evidence of every class is worth the same. The remainder of an equal division is taken from the class whose last
     lesson is longest ago (`taught`: label to time; one that is not there is older than all). Within a class the most
-    redundant goes first: the end of the herding order. Use does not count: predicting writes nothing down.
+    redundant goes first: the end of the herding order. Use does not count: predicting stores nothing.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}

@@ -48,9 +48,9 @@ class Settings:
     projection: int = 0
     """Columns that a latent is projected to; 0: none."""
     lift_width: int = 0
-    """Random ReLU units."""
+    """Number of random ReLU units."""
     precision: str = "float64"
-    """Of the solver."""
+    """Precision of the solver: "float64" or "float32"."""
     seed: int = 0
     keep_revisions: int = 10
 

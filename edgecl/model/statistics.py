@@ -103,7 +103,7 @@ def accumulate(
     Returns
     -------
     (count, mean)
-        Of the union. The count is zero where there was neither a start nor a row.
+        Count and mean of the union. The count is zero where there was neither a start nor a row.
     """
     dimension_mean: NDArray[np.float64] | None = None
     count = 0

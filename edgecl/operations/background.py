@@ -69,6 +69,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
         When there is no stretch of sound as long as a clip.
     """
     from edgecl.spotting.room import Room, add_to_room
+    from edgecl.store.body_kinds import BackgroundBody
 
     if background(opened) is None:
         raise SettingError(
@@ -87,8 +88,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
         live, parts = opened.store.load(ROOM)
         room = add_to_room(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
         objects = {**live.objects, ROOM: writer.put(room.arrays())}
-        body = {**live.body, "lesson": {}, "strategy": None, "room_hops": room.statistics.count}
-        body = {name: value for name, value in body.items() if name not in ("verdict", "forced")}
+        body = BackgroundBody.on(live.body, room_hops=room.statistics.count).as_dict()
         revision = writer.commit(kind="lesson", objects=objects, body=body, time=utc_now(), parent=live.number)
     return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
 

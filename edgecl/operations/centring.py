@@ -59,6 +59,7 @@ def centre(
     """
     from edgecl.learning.centring import fit_centre
     from edgecl.learning.loop import within_memory
+    from edgecl.store.body_kinds import CentreBody, CentreNote
 
     require_centrable(opened)
     skipped: list[Skip] = []
@@ -71,16 +72,20 @@ def centre(
     with opened.store.writer() as writer:
         live, model = opened.model()
         found = fit_centre(model, np.concatenate(blocks))
-        told = {"lesson": {}, "strategy": CENTRE, "verdict": found.verdict.as_dict(), "forced": force}
-        revision = None
+        verdict, revision = found.verdict.as_dict(), None
         if found.verdict.accepted or force:
             if not dry_run:
                 now = within_memory(replace(model, centre=found.centre))
                 digests = {**now.digests, CENTRE: writer.put(found.centre.arrays())}
-                body = {**now.body(), **told, "bytes": now.bytes(), "centred_on": found.centre.count}
+                body = CentreBody(
+                    **now.body(), verdict=verdict, forced=force, bytes=now.bytes(), centred_on=found.centre.count
+                ).as_dict()
                 revision = writer.commit(kind="lesson", objects=digests, body=body, time=utc_now(), parent=live.number)
         elif not dry_run:
-            writer.note({"kind": "rejected", "time": utc_now(), **told})
+            note = CentreNote(
+                kind="rejected", time=utc_now(), lesson={}, strategy=CENTRE, verdict=verdict, forced=force
+            )
+            writer.note(note.as_dict())
     return CentringReport(
         verdict=found.verdict,
         revision=revision.number if revision else None,
@@ -101,12 +106,14 @@ def uncentre(opened: OpenStore) -> Revision:
     SettingError
         When they are taken as they are.
     """
+    from edgecl.store.body_kinds import UncentreBody
+
     with opened.store.writer() as writer:
         live, model = opened.model()
         if model.centre is None:
             raise SettingError(f"{opened.store.path} is not centred")
         objects = {role: digest for role, digest in live.objects.items() if role != CENTRE}
-        body = {**replace(model, centre=None).body(), "lesson": {}, "strategy": f"un{CENTRE}"}
+        body = UncentreBody(**replace(model, centre=None).body()).as_dict()
         return writer.commit(kind="lesson", objects=objects, body=body, time=utc_now(), parent=live.number)
 
 
@@ -121,7 +128,7 @@ def require_centrable(opened: OpenStore) -> None:
             "memory, can",
             parameter="memory_bytes",
         )
-    kind = opened.store.current().body["head"]
+    kind = opened.live_body().head
     if kind in (None, "lda", "ridge"):
         made = f"its head is {kind!r}" if kind else "it has learnt nothing yet"
         raise SettingError(f"{path} cannot be centred: {made}")

@@ -8,6 +8,7 @@ from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
+from edgecl.store.records import InitBody
 from edgecl.store.store import Store
 
 
@@ -69,5 +70,7 @@ def create(
             "licence": contract.licence,
         },
     }
-    store = Store.create(Path(path), extractor=source, settings=stored, revision_body=Model(settings).body())
+    store = Store.create(
+        Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
+    )
     return OpenStore(store)

@@ -98,7 +98,7 @@ class Handle:
     @property
     def classes(self) -> tuple[str, ...]:
         """Labels that the live revision answers, in order: the columns of `predict_proba`."""
-        return tuple(sorted(self._opened.store.current().body["classes"]))
+        return tuple(sorted(self._opened.live_body().classes))
 
     @property
     def revision(self) -> int:

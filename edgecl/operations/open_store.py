@@ -1,4 +1,4 @@
-"""A store with its extractor, opened: what every operation is given."""
+"""A store with its extractor, opened, and where its objects are kept: what every operation is given."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import ModelError, StoreDamagedError
-from edgecl.model.model import CENTRE, Model, load_head, load_model
+from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model, load_head, load_model
 from edgecl.model.settings import Settings
+from edgecl.store.records import ModelBody
 from edgecl.store.store import Store
+from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
@@ -46,6 +48,10 @@ class OpenStore:
         self.store.verify_extractor()
         return open_extractor(self.store.extractor_path)
 
+    def live_body(self) -> ModelBody:
+        """Return what the live revision states about its model."""
+        return ModelBody(**ModelBody.members_of(self.store.current().body))
+
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
         revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
@@ -77,3 +83,29 @@ class OpenStore:
 def utc_now() -> str:
     """Return the present time in UTC: ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class StoredObjects:
+    """Objects in a store under its writer; counts what is written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.bytes_put = 0
+
+    def put(self, arrays: Arrays) -> str:
+        self.bytes_put += sum(array.nbytes for array in arrays.values())
+        return self._writer.put(arrays)
+
+    def read(self, digest: str) -> Arrays:
+        return self._writer.read(digest)
+
+
+class OverlayObjects(MemoryObjects):
+    """New objects in memory over a store's: nothing is written."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def read(self, digest: str) -> Arrays:
+        return super().read(digest) if digest in self._held else self._store.read(digest)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError
 from edgecl.model.model import Lesson, pair_of
 from edgecl.operations.inbox import DETECTION, QUESTION, SET_ASIDE, Inbox, Item, open_inbox
-from edgecl.operations.objects import OverlayObjects, StoredObjects
-from edgecl.operations.open_store import utc_now
+from edgecl.operations.open_store import OverlayObjects, StoredObjects, utc_now
 from edgecl.operations.teaching import Report, commit, teach
 from edgecl.progress import watched
 

@@ -14,7 +14,7 @@ from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
-from edgecl.store.records import Revision
+from edgecl.store.records import ModelBody, RepairBody, Revision, member
 
 
 def salvaged(
@@ -35,18 +35,17 @@ def salvaged(
     StoreDamagedError
         When the parts that are there do not fit together.
     """
-    classes = [label for label in revision.body["classes"] if f"statistics/{label}" in parts]
-    lost = [
-        f"{label!r} is lost: its statistics are damaged" for label in revision.body["classes"] if label not in classes
-    ]
-    unseen = [label for label in revision.body["exemplars"] if label in classes and f"exemplars/{label}" not in parts]
+    stated = ModelBody(**ModelBody.members_of(revision.body))
+    classes = [label for label in stated.classes if f"statistics/{label}" in parts]
+    lost = [f"{label!r} is lost: its statistics are damaged" for label in stated.classes if label not in classes]
+    unseen = [label for label in stated.exemplars if label in classes and f"exemplars/{label}" not in parts]
     lost += [f"the exemplars of {label!r} are lost" for label in unseen]
-    body = {
-        **revision.body,
-        "classes": {label: revision.body["classes"][label] for label in classes},
-        "exemplars": {one: n for one, n in revision.body["exemplars"].items() if one in classes and one not in unseen},
-        "ewc_classes": [],
-    }
+    body = replace(
+        stated,
+        classes={label: stated.classes[label] for label in classes},
+        exemplars={one: n for one, n in stated.exemplars.items() if one in classes and one not in unseen},
+        ewc_classes=[],
+    ).as_dict()
     kept = {role: part for role, part in parts.items() if role.partition("/")[0] in ("statistics", "exemplars")}
     digests = {role: revision.objects[role] for role in kept}
     left = load_model(settings, digests, body, kept)
@@ -77,7 +76,7 @@ def rollback(opened: OpenStore, number: int | None = None) -> Revision:
 def _before(opened: OpenStore, revision: Revision) -> int | None:
     """Find the revision before a model; a rollback stands where the revision stood that it went back to."""
     while revision.kind == "rollback":
-        origin: int = revision.body["rolled_back_to"]
+        origin = member(revision.body, "rolled_back_to", int)
         if origin not in opened.store.revisions():
             return origin
         revision = opened.store.revision(origin)
@@ -115,16 +114,18 @@ def _salvage(opened: OpenStore) -> list[str]:
             left, lost = salvaged(opened.settings, revision, parts, objects=writer)
         except StoreDamagedError:
             return []
-        if len(left.statistics) <= len(opened.store.newest_sound().body["classes"]):
+        intact = ModelBody.members_of(opened.store.newest_intact().body)
+        if len(left.statistics) <= len(intact["classes"]):
             return []
-        live = writer.commit(kind="repair", objects=left.digests, body=left.body(), time=utc_now())
+        body = RepairBody(**left.body()).as_dict()
+        live = writer.commit(kind="repair", objects=left.digests, body=body, time=utc_now())
         return [f"revision {live.number} is live: what is left of revision {revision.number}", *lost]
 
 
 def _restored_extractor(opened: OpenStore) -> str:
-    from edgecl.extractors.opening import builtin_extractor
+    from edgecl.extractors.opening import BUILTIN, builtin_extractor
 
-    for name in ("voice", "imu"):
+    for name in BUILTIN:
         with suppress(SettingError, ModelError):
             opened.store.restore_extractor(builtin_extractor(name))
             return f"restored {opened.store.extractor_path} from the {name} extractor that ships with edgecl"

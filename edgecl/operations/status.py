@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
+from edgecl.store.records import ModelBody
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def status(opened: OpenStore) -> dict[str, Any]:
     """Tell what the store holds, without loading an extractor."""
     revision, model = opened.model()
-    body = revision.body
+    body = ModelBody(**ModelBody.members_of(revision.body))
     plan = model.plan()
     return {
         "revision": revision.number,
@@ -25,13 +26,13 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "classes": {
             label: {
                 "samples": count,
-                "exemplars": body["exemplars"].get(label, 0),
-                "taught": body.get("taught", {}).get(label, ""),
+                "exemplars": body.exemplars.get(label, 0),
+                "taught": (body.taught or {}).get(label, ""),
             }
-            for label, count in body["classes"].items()
+            for label, count in body.classes.items()
         },
-        "head": body["head"],
-        "strategy": body.get("strategy"),
+        "head": body.head,
+        "strategy": revision.body.get("strategy"),
         "bytes": model.bytes(),
         "budget_bytes": opened.settings.memory_bytes,
         "exemplar_capacity_bytes": plan.exemplars,

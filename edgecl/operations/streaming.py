@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.model.model import Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
-from edgecl.operations.objects import OverlayObjects, StoredObjects
-from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.records import Revision
 from edgecl.store.writer import Writer
 
@@ -75,29 +75,46 @@ class StreamSaver:
         """Commit what is known now, or note why not."""
         verdict = stream.verdict()
         self.at = stream.tally.labelled
-        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
         if verdict.accepted:
-            self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.learnt(), verdict=verdict.as_dict())
         elif self._writer:
-            self._writer.note({"kind": "rejected", "time": utc_now(), **told})
+            note = StreamNote(
+                time=utc_now(), verdict=verdict.as_dict(), lesson=_rows(stream), accuracy=stream.tally.accuracy
+            )
+            self._writer.note(note.as_dict())
         return verdict
 
     def keep(self, stream: Prequential, drift: Drift) -> None:
         """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
-        told = {**_told(stream), "drift": vars(drift)}
         if stream.concept is not None and drift.chosen in ("anew", "decayed"):
-            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
-        self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.concept, drift=vars(drift), concept="before the drift")
+        self._commit(stream, stream.learnt(), drift=vars(drift))
         self.at = stream.tally.labelled
 
-    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+    def _commit(
+        self,
+        stream: Prequential,
+        model: Model,
+        *,
+        verdict: Mapping[str, Any] | None = None,
+        drift: Mapping[str, Any] | None = None,
+        concept: str | None = None,
+    ) -> None:
         now = utc_now()
         taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
         stored = self._stored(replace(model, taught={**model.taught, **taught}))
         if self._writer:
-            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            body = StreamBody(
+                **stored.body(),
+                lesson=_rows(stream),
+                accuracy=stream.tally.accuracy,
+                bytes=stored.bytes(),
+                verdict=verdict,
+                drift=drift,
+                concept=concept,
+            )
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
+                kind="lesson", objects=stored.digests, body=body.as_dict(), time=now, parent=self.live.number
             )
         stream.committed()
 
@@ -110,10 +127,9 @@ class StreamSaver:
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
 
 
-def _told(stream: Prequential) -> dict[str, Any]:
-    """Describe a stream for the journal."""
-    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
-    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+def _rows(stream: Prequential) -> dict[str, int]:
+    """Count the labelled rows by label."""
+    return {label: rows for label, (rows, _) in stream.tally.by_label.items()}
 
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
-from edgecl.operations.data import Embedded, checked_label, embedded
-from edgecl.operations.objects import OverlayObjects, StoredObjects
-from edgecl.operations.open_store import OpenStore, utc_now
-from edgecl.operations.waiting import Signals, drop_answered, keep_waiting, unkept
+from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.store.records import LessonBody, LessonNote
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Ask, SetAside, Verdict
@@ -171,7 +170,7 @@ def teach(
     started = time.perf_counter()
     skipped: list[Skip] = []
     head = opened.head()
-    with closing(Signals(spool_folder())) as signals:
+    with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
         embedded_at = time.perf_counter()
         with opened.store.writer() as writer:
@@ -198,6 +197,8 @@ def teach(
             waiting = [] if dry_run else _waiting(opened, signals, outcome, lesson)
             revision = None if dry_run else commit(writer, live, outcome, lesson, forced=forced)
     if answer.is_given and outcome.model is not None and not dry_run:
+        from edgecl.operations.waiting import drop_answered
+
         drop_answered(opened, lesson)
     now_live = outcome.model or model
     return Report(
@@ -215,15 +216,17 @@ def teach(
         dry_run=dry_run,
         forced=forced,
         waiting=tuple(waiting),
-        unkept=0 if dry_run or outcome.verdict.is_refused else unkept(outcome.verdict, waiting),
+        unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
 
 
-def _waiting(opened: OpenStore, signals: Signals, outcome: Outcome, lesson: Lesson) -> list[Item]:
+def _waiting(opened: OpenStore, signals: KeptSignals, outcome: Outcome, lesson: Lesson) -> list[Item]:
     """What goes to the inbox: nothing of a lesson that is refused. First it is there, then the lesson is live."""
     verdict = outcome.verdict
     if verdict.is_refused or not (verdict.set_aside or verdict.asks):
         return []
+    from edgecl.operations.waiting import keep_waiting  # few lessons leave something out
+
     return keep_waiting(opened, signals, verdict, lesson)
 
 
@@ -232,7 +235,7 @@ def _collected(
     head: Model,
     items: Iterable[Sample | Skip],
     skipped: list[Skip],
-    signals: Signals,
+    signals: KeptSignals,
     confirmed: Collection[str],
 ) -> Generator[Embedded, None, Lesson]:
     """The lesson of samples, quantised as they come."""
@@ -264,14 +267,14 @@ def _sure(lesson: Lesson, confirmed: frozenset[str]) -> dict[str, NDArray[np.boo
 
 def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
     """Commit what was learnt; a line in the journal where the model stays."""
-    told = {
-        "lesson": {label: len(rows) for label, rows in lesson.rows.items()},
-        "strategy": outcome.strategy,
-        "verdict": outcome.verdict.stored(),
-        "forced": forced,
-    }
-    if outcome.model is None or outcome.is_unchanged:
-        writer.note({"kind": "unchanged" if outcome.model else "rejected", "time": utc_now(), **told})
+    counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.stored()
+    model, strategy, now = outcome.model, outcome.strategy, utc_now()
+    if model is None or outcome.is_unchanged:
+        kind = "unchanged" if model else "rejected"
+        note = LessonNote(kind=kind, time=now, lesson=counts, strategy=strategy, verdict=verdict, forced=forced)
+        writer.note(note.as_dict())
         return None
-    body = {**outcome.model.body(), **told, "bytes": outcome.model.bytes()}
-    return writer.commit(kind="lesson", objects=outcome.model.digests, body=body, time=utc_now(), parent=live.number)
+    body = LessonBody(
+        **model.body(), lesson=counts, strategy=strategy, verdict=verdict, forced=forced, bytes=model.bytes()
+    )
+    return writer.commit(kind="lesson", objects=model.digests, body=body.as_dict(), time=now, parent=live.number)

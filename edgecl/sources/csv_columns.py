@@ -38,13 +38,13 @@ class Columns:
     timestamp: int | None
     """Column; None where the contract has no time."""
     order: int | None
-    """Column of times of a table, which only say whether its rows are in order."""
+    """Column of times of a table, which only test whether its rows are in order."""
     channels: tuple[int, ...]
     """Columns, in the contract's order."""
     label: int | None
     group: int | None
     unit: str
-    """Of the timestamps: a key of TIME_UNITS, or "ISO 8601"."""
+    """Unit of the timestamps: a key of TIME_UNITS, or "ISO 8601"."""
     step_s: float
     """Median distance of the first rows; 0 where there is no time."""
     taken_in_order: str

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-LIVE_HEAD_ROWS = 64  # for which a live recording is waited for
-# So many rows in a row before the latest one: the clock was set back, a new recording begins.
+LIVE_HEAD_ROWS = 64  # rows of a live recording that are read before the first is used
+# Consecutive rows earlier than the latest one after which a new recording begins: the clock was set back.
 RESTART_ROWS = 3
 # Rows held at a time.
 CHUNK_ROWS = 4096
@@ -53,7 +53,7 @@ def read_live(
     cells
         Line numbers and cells; the first are the names of the columns.
     name
-        Of the source, for messages.
+        Name of the source, for messages.
     tally
         Counts the rows that can't be used.
 
@@ -158,7 +158,7 @@ def _label(text: str, known: dict[str, str | None]) -> str | None:
 
 
 def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Skip]:
-    """Drop rows that do not come later than the one before; a clock that was set back begins anew."""
+    """Drop rows that do not come later than the one before; a clock that was set back starts a new recording."""
     last = -math.inf
     late: list[float] = []
     for row in rows:

@@ -29,7 +29,7 @@ def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labe
 
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
     second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`.
-    Names that begin with a dot are passed over; other files become skips.
+    Names that begin with a dot are ignored; other files become skips.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _labelled_files(
             yield Skip(str(path), str(error))
             continue
         if found is None and labelled:
-            yield Skip(str(path), "no label: it lies beside the label folders, not in one")
+            yield Skip(str(path), "no label: it is next to the label folders, not in one")
             continue
         yield Found(path, found, folders[1] if len(folders) > 1 else group_of(path))
 

@@ -136,7 +136,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return shape and type of the arrays, before any of them is read.
 
-    A header is believed only if it asks for as many bytes as the archive holds for it: a small file
+    A header is believed only if it asks for as many bytes as the archive has for it: a small file
     can otherwise ask for all the memory there is.
     """
     known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")

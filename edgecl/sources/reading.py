@@ -15,7 +15,7 @@ A path is one of:
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
 `label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
 option would relabel everything. Folders named `_silence_` or `_background_noise_` are labels like others,
-except that long files in them are cut into clips (elsewhere more than 30 s are no clip, and skipped).
+except that long files in them are cut into clips (elsewhere more than 30 s are not a clip, and skipped).
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def read_samples(
     path
         A folder or file, see the module.
     contract
-        Of the extractor that will take the samples: its rate, channels, window and hop.
+        Contract of the extractor that will take the samples: its rate, channels, window and hop.
     label
-        For data without labels of its own.
+        Label for data without labels of its own.
     labelled
         Whether every sample needs a label; False to predict, where a sample may have none.
     label_column
-        Of a .csv, where it is not called label.
+        Column of labels of a .csv, where it is not called label.
 
     Yields
     ------
@@ -107,7 +107,7 @@ def count_samples(path: Path, contract: Contract, *, label_column: str | None = 
     Raises
     ------
     DataError
-        As `read_samples`, for what can be told without reading the samples.
+        As `read_samples`, for what is known without reading the samples.
     """
     path = Path(path)
     kind = _kind(path)
@@ -275,7 +275,7 @@ def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: 
         try:
             columns = read_columns(file.path, contract)
             if columns.label is not None and file.label is not None:
-                raise DataError("it has a label column, and lies in the folder of a label")
+                raise DataError("it has a label column, and is in the folder of a label")
         except DataError as error:
             yield Skip(str(file.path), f"unreadable: {error}")
             continue

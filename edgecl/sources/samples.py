@@ -29,7 +29,7 @@ class Sample:
     signal: NDArray[np.float32]
     """(n_samples, channels) at the contract's rate; voice in [-1, 1]."""
     group: str | None
-    """Speaker or subject, where the data says."""
+    """Speaker or subject, where the data names it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Skip:
 
     source: str
     reason: str
-    """A fixed phrase, then ": " and the particulars."""
+    """A fixed phrase, then ": " and the details."""
 
 
 class UnusableError(Exception):

@@ -26,15 +26,15 @@ LONGEST_S = 30.0
 LARGEST = 1 << 25
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 768_000
-# -60 dBFS: below it lies the noise of a microphone that is off.
+# -60 dBFS: the noise of a microphone that is off is below it.
 SILENCE = 1e-3
 CLIPPED_SHARE = 0.01
 _RUN = 3
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
-# A writer that cannot seek back leaves a size of 2 or 4 GiB, or nought.
+# A writer that cannot seek back leaves a size of 2 or 4 GiB, or zero.
 _UNKNOWN_SIZE = 0x7FFFF000
-# Less than this share of the announced sound left: the file was cut off and may hold half a word.
+# Below this share of the announced sound: the file was cut off and may hold half a word.
 _WHOLE_ENOUGH = 0.9
 
 
@@ -45,7 +45,7 @@ class Sound(NamedTuple):
     """(n, channels) in [-1, 1]; float files may exceed it."""
     rate_hz: int
     bits: int
-    """Of one sample in the file."""
+    """Bits of one sample in the file."""
 
 
 class _Format(NamedTuple):
@@ -133,7 +133,7 @@ def _parse_format(body: memoryview) -> _Format:
     if channels == 0 or bytes_per_frame != channels * bits // 8:
         raise UnusableError(f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes")
     if rate_hz == 0:
-        raise UnusableError("unknown rate: 0 Hz is said")
+        raise UnusableError("unknown rate: the header states 0 Hz")
     return _Format(codec, channels, rate_hz, bytes_per_frame, bits)
 
 
@@ -165,7 +165,7 @@ def encode_wav(signal: NDArray[np.float32], *, rate_hz: float) -> bytes:
 
 
 def decode(content: bytes) -> Sound:
-    """Decode a WAV or FLAC file, told apart by its first bytes, not by its name.
+    """Decode a WAV or FLAC file, recognised by its first bytes, not by its name.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def clipped_share(samples: NDArray[np.float32], *, bits: int) -> float:
 
 
 def extra(module: str, need: str) -> Any:
-    """Import a module of the extra [audio], or say how to install it."""
+    """Import a module of the extra [audio]; raise DataError with how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -265,7 +265,7 @@ def extra(module: str, need: str) -> Any:
 
 def _check_rate(rate_hz: int) -> None:
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise UnusableError(f"unknown rate: {rate_hz} Hz is said, which is no rate for speech")
+        raise UnusableError(f"unknown rate: {rate_hz} Hz is not a rate for speech")
 
 
 def _read_flac(content: bytes) -> Sound:

@@ -1,7 +1,7 @@
 """Rows of a table to signals: which columns an extractor takes, and how their cells become numbers.
 
-The contract's channels say it. A channel of the unit "category" is called `column=value` and is 1 where the cell
-holds that value; one of the unit "missing" is called `column is missing` and is 1 where the cell is empty; every
+The contract's channels define it. A channel of the unit "category" is called `column=value` and is 1 where the cell
+contains that value; one of the unit "missing" is called `column is missing` and is 1 where the cell is empty; every
 other channel is a column of numbers. So `learn` and `predict` see the same columns, whatever order a file has them in.
 """
 
@@ -25,7 +25,7 @@ class TableEncoding:
     """Encodes cells as channels; counts missing and unknown values."""
 
     def __init__(self, contract: Contract) -> None:
-        self.columns: list[str] = []  # of the file, in lower case, each once
+        self.columns: list[str] = []  # columns of the file, in lower case, each once
         self.unknown: dict[str, tuple[int, str]] = {}  # column: cells of no known category, the first of them
         self.missing: dict[str, int] = {}  # column: cells that were empty
         self._width = len(contract.channels)
@@ -53,7 +53,7 @@ class TableEncoding:
         Raises
         ------
         UnusableError
-            A cell is no number, not finite, or empty where the extractor has no way to say so.
+            A cell is no number, not finite, or empty where the extractor has no channel for that.
         """
         values = [0.0] * self._width
         for column, channel in self._numbers.items():
@@ -92,13 +92,13 @@ class TableEncoding:
 
     def notes(self) -> list[str]:
         """Return sentences on cells that were not read as they are."""
-        said = [
+        notes = [
             f"categories that the extractor does not know in {count} of the cells of {column!r}, {first!r} for one: "
             "read as none of those it knows"
             for column, (count, first) in sorted(self.unknown.items())
         ]
-        said += [
+        notes += [
             f"no value in {count} of the cells of {column!r}: read as missing"
             for column, count in sorted(self.missing.items())
         ]
-        return said
+        return notes

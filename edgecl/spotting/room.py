@@ -13,7 +13,7 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.model import Arrays
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 
-KEPT_HOPS = 512  # of the user's room
+KEPT_HOPS = 512  # hops of the user's room that are kept
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Room:
     """Statistics of a user's room, as a store keeps them."""
 
     statistics: ClassStatistics
-    """Of every hop, in latent columns."""
+    """Statistics of every hop, in latent columns."""
     rows: Exemplars
     """Some of the hops."""
 

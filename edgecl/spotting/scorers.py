@@ -11,10 +11,7 @@ from edgecl.model.head import probabilities
 from edgecl.model.model import Model
 
 SOUND_SCORE = 0.5
-MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch .86 and .80; at .5 .83 and .78
-
-
-# hop at which it was last heard
+MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
 
 
 class Scores(NamedTuple):
@@ -33,7 +30,7 @@ class Scorer(Protocol):
 
     labels: tuple[str, ...]
     thresholds: NDArray[np.float32]
-    """(C,) the score from which on a hop counts for the label."""
+    """(C,) score from which a hop counts for the label."""
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Return the scores of latents (n, D)."""
@@ -42,8 +39,8 @@ class Scorer(Protocol):
 class HeadScorer:
     """Scores a label by the head's probability times (1 - novelty); one threshold for all.
 
-    A head has to answer something. Of clips of speech_commands that taught nothing, 75 % of the words that were not
-    taught are .5 novel or more, and 4 % of those that were.
+    A head always predicts a class. Of clips of speech_commands that taught nothing, 75 % of the words that were not
+    taught are 0.5 novel or more, and 4 % of those that were.
     """
 
     def __init__(self, model: Model, *, threshold: float = SOUND_SCORE) -> None:

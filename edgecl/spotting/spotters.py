@@ -1,8 +1,8 @@
 """Spotters: scores of a stream, one row per hop, to events.
 
-A hop answers with the label that lies highest above its own threshold, if one does. `WordSpotter` turns a peak of
-such answers into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
-`_background_noise_`) are answered like others and are no events: they keep what they win from being one.
+A hop has the label that is highest above its own threshold, if there is one. `WordSpotter` turns a peak of
+such labels into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
+`_background_noise_`) are predicted like others and are not events: what they win is not an event.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecl.spotting.scorers import Scorer, Scores
 
-WAIT_HOPS = 2  # for a higher peak
+WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
 
 
@@ -25,14 +25,15 @@ class Detection:
 
     label: str
     confidence: float
-    """Of the answer at the peak, 0 to 1."""
+    """Probability of the label at the peak, 0 to 1."""
     novelty: float
-    """At the peak; 0: typical of its class, 1: nothing of it."""
+    """Novelty at the peak; 0: typical of its class, 1: nothing of it."""
     score: float
-    """At the peak."""
+    """Score at the peak."""
     first: int
-    """Hop at which it was first heard."""
+    """Hop at which it began."""
     last: int
+    """Latest hop that had its label."""
 
 
 class Spotter(ABC):
@@ -41,9 +42,9 @@ class Spotter(ABC):
     Parameters
     ----------
     scorer
-        None where nothing has been taught yet: then nothing is heard.
+        None where nothing has been taught yet: then nothing is detected.
     patience
-        Hops in a row that a label must answer before it counts.
+        Consecutive hops that a label must win before it counts.
     refractory
         Hops; see the two kinds.
     """
@@ -56,18 +57,18 @@ class Spotter(ABC):
         self._run_label: str | None = None
         self._run_first = 0
         self._open: OpenEvent | None = None
-        self._said: Scores | None = None
+        self._scores: Scores | None = None
 
     @property
     def answer(self) -> tuple[str, float, float]:
         """Label, confidence and novelty of the latest hop that was scored, above its threshold or not."""
-        if self.scorer is None or self._said is None:
+        if self.scorer is None or self._scores is None:
             return ("", 0.0, 1.0)
-        margins = self._said.scores[-1] - self.scorer.thresholds
+        margins = self._scores.scores[-1] - self.scorer.thresholds
         return (
             self.scorer.labels[int(margins.argmax())],
-            float(self._said.confidence[-1]),
-            float(self._said.novelty[-1]),
+            float(self._scores.confidence[-1]),
+            float(self._scores.novelty[-1]),
         )
 
     @property
@@ -80,21 +81,21 @@ class Spotter(ABC):
         if self.scorer is None:
             self._hop += len(latents)
             return []
-        said = self.scorer(latents)
-        self._said = said
-        margins = said.scores - self.scorer.thresholds
+        scores = self.scorer(latents)
+        self._scores = scores
+        margins = scores.scores - self.scorer.thresholds
         found = []
         for index, label in enumerate(margins.argmax(axis=1).tolist()):
             margin = float(margins[index, label])
-            detection = self._hear(self._answer(said, index, label, margin) if margin >= 0 else None)
+            detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:
                 found.append(detection)
         return found
 
     def skip(self, hops: int) -> list[Detection]:
         """Skip silent hops; return the events that they complete."""
-        heard = (self._hear(None) for _ in range(hops))
-        return [one for one in heard if one is not None]
+        found = (self._follow_hop(None) for _ in range(hops))
+        return [one for one in found if one is not None]
 
     def end(self) -> list[Detection]:
         """End the stream, or its present part; return the event that had begun, if there is one."""
@@ -102,17 +103,17 @@ class Spotter(ABC):
         self._open = self._run_label = None
         return [detection] if detection else []
 
-    def _answer(self, said: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
+    def _answer(self, scores: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
         assert self.scorer is not None
         name = self.scorer.labels[label]
         if name.startswith("_"):
             return None
-        confidence, novelty = float(said.confidence[index]), float(said.novelty[index])
-        score = float(said.scores[index, label])
+        confidence, novelty = float(scores.confidence[index]), float(scores.novelty[index])
+        score = float(scores.scores[index, label])
         detection = Detection(name, confidence, novelty, score, first=self._hop, last=self._hop)
         return OpenEvent(detection, margin=margin, peak=self._hop)
 
-    def _hear(self, answer: OpenEvent | None) -> Detection | None:
+    def _follow_hop(self, answer: OpenEvent | None) -> Detection | None:
         """Take the answer of one hop; returns the event that it completes."""
         label = answer.detection.label if answer else None
         if label != self._run_label:
@@ -133,17 +134,17 @@ class WordSpotter(Spotter):
     For `refractory` hops after a peak there is no other event.
     """
 
-    _deaf_until = 0
+    _ignored_until = 0
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
-        if self._hop < self._deaf_until:
+        if self._hop < self._ignored_until:
             return None
         if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)
         if self._open is None or self._hop - self._open.peak < WAIT_HOPS:
             return None
         detection = self._open.detection
-        self._deaf_until = self._open.peak + self._refractory
+        self._ignored_until = self._open.peak + self._refractory
         self._open = None
         return detection
 
@@ -151,7 +152,7 @@ class WordSpotter(Spotter):
 class BoutSpotter(Spotter):
     """Turns a run of one label into an event: an exercise, not each of its repetitions.
 
-    It ends when the label has not been answered for `refractory` hops, or another one has its turn.
+    It ends when the label has not been predicted for `refractory` hops, or another one begins.
     """
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
@@ -174,7 +175,7 @@ class OpenEvent:
 
     detection: Detection
     margin: float
-    """Of the best hop above its label's threshold."""
+    """Margin of the best hop above its label's threshold."""
     peak: int
     """The best hop."""
 

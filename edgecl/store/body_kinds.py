@@ -27,17 +27,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from edgecl.store.bodies import (
+from edgecl.store.erasure import Forgets
+from edgecl.store.records import (
     MODEL_MEMBERS,
     InitBody,
     LessonBody,
     LessonNote,
     ModelBody,
     RepairBody,
+    Revision,
     member,
 )
-from edgecl.store.erasure import Forgets
-from edgecl.store.records import Revision
 
 CENTRE = "centre"
 UNCENTRE = "uncentre"

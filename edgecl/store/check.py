@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edgecl.errors import EdgeclError
-from edgecl.store.folder import Folder
+from edgecl.store.folder import Folder, has_unfinished_forgetting, live_revision, read_header, verify_extractor
 from edgecl.store.journal import read_journal
-from edgecl.store.reading import has_unfinished_forgetting, live_revision, read_header, verify_extractor
 from edgecl.store.records import Header
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import SettingError
-from edgecl.store.checksums import sha256
 from edgecl.store.files import (
     TEMPORARY,
     digest_file,
@@ -23,6 +22,7 @@ from edgecl.store.files import (
 )
 from edgecl.store.folder import Folder, entries, tree_bytes
 from edgecl.store.journal import Journal
+from edgecl.store.publishing import require_within
 from edgecl.store.records import (
     EXTRACTOR_BYTES,
     Header,
@@ -31,8 +31,8 @@ from edgecl.store.records import (
     encode_pointer,
     encode_revision,
     journal_entry,
+    sha256,
 )
-from edgecl.store.space import require_within
 
 _BLOCK_BYTES = 1 << 20
 _JOURNAL_BYTES = 1 << 20

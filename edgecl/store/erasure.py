@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from edgecl.store.files import flush
 from edgecl.store.folder import Folder, entries
 from edgecl.store.journal import Journal
-from edgecl.store.space import Space
+from edgecl.store.publishing import Space
 
 Saw: TypeAlias = "Callable[[Mapping[str, Any]], bool]"
 

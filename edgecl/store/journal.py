@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
-from edgecl.store.checksums import Seal
 from edgecl.store.files import extend, flush, read_file, replace_file
+from edgecl.store.records import Seal
 
 MAX_BYTES = 1 << 26  # edgecl writes no journal that is longer
 RESERVED = frozenset({"line", "end", "crc"})

@@ -6,7 +6,7 @@
       store.json               format, name, extractor digest, settings; sealed by its own sha256
       extractor.onnx           as given to `Store.create`
       objects/<sha256>.npz     arrays that never change, named by their digest: arrays.py
-      revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py, bodies.py
+      revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py
       current                  "7 <sha256 of revisions/000007.json>"
       journal.jsonl            one line per decision: journal.py
       lock                     empty; the process that holds its flock writes
@@ -27,11 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.checksums import sha256
 from edgecl.store.files import locked
-from edgecl.store.folder import Folder, add_once, tree_bytes
-from edgecl.store.journal import read_journal
-from edgecl.store.reading import (
+from edgecl.store.folder import (
+    Folder,
+    add_once,
     has_unfinished_forgetting,
     live_revision,
     newest_intact,
@@ -39,9 +38,11 @@ from edgecl.store.reading import (
     read_header,
     read_roles,
     require_store,
+    tree_bytes,
     verify_extractor,
 )
-from edgecl.store.records import Header, Revision
+from edgecl.store.journal import read_journal
+from edgecl.store.records import Header, Revision, sha256
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class Store:
                 live = self.current()
                 if live == revision:
                     add_once(self.damage, error)
-                    live = self.newest_sound()
+                    live = self.newest_intact()
                 revision = live
 
     def journal(self) -> list[dict[str, Any]]:
@@ -252,7 +253,7 @@ class Store:
         """Return the newest revision whose own file is intact, and its intact parts by role."""
         return newest_readable(self._folder)
 
-    def newest_sound(self) -> Revision:
+    def newest_intact(self) -> Revision:
         """Return the newest revision of which every byte is intact; raises StoreDamagedError where none is."""
         return newest_intact(self._folder, self.damage)
 

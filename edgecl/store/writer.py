@@ -1,21 +1,20 @@
-"""Change a store: put objects, commit a revision, roll back, forget."""
+"""Change a store: finish what a killed writer began, put objects, commit a revision, roll back, forget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.store import records
-from edgecl.store.checksums import sha256
-from edgecl.store.files import explained, replace_file
-from edgecl.store.folder import Folder, add_once
+from edgecl.store.files import TEMPORARY, explained, replace_file
+from edgecl.store.folder import Folder, add_once, entries, has_unfinished_forgetting
 from edgecl.store.journal import RESERVED, Journal
-from edgecl.store.publishing import Arrays, PendingObjects, Publisher
-from edgecl.store.records import Revision, encode_pointer, journal_entry
-from edgecl.store.recovery import recover, remove_leftovers
-from edgecl.store.space import Space
+from edgecl.store.publishing import Arrays, PendingObjects, Publisher, Space
+from edgecl.store.records import Revision, encode_pointer, journal_entry, sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +100,7 @@ class Writer:
         objects
             Role to digest: of objects put since the last commit, or of objects of kept revisions.
         body
-            Plain JSON; `edgecl.store.bodies` has a class for each kind.
+            Plain JSON; `edgecl.store.body_kinds` has a class for each kind.
         time
             UTC, ISO 8601.
         parent
@@ -256,3 +255,43 @@ class Writer:
             yield
         except EdgeclError as error:
             add_once(self._damage, error)
+
+
+logger = logging.getLogger(__name__)
+
+
+def remove_leftovers(folder: Folder, orphans: Collection[int]) -> None:
+    """Remove temporary files, and revisions that never went live."""
+    for place in (folder.path, folder.objects, folder.revisions):
+        for entry in entries(place):
+            if entry.name.endswith(TEMPORARY) and not entry.is_dir(follow_symlinks=False):
+                Path(entry.path).unlink()
+    for number in orphans:
+        folder.revision(number).unlink()
+
+
+def recover(journal: Journal, *, space: Space, damage: list[str]) -> list[str]:
+    """Add the journal lines that are missing, and finish the forgetting that was interrupted.
+
+    Returns
+    -------
+    What is wrong with the journal, which is in `damage` as well.
+    """
+    folder, live = space.folder, space.live
+    is_forgetting = has_unfinished_forgetting(folder, live)
+    without = {live.number, *live.body["forgets"]["revisions"]} if is_forgetting else set()
+    committed = (folder.load_if_intact(number, damage) for number in folder.numbers() if number not in without)
+    journal_damage = journal.recover([journal_entry(*one) for one in committed if one])
+    for one in journal_damage:
+        add_once(damage, one)
+    if is_forgetting:
+        from edgecl.store.erasure import remove_traces  # rare: what a lesson does not need
+
+        removed = remove_traces(journal, journal_entry(*folder.load(live.number)), space=space)
+        logger.warning(
+            "%s: a forgetting that was interrupted is complete now: %d revisions and %d objects were removed",
+            folder.path,
+            len(removed.revisions),
+            len(removed.objects),
+        )
+    return journal_damage

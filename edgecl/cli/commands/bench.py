@@ -45,14 +45,14 @@ class Limits(click.ParamType["Limit"]):
     )
 )
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
-@click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons to time; short phases more. [default: 20]")
-@click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write everything, raw samples included.")
+@click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
+@click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write all results, raw samples included.")
 @click.option(
     "--compare",
     nargs=2,
     metavar="BEFORE AFTER",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Set two files of --json side by side; nothing is measured.",
+    help="Compare two files of --json; nothing is measured.",
 )
 @click.option(
     "--fail-above",
@@ -60,14 +60,14 @@ class Limits(click.ParamType["Limit"]):
     multiple=True,
     metavar="p95:10%",
     type=Limits(),
-    help="With --compare: exit code 1 where this quantile of any phase is worse by more.",
+    help="With --compare: exit code 1 if this quantile of any phase is worse by more.",
 )
-@click.option("--force", is_flag=True, help="With --compare: also different boards, models and marked runs.")
+@click.option("--force", is_flag=True, help="With --compare: compare also different boards, models and marked runs.")
 @click.option(
     "--reference",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Write FOLDER/<board>.csv; only from a real board that ran undisturbed.",
+    help="Write FOLDER/<board>.csv; only from an undisturbed run on a real board.",
 )
 @click.pass_context
 def command(
@@ -80,10 +80,10 @@ def command(
     force: bool,
     reference: Path | None,
 ) -> None:
-    """Measure what a lesson costs on this board, phase by phase.
+    """Measure the cost of a lesson on this board, phase by phase.
 
-    Works on copies of STORE beside it, or on one that is taught the demo's words; STORE is not changed. A run that
-    was throttled, emulated or swapping is marked as such. Exit code 1: a limit of --fail-above is exceeded.
+    Uses copies of STORE beside it, or a store that is taught the demo's words; STORE is not changed. A run that was
+    throttled, emulated or swapping is marked. Exit code 1: a limit of --fail-above is exceeded.
     """
     if compare is not None:
         if store or rounds or reference:

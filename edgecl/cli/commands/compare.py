@@ -68,31 +68,31 @@ class Shares(click.ParamType[tuple[float, ...]]):
     "--extractor",
     required=True,
     metavar="voice|imu|FILE",
-    help="What turns signals into numbers: one that ships with edgecl, or a file of your own.",
+    help="Network that turns signals into numbers: one that ships with edgecl, or a file of your own.",
 )
 @click.option(
     "--scenario",
     type=click.Choice(["class", "domain"]),
     default="class",
-    help="What a lesson brings: new classes, or the same classes of new people. [default: class]",
+    help="Content of a lesson: new classes, or the same classes of new people. [default: class]",
 )
 @click.option(
     "--by",
     type=click.Choice([*PEOPLE, "none"]),
-    help="Test on people who taught nothing; none splits at random. [default: by people, where all samples name one]",
+    help="Test on people who taught nothing; none splits at random. [default: by people, if all samples name one]",
 )
 @click.option(
     "--experiences",
     type=click.IntRange(min=2),
-    help="Lessons in a stream. [default: 5; domain: one for each person, at most 10]",
+    help="Number of lessons. [default: 5; domain: one per person, at most 10]",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), help="Streams: other splits, other orders. [default: 5]")
-@click.option("--memory", type=Bytes(), help="As of `edgecl init`. [default: 1MiB voice, 4MiB others]")
-@click.option("--strategies", type=Names(), help=f"With commas. [default: {','.join(COMPARED)}]")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Number of runs with other splits and orders. [default: 5]")
+@click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
+@click.option("--strategies", type=Names(), help=f"Names, separated by commas. [default: {','.join(COMPARED)}]")
 @click.option(
     "--budgets",
     type=Shares(),
-    help="How much old data to try to keep, beside none and all. [default: 5%,10%,20%,30%]",
+    help="Shares of old data to keep, besides none and all. [default: 5%,10%,20%,30%]",
 )
 @json_option
 def command(
@@ -107,11 +107,11 @@ def command(
     budgets: tuple[float, ...] | None,
     as_json: bool,
 ) -> None:
-    """Play your own data through every strategy.
+    """Compare all strategies on your own data.
 
-    Answers: replay or EWC, and how much old data do I keep? PATH is what `edgecl learn` takes, with several classes
-    and, best, several people. It is embedded once; then lessons are played in several orders and measured on people
-    who taught nothing, and against joint training: one model fitted to everything at once. Nothing is written.
+    Answers whether to use replay or EWC, and how much old data to keep. PATH has a form that `edgecl learn` reads, with
+    several classes and, best, several people. Lessons are learnt in several orders, evaluated on people who taught
+    nothing, and compared with joint training: one model fitted to everything at once. Nothing is written.
     """
     from edgecl.compare.advice import recommend
     from edgecl.compare.results import BUDGETS, SEEDS, Options
@@ -222,7 +222,7 @@ def _print_cost(found: Comparison) -> None:
     rows = [(row.name, *_cost(row, found)) for row in (*found.strategies, found.joint)]
     header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
     click.echo(table(rows, header=header, align="lrrrrlr"))
-    first, last = (milliseconds(float(found.joint.usual_ms[index])) for index in (0, -1))
+    first, last = (milliseconds(float(found.joint.median_ms[index])) for index in (0, -1))
     click.echo(
         wrapped(
             f"memory, on disk: what has to be remembered from lesson to lesson (head, means, exemplars, EWC state; the "
@@ -244,8 +244,8 @@ def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     return (
         format_bytes(round(memory)),
         format_bytes(round(disk)) if disk else "-",
-        milliseconds(float(row.usual_ms.mean())),
-        milliseconds(float(row.usual_ms.sum())),
+        milliseconds(float(row.median_ms.mean())),
+        milliseconds(float(row.median_ms.sum())),
         cheaper,
         refused,
     )

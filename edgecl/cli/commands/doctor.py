@@ -38,18 +38,16 @@ FAULT, DAMAGED = 1, 5
 
 @click.command(epilog=example("edgecl doctor", "edgecl doctor kitchen --json"))
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--repair", is_flag=True, help="Make STORE whole again from what is sound in it; what is damaged is removed."
-)
+@click.option("--repair", is_flag=True, help="Repair STORE from its intact files; damaged ones are removed.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, store: Path | None, repair: bool, as_json: bool) -> None:
-    """Check this machine, and a store.
+    """Check this machine and a store; repair a damaged store.
 
     Imports every runtime in a process of its own, runs a kernel and an extractor. With STORE also reads every
-    byte of every revision that is kept. Exit code 1: something that edgecl needs does not work here; 5: the
-    store is damaged. With --repair the newest sound revision becomes the live one, and what is damaged is
-    removed: copy the folder before, if you want to look into it.
+    byte of every kept revision. Exit code 1: something that edgecl needs does not work here; 5: the store is
+    damaged. With --repair the newest intact revision becomes the live one and damaged files are removed: copy
+    the folder first if you want to examine it.
     """
     if repair and store is None:
         raise click.UsageError("--repair wants a STORE")

@@ -27,9 +27,9 @@ CONFUSIONS_SHOWN = 8
 def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
     """Measure accuracy on labelled samples.
 
-    PATH is what `edgecl learn` takes. Give samples that were not learnt, best of people who taught nothing:
-    on its own lessons every model looks good. Balanced accuracy is the mean over the classes, each with
-    equal weight.
+    PATH has a form that `edgecl learn` reads. Use samples that were not learnt, best of people who taught nothing:
+    every model is good at its own lessons. Balanced accuracy is the mean over the classes, each with equal
+    weight.
     """
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=label, label_column=label_column)

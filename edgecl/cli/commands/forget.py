@@ -41,15 +41,15 @@ class Age(click.ParamType[timedelta]):
 )
 @store_argument
 @click.argument("labels", metavar="[LABEL]...", nargs=-1)
-@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is longer ago: 36h, 90d, 12w.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is older: 36h, 90d, 12w.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and remove nothing.")
 @json_option
 def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, dry_run: bool, as_json: bool) -> None:
-    """Take a class out for good, as if it had never been taught.
+    """Remove a class for good, as if it had never been taught.
 
-    Removes its statistics and exemplars, every revision that knew it, what those were measured by, and the
-    inbox. The closed-form head that is left is bit for bit that of a store which never saw LABEL. Prints a
-    receipt: what was removed, digests before and after, and what cannot be promised. There is no way back.
+    Removes its statistics and exemplars, every revision that knew it with its evidence, and the inbox. The
+    closed-form head that is left is bit for bit that of a store which never saw LABEL. Prints a receipt:
+    what was removed, digests before and after, and what cannot be promised. It cannot be undone.
     """
     if bool(labels) == (older_than is not None):
         raise click.UsageError("name the classes to forget, or say --older-than: one of the two")

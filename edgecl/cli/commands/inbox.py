@@ -43,11 +43,11 @@ class StoreFirst(click.Group):
 @json_option
 @click.pass_context
 def command(ctx: click.Context, store: Path, as_json: bool) -> None:
-    """List what waits for you, export it, or teach it.
+    """List what waits for you, export one recording, or teach some.
 
-    `edgecl listen --inbox` keeps what stood out and is like nothing that was taught, and the latest ten detections.
-    `edgecl learn` keeps samples that do not fit the name that they were given, and those of new names that sound like
-    known ones. Nothing is learnt from it until you say what it is.
+    `edgecl listen --inbox` keeps sound or movement that resembles nothing taught, and the latest ten detections.
+    `edgecl learn` keeps samples that do not fit their label, and those of new labels that resemble a known class.
+    Nothing is learnt from it until you label it.
     """
     ctx.obj = store
     if ctx.invoked_subcommand is not None:
@@ -89,11 +89,11 @@ def _print(items: Sequence[Item], store: Path) -> None:
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write: .wav of sound, .npz of movement.",
+    help="File to write: .wav of sound, .npz of movement.",
 )
 @click.pass_obj
 def export(store: Path, name: str, out: Path) -> None:
-    """Copy a recording out, to be played or looked at."""
+    """Export a recording as a file."""
     with warn.opened(store) as learner:
         inbox = learner.inbox()
         out.write_bytes(inbox.recording(inbox.item(name)))
@@ -107,7 +107,7 @@ def export(store: Path, name: str, out: Path) -> None:
 @json_option
 @click.pass_obj
 def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json: bool) -> None:
-    """Teach recordings under a name, through the gate of `edgecl learn`; they leave the inbox if it is accepted."""
+    """Teach recordings as class NAME, judged as by `edgecl learn`; they leave the inbox if accepted."""
     with warn.opened(store) as learner:
         inbox = learner.inbox()
         items = [inbox.item(one) for one in dict.fromkeys(names)]

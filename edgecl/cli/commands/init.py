@@ -35,22 +35,22 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     required=True,
     callback=_check_extractor,
     metavar="voice|imu|FILE",
-    help="What turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
+    help="Network that turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
-@click.option("--memory", type=Bytes(), help="Most RAM that learning may take. [default: 1MiB voice, 4MiB others]")
-@click.option("--disk", type=Bytes(), help="Most that the store may take. [default: 64MiB, for text 128MiB]")
+@click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
+@click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text 128MiB]")
 @click.option(
     "--max-classes",
     type=click.IntRange(min=2),
-    help="Most classes it will ever know. [default: 64 voice, 24 imu, 128 text]",
+    help="Largest number of classes. [default: 64 voice, 24 imu, 128 text]",
 )
 @click.option(
     "--lift",
     type=click.IntRange(min=0),
     default=0,
-    help="Random features in front of the latents: more accuracy for voice, more memory. [default: 0]",
+    help="Number of random features in front of the latents; costs memory. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of projection and lift. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
 @json_option
 def command(
     store: Path,
@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Make a store: one model in one folder.
 
-    STORE is the folder to make. It holds a copy of the extractor and all that is learnt; nothing outside of
-    it is needed later. Memory, disk and the number of classes are fixed here for good.
+    STORE is the folder to make. It contains a copy of the extractor and everything that is learnt; nothing outside
+    of it is needed later. Memory, disk and the number of classes are fixed here for good.
     """
     from edgecl.learner import Learner
 

@@ -53,13 +53,13 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="auto",
-    help="How the head is updated; auto chooses, and adjusts when a candidate is rejected. [default: auto]",
+    help="Method of updating the head; auto chooses, and adapts after a rejection. [default: auto]",
 )
-@click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
-@click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
-@click.option("--force", is_flag=True, help="Commit whatever the verdict, and what is not new.")
-@click.option("--same-as", metavar="LABEL", help="New names that sound like this known class are the same: teach it.")
-@click.option("--distinct", is_flag=True, help="New names that sound like known classes are classes of their own.")
+@click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
+@click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
+@click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -68,23 +68,21 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="How hard gradient steps are held to where they begin. [default: 30 with auto, else 1]",
+    help="Strength of the penalty that holds gradient steps to their start. [default: 30 with auto, else 1]",
 )
 @click.option(
-    "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
+    "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option(
-    "--background", is_flag=True, help="PATH is sound of the room, in which nobody says a taught word: for listen."
-)
+@click.option("--background", is_flag=True, help="PATH is sound of a room in which nobody says a taught word.")
 @label_column_option
 @click.option(
     "--label-delay",
     metavar="ROWS",
     type=click.IntRange(min=0),
     default=0,
-    help="With --prequential: rows that come between a row and its label. [default: 0]",
+    help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
 @json_option
 @click.pass_context
 def command(
@@ -107,13 +105,13 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Teach it labelled samples; committed only if nothing known suffers.
+    """Learn from labelled samples; commit only if known classes do not get worse.
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
-    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
-    ones; one that has nothing new leaves the model as it is. Samples that do not fit their name are set aside, and a
-    new name that sounds like a known one is asked about; both wait in the inbox. Exit code 3 says that the lesson was
-    rejected, or that all of it waits, and the model is as it was.
+    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may contain new classes and more samples
+    of known ones; one with nothing new leaves the model unchanged. Samples that do not fit their label are set
+    aside, and a new label that resembles a known class is asked about; both wait in the inbox. Exit code 3: the lesson
+    was rejected, or all of it waits, and the model is unchanged.
     """
     if same_as is not None and distinct:
         raise click.UsageError("--same-as and --distinct are two answers: choose one")

@@ -36,34 +36,34 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 )
 @store_argument
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--microphone", is_flag=True, help="Listen to the default microphone (extra [mic]).")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Of raw PCM on stdin. [default: the extractor's]")
-@click.option("--realtime", is_flag=True, help="Play FILE at its own speed, not as fast as it goes.")
+@click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
+@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
 @click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
     "--patience",
     metavar="HOPS",
     type=click.IntRange(min=1),
-    help="Hops in a row that must answer a label. [default: 1; of movement 2]",
+    help="Consecutive hops that must answer a label. [default: 1, for movement 2]",
 )
 @click.option(
     "--refractory",
     metavar="SECONDS",
     type=Finite(min=0),
-    help="No other event so soon after one; of movement: the pause that ends one. [default: 10 hops; of movement 3]",
+    help="Pause after an event; for movement the pause that ends one. [default: 10 hops, for movement 3]",
 )
-@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
-@click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
+@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
+@click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
-    "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
+    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.35]"
 )
-@click.option("--wake", metavar="LABEL", help="A word that was taught: the others count only after it, for --span.")
-@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="After the wake word. [default: 4]")
+@click.option("--wake", metavar="LABEL", help="Taught word after which the others count, for --span seconds.")
+@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="Time after the wake word. [default: 4]")
 @click.option(
     "--control",
     metavar="SOCKET",
     type=click.Path(path_type=Path),
-    help='Where its owner may ask for a lesson: a line {"learn": "/path", "label": "name"}.',
+    help='Socket on which its owner requests lessons: a line {"learn": "/path", "label": "name"}.',
 )
 @json_option
 def command(
@@ -83,12 +83,12 @@ def command(
     control: Path | None,
     as_json: bool,
 ) -> None:
-    """Follow a stream of sound or movement, and print what is heard.
+    """Follow a stream of sound or movement and print its events.
 
-    Listens to raw S16_LE mono PCM on stdin, to FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or to
-    a microphone. Prints an event a line: when, which label, how sure, how novel (0: typical of its class, 1: nothing
-    of it). Never learns: what `edgecl learn` teaches the store meanwhile is heard from the next hop on. Ends with
-    its input, by Ctrl-C or by SIGTERM, with a summary on stderr.
+    Reads raw S16_LE mono PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
+    microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
+    it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
+    input, on Ctrl-C or on SIGTERM, with a summary on stderr.
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt

@@ -25,11 +25,11 @@ WIDEST_LABEL = 32
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Answer clips or windows.
+    """Predict the class of clips, windows, rows or texts.
 
-    Each PATH is what `edgecl learn` takes; labels in it are not looked at. Prints a line for each sample: its
-    label, how sure the answer is, how novel the sample is (0: typical of its class, 1: nothing of it), and
-    where it came from. With --json an object a line; what could not be used is {"source", "skipped"}.
+    Each PATH has a form that `edgecl learn` reads; labels in it are ignored. Prints one line per sample: label,
+    confidence, novelty (0: typical of its class, 1: unlike all of it) and source. With --json one object per
+    line; a sample that cannot be used is {"source", "skipped"}.
     """
     with warn.opened(store) as learner:
         width = min(max(map(len, ("label", *learner.classes))), WIDEST_LABEL)
