@@ -62,10 +62,8 @@ def _teach_one(report: Report, store: str) -> str:
 def _question(ask: Ask) -> str:
     if ask.is_live:
         return f'"{ask.label}", which is live, has become more like "{ask.like}" with this lesson: is it the same?'
-    where = "which is known" if ask.odds is not None else "which is in the same lesson or the only one known"
-    return (
-        f'the {counted(ask.samples, "sample")} called "{ask.label}" sound like "{ask.like}", {where}: is it the same?'
-    )
+    where = "which is known" if ask.odds is not None else "which is in this lesson, or all that is known"
+    return f'the {counted(ask.samples, "sample")} called "{ask.label}" are like "{ask.like}", {where}: is it the same?'
 
 
 def _answers(ask: Ask, store: str) -> str:

@@ -64,6 +64,7 @@ def _print(items: Sequence[Item], store: Path) -> None:
     if not items:
         click.echo(f"Nothing there: `edgecl listen {printable(str(store))} --inbox` keeps what it has never heard.")
         return
+    has_names = any(one.called for one in items)
     rows = [
         (
             one.id.lstrip("0"),
@@ -71,14 +72,15 @@ def _print(items: Sequence[Item], store: Path) -> None:
             one.kept.replace("+00:00", "").replace("T", " "),
             f"{one.count}x",
             f"{one.label} ({one.confidence:.0%})",
-            one.called,
+            *([one.called] if has_names else []),
             f"{one.novelty:.2f}",
             f"{one.seconds:.1f} s",
         )
         for one in items
     ]
-    header = ("id", "what", "last heard (UTC)", "times", "answered", "taught as", "novelty", "length")
-    click.echo(table(rows, header=header, align="lllrllrr", indent=0))
+    taught = ("taught as",) if has_names else ()
+    header = ("id", "what", "last heard (UTC)", "times", "answered", *taught, "novelty", "length")
+    click.echo(table(rows, header=header, align="lllrllrr" if has_names else "lllrlrr", indent=0))
 
 
 @command.command()
