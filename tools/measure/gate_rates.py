@@ -37,6 +37,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model
 from measure.cases import Case, cases, note
 from measure.gate_lessons import AGAIN, KINDS, Scene, Script, Setting, TooFewClipsError
 from measure.gate_scenes import SETTINGS, lesson_of, noise_of, scene_of
+from measure.gate_sets import MORE_SETS, more_cases
 
 CLIPS = (3, 5, 10, 40)
 SCENES = 2  # of each split
@@ -280,7 +281,7 @@ def settings_of(split: int, *, scenes: int) -> list[Setting]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *MORE_SETS], default=list(SETS))
     parser.add_argument("--quick", action="store_true", help="two splits of a set, one scene of each")
     parser.add_argument("--cache", type=Path, required=True, help="folder for extractors and latents")
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
@@ -289,10 +290,15 @@ def main() -> int:
     started, lessons = time.perf_counter(), []
     with tempfile.TemporaryDirectory(prefix="edgecl-gate-") as folder:
         for name in chosen.sets:
-            found = cases(SETS[name], root=data_root(), cache=chosen.cache, scratch=Path(folder), quick=chosen.quick)
+            where = {"root": data_root(), "cache": chosen.cache, "scratch": Path(folder)}
+            found = cases(SETS[name], quick=chosen.quick, **where) if name in SETS else more_cases(name, **where)
             for number, case in enumerate(found):
                 generator = np.random.default_rng([number, *name.encode()])
-                lessons += measure_case(case, settings_of(number, scenes=1 if chosen.quick else SCENES), generator)
+                lessons += measure_case(
+                    case,
+                    settings_of(number, scenes=1 if chosen.quick else SCENES if name in SETS else len(SETTINGS)),
+                    generator,
+                )
                 note(f"{name}, {case.split.name}: {len(lessons)} lessons, {time.perf_counter() - started:.0f} s")
     whole = {"quick": chosen.quick, "seconds": time.perf_counter() - started, "lessons": lessons}
     chosen.json.write_text(json.dumps(whole))
