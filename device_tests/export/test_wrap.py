@@ -276,7 +276,7 @@ def test_tflite_without_a_contract_is_refused(lite: Path) -> None:
 
 def test_tflite_with_another_window_is_refused(lite: Path, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(lite.read_bytes())
-    refused(tmp_path / "m.tflite", "the contract says 33 float32", window_samples=11)
+    refused(tmp_path / "m.tflite", "the contract states 33 float32", window_samples=11)
 
 
 def test_damaged_tflite_is_refused(lite: Path, tmp_path: Path) -> None:

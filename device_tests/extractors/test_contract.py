@@ -51,7 +51,7 @@ def test_a_contract_out_of_range_is_refused(field: str, value: object, complaint
 @pytest.mark.parametrize(
     ("key", "text", "complaint"),
     [
-        ("format", None, "export wrap x.onnx"),
+        ("format", None, "x.onnx has no contract"),
         ("format", "2", "update edgecl"),
         ("window_samples", None, "lacks"),
         ("window_samples", "many", "cannot be read"),

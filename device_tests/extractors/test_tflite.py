@@ -13,5 +13,6 @@ from edgecl.extractors.opening import open_extractor
 def test_tflite_without_a_runtime_or_contract_says_so(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
-    with pytest.raises(ContractError, match="export wrap"):
+    with pytest.raises(ContractError, match="no contract") as raised:
         open_extractor(path)
+    assert raised.value.remedy == "wrap"

@@ -37,20 +37,20 @@ def test_flat_folder_takes_its_label_from_the_option(tmp_path: Path) -> None:
 
 def test_flat_folder_without_a_label_is_refused_with_the_option_to_use(tmp_path: Path) -> None:
     put(tmp_path / "1.wav", wav(tone()))
-    with pytest.raises(DataError, match="--label NAME"):
+    with pytest.raises(DataError, match=r"give (the|their) label"):
         read_samples(tmp_path, VOICE)
 
 
 def test_bare_file_without_a_label_is_refused_unless_none_is_needed(tmp_path: Path) -> None:
     path = put(tmp_path / "1.wav", wav(tone()))
-    with pytest.raises(DataError, match="--label NAME"):
+    with pytest.raises(DataError, match=r"give (the|their) label"):
         read_samples(path, VOICE)
     assert [sample.label for sample in samples_of(path, labelled=False)] == [None]
 
 
 def test_label_for_a_folder_of_labels_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "go" / "1.wav", wav(tone()))
-    with pytest.raises(DataError, match=r"\(go\).*leave out --label"):
+    with pytest.raises(DataError, match=r"\(go\).*give no label"):
         read_samples(tmp_path, VOICE, label="stop")
 
 

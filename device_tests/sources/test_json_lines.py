@@ -71,7 +71,7 @@ def test_text_says_that_it_needs_a_text_extractor(tmp_path: Path) -> None:
 
 def test_option_for_labelled_lines_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "w.jsonl", lines_of({"signal": movement(20).tolist(), "label": "curl"}))
-    with pytest.raises(DataError, match="leave out --label"):
+    with pytest.raises(DataError, match="give no other"):
         list(read_samples(path, WRIST, label="raise"))
 
 

@@ -95,8 +95,8 @@ def test_missing_extra_says_how_to_install_it(
         (wav(tone() * np.nan, codec=3, bits=32), "not finite"),
         (wav(np.where(tone() > 0, np.inf, 0.1), codec=3, bits=32), "not finite"),
         (wav(tone() * 32768, codec=3, bits=32), "bad scale: samples reach 1.64e+04"),
-        (wav(tone(), rate=0), "unknown rate: 0 Hz is said"),
-        (wav(tone(), rate=100), "unknown rate: 100 Hz is said"),
+        (wav(tone(), rate=0), "unknown rate: the header states 0 Hz"),
+        (wav(tone(), rate=100), "unknown rate: 100 Hz is not a rate for speech"),
         (wav(tone(31)), "too long: 31.0 s"),
     ],
 )

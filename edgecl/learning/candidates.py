@@ -77,7 +77,8 @@ def update(
     if rung.strategy in ("auto", "closed-form"):
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
-        candidate = replace(taught, head=whitened_cosine(factor), ewc=None, digests=_without(taught.digests, "ewc"))
+        digests = {role: digest for role, digest in taught.digests.items() if role != "ewc"}
+        candidate = replace(taught, head=whitened_cosine(factor), ewc=None, digests=digests)
         del factor  # its workspace is that of the gradient steps
         if rung.strategy == "auto" and (may_pay(taught) or _may_carry(model, taught)):
             from edgecl.learning.residual import refine_residual  # loaded where steps are taken: a start costs time
@@ -143,7 +144,3 @@ def _mean_gain(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
         return 0.0, 0.0
     variance = sum(float(one.var()) / len(one) for one in gains) / len(gains) ** 2
     return float(np.mean([one.mean() for one in gains])), float(np.sqrt(variance))
-
-
-def _without(digests: Mapping[str, str], role: str) -> dict[str, str]:
-    return {name: digest for name, digest in digests.items() if name != role}

@@ -71,7 +71,7 @@ class LessonCollector:
         if self._file:
             self._flush()
             return Lesson(self._by_label())
-        return Lesson({label: _joined(parts) for label, parts in sorted(self._held.items())})
+        return Lesson({label: Exemplars.joined(parts) for label, parts in sorted(self._held.items())})
 
     def _flush(self) -> None:
         try:
@@ -114,7 +114,3 @@ class LessonCollector:
 
 def _cannot_spool(error: OSError) -> EdgeclError:
     return EdgeclError(f"the lesson does not fit in memory and cannot be spooled to disk: {error}")
-
-
-def _joined(parts: list[Exemplars]) -> Exemplars:
-    return Exemplars(np.concatenate([part.rows for part in parts]), np.concatenate([part.scales for part in parts]))

@@ -298,5 +298,5 @@ def herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], c
     fresh = rows.spread(max(room, candidates // 2))
     if held:
         held = held.first(candidates - len(fresh))
-        fresh = Exemplars(np.concatenate([held.rows, fresh.rows]), np.concatenate([held.scales, fresh.scales]))
+        fresh = Exemplars.joined([held, fresh])
     return herd(fresh, mean, keep=len(fresh))

@@ -153,7 +153,7 @@ class _Pool:
         ]
         schedule = np.empty(groups.size, np.int32)
         schedule[by_group] = np.arange(groups.size, dtype=np.int32)
-        rows = Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
+        rows = Exemplars.joined(parts)
         return rows, self.labels[groups.ravel()[by_group]], schedule.reshape(groups.shape)
 
 

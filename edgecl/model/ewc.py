@@ -14,7 +14,7 @@ import numpy as np
 from edgecl_kernels.aligned import TILE, aligned_zeros, padded
 from numpy.typing import NDArray
 
-from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, row_bytes
+from edgecl.model.exemplars import Exemplars
 from edgecl.model.features import FeatureMap
 from edgecl.model.head import HeadState
 
@@ -87,32 +87,6 @@ class EwcState:
             raise ValueError(f"the EWC state has shapes {precision.shape} and {anchor.shape}, expected {shape}")
         rows = [np.array(part, np.float32, order="C") for part in (precision, anchor)]
         return EwcState(tuple(labels), rows[0], rows[1], Coordinates(np.array(offset, np.float32), factor))
-
-
-def state_bytes(features: FeatureMap, classes: int) -> int:
-    """Return what a stored EWC state takes."""
-    return 2 * _parameter_bytes(features, classes) + features.dimension * 4
-
-
-def refinement_bytes(features: FeatureMap, classes: int) -> int:
-    """Return what gradient steps take: parameters, the heads they start from and end with, and the rows drawn."""
-    heads = 3 * classes * (features.dimension + 2) * 4
-    return 4 * _parameter_bytes(features, classes) + heads + _drawn_bytes(features, classes)
-
-
-def consolidation_bytes(features: FeatureMap, classes: int) -> int:
-    """Return what gradient steps and `consolidate` take, of which the larger counts."""
-    consolidating = 6 * _parameter_bytes(features, classes) + _drawn_bytes(features, classes)
-    return max(refinement_bytes(features, classes), consolidating)
-
-
-def _parameter_bytes(features: FeatureMap, classes: int) -> int:
-    return classes * padded(features.dimension) * 4
-
-
-def _drawn_bytes(features: FeatureMap, classes: int) -> int:
-    rows = DRAWN_AT_ONCE * (2 * row_bytes(features.row_dimension) + 64)
-    return rows + features.block_rows * (padded(features.dimension) + padded(classes)) * 8
 
 
 def consolidate(

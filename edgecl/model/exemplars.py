@@ -6,7 +6,7 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import edgecl_kernels as kernels
@@ -51,6 +51,11 @@ class Exemplars:
         """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
         for first in range(0, len(self), size):
             yield dequantise(self.rows[first : first + size], self.scales[first : first + size])
+
+    @staticmethod
+    def joined(parts: Sequence[Exemplars]) -> Exemplars:
+        """Return the rows of all parts in one; at least one part."""
+        return Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         return {"rows": self.rows, "scales": self.scales}

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from edgecl_kernels.aligned import padded
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
 from edgecl.model import closed_form
-from edgecl.model.ewc import consolidation_bytes, refinement_bytes, state_bytes
-from edgecl.model.exemplars import HERDING_CANDIDATES, herding_bytes, row_bytes
+from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, herding_bytes, row_bytes
 from edgecl.model.features import FeatureMap
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
@@ -126,8 +126,12 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
     features, size = settings.features, settings.solver_type.itemsize
     d = features.dimension
-    refinement = refinement_bytes(features, classes)
-    consolidation = consolidation_bytes(features, classes)
+    parameters = classes * padded(d) * 4
+    drawn = DRAWN_AT_ONCE * (2 * row_bytes(features.row_dimension) + 64)
+    drawn += features.block_rows * (padded(d) + padded(classes)) * 8
+    # gradient steps: parameters, the heads they start from and end with, and the rows drawn (edgecl.learning.refine)
+    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn
+    consolidation = max(refinement, 6 * parameters + drawn)
     workspace = max(
         closed_form.workspace_bytes(d, classes, itemsize=size),
         closed_form.judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
@@ -139,7 +143,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
     fewest = max(left // 2, fewest_exemplar_bytes(settings))
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
-    for needed, stored in ((consolidation, state_bytes(features, classes)), (refinement, 0)):
+    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
         if left - max(needed - workspace, 0) - stored >= fewest:
             more, ewc = max(needed - workspace, 0), stored
             break

@@ -51,9 +51,5 @@ def add_to_room(room: Room | None, latents: Iterable[NDArray[np.float32]]) -> Ro
     scatter = np.zeros(packed_length(dimension))
     count, mean = accumulate(room.statistics if room else None, blocks, scatter)
     fresh = quantise(np.concatenate(blocks))
-    known = [room.rows] if room else []
-    rows = Exemplars(
-        np.concatenate([*(one.rows for one in known), fresh.rows]),
-        np.concatenate([*(one.scales for one in known), fresh.scales]),
-    )
+    rows = Exemplars.joined([*([room.rows] if room else []), fresh])
     return Room(ClassStatistics(count, mean, scatter.astype(np.float32)), rows.spread(KEPT_HOPS))

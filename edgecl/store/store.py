@@ -69,14 +69,9 @@ class Store:
     Examples
     --------
     >>> import tempfile
-    >>> from edgecl.extractors.opening import builtin_extractor
+    >>> from edgecl import Learner
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = Store.create(
-    ...         Path(folder, "kitchen"),
-    ...         extractor=builtin_extractor("voice"),
-    ...         settings={"disk_bytes": 1 << 24, "keep_revisions": 10},
-    ...         revision_body={},
-    ...     )
+    ...     store = Learner.create(folder + "/kitchen", extractor="voice").store
     ...     store.current().number, store.revisions(), store.check()
     (1, [1], [])
     """
@@ -260,9 +255,8 @@ class Store:
     def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
         """Repair the store from what is intact in it, and return what was done, in sentences.
 
-        The newest intact revision becomes the live one; damaged revisions, objects that none uses, and damaged
-        journal lines are removed. Other files stay, and so does the extractor: see `check`. Parameters and errors are
-        those of `edgecl.store.repair.repair`.
+        The newest intact revision becomes the live one; damaged revisions and lines, and objects that none uses, are
+        removed. Other files stay. Parameters and errors are those of `edgecl.store.repair.repair`.
         """
         from edgecl.store.repair import repair
 
@@ -272,15 +266,7 @@ class Store:
         return done
 
     def restore_extractor(self, source: str | Path) -> None:
-        """Replace the extractor by a copy of the file that the store was made with.
-
-        Raises
-        ------
-        SettingError
-            When `source` is another file.
-        EdgeclError
-            When writing fails.
-        """
+        """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
         from edgecl.store.repair import require_same_extractor, restore_extractor
 
         require_same_extractor(self._folder, self._header, Path(source))
