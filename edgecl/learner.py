@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from edgecl.operations.handle import Handle, Progress
+from edgecl.operations.handle import Progress
+from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from edgecl.learning.strategies import RefineSettings
     from edgecl.live.events import Event, Summary
-    from edgecl.live.inbox import Inbox
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgecl.store.records import Revision
 
 
-class Learner(Handle):
+class Learner(InboxHandle):
     """A store that is open for work.
 
     Verbs that take `data` take samples as `read_samples` yields them; or signals as numpy arrays at the rate and in the
@@ -71,6 +71,8 @@ class Learner(Handle):
         require_proof: bool = False,
         force: bool = False,
         seed: int = 0,
+        same_as: str | None = None,
+        distinct: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -91,13 +93,18 @@ class Learner(Handle):
             Reject what is only unproven, for lack of samples to judge by.
         force
             Commit whatever the verdict.
+        same_as
+            The known class that new names are which sound like it.
+        distinct
+            New names that sound like known ones are classes of their own; remembered for each pair.
         progress
             Called with every stage.
 
         Returns
         -------
         Report
-            With `verdict.accepted`, and the `revision`, which is None where nothing was committed.
+            `report.revision` is None where nothing was committed. `report.set_aside` are samples that do not fit their
+            name, `report.asks` new names that may be known classes; both wait in the inbox, see `answer`.
 
         Raises
         ------
@@ -118,6 +125,8 @@ class Learner(Handle):
             require_proof=require_proof,
             force=force,
             seed=seed,
+            same_as=same_as,
+            distinct=distinct,
         )
         return run.finish(progress)
 
@@ -271,9 +280,3 @@ class Learner(Handle):
         from edgecl.live.listener import listen
 
         return listen(self._opened, chunks, how=how, summary=summary, noticer=noticer, beat=beat)
-
-    def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:
-        """Open the recordings that a listener kept, to be labelled and taught."""
-        from edgecl.live.inbox import DEFAULT_BYTES, open_inbox
-
-        return open_inbox(self._opened, capacity_bytes=DEFAULT_BYTES if capacity_bytes is None else capacity_bytes)

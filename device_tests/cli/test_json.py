@@ -22,9 +22,13 @@ from ..support.page import served
 jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.host
 # what writes no JSON of its own form -> whose section has it, "" where there is none
-ELSEWHERE = {"inbox label": "learn", "inbox export": "", "wrong": "learn", "export wrap": "export"} | {
-    f"export {name}": "export" for name in ("identity", "imu", "text", "voice")
-}
+ELSEWHERE = {
+    "inbox label": "learn",
+    "inbox answer": "learn",
+    "inbox export": "",
+    "wrong": "learn",
+    "export wrap": "export",
+} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:

@@ -369,10 +369,6 @@ def test_a_fuzzed_client_brings_down_nothing(page: Page) -> None:
 def test_questions_of_the_gate_are_found_in_its_answer() -> None:
     asked: dict[str, Any] = {"asks": [{"label": "tea", "like": "tee", "odds": 3}]}
     assert questions(asked) == [{"label": "tea", "like": "tee"}]
-    reason = (
-        "4 of 5 samples called 'tea' are what the model knows as 'tee', and cannot be told from it: check the labels"
-    )
-    assert questions({"reasons": [reason, "another"]}) == [{"label": "tea", "like": "tee"}]
     assert questions({"error": "x"}) == []
 
 

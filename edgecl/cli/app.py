@@ -5,7 +5,7 @@
     0    done; a lesson accepted, proven or not
     1    error: a disk that is full, a store that is locked, ...
     2    usage: an option that cannot work, a budget that is too small
-    3    a lesson rejected by the gate, or unproven where proof was required
+    3    a lesson rejected by the gate, or unproven where proof was required, or all of it waits for an answer
     4    data that cannot be used
     5    no model, or a damaged one
     130  interrupted
@@ -43,7 +43,7 @@ COMMANDS = {
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
     "serve": "Serve a page by which a phone teaches the device.",
-    "inbox": "List recordings that a listener kept, export one, or teach some.",
+    "inbox": "List what waits for you, export one recording, or teach some.",
     "wrong": "Correct the last detection: teach it as another class or as background.",
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
@@ -90,6 +90,7 @@ OPTIONS = {
     "memory_bytes": "--memory",
     "port": "--port",
     "scenario": "--scenario",
+    "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
     "wyoming": "--wyoming",
 }

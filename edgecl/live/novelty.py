@@ -17,7 +17,7 @@ from edgecl.errors import EdgeclError
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.live.events import Event
-    from edgecl.live.inbox import Inbox, Item
+    from edgecl.operations.inbox import Inbox, Item
 
 logger = logging.getLogger(__name__)
 

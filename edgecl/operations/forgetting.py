@@ -129,6 +129,8 @@ def _mentions(told: Mapping[str, Any], labels: Collection[str]) -> bool:
     """Test whether a revision's body, or a journal entry without one, was made when one of the labels was known."""
     verdict = told.get("verdict", {})
     names = {*told.get("classes", ()), *told.get("lesson", ()), *verdict.get("classes", ())}
+    waits = [*verdict.get("set_aside", ()), *verdict.get("asks", ())]
+    names |= {one[part] for one in waits for part in ("label", "like")}
     reasons = " ".join(verdict.get("reasons", ()))
     return any(label in names or repr(label) in reasons for label in labels)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import ModelBody
+
+if TYPE_CHECKING:
+    from edgecl.model.model import Model
 
 
 def status(opened: OpenStore) -> dict[str, Any]:
@@ -47,7 +50,20 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
         "damage": list(opened.store.damage),
+        "waiting": _waiting(opened, model),
     }
+
+
+def _waiting(opened: OpenStore, model: Model) -> dict[str, Any]:
+    """What waits for the user: samples that were set aside, and questions about names."""
+    folder = opened.store.path / "inbox"
+    if not folder.exists() and not any(one.asked for one in model.alike.values()):
+        return {"set_aside": 0, "questions": []}
+    from edgecl.operations.inbox import SET_ASIDE, listed, questions
+
+    items = listed(folder)
+    asked = [one.as_dict() for one in questions(items, model)]
+    return {"set_aside": sum(one.kind == SET_ASIDE for one in items), "questions": asked}
 
 
 def history(opened: OpenStore) -> dict[str, Any]:

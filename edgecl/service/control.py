@@ -2,6 +2,7 @@
 
 One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
 what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
+What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import socket
 import stat
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ from typing import Any
 from edgecl.errors import SettingError
 from edgecl.service.lessons import Lessons
 
+ANSWERS = {"same_as", "distinct"}
+WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 LONGEST_LINE = 1 << 16
 POLL_S, PATIENCE_S = 0.2, 5.0
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
@@ -95,10 +98,19 @@ class Control:
         except (ValueError, RecursionError):
             request = None
         match request:
-            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label"}:
+            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
                 label = rest.get("label")
-                return self._lessons.run("learn", *([path] if label is None else [path, f"--label={label}"]))
-        return {"error": 'wanted a line {"learn": "/absolute/path", "label": "optional"}'}
+                named = [] if label is None else [f"--label={label}"]
+                return self._lessons.run("learn", path, *named, *_options(rest))
+            case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
+                return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
+        return {"error": f"wanted a line {WANTED}"}
+
+
+def _options(said: Mapping[Any, Any]) -> list[str]:
+    """What a user answers, as options of a command."""
+    same_as = said.get("same_as")
+    return ([] if same_as is None else [f"--same-as={same_as}"]) + (["--distinct"] if said.get("distinct") else [])
 
 
 def _remove_abandoned(path: Path) -> None:

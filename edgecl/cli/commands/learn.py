@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
+from edgecl.cli.commands import _prompt, _waiting
 from edgecl.cli.options import (
     Finite,
     example,
@@ -57,6 +58,8 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
+@click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
+@click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -91,6 +94,8 @@ def command(
     dry_run: bool,
     require_proof: bool,
     force: bool,
+    same_as: str | None,
+    distinct: bool,
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
@@ -104,9 +109,12 @@ def command(
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
     (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may contain new classes and more samples
-    of known ones; one with nothing new leaves the model unchanged. Exit code 3: the lesson was rejected and the model
-    is unchanged.
+    of known ones; one with nothing new leaves the model unchanged. Samples that do not fit their label are set
+    aside, and a new label that resembles a known class is asked about; both wait in the inbox. Exit code 3: the lesson
+    was rejected, or all of it waits, and the model is unchanged.
     """
+    if same_as is not None and distinct:
+        raise click.UsageError("--same-as and --distinct are two answers: choose one")
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
     if label_delay and not prequential:
@@ -138,19 +146,35 @@ def command(
             require_proof=require_proof,
             force=force,
             seed=seed,
+            same_as=same_as,
+            distinct=distinct,
             progress=progress.stage,
         )
-    tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
+    tell(report, taught, live=live, learner=learner, as_json=as_json)
     if report.revision and not as_json:
         _print_hard_to_hear(learner, taught)
         _print_reload(store, report.new_classes)
-    if not report.is_accepted:
+    is_taught = report.is_accepted
+    if not as_json and not dry_run and _prompt.is_possible():
+        is_taught |= _prompt.ask(learner, report)
+    if not is_taught:
         ctx.exit(REJECTED)
 
 
 def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -> None:
     """A stream has one strategy, and is judged as it goes; a room is not judged."""
-    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed", *also):
+    for name in (
+        "label",
+        "strategy",
+        "require_proof",
+        "force",
+        "same_as",
+        "distinct",
+        "replay_weight",
+        "ewc_strength",
+        "seed",
+        *also,
+    ):
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with {option}")
 
@@ -177,13 +201,14 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
-def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
+def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learner, as_json: bool) -> None:
     """Print the outcome of a lesson, with its samples by label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
         warn.skips(report.skipped)
-        _print(report, taught, live=live, budget_bytes=budget_bytes)
+        _print(report, taught, live=live, budget_bytes=learner.settings.memory_bytes)
+        _waiting.tell(report, learner.path)
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
@@ -222,6 +247,9 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
         return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
         return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
+    if report.verdict.waits:
+        what = "ASKS first" if report.asks else "SET ASIDE"
+        return f"{trial}{what}, nothing is taught: revision {live} stays live, untouched.", "yellow"
     why = " for lack of proof" if report.verdict.accepted else ""
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
@@ -288,6 +316,8 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
 
 def _advice(report: Report) -> str:
     verdict = report.verdict
+    if verdict.waits:
+        return "Nothing of it is live until you answer. --force commits the lesson as it is."
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
     if not verdict.classes:  # it was not judged: the reason states what to do

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.live.fanout import Mailbox
-from edgecl.live.inbox import Inbox, Item
 from edgecl.live.takes import peak_db, why_unusable
+from edgecl.operations.inbox import Inbox, Item
 from edgecl.service.commands import outcome
 from edgecl.service.lessons import Lessons
 from edgecl.service.page.notices import SIGNAL, Notices
@@ -144,15 +144,11 @@ class Desk:
         names = [one for one in items if re.fullmatch(r"\d{1,6}", one)]
         if not names or len(names) != len(items):
             raise SettingError("a lesson needs takes")
-        taught, options = _label(label), []
-        if answer.startswith("same:"):
-            taught = _label(answer.removeprefix("same:"))
-        elif answer == "distinct":
-            options = ["--force"]
-        elif answer:
-            raise SettingError("an answer is same:LABEL or distinct")
-        run = self._lessons.run
-        return self._begin("learn", lambda: run("inbox", *options, "--", *names, taught, before=["label"]), label=label)
+        name, run = _label(label), self._lessons.run
+        if answer:
+            options = _answer(answer)
+            return self._begin("learn", lambda: run("inbox", *options, "--", name, before=["answer"]), label=name)
+        return self._begin("learn", lambda: run("inbox", "--", *names, name, before=["label"]), label=name)
 
     def teach_text(self, text: str, label: str) -> dict[str, Any]:
         """Begin a lesson of one text."""
@@ -246,6 +242,15 @@ def _label(text: str) -> str:
         return clean_label(text)
     except UnusableError as error:
         raise SettingError(str(error)) from error
+
+
+def _answer(answer: str) -> list[str]:
+    """Return the options of an answer to what the gate asked."""
+    if answer.startswith("same:"):
+        return [f"--same-as={_label(answer.removeprefix('same:'))}"]
+    if answer == "distinct":
+        return ["--distinct"]
+    raise SettingError("an answer is same:LABEL or distinct")
 
 
 def _text_file(text: str, label: str | None) -> Any:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-
-_LOOK_ALIKE = re.compile(r"samples called '(.*)' are what the model knows as '(.*)', and cannot be told")
 
 
 def questions(answer: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return pairs of names that may be one thing, as {"label", "like"}, from what `learn --json` printed."""
     asked = [one for one in answer.get("asks") or () if isinstance(one, Mapping) and {"label", "like"} <= set(one)]
-    alike = [match for one in answer.get("reasons") or () if (match := _LOOK_ALIKE.search(str(one)))]
-    return [
-        *({"label": str(one["label"]), "like": str(one["like"])} for one in asked),
-        *({"label": match[1], "like": match[2]} for match in alike),
-    ]
+    return [{"label": str(one["label"]), "like": str(one["like"])} for one in asked]
