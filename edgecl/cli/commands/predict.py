@@ -17,35 +17,45 @@ if TYPE_CHECKING:
     from edgecl.operations.answering import Answer
     from edgecl.sources.samples import Skip
 
-WIDEST_LABEL = 32
+WIDEST_LABEL = 40
 
 
-@click.command(epilog=example("edgecl predict kitchen clip.wav", "edgecl predict kitchen clips/ --json"))
+@click.command(
+    epilog=example(
+        "edgecl predict kitchen clip.wav",
+        "edgecl predict kitchen clips/ --json",
+        "edgecl predict kitchen clip.wav --top 3",
+    )
+)
 @store_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", metavar="K", type=click.IntRange(min=1), help="Also print the best K classes of each sample.")
 @json_option
-def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
+def command(store: Path, paths: tuple[Path, ...], top: int | None, as_json: bool) -> None:
     """Predict the class of clips, windows, rows or texts.
 
     Each PATH has a form that `edgecl learn` reads; labels in it are ignored. Prints one line per sample: label,
-    confidence, novelty (0: typical of its class, 1: unlike all of it) and source. With --json one object per
-    line; a sample that cannot be used is {"source", "skipped"}.
+    confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where the
+    novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
+    class and "known" whether it is meant; a sample that cannot be used is {"source", "skipped"}. With --top the number
+    of classes, the probability of each.
     """
     with warn.opened(store) as learner:
-        width = min(max(map(len, ("label", *learner.classes))), WIDEST_LABEL)
+        names = ("label", *(_unknown(label) for label in learner.classes))
+        width = min(max(map(len, names)), WIDEST_LABEL)
         has_header = not as_json
-        for answer in _answers(learner, paths):
+        for answer in _answers(learner, paths, top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
 
 
-def _answers(learner: Learner, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
+def _answers(learner: Learner, paths: tuple[Path, ...], top: int) -> Iterator[Answer | Skip]:
     from edgecl.sources.reading import read_samples
 
     for path in paths:
-        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False))
+        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False), top=top)
 
 
 def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
@@ -57,7 +67,15 @@ def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
         else:
             warn.warn(f"skipped {answer.source}: {answer.reason}")
     elif as_json:
-        print_json(vars(answer))
+        print_json(answer.as_dict())
     else:
         source = printable(answer.source)
-        click.echo(f"{answer.label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
+        label = printable(answer.label if answer.known else _unknown(answer.label))
+        click.echo(f"{label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
+        for name, share in answer.top:
+            click.echo(f"  {printable(name):{width - 2}}  {share:10.1%}")
+
+
+def _unknown(label: str) -> str:
+    """What is printed of an answer that is not meant."""
+    return f"unknown (most like {label})"
