@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ModelError
 from edgecl.model.head import probabilities
 from edgecl.model.model import Model
-from edgecl.model.unknown import Measure, measure_of
+from edgecl.model.unknown import DistanceMeasure, Measure
 from edgecl.operations.background import background
 from edgecl.operations.open_store import OpenStore
 
@@ -44,8 +44,9 @@ class Judge:
         assert head is not None
         features = self.model.features(latents)
         logits = head.logits(features)
-        novelty = self.measure.novelty(features, logits)
-        labels = [head.labels[index] for index in logits.argmax(axis=1)]
+        best = logits.argmax(axis=1)
+        novelty = self.measure.novelty(features, best)
+        labels = [head.labels[index] for index in best]
         return Judged(labels, probabilities(logits), novelty, novelty <= self.unknown_above)
 
 
@@ -61,7 +62,7 @@ def judge_with(opened: OpenStore, model: Model) -> Judge:
     """Return the judge of a whole model of a store."""
     found = background(opened)
     if found is None:
-        measure: Measure = measure_of(model)
+        measure: Measure = DistanceMeasure(model)
     else:
         from edgecl.spotting.familiarity import BackgroundMeasure
 
