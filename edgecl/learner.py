@@ -6,7 +6,7 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
-    from edgecl.operations.background import RoomReport
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
@@ -130,24 +129,6 @@ class Learner(InboxHandle):
         )
         return run.finish(progress)
 
-    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
-        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
-
-        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
-
-        Raises
-        ------
-        SettingError
-            When the store takes neither words nor movement.
-        DataError
-            When no stretch of sound is as long as a clip.
-        """
-        if self.contract.modality == "imu":
-            from edgecl.operations.background import as_rest
-
-            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
-        return self.run.learn_background(data).finish(progress)
-
     def follow(
         self,
         data: Data,
@@ -206,23 +187,6 @@ class Learner(InboxHandle):
         from edgecl.operations.centring import uncentre
 
         return uncentre(self._opened)
-
-    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
-        """Set the novelty above which an answer is "unknown", as a revision.
-
-        Parameters
-        ----------
-        unknown_above
-            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
-
-        Raises
-        ------
-        SettingError
-            When it is neither, or set already.
-        """
-        from edgecl.operations.setting import set_unknown_above
-
-        return set_unknown_above(self._opened, unknown_above)
 
     def forget(
         self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False
