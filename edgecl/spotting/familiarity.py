@@ -24,7 +24,7 @@ WEIGHT = 0.3  # 0 to 1 tried
 TYPICAL = 0.3
 LIMIT, FEW = 1.3, 2.0  # the limit is LIMIT + FEW / n
 SHARE = 0.7  # of the background in the mixture
-MIXED_LIMIT, MIXED_FEW = 0.445, 0.4  # the limit of the mixture, likewise
+MIXED_LIMIT, MIXED_FEW = 0.445, 0.25  # the limit of the mixture, likewise
 
 
 class BackgroundMeasure:

@@ -35,6 +35,7 @@ from measure.text_table import read
 POSTURES = ("SITTING", "STANDING", "LAYING")
 WALKS = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS")
 FEW = 5
+TEXTS = 20  # of an intent
 SEEDS = 3
 INTENTS_SEED = 0  # of the half of the intents that thresholds were not chosen on
 SIGNALS = ("fsdd", "speech_commands", "hapt_uci_har", "spar_watch")
@@ -120,7 +121,8 @@ def of_a_set(data: str, *, cache: Path, scratch: Path) -> list[dict[str, Any]]:
 def _five(rows: NDArray[np.intp], groups: NDArray[np.str_]) -> NDArray[np.intp]:
     """Return five rows of the person who has most."""
     names, counts = np.unique(groups[rows], return_counts=True)
-    return rows[groups[rows] == names[counts.argmax()]][:FEW]
+    five: NDArray[np.intp] = rows[groups[rows] == names[counts.argmax()]][:FEW]
+    return five
 
 
 def of_texts(*, cache: Path, scratch: Path) -> list[dict[str, Any]]:
@@ -131,7 +133,7 @@ def of_texts(*, cache: Path, scratch: Path) -> list[dict[str, Any]]:
     intents = [str(one) for one in np.random.default_rng(INTENTS_SEED).permutation(data.classes)][75:]
     rows = []
     for known in (intents[:10], intents[:50], intents):
-        for count in (FEW, 100):
+        for count in (FEW, TEXTS):
             taught = {one: data.x[data.rows("train", [one])[:count]] for one in known}
             asked = {one: data.x[data.rows("test", [one])] for one in known}
             for name, never in (("out of scope", [OUT_OF_SCOPE]), ("other intents", intents[len(known) :])):
