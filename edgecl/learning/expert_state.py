@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+from edgecl_kernels.calibration import EDGES
 from numpy.typing import NDArray
 
-from edgecl.learning.expert_plan import FIXED, ExpertPlan
+from edgecl.learning.expert_plan import FIXED, TESTS, ExpertPlan
 from edgecl.learning.row_scaling import RowScaling
 
-TRACE = 10.0  # bound of the trace of an inverse, for each column, and what its diagonal starts with
+START = 10.0  # what the diagonal of an inverse starts with
+EVEN_ROWS = 20.0  # a bin of confidence starts as this many answers of which its own share was right
 COUNTERS = ("classes", "filled", "next", "last")
+
+
+def start_reliability() -> NDArray[np.float64]:
+    """Return the reliability table of answers that are as often right as they are sure."""
+    ends = np.array([0.0, *EDGES, 1.0])
+    return np.array([np.ones(len(ends) - 1), *2 * [(ends[:-1] + ends[1:]) / 2]]) * EVEN_ROWS
 
 
 @dataclass(frozen=True)
@@ -30,10 +39,16 @@ class ExpertState:
     """(4,) classes, filled and next place of the memory, last label."""
     weights: NDArray[np.float64]
     """(2, K) of the mixture; 1 for an expert that takes part."""
+    reliability: NDArray[np.float64]
+    """(3, BINS) for each bin of confidence: weight of its answers, sums of their confidence and of those right."""
     transitions: NDArray[np.float32]
     """(C, C)"""
     gradient: NDArray[np.float32]
     """(A, 2, C, d)"""
+    cells: NDArray[np.float32]
+    """(2, C, M 2^T)"""
+    forgetting: NDArray[np.float64]
+    """(R, 4) forgetting of each least squares, and where it is."""
     solved: NDArray[np.float64]
     """(R, C, d)"""
     inverses: NDArray[np.float64]
@@ -51,7 +66,7 @@ class ExpertState:
         classes, d, p = plan.max_classes, plan.dimension, plan.row_dimension
         rates, solved = len(plan.rates), len(plan.forgettings)
         inverses = np.zeros((solved, d * (d + 1) // 2))
-        inverses[:, np.arange(d) * (np.arange(d) + 3) // 2] = TRACE
+        inverses[:, np.arange(d) * (np.arange(d) + 3) // 2] = START
         weights = np.zeros((2, len(plan.names)))
         weights[1, FIXED:] = 1
         weights[0] = weights[1] / weights[1].sum()
@@ -61,8 +76,11 @@ class ExpertState:
             RowScaling.start(p),
             np.array([0, 0, 0, -1], np.int32),
             weights,
+            start_reliability(),
             np.zeros((classes, classes), np.float32),
             np.zeros((rates, 2, classes, d), np.float32),
+            np.zeros((2, classes, plan.tables << TESTS), np.float32),
+            np.array([[one, START, 0, 0] for one in plan.forgettings]).reshape(solved, 4),
             np.zeros((solved, classes, d)),
             inverses,
             np.zeros((p, plan.remembered), np.int8),
@@ -78,9 +96,12 @@ class ExpertState:
         held = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
+    def _with(self, arrays: Mapping[str, Any]) -> ExpertState:
+        return replace(self, **arrays)
+
     def copy(self) -> ExpertState:
         """Return a state that the stream no longer writes to."""
-        return replace(self, **{name: array.copy() for name, array in self._arrays().items()})
+        return self._with({name: array.copy() for name, array in self._arrays().items()})
 
     @property
     def is_finite(self) -> bool:
@@ -107,7 +128,7 @@ class ExpertState:
             read = {name: np.array(arrays[name], like.dtype, order="C") for name, like in fresh._arrays().items()}
         except (KeyError, IndexError) as error:
             raise ValueError(f"the experts lack {error}") from error
-        state = replace(fresh, labels=tuple(labels), scaling=scaling, **read)
+        state = replace(fresh._with(read), labels=tuple(labels), scaling=scaling)
         for name, like in fresh._arrays().items():
             if read[name].shape != like.shape:
                 raise ValueError(f"{name} of the experts has shape {read[name].shape}, wanted {like.shape}")

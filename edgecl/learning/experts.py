@@ -13,8 +13,8 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.learning.expert_plan import CONSTANTS, FIXED, NEIGHBOURS
-from edgecl.learning.expert_state import TRACE, ExpertState
+from edgecl.learning.expert_plan import CELL_RATE, CONSTANTS, FIXED, NEIGHBOURS, TESTS, ExpertPlan
+from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.row_scaling import LIMIT
 
 SHARE = 0.003  # of the weights that is dealt out evenly at each label
@@ -30,7 +30,7 @@ class Ticket:
     scaled: NDArray[np.float32]
     """(p,)"""
     held: NDArray[np.float32]
-    """(K, C) what each expert answered."""
+    """(K + 1, C) what each expert answered, and the mixture."""
     before: int
     """Index of the last label known then, or -1."""
 
@@ -65,8 +65,9 @@ class Experts:
         self._seed = seed
         self._weights = weights or {}
         plan = state.plan
-        self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates])
-        self._forgetting = np.array([[one, TRACE, TRACE] for one in plan.forgettings]).reshape(-1, 3)
+        self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates, CELL_RATE])
+        self._columns, self._thresholds = cell_tests(plan, seed)
+        self._active = np.zeros(plan.tables, np.int32)
         self._nearest = np.zeros(NEIGHBOURS, np.int32)
         self._distances = np.zeros(max(plan.remembered, 1), np.int32)
         self._work = np.zeros((2, plan.dimension))
@@ -155,7 +156,7 @@ class Experts:
         self, fixed: NDArray[np.float32], tickets: Sequence[Ticket], rows: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         classes = max(len(self.labels), 1)
-        held = np.zeros((rows + len(tickets), len(self._plan.names), classes), np.float32)
+        held = np.zeros((rows + len(tickets), len(self._plan.names) + 1, classes), np.float32)
         before = np.full(rows + len(tickets), -1, np.int32)
         held[:rows, :FIXED, : fixed.shape[2]] = fixed
         for at, ticket in enumerate(tickets, rows):
@@ -198,20 +199,39 @@ class Experts:
             FIXED,
             weights,
             self._settings,
-            self._forgetting,
             state.counters,
             state.weights,
+            state.reliability,
             state.transitions,
             state.gradient,
+            self._columns,
+            self._thresholds,
+            state.cells,
+            state.forgetting,
             state.solved,
             state.inverses,
             state.memory,
             state.memory_labels,
             self._nearest,
             self._distances,
+            self._active,
             self._work,
             self._scratch,
             before,
             held,
             out,
         )
+
+
+def cell_tests(plan: ExpertPlan, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the tests of the random cells: columns (M, TESTS), -1 for none, and thresholds in standard deviations.
+
+    Table m has 1 + m mod TESTS tests: few tests are learnt soon, many see what columns do together.
+    """
+    raw = np.random.Philox(key=seed).random_raw(plan.tables * TESTS * 4).reshape(plan.tables, TESTS, 4)
+    columns = (raw[:, :, 0] % np.uint64(plan.row_dimension)).astype(np.int32)
+    uniform = (raw[:, :, 1:] >> np.uint64(11)) * 2.0**-53
+    thresholds = 2 * uniform.sum(axis=2) - 3  # bell-shaped, of spread 1
+    unused = np.arange(TESTS) > np.arange(plan.tables)[:, None] % TESTS
+    columns[unused] = -1
+    return columns, thresholds.astype(np.float32)

@@ -15,6 +15,7 @@ from edgecl_kernels._implementation import Implementation, implementation
 if TYPE_CHECKING:
     from edgecl_kernels.adagrad import adagrad_steps
     from edgecl_kernels.adwin import adwin_update
+    from edgecl_kernels.cells import cell_steps
     from edgecl_kernels.cholesky import (
         cholesky_packed,
         forward_packed,
@@ -45,6 +46,7 @@ __all__ = [
     "Implementation",
     "adagrad_steps",
     "adwin_update",
+    "cell_steps",
     "cholesky_packed",
     "cholesky_packed_f32",
     "dequantise_rows",

@@ -13,6 +13,8 @@ from typing import Any
 from edgecl_kernels import (
     adagrad,
     adwin,
+    calibration,
+    cells,
     cholesky,
     experts,
     fisher,
@@ -75,11 +77,19 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (least_squares.load_row, False),
     (least_squares.packed_product, True),
     (least_squares.restart_inverse, False),
-    (least_squares.remaining_trace, True),
     (least_squares.shrink_inverse, True),
+    (least_squares.excite_column, False),
     (least_squares.least_squares_scores, True),
     (least_squares.least_squares_step, True),
     (least_squares.least_squares_learn, True),
+    (cells.find_cells, False),
+    (cells.cell_scores, False),
+    (cells.cell_step, False),
+    (cells.cells_learn, False),
+    (calibration.best_of, False),
+    (calibration.count_answer, False),
+    (calibration.reliable, False),
+    (calibration.calibrate, False),
     (neighbours.add_column, False),
     (neighbours.squared_distances_to, False),
     (neighbours.insert_nearest, False),
@@ -90,6 +100,7 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (experts.count_transition, False),
     (experts.least_squares_answer, False),
     (experts.mix_answers, False),
+    (experts.count_mixture, False),
     (experts.share_weights, False),
     (experts.answer_row, False),
     (experts.learn_row, False),
@@ -149,6 +160,14 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
         "void(float32[:,::1], int32[::1], float32[::1], float32, float32[:,:,::1], float32[:,::1])",
         False,
     ),
+    "cell_steps": (
+        cells.cell_steps,
+        (
+            "void(float32[:,::1], int32[::1], float32, int32[:,::1], float32[:,::1], int32[::1], float32[:,:,::1], "
+            "float32[:,::1])"
+        ),
+        False,
+    ),
     "least_squares_steps": (
         least_squares.least_squares_steps,
         (
@@ -165,10 +184,11 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     "follow_rows": (
         experts.follow_rows,
         (
-            "void(float32[:,::1], int8[:,::1], int32[:,::1], int64, float32[::1], float64[::1], float64[:,::1], "
-            "int32[::1], float64[:,::1], float32[:,::1], float32[:,:,:,::1], float64[:,:,::1], float64[:,::1], "
-            "int8[:,::1], int32[::1], int32[::1], int32[::1], float64[:,::1], float32[:,::1], int32[::1], "
-            "float32[:,:,::1], float32[:,::1])"
+            "void(float32[:,::1], int8[:,::1], int32[:,::1], int64, float32[::1], float64[::1], int32[::1], "
+            "float64[:,::1], float64[:,::1], float32[:,::1], float32[:,:,:,::1], int32[:,::1], float32[:,::1], "
+            "float32[:,:,::1], float64[:,::1], float64[:,:,::1], float64[:,::1], int8[:,::1], int32[::1], "
+            "int32[::1], int32[::1], int32[::1], float64[:,::1], float32[:,::1], int32[::1], float32[:,:,::1], "
+            "float32[:,::1])"
         ),
         False,
     ),

@@ -1,13 +1,21 @@
-"""Recursive least squares with exponential forgetting, the inverse kept as a packed triangle of bounded trace."""
+"""Recursive least squares with exponential forgetting, the inverse kept as a packed triangle of bounded trace.
+
+Where rows do not excite a direction, forgetting makes the inverse grow there without end. Scaling all of it down takes
+the forgetting back in every direction (a forgetting of 0.999 fell from 82.6 to 80.2 % on the first rows of elec2).
+Instead, every few rows one column in turn is excited a little, which bounds each direction by itself.
+"""
 
 from __future__ import annotations
+
+import math
 
 from numpy import uintp
 
 from edgecl_kernels._types import F32, F64, I32
 
-# settings of a learner
-FORGETTING, TRACE, START = range(3)
+# settings of a learner, and where it is
+FORGETTING, START, TICK, COLUMN = range(4)
+EXCITED_EVERY = 4  # rows
 
 
 def load_row(x: F32, row: int, work: F64) -> None:
@@ -38,15 +46,6 @@ def restart_inverse(packed: F64, dimension: int, start: float) -> None:
         at += a + 1
 
 
-def remaining_trace(packed: F64, work: F64, scale: float) -> float:
-    """Trace of P - scale (P x)(P x)ᵀ."""
-    total, at = 0.0, 0
-    for a in range(work.shape[1]):
-        total += packed[at + a] - scale * work[1, a] * work[1, a]
-        at += a + 2
-    return total
-
-
 def shrink_inverse(packed: F64, work: F64, scale: float, factor: float) -> None:
     """P = factor (P - scale (P x)(P x)ᵀ)."""
     at = uintp(0)
@@ -55,6 +54,16 @@ def shrink_inverse(packed: F64, work: F64, scale: float, factor: float) -> None:
         for b in range(a + uintp(1)):
             packed[at + b] = factor * (packed[at + b] - step * work[1, b])
         at += a + uintp(1)
+
+
+def excite_column(packed: F64, column: int, strength: float, work: F64) -> None:
+    """Take in a row that is strength times the unit of a column, and says nothing of the weights."""
+    at = (column * (column + 1)) // 2
+    for b in range(column + 1):
+        work[1, b] = strength * packed[at + b]
+    for a in range(column + 1, work.shape[1]):
+        work[1, a] = strength * packed[(a * (a + 1)) // 2 + column]
+    shrink_inverse(packed, work, 1.0 / (1.0 + strength * work[1, column]), 1.0)
 
 
 def least_squares_scores(work: F64, weights: F64, c: int) -> float:
@@ -88,22 +97,27 @@ def least_squares_learn(
     forgetting = settings[FORGETTING]
     scale = weight / (forgetting + weight * spread)
     least_squares_step(label, classes, scale, work, weights)
-    trace = remaining_trace(packed, work, scale) / forgetting
-    bound = settings[TRACE] * work.shape[1]
-    factor = bound / trace if trace > bound else 1.0
-    shrink_inverse(packed, work, scale, factor / forgetting)
+    shrink_inverse(packed, work, scale, 1.0 / forgetting)
+    settings[TICK] += 1
+    if forgetting < 1.0 and settings[TICK] >= EXCITED_EVERY:
+        settings[TICK] = 0.0
+        column = int(settings[COLUMN])
+        settings[COLUMN] = (column + 1) % work.shape[1]
+        strength = math.sqrt(EXCITED_EVERY * work.shape[1] * (1.0 - forgetting) / settings[START])
+        excite_column(packed, column, strength, work)
 
 
 def least_squares_steps(x: F32, labels: I32, settings: F64, weights: F64, packed: F64, work: F64, out: F64) -> None:
     """out (n, C) = W x, each row answered before its label is taken in.
 
-    x (n, d), labels (n) below C. `settings`: forgetting λ, the bound of the trace of P for each column, the diagonal
-    that P starts with. `weights` (C, d) and `packed` (d(d + 1)/2), the lower triangle of P, are written in place:
+    x (n, d), labels (n) below C. `settings`: forgetting λ, the diagonal s that P starts with and that bounds it,
+    rows since a column was excited, and which is next. `weights` (C, d) and `packed` (d(d + 1)/2), the lower triangle
+    of P, are written in place:
 
         k = P x/(λ + xᵀP x),    W += (onehot - W x) kᵀ,    P = (P - k (P x)ᵀ)/λ
 
-    and P is scaled down to the bound of its trace (without one it grows without end where rows do not excite every
-    direction). `work` (2, d) is overwritten. A P that rounding has spoiled starts again.
+    and of every EXCITED_EVERY rows the last excites a column in turn with x = √(EXCITED_EVERY d (1 - λ)/s) e, whose
+    onehot is W x. `work` (2, d) is overwritten. A P that rounding has spoiled starts again.
     """
     for row in range(x.shape[0]):
         load_row(x, row, work)

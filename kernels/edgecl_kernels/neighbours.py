@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy import uintp
 
 from edgecl_kernels._types import F32, I8, I32
 
-FARTHEST = np.int32(2147483647)
+EVEN_VOTE = np.float32(0.2)
 
 
 def add_column(memory: I8, column: int, value: np.int32, filled: int, distances: I32) -> None:
@@ -34,7 +36,7 @@ def insert_nearest(nearest: I32, at: int, count: int, distances: I32) -> None:
     nearest[place] = at
 
 
-def nearest_of(distances: I32, filled: int, nearest: I32) -> int:
+def nearest_of(distances: I32, filled: int, nearest: I32) -> Any:
     """Write the indices of the smallest distances, in order; return how many there are."""
     wanted = min(nearest.shape[0], filled)
     for m in range(wanted):
@@ -57,14 +59,14 @@ def remember_row(memory: I8, labels: I32, at: int, rows: I8, row: int, label: in
 
 
 def vote(labels: I32, distances: I32, nearest: I32, found: int, classes: int, out: F32, at: int) -> None:
-    """out[at, :classes] = share of each class among the neighbours, near ones weighing more, one even vote added.
+    """out[at, :classes] = share of each class among the neighbours, near ones weighing more, and EVEN_VOTE.
 
     A neighbour at distance d weighs (d0 + 1)/(d + 1) for the nearest's d0, squared distances both.
     """
-    even = np.float32(1.0) / np.float32(classes)
+    even = EVEN_VOTE / np.float32(classes)
     for c in range(classes):
         out[at, c] = even
-    total = np.float32(1.0)
+    total = EVEN_VOTE
     for n in range(found):
         weight = np.float32(distances[nearest[0]] + 1.0) / np.float32(distances[nearest[n]] + 1.0)
         out[at, labels[nearest[n]]] += weight
