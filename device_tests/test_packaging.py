@@ -20,6 +20,7 @@ import edgecl
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICE = "edgecl/data/voice.onnx"
+UNITS = Path(edgecl.__file__).parent / "data" / "systemd"
 LIBRARY = "edgecl_kernels/libedgecl_kernels.so"
 INSTALLED = os.environ.get("EDGECL_TEST_INSTALLED") == "1"
 only_installed = pytest.mark.skipif(not INSTALLED, reason="the checkout is tested, not an installed wheel")
@@ -178,6 +179,9 @@ def check_contents(files: list[str]) -> None:
     wanted = {
         VOICE,
         LIBRARY,
+        "edgecl/data/systemd/edgecl-health.service",
+        "edgecl/data/systemd/edgecl-health.timer",
+        "edgecl/data/systemd/edgecl-listen.service",
         "edgecl/py.typed",
         "edgecl_kernels/__init__.py",
         "edgecl_export/__init__.py",
@@ -196,6 +200,29 @@ def test_every_tool_can_be_executed():
     assert {tool.name for tool in tools} >= {"run", "build_wheels", "demo", "test"}
     assert [tool.name for tool in tools if not os.access(tool, os.X_OK)] == []
     assert [tool.name for tool in tools if not tool.read_text().startswith("#!")] == []
+
+
+@pytest.mark.host
+def test_ruff_reads_every_script():
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.exists():
+        pytest.skip("ruff is not installed beside this Python")
+    done = subprocess.run([ruff, "check", "--show-files"], cwd=ROOT, text=True, capture_output=True, check=True)
+    read = {Path(line).relative_to(ROOT) for line in done.stdout.splitlines()}
+    files = [path for path in (ROOT / "tools").rglob("*") if path.is_file()]
+    scripts = {path.relative_to(ROOT) for path in files if path.read_bytes().startswith(b"#!/usr/bin/env python3")}
+    assert len(scripts) > 20
+    assert scripts <= read
+    assert {path.suffix for path in read if path.parts[0] == "tools"} == {"", ".py"}
+
+
+@pytest.mark.host
+def test_no_tool_imports_a_test():
+    files = [path for path in (ROOT / "tools").rglob("*") if path.suffix in ("", ".py") and path.is_file()]
+    imported = re.compile(r"^\s*(?:from|import) (device_tests\S*)", re.MULTILINE)
+    names = {name for path in files for name in imported.findall(path.read_text())}
+    assert names
+    assert [name for name in names if not name.startswith("device_tests.support.")] == []
 
 
 @pytest.mark.host
@@ -227,7 +254,7 @@ def test_systemd_takes_the_units(tmp_path, names):
     program.chmod(0o755)
     units = [tmp_path / name for name in names]
     for unit in units:
-        text = (ROOT / "tools" / unit.name).read_text()
+        text = (UNITS / unit.name).read_text()
         unit.write_text(text.replace("/opt/edgecl/bin/edgecl", str(program)))
     done = subprocess.run(["systemd-analyze", "verify", *units], text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -235,7 +262,7 @@ def test_systemd_takes_the_units(tmp_path, names):
 
 @pytest.mark.host
 def test_the_listener_is_a_command_that_exists_and_a_store_in_the_state_directory():
-    unit = (ROOT / "tools" / "edgecl-listen.service").read_text()
+    unit = (UNITS / "edgecl-listen.service").read_text()
     command, store, *options = re.findall(r"edgecl (listen) (\S+) ((?:--\S+ )+)", unit)[0]
     done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], text=True, capture_output=True)
     assert done.returncode == 0
@@ -245,7 +272,7 @@ def test_the_listener_is_a_command_that_exists_and_a_store_in_the_state_director
 
 @pytest.mark.host
 def test_the_health_check_is_a_command_that_exists():
-    unit = (ROOT / "tools" / "edgecl-health.service").read_text()
+    unit = (UNITS / "edgecl-health.service").read_text()
     _, command, store = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)[0].split()
     done = subprocess.run([sys.executable, "-m", "edgecl.cli", command, "--help"], capture_output=True, check=False)
     assert done.returncode == 0

@@ -29,6 +29,12 @@ class EdgeclError(Exception):
         Name of the parameter that is wrong, or that would help: the command line adds the name of its option.
     remedy
         Name of the operation that would help, such as "learn": the command line adds its command.
+
+    Examples
+    --------
+    >>> error = EdgeclError("more memory is needed", parameter="memory_bytes")
+    >>> error.exit_code, error.parameter
+    (1, 'memory_bytes')
     """
 
     exit_code = 1
@@ -40,36 +46,78 @@ class EdgeclError(Exception):
 
 
 class SettingError(EdgeclError):
-    """An option or argument that cannot work."""
+    """An option or argument that cannot work.
+
+    Examples
+    --------
+    >>> SettingError("a budget of 2000 bytes is too small", parameter="memory_bytes").exit_code
+    2
+    """
 
     exit_code = 2
 
 
 class DataError(EdgeclError):
-    """Input that cannot be read, or that holds nothing to learn from."""
+    """Input that cannot be read, or that holds nothing to learn from.
+
+    Examples
+    --------
+    >>> DataError("nothing to learn").exit_code
+    4
+    """
 
     exit_code = 4
 
 
 class ModelError(EdgeclError):
-    """There is no usable model."""
+    """There is no usable model.
+
+    Examples
+    --------
+    >>> ModelError("nothing has been learnt", remedy="learn").exit_code
+    5
+    """
 
     exit_code = 5
 
 
 class StoreMissingError(ModelError):
-    """There is no store at the given path."""
+    """There is no store at the given path.
+
+    Examples
+    --------
+    >>> issubclass(StoreMissingError, ModelError)
+    True
+    """
 
 
 class StoreDamagedError(ModelError):
-    """A file of the store is missing, or is not what its digest says."""
+    """A file of the store is missing, or is not what its digest says.
+
+    Examples
+    --------
+    >>> StoreDamagedError("store.json is damaged").exit_code
+    5
+    """
 
 
 class StoreLockedError(ModelError):
-    """Another process holds the writer lock."""
+    """Another process holds the writer lock.
+
+    Examples
+    --------
+    >>> StoreLockedError("another process is writing").exit_code
+    1
+    """
 
     exit_code = 1
 
 
 class ContractError(ModelError):
-    """An extractor file has no contract, or one that does not fit."""
+    """An extractor file has no contract, or one that does not fit.
+
+    Examples
+    --------
+    >>> issubclass(ContractError, ModelError)
+    True
+    """

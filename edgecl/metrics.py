@@ -1,4 +1,4 @@
-"""How well a learner does over a stream of experiences."""
+"""Metrics of a learner over a stream of experiences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def balanced_accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> float:
-    """Mean over the classes present in `labels` (n,) of the share of their samples answered right.
+    """Return the mean over the classes in `labels` (n,) of the share of their samples predicted right.
 
     >>> balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]))
     0.5
@@ -16,7 +16,7 @@ def balanced_accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integ
 
 
 def forgetting(accuracy_matrix: NDArray[np.float64]) -> float:
-    """Mean over all experiences but the last of the best accuracy ever reached on it less the final one.
+    """Return the mean over all experiences but the last of the best accuracy reached on it minus the final one.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def forgetting(accuracy_matrix: NDArray[np.float64]) -> float:
 
 
 def backward_transfer(accuracy_matrix: NDArray[np.float64]) -> float:
-    """BWT: mean over all experiences but the last of the final accuracy less the one right after learning it.
+    """Return BWT: the mean over all experiences but the last of the final accuracy minus that right after learning.
 
     Notes
     -----

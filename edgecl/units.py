@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write and read them."""
+"""Sizes in bytes: formatted and parsed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LARGEST_BYTES = 2**50
 
 
 def format_bytes(count: int) -> str:
-    """Bytes as people say them.
+    """Format bytes with a binary unit.
 
     >>> format_bytes(1536), format_bytes(1 << 20), format_bytes(8_100_000)
     ('1.5 KiB', '1 MiB', '7.7 MiB')

@@ -12,9 +12,10 @@ import pytest
 
 from edgecl.bench import board, results
 from edgecl.bench.measure import measure
+from edgecl.cli.options import EDGECL
 from edgecl.errors import ContractError, EdgeclError
 from edgecl.extractors.opening import builtin_extractor
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
 from edgecl.sources.samples import Sample
 
 from ..support.commands import Result, clips, edgecl, tree, voice_extractor
@@ -28,8 +29,7 @@ BOARD = "Raspberry Pi Zero 2 W Rev 1.0"
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     voice_extractor()
     path = tmp_path_factory.mktemp("bench") / "kitchen"
-    for _ in Device.create(path, extractor="voice").teach(clips("teach", ("yes", "no"), most=6)):
-        pass
+    Learner.create(path, extractor="voice").learn(clips("teach", ("yes", "no"), most=6))
     return path
 
 
@@ -90,7 +90,7 @@ def test_a_process_of_its_own_is_not_charged_with_the_memory_of_the_one_that_mea
     from edgecl.bench.phases import _process
 
     held = np.ones(32 << 20)  # 256 MiB
-    assert _process("status", str(kitchen))["peak_bytes"] < 128 << 20 < held.nbytes
+    assert _process(*EDGECL, "status", str(kitchen))["peak_bytes"] < 128 << 20 < held.nbytes
 
 
 @pytest.mark.native("measures what emulation distorts")
@@ -108,17 +108,16 @@ def test_windows_of_numbers_are_measured_too(tmp_path: Path) -> None:
     from edgecl.bench.fixture import prepare_bed
 
     try:
-        contract = Device.create(tmp_path / "wrist", extractor=builtin_extractor("imu")).extractor.contract
+        contract = Learner.create(tmp_path / "wrist", extractor=builtin_extractor("imu")).contract
     except ContractError as error:
         pytest.skip(str(error))
     rng = np.random.default_rng(0)
     shape = (contract.clip_samples, len(contract.channels))
-    device = Device.open(tmp_path / "wrist")
+    learner = Learner.open(tmp_path / "wrist")
     items = [Sample(str(i), "ab"[i % 2], rng.standard_normal(shape).astype(np.float32), None) for i in range(8)]
-    for _ in device.teach(items, force=True):
-        pass
+    learner.learn(items, force=True)
     (tmp_path / "bed").mkdir()
-    bed = prepare_bed(tmp_path / "wrist", tmp_path / "bed")
+    bed = prepare_bed(tmp_path / "wrist", tmp_path / "bed", command=EDGECL)
     assert (len(bed.samples), bed.signals, bed.label in bed.model.labels) == (5, "noise", False)
 
 
@@ -126,16 +125,15 @@ def test_a_full_store_is_taught_more_of_what_it_knows(tmp_path: Path) -> None:
     from edgecl.bench.fixture import prepare_bed
 
     voice_extractor()
-    device = Device.create(tmp_path / "full", extractor="voice", max_classes=2)
-    for _ in device.teach(clips("teach", ("yes", "no"), most=5)):
-        pass
+    learner = Learner.create(tmp_path / "full", extractor="voice", max_classes=2)
+    learner.learn(clips("teach", ("yes", "no"), most=5))
     (tmp_path / "bed").mkdir()
-    assert prepare_bed(tmp_path / "full", tmp_path / "bed").label == "no"
+    assert prepare_bed(tmp_path / "full", tmp_path / "bed", command=EDGECL).label == "no"
 
 
 def test_an_untaught_store_is_refused(tmp_path: Path) -> None:
     voice_extractor()
-    Device.create(tmp_path / "new", extractor="voice")
+    Learner.create(tmp_path / "new", extractor="voice")
     done = edgecl("bench", tmp_path / "new")
     assert done.code == 5
     assert "learnt nothing" in done.err
@@ -325,13 +323,7 @@ def test_this_board_is_as_fast_as_its_reference() -> None:
     path = results.reference_path(REFERENCES, board.board())
     if not path.exists():
         pytest.skip(f"no reference of this board: edgecl bench --reference {REFERENCES} writes one")
-    steps = measure()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            run = end.value
-            break
+    run = measure(command=EDGECL).finish()
     if run["marks"]:
         pytest.skip("; ".join(run["marks"]))
     assert results.beyond_reference(path, run) == []

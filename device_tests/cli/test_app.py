@@ -82,7 +82,7 @@ def test_the_list_of_commands_says_what_each_ones_help_says(name: str) -> None:
     assert help_text.partition("\n")[0] == COMMANDS[name]
 
 
-@pytest.mark.parametrize("name", set(COMMANDS) - {"export"})
+@pytest.mark.parametrize("name", set(COMMANDS) - {"export", "service"})
 def test_every_reporting_command_has_json(name: str) -> None:
     assert "--json" in edgecl(name, "--help").out
 
@@ -491,7 +491,7 @@ def test_a_full_stdout_is_a_message(kitchen: Path) -> None:
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgecl.operations.open_store.Device.status", lambda self: 1 / 0)
+    monkeypatch.setattr("edgecl.learner.Learner.status", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         edgecl("status", kitchen)
 
@@ -500,7 +500,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(kitchen: Path, monk
     def missing(self: object) -> None:
         raise ModuleNotFoundError("No module named 'numba'", name="numba")
 
-    monkeypatch.setattr("edgecl.operations.open_store.Device.status", missing)
+    monkeypatch.setattr("edgecl.learner.Learner.status", missing)
     done = edgecl("status", kitchen)
     assert done.code == 1
     assert "pip install 'edgecl[jit]'" in done.err

@@ -86,7 +86,7 @@ def test_a_folder_that_holds_an_earlier_demo_is_left_alone(shown: tuple[str, dic
     before = tree(kept)
     done = edgecl("demo", name, "--keep", kept)
     assert done.code == 2
-    assert "holds a store already" in done.err
+    assert "is a store already" in done.err
     assert tree(kept) == before
 
 

@@ -10,7 +10,7 @@ import pytest
 from edgecl.drift import adwin
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Change, Detector
-from edgecl.drift.outlier_score import surprise
+from edgecl.drift.outlier_score import outlier_scores
 from edgecl.drift.page_hinkley import PageHinkley
 from edgecl.errors import DataError, SettingError
 
@@ -98,13 +98,13 @@ def test_page_hinkley_refuses_settings_that_cannot_work(wrong) -> None:
 
 def test_surprise_is_one_half_at_the_usual_distance_of_the_nearest_class() -> None:
     distances = np.array([[4.0, 9.0], [0.0, 9.0], [1e9, 1e12]])
-    np.testing.assert_allclose(surprise(distances, usual=4.0), [0.5, 0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(outlier_scores(distances, reference=4.0), [0.5, 0.0, 1.0], atol=1e-6)
 
 
 def test_a_shift_of_unlabelled_samples_is_noticed_by_their_surprise() -> None:
     generator = np.random.default_rng(0)
     steady, moved = generator.chisquare(8, (2000, 1)), 2 * generator.chisquare(8, (500, 1))
-    watched = surprise(np.concatenate([steady, moved]), usual=float(np.median(steady)))
+    watched = outlier_scores(np.concatenate([steady, moved]), reference=float(np.median(steady)))
     (change,) = Adwin.start().update(watched).changes
     assert change.direction == 1
     assert 2000 <= change.at < 2200

@@ -18,7 +18,7 @@ from edgecl_export import export_voice, voice  # noqa: E402
 
 from edgecl.errors import ContractError, SettingError  # noqa: E402
 from edgecl.extractors.base import FileExtractor  # noqa: E402
-from edgecl.extractors.onnx_file import graph_digest  # noqa: E402
+from edgecl.extractors.onnx import graph_digest  # noqa: E402
 from edgecl.extractors.opening import open_extractor  # noqa: E402
 
 pytestmark = pytest.mark.host

@@ -13,7 +13,7 @@ import pytest
 
 from edgecl.errors import ContractError, DataError
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.opening import open_extractor
 from edgecl.extractors.text import TOKENIZER, TextExtractor
 from edgecl.sources.reading import read_samples

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import posterior_above
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign, LookAlike
 from edgecl.gate.judge import judge
-from edgecl.gate.verdict import Policy
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign, LookAlike, Policy, posterior_above
 
 POLICY = Policy()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.gate.bounds import paired_bound
+from edgecl.gate.verdict import paired_bound
 from edgecl.learning.drift_response import AS_IT_IS
 from edgecl.learning.prequential import Prequential
 from edgecl.model.model import Model
@@ -127,7 +127,7 @@ def test_memory_is_the_same_after_ten_thousand_rows_as_after_two() -> None:
 
 
 def test_memory_that_cannot_hold_a_stream_is_refused_with_what_would_do() -> None:
-    with pytest.raises(SettingError, match=r"needs .* were granted: init with more --memory"):
+    with pytest.raises(SettingError, match=r"needs .* were granted: make a store with more memory"):
         Prequential(fresh(), label_delay=10**6)
 
 

@@ -9,7 +9,8 @@ import pytest
 from edgecl_kernels.aligned import padded
 from numpy.typing import NDArray
 
-from edgecl.learning.refine import RefineSettings, refine
+from edgecl.learning.refine import refine
+from edgecl.learning.strategies import RefineSettings
 from edgecl.model.ewc import Coordinates, EwcState, consolidate
 from edgecl.model.exemplars import Exemplars, Selection, quantise
 from edgecl.model.features import FeatureMap

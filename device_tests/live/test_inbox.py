@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from edgecl.extractors.opening import open_extractor
 from edgecl.live.inbox import DETECTIONS_KEPT, Inbox, Item
 from edgecl.sources.reading import read_samples
 
-from ..support.commands import noise, voice_extractor
+from ..support.commands import clips, edgecl, noise, process, voice_extractor, write_wav
+from ..support.listening import said
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_a_torn_recording_is_refused(contract: Contract, tmp_path: Path) -> None
 
 def test_an_id_that_is_not_there_is_told_with_those_that_are(contract: Contract, tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox", contract)
-    with pytest.raises(SettingError, match="listen --inbox"):
+    with pytest.raises(SettingError, match="until a listener keeps"):
         inbox.item("1")
     keep(inbox)
     with pytest.raises(SettingError, match="there is 000001"):
@@ -114,3 +116,66 @@ def test_a_label_that_no_lesson_would_take_is_refused(contract: Contract, tmp_pa
     assert inbox.sample(item, label=" lights on ").label == "lights on"
     with pytest.raises(SettingError, match="can't be used"):
         inbox.sample(item, label=".")
+
+
+@pytest.fixture(scope="module")
+def evening(kitchen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has heard a known word and one that nobody taught, the latter twice, and kept what it should."""
+    folder = tmp_path_factory.mktemp("evening")
+    store = Path(shutil.copytree(kitchen, folder / "kitchen"))
+    coffee = clips("new-test", ["coffee"])[0].signal[:, 0]
+    gap = said("yes")
+    heard = write_wav(folder / "heard.wav", np.concatenate([gap, coffee, gap, coffee, gap]))
+    assert edgecl("listen", store, heard, "--inbox", "--novelty", 0.3, "--threshold", 0.6).code == 0
+    return store
+
+
+@pytest.fixture
+def noticed(evening: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(evening, tmp_path / "kitchen"))
+
+
+def test_a_surprise_is_kept_once_and_named_through_the_gate(noticed: Path, tmp_path: Path) -> None:
+    kept = edgecl("inbox", noticed, "--json").value["items"]
+    (surprise,) = [one for one in kept if one["kind"] == "surprise"]
+    assert surprise["count"] == 2
+    assert edgecl("inbox", noticed, "export", surprise["id"], "-o", tmp_path / "out.wav").code == 0
+    assert (tmp_path / "out.wav").read_bytes() == (noticed / "inbox" / surprise["file"]).read_bytes()
+    assert edgecl("inbox", noticed, "label", surprise["id"], "coffee", "--json").value["new_classes"] == ["coffee"]
+    assert surprise["id"] not in {one["id"] for one in edgecl("inbox", noticed, "--json").value["items"]}
+    assert process("predict", noticed, surprise_clip(tmp_path), "--json").lines[0]["label"] == "coffee"
+
+
+def surprise_clip(folder: Path) -> Path:
+    return write_wav(folder / "again.wav", clips("new-test", ["coffee"])[0].signal)
+
+
+def test_the_inbox_lists_for_people_and_for_programs(noticed: Path, tmp_path: Path) -> None:
+    shown = edgecl("inbox", noticed)
+    assert shown.code == 0
+    assert "surprise" in shown.out
+    assert "detection" in shown.out
+    refused = edgecl("inbox", noticed, "export", 77, "-o", tmp_path / "x.wav")
+    assert refused.code == 2
+    assert "there is 0000" in refused.err
+
+
+def test_a_wrong_detection_becomes_a_sample_of_what_it_was(noticed: Path) -> None:
+    before = edgecl("status", noticed, "--json").value["classes"]["stop"]["samples"]
+    done = edgecl("wrong", noticed, "--label", "stop", "--force", "--json")
+    assert done.code == 0
+    assert edgecl("status", noticed, "--json").value["classes"]["stop"]["samples"] == before + 1
+
+
+def test_a_wrong_detection_without_a_name_becomes_background(noticed: Path) -> None:
+    kept = len(edgecl("inbox", noticed, "--json").value["items"])
+    assert edgecl("wrong", noticed, "--last", 2, "--force").code == 0
+    classes = edgecl("status", noticed, "--json").value["classes"]
+    assert classes["_background_noise_"]["samples"] == 10
+    assert len(edgecl("inbox", noticed, "--json").value["items"]) == kept - 2
+
+
+def test_wrong_is_refused_where_nothing_was_kept(kitchen: Path) -> None:
+    done = edgecl("wrong", kitchen)
+    assert done.code == 2
+    assert "--inbox" in done.err

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.model.memory import choose_tier, plan_memory, smallest_memory
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, choose_tier, plan_memory, smallest_memory
 from edgecl.units import parse_bytes
 
 VOICE = Settings(memory_bytes=1 << 20, disk_bytes=64 << 20, max_classes=64, latent_dimension=96, shrinkage_floor=0.03)
@@ -32,9 +31,10 @@ def test_a_small_budget_buys_a_projection() -> None:
 
 
 def test_a_budget_that_cannot_work_is_refused_with_the_smallest_that_can() -> None:
-    with pytest.raises(SettingError, match="smallest that can are --memory") as refusal:
+    with pytest.raises(SettingError, match="smallest that can hold them are") as refusal:
         choose_tier(replace(VOICE, memory_bytes=4096), overhead_disk_bytes=1 << 20)
-    named = parse_bytes(str(refusal.value).split("--memory ")[2].split(" and")[0].replace(" ", ""))
+    assert refusal.value.parameter == "memory_bytes"
+    named = parse_bytes(str(refusal.value).split("that can hold them are ")[1].split(" of memory")[0])
     rounded_up = int(named * 1.05)
     assert choose_tier(replace(VOICE, memory_bytes=rounded_up), overhead_disk_bytes=1 << 20).projection
 
@@ -57,7 +57,7 @@ def test_with_the_smallest_memory_every_class_has_its_exemplars(tier: Settings) 
 
 def test_a_disk_that_is_too_small_buys_a_projection_or_is_refused() -> None:
     assert choose_tier(replace(IMU, disk_bytes=20 << 20), overhead_disk_bytes=1 << 20).projection
-    with pytest.raises(SettingError, match="--disk"):
+    with pytest.raises(SettingError, match="of disk"):
         choose_tier(replace(IMU, disk_bytes=1 << 20), overhead_disk_bytes=1 << 20)
 
 

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
-from edgecl.learning.intake import take_in
+from edgecl.learning.loop import take_in
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import MemoryObjects, Model
 from edgecl.model.settings import Settings
-from edgecl.operations.forgetting import Receipt
-from edgecl.operations.open_store import Device
+from edgecl.operations.forgetting import Receipt, forget
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.recovery import rollback
 from edgecl.store.store import Store
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
+from ..support.forgetting import LABELS, Latents, heads_are_equal, require_exact, streams, tiers
 from ..support.learning import ANYTHING, Words, as_lesson, settings, taught, teach
 from ..support.stores import TIME, without_waiting
-
-LABELS = Words(5).labels
-VICTIM = LABELS[2]
-Latents = Mapping[str, NDArray[np.float32]]
-
-# one lesson: label to number of samples; a stream of lessons in any order
-streams = st.lists(
-    st.dictionaries(st.sampled_from(LABELS), st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=7
-)
-tiers = st.sampled_from(
-    [{}, {"precision": "float32"}, {"projection": 16}, {"lift_width": 20}, {"memory_bytes": 40 << 10, "max_classes": 6}]
-)
-
-
-def heads_are_equal(model: Model, other: Model) -> bool:
-    if model.head is None or other.head is None:
-        return model.head is other.head
-    mine, theirs = model.head.arrays(), other.head.arrays()
-    return model.head.labels == other.head.labels and all(mine[one].tobytes() == theirs[one].tobytes() for one in mine)
 
 
 @pytest.mark.native("tries many lessons")
@@ -56,25 +35,6 @@ def test_the_closed_form_is_bit_for_bit_that_of_a_model_which_never_saw_the_clas
     stream: list[dict[str, int]], tier: dict[str, object], seed: int
 ) -> None:
     require_exact(stream, tier=tier, seed=seed)
-
-
-def require_exact(stream: list[dict[str, int]], *, tier: dict[str, object], seed: int) -> None:
-    """Teach a stream of lessons and forget VICTIM, and teach the stream without it: the same bits."""
-    words = Words(len(LABELS), seed=seed)
-    lessons: list[Latents] = [{label: words.say(label, count) for label, count in one.items()} for one in stream]
-    without = [{label: rows for label, rows in one.items() if label != VICTIM} for one in lessons]
-    empty = Model(settings(**tier))  # type: ignore[arg-type]
-    forgotten = without_classes(taught(empty, *lessons), [VICTIM], objects=MemoryObjects())
-    never_saw = taught(empty, *[one for one in without if one])
-    assert heads_are_equal(forgotten, never_saw)
-    assert {label: one.count for label, one in forgotten.statistics.items()} == {
-        label: one.count for label, one in never_saw.statistics.items()
-    }
-    for label, one in forgotten.statistics.items():
-        assert one.mean.tobytes() == never_saw.statistics[label].mean.tobytes()
-        assert one.scatter.tobytes() == never_saw.statistics[label].scatter.tobytes()
-    assert VICTIM not in {*forgotten.exemplars, *forgotten.taught}
-    assert not [role for role in forgotten.digests if VICTIM in role]
 
 
 def test_a_refined_head_restarts_from_the_closed_form_without_ewc() -> None:
@@ -115,10 +75,10 @@ def make(path: Path, granted: Settings | None = None) -> Store:
 def learn(
     store: Store, latents: Latents, *, strategy: str = "closed-form", time: str = TIME, accept: bool = True
 ) -> None:
-    """A lesson as `Device` commits it, or notes it where it is rejected."""
-    device = Device(store)
+    """A lesson as `OpenStore` commits it, or notes it where it is rejected."""
+    opened = OpenStore(store)
     with store.writer() as writer:
-        live, model = device.model()
+        live, model = opened.model()
         outcome = teach(model, latents, objects=writer, strategy=strategy, policy=ANYTHING)
         assert outcome.model is not None
         learnt = replace(outcome.model, taught={**model.taught, **dict.fromkeys(latents, time)})
@@ -131,7 +91,9 @@ def learn(
 
 
 def forgets(store: Store, *labels: str, dry_run: bool = False) -> Receipt:
-    return Device(store).forget(labels, dry_run=dry_run)
+    receipt = forget(OpenStore(store), labels, dry_run=dry_run)
+    assert receipt is not None
+    return receipt
 
 
 WORDS = Words(5, seed=3)
@@ -157,7 +119,7 @@ def everything(store: Store) -> bytes:
 
 
 def test_no_file_holds_the_label_or_a_row_of_it(store: Store) -> None:
-    model = Device(store).model()[1]
+    model = OpenStore(store).model()[1]
     rows = [row.tobytes() for row in model.exemplars[SECRET].rows]
     mean = model.statistics[SECRET].mean.tobytes()
     assert all(one in everything(store) for one in (SECRET.encode(), mean, *rows))
@@ -230,7 +192,7 @@ def test_a_forgotten_store_equals_one_that_never_saw_the_label(store: Store, tmp
 
 
 def test_a_label_that_only_older_revisions_or_the_journal_know_is_forgotten_and_the_head_stays(store: Store) -> None:
-    Device(store).rollback(3)
+    rollback(OpenStore(store), 3)
     head = store.current().objects["head"]
     receipt = forgets(store, SECRET)
     assert receipt.classes == {}
@@ -285,14 +247,14 @@ def test_damaged_journal_lines_go_with_what_they_may_hold(store: Store) -> None:
 def test_after_forgetting_a_rollback_names_what_never_knew_the_label(store: Store) -> None:
     forgets(store, SECRET)
     with pytest.raises(SettingError, match=r"revision 6 forgot for good: name one .* of 1, 2, 3"):
-        Device(store).rollback()
-    assert Device(store).rollback(2).body["classes"].keys() == set(LABELS[:2])
+        rollback(OpenStore(store))
+    assert rollback(OpenStore(store), 2).body["classes"].keys() == set(LABELS[:2])
 
 
 def test_lessons_go_on_after_forgetting_and_the_same_label_can_come_back(store: Store) -> None:
     forgets(store, SECRET)
     learn(store, {SECRET: WORDS.say(LABELS[3], 5)})
-    assert Device(store).model()[1].statistics[SECRET].count == 5
+    assert OpenStore(store).model()[1].statistics[SECRET].count == 5
     assert forgets(store, SECRET, LABELS[0]).removed.revisions == (2, 3, 6, 7)
     assert store.check() == []
 
@@ -325,7 +287,7 @@ def test_any_text_can_be_a_label_and_be_forgotten(tmp_path: Path) -> None:
 def test_outdated_is_what_was_last_taught_before(store: Store) -> None:
     now = datetime(2026, 6, 1, tzinfo=UTC)
     learn(store, WORDS.lesson(4, LABELS[1:2]), time="2026-05-30T00:00:00+00:00")
-    model = Device(store).model()[1]
+    model = OpenStore(store).model()[1]
     assert outdated(model, older_than=timedelta(days=90), now=now) == [SECRET, LABELS[0], LABELS[2]]
     assert outdated(model, older_than=timedelta(days=200), now=now) == []
     unknown = replace(model, taught={})
@@ -334,10 +296,10 @@ def test_outdated_is_what_was_last_taught_before(store: Store) -> None:
 
 def test_forgetting_the_outdated_keeps_the_rest(store: Store) -> None:
     learn(store, WORDS.lesson(4, LABELS[1:2]), time=datetime.now(UTC).isoformat(timespec="seconds"))
-    receipt = Device(store).forget_outdated(timedelta(days=1))
+    receipt = forget(OpenStore(store), older_than=timedelta(days=1))
     assert receipt is not None
-    assert list(Device(store).model()[1].statistics) == [LABELS[1]]
-    assert Device(store).forget_outdated(timedelta(days=1)) is None
+    assert list(OpenStore(store).model()[1].statistics) == [LABELS[1]]
+    assert forget(OpenStore(store), older_than=timedelta(days=1)) is None
 
 
 def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
@@ -345,13 +307,13 @@ def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
     with store.writer() as writer:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         writer.note({"kind": "unchanged", "time": now, "lesson": {LABELS[0]: 5}})
-    assert Device(store).forget_outdated(timedelta(days=1)) is not None
-    assert list(Device(store).model()[1].statistics) == LABELS[:2]
+    assert forget(OpenStore(store), older_than=timedelta(days=1)) is not None
+    assert list(OpenStore(store).model()[1].statistics) == LABELS[:2]
 
 
 def test_a_wrong_clock_does_not_cost_everything(store: Store) -> None:
     with pytest.raises(SettingError, match="all 4 classes are that old, is the clock right"):
-        Device(store).forget_outdated(timedelta(hours=1))
+        forget(OpenStore(store), older_than=timedelta(hours=1))
 
 
 def test_when_memory_runs_short_the_longest_untaught_class_gives_up_exemplars_first() -> None:

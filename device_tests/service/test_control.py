@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from edgecl.cli.options import EDGECL
 from edgecl.errors import SettingError
 from edgecl.service.control import Control
 
@@ -33,7 +34,7 @@ def test_a_lesson_that_is_asked_for_is_taught_by_a_process_of_its_own(tmp_path: 
     store, path = tmp_path / "kitchen", tmp_path / "control"
     assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
     lesson = write_clips(tmp_path / "clips", clips("teach", ["yes", "no"], most=6))
-    with Control(path, store):
+    with Control(path, store, command=EDGECL):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         report = asked(path, json.dumps({"learn": str(lesson)}))
         named = asked(path, json.dumps({"learn": str(lesson / "yes"), "label": "yes"}))
@@ -49,12 +50,15 @@ def test_a_lesson_that_is_asked_for_is_taught_by_a_process_of_its_own(tmp_path: 
     ["", "nonsense", "[]", '{"learn": "relative"}', '{"learn": 1}', '{"learn": "/x", "force": true}', "[" * 9000],
 )
 def test_what_is_no_request_is_answered_with_what_is(tmp_path: Path, line: str) -> None:
-    with Control(tmp_path / "control", tmp_path):
+    with Control(tmp_path / "control", tmp_path, command=EDGECL):
         assert "wanted a line" in asked(tmp_path / "control", line)["error"]
 
 
 def test_another_user_is_refused(tmp_path: Path) -> None:
-    with Control(tmp_path / "control", tmp_path), mock.patch("edgecl.service.control._CREDENTIALS") as credentials:
+    with (
+        Control(tmp_path / "control", tmp_path, command=EDGECL),
+        mock.patch("edgecl.service.control._CREDENTIALS") as credentials,
+    ):
         credentials.size = 12
         credentials.unpack.return_value = (1, 12345, 1)
         assert "does not own" in asked(tmp_path / "control", '{"learn": "/x"}')["error"]
@@ -64,18 +68,21 @@ def test_a_socket_that_a_killed_listener_left_is_no_hindrance(tmp_path: Path) ->
     path = tmp_path / "control"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
         one.bind(str(path))
-    with Control(path, tmp_path):
+    with Control(path, tmp_path, command=EDGECL):
         assert "error" in asked(path, "")
 
 
 def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "control"
-    with Control(path, tmp_path):
-        with pytest.raises(SettingError, match="another listener"), Control(path, tmp_path):
+    with Control(path, tmp_path, command=EDGECL):
+        with pytest.raises(SettingError, match="another listener"), Control(path, tmp_path, command=EDGECL):
             pass
         assert "error" in asked(path, "")
     path.write_text("")
-    with pytest.raises(SettingError, match="no socket"), Control(path, tmp_path):
+    with pytest.raises(SettingError, match="no socket"), Control(path, tmp_path, command=EDGECL):
         pass
-    with pytest.raises(SettingError, match="cannot be made"), Control(tmp_path / "no" / "folder", tmp_path):
+    with (
+        pytest.raises(SettingError, match="cannot be made"),
+        Control(tmp_path / "no" / "folder", tmp_path, command=EDGECL),
+    ):
         pass

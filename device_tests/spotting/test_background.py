@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from edgecl.learning.loop import learn
 from edgecl.model.exemplars import quantise
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
-from edgecl.spotting.background import VOICE_SOURCE, Background, Gaussian, Room, factory_background, heard
-from edgecl.spotting.background_scorer import BackgroundScorer
+from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, Gaussian, factory_background
+from edgecl.spotting.room import Room, add_to_room
 from edgecl.spotting.scorers import Scores
 from edgecl.spotting.spotters import WordSpotter
 
@@ -52,7 +49,7 @@ def _model(rng: np.random.Generator, counts: dict[str, int], *, projection: int 
         )
         for label, n in counts.items()
     }
-    model = finish(learn(Model(settings), Lesson(rows), objects=MemoryObjects(), force=True)).model
+    model = learn(Model(settings), Lesson(rows), objects=MemoryObjects(), force=True).model
     assert model is not None
     return model
 
@@ -107,7 +104,7 @@ def test_left_out_clips_score_as_if_they_had_not_been_taught() -> None:
     expected = []
     for index in range(len(rows)):
         rest = quantise(np.delete(rows, index, axis=0))
-        without = finish(learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True)).model
+        without = learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True).model
         assert without is not None
         expected.append(BackgroundScorer(without, background)(rows[index : index + 1] + background.offset).scores[0, 0])
     found = scorer._left_out(0, 5.0, rows + background.offset)
@@ -118,7 +115,7 @@ def test_nothing_kept_of_a_room_reaches_a_threshold() -> None:
     rng = np.random.default_rng(2)
     background, model = _background(rng), _model(rng, {"yes": 5})
     close = next(model.exemplars["yes"].blocks(9)) + background.offset  # somebody nearly says it, all the time
-    room = heard(None, [close.astype(np.float32)])
+    room = add_to_room(None, [close.astype(np.float32)])
     scorer = BackgroundScorer(model, background.with_room(room))
     kept = next(room.rows.blocks(9))
     assert (scorer(kept).scores[:, 0] < scorer.thresholds[0]).all()
@@ -128,7 +125,7 @@ def test_nothing_kept_of_a_room_reaches_a_threshold() -> None:
 
 def test_a_room_heard_in_two_parts_has_the_statistics_of_the_whole() -> None:
     rows = np.random.default_rng(0).standard_normal((50, D)).astype(np.float32)
-    whole, parts = heard(None, [rows]), heard(heard(None, [rows[:20]]), [rows[20:]])
+    whole, parts = add_to_room(None, [rows]), add_to_room(add_to_room(None, [rows[:20]]), [rows[20:]])
     assert parts.statistics.count == 50
     np.testing.assert_allclose(parts.statistics.mean, whole.statistics.mean, rtol=1e-6)
     np.testing.assert_allclose(parts.statistics.scatter, whole.statistics.scatter, rtol=1e-4, atol=1e-4)
@@ -158,7 +155,7 @@ def test_what_ships_belongs_to_the_voice_extractor_alone() -> None:
 
 def test_the_table_counts_the_events_that_a_listener_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOOLS))
-    from listening import events
+    from measure.listen_table import events
 
     rng = np.random.default_rng(0)
 

@@ -246,7 +246,7 @@ def test_nan_and_infinity_are_refused_when_read_and_when_written(value: float, d
     good = np.zeros(100_000, dtype)
     bad = good.copy()
     bad[-1] = value
-    with pytest.raises(DataError, match="'a' holds NaN or infinity"):
+    with pytest.raises(DataError, match="'a' contains NaN or infinity"):
         pack({"a": bad})
     npy = npy_of(header_of(descr=good.dtype.str, shape="(100000,)"), bad.tobytes())
     with pytest.raises(ValueError, match="NaN or infinity"):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
-from edgecl.model.loading import load_model
+from edgecl.model.model import load_model
 from edgecl.store import journal as journal_file
-from edgecl.store.checksums import DIGEST, sha256
+from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from ..support.learning import settings as learner_settings
@@ -115,7 +115,7 @@ def test_files_of_another_store_are_noticed(store: Store, folder: Path) -> None:
 def test_one_object_in_the_place_of_another_is_noticed(store: Store) -> None:
     first, second = sorted((store.path / "objects").iterdir())[:2]
     shutil.copy(first, second)
-    assert f"{second} is not what its digest says" in store.check()
+    assert f"{second} does not match its digest" in store.check()
 
 
 def test_one_revision_in_the_place_of_another_is_noticed(store: Store) -> None:
@@ -134,7 +134,7 @@ def test_a_stranger_in_the_folder_is_named(store: Store) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"3", b"999 " + b"0" * 64 + b"\n", b"\xff" * 70, b"x" * 100_000])
-def test_a_damaged_pointer_leads_to_the_newest_sound_revision(store: Store, text: bytes) -> None:
+def test_a_damaged_pointer_leads_to_the_newest_intact_revision(store: Store, text: bytes) -> None:
     (store.path / "current").write_bytes(text)
     opened = Store.open(store.path)
     assert opened.current().number == 3
@@ -159,10 +159,10 @@ def test_a_damaged_object_leads_to_the_revision_before(store: Store) -> None:
     revision, objects = opened.load("head")
     assert revision.number == 2
     assert objects["head"]["filled"][0] == 1
-    assert opened.damage == [f"{path} is not what its digest says"]
+    assert opened.damage == [f"{path} does not match its digest"]
 
 
-def test_a_lesson_on_top_of_the_newest_sound_revision_heals_the_store(store: Store) -> None:
+def test_a_lesson_on_top_of_the_newest_intact_revision_heals_the_store(store: Store) -> None:
     (store.path / "revisions" / "000003.json").write_text("{}")
     opened = Store.open(store.path)
     revision = teach(opened, {"head": 9})
@@ -195,7 +195,7 @@ def test_putting_the_same_arrays_heals_a_damaged_object(store: Store) -> None:
 
 def test_rollback_to_a_damaged_revision_is_refused(store: Store) -> None:
     (store.path / "objects" / f"{store.revision(2).objects['head']}.npz").write_bytes(b"")
-    with store.writer() as writer, pytest.raises(StoreDamagedError, match="is not what its digest says"):
+    with store.writer() as writer, pytest.raises(StoreDamagedError, match="does not match its digest"):
         writer.rollback(2, time=TIME)
     assert store.current().number == 3
 
@@ -203,7 +203,7 @@ def test_rollback_to_a_damaged_revision_is_refused(store: Store) -> None:
 def test_a_store_without_any_sound_revision_says_what_is_wrong(store: Store) -> None:
     for path in (store.path / "revisions").iterdir():
         path.write_text("{}")
-    with pytest.raises(StoreDamagedError, match=r"no sound revision left: .*000003\.json"):
+    with pytest.raises(StoreDamagedError, match=r"no intact revision left: .*000003\.json"):
         Store.open(store.path)
 
 
@@ -264,7 +264,7 @@ def test_repair_of_any_flip_or_cut_leaves_a_sound_store_and_says_what_it_did(sto
 def test_repair_says_which_revision_is_live_and_which_were_removed(store: Store) -> None:
     (store.path / "revisions" / "000003.json").write_bytes(b"damaged")
     done = mended(store.path)
-    assert done[0] == "revision 4 is live: the model of revision 2, the newest sound one"
+    assert done[0] == "revision 4 is live: the model of revision 2, the newest intact one"
     assert done[1].startswith("removed revision 3: ")
     assert "000003.json is damaged" in done[1]
     assert len(done) == 2
@@ -280,7 +280,7 @@ def test_repair_of_current_alone_keeps_the_newest_revision(store: Store) -> None
 def test_repair_drops_damaged_journal_lines_and_says_so(store: Store) -> None:
     path = store.path / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"kind":"init"', b'"kind":"tini"'))
-    assert mended(store.path) == [f"mended {path}: {path} line 1 is damaged"]
+    assert mended(store.path) == [f"repaired {path}: {path} line 1 is damaged"]
 
 
 def test_repair_of_a_sound_store_does_nothing(store: Store) -> None:
@@ -291,7 +291,7 @@ def test_repair_of_a_sound_store_does_nothing(store: Store) -> None:
 
 def test_repair_without_a_sound_revision_changes_nothing(store: Store) -> None:
     opened = Store.open(store.path)
-    with pytest.raises(StoreDamagedError, match="no sound revision left: restore it"):
+    with pytest.raises(StoreDamagedError, match="no intact revision left: restore it"):
         opened.repair(require_usable=lambda number: opened.read("0" * 64), time=TIME)
     assert store.check() == []
 

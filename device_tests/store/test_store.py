@@ -67,7 +67,7 @@ def test_the_extractor_is_copied_and_verified(store: Store, folder: Path) -> Non
     assert store.extractor_path.read_bytes() == (folder / "extractor.onnx").read_bytes()
     store.verify_extractor()
     store.extractor_path.write_bytes(b"another")
-    with pytest.raises(StoreDamagedError, match=r"extractor\.onnx is not what its digest"):
+    with pytest.raises(StoreDamagedError, match=r"extractor\.onnx does not match its digest"):
         store.verify_extractor()
 
 
@@ -100,7 +100,7 @@ def test_a_place_that_is_taken_is_refused_and_left_alone(folder: Path) -> None:
     (folder / "full").mkdir()
     (folder / "full" / "note").write_text("mine")
     make_store(folder / "store")
-    for name, reason in (("file", "is a file"), ("full", "is not empty"), ("store", "holds a store already")):
+    for name, reason in (("file", "is a file"), ("full", "is not empty"), ("store", "is a store already")):
         with pytest.raises(SettingError, match=reason):
             make_store(folder / name)
     assert (folder / "full" / "note").read_text() == "mine"
@@ -115,7 +115,7 @@ def test_places_that_cannot_be_made_are_refused(folder: Path, monkeypatch: pytes
     for path, reason in (("../no/kitchen", "make it first"), (".", "working folder")):
         with pytest.raises(SettingError, match=reason):
             Store.create(path, extractor=extractor, settings={}, revision_body={})
-    with pytest.raises(SettingError, match="no extractor file"):
+    with pytest.raises(SettingError, match="is not a file"):
         Store.create("kitchen", extractor=folder, settings={}, revision_body={})
 
 
@@ -134,7 +134,7 @@ def test_what_a_killed_init_left_is_cleared_by_the_next(folder: Path) -> None:
 def test_what_is_no_store_is_said_to_be_none(folder: Path) -> None:
     (folder / "file").write_text("")
     (folder / "empty").mkdir()
-    for name, reason in (("nothing", "does not exist"), ("file", "is a file"), ("empty", "no store")):
+    for name, reason in (("nothing", "does not exist"), ("file", "is a file"), ("empty", "has no store.json")):
         with pytest.raises(StoreMissingError, match=reason):
             Store.open(folder / name)
 
@@ -212,7 +212,7 @@ def test_what_is_not_committed_is_dropped(store: Store) -> None:
 
 
 def test_nan_is_refused(store: Store) -> None:
-    with store.writer() as writer, pytest.raises(DataError, match="'x' holds NaN"):
+    with store.writer() as writer, pytest.raises(DataError, match="'x' contains NaN"):
         writer.put({"x": np.array([np.nan])})
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from edgecl.demo.clips import voice_clips
 from edgecl.errors import ContractError
 from edgecl.extractors.opening import builtin_extractor
 from edgecl.sources.samples import Sample
+from edgecl.sources.sound import encode_wav
 
 RATE = 16_000
 
@@ -87,11 +87,7 @@ def voice_extractor() -> Path:
 def write_wav(path: Path, signal: NDArray[np.floating], *, rate: int = RATE) -> Path:
     """A 16-bit WAV file of one channel."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes())
+    path.write_bytes(encode_wav(signal, rate_hz=rate))
     return path
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgecl.errors import ContractError, EdgeclError, ModelError, StoreDamagedError
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.tflite import parts
 from edgecl.sources.reading import count_samples, read_samples
 from edgecl.sources.samples import Sample, UnusableError
@@ -23,7 +23,7 @@ from edgecl.sources.sound import decode
 from edgecl.store import journal as journal_file
 from edgecl.store import records
 from edgecl.store.arrays import pack, unpack
-from edgecl.store.checksums import DIGEST, sha256
+from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from .stores import TIME, make_store, teach, without_waiting
@@ -95,7 +95,7 @@ def journal(data: bytes) -> None:
         written.recover([])
         written.append({"kind": "rejected"})
         assert journal_file.read_journal(path, name=NAME)[0][-1]["kind"] == "rejected"
-        written.mend()
+        written.drop_damaged()
         assert journal_file.read_journal(path, name=NAME)[1] == []
 
 

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import Outcome, learn
-from edgecl.learning.refine import RefineSettings
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects, Objects
+from edgecl.learning.strategies import RefineSettings
+from edgecl.model.model import Arrays, Lesson, MemoryObjects, Model, Objects, load_model
 from edgecl.model.settings import Settings
-from edgecl.progress import finish
 
 DIMENSION = 24
 ANYTHING = Policy(
@@ -86,8 +83,7 @@ def teach(
     seed: int = 0,
 ) -> Outcome:
     lesson = as_lesson(model, latents)
-    run = learn(model, lesson, objects=objects, strategy=strategy, policy=policy, seed=seed, settings=GENTLE)
-    return finish(run)
+    return learn(model, lesson, objects=objects, strategy=strategy, policy=policy, seed=seed, settings=GENTLE)
 
 
 def taught(model: Model, *lessons: Mapping[str, NDArray[np.float32]], strategy: str = "closed-form") -> Model:
@@ -105,3 +101,45 @@ def accuracy(model: Model, latents: Mapping[str, NDArray[np.float32]]) -> float:
     return float(
         np.mean([np.mean([said == label for said in model.predict(rows).labels]) for label, rows in latents.items()])
     )
+
+
+def head_arrays(model: Model) -> NDArray[np.float32]:
+    assert model.head is not None
+    return np.concatenate([model.head.weights.ravel(), model.head.bias])
+
+
+def known(words: Words, objects: MemoryObjects, count: int = 30) -> Model:
+    model = teach(Model(settings()), words.lesson(count), objects=objects).model
+    assert model is not None
+    return model
+
+
+class FileObjects:
+    """Objects as files whose arrays are pages, as a store has them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    def put(self, arrays: Arrays) -> str:
+        self._count += 1
+        place = self._folder / str(self._count)
+        place.mkdir()
+        for name, array in arrays.items():
+            np.save(place / f"{name}.npy", array)
+        return str(self._count)
+
+    def read(self, digest: str) -> Mapping[str, NDArray[np.generic]]:
+        return {one.stem: np.load(one, mmap_mode="r") for one in (self._folder / digest).iterdir()}
+
+
+def reloaded(model: Model, objects: FileObjects) -> Model:
+    parts = {role: objects.read(digest) for role, digest in model.digests.items()}
+    return load_model(model.settings, model.digests, model.body(), parts)
+
+
+def settled(words: Words, model: Model, label: str, count: int) -> dict[str, NDArray[np.float32]]:
+    """Samples of a class that the model is as sure of as of its mean."""
+    mean = model.statistics[label].mean.astype(np.float32)
+    said = words.say(label, count)
+    return {label: mean + 0.1 * (said - said.mean(axis=0))}

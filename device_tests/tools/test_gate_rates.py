@@ -12,9 +12,7 @@ import pytest
 
 from edgecl.gate.verdict import Policy
 from edgecl.learning.loop import learn
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.progress import finish
+from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import Words, as_lesson, settings, taught
 
@@ -22,15 +20,15 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def tool(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / f"{name}.py").exists():
-        pytest.skip(f"tools/{name}.py is not beside the tests")
+    if not TOOLS.exists():
+        pytest.skip("tools is not beside the tests")
     monkeypatch.syspath_prepend(str(TOOLS))
     return importlib.import_module(name)
 
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return tool("gate_report", monkeypatch)
+    return tool("report.gate_rates", monkeypatch)
 
 
 def lesson(*, before: list[int], clean: list[int], after: list[int], samples: int = 50) -> dict[str, Any]:
@@ -66,7 +64,7 @@ def test_wilson_intervals_are_those_of_the_formula(report: Any) -> None:
 
 
 def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, words = tool("gate", monkeypatch), Words(6)
+    gate, words = tool("measure.gate_rates", monkeypatch), Words(6)
     model = taught(Model(settings()), words.lesson(30, words.labels[:5]))
     first, second = words.labels[:2]
     wrong = as_lesson(model, {first: words.say(second, 8)})
@@ -75,7 +73,7 @@ def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monk
     kinds = set()
     for one in (good, wrong, again):
         for policy in (Policy(), replace(Policy(), contradiction_share=1.0), replace(Policy(), new_class_floor=1.0)):
-            outcome = finish(learn(model, one, objects=MemoryObjects(), policy=policy))
+            outcome = learn(model, one, objects=MemoryObjects(), policy=policy)
             tried = list(gate.attempts(model, one))
             index = gate.accepted_by(policy, tried)
             assert (index is None) == (outcome.model is None)

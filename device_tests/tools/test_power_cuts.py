@@ -12,14 +12,14 @@ import pytest
 
 from ..support.commands import voice_extractor
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "cuts.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "measure" / "power_cuts.py"
 FEW = 12  # every so manieth point
 
 
 @pytest.fixture(scope="module")
 def cuts() -> Any:
     if not SCRIPT.exists():
-        pytest.skip("tools/cuts.py is not beside the tests")
+        pytest.skip("tools/measure/power_cuts.py is not beside the tests")
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     spec = importlib.util.spec_from_file_location("cuts", SCRIPT)

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def soaking(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / "soaking.py").exists():
-        pytest.skip("tools/soaking.py is not beside the tests")
+    if not (TOOLS / "measure" / "soak.py").exists():
+        pytest.skip("tools/measure/soak.py is not beside the tests")
     monkeypatch.syspath_prepend(str(TOOLS))
-    module = importlib.import_module("soaking")
+    module = importlib.import_module("measure.soak")
     monkeypatch.setattr(module, "PEAK_BYTES", 1 << 30)  # where numba compiles at run time it takes more
     return module
 
@@ -30,7 +30,7 @@ def test_a_store_whose_writer_is_killed_ends_as_one_that_was_taught_in_one_go(so
     assert found["fault"] is None
     assert found["kills"] == found["survived"] > 0
     assert found["done"]["forget"] > 0
-    assert found["head_difference"] < soaking.HEAD_DIFFERENCE
+    assert found["head_difference"] < importlib.import_module("measure.soak_checks").HEAD_DIFFERENCE
     assert found["accuracy"] == found["fresh_accuracy"]
 
 

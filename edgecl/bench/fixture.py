@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,10 +19,12 @@ from edgecl.errors import DataError, ModelError
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.contract import Contract
 from edgecl.model.model import Model
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
+from edgecl.operations.creation import create
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.teaching import teach
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
+from edgecl.sources.sound import encode_wav
 from edgecl.store.files import TEMPORARY, locked
 
 CLIPS = 5  # of a lesson
@@ -35,14 +36,19 @@ class Bed:
     """A copy of the store to measure on, and the lesson that it is taught."""
 
     folder: Path
-    store: Path  # never taught: lessons go to copies of it
-    lesson: Path  # as `edgecl learn` takes it
+    store: Path
+    """Never taught: lessons go to copies of it."""
+    lesson: Path
+    """A folder of clips, or a file."""
     label: str
-    signals: str  # where the lesson's signals are from
-    device: Device
+    signals: str
+    """Where the lesson's signals are from."""
+    opened: OpenStore
     model: Model
     extractor: FileExtractor
     samples: Sequence[Sample]
+    command: Sequence[str]
+    """What starts a process of edgecl; a verb and its arguments follow."""
     remarks: list[str] = field(default_factory=list)
     memory: dict[str, int | None] = field(default_factory=dict)
     lesson_report: dict[str, Any] = field(default_factory=dict)
@@ -59,24 +65,24 @@ def scratch_folder(store: Path | None) -> Path | None:
     return disk if "TMPDIR" not in os.environ and os.access(disk, os.W_OK) else None
 
 
-def prepare_bed(given: Path | None, folder: Path) -> Bed:
+def prepare_bed(given: Path | None, folder: Path, *, command: Sequence[str]) -> Bed:
     store = folder / "store"
     if given is None:
-        finish(Device.create(store, extractor="voice").teach(voice_clips("teach")))
+        teach(create(store, extractor="voice"), voice_clips("teach")).finish()
     else:
         _copied(given, store)
-    device = Device.open(store)
-    _, model = device.model()
+    opened = OpenStore.open(store)
+    _, model = opened.model()
     if model.head is None:
-        raise ModelError(f"{given} has learnt nothing yet: teach it with `edgecl learn`, or leave out STORE")
-    extractor = device.extractor
+        raise ModelError(f"{given} has learnt nothing yet: teach it first, or measure without a store", remedy="learn")
+    extractor = opened.extractor
     assert isinstance(extractor, FileExtractor)
     label = _label(model)
     lesson, signals = _write_lesson(folder / "lesson", extractor.contract, label)
     samples = [one for one in read_samples(lesson, extractor.contract) if isinstance(one, Sample)]
     if len(samples) < CLIPS:
         raise DataError("this extractor cannot be benchmarked: it takes neither sound nor windows of numbers")
-    bed = Bed(folder, store, lesson, label, signals, device, model, extractor, samples)
+    bed = Bed(folder, store, lesson, label, signals, opened, model, extractor, samples, command)
     if board.filesystem(folder) == "tmpfs":
         bed.remarks.append(f"{folder.parent} is in memory: what a commit costs on a disk was not measured")
     return bed
@@ -123,11 +129,7 @@ def _write_lesson(folder: Path, contract: Contract, label: str) -> tuple[Path, s
 def _write_sound(folder: Path, signals: Sequence[NDArray[np.float32]], contract: Contract, label: str) -> Path:
     (folder / label).mkdir()
     for number, signal in enumerate(signals):
-        with wave.open(str(folder / label / f"{number}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(round(contract.sample_rate_hz))
-            file.writeframes((np.clip(signal[:, 0], -1, 1) * 32767).astype("<i2").tobytes())
+        (folder / label / f"{number}.wav").write_bytes(encode_wav(signal, rate_hz=contract.sample_rate_hz))
     return folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,19 +15,25 @@ from edgecl.bench import board, results
 from edgecl.bench.fixture import Bed, prepare_bed, scratch_folder
 from edgecl.bench.phases import PHASES, Samples
 from edgecl.extractors.contract import Contract
-from edgecl.operations.open_store import Device
+from edgecl.operations.open_store import OpenStore
+from edgecl.progress import watched
 
 ROUNDS = 20
 
 
-def measure(store: Path | None = None, *, rounds: int = ROUNDS) -> Generator[str, None, dict[str, Any]]:
-    """Time every phase, as a generator of what is being done that returns the run as plain JSON.
+@watched
+def measure(
+    store: Path | None = None, *, command: Sequence[str], rounds: int = ROUNDS
+) -> Generator[str, None, dict[str, Any]]:
+    """Time every phase; its stages say what is being done, its report is the run as plain JSON.
 
     Parameters
     ----------
     store
         Measured on copies in a temporary folder beside it, and left as it is; None: one that is taught the demo's
         words.
+    command
+        How a process of edgecl is started: a verb and its arguments follow.
     rounds
         Lessons; ten times as many of short phases, a quarter as many processes.
 
@@ -40,10 +46,10 @@ def measure(store: Path | None = None, *, rounds: int = ROUNDS) -> Generator[str
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     if store is not None:
-        Device.open(store)  # says what is wrong with the path before a folder is made beside it
+        OpenStore.open(store)  # says what is wrong with the path before a folder is made beside it
     with tempfile.TemporaryDirectory(prefix=".edgecl-bench-", dir=scratch_folder(store)) as name:
         yield "preparing a store"
-        bed = prepare_bed(store, Path(name))
+        bed = prepare_bed(store, Path(name), command=command)
         before, timings = board.state(), Samples()
         for what, phase in PHASES.items():
             yield what

@@ -2,7 +2,7 @@
 
 Everything is done to copies of a store, beside it, so that fsync costs what it costs there. A phase is warmed up
 before it counts; a lesson always starts from the same store, flushed to the disk. Whole processes are started by a
-small one (`_cold_start.py`), which is what makes their peak memory their own.
+small one (`cold_start.py`), which is what makes their peak memory their own.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from edgecl.gate.gather import After, Before, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
-from edgecl.learning.intake import take_in
+from edgecl.learning.loop import take_in
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.model import factor_of
-from edgecl.model.objects import MemoryObjects
-from edgecl.operations.open_store import Device, Embedded
-from edgecl.operations.teaching import Report
+from edgecl.model.model import MemoryObjects, factor_of
+from edgecl.operations.data import Embedded
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.teaching import Report, teach
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 
@@ -46,8 +46,8 @@ Samples = dict[str, list[float]]  # phase -> milliseconds
 
 def _loading(bed: Bed, rounds: int) -> Samples:
     return {
-        "load store": _timed(lambda: Device.open(bed.store).model(), rounds),
-        "load extractor": _timed(lambda: Device.open(bed.store).extractor, rounds),
+        "load store": _timed(lambda: OpenStore.open(bed.store).model(), rounds),
+        "load extractor": _timed(lambda: OpenStore.open(bed.store).extractor, rounds),
     }
 
 
@@ -103,10 +103,10 @@ def _teaching(bed: Bed, rounds: int) -> Samples:
     written: list[int] = []
     for number in range(-1, rounds):
         with fresh_copy(bed) as copy:
-            device = Device.open(copy)
-            device.extractor  # noqa: B018 (opened before the clock runs)
-            used, sent = device.store.bytes_on_disk(), board.written_bytes()
-            stages, report = _staged(device, bed.samples)
+            opened = OpenStore.open(copy)
+            opened.extractor  # noqa: B018 (opened before the clock runs)
+            used, sent = opened.store.bytes_on_disk(), board.written_bytes()
+            stages, report = _staged(opened, bed.samples)
             if number < 0:  # warm-up
                 continue
             for name, spent_ms in stages.items():
@@ -114,7 +114,7 @@ def _teaching(bed: Bed, rounds: int) -> Samples:
             after = board.written_bytes()
             if sent is not None and after is not None:
                 written.append(after - sent)
-            grown = device.store.bytes_on_disk() - used
+            grown = opened.store.bytes_on_disk() - used
     verdict = report.outcome.verdict
     bed.memory |= {"learner_bytes": report.bytes["total"], "budget_bytes": bed.model.settings.memory_bytes}
     bed.lesson_report = {
@@ -130,19 +130,15 @@ def _teaching(bed: Bed, rounds: int) -> Samples:
     return timings
 
 
-def _staged(device: Device, samples: Sequence[Sample]) -> tuple[dict[str, float], Report]:
+def _staged(opened: OpenStore, samples: Sequence[Sample]) -> tuple[dict[str, float], Report]:
     """One lesson, with milliseconds by stage. "update" leaves samples out for the gate, "judge" gives the verdict."""
     marks = [("lesson: extract", time.perf_counter())]
-    steps = device.teach(samples, force=True)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            report: Report = end.value
-            break
-        name = "open for writing" if isinstance(step, Embedded) else step.name
+    run = teach(opened, samples, force=True)
+    for stage in run:
+        name = "open for writing" if isinstance(stage, Embedded) else stage.name
         marks.append((f"lesson: {name}", time.perf_counter()))
     marks.append(("", time.perf_counter()))
+    report = run.report
     if report.outcome.model is None:
         raise EdgeclError(f"the lesson could not be committed: {'; '.join(report.outcome.verdict.reasons)}")
     stages = {"lesson": 1e3 * (marks[-1][1] - marks[0][1])}
@@ -163,7 +159,7 @@ def _starting(bed: Bed, rounds: int) -> Samples:
         for _ in range(1 + max(rounds // FEW, 3)):
             with fresh_copy(bed) as copy:
                 try:
-                    found.append(_process(*words, str(copy), str(bed.lesson)))
+                    found.append(_process(*bed.command, *words, str(copy), str(bed.lesson)))
                 except OSError as error:
                     bed.remarks.append(f"no process of its own could be started: {error}")
                     return timings
@@ -172,17 +168,16 @@ def _starting(bed: Bed, rounds: int) -> Samples:
     return timings
 
 
-def _process(*words: str) -> Mapping[str, Any]:
-    """`edgecl` in a process of its own, with these arguments."""
+def _process(*command: str) -> Mapping[str, Any]:
+    """A command in a process of its own."""
     script = [sys.executable, "-I", "-S", cold_start.__file__]
-    command = [sys.executable, "-m", "edgecl.cli", *words]
     done = subprocess.run([*script, *command], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise OSError(done.stderr.strip().rpartition("\n")[2] or f"it ended with code {done.returncode}")
     told: dict[str, Any] = json.loads(done.stdout)
     if told["exit_code"]:
         raise EdgeclError(
-            f"`edgecl {words[0]}` in a process of its own ended with {told['exit_code']}: {told['stderr']}"
+            f"a lesson or an answer in a process of its own ended with {told['exit_code']}: {told['stderr']}"
         )
     return told
 

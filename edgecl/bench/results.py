@@ -57,7 +57,7 @@ def summary(samples_ms: Sequence[float]) -> dict[str, float]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `edgecl bench --json` wrote.
+    """Read what a measurement wrote.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: give a file that `edgecl bench --json FILE` wrote") from error
+        raise DataError(f"{path} is no JSON: give a file that a measurement wrote", remedy="bench") from error
     if not isinstance(told, dict) or "schema_version" not in told:
-        raise DataError(f"{path} has no schema_version: give a file that `edgecl bench --json FILE` wrote")
+        raise DataError(f"{path} has no schema_version: give a file that a measurement wrote", remedy="bench")
     if told["schema_version"] != SCHEMA_VERSION:
         raise DataError(
             f"{path} has schema_version {told['schema_version']}, this edgecl reads {SCHEMA_VERSION}: measure again"
@@ -191,11 +191,11 @@ def beyond_reference(path: Path, run: Mapping[str, Any], *, band: float = REFERE
         with path.open(newline="", encoding="utf-8") as file:
             rows = {row["phase"]: (row["workload"], float(row["p50_ms"])) for row in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no reference: {error!r}; `edgecl bench --reference` writes one") from error
+        raise DataError(f"{path} is no reference: {error!r}", remedy="reference") from error
     found = []
     for name, (workload, wanted) in rows.items():
         if workload != workload_key(run):
-            raise DataError(f"{path} is of another model or extractor: `edgecl bench --reference` measures it again")
+            raise DataError(f"{path} is of another model or extractor: measure it again", remedy="reference")
         if name not in run["phases"]:
             found.append(f"{name}: not measured")
         elif abs(run["phases"][name]["p50"] / wanted - 1) > band:

@@ -36,24 +36,26 @@ from edgecl.errors import EdgeclError
 
 # name -> what `edgecl --help` says of it without loading its module
 COMMANDS = {
-    "demo": "Watch it learn: spoken commands, then exercises.",
+    "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
-    "learn": "Teach it labelled samples; committed only if nothing known suffers.",
-    "predict": "Answer clips or windows.",
-    "record": "Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.",
-    "listen": "Follow a stream of sound or movement, and print what is heard.",
-    "inbox": "List what a listener kept, export it, or teach it.",
-    "wrong": "Say that the last detection was wrong; taught as what it was, or as background.",
-    "centre": "Fit it to its user or place with samples that have no labels.",
+    "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
+    "predict": "Predict the class of clips, windows, rows or texts.",
+    "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
+    "listen": "Follow a stream of sound or movement and print its events.",
+    "inbox": "List recordings that a listener kept, export one, or teach some.",
+    "wrong": "Correct the last detection: teach it as another class or as background.",
+    "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
-    "status": "Say what the store knows and how full it is.",
+    "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
-    "forget": "Take a class out for good, as if it had never been taught.",
-    "compare": "Play your own data through every strategy.",
-    "bench": "Measure what a lesson costs on this board, phase by phase.",
-    "doctor": "Check this machine, and a store.",
+    "forget": "Remove a class for good, as if it had never been taught.",
+    "compare": "Compare all strategies on your own data.",
+    "bench": "Measure the cost of a lesson on this board, phase by phase.",
+    "doctor": "Check this machine and a store; repair a damaged store.",
     "export": "Build an extractor on a development machine.",
+    "service": "Print systemd units for a listener and a daily health check.",
+    "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 
 INTERRUPTED = 130
@@ -90,6 +92,7 @@ REMEDIES = {
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
+    "listen": "`edgecl listen STORE --inbox`",
     "reference": "`edgecl bench --reference`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
@@ -220,7 +223,7 @@ def _print_anything() -> None:
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `edgecl demo`, then `edgecl init kitchen --extractor voice`. "
-    "`edgecl COMMAND --help` has an example of each.",
+    "`edgecl COMMAND --help` has examples, `edgecl help` lists the documents.",
 )
 @click.version_option(edgecl.__version__, message="edgecl %(version)s")
 def main() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgecl.errors import SettingError
+
+# starts a process of edgecl; a command and its arguments follow
+EDGECL = (sys.executable, "-m", "edgecl.cli")
 
 
 class Bytes(click.ParamType[int]):
@@ -41,10 +45,10 @@ store_argument = click.argument("store", type=click.Path(path_type=Path))
 path_argument = click.argument("path", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 label_option = click.option(
-    "--label", metavar="NAME", help="The class of all that is in PATH, where PATH has no labels of its own."
+    "--label", metavar="NAME", help="Class of every sample in PATH, if PATH has no labels of its own."
 )
 label_column_option = click.option(
-    "--label-column", metavar="NAME", help="The column of a .csv that holds the class. [default: label]"
+    "--label-column", metavar="NAME", help="Column of a .csv that contains the class. [default: label]"
 )
 
 

@@ -57,9 +57,9 @@ def extractor(path: str) -> dict[str, Any]:
     """Run an extractor, or the built-in one of a name, on one clip of nothing."""
     import numpy as np
 
-    from edgecl.extractors.opening import builtin_extractor, open_extractor
+    from edgecl.extractors.opening import extractor_file, open_extractor
 
-    opened = open_extractor(builtin_extractor(path) if path in ("voice", "imu") else path)
+    opened = open_extractor(extractor_file(path))
     contract = opened.contract
     signal = np.zeros((max(contract.clip_samples, 1), len(contract.channels)), np.float32)
     opened.latents([signal])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from edgecl.sources.samples import Sample, Skip
 
 LOG_EVERY_S = 10.0
-Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
@@ -59,14 +58,8 @@ def _logged(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]
         yield item
 
 
-def finish(steps: Generator[object, None, Result]) -> Result:
-    """Run a generator of progress to its end; each stage of the learner is a line where somebody watches."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        name = getattr(step, "name", None)  # a Stage; an Embedded is what the bar shows already
-        if name and sys.stderr.isatty():
-            click.secho(f"  {name}: {step.detail}", err=True, dim=True)  # type: ignore[attr-defined]
+def stage(one: object) -> None:
+    """Print a stage of the learner as a line where somebody watches."""
+    name = getattr(one, "name", None)  # a Stage; an Embedded is what the bar shows already
+    if name and sys.stderr.isatty():
+        click.secho(f"  {name}: {one.detail}", err=True, dim=True)  # type: ignore[attr-defined]

@@ -13,22 +13,22 @@ import click
 from edgecl.cli.text import printable
 
 if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
     from edgecl.sources.samples import Skip
 
 SKIPS_LISTED = 3  # for each reason
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Device]:
+def opened(path: Path) -> Iterator[Learner]:
     """An open store; at the end a warning for all damage that could be got round."""
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
-    device = Device.open(path)
+    learner = Learner.open(path)
     try:
-        yield device
+        yield learner
     finally:
-        for damage in device.store.damage:
+        for damage in learner.store.damage:
             warn(f"{damage}; the newest sound revision is used, `edgecl doctor {path}` says more")
 
 

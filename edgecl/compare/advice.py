@@ -1,4 +1,4 @@
-"""What the numbers of a comparison say, in plain language. Every sentence follows from a rule over the rows."""
+"""Advice: sentences on the figures of a comparison. Each follows from a rule over the results."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgecl.compare.results import GATED, REPLAYING, Comparison, Estimate, Row, break_even
+from edgecl.compare.results import GATED, REPLAYING, Comparison, Estimate, Result, break_even
 from edgecl.units import format_bytes
 
 WORTH = 0.005  # half a point of balanced accuracy: less is not worth memory or time
-FORGETS = 0.05  # mean forgetting from which a strategy is said to forget
+FORGETS = 0.05  # mean forgetting from which a strategy counts as forgetting
 
 
 def recommend(found: Comparison) -> list[str]:
-    """Sentences, the choice first."""
+    """Return sentences, the choice first."""
     chosen = choose(found)
     return [
         *_choice(found, chosen),
@@ -26,21 +26,21 @@ def recommend(found: Comparison) -> list[str]:
     ]
 
 
-def choose(found: Comparison) -> Row:
-    """Of all that was played with an open gate and within WORTH of the best, what remembers the fewest bytes."""
+def choose(found: Comparison) -> Result:
+    """Choose the result that remembers the fewest bytes within WORTH of the best, played with an open gate."""
     rows = [row for row in found.strategies if row.name != GATED]
     rows += [row for row in found.budgets if row.mean("exemplars")]
     best = max(row.mean("accuracy") for row in rows)
     return min((row for row in rows if row.mean("accuracy") >= best - WORTH), key=_remembered)
 
 
-def difference(row: Row, other: Row, measure: str = "accuracy") -> Estimate:
-    """How much more `row` has, seed by seed: both played the same streams."""
+def difference(row: Result, other: Result, measure: str = "accuracy") -> Estimate:
+    """Return how much more `row` has, seed by seed: both played the same streams."""
     return Estimate.of(row.values[measure] - other.values[measure])
 
 
 def is_clear(one: Estimate) -> bool:
-    """Whether the interval leaves out zero."""
+    """Test whether the interval excludes zero."""
     return one.interval is not None and abs(one.mean) > one.interval
 
 
@@ -54,23 +54,23 @@ def points(one: Estimate) -> str:
     return f"{100 * one.mean:+.1f}{spread} points"
 
 
-def _choice(found: Comparison, chosen: Row) -> Iterator[str]:
+def _choice(found: Comparison, chosen: Result) -> Iterator[str]:
     yield (
         f"On your data: {chosen.name}{_amount(found, chosen)}. {_share(chosen)} after the last lesson, "
         f"{points(difference(chosen, found.joint))} against joint training on everything; it remembers "
-        f"{_places(chosen)} and takes {_time(float(chosen.usual_ms.mean()))} a lesson."
+        f"{_places(chosen)} and takes {_time(float(chosen.median_ms.mean()))} a lesson."
     )
     others = [row for row in found.strategies if row.name not in (chosen.name, GATED)]
     same = [row for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
     if same:
         yield f"The same accuracy in every stream: {_names(same)}."
     if found.options.seeds == 1:
-        yield "One seed says nothing about chance: ask for more with --seeds."
+        yield "One seed is no evidence on chance: play more seeds."
         return
     alike = [row for row in others if row not in same and not is_clear(difference(row, chosen))]
     if alike:
         yield (
-            f"Not to be told apart from it in {found.options.seeds} streams: {_names(alike)}. More --seeds may settle "
+            f"Not distinguishable from it in {found.options.seeds} streams: {_names(alike)}. More seeds may settle "
             f"it, and more people in the data."
         )
 
@@ -89,7 +89,7 @@ def _ewc(found: Comparison) -> Iterator[str]:
         yield f"EWC on top of replay: {points(gain)} of balanced accuracy, {verdict}."
 
 
-def _ewc_verdict(naive: Row, ewc: Row) -> str:
+def _ewc_verdict(naive: Result, ewc: Result) -> str:
     if ewc.mean("forgetting") > FORGETS:
         return "it does not stop forgetting"
     return "it stops forgetting" if naive.mean("forgetting") > FORGETS else "there is little to forget here"
@@ -128,8 +128,8 @@ def _weight(found: Comparison) -> Iterator[str]:
     )
 
 
-def _retraining(found: Comparison, chosen: Row) -> Iterator[str]:
-    spent, retrained = float(chosen.usual_ms.sum()), float(found.joint.usual_ms.sum())
+def _retraining(found: Comparison, chosen: Result) -> Iterator[str]:
+    spent, retrained = float(chosen.median_ms.sum()), float(found.joint.median_ms.sum())
     since = break_even(chosen, found.joint)
     verdict = f"cheaper from lesson {since} on" if since else "retraining is cheaper, up to here"
     grows = ", which grow with classes, not with samples" if chosen.name in ("naive", "ewc", "closed-form") else ""
@@ -149,20 +149,20 @@ def _gate(found: Comparison) -> Iterator[str]:
     yield text + (f". The first was refused because {gated.refusals[0]}." if refused else ".")
 
 
-def _remembered(row: Row) -> float:
+def _remembered(row: Result) -> float:
     return row.mean("memory_bytes") + row.mean("disk_bytes")
 
 
-def _bytes(row: Row) -> str:
+def _bytes(row: Result) -> str:
     return format_bytes(round(_remembered(row)))
 
 
-def _places(row: Row) -> str:
+def _places(row: Result) -> str:
     memory, disk = (row.mean(one) for one in ("memory_bytes", "disk_bytes"))
     return f"{format_bytes(round(memory))} in memory" + (f" and {format_bytes(round(disk))} on disk" if disk else "")
 
 
-def _amount(found: Comparison, row: Row) -> str:
+def _amount(found: Comparison, row: Result) -> str:
     if row.budget is None:
         return ""
     return f", keeping {_percent(row.mean('exemplars') / found.training, 0)} of what it has learnt from"
@@ -172,11 +172,11 @@ def _time(ms: float) -> str:
     return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
-def _names(rows: list[Row]) -> str:
+def _names(rows: list[Result]) -> str:
     return ", ".join(row.name for row in rows)
 
 
-def _share(row: Row) -> str:
+def _share(row: Result) -> str:
     return _percent(row.mean("accuracy"))
 
 

@@ -1,4 +1,4 @@
-"""Joint training: softmax regression on everything at once, run to convergence. What a stream is measured against.
+"""Joint training: softmax regression on everything at once, run to convergence; the reference of a stream.
 
 Not for the device: it keeps every latent and starts again with each lesson. Penalised by ½ λ ‖W‖² (the bias is
 free) and class-balanced, so that it equals scikit-learn's ``LogisticRegression(class_weight="balanced")`` with
@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 
 PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)  # strongest first; λ over E‖x - E x‖²
 FOLDS = 3
-TOLERANCE = 1e-6  # of the largest entry of the gradient
-ROUGH = 1e-5  # to compare penalties: accuracies are settled long before the last digits of the weights
+TOLERANCE = 1e-6  # largest entry of the gradient at convergence
+ROUGH = 1e-5  # tolerance of penalties: accuracies settle long before the last digits of the weights
 MOST_ITERATIONS = 2000
 CORRECTIONS = 10  # pairs that L-BFGS remembers
 ENOUGH = 1e-4  # share of the decrease that the slope promises which a step must give (Armijo)
@@ -31,18 +31,21 @@ ENOUGH = 1e-4  # share of the decrease that the slope promises which a step must
 class JointHead:
     """Logits z = latents weightsᵀ + bias; one row a class of 0..C-1."""
 
-    weights: Array  # (C, D)
-    bias: Array  # (C,)
-    penalty: float  # λ
+    weights: Array
+    """Shape (C, D)."""
+    bias: Array
+    """Shape (C,)."""
+    penalty: float
+    """Strength λ of the penalty."""
     iterations: int
     has_converged: bool
 
     def logits(self, latents: NDArray[np.floating]) -> Array:
-        """(n, D) to (n, C)."""
+        """Return logits (n, C) of latents (n, D)."""
         return np.asarray(latents, np.float64) @ self.weights.T + self.bias
 
     def answers(self, latents: NDArray[np.floating]) -> NDArray[np.intp]:
-        """The class of each of n latents (n, D)."""
+        """Return the class of each of n latents (n, D)."""
         best: NDArray[np.intp] = self.logits(latents).argmax(axis=1)
         return best
 
@@ -55,7 +58,7 @@ def fit_joint(
     start: JointHead | None = None,
     tolerance: float = TOLERANCE,
 ) -> JointHead:
-    """Class-balanced softmax regression: min (1/n) Σ_i n/(C n_{y_i}) · -log p_{y_i}(x_i) + ½ λ ‖W‖².
+    """Fit class-balanced softmax regression: min (1/n) Σ_i n/(C n_{y_i}) · -log p_{y_i}(x_i) + ½ λ ‖W‖².
 
     Solved by L-BFGS in float64 on latents that are centred and scaled to E‖x‖² = 1, which changes the speed and the
     meaning of `tolerance`, not the solution.
@@ -97,7 +100,7 @@ def fit_joint(
 
 
 def _spread(latents: NDArray[np.floating]) -> float:
-    """E‖x - E x‖²."""
+    """Return E‖x - E x‖²."""
     return float(np.var(latents, axis=0, dtype=np.float64).sum())
 
 
@@ -110,7 +113,7 @@ def choose_penalty(
     penalties: Sequence[float] = PENALTIES,
     folds: int = FOLDS,
 ) -> float:
-    """The λ with the best balanced accuracy on groups left out in turn; of equals the strongest.
+    """Choose the λ with the best balanced accuracy on groups left out in turn; of equals the strongest.
 
     Parameters
     ----------
@@ -133,7 +136,7 @@ def choose_penalty(
 def _folds(
     labels: NDArray[np.integer], groups: NDArray[np.integer], *, seed: int, folds: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs of rows to fit and rows to judge, split by group; folds that leave a single class are passed over."""
+    """Yield pairs of rows to fit and rows to judge, split by group; folds with a single class are skipped."""
     names = np.random.default_rng(seed).permutation(np.unique(groups))
     folds = min(folds, len(names))
     for fold in range(folds if folds > 1 else 0):
@@ -148,9 +151,12 @@ def _folds(
 class _Objective:
     """Loss and gradient at parameters (C, D + 1), the bias in the last column."""
 
-    inputs: Array  # (n, D)
-    labels: NDArray[np.integer]  # (n,)
-    weights: Array  # (n,) of the samples; they sum to one
+    inputs: Array
+    """Shape (n, D)."""
+    labels: NDArray[np.integer]
+    """Shape (n,)."""
+    weights: Array
+    """Shape (n,), of the samples; they sum to one."""
     penalty: float
 
     @staticmethod
@@ -174,7 +180,7 @@ class _Objective:
 
 
 def _minimise(objective: Callable[[Array], tuple[float, Array]], x: Array, tolerance: float) -> tuple[Array, int, bool]:
-    """L-BFGS with backtracking: (minimum, iterations, whether it converged)."""
+    """Minimise by L-BFGS with backtracking: return (minimum, iterations, whether it converged)."""
     value, gradient = objective(x)
     pairs: list[tuple[Array, Array]] = []
     for iteration in range(MOST_ITERATIONS):
@@ -193,7 +199,7 @@ def _minimise(objective: Callable[[Array], tuple[float, Array]], x: Array, toler
 
 
 def _inverse_hessian_times(vector: Array, pairs: Sequence[tuple[Array, Array]]) -> Array:
-    """The two-loop recursion (Nocedal and Wright, algorithm 7.4)."""
+    """Return the direction by the two-loop recursion (Nocedal and Wright, algorithm 7.4)."""
     if not pairs:
         return vector
     result = vector.copy()
@@ -218,7 +224,7 @@ def _line_search(
     *,
     first: bool,
 ) -> tuple[Array, float, Array] | None:
-    """Halve the step until it gives enough; the first of all is as long as the gradient says it may be."""
+    """Halve the step until it decreases the objective enough; the first step is scaled by the gradient."""
     slope = float(np.vdot(gradient, direction))
     size = 1 / max(1.0, float(np.abs(gradient).sum())) if first else 1.0
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""What a comparison found: one row for each way to learn, with means and intervals over seeds."""
+"""The results of a comparison: one for each way to learn, with means and intervals over seeds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.learning.strategies import COMPARED
 from edgecl.model.settings import Settings
 
-STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
 REPLAYING = ("replay", "ewc-replay")
 GATED = "auto with gate"
 JOINT = "joint"
@@ -27,14 +27,17 @@ Z_95 = 1.960
 
 @dataclass(frozen=True)
 class Options:
-    """What is played."""
+    """The options of a comparison."""
 
-    scenario: str = "class"  # or "domain"
-    by: str | None = None  # "speaker", "subject", "none"; None: by group where groups are known
+    scenario: str = "class"
+    """Either "class" or "domain"."""
+    by: str | None = None
+    """One of "speaker", "subject", "none"; None: by group where groups are known."""
     experiences: int | None = None
     seeds: int = SEEDS
-    strategies: tuple[str, ...] = STRATEGIES
-    budgets: tuple[float, ...] = BUDGETS  # shares of the training latents, 0 to 1; none and all are played too
+    strategies: tuple[str, ...] = COMPARED
+    budgets: tuple[float, ...] = BUDGETS
+    """Shares of the training latents, 0 to 1; none and all are played too."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Estimate:
     """A mean over seeds."""
 
     mean: float
-    interval: float | None  # half of the 95 % t interval; None with one seed
+    interval: float | None
+    """Half of the 95 % t interval; None with one seed."""
 
     @staticmethod
     def of(values: NDArray[np.float64]) -> Estimate:
@@ -59,7 +63,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One way to learn, over all seeds. Shares are 0 to 1.
 
     `accuracy` is balanced, after the last lesson, on the groups that are held out. In the class scenario `old` and
@@ -69,18 +73,22 @@ class Row:
     """
 
     name: str
-    values: Mapping[str, NDArray[np.float64]]  # measure -> (seeds,)
-    lesson_ms: NDArray[np.float64]  # (seeds, T)
-    refusals: tuple[str, ...] = ()  # why the gate refused lessons, of all seeds
-    budget: float | None = None  # share of the training latents that may be kept
+    values: Mapping[str, NDArray[np.float64]]
+    """Measure -> (seeds,)."""
+    lesson_ms: NDArray[np.float64]
+    """Shape (seeds, T)."""
+    refusals: tuple[str, ...] = ()
+    """Why the gate refused lessons, of all seeds."""
+    budget: float | None = None
+    """Share of the training latents that may be kept."""
     replay_weight: float | None = None
 
     def estimate(self, measure: str) -> Estimate:
         return Estimate.of(self.values[measure])
 
     @property
-    def usual_ms(self) -> NDArray[np.float64]:
-        """The median over seeds for each lesson (T,): another process's burst is not in it."""
+    def median_ms(self) -> NDArray[np.float64]:
+        """Median over seeds for each lesson (T,): not affected by a burst of another process."""
         return np.median(self.lesson_ms, axis=0)
 
     def mean(self, measure: str) -> float:
@@ -89,34 +97,38 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         measures = {name: {**vars(self.estimate(name)), "values": self.values[name].tolist()} for name in self.values}
         more = {name: value for name in ("budget", "replay_weight") if (value := getattr(self, name)) is not None}
-        lessons = {"lesson_ms": self.usual_ms.tolist(), "refusals": list(self.refusals)}
+        lessons = {"lesson_ms": self.median_ms.tolist(), "refusals": list(self.refusals)}
         return {"strategy": self.name, **more, **measures, **lessons}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found."""
+    """All results of a comparison."""
 
     options: Options
     settings: Settings
     classes: int
-    groups: int  # 0 where none are known
+    groups: int
+    """0 where none are known."""
     samples: int
-    training: float  # latents learnt in a stream, mean over seeds
+    training: float
+    """Latents learnt in a stream, mean over seeds."""
     experiences: int
-    held_out: int  # groups a seed tests on
-    strategies: tuple[Row, ...]
-    joint: Row
-    penalties: tuple[float, ...]  # of joint training, by seed
-    budgets: tuple[Row, ...]
-    weights: tuple[Row, ...]
+    held_out: int
+    """Groups a seed tests on."""
+    strategies: tuple[Result, ...]
+    joint: Result
+    penalties: tuple[float, ...]
+    """Penalties of joint training, by seed."""
+    budgets: tuple[Result, ...]
+    weights: tuple[Result, ...]
     remarks: tuple[str, ...]
 
-    def row(self, name: str) -> Row | None:
+    def row(self, name: str) -> Result | None:
         return next((one for one in self.strategies if one.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         plain = ("classes", "groups", "samples", "training", "experiences", "held_out")
         return {
             "scenario": self.options.scenario,
@@ -132,14 +144,14 @@ class Comparison:
         }
 
 
-def break_even(incremental: Row, joint: Row) -> int | None:
-    """The lesson, from 1, since which all lessons together have cost less than retraining each time; None if never."""
-    spent, retrained = np.cumsum(incremental.usual_ms), np.cumsum(joint.usual_ms)
+def break_even(incremental: Result, joint: Result) -> int | None:
+    """Return the lesson, from 1, from which on all lessons cost less than retraining each time; None if never."""
+    spent, retrained = np.cumsum(incremental.median_ms), np.cumsum(joint.median_ms)
     dearer = np.flatnonzero(spent >= retrained)
     first = int(dearer[-1]) + 2 if len(dearer) else 1
     return first if first <= len(spent) else None
 
 
 def _t_95(freedom: int) -> float:
-    """Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
+    """Return Student's t quantile for a two-sided 95 % interval (Fisher's expansion beyond the table)."""
     return T_95[freedom - 1] if freedom <= len(T_95) else Z_95 + (Z_95**3 + Z_95) / (4 * freedom)

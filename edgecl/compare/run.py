@@ -1,7 +1,8 @@
-"""The user's own data as a stream: which strategy, how much old data to keep, and what retraining would cost.
+"""Comparison of strategies on the user's own data: accuracy, old data kept, and the cost of retraining.
 
 Nothing here is a strategy of its own: lessons go through `edgecl.learning.loop.learn` as on a device, with the gate
-open so that it does not confound (one row has it closed), and are measured against joint training on the same latents.
+open so that it does not confound (one result has it closed), and are measured against joint
+training on the same latents.
 """
 
 from __future__ import annotations
@@ -14,25 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.compare.joint import choose_penalty, fit_joint
-from edgecl.compare.results import JOINT, MEASURES, REPLAYING, STRATEGIES, Comparison, Options, Row
-from edgecl.compare.streams import Recordings, Rows, Stream, make_streams, prepare
+from edgecl.compare.results import JOINT, MEASURES, REPLAYING, Comparison, Options, Result
+from edgecl.compare.streams import Experiences, Recordings, Rows, make_streams, prepare
 from edgecl.compare.trials import Trial, plan_trials
 from edgecl.errors import SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.learning.loop import Outcome, learn
+from edgecl.learning.strategies import COMPARED
 from edgecl.metrics import backward_transfer, balanced_accuracy, forgetting
 from edgecl.model.exemplars import quantise, quotas, row_bytes
-from edgecl.model.lesson import Lesson
-from edgecl.model.memory import choose_tier
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
-from edgecl.model.settings import DEFAULT_CLASSES, DEFAULT_DISK, DEFAULT_MEMORY, Settings
-from edgecl.progress import finish
+from edgecl.model.model import Lesson, MemoryObjects, Model
+from edgecl.model.settings import Settings, choose_tier, default_budgets
+from edgecl.progress import watched
 
 
 @dataclass(frozen=True)
-class Step:
-    """Progress: `done` of `total` streams have been played, this one is next."""
+class Progress:
+    """`done` of `total` streams have been played, this one is next."""
 
     done: int
     total: int
@@ -40,25 +39,27 @@ class Step:
 
 
 def settings_for(contract: Contract, *, classes: int, memory_bytes: int | None, extractor_bytes: int) -> Settings:
-    """What `init` would fix for this extractor and memory.
+    """Return the settings of a store with this extractor and memory.
 
     Raises
     ------
     SettingError
-        When the memory cannot hold so many classes: names the smallest that can.
+        When the memory is too small for the classes: names the smallest that is enough.
     """
+    budgets = default_budgets(contract.modality)
     settings = Settings(
-        memory_bytes=memory_bytes or DEFAULT_MEMORY.get(contract.modality, 1 << 20),
-        disk_bytes=DEFAULT_DISK.get(contract.modality, 64 << 20),
-        max_classes=max(DEFAULT_CLASSES.get(contract.modality, 64), classes),
+        memory_bytes=memory_bytes or budgets.memory_bytes,
+        disk_bytes=budgets.disk_bytes,
+        max_classes=max(budgets.max_classes, classes),
         latent_dimension=contract.dimension,
         shrinkage_floor=contract.shrinkage_floor,
     )
     return choose_tier(settings, overhead_disk_bytes=extractor_bytes + (64 << 10))
 
 
-def compare(data: Recordings, settings: Settings, options: Options) -> Generator[Step, None, Comparison]:
-    """Play the data through every strategy, as a generator of progress that returns the comparison.
+@watched
+def compare(data: Recordings, settings: Settings, options: Options) -> Generator[Progress, None, Comparison]:
+    """Play the data through every strategy.
 
     Raises
     ------
@@ -67,9 +68,9 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
     SettingError
         When there are fewer classes, or groups, than experiences; when a strategy is unknown.
     """
-    unknown = set(options.strategies) - set(STRATEGIES)
+    unknown = set(options.strategies) - set(COMPARED)
     if unknown:
-        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(STRATEGIES)}")
+        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(COMPARED)}")
     data, remarks = prepare(data, by=options.by, scenario=options.scenario)
     streams = make_streams(data, scenario=options.scenario, experiences=options.experiences, seeds=options.seeds)
     remarks += _unplayed(data, streams)
@@ -86,7 +87,7 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
         groups=len(data.group_names),
         samples=len(data.labels),
         training=float(np.mean([len(stream.training) for stream in streams])),
-        experiences=len(streams[0].experiences),
+        experiences=len(streams[0].lessons),
         held_out=len(np.unique(data.groups[streams[0].unseen])) if data.groups is not None else 0,
         strategies=tuple(row for trial, row in rows.items() if trial.sweep == ""),
         joint=_row(JOINT, played.joint, best, None),
@@ -99,7 +100,7 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
 
 @dataclass(frozen=True)
 class _Played:
-    """One run a seed, of joint training and of every trial."""
+    """One run per seed, of joint training and of every trial."""
 
     joint: list[_Run]
     penalties: list[float]
@@ -107,22 +108,22 @@ class _Played:
 
 
 def _play_all(
-    data: Recordings, streams: Sequence[Stream], settings: Settings, trials: Sequence[Trial]
-) -> Generator[Step, None, _Played]:
+    data: Recordings, streams: Sequence[Experiences], settings: Settings, trials: Sequence[Trial]
+) -> Generator[Progress, None, _Played]:
     played = _Played([], [], {trial: [] for trial in trials})
     each = len(trials) + 1
     for index, stream in enumerate(streams):
         first, total = index * each, len(streams) * each
-        yield Step(first, total, f"seed {stream.seed}: {JOINT}")
+        yield Progress(first, total, f"seed {stream.seed}: {JOINT}")
         played.penalties.append(_penalty(data, stream))
         played.joint.append(_play_joint(data, stream, settings, played.penalties[-1]))
         for done, trial in enumerate(trials, start=first + 1):
-            yield Step(done, total, f"seed {stream.seed}: {trial.name}")
+            yield Progress(done, total, f"seed {stream.seed}: {trial.name}")
             played.runs[trial].append(_play(data, stream, trial))
     return played
 
 
-def _unplayed(data: Recordings, streams: Sequence[Stream]) -> Iterator[str]:
+def _unplayed(data: Recordings, streams: Sequence[Experiences]) -> Iterator[str]:
     for stream in streams:
         missing = np.setdiff1d(np.arange(len(data.names)), data.labels[stream.training])
         if len(missing):
@@ -142,7 +143,7 @@ class _Run:
 class _Log:
     """Accuracy on every experience so far, after each."""
 
-    def __init__(self, data: Recordings, stream: Stream) -> None:
+    def __init__(self, data: Recordings, stream: Experiences) -> None:
         self.judged = np.unique(np.concatenate([*stream.parts, stream.unseen]))
         self._labels = data.labels[self.judged]
         self._stream = stream
@@ -151,7 +152,7 @@ class _Log:
         self._ms: list[float] = []
 
     def add(self, answers: NDArray[np.intp], ms: float) -> None:
-        """Answers to the judged rows after one more lesson."""
+        """Add predictions of the judged rows after one more lesson."""
         self._answers = answers
         step = len(self._ms)
         for earlier in range(step + 1):
@@ -181,10 +182,10 @@ class _Log:
         )
 
 
-def _play(data: Recordings, stream: Stream, trial: Trial) -> _Run:
+def _play(data: Recordings, stream: Experiences, trial: Trial) -> _Run:
     """Teach a model one experience after another, as a device would."""
     log, model, refusals = _Log(data, stream), Model(trial.settings), list[str]()
-    for rows in stream.experiences:
+    for rows in stream.lessons:
         started = time.perf_counter()
         outcome = _taught(model, data, rows, trial, seed=stream.seed)
         elapsed = time.perf_counter() - started
@@ -198,7 +199,7 @@ def _play(data: Recordings, stream: Stream, trial: Trial) -> _Run:
 
 
 def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: int) -> Outcome:
-    """One lesson; no model where the gate refuses it."""
+    """Learn one lesson; the outcome has no model where the gate rejects it."""
     features = model.settings.features
     lesson = Lesson(
         {
@@ -206,7 +207,7 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
             for index in np.unique(data.labels[rows])
         }
     )
-    run = learn(
+    return learn(
         model,
         lesson,
         objects=MemoryObjects(),
@@ -215,11 +216,10 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
         seed=seed,
         force=not trial.is_gated,
     )
-    return finish(run)
 
 
 def _trimmed(model: Model, capacity_bytes: int | None) -> Model:
-    """The lesson is over: of its rows and the older ones only so many are kept; with None what the memory leaves."""
+    """Return the model with exemplars of at most `capacity_bytes`; None keeps what the memory allows."""
     if capacity_bytes is None:
         return model
     held = {label: len(one) for label, one in model.exemplars.items()}
@@ -235,9 +235,9 @@ def _answers(model: Model, data: Recordings, rows: Rows) -> NDArray[np.intp]:
 
 
 def _remembered(model: Model, strategy: str) -> tuple[int, int]:
-    """(memory, disk only): what the strategy needs of a model in its next lesson, its live head included.
+    """Return (memory, disk only): the bytes of a model that the strategy needs in its next lesson.
 
-    The scatter of each class stays on disk; what the strategy does not use is not counted, though a store holds it.
+    The scatter of each class stays on disk; what the strategy does not use is not counted, though a store contains it.
     """
     if model.head is None:
         return 0, 0
@@ -251,19 +251,19 @@ def _remembered(model: Model, strategy: str) -> tuple[int, int]:
     return memory, sum(one.scatter.nbytes for one in model.statistics.values()) if closes else 0
 
 
-def _penalty(data: Recordings, stream: Stream) -> float:
-    """Chosen by cross-validation over the training groups; without groups every sample is one."""
+def _penalty(data: Recordings, stream: Experiences) -> float:
+    """Choose the penalty by cross-validation over the training groups; without groups every sample is one."""
     rows = stream.training
     groups = data.groups[rows] if data.groups is not None else np.arange(len(rows))
     return choose_penalty(data.latents[rows], data.labels[rows], groups, seed=stream.seed)
 
 
-def _play_joint(data: Recordings, stream: Stream, settings: Settings, penalty: float) -> _Run:
-    """Retrain from everything that has come so far, with each lesson."""
+def _play_joint(data: Recordings, stream: Experiences, settings: Settings, penalty: float) -> _Run:
+    """Retrain from everything so far, with each lesson."""
     log = _Log(data, stream)
     latents = data.latents[log.judged]
-    for step in range(len(stream.experiences)):
-        rows = np.concatenate(stream.experiences[: step + 1])
+    for step in range(len(stream.lessons)):
+        rows = np.concatenate(stream.lessons[: step + 1])
         known, labels = np.unique(data.labels[rows], return_inverse=True)
         started = time.perf_counter()
         answers: Callable[[NDArray[np.floating]], NDArray[np.intp]] = _only_class
@@ -280,19 +280,19 @@ def _only_class(latents: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.zeros(len(latents), np.intp)
 
 
-def _warm_up(data: Recordings, stream: Stream, trials: Sequence[Trial]) -> None:
-    """Two tiny lessons of each strategy, so that compiling kernels is not timed."""
+def _warm_up(data: Recordings, stream: Experiences, trials: Sequence[Trial]) -> None:
+    """Learn two tiny lessons by each strategy, so that compiling kernels is not timed."""
     for trial in {one.strategy: one for one in trials}.values():
         model = Model(trial.settings)
-        for rows in stream.experiences[:2]:
+        for rows in stream.lessons[:2]:
             found = [rows[data.labels[rows] == index][:4] for index in np.unique(data.labels[rows])[:2]]
             model = _taught(model, data, np.concatenate(found), trial, seed=0).model or model
 
 
-def _row(name: str, runs: Sequence[_Run], joint: NDArray[np.float64], trial: Trial | None) -> Row:
+def _row(name: str, runs: Sequence[_Run], joint: NDArray[np.float64], trial: Trial | None) -> Result:
     values = {measure: np.array([run.values[measure] for run in runs], np.float64) for measure in runs[0].values}
     values["joint_loss"] = joint - values["accuracy"]
     lesson_ms = np.array([run.lesson_ms for run in runs])
     refusals = tuple(reason for run in runs for reason in run.refusals)
     budget, weight = trial.budget if trial else None, trial.refine.replay_weight if trial and trial.refine else None
-    return Row(name, {one: values[one] for one in MEASURES}, lesson_ms, refusals, budget, weight)
+    return Result(name, {one: values[one] for one in MEASURES}, lesson_ms, refusals, budget, weight)

@@ -20,8 +20,8 @@ Rows = NDArray[np.intp]
 SCENARIOS = ("class", "domain")
 SIGNALS_AT_ONCE = 16
 SMALLEST_CLASS = 8  # samples: about five to learn from and three to be tested on
-TEST_SHARE = 0.3  # of the groups; of the samples where no group is known
-HELD_OUT = 4  # one in so many of what a subject recorded is kept to test on (domain scenario)
+TEST_SHARE = 0.3  # share of the groups, or of the samples where no group is known
+HELD_OUT = 4  # one in this many of a subject's recordings is kept to test on (domain scenario)
 DRAWS = 50  # random orders of the groups, of which the one that leaves the fewest classes out is used
 DEFAULT_EXPERIENCES = {"class": 5, "domain": 10}  # at most
 
@@ -30,15 +30,18 @@ DEFAULT_EXPERIENCES = {"class": 5, "domain": 10}  # at most
 class Recordings:
     """Every usable sample as a latent."""
 
-    latents: NDArray[np.float32]  # (n, D)
-    labels: Rows  # (n,) index into names
+    latents: NDArray[np.float32]
+    """Shape (n, D)."""
+    labels: Rows
+    """Shape (n,): index into names."""
     names: tuple[str, ...]
-    groups: Rows | None  # (n,) index into group_names
+    groups: Rows | None
+    """Shape (n,): index into group_names."""
     group_names: tuple[str, ...]
     skipped: tuple[Skip, ...] = ()
 
     def take(self, rows: Rows) -> Recordings:
-        """Some of the samples; classes and groups that have none are dropped."""
+        """Return some of the samples; classes and groups that have none are dropped."""
         names, labels = np.unique(self.labels[rows], return_inverse=True)
         groups: Rows | None = None
         group_names: tuple[str, ...] = ()
@@ -50,17 +53,19 @@ class Recordings:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """What one seed plays; all are rows of the recordings."""
+class Experiences:
+    """The lessons and tests of one seed; all are rows of the recordings."""
 
     seed: int
-    experiences: tuple[Rows, ...]
-    parts: tuple[Rows, ...]  # what accuracy on each experience is measured on
-    unseen: Rows  # all samples of the groups that are held out
+    lessons: tuple[Rows, ...]
+    parts: tuple[Rows, ...]
+    """What accuracy on each experience is measured on."""
+    unseen: Rows
+    """All samples of the groups that are held out."""
 
     @property
     def training(self) -> Rows:
-        return np.concatenate(self.experiences)
+        return np.concatenate(self.lessons)
 
     @property
     def old(self) -> Rows:
@@ -106,7 +111,7 @@ def recordings(
     groups: Sequence[str | None],
     skipped: Sequence[Skip] = (),
 ) -> Recordings:
-    """Recordings from names; groups are known only if every sample has one."""
+    """Return recordings from names; groups are known only if every sample has one."""
     names, indices = np.unique(np.array(labels), return_inverse=True)
     known: tuple[str, ...] = ()
     members: Rows | None = None
@@ -117,12 +122,12 @@ def recordings(
 
 
 def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordings, list[str]]:
-    """What can be compared, and remarks on what was left out.
+    """Return the data that can be compared, and notes on what was left out.
 
     Parameters
     ----------
     by
-        What a group is called; "none" to split at random although groups are known; None to split by group where
+        Name of the groups; "none" to split at random although groups are known; None to split by group where
         all samples have one.
 
     Raises
@@ -135,13 +140,16 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
         data = Recordings(data.latents, data.labels, data.names, None, (), data.skipped)
     if data.groups is None:
         if by not in (None, "none") or scenario == "domain":
-            raise DataError(_no_groups(by or "speaker or subject", scenario))
-        why = "as --by none asks" if by else "because not every sample names its speaker or subject"
+            raise DataError(
+                _no_groups(by or "speaker or subject", scenario), parameter="scenario" if scenario == "domain" else "by"
+            )
+        why = "as requested" if by else "because not every sample names its speaker or subject"
         remarks.append(f"split at random, {why}: every figure looks better than it will be for other people")
     elif len(data.group_names) < 2:
         raise DataError(
             f"all {len(data.labels)} samples are of one {by or 'speaker or subject'}, {data.group_names[0]!r}: compare "
-            f"tests on others than it learns from, so it wants two or more (or --by none, to split at random)"
+            f"tests on others than it learns from, so it wants two or more, or none to split at random",
+            parameter="by",
         )
     rare = [index for index in range(len(data.names)) if _is_rare(data, index)]
     if len(data.names) - len(rare) < 2:
@@ -153,9 +161,9 @@ def prepare(data: Recordings, *, by: str | None, scenario: str) -> tuple[Recordi
 
 
 def _no_groups(by: str, scenario: str) -> str:
-    wants = "--scenario domain plays one after another" if scenario == "domain" else f"--by {by} splits by"
+    wants = "the scenario domain plays one after another" if scenario == "domain" else f"a split by {by} needs"
     return (
-        f"not every sample says its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
+        f"not every sample names its speaker or subject, which {wants}: name files <speaker>_<n>.wav or sort them into "
         f"<label>/<speaker>/, or give windows a column or array `subject`"
     )
 
@@ -181,13 +189,13 @@ def _left_out(names: Sequence[str], *, grouped: bool) -> str:
     return f"left out, with {what}: {', '.join(names)}"
 
 
-def make_streams(data: Recordings, *, scenario: str, experiences: int | None, seeds: int) -> list[Stream]:
-    """One stream a seed: other groups held out, another order of classes or groups.
+def make_streams(data: Recordings, *, scenario: str, experiences: int | None, seeds: int) -> list[Experiences]:
+    """Return one stream per seed: other groups held out, another order of classes or groups.
 
     Parameters
     ----------
     experiences
-        Lessons a stream; by default five, in the domain scenario one a training group up to ten.
+        Lessons per stream; by default five, in the domain scenario one per training group up to ten.
 
     Raises
     ------
@@ -207,7 +215,7 @@ def make_streams(data: Recordings, *, scenario: str, experiences: int | None, se
 
 
 def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generator) -> tuple[Rows, Rows]:
-    """(training, unseen) rows; classes that are not on both sides are left out."""
+    """Return (training, unseen) rows; classes that are not on both sides are left out."""
     if data.groups is None or held_out is None:
         unseen = _random_test_rows(data, generator)
     else:
@@ -218,7 +226,7 @@ def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generat
 
 
 def _held_out_groups(data: Recordings, seeds: int) -> list[Rows]:
-    """Which groups each seed tests on: as different as can be, and such that few classes lack a side."""
+    """Choose the groups that each seed tests on: as different as possible, with few classes on one side only."""
     groups = len(data.group_names)
     size = min(max(round(TEST_SHARE * groups), 1), groups - 1)
     generator = np.random.default_rng(0)
@@ -236,7 +244,7 @@ def _held_out_groups(data: Recordings, seeds: int) -> list[Rows]:
 
 
 def _one_sided_classes(data: Recordings, out: Rows) -> int:
-    """How many classes would have no sample to test on, or none to learn from."""
+    """Count the classes that would have no sample to test on, or none to learn from."""
     assert data.groups is not None
     tested = np.isin(data.groups, out)
     classes = len(data.names)
@@ -245,7 +253,7 @@ def _one_sided_classes(data: Recordings, out: Rows) -> int:
 
 
 def _random_test_rows(data: Recordings, generator: np.random.Generator) -> Rows:
-    """The same share of every class."""
+    """Draw the same share of every class."""
     rows = []
     for index in range(len(data.names)):
         own = generator.permutation(np.flatnonzero(data.labels == index))
@@ -255,11 +263,11 @@ def _random_test_rows(data: Recordings, generator: np.random.Generator) -> Rows:
 
 def _by_class(
     data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
-) -> Stream:
-    """Classes arrive in lessons; each lesson is tested on its classes, spoken or moved by the groups held out."""
+) -> Experiences:
+    """Split classes into lessons; each is tested on its classes, by the groups held out."""
     classes = np.unique(data.labels[training])
     lessons = np.array_split(generator.permutation(classes), steps)
-    return Stream(
+    return Experiences(
         seed,
         tuple(training[np.isin(data.labels[training], one)] for one in lessons),
         tuple(unseen[np.isin(data.labels[unseen], one)] for one in lessons),
@@ -269,8 +277,8 @@ def _by_class(
 
 def _by_group(
     data: Recordings, training: Rows, unseen: Rows, steps: int, seed: int, generator: np.random.Generator
-) -> Stream:
-    """Groups arrive in lessons; each lesson is tested on the last quarter of what its own groups recorded."""
+) -> Experiences:
+    """Split groups into lessons; each is tested on the last quarter of what its own groups recorded."""
     assert data.groups is not None
     groups = np.unique(data.groups[training])
     learnt, parts = [], []
@@ -282,23 +290,27 @@ def _by_group(
     if min(map(len, parts)) == 0:
         raise SettingError(
             f"{steps} lessons: one would be of people with fewer than {HELD_OUT} samples of any class, "
-            f"which leaves nothing to test it on: ask for fewer with --experiences"
+            f"which leaves nothing to test it on: choose fewer",
+            parameter="experiences",
         )
-    return Stream(seed, tuple(learnt), tuple(parts), unseen)
+    return Experiences(seed, tuple(learnt), tuple(parts), unseen)
 
 
 def _last_of_each_class(data: Recordings, rows: Rows) -> Rows:
-    """The end of each class's rows: windows overlap their neighbours, so the cut is in one place only."""
+    """Return the end of each class's rows: windows overlap their neighbours, so there is one cut only."""
     found = [rows[data.labels[rows] == index] for index in np.unique(data.labels[rows])]
     return np.sort(np.concatenate([own[len(own) - len(own) // HELD_OUT :] for own in found]))
 
 
 def _steps(experiences: int | None, kinds: Sequence[Rows], scenario: str, what: str) -> int:
-    """How many lessons every stream has; `kinds` says for each what class or group its training rows are of."""
+    """Return the number of lessons; `kinds` has the class or group of each stream's training rows."""
     available = min(len(np.unique(one)) for one in kinds)
     steps = experiences or min(DEFAULT_EXPERIENCES[scenario], available)
     if steps > available:
-        raise SettingError(f"--experiences {steps}: there are {available} {what}, at most one lesson for each")
+        raise SettingError(
+            f"{steps} experiences are too many: there are {available} {what}, at most one lesson for each",
+            parameter="experiences",
+        )
     if steps < 2:
         raise DataError(f"a stream wants two or more lessons, and there is only {available} of {what}: record more")
     return steps

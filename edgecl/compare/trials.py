@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, STRATEGIES, Options
-from edgecl.compare.streams import Recordings, Stream
+from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, Options
+from edgecl.compare.streams import Experiences, Recordings
 from edgecl.errors import SettingError
-from edgecl.learning.refine import RefineSettings
+from edgecl.learning.strategies import COMPARED, RefineSettings
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.memory import plan_memory
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, plan_memory
 from edgecl.units import format_bytes
 
 
@@ -22,28 +21,32 @@ class Trial:
     name: str
     strategy: str
     settings: Settings
-    sweep: str = ""  # "budget", "weight"
+    sweep: str = ""
+    """One of "budget", "weight"."""
     budget: float | None = None
-    exemplar_bytes: int | None = None  # kept after a lesson; None: what the memory leaves
+    exemplar_bytes: int | None = None
+    """Kept after a lesson; None: what the memory leaves."""
     refine: RefineSettings | None = None
     is_gated: bool = False
 
 
 def plan_trials(
-    data: Recordings, streams: Sequence[Stream], settings: Settings, options: Options
+    data: Recordings, streams: Sequence[Experiences], settings: Settings, options: Options
 ) -> tuple[list[Trial], list[str]]:
-    """What is played, and what cannot be."""
-    names = [one for one in STRATEGIES if one in options.strategies]
+    """Return the trials, and notes on what cannot be played."""
+    names = [one for one in COMPARED if one in options.strategies]
     plan, remarks = plan_memory(settings, len(data.names)), []
     stepping = [one for one in names if one not in ("closed-form", "auto")]
     if stepping and not plan.can_consolidate:
         names = [one for one in names if one not in stepping]
         remarks.append(
             f"not played: {', '.join(stepping)}: gradient steps need {format_bytes(plan.consolidation)}, more than "
-            f"--memory {format_bytes(settings.memory_bytes)} has for them (the sweeps grant it)"
+            f"{format_bytes(settings.memory_bytes)} of memory has for them (the sweeps grant it)"
         )
     if not names:
-        raise SettingError(f"nothing is left to play: {remarks[0]}; add closed-form, or grant more --memory")
+        raise SettingError(
+            f"nothing is left to play: {remarks[0]}; add closed-form, or grant more memory", parameter="memory_bytes"
+        )
     trials = [Trial(name, name, settings) for name in names]
     if "auto" in names:
         trials.append(Trial(GATED, "auto", settings, is_gated=True))
@@ -52,7 +55,7 @@ def plan_trials(
 
 
 def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) -> list[Trial]:
-    """How much is kept, and how much it weighs; with as much memory as that needs."""
+    """Return trials of how much is kept and how much it weighs, with as much memory as that needs."""
     names = [one for one in REPLAYING if one in options.strategies]
     if not names:
         return []
@@ -72,7 +75,7 @@ def _sweeps(settings: Settings, options: Options, *, rows: int, classes: int) ->
 
 
 def _with_room_for(settings: Settings, exemplar_bytes: int, classes: int) -> Settings:
-    """The same features with as much memory as keeps so many exemplars and takes gradient steps."""
+    """Return the same features with enough memory for these exemplars and gradient steps."""
     memory = settings.memory_bytes
     while True:
         roomy = replace(settings, memory_bytes=memory)

@@ -12,8 +12,12 @@ import numpy as np
 from edgecl.demo import movement
 from edgecl.demo.clips import KNOWN_WORDS, NEW_WORDS, voice_clips
 from edgecl.metrics import forgetting
-from edgecl.operations.open_store import Device
-from edgecl.progress import finish
+from edgecl.operations.creation import create
+from edgecl.operations.evaluating import evaluate
+from edgecl.operations.open_store import OpenStore
+from edgecl.operations.recovery import rollback
+from edgecl.operations.status import status
+from edgecl.operations.teaching import teach
 from edgecl.sources.samples import Sample
 
 SECONDS = 20.0  # of each exercise by each subject
@@ -36,7 +40,8 @@ class Scenario:
     extractor: str
     lessons: Sequence[Lesson]
     mislabelled: Lesson
-    heldout: Sequence[Sample]  # of all classes, by people who teach nothing or from other recordings
+    heldout: Sequence[Sample]
+    """Of all classes, by people who teach nothing or from other recordings."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,24 @@ class Step:
 
     title: str
     samples: int
-    verdict: str  # "accepted", "unproven", "rejected" or "rolled back"
+    verdict: str
+    """One of "accepted", "unproven", "rejected" or "rolled back"."""
     reasons: tuple[str, ...]
-    revision: int  # that is live now
-    taught: tuple[str, ...]  # classes that are new
-    per_class: Mapping[str, float]  # accuracy, 0 to 1, of all classes known now
-    old_accuracy: float | None  # balanced, 0 to 1, on classes that were known before; None where none were
-    new_accuracy: float | None  # on the classes of the lesson; None where it brought none
+    revision: int
+    """Number of the revision that is live now."""
+    taught: tuple[str, ...]
+    """Classes that are new."""
+    per_class: Mapping[str, float]
+    """Accuracy, 0 to 1, of all classes known now."""
+    old_accuracy: float | None
+    """Balanced, 0 to 1, on classes that were known before; None where none were."""
+    new_accuracy: float | None
+    """On the classes of the lesson; None where it brought none."""
     state_bytes: int
-    elapsed_ms: float  # of the whole lesson, extractor included
-    learn_ms: float  # without reading and extracting
+    elapsed_ms: float
+    """Milliseconds of the whole lesson, extractor included."""
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
 
 
 def spoken_commands() -> Scenario:
@@ -96,10 +109,10 @@ SCENARIOS = {"voice": spoken_commands, "fitness": exercises}
 
 def run(scenario: Scenario, store: Path) -> Iterator[Step]:
     """Play a scenario in a new store, step by step."""
-    device = Device.create(store, extractor=scenario.extractor)
+    opened = create(store, extractor=scenario.extractor)
     for number, lesson in enumerate([*scenario.lessons, scenario.mislabelled], start=1):
-        yield _taught(device, replace(lesson, title=f"{number}. {lesson.title}"), scenario.heldout)
-    yield _rolled_back(device, scenario.heldout)
+        yield _taught(opened, replace(lesson, title=f"{number}. {lesson.title}"), scenario.heldout)
+    yield _rolled_back(opened, scenario.heldout)
 
 
 def lasting(steps: Sequence[Step]) -> float:
@@ -116,18 +129,18 @@ def lasting(steps: Sequence[Step]) -> float:
     return forgetting(matrix)
 
 
-def _taught(device: Device, lesson: Lesson, heldout: Sequence[Sample]) -> Step:
-    known = set(device.store.current().body["classes"])
-    report = finish(device.teach(lesson.samples))
+def _taught(opened: OpenStore, lesson: Lesson, heldout: Sequence[Sample]) -> Step:
+    known = set(opened.live_body().classes)
+    report = teach(opened, lesson.samples).finish()
     verdict = report.outcome.verdict
-    measured = _per_class(device, heldout)
+    measured = _per_class(opened, heldout)
     taught = report.new_classes if report.is_accepted else ()
     return Step(
         title=lesson.title,
         samples=report.samples,
         verdict=("accepted" if verdict.proven else "unproven") if report.is_accepted else "rejected",
         reasons=verdict.reasons,
-        revision=device.store.current().number,
+        revision=opened.store.current().number,
         taught=taught,
         per_class=measured,
         old_accuracy=_mean(measured, known),
@@ -138,14 +151,14 @@ def _taught(device: Device, lesson: Lesson, heldout: Sequence[Sample]) -> Step:
     )
 
 
-def _rolled_back(device: Device, heldout: Sequence[Sample]) -> Step:
+def _rolled_back(opened: OpenStore, heldout: Sequence[Sample]) -> Step:
     """Back to the model before the last lesson."""
-    live = device.store.current()
+    known = set(opened.live_body().classes)
     started = time.perf_counter()
-    now = device.rollback()
+    now = rollback(opened)
     elapsed_ms = 1e3 * (time.perf_counter() - started)
-    measured = _per_class(device, heldout)
-    gone = ", ".join(sorted(set(live.body["classes"]) - set(now.body["classes"])))
+    measured = _per_class(opened, heldout)
+    gone = ", ".join(sorted(known - set(opened.live_body().classes)))
     return Step(
         title=f"rollback: {gone} is gone",
         samples=0,
@@ -156,16 +169,16 @@ def _rolled_back(device: Device, heldout: Sequence[Sample]) -> Step:
         per_class=measured,
         old_accuracy=_mean(measured, measured),
         new_accuracy=None,
-        state_bytes=device.status()["bytes"]["total"],
+        state_bytes=status(opened)["bytes"]["total"],
         elapsed_ms=elapsed_ms,
         learn_ms=elapsed_ms,
     )
 
 
-def _per_class(device: Device, heldout: Sequence[Sample]) -> dict[str, float]:
+def _per_class(opened: OpenStore, heldout: Sequence[Sample]) -> dict[str, float]:
     """Share of held-out samples answered right, for each class that the live model knows."""
-    known = device.store.current().body["classes"]
-    evaluation = finish(device.evaluate([one for one in heldout if one.label in known]))
+    known = opened.live_body().classes
+    evaluation = evaluate(opened, [one for one in heldout if one.label in known]).finish()
     return {label: one["accuracy"] for label, one in evaluation.as_dict()["per_class"].items()}
 
 

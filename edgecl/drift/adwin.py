@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgecl.drift.detector import DriftSignal, require_setting, run_detector
 
-BUCKETS = 5  # of each size, as in the paper's experiments
+BUCKETS = 5  # buckets of each size, as in the paper's experiments
 ROWS = 26  # sizes of buckets: windows of up to 5 * 2^26 values in 2.8 KiB
 
 
@@ -30,11 +30,12 @@ class Adwin:
     With the same settings its alarms are those of River's ADWIN: `tools/drift_table` compares them.
     """
 
-    packed: NDArray[np.float64]  # (1 + ROWS, 3 + 2 BUCKETS), see kernels.adwin_update
+    packed: NDArray[np.float64]
+    """(1 + ROWS, 3 + 2 BUCKETS), see kernels.adwin_update."""
 
     @staticmethod
     def start(*, delta: float = 0.002, clock: int = 32, shortest: int = 5, grace: int = 10) -> Adwin:
-        """A detector that has seen nothing.
+        """Start a detector that has seen nothing.
 
         Parameters
         ----------
@@ -70,7 +71,7 @@ class Adwin:
 
     @property
     def mean(self) -> float:
-        """Of the window; 0 where it is empty."""
+        """Mean of the window; 0 where it is empty."""
         return float(self.packed[0, 1] / max(self.packed[0, 0], 1))
 
     def update(self, values: ArrayLike) -> DriftSignal:

@@ -1,7 +1,7 @@
-"""Drift: whether the mean of what is watched has changed, which way, and since when.
+"""Drift: detect whether a mean has changed, in which direction and since when.
 
-Watched are prequential errors (0 or 1) where labels come, else `surprise`, how far samples lie outside what is known.
-A detector is a frozen value; an update gives a `DriftSignal` with the detector that comes after it.
+Detectors watch prequential errors (0 or 1) where labels arrive, else outlier scores of the samples.
+A detector is a frozen value; an update returns a `DriftSignal` with the detector that comes after it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ from edgecl.errors import DataError, SettingError
 class Change:
     """A change of the mean."""
 
-    at: int  # index, among the values given, of the one at which it was noticed
-    direction: int  # 1: it rose, -1: it fell
-    since: int  # the latest values that belong together: those after the change, and some before where these are few
+    at: int
+    """Index of the value at which it was noticed."""
+    direction: int
+    """1: it rose, -1: it fell."""
+    since: int
+    """The latest values that belong together: those after the change, and some before where these are few."""
 
 
 @dataclass(frozen=True)
 class DriftSignal:
-    """What an update has shown."""
+    """The result of an update."""
 
-    detector: Detector  # the one to go on with
-    changes: tuple[Change, ...]  # in the order of their values
+    detector: Detector
+    """The one to go on with."""
+    changes: tuple[Change, ...]
+    """Changes in the order of their values."""
 
     @property
     def has_drifted(self) -> bool:
@@ -38,7 +43,7 @@ class DriftSignal:
 
 
 class Detector(Protocol):
-    """Something that watches a mean."""
+    """A detector of changes of a mean."""
 
     def update(self, values: ArrayLike) -> DriftSignal:
         """Watch values (n,), one after another; raises DataError where one is not finite."""
@@ -52,11 +57,11 @@ def run_detector(
 ) -> tuple[NDArray[np.float64], tuple[Change, ...]]:
     watched = np.array(values, np.float64, ndmin=1)
     if watched.ndim != 1 or not np.isfinite(watched).all():
-        raise DataError(f"a detector watches finite numbers, one after another; it was given {watched}")
-    after, told = packed.copy(), np.empty(len(watched), np.int32)
-    kernel(after, watched, told)
-    found = np.flatnonzero(told)
-    return after, tuple(Change(int(at), int(np.sign(told[at])), abs(int(told[at]))) for at in found)
+        raise DataError(f"a detector watches finite numbers, one after another, not {watched}")
+    after, signals = packed.copy(), np.empty(len(watched), np.int32)
+    kernel(after, watched, signals)
+    found = np.flatnonzero(signals)
+    return after, tuple(Change(int(at), int(np.sign(signals[at])), abs(int(signals[at]))) for at in found)
 
 
 def require_setting(is_right: bool, complaint: str) -> None:

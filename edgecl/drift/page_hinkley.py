@@ -15,22 +15,23 @@ from edgecl.drift.detector import DriftSignal, require_setting, run_detector
 class PageHinkley:
     """The Page-Hinkley test (Page 1954): a cumulative sum that has left its extreme by more than a threshold."""
 
-    packed: NDArray[np.float64]  # (12,), see kernels.page_hinkley_update
+    packed: NDArray[np.float64]
+    """(12,), see kernels.page_hinkley_update."""
 
     @staticmethod
     def start(*, delta: float = 0.005, threshold: float = 50.0, alpha: float = 0.9999, grace: int = 30) -> PageHinkley:
-        """A detector that has seen nothing.
+        """Start a detector that has seen nothing.
 
         Parameters
         ----------
         delta
-            Change of the mean that is put up with, 0 or more.
+            Change of the mean that is tolerated, 0 or more.
         threshold
-            Of the sums, in units of the values; above 0.
+            Threshold of the sums, in units of the values; above 0.
         alpha
-            What is kept of a sum at each value, above 0 and at most 1.
+            Share of a sum that is kept at each value, above 0 and at most 1.
         grace
-            Values from which on changes are told, 1 or more.
+            Values after which changes are reported, 1 or more.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""Frozen networks: from signals to latents."""
+"""Frozen networks: signals to latents."""

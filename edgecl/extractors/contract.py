@@ -25,39 +25,46 @@ _LOWEST_SOUND_HZ = 4_000
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """What an extractor takes and gives.
+    """The inputs and outputs of an extractor.
 
     Raises
     ------
     ContractError
         A field is out of its range, or does not fit another.
+
+    Examples
+    --------
+    >>> from edgecl.extractors.opening import builtin_extractor, open_extractor
+    >>> contract = open_extractor(builtin_extractor("voice")).contract
+    >>> contract.modality, contract.sample_rate_hz, contract.channels, contract.dimension
+    ('voice', 16000.0, ('pcm',), 96)
     """
 
     modality: str
-    # "voice", "imu", "text", "table" or "custom"
+    """"voice", "imu", "text", "table" or "custom"."""
     sample_rate_hz: float
-    # 0 where there is no time axis
+    """0 where there is no time axis."""
     channels: tuple[str, ...]
     units: tuple[str, ...]
-    # one for each channel
+    """One for each channel."""
     window_samples: int
-    # that one frame sees
+    """Samples of one frame."""
     hop_samples: int
-    # from one frame to the next
+    """Samples from one frame to the next."""
     pool_frames: int
-    # whose mean is a latent
+    """Frames of which a latent is the mean."""
     dimension: int
-    # numbers in a frame, D
+    """Numbers in a frame, D."""
     mean: NDArray[np.float32]
-    # (D,), subtracted before normalising
+    """(D,), subtracted before normalising."""
     normalisation: str
-    # "l2" or "none"
+    """"l2" or "none"."""
     shrinkage_floor: float
-    # least share of the identity in the head's covariance, 0 to 1
+    """Least share of the identity in the head's covariance, 0 to 1."""
     source: str
     licence: str
     graph_digest: str = ""
-    # sha256 of the file without its metadata
+    """Sha256 of the file without its metadata."""
 
     def __post_init__(self) -> None:
         for is_wrong, complaint in self._faults():
@@ -107,17 +114,17 @@ class Contract:
 
     @property
     def clip_samples(self) -> int:
-        """Samples that one latent sees."""
+        """Samples of one latent."""
         return self.window_samples + (self.pool_frames - 1) * self.hop_samples
 
     @property
     def is_sound(self) -> bool:
-        """Whether it hears: voice, or one channel of its own kind at the rate of sound."""
+        """Whether the extractor takes sound: voice, or one custom channel at the rate of sound."""
         is_fast = len(self.channels) == 1 and self.sample_rate_hz >= _LOWEST_SOUND_HZ
         return self.modality == "voice" or (self.modality == "custom" and is_fast)
 
     def metadata(self) -> dict[str, str]:
-        """The contract as texts, by the keys that files use."""
+        """Return the contract as texts, by the keys that files use."""
         texts = {PREFIX + one.name: _text(one.type, getattr(self, one.name)) for one in fields(self)}
         return {PREFIX + "format": FORMAT, **texts}
 
@@ -137,10 +144,7 @@ class Contract:
         """
         stated = metadata.get(PREFIX + "format")
         if stated is None:
-            raise ContractError(
-                f"{file} has no contract, so nobody knows what it takes: "
-                f"add one with `edgecl export wrap {file} --modality imu|voice|table|custom ... -o OUT`"
-            )
+            raise ContractError(f"{file} has no contract that states what it takes: wrap it with one", remedy="wrap")
         if stated != FORMAT:
             raise ContractError(f"{file} has a contract of format {stated}, wanted {FORMAT}: update edgecl")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError, DataError
-from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.base import FileExtractor, extractor_bytes
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+
+_METADATA_PROPS = 14  # the field of ModelProto in onnx.proto
 
 
 class OnnxExtractor(FileExtractor):
@@ -28,17 +30,11 @@ class OnnxExtractor(FileExtractor):
     ------
     ContractError
         There is no such file, it is not ONNX, it has no contract or not the one it was given, or the graph
-        takes or gives something else than the contract says.
+        differs from the contract.
     """
 
     def __init__(self, path: str | Path) -> None:
-        content = read_file(path)
-        self.digest = hashlib.sha256(content).hexdigest()
-        self._session = onnx_session(content, path)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.contract = Contract.from_metadata(metadata, file=path)
-        if self.contract.graph_digest != graph_digest(content):
-            raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+        self._session, self.contract, self.digest, _ = open_graph(path)
         signal, frames = self._check(path)
         self._names = signal.name, frames.name
         defaults = [one.name for one in self._session.get_overridable_initializers()]
@@ -46,7 +42,7 @@ class OnnxExtractor(FileExtractor):
         self._slides = not isinstance(signal.shape[1], int) and frames.shape[1] != 1
 
     def _check(self, path: str | Path) -> tuple[Any, Any]:
-        """The signal and the frames, as the graph declares them."""
+        """Return the signal and the frames, as the graph declares them."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or not outputs:
             names = [one.name for one in inputs]
@@ -60,8 +56,9 @@ class OnnxExtractor(FileExtractor):
         given = f"{declared.type} {declared.shape}"
         if declared.type != "tensor(float)" or len(declared.shape) != 3 or declared.shape[2] != last:
             raise ContractError(
-                f"{path}: the graph's {what} are {given}, the contract says float (batch, n, {last}): "
-                "wrap the graph again with `edgecl export wrap`"
+                f"{path}: the graph's {what} are {given}, the contract states float (batch, n, {last}): "
+                "wrap the graph again",
+                remedy="wrap",
             )
 
     def _run(
@@ -77,8 +74,30 @@ class OnnxExtractor(FileExtractor):
         return frames, (rest[0] if rest else None)
 
 
+def open_graph(path: str | Path) -> tuple[Any, Contract, str, Mapping[str, str]]:
+    """Open an ONNX file with a contract.
+
+    Returns
+    -------
+    tuple
+        The session, the contract, the sha256 of the file and its metadata.
+
+    Raises
+    ------
+    ContractError
+        There is no such file, it is not ONNX, or it has no contract or that of another graph.
+    """
+    content = extractor_bytes(path)
+    session = onnx_session(content, path)
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    contract = Contract.from_metadata(metadata, file=path)
+    if contract.graph_digest != graph_digest(content):
+        raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+    return session, contract, hashlib.sha256(content).hexdigest(), metadata
+
+
 def onnx_session(content: bytes, path: str | Path) -> Any:
-    """ONNX Runtime on a model, in one thread that sleeps between runs; raises ContractError."""
+    """Open a session of ONNX Runtime, in one thread that sleeps between runs; raises ContractError."""
     # ONNX Runtime 1.32 reports its use to its maker from the moment it is imported: a device keeps to itself
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -91,3 +110,49 @@ def onnx_session(content: bytes, path: str | Path) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no other base
         raise ContractError(f"{path} is not an ONNX file that this ONNX Runtime can load: {error}") from error
+
+
+def graph_digest(model: bytes) -> str:
+    """Return the sha256 of a serialised ONNX model without its metadata.
+
+    Read by hand, because a device has no `onnx`: of the top-level fields of ModelProto, in their order, all but
+    `metadata_props`.
+
+    Raises
+    ------
+    ValueError
+        It is not a serialised message, or cut short.
+    """
+    digest, at, whole = hashlib.sha256(), 0, memoryview(model)
+    while at < len(model):
+        start = at
+        tag, at = _varint(model, at)
+        match tag & 7:
+            case 0:
+                _, at = _varint(model, at)
+            case 1:
+                at += 8
+            case 2:
+                length, at = _varint(model, at)
+                at += length
+            case 5:
+                at += 4
+            case kind:
+                raise ValueError(f"no field of kind {kind}")
+        if at > len(model):
+            raise ValueError("cut short")
+        if tag >> 3 != _METADATA_PROPS:
+            digest.update(whole[start:at])
+    return digest.hexdigest()
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise ValueError("cut short")
+        value |= (data[at] & 0x7F) << shift
+        at += 1
+        if data[at - 1] < 0x80:
+            return value, at
+    raise ValueError("no such number")

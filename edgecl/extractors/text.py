@@ -1,13 +1,12 @@
 """Text extractors (extra `[text]`): a text in, one frame out.
 
-A text is a signal of one channel, the bytes of its UTF-8. The file is ONNX with a second entry beside the contract,
+A text is a signal of one channel, the bytes of its UTF-8. The file is ONNX with a second entry next to the contract,
 `edgecl.tokenizer`: the JSON of a tokenizer of the package `tokenizers`. Its graph takes the int64 inputs that BERT's
-do, and gives an embedding for each token; a frame is their mean.
+do, and returns an embedding for each token; a frame is their mean.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.errors import ContractError, DataError
-from edgecl.extractors.base import FileExtractor, read_file
-from edgecl.extractors.contract import PREFIX, Contract
-from edgecl.extractors.onnx import onnx_session
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.base import FileExtractor
+from edgecl.extractors.contract import PREFIX
+from edgecl.extractors.onnx import open_graph
 
 TOKENIZER = PREFIX + "tokenizer"
-MOST_TOKENS = 128  # of a text that are read
+MOST_TOKENS = 128  # tokens of a text that are read
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -31,13 +29,7 @@ class TextExtractor(FileExtractor):
     _slides = False
 
     def __init__(self, path: str | Path) -> None:
-        content = read_file(path)
-        self.digest = hashlib.sha256(content).hexdigest()
-        self._session = onnx_session(content, path)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.contract = Contract.from_metadata(metadata, file=path)
-        if self.contract.graph_digest != graph_digest(content):
-            raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
+        self._session, self.contract, self.digest, metadata = open_graph(path)
         self._inputs = [one.name for one in self._session.get_inputs()]
         output = self._session.get_outputs()[0]
         if set(self._inputs) - set(INPUTS) or output.shape[-1] != self.contract.dimension:
@@ -48,7 +40,7 @@ class TextExtractor(FileExtractor):
         self._tokenizer = _tokenizer(metadata[TOKENIZER], path)
 
     def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
-        """The one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
+        """Return the one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
         codes = self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8)
         return self._embedded(codes.tobytes().decode("utf-8", "replace"))
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
-from edgecl.extractors.base import FileExtractor, read_file
+from edgecl.extractors.base import FileExtractor, extractor_bytes
 from edgecl.extractors.contract import Contract
 
 MEMBER = "edgecl.json"
@@ -46,7 +46,7 @@ class TfliteExtractor(FileExtractor):
     _slides = False
 
     def __init__(self, path: str | Path) -> None:
-        content = read_file(path)
+        content = extractor_bytes(path)
         self.digest = hashlib.sha256(content).hexdigest()
         end, metadata = parts(content)
         self.contract = Contract.from_metadata(metadata, file=path)
@@ -58,7 +58,7 @@ class TfliteExtractor(FileExtractor):
         for declared, size in ((self._input, taken), (self._output, given)):
             shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
             if kind != np.float32 or math.prod(shape) != size:
-                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract says {size} float32")
+                raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract states {size} float32")
 
     def _run(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
@@ -69,7 +69,7 @@ class TfliteExtractor(FileExtractor):
 
 
 def open_interpreter(content: bytes, path: str | Path) -> Any:
-    """The interpreter of whichever runtime is installed, ready to run; raises ContractError."""
+    """Return an interpreter of the installed runtime, ready to run; raises ContractError."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -86,7 +86,7 @@ def open_interpreter(content: bytes, path: str | Path) -> Any:
 
 
 def parts(content: bytes) -> tuple[int, dict[str, str]]:
-    """Where the model ends, and the texts of its contract, none if it has none."""
+    """Return where the model ends, and the texts of its contract, none if it has none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if MEMBER not in archive.namelist():

@@ -1,6 +1,6 @@
-"""What a verdict rests on: the answers of the old model and of a candidate to samples that neither was made from.
+"""Evidence for a verdict: how the old model and a candidate predict samples that neither was made from.
 
-A closed form is asked about every kept sample as if it had never seen it; a refined head about the kept samples that
+A closed form predicts every kept sample as if it had never seen it; a refined head the kept samples that
 gradient steps never drew.
 """
 
@@ -12,31 +12,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign, LookAlike
-from edgecl.model.closed_form import Factor, squared_distances, whitened_cosine
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign, LookAlike
+from edgecl.model.closed_form import Factor, leave_one_out, squared_distances, whitened_cosine
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState, probabilities
-from edgecl.model.leave_one_out import leave_one_out
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model, factor_of
+from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
-CONFIDENT = 0.5  # probability from which an answer counts as given with confidence
-FAMILIAR = 3.0  # squared distance, over the usual one, to which a sample may be one of the class it is taken for
-COMMON_LABELS = 3  # known labels in a lesson from which a shift of all of them can be told from noise in one
-SAME = 0.1  # squared distance of two means, over the usual one of a sample, to which they may be one class: ...
-
-
-# ... beyond what chance gives, 1/n + 1/N
+CONFIDENT = 0.5  # probability from which a prediction is confident
+FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
+COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
+# relative squared distance of two means, beyond what chance gives (1/n + 1/N), up to which they may be one class
+SAME = 0.1
 
 
 @dataclass(frozen=True)
 class Before:
-    """What the old model answers: on its kept samples, each left out, and on the lesson."""
+    """What the old model predicts: its kept samples, each left out, and the lesson."""
 
-    judged: Mapping[str, Exemplars]  # a few kept samples of each old class
-    correct: Mapping[str, NDArray[np.bool_]]  # the closed form's, each sample left out
+    judged: Mapping[str, Exemplars]
+    """A few kept samples of each old class."""
+    correct: Mapping[str, NDArray[np.bool_]]
+    """The closed form's, each sample left out."""
     contradictions: tuple[Contradiction, ...]
     look_alikes: tuple[LookAlike, ...]
     foreign: tuple[Foreign, ...]
@@ -52,8 +50,8 @@ class Before:
         }
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        usual = _usual_distance(seen)
-        head = whitened_cosine(factor) if model.head.is_refined else model.head  # as distances are measured
+        typical = _typical_distance(seen)
+        head = whitened_cosine(factor) if model.head.is_refined else model.head  # that of the distances
         contradictions: list[Contradiction] = []
         look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []
@@ -61,18 +59,18 @@ class Before:
             sample = rows.spread(EVIDENCE_PER_CLASS)
             logits, distances = _answers(factor, model, head, sample)
             if label in factor.labels:
-                contradictions += _contradictions(label, head, logits, distances / usual)
+                contradictions += _contradictions(label, head, logits, distances / typical)
                 own = distances[:, factor.labels.index(label)]
                 recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
-                foreign.append(Foreign(label, float(np.median(own)) / usual, recall, len(own)))
+                foreign.append(Foreign(label, float(np.median(own)) / typical, recall, len(own)))
             else:
-                look_alikes += _look_alikes(factor, model, label, sample, logits, usual)
+                look_alikes += _look_alikes(factor, model, label, sample, logits, typical)
         correct = {label: one.correct for label, one in seen.items()}
-        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_beside_each_other(foreign)))
+        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_relative_to_lesson(foreign)))
 
 
-def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
-    """Distances less what the labels of a lesson have in common: another wearer or room moves them all."""
+def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
+    """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
     if len(foreign) < COMMON_LABELS:
         return foreign
     common = max(1.0, float(np.median([one.distance for one in foreign])))
@@ -81,13 +79,16 @@ def _beside_each_other(foreign: list[Foreign]) -> list[Foreign]:
 
 @dataclass(frozen=True)
 class _Seen:
-    correct: NDArray[np.bool_]  # (n,)
-    among_old: NDArray[np.bool_]  # (n,) whether it would be right if only old classes could be answered
-    distance: NDArray[np.float64]  # (n,) squared Mahalanobis distance to the own class
+    correct: NDArray[np.bool_]
+    """(n,)."""
+    among_old: NDArray[np.bool_]
+    """(n,) whether it would be right if only old classes could be answered."""
+    distance: NDArray[np.float64]
+    """(n,) squared Mahalanobis distance to the own class."""
 
 
 def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
-    """What the closed form makes of samples of a class, each left out; nothing where the class has no others."""
+    """Score samples of a class by the closed form, each left out; nothing where the class has no others."""
     own = factor.labels.index(label)
     if factor.counts[own] < 2:
         return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
@@ -100,13 +101,13 @@ def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: 
 
 
 def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
-    """Logits (n, C) with those of classes that the old model does not have at minus infinity."""
+    """Return logits (n, C) with classes that the old model does not have at minus infinity."""
     known = np.array([label in old.statistics for label in labels])
     return np.where(known, logits, -np.inf)
 
 
-def _usual_distance(seen: Mapping[str, _Seen]) -> float:
-    """The median squared distance of a kept sample to its own class, which it is left out of."""
+def _typical_distance(seen: Mapping[str, _Seen]) -> float:
+    """Return the median squared distance of a kept sample to its own class without it."""
     distances = [one.distance for one in seen.values() if len(one.distance)]
     return float(np.median(np.concatenate(distances))) if distances else np.inf
 
@@ -114,7 +115,7 @@ def _usual_distance(seen: Mapping[str, _Seen]) -> float:
 def _answers(
     factor: Factor, model: Model, head: HeadState, rows: Exemplars
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
+    """Return logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
     pairs = [(head.logits(block), squared_distances(factor, block)) for block in model.settings.features.blocks(rows)]
     return np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs])
 
@@ -122,7 +123,7 @@ def _answers(
 def _contradictions(
     label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64]
 ) -> Iterator[Contradiction]:
-    """Other classes for which samples of a known label are taken with confidence, and which they are typical of."""
+    """Yield the other classes as which samples of a known label are predicted, with confidence and typically."""
     answers = logits.argmax(axis=1)
     rank = np.arange(len(answers))
     confident = probabilities(logits)[rank, answers] > CONFIDENT
@@ -133,9 +134,9 @@ def _contradictions(
 
 
 def _look_alikes(
-    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], usual: float
+    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], typical: float
 ) -> Iterator[LookAlike]:
-    """The old class that a new label is answered as, if its mean is no farther from it than chance would have it."""
+    """Yield the old class as which a new label is predicted, if their means differ no more than by chance."""
     answers = logits.argmax(axis=1)
     other = int(np.bincount(answers).argmax())
     total = np.zeros(model.settings.features.dimension)
@@ -143,23 +144,24 @@ def _look_alikes(
         total += block.sum(axis=0, dtype=np.float64)
     mean = (total / len(rows)).astype(np.float32)[None]
     by_chance = 1 / len(rows) + 1 / factor.counts[other]
-    if squared_distances(factor, mean)[0, other] < usual * (by_chance + SAME):
+    if squared_distances(factor, mean)[0, other] < typical * (by_chance + SAME):
         assert model.head is not None
         yield LookAlike(label, model.head.labels[other], int((answers == other).sum()), len(answers))
 
 
 @dataclass(frozen=True)
 class After:
-    """What a candidate answers on the same samples."""
+    """What a candidate predicts for the same samples."""
 
-    before: Mapping[str, NDArray[np.bool_]]  # paired with `after`
+    before: Mapping[str, NDArray[np.bool_]]
+    """Paired with `after`."""
     after: Mapping[str, NDArray[np.bool_]]
     among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]
 
     @staticmethod
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
-        """The closed form of `factor` on every judged sample, each left out in turn, and so on those of the lesson."""
+        """Score every judged sample and the lesson's by the closed form of `factor`, each left out in turn."""
         seen = {label: left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
         sample = {label: rows.spread(EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
         return After(
@@ -171,7 +173,7 @@ class After:
 
     @staticmethod
     def held_out(model: Model, candidate: Model, lesson: Lesson) -> After:
-        """Before and after on the kept samples that are never replayed, and on those of the lesson's classes."""
+        """Score the kept samples that are never replayed, before and after, and those of the lesson's classes."""
         before, after, among_old, taught = {}, {}, {}, {}
         for label, one in candidate.exemplars.items():
             rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
@@ -185,7 +187,7 @@ class After:
 
 
 def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
-    """Which rows of a class are answered right, among all classes or among those of an old model."""
+    """Test which rows of a class are predicted right, among all classes or among those of an old model."""
     head = model.head
     assert head is not None
     logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
@@ -198,7 +200,7 @@ def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | N
 
 
 def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:
-    """By class, for samples that no gradient step drew: 1 where refinement mends an answer, -1 where it spoils one.
+    """Return, by class, 1 for each sample whose prediction refinement corrects and -1 where it spoils one.
 
     Each sample is left out of the closed form under both heads: a refined head is that closed form and a difference,
     which has not seen the sample.

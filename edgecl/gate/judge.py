@@ -1,4 +1,4 @@
-"""Judging: is a candidate no worse on what is known, and does it answer what is new? The answer is a value."""
+"""The judgement: whether a candidate is no worse on what is known and predicts what is new."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_95, posterior_above
-from edgecl.gate.evidence import Contradiction, Evidence, Foreign, LookAlike
-from edgecl.gate.verdict import ClassVerdict, Policy, Verdict
+from edgecl.gate.verdict import (
+    ONE_SIDED_95,
+    ClassVerdict,
+    Contradiction,
+    Evidence,
+    Foreign,
+    LookAlike,
+    Policy,
+    Verdict,
+    posterior_above,
+)
 
 
 def judge(evidence: Evidence, policy: Policy) -> Verdict:
@@ -20,8 +28,15 @@ def judge(evidence: Evidence, policy: Policy) -> Verdict:
     Rejected: a fault; a contradiction; an old class, or all of them together, that has probably lost more than is
     allowed; taught classes that are probably below the floor, but for a few of many. Proven: the 95 % bounds exclude
     all of that.
-    Too little evidence is no reason to reject: then the verdict is accepted and not proven, and says what would
+    Too little evidence is not a reason to reject: then the verdict is accepted and not proven, and states what would
     settle it.
+
+    Examples
+    --------
+    >>> right = np.ones(20, bool)
+    >>> evidence = Evidence({"yes": right}, {"yes": ~right}, {"yes": ~right}, {}, frozenset())
+    >>> judge(evidence, Policy()).accepted
+    False
     """
     classes = _class_verdicts(evidence, policy)
     pooled, among_old = _pooled(evidence, evidence.after), _pooled(evidence, evidence.among_old)
@@ -63,7 +78,7 @@ def _class_verdicts(evidence: Evidence, policy: Policy) -> dict[str, ClassVerdic
 
 
 def _net_loss_above(before: NDArray[np.bool_], after: NDArray[np.bool_], allowed: float) -> float:
-    """P(the share of samples lost on balance is more than `allowed`)."""
+    """Return P(the share of samples lost on balance is more than `allowed`)."""
     lost = int(before.sum()) - int(after.sum())
     return posterior_above(lost, len(after) - lost, allowed) if lost > 0 else 0.0
 
@@ -77,21 +92,23 @@ class _Pooled:
     """The paired change of balanced accuracy over the old classes, each with equal weight."""
 
     change: float
-    error: float  # standard error
+    error: float
+    """Standard error."""
     classes: int
-    variance: float  # of one sample's change
+    variance: float
+    """Variance of the change of one sample."""
 
     @property
     def bound(self) -> float:
-        """Lower one-sided 95 %."""
+        """Lower one-sided 95 % bound."""
         return self.change - ONE_SIDED_95 * self.error
 
     def probably_below(self, limit: float) -> float:
-        """P(the true change is below `limit`), by the normal distribution."""
+        """Return P(the true change is below `limit`), by the normal distribution."""
         return 0.5 * (1 + math.erf((limit - self.change) / (self.error * math.sqrt(2))))
 
     def samples_needed(self, room: float) -> int:
-        """Kept samples of each class with which the bound would leave `room`, if nothing changes in truth."""
+        """Return the kept samples of each class with which the bound would leave `room`, if nothing really changes."""
         return math.ceil(ONE_SIDED_95**2 * self.variance / (self.classes * room**2))
 
 
@@ -109,7 +126,7 @@ def _pooled(evidence: Evidence, after: Mapping[str, NDArray[np.bool_]]) -> _Pool
 
 
 def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
-    """What is wrong with the lesson itself, so that no strategy can mend it."""
+    """List what is wrong with the lesson itself, so that no strategy can correct it."""
     texts = _contradicted(evidence, policy)
     texts += [
         f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}, and "
@@ -129,7 +146,7 @@ def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
 
 
 def _contradicted(evidence: Evidence, policy: Policy) -> list[str]:
-    """Known labels too many of whose samples the old model knows as something else; or all of them together."""
+    """List known labels with too many samples that the old model knows as another class, or all together."""
     by_label: dict[str, list[Contradiction]] = {}
     for one in evidence.contradictions:
         by_label.setdefault(one.label, []).append(one)
@@ -164,7 +181,7 @@ def _others(found: Sequence[Contradiction]) -> str:
 
 
 def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
-    """Whether both classes together are answered better than one class under two names would be.
+    """Test whether both classes together are predicted better than one class under two names would be.
 
     That gives a half of each, or all of one and none of the other: 1 together, whichever name the samples go to.
     """
@@ -176,7 +193,7 @@ def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:
-    """Another speaker or wearer is far, but mostly answered right; noise is far, and answered as anything."""
+    """Test for noise: far and predicted as anything; another speaker or wearer is far, but mostly right."""
     lost = one.recall <= policy.foreign_recall and one.distance > policy.foreign_distance
     return lost or one.distance > policy.noise_distance
 
@@ -202,7 +219,7 @@ def _pooled_loss(pooled: _Pooled | None, allowed: float, policy: Policy) -> list
 
 
 def _below_floor(evidence: Evidence, policy: Policy) -> dict[str, str]:
-    """Taught classes that are answered too badly, and how badly."""
+    """Return the taught classes that are predicted too badly, and how badly."""
     texts = {}
     for label in sorted(evidence.new_labels & set(evidence.taught)):
         correct = evidence.taught[label]
@@ -234,7 +251,7 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
 
 
 def _samples_to_prove(correct: NDArray[np.bool_], policy: Policy) -> int:
-    """The smallest number of samples, answered as these are, that would prove the class to be above the floor."""
+    """Return the smallest number of samples, predicted as these are, that would prove a class above the floor."""
     share = (float(correct.sum()) + 0.5) / (len(correct) + 0.5)
     for count in range(max(len(correct), 1), 200):
         right = round(share * count)

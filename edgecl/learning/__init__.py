@@ -1,1 +1,1 @@
-"""From lessons to candidates."""
+"""Lessons to candidates."""

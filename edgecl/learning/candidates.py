@@ -1,49 +1,101 @@
-"""The candidate of one rung, and which of two candidates is better."""
+"""Candidates: the ladder of strategies, the candidate of one rung, and which of two is better."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.bounds import ONE_SIDED_80, ONE_SIDED_99
+from edgecl.errors import SettingError
 from edgecl.gate.gather import After, Before, gains_left_out
-from edgecl.learning.ladder import REFINE_PER_CLASS, Rung, may_pay
-from edgecl.learning.replay import grown_head, refine_with_replay, without_evidence
-from edgecl.learning.residual import refine_residual
+from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99
+from edgecl.learning.strategies import (
+    FROM_CLOSED_FORM,
+    REFINE_CLASSES,
+    REFINE_PER_CLASS,
+    STRATEGIES,
+    RefineSettings,
+    Rung,
+)
 from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Selection, is_evidence
 from edgecl.model.head import REFINED_CLOSED_FORM
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model, factor_of
+from edgecl.model.model import Lesson, Model, factor_of
+from edgecl.units import format_bytes
 
-ALLOWED_ON_OTHERS = 0.02  # of balanced accuracy on exemplars, as the gate allows
+ALLOWED_ON_OTHERS = 0.02  # loss of balanced accuracy on exemplars, as the gate allows
+REFINE_EXEMPLARS = 10  # fewest exemplars of every class with which refinement can pay
+
+
+def default_steps(strategy: str) -> RefineSettings:
+    """Return the default steps of a strategy: from a closed form fewer and longer ones, under a stronger penalty."""
+    return FROM_CLOSED_FORM if strategy == "auto" else RefineSettings()
+
+
+def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Iterator[Rung]:
+    """Yield what is tried in turn: a named strategy alone; "auto", then more replay and EWC, then closed form."""
+    if strategy not in STRATEGIES:
+        raise SettingError(f"{strategy!r} is not a strategy: choose one of {', '.join(STRATEGIES)}")
+    plan = taught.plan()
+    needed, fits = (
+        (plan.consolidation, plan.can_consolidate) if "ewc" in strategy else (plan.refinement, plan.can_refine)
+    )
+    if strategy not in ("auto", "closed-form") and not fits:
+        raise SettingError(
+            f"strategy {strategy!r} needs {format_bytes(needed)} for gradient steps, "
+            f"{format_bytes(plan.total)} were granted in all: use closed-form, or make a store with more memory",
+            parameter="memory_bytes",
+        )
+    yield Rung(strategy, settings or default_steps(strategy))
+    if strategy != "auto":
+        return
+    if plan.can_consolidate and taught.exemplars:
+        steps = settings or default_steps("ewc-replay")
+        yield Rung("ewc-replay", replace(steps, replay_weight=0.9, ewc_strength=10 * steps.ewc_strength))
+    if may_pay(taught):
+        yield Rung("closed-form", RefineSettings())
+
+
+def may_pay(taught: Model) -> bool:
+    """Test whether refinement can pay: many classes, each with enough exemplars, and no subject shift to fit to."""
+    rich = all(len(one) >= REFINE_EXEMPLARS for one in taught.exemplars.values())
+    return (
+        rich
+        and len(taught.statistics) >= REFINE_CLASSES
+        and len(taught.exemplars) == len(taught.statistics)
+        and taught.settings.shrinkage_floor < 0.1
+        and taught.plan().can_refine
+    )
 
 
 def update(
     rung: Rung, model: Model, taught: Model, lesson: Lesson, before: Before, *, seed: int
 ) -> tuple[Model, After, str]:
-    """The candidate of one rung, what it gets right, and the strategy that made it: one pass of the loop of `learn`."""
+    """Return the candidate of one rung, what it predicts right, and the strategy that made it."""
     if rung.strategy in ("auto", "closed-form"):
         factor = factor_of(taught)
         evidence = After.left_out(factor, model, taught, lesson, before)
         candidate = replace(taught, head=whitened_cosine(factor), ewc=None, digests=_without(taught.digests, "ewc"))
         del factor  # its workspace is that of the gradient steps
         if rung.strategy == "auto" and (may_pay(taught) or _may_carry(model, taught)):
+            from edgecl.learning.residual import refine_residual  # loaded where steps are taken: a start costs time
+
             drawn, undrawn = _divided(model, candidate, lesson)
             refined = refine_residual(model, candidate, drawn, rung.settings, seed=seed)
-            if _is_better(refined, candidate, undrawn, old=model):  # so what the closed form lets in, it lets in too
+            if _is_better(refined, candidate, undrawn, old=model):  # so it accepts what the closed form accepts
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
+    from edgecl.learning.replay import grown_head, refine_with_replay
+
     start = replace(taught, head=grown_head(model.head, taught))
     refined = refine_with_replay(rung, start, taught, lesson, seed=seed)
     return refined, After.held_out(model, refined, lesson), rung.strategy
 
 
 def _may_carry(model: Model, taught: Model) -> bool:
-    """Whether the old head is its closed form and a gain that would be lost without it."""
+    """Test whether the old head is its closed form plus a gain that would be lost without it."""
     return (
         model.head is not None
         and model.head.kind == REFINED_CLOSED_FORM
@@ -53,11 +105,13 @@ def _may_carry(model: Model, taught: Model) -> bool:
 
 
 def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Selection], dict[str, Selection]]:
-    """Rows that gradient steps draw, by class, and rows that show what they gained.
+    """Return rows that gradient steps draw, by class, and rows that measure what they gained.
 
-    Of a class that is new: the lesson's, since a herding order begins with those that any head answers. Of the others:
-    those that are kept.
+    Rows of a new class are the lesson's, since a herding order begins with those that any head predicts right; rows of
+    the others are the kept exemplars.
     """
+    from edgecl.learning.replay import without_evidence
+
     drawn, undrawn = {}, {}
     for label, kept in closed.exemplars.items():
         rows = Selection.of(kept)
@@ -68,10 +122,10 @@ def _divided(model: Model, closed: Model, lesson: Lesson) -> tuple[dict[str, Sel
 
 
 def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], *, old: Model) -> bool:
-    """Whether a refined head is to be preferred to the closed form, by rows that it has not drawn.
+    """Test whether a refined head is better than the closed form, by rows that it has not drawn.
 
-    Where nothing has been gained yet it must probably (.8) be better on the classes that are new, and not worse on the
-    others. What has been gained stays unless it is worse on the new ones with a certainty of .99, or on the others by
+    Where nothing has been gained yet it must probably (0.8) be better on the classes that are new, and not worse on the
+    others. What has been gained stays unless it is worse on the new ones with a certainty of 0.99, or on the others by
     more than ALLOWED_ON_OTHERS: of these only exemplars are left, the most typical of their class, on which there is
     little to gain (on clinc150's validation texts refinement adds 1.5 points, on the exemplars it takes half a point).
     """
@@ -84,7 +138,7 @@ def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], 
 
 
 def _mean_gain(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """The mean over classes and its standard error."""
+    """Return the mean over classes and its standard error."""
     if not gains:
         return 0.0, 0.0
     variance = sum(float(one.var()) / len(one) for one in gains) / len(gains) ** 2

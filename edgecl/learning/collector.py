@@ -12,20 +12,27 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError
 from edgecl.model.exemplars import Exemplars, quantise, row_bytes
 from edgecl.model.features import FeatureMap
-from edgecl.model.lesson import Lesson
+from edgecl.model.model import Lesson
 
 
 class LessonCollector:
-    """Quantises latents as they come; all rows go to a file when they outgrow the memory.
+    """Quantises latents on arrival; spools all rows to a file when they outgrow the memory.
 
     The file has no name: whatever ends the process, nothing is left behind.
 
     Parameters
     ----------
     limit_bytes
-        What may be held in memory.
+        Bytes of rows that may be in memory.
     spool
-        The folder for the file; None: the usual one for temporary files.
+        The folder for the file; None: the default one for temporary files.
+
+    Examples
+    --------
+    >>> collector = LessonCollector(FeatureMap(3, 0, 0, 0, 8), limit_bytes=1 << 16, spool=None)
+    >>> collector.add("yes", np.ones((2, 3), np.float32))
+    >>> collector.finish().count
+    2
     """
 
     def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path | None) -> None:
@@ -60,7 +67,7 @@ class LessonCollector:
             self._flush()
 
     def finish(self) -> Lesson:
-        """The lesson; the collector is not to be used again."""
+        """Return the lesson; the collector cannot be used again."""
         if self._file:
             self._flush()
             return Lesson(self._by_label())
@@ -79,7 +86,7 @@ class LessonCollector:
         self._held, self._held_bytes = {}, 0
 
     def _by_label(self) -> dict[str, Exemplars]:
-        """The spooled rows of each label, as pages of a second file in which they lie together."""
+        """Return the spooled rows of each label, as pages of a second file in which they are together."""
         assert self._file is not None
         size = self._record.itemsize
         try:

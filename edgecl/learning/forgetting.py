@@ -9,14 +9,13 @@ from typing import TypeVar
 
 from edgecl.errors import StoreDamagedError
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Objects
+from edgecl.model.model import Model, Objects, factor_of
 
 Value = TypeVar("Value")
 
 
 def outdated(model: Model, *, older_than: timedelta, now: datetime) -> list[str]:
-    """The classes whose last lesson is longer ago; one taught at an unknown time is not among them.
+    """Return the classes whose last lesson is longer ago; one taught at an unknown time is not among them.
 
     A store keeps the time of a class's last lesson, not of every sample, so a class is outdated as a whole.
     """
@@ -32,7 +31,7 @@ def _moment(text: str) -> datetime:
 
 
 def without_classes(model: Model, labels: Collection[str], *, objects: Objects) -> Model:
-    """The model that never saw some classes, with a closed-form head, bit for bit; one that knows none is left alone.
+    """Return the model that never saw some classes, bit for bit, with a closed-form head.
 
     The features are those that were fixed at init, whatever the number of classes that is left.
     """

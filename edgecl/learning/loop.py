@@ -1,35 +1,42 @@
-"""The loop: take a lesson in, update, judge, and hand over a model only if it is no worse.
+"""The loop: take a lesson in, update, judge, and return a model only if it is no worse.
 
-`learn` reads top to bottom like DESIGN's list: a lesson that has nothing new leaves the model as it is; statistics and
-exemplars take in what has; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
+`learn` reads from top to bottom: a lesson that has nothing new leaves the model as it is; statistics and
+exemplars take in any other; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
 strategy; after the last one the old model stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.gate.gather import Before, evidence_of
 from edgecl.gate.judge import judge
-from edgecl.gate.verdict import Policy, Verdict
-from edgecl.learning.candidates import update
-from edgecl.learning.intake import take_in
-from edgecl.learning.ladder import ladder
-from edgecl.learning.redundancy import has_nothing_new
-from edgecl.learning.refine import RefineSettings
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
+from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
+from edgecl.learning.candidates import ladder, update
+from edgecl.learning.strategies import RefineSettings
+from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.exemplars import Exemplars, herd, quotas
+from edgecl.model.head import HeadState, probabilities
+from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
+from edgecl.model.settings import herding_candidates, workspace_for
+from edgecl.model.statistics import ClassStatistics, accumulate
+from edgecl.progress import watched
 
-UNCHANGED = "unchanged"  # in place of a strategy
+UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
+SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
+SETTLED_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is being done, for a progress line."""
+    """The present stage of a lesson, for a progress line."""
 
-    name: str  # "statistics", "update", "judge"; "commit" of a store
+    name: str
+    """"statistics", "update", "judge"; "commit" of a store."""
     detail: str
 
 
@@ -46,7 +53,8 @@ class Outcome:
         return self.strategy == UNCHANGED
 
 
-def learn(
+@watched
+def lesson_stages(
     model: Model,
     lesson: Lesson,
     *,
@@ -57,7 +65,7 @@ def learn(
     seed: int = 0,
     force: bool = False,
 ) -> Generator[Stage, None, Outcome]:
-    """One lesson, as a generator of stages that returns the outcome.
+    """Learn one lesson stage by stage; what `learn` runs to its end.
 
     Parameters
     ----------
@@ -66,15 +74,15 @@ def learn(
     lesson
         Quantised rows by label.
     objects
-        Where arrays are kept while the lesson runs and after it.
+        Place for arrays while the lesson runs and after it.
     strategy
         One of STRATEGIES. Only "auto" climbs the ladder.
     settings
-        Of gradient steps; by default `default_steps` of the strategy.
+        Settings of gradient steps; by default `default_steps` of the strategy.
     seed
-        Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
+        Random seed of the minibatches. Same model, lesson, strategy and seed: same bits.
     force
-        Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
+        Return the first candidate with any verdict, unless it is not finite or too large; the verdict stays.
 
     Raises
     ------
@@ -87,7 +95,7 @@ def learn(
         return Outcome(None, too_many, strategy)
     if strategy == "auto" and not force and has_nothing_new(model, lesson):
         reason = (
-            f"all {lesson.count} samples are answered as they are taught, with confidence: there is nothing to learn"
+            f"all {lesson.count} samples are predicted as they are taught, with confidence: there is nothing to learn"
         )
         return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
@@ -105,35 +113,172 @@ def learn(
         rejections.append((verdict, used))
         if verdict.is_final:
             break
-    return Outcome(None, *rejections[0])  # the first rung is the best there is: its reasons are the ones to give
+    return Outcome(None, *rejections[0])  # the first rung is the best: its reasons are returned
+
+
+def learn(
+    model: Model,
+    lesson: Lesson,
+    *,
+    objects: Objects | None = None,
+    strategy: str = "auto",
+    settings: RefineSettings | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[Stage], object] | None = None,
+) -> Outcome:
+    """Learn one lesson without a store: take it in, update, judge, and return the outcome.
+
+    Parameters
+    ----------
+    model
+        The model before; it is not changed.
+    lesson
+        Quantised rows by label; `Lesson.of` makes them from latents (n, D).
+    objects
+        Where arrays are kept while the lesson runs and after it: the same from lesson to lesson. By default new ones
+        in memory, which suits a model without exemplars or statistics to read.
+    strategy
+        "auto", which adjusts when a candidate is rejected, or the name of one way to update the head.
+    settings
+        Of gradient steps; by default `default_steps` of the strategy.
+    policy
+        Of the gate.
+    seed
+        Of the minibatch draw. Same model, lesson, strategy and seed: same bits.
+    force
+        Hand over the first candidate whatever the verdict, unless it is not finite or too large; the verdict stays.
+    progress
+        Called with every `Stage`.
+
+    Returns
+    -------
+    Outcome
+        `model` is the new model, the same one where the lesson had nothing new, None where it was rejected.
+
+    Raises
+    ------
+    SettingError
+        When the strategy is unknown, or needs more memory than was granted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgecl import Settings
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> latents = {"yes": np.eye(3)[[0, 0, 0]], "no": np.eye(3)[[1, 1, 1]]}
+    >>> outcome = learn(Model(settings), Lesson.of(latents, settings))
+    >>> outcome.verdict.accepted, outcome.model.predict(np.eye(3, dtype=np.float32)[:1]).labels
+    (True, ['yes'])
+    """
+    run = lesson_stages(
+        model,
+        lesson,
+        objects=MemoryObjects() if objects is None else objects,
+        strategy=strategy,
+        settings=settings,
+        policy=policy,
+        seed=seed,
+        force=force,
+    )
+    return run.finish(progress)
 
 
 def suffices(verdict: Verdict, *, after_rejection: bool) -> bool:
-    """Whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
+    """Test whether a candidate goes live: accepted; and proven, where another of the same lesson was rejected.
 
-    Each further candidate is one more chance that harm goes unseen, and a refined head is judged by fewer samples.
+    Each further candidate is one more chance of undetected harm, and a refined head is judged by fewer samples.
     """
     return verdict.accepted and (verdict.proven or not after_rejection)
 
 
 def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
-    """A rejection that names the memory that would do, when the lesson does not fit what was granted at init."""
+    """Return a rejection that names the classes to make a store for, if the lesson has too many."""
     classes = len(set(model.statistics) | set(lesson.rows))
     if classes <= model.settings.max_classes:
         return None
     granted = model.settings
     reason = (
         f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"init a store with --max-classes {classes} or more"
+        f"make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
 def _kept(candidate: Model, objects: Objects) -> Model:
-    """The candidate with its head, and EWC state where it has one, put where they are kept."""
+    """Return the candidate with its head, and EWC state where it has one, put into `objects`."""
     assert candidate.head is not None
     digests = dict(candidate.digests)
     digests["head"] = objects.put(candidate.head.arrays())
     if candidate.ewc is not None:
         digests["ewc"] = objects.put(candidate.ewc.arrays())
     return replace(candidate, digests=digests)
+
+
+def has_nothing_new(model: Model, lesson: Lesson) -> bool:
+    """Test whether the model predicts all of a lesson as taught, with confidence, and would hardly change.
+
+    For each label the lesson has at most SETTLED_SHARE of the samples that the class was taught; each is predicted
+    right with SETTLED_CONFIDENCE; and together they have no lower logits than the class's own: these have the mean
+    `typical`, and in whitened space unit variance, so their mean over n samples falls below typical - 1.645/√n only
+    once in twenty lessons of the same. A lower one is a drift, of a speaker or a place, that is worth learning. Where
+    the head is refined, it predicts, and its closed form measures how typical that is.
+    """
+    head = model.head
+    if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
+        return False
+    known = model.statistics
+    if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
+        return False
+    closed = head if head.kind == "whitened-cosine" else whitened_cosine(factor_of(model))
+    return all(_is_settled(model, head, closed, label, rows) for label, rows in lesson.rows.items())
+
+
+def _is_settled(model: Model, head: HeadState, closed: HeadState, label: str, rows: Exemplars) -> bool:
+    own, usual = head.labels.index(label), 0.0
+    for block in model.settings.features.blocks(rows):
+        if probabilities(head.logits(block))[:, own].min() < SETTLED_CONFIDENCE:
+            return False
+        usual += float(closed.logits(block)[:, own].sum()) / len(rows)
+    return bool(usual >= closed.typical[own] - ONE_SIDED_95 / np.sqrt(len(rows)))
+
+
+def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
+    """Return the model with the lesson in its statistics and exemplars, still under the old head."""
+    features = model.settings.features
+    scatter = workspace_for(model.settings)
+    statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
+    candidates = herding_candidates(model.settings)
+    for label, rows in sorted(lesson.rows.items()):
+        lifted = features.blocks(rows)
+        count, mean = accumulate(statistics.get(label), lifted, scatter)
+        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
+        digests[f"statistics/{label}"] = objects.put(one.arrays())
+        statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        kept = _herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
+        digests[f"exemplars/{label}"] = objects.put(kept.arrays())
+        exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
+    taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
+    return within_memory(replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught))
+
+
+def within_memory(model: Model) -> Model:
+    """Return the model with no more exemplars than fit its memory."""
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    held = {label: len(one) for label, one in model.exemplars.items()}
+    width = model.settings.features.row_dimension
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
+
+
+def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
+    """Return a class's exemplars and the lesson's rows in herding order, thinned to what the workspace allows."""
+    room = candidates - (len(held) if held else 0)
+    fresh = rows.spread(max(room, candidates // 2))
+    if held:
+        held = held.first(candidates - len(fresh))
+        fresh = Exemplars(np.concatenate([held.rows, fresh.rows]), np.concatenate([held.scales, fresh.scales]))
+    return herd(fresh, mean, keep=len(fresh))

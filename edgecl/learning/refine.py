@@ -10,6 +10,7 @@ import numpy as np
 from edgecl_kernels.aligned import TILE, aligned_zeros, padded
 from numpy.typing import NDArray
 
+from edgecl.learning.strategies import RefineSettings
 from edgecl.model.ewc import Coordinates, EwcState, add_precision
 from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, Selection
 from edgecl.model.features import FeatureMap
@@ -19,21 +20,6 @@ from edgecl.model.model import Model
 BATCH = 32
 MOMENTUM = 0.9
 STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
-
-
-@dataclass(frozen=True)
-class RefineSettings:
-    """How far and how fast to go.
-
-    The loss is replay_weight·L_old + (1 - replay_weight)·L_new + ewc_strength/N_new · ½ Σ Λ (θ - θ*)².
-    """
-
-    replay_weight: float | None = None  # 0 to 1; None: the share of classes that the lesson does not touch
-    ewc_strength: float = 1.0
-    rate: float = 0.3  # of the first step; a half cosine takes it to zero
-    epochs: int = 60
-    smallest_steps: int = 100
-    largest_steps: int = 2000
 
 
 def refine(
@@ -48,7 +34,7 @@ def refine(
     seed: int,
     held_by: Iterable[tuple[Exemplars, int]] = (),
 ) -> HeadState:
-    """Gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
+    """Take gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
 
     Parameters
     ----------
@@ -59,10 +45,10 @@ def refine(
     ewc
         Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
     seed
-        Of the minibatch draw: same inputs, same bits.
+        Random seed of the minibatches: same inputs, same bits.
     held_by
-        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal holds the
-        parameters where they begin.
+        Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal anchors the
+        parameters at their start.
     """
     pool = _Pool.of(lesson, replay, head.labels)
     stride, classes = padded(features.dimension), len(head.labels)
@@ -106,7 +92,7 @@ def refine(
 
 
 def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, replayed: bool) -> NDArray[np.float32]:
-    """Weights (BATCH,) that sum to one: the first half of a batch is new, the second half replayed."""
+    """Return weights (BATCH,) that sum to one: the first half of a batch is new, the second half replayed."""
     if not replayed:
         return np.full(BATCH, 1 / BATCH, np.float32)
     share = replay_weight if replay_weight is not None else float(np.clip(1 - lesson / classes, 0.5, 0.95))
@@ -119,8 +105,10 @@ class _Pool:
     """All rows that may be drawn, by class: the lesson's first, then the replayed ones."""
 
     groups: tuple[Selection, ...]
-    labels: NDArray[np.int32]  # (groups,) index into the head's labels
-    sizes: NDArray[np.int64]  # (groups,)
+    labels: NDArray[np.int32]
+    """(groups,) index into the head's labels."""
+    sizes: NDArray[np.int64]
+    """(groups,)."""
     lesson_groups: int
 
     @staticmethod
@@ -146,9 +134,9 @@ class _Pool:
     def draw(
         self, steps: int, generator: np.random.Generator
     ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
-        """Rows and labels of some minibatches, uniform over classes and then over a class's rows, and their order.
+        """Draw rows and labels of minibatches, uniform over classes and then over a class's rows, and their order.
 
-        The order (steps, BATCH) says which of the rows each minibatch takes.
+        The order (steps, BATCH) is the index of the rows of each minibatch.
         """
         half = BATCH // 2 if self.has_replay else BATCH
         groups = generator.integers(0, self.lesson_groups, (steps, half))
@@ -170,7 +158,7 @@ class _Pool:
 
 
 def coordinates_of(model: Model) -> Coordinates:
-    """Centred at the mean of the class means and scaled so that E‖x - g‖² = 1."""
+    """Return coordinates centred at the mean of the class means and scaled so that E‖x - g‖² = 1."""
     classes = list(model.statistics.values())
     origin = np.mean([one.mean for one in classes], axis=0)
     diagonal = np.cumsum(np.arange(1, len(origin) + 1)) - 1
@@ -181,7 +169,7 @@ def coordinates_of(model: Model) -> Coordinates:
 
 
 def typical_logits(head: HeadState, model: Model) -> NDArray[np.float32]:
-    """The logit of each class's mean for its own class."""
+    """Return the logit of each class's mean for its own class."""
     logits = [
         float(head.weights[index] @ model.statistics[label].mean + head.bias[index])
         for index, label in enumerate(head.labels)

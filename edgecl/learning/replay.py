@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.learning.ladder import REFINE_PER_CLASS, Rung
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
+from edgecl.learning.strategies import REFINE_PER_CLASS, Rung
 from edgecl.model.ewc import Coordinates, EwcState, consolidate
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState
-from edgecl.model.lesson import Lesson
-from edgecl.model.model import Model
+from edgecl.model.model import Lesson, Model
 
 
 def grown_head(head: HeadState | None, taught: Model) -> HeadState:
-    """The old head with zero rows for the classes it does not have."""
+    """Return the old head with zero rows for the classes that it does not have."""
     labels, width = taught.labels, taught.settings.features.dimension
     weights, bias = np.zeros((len(labels), width), np.float32), np.zeros(len(labels), np.float32)
     typical = np.zeros(len(labels), np.float32)
@@ -27,7 +26,7 @@ def grown_head(head: HeadState | None, taught: Model) -> HeadState:
 
 
 def refine_with_replay(rung: Rung, start: Model, taught: Model, lesson: Lesson, *, seed: int) -> Model:
-    """Gradient steps from the head of `start`; the result carries its consolidated EWC state."""
+    """Take gradient steps from the head of `start`; the result has its consolidated EWC state."""
     assert start.head is not None
     features = taught.settings.features
     coordinates = taught.ewc.coordinates if taught.ewc else coordinates_of(taught)
@@ -58,7 +57,7 @@ def refine_with_replay(rung: Rung, start: Model, taught: Model, lesson: Lesson, 
 
 
 def without_evidence(rows: Selection, kept: Exemplars | None) -> Selection:
-    """Rows of a lesson without those that became evidence: what judges a head must not have been fitted."""
+    """Return rows of a lesson without those that became evidence: no head is judged by rows that it was fitted to."""
     if kept is None:
         return rows
     evidence = {row.tobytes() for row in kept.rows[is_evidence(len(kept))]}
@@ -67,7 +66,7 @@ def without_evidence(rows: Selection, kept: Exemplars | None) -> Selection:
 
 
 def _recomputed(start: Model, taught: Model, coordinates: Coordinates, *, without: frozenset[str]) -> EwcState | None:
-    """EWC state from head and exemplars, for a model that carries none; classes of the lesson are left free."""
+    """Compute the EWC state from head and exemplars, for a model without one; classes of the lesson are free."""
     assert start.head is not None
     known = [(one, taught.statistics[label].count) for label, one in taught.exemplars.items() if label not in without]
     if not known:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.learning.ladder import REFINE_CLASSES, REFINE_SAMPLES
-from edgecl.learning.refine import RefineSettings, coordinates_of, refine, typical_logits
+from edgecl.learning.refine import coordinates_of, refine, typical_logits
+from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
 from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Selection
 from edgecl.model.head import REFINED_CLOSED_FORM, HeadState
@@ -18,10 +18,10 @@ from edgecl.model.model import Model, factor_of
 def refine_residual(
     model: Model, closed: Model, rows: Mapping[str, Selection], steps: RefineSettings, *, seed: int
 ) -> Model:
-    """Gradient steps from a closed form to which is added what they had given the old model.
+    """Take gradient steps from a closed form plus what they gained in the old model.
 
-    That is the difference of the old model's head to its own closed form: it outlives the exemplars that gave it. The
-    Fisher diagonal of all exemplars, as often as their classes were taught, holds the head where it begins. Classes of
+    That is the difference of the old model's head to its own closed form: it outlives the exemplars that it was made
+    from. The Fisher diagonal of all exemplars, weighted by the samples of their classes, anchors the head. Classes of
     few samples take no part: their closed form generalises better than a fit to the few.
     """
     assert closed.head is not None
@@ -50,7 +50,7 @@ def refine_residual(
 
 
 def _carried(model: Model, closed: HeadState) -> HeadState:
-    """A copy of a closed form, plus what gradient steps have added to that of the old model."""
+    """Return a copy of a closed form plus what gradient steps have added to that of the old model."""
     head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind=REFINED_CLOSED_FORM)
     if model.head is not None and model.head.kind == REFINED_CLOSED_FORM:
         before = whitened_cosine(factor_of(model))
@@ -61,7 +61,7 @@ def _carried(model: Model, closed: HeadState) -> HeadState:
 
 
 def _lost_odds(head: HeadState, closed: Model, label: str) -> float:
-    """By how much the log-odds of a class against all others, on its own exemplars, are less than the closed form's."""
+    """Return by how much a class's log-odds, on its own exemplars, are below the closed form's."""
     assert closed.head is not None
     own, less = head.labels.index(label), []
     for block in closed.settings.features.blocks(closed.exemplars[label]):

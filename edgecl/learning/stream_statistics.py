@@ -1,46 +1,119 @@
-"""Statistics and heads of a stream, from its latest rows."""
+"""Statistics, heads and exemplars of a stream, made from its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.model.exemplars import Exemplars
+from edgecl.drift.outlier_score import outlier_scores
+from edgecl.model.closed_form import Factor, factorise, linear_discriminant, squared_distances
+from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
 from edgecl.model.head import HeadState
-from edgecl.model.statistics import ClassStatistics
+from edgecl.model.model import Model
+from edgecl.model.settings import Settings, workspace_for
+from edgecl.model.statistics import ClassStatistics, accumulate
 
-RECENT = 1024  # labelled rows that are kept to judge by
-CONFIRM = 256  # labelled rows from after a change that a decision waits for; half of them judge
+RECENT = 1024  # labelled rows that are kept for judging
+CONFIRM = 256  # labelled rows after a change that a decision waits for; half of them judge
 Statistics = Mapping[str, ClassStatistics]
 
 
 @dataclass(frozen=True)
-class Known:
-    """One row whose label has come."""
+class KnownRow:
+    """One row whose label has arrived."""
 
     label: str
-    row: NDArray[np.int8]  # (p,)
+    row: NDArray[np.int8]
+    """(p,)"""
     scale: np.float32
-    correct: bool  # whether the learner answered it right, before it learnt from it
-    live_correct: bool  # whether the revision that is live in the store would have
+    correct: bool
+    """Whether the learner predicted it right before it learnt from it."""
+    live_correct: bool
+    """Whether the live revision of the store predicts it right."""
+
+
+class StreamSolver:
+    """Computes statistics and heads in one workspace, whatever the number of rows.
+
+    Parameters
+    ----------
+    settings
+        Those of the model: features, precision and shrinkage.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._features = settings.features
+        self._shrinkage_floor = settings.shrinkage_floor
+        self._workspace = workspace_for(settings)
+        self._factor: Factor | None = None
+
+    def added(self, statistics: Statistics, rows: Sequence[KnownRow]) -> Statistics:
+        """Return the statistics with rows added."""
+        self._factor = None  # the workspace is overwritten
+        grown = dict(statistics)
+        for label in {one.label: None for one in rows}:
+            blocks = self._features.blocks(as_exemplars([one for one in rows if one.label == label]))
+            count, mean = accumulate(grown.get(label), blocks, self._workspace)
+            grown[label] = ClassStatistics(count, mean, self._workspace.astype(np.float32))
+        return grown
+
+    def head(self, statistics: Statistics) -> HeadState:
+        """Return the linear discriminant of the statistics, with class frequencies as priors."""
+        self._factor = factorise(statistics, self._workspace, shrinkage_floor=self._shrinkage_floor)
+        head = linear_discriminant(self._factor)
+        means = np.array([one.mean for one in self._factor.classes], np.float32)
+        typical = np.maximum((head.weights * means).sum(axis=1) + head.bias, 0)
+        return replace(head, typical=typical.astype(np.float32))
+
+    def outlier_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Return how far features (n, d) are outside the statistics of the latest head: (n,), or None without one."""
+        if self._factor is None or self._factor.effective_dimension <= 0:
+            return None
+        return outlier_scores(squared_distances(self._factor, inputs), reference=self._factor.effective_dimension)
+
+    def correct(self, head: HeadState, rows: Sequence[KnownRow]) -> NDArray[np.bool_]:
+        """Test which of n rows a head predicts right: (n,)."""
+        held = as_exemplars(rows)
+        inputs = self._features.lift(dequantise(held.rows, held.scales))
+        answers = head_answers(head, inputs)
+        return np.array([answer == one.label for answer, one in zip(answers, rows, strict=True)])
 
 
 def weighing_at_most(statistics: Statistics, rows: int) -> Statistics:
-    """The statistics, all together weighing no more than so many rows."""
+    """Return the statistics scaled so that all together they weigh at most `rows` rows."""
     total = sum(one.count for one in statistics.values())
     share = min(rows / total, 1.0) if total else 1.0
     return {label: one.decayed(max(round(one.count * share), 1)) for label, one in statistics.items()}
 
 
 def head_answers(head: HeadState | None, inputs: NDArray[np.float32]) -> list[str | None]:
+    """Return the label of each feature row (n, d); None where there is no class yet."""
     if head is None or not head.labels:
         return [None] * len(inputs)
     return [head.labels[index] for index in head.logits(inputs).argmax(axis=1)]
 
 
-def exemplars_of_label(rows: Sequence[Known], label: str) -> Exemplars:
-    chosen = [one for one in rows if one.label == label]
-    return Exemplars(np.array([one.row for one in chosen]), np.array([one.scale for one in chosen], np.float32))
+def as_exemplars(rows: Sequence[KnownRow]) -> Exemplars:
+    """Return rows as arrays."""
+    return Exemplars(np.array([one.row for one in rows]), np.array([one.scale for one in rows], np.float32))
+
+
+def with_exemplars(model: Model, rows: Iterable[KnownRow]) -> Model:
+    """Return the model with rows of its classes as exemplars, in herding order and within its budget."""
+    by_label: dict[str, list[KnownRow]] = {}
+    for one in rows:
+        if one.label in model.statistics:
+            by_label.setdefault(one.label, []).append(one)
+    counts = {label: len(held) for label, held in sorted(by_label.items())}
+    features = model.settings.features
+    capacity = max(model.plan().exemplars, 0)
+    shares = quotas(counts, capacity_bytes=capacity, row_dimension=features.row_dimension)
+    exemplars = {
+        label: herd(as_exemplars(by_label[label]), model.statistics[label].mean[features.lift_width :], keep=share)
+        for label, share in shares.items()
+        if share
+    }
+    return replace(model, exemplars=exemplars)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# for so long
-
 
 @dataclass(frozen=True)
 class Event:
     """Something that was heard. Times are seconds of the stream, or what its timestamps say."""
 
     time: float
-    # when it could first be known
+    """Time at which it could first be known, in seconds."""
     label: str
     confidence: float
     novelty: float
     span: tuple[float, float]
-    # of the signal that was answered
+    """Beginning and end of the signal that was answered, in seconds."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -32,13 +30,19 @@ class Summary:
 
     seconds: float = 0.0
     events: int = 0
-    busy_s: float = 0.0  # in which something was computed
+    busy_s: float = 0.0
+    """Seconds in which something was computed."""
     worst_hop_ms: float = 0.0
-    revisions: list[int] = field(default_factory=list)  # that were live, in their order
-    breaks: int = 0  # places where something was missing, and the stream began anew
-    silent_s: float = 0.0  # in which no sample differed from another
-    clipped_s: float = 0.0  # pieces that touch full scale
-    total: float = 0.0  # of all samples of sound
+    revisions: list[int] = field(default_factory=list)
+    """Numbers of those that were live, in their order."""
+    breaks: int = 0
+    """Places where something was missing, and the stream began anew."""
+    silent_s: float = 0.0
+    """Seconds in which no sample differed from another."""
+    clipped_s: float = 0.0
+    """Seconds of pieces that touch full scale."""
+    total: float = 0.0
+    """Sum of all samples of sound."""
     samples: int = 0
 
     @property

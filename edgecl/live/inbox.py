@@ -3,7 +3,7 @@
 ::
 
     inbox/
-      000012.wav     the sound (16-bit), or 000012.npz the movement (X, rate_hz, channels): as `edgecl learn` takes it
+      000012.wav     the sound (16-bit), or 000012.npz the movement (X, rate_hz, channels): as a lesson takes it
       000012.json    what was said of it; names the sha256 of the recording, and is written last
 
 A recording without its .json, or not of the digest that this states, is what a cut left: it is not listed, and goes
@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode
-from edgecl.sources.wav import encoded_sound
+from edgecl.sources.sound import decode, encode_wav
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
-    from edgecl.operations.open_store import Device
+    from edgecl.operations.open_store import OpenStore
 
 
 DEFAULT_BYTES = 2 << 20
@@ -52,19 +51,19 @@ class Item:
 
     id: str
     kind: str
-    # "surprise" or "detection"
+    """One of "surprise" or "detection"."""
     kept: str
-    # when, UTC, ISO 8601
+    """Time at which it was kept: UTC, ISO 8601."""
     time: float
-    # of the stream, seconds
+    """Seconds of the stream."""
     label: str
-    # the answer, right or wrong
+    """The answer, right or wrong."""
     confidence: float
     novelty: float
     seconds: float
-    # of signal
+    """Length of the signal."""
     count: int
-    # how often it was heard: near-duplicates are kept once
+    """How often it was heard: near-duplicates are kept once."""
     file: str
     sha256: str
 
@@ -94,8 +93,8 @@ class Inbox:
         """The item of an id, whose leading zeros may be left out; raises SettingError where there is none."""
         kept = {one.id: one for one in self.items()}
         if name.zfill(6) not in kept:
-            there = ", ".join(sorted(kept)) or "nothing: `edgecl listen --inbox` fills it"
-            raise SettingError(f"{self.folder} holds no {name!r}: there is {there}")
+            there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it hears"
+            raise SettingError(f"{self.folder} holds no {name!r}: there is {there}", remedy="" if kept else "listen")
         return kept[name.zfill(6)]
 
     def recording(self, item: Item) -> bytes:
@@ -220,9 +219,9 @@ class Inbox:
 
 
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
-    """A file that `edgecl learn` takes, and its suffix."""
+    """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
-        return encoded_sound(signal, contract), ".wav"
+        return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
     file = io.BytesIO()
     rate = np.float64(contract.sample_rate_hz)
     np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))
@@ -233,8 +232,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def open_inbox(device: Device, *, capacity_bytes: int = DEFAULT_BYTES) -> Inbox:
+def open_inbox(opened: OpenStore, *, capacity_bytes: int = DEFAULT_BYTES) -> Inbox:
     """Return the inbox of a store; it is given at most half of what the store's disk budget leaves."""
-    folder = device.store.path / "inbox"
-    left = max(device.settings.disk_bytes - device.store.bytes_on_disk() + tree_bytes(folder), 0)
-    return Inbox(folder, device.extractor.contract, capacity_bytes=min(capacity_bytes, left // 2))
+    folder = opened.store.path / "inbox"
+    left = max(opened.settings.disk_bytes - opened.store.bytes_on_disk() + tree_bytes(folder), 0)
+    return Inbox(folder, opened.extractor.contract, capacity_bytes=min(capacity_bytes, left // 2))

@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 # Novelty from which on something is a surprise. Sound: of clips of speech_commands that taught nothing, 4 % of the
 # eight words that were taught lie above, 75 % of those that were not.
 SOUND_NOVELTY = 0.5
-# Movement, of subjects who taught nothing: 5 % of what was taught lies above, 30 to 40 % of what was not (AUROC .78 on
-# hapt_uci_har, .76 on spar_watch, but .5 to .6 for half of the classes): a hint, no more.
+# Movement, of subjects who taught nothing: 5 % of what was taught lies above, 30 to 40 % of what was not (AUROC 0.78 on
+# hapt_uci_har, 0.76 on spar_watch, but 0.5 to 0.6 for half of the classes): a hint, no more.
 MOVEMENT_NOVELTY = 0.35
-# Cosine of two latents that are the same thing heard twice: a sound that is played again has .82 to .97, a word that
-# one speaker says again .52 to .90, in the middle nine of ten.
+# Cosine of two latents that are the same thing heard twice: a sound that is played again has 0.82 to 0.97, a word that
+# one speaker says again 0.52 to 0.90, in the middle nine of ten.
 SAME = 0.95
-STRETCH_S = 0.5  # of sound, as `edgecl.extractors.placement.fit` places a clip
+STRETCH_S = 0.5  # of sound, as `edgecl.extractors.base.fit` places a clip
 RISE = 4.0  # in power, of the loudest stretch over the quietest
 PATIENCE_HOPS = 2  # of movement
 WAIT_HOPS = 3  # for an event that explains it
@@ -44,13 +44,13 @@ class Heard:
     confidence: float
     novelty: float
     time: float
-    # seconds of the stream at its end
+    """Seconds of the stream at its end."""
     power: float
-    # mean square of the hop
+    """Mean square of the hop."""
     latent: NDArray[np.float32]
-    # (1, D)
+    """Shape (1, D)."""
     signal: Callable[[], NDArray[np.float32]]
-    # gives the window (n, channels)
+    """Gives the window (n, channels)."""
 
 
 class Noticer:

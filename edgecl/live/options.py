@@ -12,11 +12,11 @@ class Listening:
     """How a stream is followed; None takes what suits the store."""
 
     threshold: float | None = None
-    # of every label; by default each has its own
+    """Of every label; by default each has its own."""
     patience: int | None = None
-    # hops in a row; by default 1 of sound, 2 of movement
+    """Hops in a row; by default 1 of sound, 2 of movement."""
     refractory_s: float | None = None
-    # by default ten hops of sound, three of movement
+    """By default ten hops of sound, three of movement."""
     wake: str | None = None
-    # the label of a wake word: other labels count only after it
+    """The label of a wake word: other labels count only after it."""
     span_s: float = WAKE_SPAN_S

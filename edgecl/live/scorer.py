@@ -7,13 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
-from edgecl.spotting.background_scorer import EVEN, BackgroundScorer
+from edgecl.operations.background import background
+from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
-    from edgecl.operations.open_store import Device
+    from edgecl.operations.open_store import OpenStore
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ class LiveScorer:
         Its number.
     """
 
-    def __init__(self, device: Device, *, threshold: float | None = None, wake: str | None = None) -> None:
-        self._device = device
+    def __init__(self, opened: OpenStore, *, threshold: float | None = None, wake: str | None = None) -> None:
+        self._opened = opened
         self._threshold, self._wake = threshold, wake
-        self._current = device.store.path / "current"
+        self._current = opened.store.path / "current"
         self._seen: tuple[int, int] | None = None
         self.scorer: Scorer | None = None
         self.revision = 0
@@ -52,7 +53,7 @@ class LiveScorer:
             return False
         self._seen = seen
         try:
-            revision, model = self._device.live_head()
+            revision, model = self._opened.live_head()
             if revision.number == self.revision:
                 return False
             self.scorer = self._made(model)
@@ -74,15 +75,15 @@ class LiveScorer:
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
             return None
-        scorer = _scorer_of(self._device, model, self._threshold)
+        scorer = _scorer_of(self._opened, model, self._threshold)
         return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
 
 
-def _scorer_of(device: Device, model: Model, threshold: float | None) -> Scorer:
+def _scorer_of(opened: OpenStore, model: Model, threshold: float | None) -> Scorer:
     """The scorer of a model: the one place where it is chosen."""
-    background = device.background()
-    if background is None:
-        usual = SOUND_SCORE if device.extractor.contract.is_sound else MOVEMENT_SCORE
+    found = background(opened)
+    if found is None:
+        usual = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
         return HeadScorer(model, threshold=usual if threshold is None else threshold)
-    whole = device.model()[1]
-    return BackgroundScorer(whole, background, confidence=EVEN if threshold is None else threshold)
+    whole = opened.model()[1]
+    return BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold)

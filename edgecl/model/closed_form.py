@@ -1,4 +1,4 @@
-"""Factorise; whitened cosine, LDA."""
+"""Closed-form heads from statistics alone, and leave-one-out scores of samples under them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.head import HeadState, as_float32
-from edgecl.model.statistics import ClassStatistics, pooled_scatter
+from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
 
 LARGEST_SHRINKAGE = 0.999
+SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
 
 
 def shrinkage(trace: float, squared_norm: float, *, dimension: int, samples: int) -> float:
-    """Oracle approximating shrinkage ρ of a covariance towards a multiple of the identity.
+    """Return the oracle approximating shrinkage ρ of a covariance towards a multiple of the identity.
 
     Chen, Wiesel, Eldar and Hero (2010), equation 23, for a covariance of the given trace and squared
     Frobenius norm that was estimated from `samples` degrees of freedom.
@@ -37,13 +38,19 @@ class Factor:
     """
 
     labels: tuple[str, ...]
-    counts: NDArray[np.float64]  # (C,)
+    counts: NDArray[np.float64]
+    """(C,)."""
     classes: tuple[ClassStatistics, ...]
-    origin: NDArray[np.float64]  # (d,) unweighted mean of the class means
-    lower: NDArray[np.floating]  # (d(d+1)/2,) packed Cholesky factor
-    whitened: NDArray[np.floating]  # (C, d) rows L⁻¹(m_k - g)
-    effective_dimension: float  # tr(Σ⁻¹ S̄)
-    downdate: NDArray[np.float64]  # (C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ
+    origin: NDArray[np.float64]
+    """(d,) unweighted mean of the class means."""
+    lower: NDArray[np.floating]
+    """(d(d+1)/2,) packed Cholesky factor."""
+    whitened: NDArray[np.floating]
+    """(C, d) rows L⁻¹(m_k - g)."""
+    effective_dimension: float
+    """Tr(Σ⁻¹ S̄)."""
+    downdate: NDArray[np.float64]
+    """(C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ."""
 
 
 def factorise(
@@ -84,8 +91,20 @@ def factorise(
     )
 
 
+def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+    """Return what `factorise` and a closed form take: the packed matrix, rows by class and two panels."""
+    rows = classes * dimension * 2 * itemsize + INVERSE_ROWS * dimension * itemsize
+    return packed_length(dimension) * itemsize + rows + PANEL_ENTRIES * 8
+
+
+def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
+    """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
+    block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
+    return packed_length(dimension) * itemsize + classes * dimension * itemsize + 2 * classes**2 * 8 + block
+
+
 def _kernel(name: str, like: NDArray[np.floating]) -> Callable[..., int]:
-    """The kernel of that name for the precision of `like`."""
+    """Return the kernel of that name for the precision of `like`."""
     found: Callable[..., int] = getattr(kernels, name if like.dtype == np.float64 else f"{name}_f32")
     return found
 
@@ -109,7 +128,7 @@ def _inverse_trace(lower: NDArray[np.floating], dimension: int) -> float:
 
 
 def whitened_cosine(factor: Factor) -> HeadState:
-    """The debiased whitened cosine head: z_k = a_kᵀ(x - g)/√q̃_k with a_k = Σ⁻¹(m_k - g).
+    """Return the debiased whitened cosine head: z_k = a_kᵀ(x - g)/√q̃_k with a_k = Σ⁻¹(m_k - g).
 
     q_k = (m_k - g)ᵀ a_k is the squared length of a class mean in whitened space; d_eff/n_k of it is the noise
     of a mean estimated from n_k samples, so q̃_k = max(q_k - d_eff/n_k, q_k/2) is used in its place.
@@ -120,33 +139,16 @@ def whitened_cosine(factor: Factor) -> HeadState:
     return _head(factor, directions, -directions @ factor.origin, typical, "whitened-cosine")
 
 
-def linear_discriminant(factor: Factor, *, by_frequency: bool = False) -> HeadState:
-    """LDA: z_k = m_kᵀ Σ⁻¹ x - ½ m_kᵀ Σ⁻¹ m_k + ln π_k, both less the origin g (Hastie et al., 4.10).
+def linear_discriminant(factor: Factor) -> HeadState:
+    """Return the LDA head: z_k = m_kᵀ Σ⁻¹ x - ½ m_kᵀ Σ⁻¹ m_k + ln π_k, with x and m_k minus the origin g.
 
-    Priors π are equal, or `by_frequency` the shares of the counts: for streams, where accuracy is over all samples.
+    Hastie et al., 4.10. The priors π are the shares of the counts: streams measure accuracy over all samples.
     """
     directions = _solved_means(factor).astype(np.float64)
     squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)
     bias = -directions @ factor.origin - squared / 2
-    if by_frequency:
-        bias += np.log(factor.counts / factor.counts.sum())
+    bias += np.log(factor.counts / factor.counts.sum())
     return _head(factor, directions, bias, np.zeros(len(squared)), "lda")
-
-
-def ridge(factor: Factor) -> HeadState:
-    """Class-balanced ridge regression on one-hot targets, from the same statistics.
-
-    With B the scatter of the class means about g, W = (Σ + B)⁻¹ (m_k - g)/C by the normal equations; the
-    Woodbury identity turns it into Σ⁻¹ M (C I + Mᵀ Σ⁻¹ M)⁻¹. Scores, not logits: their softmax is too soft.
-    """
-    classes = len(factor.labels)
-    gram = factor.whitened.astype(np.float64) @ factor.whitened.T.astype(np.float64)  # (C, C)
-    directions = np.linalg.solve(classes * np.eye(classes) + gram, _solved_means(factor).astype(np.float64))
-    bias = 1 / classes - directions @ factor.origin
-    return _head(factor, directions, bias, np.zeros(classes), "ridge")
-
-
-CLOSED_FORMS = {"whitened-cosine": whitened_cosine, "lda": linear_discriminant, "ridge": ridge}
 
 
 def debiased(squared: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -179,15 +181,58 @@ def _head(
 
 
 def whiten(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.floating]:
-    """L⁻¹(x - g) of rows (n, d)."""
+    """Return L⁻¹(x - g) of rows (n, d)."""
     centred = np.ascontiguousarray(rows - factor.origin, factor.lower.dtype)
     _kernel("forward_packed", factor.lower)(factor.lower, centred)
     return centred
 
 
 def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Squared Mahalanobis distances (n, C) of rows (n, d), which the model has not seen, to the class means."""
+    """Return squared Mahalanobis distances (n, C) of unseen rows (n, d) to the class means."""
     sample = whiten(factor, rows)
     lengths = np.square(sample).sum(axis=1)[:, None] + np.square(factor.whitened).sum(axis=1)
     squared: NDArray[np.float64] = np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
     return squared
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Scores of samples of one class, each by the model without that sample."""
+
+    logits: NDArray[np.float64]
+    """(n, C) whitened cosine; its own is -inf where the class has no other sample."""
+    distance: NDArray[np.float64]
+    """(n,) squared Mahalanobis distance to the mean of its class."""
+
+
+def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> LeftOut:
+    """Score rows (n, d) of class `own`, each without itself.
+
+    Every row is taken out of its class's mean, of g and of Σ by a rank-one downdate (Sherman-Morrison) in
+    whitened space; the shrinkage ρ, tr(S̄) and d_eff stay as they are.
+    """
+    classes, count = len(factor.labels), factor.counts[own]
+    sample = whiten(factor, rows)
+    gram = (factor.whitened @ factor.whitened.T).astype(np.float64)  # (C, C)
+    along = (sample @ factor.whitened.T).astype(np.float64)  # (n, C) u_j . x
+    length = np.square(sample).sum(axis=1, dtype=np.float64)  # (n,) x . x
+    v_mean = along - gram[own]  # (n, C) v . u_j with v = x - u_own
+    v_sample = length - along[:, own]
+    v_length = np.maximum(length - 2 * along[:, own] + gram[own, own], 0)
+    rest = max(count - 1, 1)
+    weight = float(factor.downdate[own]) * count / rest
+    gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
+    shift = np.full(classes, 1 / (rest * classes))  # e_j = u_j + shift_j v: means about the origin without the sample
+    shift[own] -= 1 / rest
+    y_shift = 1 / (rest * classes)  # y = x + y_shift v
+    v_means = v_mean + shift * v_length[:, None]  # v . e_j
+    squared = np.diag(gram) + 2 * shift * v_mean + shift**2 * v_length[:, None] + gain[:, None] * v_means**2
+    counts = factor.counts.copy()
+    counts[own] = rest
+    typical = np.sqrt(debiased(squared, factor.effective_dimension / counts))
+    inner = along + y_shift * v_mean + shift * v_sample[:, None] + shift * y_shift * v_length[:, None]
+    along_v = gain * (v_sample + y_shift * v_length)
+    logits = (inner + along_v[:, None] * v_means) / np.where(typical > 0, typical, np.inf)
+    if count <= 1:
+        logits[:, own] = -np.inf
+    return LeftOut(logits, (count / rest) ** 2 * v_length * (1 + gain * v_length))

@@ -1,7 +1,7 @@
 """Elastic weight consolidation of a softmax-linear head (Kirkpatrick et al. 2017; online form of Schwarz et al. 2018).
 
 The Fisher diagonal is exact: per sample, expectation under the model, F[c, d] = E[x_d² p_c (1 - p_c)]. Squaring
-the gradient of a batch mean is something else, about 4 % of it.
+the gradient of a batch mean is a different quantity, about 4 % of it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 from edgecl_kernels.aligned import TILE, aligned_zeros, padded
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-from edgecl.model.exemplars import Exemplars
+from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, row_bytes
 from edgecl.model.features import FeatureMap
 from edgecl.model.head import HeadState
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """In which gradient steps are taken: x̃ = [(x - offset) * factor, 1], so that E‖x̃‖² is about 2."""
+    """Coordinates of gradient steps: x̃ = [(x - offset) * factor, 1], so that E‖x̃‖² is about 2."""
 
-    offset: NDArray[np.float32]  # (d,)
+    offset: NDArray[np.float32]
+    """(d,)."""
     factor: float
 
     def to_parameters(self, head: HeadState, out: NDArray[np.float32]) -> None:
@@ -34,7 +34,7 @@ class Coordinates:
         out[:classes, dimension] = head.bias + head.weights @ self.offset
 
     def to_head(self, parameters: NDArray[np.float32], like: HeadState) -> HeadState:
-        """The head that parameters (C, ld) stand for; labels are those of `like`, `typical` is unknown (zero)."""
+        """Return the head of parameters (C, ld), with the labels of `like`; `typical` is unknown (zero)."""
         classes, dimension = like.weights.shape
         weights = parameters[:classes, :dimension] * np.float32(self.factor)
         bias = parameters[:classes, dimension] - weights @ self.offset
@@ -46,8 +46,10 @@ class EwcState:
     """Precision Λ and anchor θ* of every class, in fixed coordinates."""
 
     labels: tuple[str, ...]
-    precision: NDArray[np.float32]  # (C, ld) Λ = Σ N F
-    anchor: NDArray[np.float32]  # (C, ld)
+    precision: NDArray[np.float32]
+    """(C, ld) Λ = Σ N F."""
+    anchor: NDArray[np.float32]
+    """(C, ld)."""
     coordinates: Coordinates
 
     @property
@@ -55,13 +57,13 @@ class EwcState:
         return self.precision.nbytes + self.anchor.nbytes + self.coordinates.offset.nbytes
 
     def expanded(self, labels: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(precision, anchor) with rows for `labels`; a class that is new here has zeros, so nothing holds it."""
+        """Return (precision, anchor) with rows for `labels`; a new class has zeros, so it is free."""
         precision, anchor = (np.zeros((len(labels), self.precision.shape[1]), np.float32) for _ in range(2))
         self.expand(labels, precision, anchor)
         return precision, anchor
 
     def expand(self, labels: Sequence[str], precision: NDArray[np.float32], anchor: NDArray[np.float32]) -> None:
-        """`expanded`, into arrays (len(labels), ld) of zeros."""
+        """Write what `expanded` returns into arrays (len(labels), ld) of zeros."""
         where = {label: index for index, label in enumerate(self.labels)}
         for index, label in enumerate(labels):
             if label in where:
@@ -74,17 +76,43 @@ class EwcState:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], *, labels: Sequence[str]) -> EwcState:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the labels."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the labels."""
         try:
             precision, anchor = arrays["precision"], arrays["anchor"]
             offset, factor = arrays["offset"], float(arrays["factor"][0])
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"the EWC state lacks {error}") from error
+            raise ValueError(f"the EWC state lacks {error}") from error
         shape = (len(labels), padded(len(offset)))
         if precision.shape != shape or anchor.shape != shape:
-            raise StoreDamagedError(f"the EWC state has shapes {precision.shape} and {anchor.shape}, expected {shape}")
+            raise ValueError(f"the EWC state has shapes {precision.shape} and {anchor.shape}, expected {shape}")
         rows = [np.array(part, np.float32, order="C") for part in (precision, anchor)]
         return EwcState(tuple(labels), rows[0], rows[1], Coordinates(np.array(offset, np.float32), factor))
+
+
+def state_bytes(features: FeatureMap, classes: int) -> int:
+    """Return what a stored EWC state takes."""
+    return 2 * _parameter_bytes(features, classes) + features.dimension * 4
+
+
+def refinement_bytes(features: FeatureMap, classes: int) -> int:
+    """Return what gradient steps take: parameters, the heads they start from and end with, and the rows drawn."""
+    heads = 3 * classes * (features.dimension + 2) * 4
+    return 4 * _parameter_bytes(features, classes) + heads + _drawn_bytes(features, classes)
+
+
+def consolidation_bytes(features: FeatureMap, classes: int) -> int:
+    """Return what gradient steps and `consolidate` take, of which the larger counts."""
+    consolidating = 6 * _parameter_bytes(features, classes) + _drawn_bytes(features, classes)
+    return max(refinement_bytes(features, classes), consolidating)
+
+
+def _parameter_bytes(features: FeatureMap, classes: int) -> int:
+    return classes * padded(features.dimension) * 4
+
+
+def _drawn_bytes(features: FeatureMap, classes: int) -> int:
+    rows = DRAWN_AT_ONCE * (2 * row_bytes(features.row_dimension) + 64)
+    return rows + features.block_rows * (padded(features.dimension) + padded(classes)) * 8
 
 
 def consolidate(
@@ -96,7 +124,7 @@ def consolidate(
     features: FeatureMap,
     decay: float = 1.0,
 ) -> EwcState:
-    """Λ ← decay·Λ + Σ N F̄ and θ* ← θ, after an experience.
+    """Update the EWC state after an experience: Λ ← decay·Λ + Σ N F̄ and θ* ← θ.
 
     Parameters
     ----------
@@ -126,7 +154,7 @@ def add_precision(
     coordinates: Coordinates,
     features: FeatureMap,
 ) -> None:
-    """Λ += Σ N F̄ of a head whose parameters are `anchor`; `scratch` (C, ld) is overwritten."""
+    """Add Σ N F̄ of a head whose parameters are `anchor` to Λ; `scratch` (C, ld) is overwritten."""
     classes = len(anchor)
     for rows, count in evidence:
         if len(rows) == 0:
@@ -140,7 +168,7 @@ def add_precision(
 
 
 def _inputs(rows: Exemplars, coordinates: Coordinates, features: FeatureMap) -> Iterable[NDArray[np.float32]]:
-    """Blocks (<= block_rows, ld) of what the parameters are multiplied with."""
+    """Yield blocks (<= block_rows, ld) of what the parameters are multiplied with."""
     for first in range(0, len(rows), features.block_rows):
         block = slice(first, first + features.block_rows)
         held, scales = np.array(rows.rows[block]), np.array(rows.scales[block])  # pages of a file are read-only

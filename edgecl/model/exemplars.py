@@ -13,19 +13,19 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
-DRAWN_AT_ONCE = 512  # rows that gradient steps are given at a time
+DRAWN_AT_ONCE = 512  # rows that gradient steps draw at a time
 
 
 @dataclass(frozen=True)
 class Exemplars:
     """Rows of one class in herding order: latent ≈ scale * row."""
 
-    rows: NDArray[np.int8]  # (m, p)
-    scales: NDArray[np.float32]  # (m,)
+    rows: NDArray[np.int8]
+    """(m, p)."""
+    scales: NDArray[np.float32]
+    """(m,)."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
@@ -35,11 +35,11 @@ class Exemplars:
         return self.rows.nbytes + self.scales.nbytes
 
     def first(self, count: int) -> Exemplars:
-        """The first `count` of the order, as a view."""
+        """Return the first `count` of the order, as a view."""
         return Exemplars(self.rows[:count], self.scales[:count])
 
     def spread(self, most: int) -> Exemplars:
-        """At most `most` rows, evenly spread over all, in memory of their own."""
+        """Return a copy of at most `most` rows, evenly spread over all."""
         if len(self) <= most:
             return Exemplars(np.ascontiguousarray(self.rows), np.ascontiguousarray(self.scales))
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))
@@ -48,7 +48,7 @@ class Exemplars:
         return Exemplars(self.rows[indices], self.scales[indices])
 
     def blocks(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """The latents, dequantised a few rows at a time: arrays (<= size, p)."""
+        """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
         for first in range(0, len(self), size):
             yield dequantise(self.rows[first : first + size], self.scales[first : first + size])
 
@@ -57,13 +57,13 @@ class Exemplars:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit together."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit together."""
         try:
             rows, scales = arrays["rows"], arrays["scales"]
         except KeyError as error:
-            raise StoreDamagedError(f"exemplars lack {error}") from error
+            raise ValueError(f"exemplars lack {error}") from error
         if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
-            raise StoreDamagedError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
+            raise ValueError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
         return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
 
 
@@ -72,7 +72,8 @@ class Selection:
     """Some rows of a class; none is copied before it is drawn."""
 
     source: Exemplars
-    indices: NDArray[np.intp]  # (n,) into the rows of `source`
+    indices: NDArray[np.intp]
+    """(n,) into the rows of `source`."""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -84,12 +85,12 @@ class Selection:
         return self.source.take(self.indices)
 
     def divided(self, chosen: NDArray[np.bool_]) -> tuple[Selection, Selection]:
-        """Those that are not chosen (n,), and those that are."""
+        """Return the rows that are not chosen (n,), and those that are."""
         return Selection(self.source, self.indices[~chosen]), Selection(self.source, self.indices[chosen])
 
     @staticmethod
     def of(source: Exemplars, most: int | None = None) -> Selection:
-        """All rows, or `most` of them evenly spread."""
+        """Select all rows, or `most` of them evenly spread."""
         count = len(source)
         if most is None or count <= most:
             return Selection(source, np.arange(count))
@@ -97,7 +98,7 @@ class Selection:
 
 
 def quantise(latents: NDArray[np.float32]) -> Exemplars:
-    """(n, p) float32 to int8 rows, each with its own scale max|x|/127."""
+    """Quantise (n, p) float32 to int8 rows, each with its own scale max|x|/127."""
     rows = np.empty(latents.shape, np.int8)
     scales = np.empty(latents.shape[0], np.float32)
     kernels.quantise_rows(np.ascontiguousarray(latents, np.float32), rows, scales)
@@ -105,19 +106,24 @@ def quantise(latents: NDArray[np.float32]) -> Exemplars:
 
 
 def dequantise(rows: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """int8 rows (n, p) with scales (n,) to float32 (n, p)."""
+    """Convert int8 rows (n, p) with scales (n,) to float32 (n, p)."""
     out = np.empty(rows.shape, np.float32)
     kernels.dequantise_rows(np.array(rows), np.array(scales), out)  # copies: pages of a file are read-only
     return out
 
 
 def row_bytes(row_dimension: int) -> int:
-    """What one exemplar takes."""
+    """Return the bytes of one exemplar."""
     return row_dimension + 4
 
 
+def herding_bytes(count: int, *, row_dimension: int) -> int:
+    """Return the workspace of `herd` for `count` candidates, in bytes."""
+    return count * (row_dimension * 5 + 12)
+
+
 def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exemplars:
-    """The `keep` rows whose running mean follows `mean` (p,) best, in iCaRL's order (Rebuffi et al. 2017, Alg. 4).
+    """Return the `keep` rows whose running mean follows `mean` (p,) best (iCaRL: Rebuffi et al. 2017, Alg. 4).
 
     More than HERDING_CANDIDATES rows are thinned evenly first.
     """
@@ -133,12 +139,12 @@ def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exem
 def quotas(
     held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int, taught: Mapping[str, str] | None = None
 ) -> dict[str, int]:
-    """How many exemplars each class may keep when memory runs short, and so which class gives up its own first.
+    """Return how many exemplars each class may keep in `capacity_bytes`.
 
-    The class that has most gives first, until all are equal: what is known must not be lost because it is old, and
-    the evidence of every class is worth the same. What cannot be divided equally is given up by the class whose last
+    The largest class shrinks first, until all are equal: knowledge must not be lost because it is old, and
+    the evidence of every class is worth the same. The remainder of an equal division is taken from the class whose last
     lesson is longest ago (`taught`: label to time; one that is not there is older than all). Within a class the most
-    redundant goes first: the end of the herding order. Use does not count: predicting writes nothing down.
+    redundant goes first: the end of the herding order. Use does not count: predicting stores nothing.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}
@@ -156,6 +162,6 @@ def quotas(
 
 
 def is_evidence(count: int) -> NDArray[np.bool_]:
-    """Which of the first `count` exemplars of a herding order are evidence: every fourth, never the first."""
+    """Test which of the first `count` exemplars of a herding order are evidence: every fourth, never the first."""
     chosen: NDArray[np.bool_] = np.arange(count) % EVIDENCE_EVERY == EVIDENCE_EVERY - 1
     return chosen

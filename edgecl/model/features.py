@@ -1,4 +1,4 @@
-"""From a latent to what the head sees: an optional projection before quantisation, an optional lift after it.
+"""Features of latents: an optional projection before quantisation, an optional lift after it.
 
 Both are regenerated from a seed, so they take no memory and no file. They are fixed at init.
 """
@@ -27,7 +27,8 @@ class FeatureMap:
     projection: int
     lift_width: int
     seed: int
-    block_rows: int = 32  # rows that are dequantised and lifted at a time
+    block_rows: int = 32
+    """Rows that are dequantised and lifted at a time."""
 
     @property
     def row_dimension(self) -> int:
@@ -38,7 +39,7 @@ class FeatureMap:
         return self.row_dimension + self.lift_width
 
     def project(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, D) to (n, p): a subsampled randomised Hadamard transform (Ailon and Chazelle 2009).
+        """Project (n, D) to (n, p): a subsampled randomised Hadamard transform (Ailon and Chazelle 2009).
 
         It keeps squared lengths in expectation.
         """
@@ -58,7 +59,7 @@ class FeatureMap:
         return np.ascontiguousarray(work[:, kept]) / np.float32(np.sqrt(self.projection))
 
     def lift(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, p) to (n, d)."""
+        """Lift (n, p) to (n, d)."""
         if not self.lift_width:
             return rows
         out = np.empty((rows.shape[0], self.dimension), np.float32)
@@ -66,17 +67,17 @@ class FeatureMap:
         return out
 
     def blocks(self, rows: Exemplars) -> Iterator[NDArray[np.float32]]:
-        """Quantised rows to features, a few at a time: arrays (<= block_rows, d)."""
+        """Yield features of quantised rows, a few at a time: arrays (<= block_rows, d)."""
         for block in rows.blocks(self.block_rows):
             yield self.lift(block)
 
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, D) to (n, d), without quantisation: what a prediction sees."""
+        """Convert latents (n, D) to features (n, d), without quantisation."""
         return self.lift(self.project(latents))
 
 
 def _hadamard_plan(dimension: int, projection: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Random signs (D,) and the p columns kept, from the raw bits of Philox, which numpy keeps stable."""
+    """Return random signs (D,) and the p columns kept, from the raw bits of Philox, which numpy keeps stable."""
     width = 1 << (dimension - 1).bit_length()
     raw = np.random.Philox(key=seed).random_raw(dimension + width)
     signs = np.where(raw[:dimension] & 1, np.float32(1), np.float32(-1))

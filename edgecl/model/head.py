@@ -1,4 +1,4 @@
-"""Softmax-linear heads, and the closed forms that give one from statistics alone."""
+"""Softmax-linear heads: logits, probabilities and novelty."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
-
-from edgecl.errors import StoreDamagedError
 
 REFINED_CLOSED_FORM = (
     "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over
@@ -23,11 +21,16 @@ class HeadState:
     `typical` is the logit that a typical sample of the class gets for it; novelty is measured against it.
     """
 
-    labels: tuple[str, ...]  # sorted
-    weights: NDArray[np.float32]  # (C, d)
-    bias: NDArray[np.float32]  # (C,)
-    typical: NDArray[np.float32]  # (C,) zero where unknown
-    kind: str  # "whitened-cosine", "lda", "ridge", "refined" or REFINED_CLOSED_FORM
+    labels: tuple[str, ...]
+    """Sorted."""
+    weights: NDArray[np.float32]
+    """(C, d)."""
+    bias: NDArray[np.float32]
+    """(C,)."""
+    typical: NDArray[np.float32]
+    """(C,) zero where unknown."""
+    kind: str
+    """"whitened-cosine", "lda", "refined" or REFINED_CLOSED_FORM."""
 
     @property
     def nbytes(self) -> int:
@@ -35,7 +38,7 @@ class HeadState:
 
     @property
     def is_refined(self) -> bool:
-        """Whether gradient steps have made it what it is."""
+        """Whether gradient steps contributed to the head."""
         return self.kind in ("refined", REFINED_CLOSED_FORM)
 
     @property
@@ -43,13 +46,13 @@ class HeadState:
         return all(bool(np.isfinite(part).all()) for part in (self.weights, self.bias, self.typical))
 
     def logits(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, d) to (n, C)."""
+        """Return the logits (n, C) of features (n, d)."""
         out = np.empty((latents.shape[0], len(self.labels)), np.float32)
         kernels.scores(np.ascontiguousarray(latents), self.weights, self.bias, out)
         return out
 
     def novelty(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, C) logits to (n,): 0 for a sample as typical as its class's mean, 1 for one that has nothing of it."""
+        """Return the novelty (n,) of logits (n, C): 0 is as typical as the mean of the class, 1 has nothing of it."""
         typical = self.typical[logits.argmax(axis=1)]
         known = typical > 0
         if known.all():  # a third of the time that the general case takes
@@ -60,25 +63,25 @@ class HeadState:
         return novelty
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back; labels and kind belong to the revision."""
+        """Return the arrays that `from_arrays` reads back; labels and kind belong to the revision."""
         return {"weights": self.weights, "bias": self.bias, "typical": self.typical}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], *, labels: Sequence[str], kind: str) -> HeadState:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the labels."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the labels."""
         try:
             weights, bias, typical = arrays["weights"], arrays["bias"], arrays["typical"]
         except KeyError as error:
-            raise StoreDamagedError(f"the head lacks {error}") from error
+            raise ValueError(f"the head lacks {error}") from error
         classes = len(labels)
         if weights.ndim != 2 or weights.shape[0] != classes or bias.shape != (classes,) or typical.shape != (classes,):
-            raise StoreDamagedError(f"the head has shape {weights.shape}, the revision has {classes} classes")
+            raise ValueError(f"the head has shape {weights.shape}, the revision has {classes} classes")
         # copies: kernels want arrays that they could write
         return HeadState(tuple(labels), as_float32(weights), as_float32(bias), as_float32(typical), kind)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis of (n, C), as a new array."""
+    """Return the softmax over the last axis of (n, C), as a new array."""
     out = np.ascontiguousarray(logits, np.float32).copy()
     kernels.softmax_rows(out)
     return out

@@ -1,66 +1,176 @@
-"""What is known: a frozen value that a lesson turns into a new one. The old value is the way back."""
+"""The model: one revision in memory, the lesson that it learns from, and where its arrays are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from edgecl.errors import StoreDamagedError
+from edgecl.errors import DataError, StoreDamagedError
 from edgecl.model.closed_form import Factor, factorise
 from edgecl.model.ewc import EwcState
-from edgecl.model.exemplars import Exemplars
+from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import HeadState, probabilities
-from edgecl.model.memory import MemoryPlan, plan_memory, workspace_for
-from edgecl.model.objects import Arrays
-from edgecl.model.settings import Settings
+from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics
 
+Arrays = Mapping[str, NDArray[np.generic]]
 CENTRE = "centre"  # the role of a Centre
+
+
+class Objects(Protocol):
+    """A place for arrays: a store's writer on the device, a dictionary in `compare` and in tests."""
+
+    def put(self, arrays: Arrays) -> str: ...
+
+    def read(self, digest: str) -> Arrays: ...
+
+
+class MemoryObjects:
+    """Objects in a dictionary.
+
+    Examples
+    --------
+    >>> objects = MemoryObjects()
+    >>> objects.read(objects.put({"mean": np.ones(3)}))["mean"].tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, Arrays] = {}
+
+    def put(self, arrays: Arrays) -> str:
+        digest = f"{len(self._held):08d}"
+        self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
+        return digest
+
+    def read(self, digest: str) -> Arrays:
+        return self._held[digest]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Quantised rows by label, in the order of arrival."""
+
+    rows: Mapping[str, Exemplars]
+    time: str = ""
+    """When it was taught: UTC, ISO 8601."""
+
+    @staticmethod
+    def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
+        """Make a lesson of latents by label.
+
+        Parameters
+        ----------
+        latents
+            Label to latents (n, D), or one latent (D,).
+        settings
+            Of the model that is to learn it: they say how rows are made of latents.
+        time
+            When it is taught: UTC, ISO 8601.
+
+        Raises
+        ------
+        DataError
+            When there is nothing to learn, a label is no string, or latents have another shape or are not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from edgecl import Settings
+        >>> settings = Settings(
+        ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+        ... )
+        >>> Lesson.of({"yes": np.ones((5, 3)), "no": -np.ones((4, 3))}, settings).count
+        9
+        """
+        features, rows = settings.features, {}
+        for label, given in latents.items():
+            if not isinstance(label, str) or not label:
+                raise DataError(f"the label {label!r} cannot be used: labels are strings, and not empty")
+            found = np.atleast_2d(np.asarray(given, np.float32))
+            if found.ndim != 2 or found.shape[1] != settings.latent_dimension:
+                wanted = f"(n, {settings.latent_dimension})"
+                raise DataError(f"latents of {label!r} have shape {found.shape}, wanted {wanted}")
+            if not np.isfinite(found).all():
+                raise DataError(f"a latent of {label!r} is not finite")
+            if len(found):
+                rows[label] = quantise(features.project(found))
+        if not rows:
+            raise DataError("nothing to learn: there is no latent")
+        return Lesson(rows, time)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return sum(len(rows) for rows in self.rows.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows in memory; spooled rows are pages of a file."""
+        return sum(rows.nbytes for rows in self.rows.values() if not isinstance(rows.rows.base, np.memmap))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers for n samples."""
+    """Predictions for n samples."""
 
     labels: list[str]
-    confidence: NDArray[np.float32]  # (n,) probability of the answer, 0 to 1
-    novelty: NDArray[np.float32]  # (n,) 0: typical of its class, 1: nothing of it
+    confidence: NDArray[np.float32]
+    """(n,) probability of the answer, 0 to 1."""
+    novelty: NDArray[np.float32]
+    """(n,) 0: typical of its class, 1: nothing of it."""
 
 
 @dataclass(frozen=True)
 class Centre:
-    """What is taken off every latent that is taught or asked: see `edgecl.learning.centring`."""
+    """The mean that is subtracted from every latent: see `edgecl.learning.centring`."""
 
-    count: int  # samples that gave it
-    shift: NDArray[np.float32]  # (D,)
+    count: int
+    """Samples that gave it."""
+    shift: NDArray[np.float32]
+    """(D,)."""
 
     @property
     def nbytes(self) -> int:
         return self.shift.nbytes + 8
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back."""
+        """Return the arrays that `from_arrays` reads back."""
         return {"shift": self.shift, "count": np.array([self.count])}
 
     @staticmethod
     def from_arrays(arrays: Arrays, *, dimension: int) -> Centre:
-        """Rebuild from stored arrays; raises StoreDamagedError where they do not fit the store's latents."""
+        """Rebuild from stored arrays; raises ValueError where they do not fit the store's latents."""
         try:
             shift, count = np.array(arrays["shift"], np.float32), int(arrays["count"][0])
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"the centre lacks {error}") from error
+            raise ValueError(f"the centre lacks {error}") from error
         if shift.shape != (dimension,):
-            raise StoreDamagedError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
+            raise ValueError(f"the centre has shape {shift.shape}, the latents have {dimension} columns")
         return Centre(count, shift)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One revision in memory. `digests` says where each part is kept."""
+    """One revision in memory. `digests` says where each part is kept.
+
+    Examples
+    --------
+    >>> from edgecl import Lesson, learn
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> empty = Model(settings)
+    >>> model = learn(empty, Lesson.of({"yes": np.eye(3)[[0, 0]], "no": np.eye(3)[[1, 1]]}, settings)).model
+    >>> empty.labels, model.labels
+    ((), ('no', 'yes'))
+    >>> model.predict(np.eye(3, dtype=np.float32)[[1, 0]]).labels
+    ['no', 'yes']
+    """
 
     settings: Settings
     statistics: Mapping[str, ClassStatistics] = field(default_factory=dict)
@@ -68,19 +178,21 @@ class Model:
     head: HeadState | None = None
     ewc: EwcState | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
-    taught: Mapping[str, str] = field(default_factory=dict)  # label to the time of its last lesson: UTC, ISO 8601
+    taught: Mapping[str, str] = field(default_factory=dict)
+    """Label to the time of its last lesson: UTC, ISO 8601."""
     centre: Centre | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Labels of what is known, in order."""
         return tuple(sorted(self.statistics))
 
     def plan(self, classes: int | None = None) -> MemoryPlan:
-        """How the memory is divided, at this or another number of classes."""
+        """Return how the memory is divided, at this or another number of classes."""
         return plan_memory(self.settings, max(len(self.statistics) if classes is None else classes, 1))
 
     def bytes(self) -> dict[str, int]:
-        """Resident learner state by part; `total` counts the workspace that a lesson takes."""
+        """Return the resident learner state by part, in bytes; `total` includes the workspace of a lesson."""
         plan = self.plan()
         parts = {
             "statistics": plan.statistics if self.statistics else 0,
@@ -96,17 +208,21 @@ class Model:
         """Answer latents (n, D)."""
         if self.head is None or not self.head.labels:
             raise ValueError("a model without classes cannot answer")
-        logits = self.head.logits(self.settings.features(self.centred(latents)))
+        logits = self.head.logits(self.features(latents))
         best = logits.argmax(axis=1)
         confidence = probabilities(logits)[np.arange(len(best)), best]
         return Prediction([self.head.labels[index] for index in best], confidence, self.head.novelty(logits))
 
+    def features(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features (n, d) of latents (n, D), as the head takes them: centred, projected and lifted."""
+        return self.settings.features(self.centred(latents))
+
     def centred(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Latents (n, D) less what the device's own user or place adds to them; as they are where that is not known."""
+        """Return latents (n, D) minus the centre, if there is one."""
         return latents - self.centre.shift if self.centre else latents
 
     def body(self) -> dict[str, Any]:
-        """What a revision says of the model, beside its objects."""
+        """Return what a revision states of the model in addition to its objects."""
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
@@ -119,3 +235,73 @@ class Model:
 def factor_of(model: Model) -> Factor:
     settings = model.settings
     return factorise(model.statistics, workspace_for(settings), shrinkage_floor=settings.shrinkage_floor)
+
+
+def load_model(
+    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
+) -> Model:
+    """Rebuild a revision from its parts by role; the scatters stay what they are, pages of their files.
+
+    Raises
+    ------
+    StoreDamagedError
+        When a part is missing, or does not fit the others.
+    """
+    _require_body(body)
+    try:
+        model = load_head(settings, digests, body, parts)
+        statistics = {
+            label: ClassStatistics.from_arrays(parts[f"statistics/{label}"]) for label in sorted(body["classes"])
+        }
+        exemplars = {
+            label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
+            for label, kept in sorted(body["exemplars"].items())
+        }
+        ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
+    except KeyError as error:
+        raise StoreDamagedError(f"the revision lacks {error}") from error
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
+    for label, one in statistics.items():
+        if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
+            raise StoreDamagedError(
+                f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
+                f"the revision says {body['classes'][label]} in {settings.features.dimension}"
+            )
+    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
+
+
+def load_head(
+    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
+) -> Model:
+    """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
+    _require_body(body)
+    try:
+        centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
+        if "head" not in parts:
+            return Model(settings, digests=digests, centre=centre)
+        head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
+    except ValueError as error:
+        raise StoreDamagedError(str(error)) from error
+    if head.weights.shape[1] != settings.features.dimension:
+        raise StoreDamagedError(
+            f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
+        )
+    return Model(settings, head=head, digests=digests, centre=centre)
+
+
+def _require_body(body: Mapping[str, Any]) -> None:
+    """Check the body of a revision: a valid seal does not prove that edgecl wrote it."""
+    match body:
+        case {"classes": dict(classes), "exemplars": dict(exemplars), "head": str() | None, "ewc_classes": list(names)}:
+            counts = [*classes.values(), *exemplars.values()]
+            taught = body.get("taught", {})
+            if (
+                all(isinstance(one, int) and one >= 0 for one in counts)
+                and set(exemplars) <= set(classes)
+                and all(isinstance(one, str) for one in names)
+                and isinstance(taught, dict)
+                and all(isinstance(one, str) for one in taught.values())
+            ):
+                return
+    raise StoreDamagedError("the body of the revision is not that of a model")

@@ -1,32 +1,56 @@
-"""Settings that are fixed at `init`, and the default budgets of each modality."""
+"""Settings that are fixed at init, default budgets, and how granted memory is divided."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgecl.errors import SettingError
+from edgecl.model import closed_form
+from edgecl.model.ewc import consolidation_bytes, refinement_bytes, state_bytes
+from edgecl.model.exemplars import HERDING_CANDIDATES, herding_bytes, row_bytes
 from edgecl.model.features import FeatureMap
+from edgecl.model.statistics import packed_length
+from edgecl.units import format_bytes
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
 SMALL_MEMORY = 256 << 10
+SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
+LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
+PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+FIXED_BYTES = 2048  # labels, counts and small arrays
+LARGEST_MEMORY = 1 << 40
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed at init, part of the store; sizes in bytes."""
+    """Fixed at init, part of the store; sizes in bytes.
+
+    Examples
+    --------
+    >>> settings = Settings(
+    ...     memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=3, shrinkage_floor=0.1
+    ... )
+    >>> settings.features.dimension
+    3
+    """
 
     memory_bytes: int
     disk_bytes: int
     max_classes: int
     latent_dimension: int
     shrinkage_floor: float
-    projection: int = 0  # columns that a latent is projected to; 0: none
-    lift_width: int = 0  # random ReLU units
-    precision: str = "float64"  # of the solver
+    projection: int = 0
+    """Columns that a latent is projected to; 0: none."""
+    lift_width: int = 0
+    """Number of random ReLU units."""
+    precision: str = "float64"
+    """Precision of the solver: "float64" or "float32"."""
     seed: int = 0
     keep_revisions: int = 10
 
@@ -44,11 +68,164 @@ class Settings:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
-        """Rebuild; unknown keys are left alone, so that a newer minor version's store opens."""
+        """Rebuild the settings; unknown keys are ignored, so that a store of a newer minor version opens."""
         known = Settings.__dataclass_fields__
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 
-DEFAULT_MEMORY = {"voice": 1 << 20, "imu": 4 << 20, "text": 4 << 20}
-DEFAULT_CLASSES = {"voice": 64, "imu": 24, "text": 128}
-DEFAULT_DISK = {"text": 128 << 20}
+@dataclass(frozen=True)
+class Budgets:
+    """The bytes that a store may take, and the number of classes that it is made for."""
+
+    memory_bytes: int
+    disk_bytes: int
+    max_classes: int
+
+
+def default_budgets(modality: str) -> Budgets:
+    """Return the budgets of a store that is made without any, by the modality of its extractor."""
+    match modality:
+        case "imu":
+            return Budgets(4 << 20, 64 << 20, 24)
+        case "text":
+            return Budgets(4 << 20, 128 << 20, 128)
+    return Budgets(1 << 20, 64 << 20, 64)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The parts of the granted memory at a number of classes, in bytes."""
+
+    statistics: int
+    """Counts and means; the scatter stays on disk."""
+    head: int
+    """The live head and the candidate."""
+    ewc: int
+    """A stored precision and anchor; 0 where they do not fit."""
+    workspace: int
+    """The largest of solving, judging, herding and, where they fit, gradient steps."""
+    lesson: int
+    refinement: int
+    """What gradient steps need of the workspace."""
+    consolidation: int
+    """What those of a strategy that stores EWC state need."""
+    exemplars: int
+    """What is left."""
+    total: int
+
+    @property
+    def can_refine(self) -> bool:
+        return self.workspace >= self.refinement
+
+    @property
+    def can_consolidate(self) -> bool:
+        return self.ewc > 0
+
+
+def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
+    """Divide settings.memory_bytes for a model of `classes` classes; `exemplars` is negative where it cannot work."""
+    features, size = settings.features, settings.solver_type.itemsize
+    d = features.dimension
+    refinement = refinement_bytes(features, classes)
+    consolidation = consolidation_bytes(features, classes)
+    workspace = max(
+        closed_form.workspace_bytes(d, classes, itemsize=size),
+        closed_form.judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
+        herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
+    )
+    statistics = classes * (d * 8 + 64)
+    head = 2 * classes * (d + 2) * 4
+    lesson = settings.memory_bytes // LESSON_SHARE
+    left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
+    fewest = max(left // 2, fewest_exemplar_bytes(settings))
+    more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
+    for needed, stored in ((consolidation, state_bytes(features, classes)), (refinement, 0)):
+        if left - max(needed - workspace, 0) - stored >= fewest:
+            more, ewc = max(needed - workspace, 0), stored
+            break
+    return MemoryPlan(
+        statistics=statistics,
+        head=head,
+        ewc=ewc,
+        workspace=workspace + more,
+        lesson=lesson,
+        refinement=refinement,
+        consolidation=consolidation,
+        exemplars=left - more - ewc,
+        total=settings.memory_bytes,
+    )
+
+
+def herding_candidates(settings: Settings) -> int:
+    """Return the rows of a class that fit herding into the solver's workspace, at least 16."""
+    features = settings.features
+    packed = packed_length(features.dimension) * settings.solver_type.itemsize
+    room = max(packed, settings.memory_bytes // LESSON_SHARE)
+    return int(np.clip(room // herding_bytes(1, row_dimension=features.row_dimension), 16, HERDING_CANDIDATES))
+
+
+def class_disk_bytes(settings: Settings) -> int:
+    """Return the bytes of a class's statistics on disk."""
+    d = settings.features.dimension
+    return packed_length(d) * 4 + d * 8 + 1024
+
+
+def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
+    """Choose the richest features that fit memory and disk: no projection first, float64 before float32.
+
+    Raises
+    ------
+    SettingError
+        When none fits: names the smallest memory and disk that would do.
+    """
+    for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
+        for precision in ("float64", "float32"):
+            tier = replace(settings, projection=projection, precision=precision)
+            if _fits(tier, overhead_disk_bytes):
+                return tier
+    tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    raise SettingError(
+        f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
+        f"small for {settings.max_classes} classes: the smallest that can hold them are "
+        f"{format_bytes(smallest_memory(tightest))} of memory and "
+        f"{format_bytes(smallest_disk(tightest, overhead_disk_bytes))} of disk, or make it for fewer classes",
+        parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
+    )
+
+
+def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
+    return _holds(tier) and smallest_disk(tier, overhead_disk_bytes) <= tier.disk_bytes
+
+
+def _holds(tier: Settings) -> bool:
+    return plan_memory(tier, tier.max_classes).exemplars >= fewest_exemplar_bytes(tier)
+
+
+def fewest_exemplar_bytes(tier: Settings) -> int:
+    """Return the bytes of SMALLEST_EXEMPLARS exemplars of each of max_classes classes."""
+    return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
+
+
+def smallest_memory(tier: Settings) -> int:
+    """Return the least memory in which this tier fits max_classes classes of SMALLEST_EXEMPLARS exemplars."""
+    first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
+    if not _holds(replace(tier, memory_bytes=last)):
+        first, last = SMALL_MEMORY, LARGEST_MEMORY
+    while first < last:
+        middle = (first + last) // 2
+        if _holds(replace(tier, memory_bytes=middle)):
+            last = middle
+        else:
+            first = middle + 1
+    return last
+
+
+def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
+    """Return the least disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
+    head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
+    return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
+
+
+def workspace_for(settings: Settings) -> NDArray[np.floating]:
+    """Allocate the packed matrix in which scatters are summed and factored."""
+    return np.empty(packed_length(settings.features.dimension), settings.solver_type)

@@ -13,28 +13,28 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import StoreDamagedError
-
 PANEL_ENTRIES = 2048  # entries of a packed matrix that are summed in float64 at a time: 16 KiB
 
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """What is kept of one class.
+    """Count, mean and scatter of one class.
 
     `scatter` is the sum of (x - mean)(x - mean)^T over the samples.
     """
 
     count: int
-    mean: NDArray[np.float64]  # (d,)
-    scatter: NDArray[np.float32]  # (d(d+1)/2,) packed lower triangle
+    mean: NDArray[np.float64]
+    """(d,)."""
+    scatter: NDArray[np.float32]
+    """(d(d+1)/2,) packed lower triangle."""
 
     @property
     def dimension(self) -> int:
         return int(self.mean.shape[0])
 
     def decayed(self, count: int) -> ClassStatistics:
-        """The same mean and covariance, weighing as much as `count` samples; as they are where they weigh less.
+        """Return the statistics scaled down to the weight of `count` samples; unchanged where they weigh less.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class ClassStatistics:
         return ClassStatistics(count, self.mean, self.scatter * np.float32(count / self.count))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays that `from_arrays` reads back."""
+        """Return the arrays that `from_arrays` reads back."""
         return {"count": np.array([self.count], np.int64), "mean": self.mean, "scatter": self.scatter}
 
     @staticmethod
@@ -57,15 +57,15 @@ class ClassStatistics:
 
         Raises
         ------
-        StoreDamagedError
+        ValueError
             When a part is missing or the shapes do not belong together.
         """
         try:
             count, mean, scatter = int(arrays["count"][0]), arrays["mean"], arrays["scatter"]
         except (KeyError, IndexError) as error:
-            raise StoreDamagedError(f"class statistics lack {error}") from error
+            raise ValueError(f"class statistics lack {error}") from error
         if mean.ndim != 1 or scatter.shape != (packed_length(mean.shape[0]),) or count < 1:
-            raise StoreDamagedError(
+            raise ValueError(
                 f"class statistics do not fit together: mean {mean.shape}, scatter {scatter.shape}, count {count}"
             )
         return ClassStatistics(
@@ -76,7 +76,7 @@ class ClassStatistics:
 
 
 def packed_length(dimension: int) -> int:
-    """Entries of the packed lower triangle of a (dimension, dimension) matrix."""
+    """Return the entries of the packed lower triangle of a (dimension, dimension) matrix."""
     return dimension * (dimension + 1) // 2
 
 
@@ -93,7 +93,7 @@ def accumulate(
     Returns
     -------
     (count, mean)
-        Of the union. The count is zero where there was neither a start nor a row.
+        Count and mean of the union. The count is zero where there was neither a start nor a row.
     """
     dimension_mean: NDArray[np.float64] | None = None
     count = 0

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.model.head import probabilities
+from edgecl.model.model import Model
+from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, latents_of
+from edgecl.operations.open_store import OpenStore
+from edgecl.progress import watched
+from edgecl.sources.samples import Sample, Skip
 
 
 @dataclass(frozen=True)
@@ -13,3 +26,53 @@ class Answer:
     label: str
     confidence: float
     novelty: float
+
+
+@watched
+def answers(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Answer | Skip, None, int]:
+    """Answer samples one after another; those that cannot be used come out as they went in.
+
+    The stages of the run are the answers, its report is how many there were.
+
+    Raises
+    ------
+    ModelError
+        When nothing has been learnt.
+    """
+    model, remaining, count = opened.taught_head(), iter(items), 0
+    while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
+        samples = [one for one in batch if isinstance(one, Sample)]
+        found = _answered(opened, model, samples)
+        for item in batch:
+            count += isinstance(item, Sample)
+            yield next(found) if isinstance(item, Sample) else item
+    return count
+
+
+def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> NDArray[np.float32]:
+    """Compute the probability (n, classes) of each class, for each sample; the classes are in order of their names.
+
+    Raises
+    ------
+    ModelError
+        When nothing has been learnt.
+    DataError
+        When a sample cannot be used, since each has its row.
+    """
+    model = opened.taught_head()
+    assert model.head is not None
+    skipped: list[Skip] = []
+    rows = [np.empty((0, len(model.head.labels)), np.float32)]
+    for _, latents in embedded(opened, items, skipped):
+        rows.append(probabilities(model.head.logits(model.settings.features(model.centred(latents)))))
+    if skipped:
+        raise DataError(f"{len(skipped)} samples cannot be used, {skipped[0].source} for one: {skipped[0].reason}")
+    return np.concatenate(rows)
+
+
+def _answered(opened: OpenStore, model: Model, samples: list[Sample]) -> Iterator[Answer]:
+    if not samples:
+        return
+    said = model.predict(latents_of(opened, samples))
+    for sample, *one in zip(samples, said.labels, said.confidence, said.novelty, strict=True):
+        yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))

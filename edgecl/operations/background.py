@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError, SettingError
+from edgecl.operations.data import Embedded
+from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+
+if TYPE_CHECKING:
+    from edgecl.spotting.background import Background, Calibration
 
 ROOM = "background"  # the role of what a user's room sounds like
 
 
 @dataclass(frozen=True)
 class RoomReport:
-    """What was taken in of the user's room."""
+    """Outcome of listening to a room."""
 
     revision: int
     hops: int
@@ -24,10 +35,67 @@ class RoomReport:
         return {**vars(self), "skipped": [vars(one) for one in self.skipped]}
 
 
-def without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Iterator[Sample]:
-    """Samples; what was skipped is added to the list."""
+def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Iterator[Sample]:
+    """Yield samples; what was skipped is added to the list."""
     for item in items:
         if isinstance(item, Skip):
             skipped.append(item)
         else:
             yield item
+
+
+def background(opened: OpenStore) -> Background | None:
+    """Read what a stream holds beside words: what ships, and the user's room; None where nothing is known."""
+    from edgecl.spotting.background import factory_background
+    from edgecl.spotting.room import Room
+
+    contract = opened.store.settings["contract"]
+    factory = factory_background(source=contract["source"], dimension=contract["dimension"])
+    _, parts = opened.store.load(ROOM)
+    return factory.with_room(Room.from_arrays(parts[ROOM])) if factory and ROOM in parts else factory
+
+
+@watched
+def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, RoomReport]:
+    """Learn what the user's room sounds like when nobody says a taught word.
+
+    Pieces of one file follow each other. What was heard of the room before is kept.
+
+    Raises
+    ------
+    SettingError
+        When nothing is known of the background of this extractor.
+    DataError
+        When there is no stretch of sound as long as a clip.
+    """
+    from edgecl.spotting.room import Room, add_to_room
+    from edgecl.store.body_kinds import BackgroundBody
+
+    if background(opened) is None:
+        raise SettingError(
+            f"{opened.store.path} does not hear words: only a store made with voice learns a background",
+            parameter="background",
+        )
+    skipped: list[Skip] = []
+    latents: list[NDArray[np.float32]] = []
+    for _, pieces in groupby(_without_skips(items, skipped), key=lambda one: one.source.partition("@")[0]):
+        signal = np.concatenate([one.signal for one in pieces])
+        latents.append(opened.extractor.hop_latents(signal))
+        yield Embedded(sum(map(len, latents)))
+    if not sum(map(len, latents)):
+        raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
+    with opened.store.writer() as writer:
+        live, parts = opened.store.load(ROOM)
+        room = add_to_room(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
+        objects = {**live.objects, ROOM: writer.put(room.arrays())}
+        body = BackgroundBody.on(live.body, room_hops=room.statistics.count).as_dict()
+        revision = writer.commit(kind="lesson", objects=objects, body=body, time=utc_now(), parent=live.number)
+    return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
+
+
+def calibration(opened: OpenStore) -> dict[str, Calibration]:
+    """Measure each word against the background; empty where nothing is taught, or no background known."""
+    from edgecl.spotting.background import BackgroundScorer
+
+    found, (_, model) = background(opened), opened.model()
+    return BackgroundScorer(model, found).calibration if found and model.head else {}

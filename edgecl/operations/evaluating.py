@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import DataError
 from edgecl.metrics import balanced_accuracy
-from edgecl.sources.samples import Skip
+from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.open_store import OpenStore
+from edgecl.progress import watched
+from edgecl.sources.samples import Sample, Skip
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,13 @@ class Evaluation:
     """Accuracy on labelled samples; classes that the model does not know count as answered wrong."""
 
     labels: tuple[str, ...]
-    truth: NDArray[np.intp]  # (n,) index into labels
-    answers: NDArray[np.intp]  # (n,)
+    truth: NDArray[np.intp]
+    """Shape (n,): index into labels."""
+    answers: NDArray[np.intp]
+    """Shape (n,)."""
     skipped: tuple[Skip, ...]
-    unknown: tuple[str, ...]  # labels that were never taught
+    unknown: tuple[str, ...]
+    """Labels that were never taught."""
 
     @property
     def accuracy(self) -> float:
@@ -49,3 +56,36 @@ class Evaluation:
 def label_indices(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.intp]:
     where = {label: index for index, label in enumerate(known)}
     return np.array([where[label] for label in labels], np.intp)
+
+
+@watched
+def evaluate(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, Evaluation]:
+    """Measure accuracy on labelled samples.
+
+    Raises
+    ------
+    DataError
+        When no sample has a label.
+    """
+    model = opened.taught_head()
+    skipped: list[Skip] = []
+    truth: list[str] = []
+    answers: list[str] = []
+    for batch, latents in embedded(opened, items, skipped):
+        said = model.predict(latents)
+        for sample, label in zip(batch, said.labels, strict=True):
+            if sample.label is not None:
+                truth.append(checked_label(sample.label, sample.source))
+                answers.append(label)
+        yield Embedded(len(truth))
+    if not truth:
+        raise DataError("no sample has a label: accuracy is measured on labelled samples", parameter="label")
+    assert model.head is not None
+    labels = tuple(sorted({*truth, *model.head.labels}))
+    return Evaluation(
+        labels=labels,
+        truth=label_indices(truth, labels),
+        answers=label_indices(answers, labels),
+        skipped=tuple(skipped),
+        unknown=tuple(sorted(set(truth) - set(model.head.labels))),
+    )

@@ -7,14 +7,16 @@ with it. What was measured while the classes were known (verdicts, evidence) goe
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
-from edgecl.learning.forgetting import without_classes
-from edgecl.model.model import Model
-from edgecl.model.objects import MemoryObjects
+from edgecl.learning.forgetting import outdated, without_classes
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
@@ -23,19 +25,19 @@ NOT_PROMISED = (
     "that flash, which levels its wear, has no old block left: encrypt the disk, or erase all of it",
     "copies, backups and snapshots of the folder, and the recordings that were taught from",
     "samples that were taught under another label",
-    "the mean of samples without labels that `edgecl centre` was given: `edgecl centre --off` removes it",
+    "the mean of samples without labels that the store was centred on: uncentring removes it",
     "how many exemplars the other classes keep: it tells how many classes there were",
-    "rows that a killed lesson left in /var/tmp or $TMPDIR, in a folder edgecl-*",
     "the old model in the memory of a process that opened the store before",
 )
 
 
 @dataclass(frozen=True)
 class State:
-    """A store before or after: what `edgecl forget` compares."""
+    """State of a store before or after, as a receipt compares it."""
 
     revision: int
-    sha256: str  # of the revision's file, which holds the digests of all that it is made of
+    sha256: str
+    """Digest of the revision's file, which holds the digests of all that it is made of."""
     head: str | None
     classes: int
     disk_bytes: int
@@ -45,17 +47,19 @@ class State:
 class Receipt:
     """What was forgotten, and what cannot be promised."""
 
-    classes: Mapping[str, int]  # label to samples; those that the live model knew
+    classes: Mapping[str, int]
+    """Label to samples; those that the live model knew."""
     exemplars: int
     had_ewc: bool
     removed: Removed
     before: State
     after: State
-    head_restarted: bool  # a refined head was replaced by the closed form
+    head_restarted: bool
+    """Whether a refined head was replaced by the closed form."""
     dry_run: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {
             "forgotten": dict(self.classes),
             "removed": {
@@ -74,7 +78,7 @@ class Receipt:
         }
 
 
-def forget(
+def _taken_out(
     store: Store, writer: Writer, model: Model, labels: Collection[str], *, time: str, dry_run: bool = False
 ) -> Receipt:
     """Take classes out of the live model, of every kept revision and of the journal, and look that nothing is left.
@@ -122,7 +126,7 @@ def forget(
 
 
 def _mentions(told: Mapping[str, Any], labels: Collection[str]) -> bool:
-    """Whether the body of a revision, or a journal entry without one, was made when one of the labels was known."""
+    """Test whether a revision's body, or a journal entry without one, was made when one of the labels was known."""
     verdict = told.get("verdict", {})
     names = {*told.get("classes", ()), *told.get("lesson", ()), *verdict.get("classes", ())}
     reasons = " ".join(verdict.get("reasons", ()))
@@ -159,5 +163,63 @@ def _require_no_trace(store: Store, labels: Collection[str]) -> None:
 
 
 def unchanged_labels(entry: Mapping[str, Any]) -> Collection[str]:
-    """The labels of a lesson that had nothing new; none for another line of the journal."""
+    """Return the labels of a lesson that had nothing new; none for another line of the journal."""
     return entry.get("lesson", {}) if entry["kind"] == "unchanged" else ()
+
+
+def forget(
+    opened: OpenStore,
+    labels: str | Collection[str] = (),
+    *,
+    older_than: timedelta | None = None,
+    dry_run: bool = False,
+) -> Receipt | None:
+    """Take classes out for good, and every revision that knew them.
+
+    Parameters
+    ----------
+    labels
+        One or more, in any Unicode form.
+    older_than
+        In place of labels: the classes that have not been taught for so long.
+    dry_run
+        Tell what would be removed, remove nothing.
+
+    Returns
+    -------
+    Receipt or None
+        None where no class is that old.
+
+    Raises
+    ------
+    SettingError
+        When nothing is known of a label; when no class would be left by `older_than`, since a clock that is wrong must
+        not cost everything.
+    EdgeclError
+        When writing or removing fails.
+    """
+    named = sorted({_normalised(one) for one in ([labels] if isinstance(labels, str) else labels)})
+    if bool(named) == (older_than is not None):
+        raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
+    with opened.store.writer() as writer:
+        model = opened.model()[1]
+        if older_than is not None:
+            named = _outdated(opened.store, model, older_than)
+        if not named:
+            return None
+        return _taken_out(opened.store, writer, model, named, time=utc_now(), dry_run=dry_run)
+
+
+def _normalised(label: str) -> str:
+    """Clean a label as a lesson would; one that no lesson would take stays as it is."""
+    return unicodedata.normalize("NFC", label).strip()
+
+
+def _outdated(store: Store, model: Model, older_than: timedelta) -> list[str]:
+    """Find the classes not taught for so long; a lesson that had nothing new of them counts as taught."""
+    confirmed = {label: one["time"] for one in store.journal() for label in unchanged_labels(one)}
+    last = {label: max(time, confirmed.get(label, "")) for label, time in model.taught.items() if time}
+    labels = outdated(replace(model, taught=last), older_than=older_than, now=datetime.now(UTC))
+    if labels and len(labels) == len(model.labels):
+        raise SettingError(f"all {len(labels)} classes are that old, is the clock right? Name those to forget")
+    return list(labels)

@@ -1,22 +1,26 @@
-"""What is left of a revision of which some parts are damaged: a class has its own, so a byte costs one class."""
+"""Rollback and repair.
+
+A class has its own parts, so a damaged byte costs one class.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
+from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.model.closed_form import whitened_cosine
-from edgecl.model.loading import load_model
-from edgecl.model.model import Model, factor_of
-from edgecl.model.objects import Arrays, Objects
+from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
-from edgecl.store.records import Revision
+from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.store.records import ModelBody, RepairBody, Revision, member
 
 
 def salvaged(
     settings: Settings, revision: Revision, parts: Mapping[str, Arrays], *, objects: Objects
 ) -> tuple[Model, list[str]]:
-    """What is left of a revision of which some parts are damaged, and what is lost, in sentences.
+    """Rebuild what is left of a damaged revision; tell what is lost, in sentences.
 
     A class needs its statistics; without its exemplars it stays, unseen by the gate. A head that is damaged, or knew
     a class that is lost, is solved again.
@@ -31,18 +35,17 @@ def salvaged(
     StoreDamagedError
         When the parts that are there do not fit together.
     """
-    classes = [label for label in revision.body["classes"] if f"statistics/{label}" in parts]
-    lost = [
-        f"{label!r} is lost: its statistics are damaged" for label in revision.body["classes"] if label not in classes
-    ]
-    unseen = [label for label in revision.body["exemplars"] if label in classes and f"exemplars/{label}" not in parts]
+    stated = ModelBody(**ModelBody.members_of(revision.body))
+    classes = [label for label in stated.classes if f"statistics/{label}" in parts]
+    lost = [f"{label!r} is lost: its statistics are damaged" for label in stated.classes if label not in classes]
+    unseen = [label for label in stated.exemplars if label in classes and f"exemplars/{label}" not in parts]
     lost += [f"the exemplars of {label!r} are lost" for label in unseen]
-    body = {
-        **revision.body,
-        "classes": {label: revision.body["classes"][label] for label in classes},
-        "exemplars": {one: n for one, n in revision.body["exemplars"].items() if one in classes and one not in unseen},
-        "ewc_classes": [],
-    }
+    body = replace(
+        stated,
+        classes={label: stated.classes[label] for label in classes},
+        exemplars={one: n for one, n in stated.exemplars.items() if one in classes and one not in unseen},
+        ewc_classes=[],
+    ).as_dict()
     kept = {role: part for role, part in parts.items() if role.partition("/")[0] in ("statistics", "exemplars")}
     digests = {role: revision.objects[role] for role in kept}
     left = load_model(settings, digests, body, kept)
@@ -50,3 +53,92 @@ def salvaged(
         return left, lost
     head = whitened_cosine(factor_of(left))
     return replace(left, head=head, digests={**digests, "head": objects.put(head.arrays())}), lost
+
+
+def rollback(opened: OpenStore, number: int | None = None) -> Revision:
+    """Make the model of an earlier revision the live one, as a new revision.
+
+    By default that from which the live one was learnt: a second rollback goes one further back.
+    """
+    with opened.store.writer() as writer:
+        current = opened.store.current()
+        kept = ", ".join(str(one) for one in opened.store.revisions())
+        target = number if number is not None else _before(opened, current)
+        if target is None and current.kind == "forget":
+            raise SettingError(f"revision {current.number} forgot for good: name one that never knew it, of {kept}")
+        if target is None:
+            raise SettingError(f"revision {current.number} is the first: there is nothing to roll back to")
+        if target not in opened.store.revisions():
+            raise SettingError(f"revision {target} is not kept: choose one of {kept}")
+        return writer.rollback(target, time=utc_now())
+
+
+def _before(opened: OpenStore, revision: Revision) -> int | None:
+    """Find the revision before a model; a rollback stands where the revision stood that it went back to."""
+    while revision.kind == "rollback":
+        origin = member(revision.body, "rolled_back_to", int)
+        if origin not in opened.store.revisions():
+            return origin
+        revision = opened.store.revision(origin)
+    return revision.parent
+
+
+def repair(opened: OpenStore) -> list[str]:
+    """Make the store whole again from what is sound in it; returns what was done, and what could not be.
+
+    Where that keeps more classes than the newest sound revision has, the newest revision goes on without the
+    classes whose statistics are damaged. A damaged extractor comes back where it is one that ships with edgecl.
+
+    Raises
+    ------
+    StoreDamagedError
+        When no revision is sound: then nothing is changed.
+    EdgeclError
+        When writing fails.
+    """
+    done = [*_salvage(opened), *opened.store.repair(require_usable=opened.model_of, time=utc_now())]
+    try:
+        opened.store.verify_extractor()
+    except StoreDamagedError:
+        done.append(_restored_extractor(opened))
+    return done
+
+
+def _salvage(opened: OpenStore) -> list[str]:
+    """Commit what is left of the newest revision, where some of its parts are damaged."""
+    with opened.store.writer() as writer:
+        revision, parts = opened.store.newest_readable()
+        if len(parts) == len(revision.objects):
+            return []
+        try:
+            left, lost = salvaged(opened.settings, revision, parts, objects=writer)
+        except StoreDamagedError:
+            return []
+        intact = ModelBody.members_of(opened.store.newest_intact().body)
+        if len(left.statistics) <= len(intact["classes"]):
+            return []
+        body = RepairBody(**left.body()).as_dict()
+        live = writer.commit(kind="repair", objects=left.digests, body=body, time=utc_now())
+        return [f"revision {live.number} is live: what is left of revision {revision.number}", *lost]
+
+
+def _restored_extractor(opened: OpenStore) -> str:
+    from edgecl.extractors.opening import BUILTIN, builtin_extractor
+
+    for name in BUILTIN:
+        with suppress(SettingError, ModelError):
+            opened.store.restore_extractor(builtin_extractor(name))
+            return f"restored {opened.store.extractor_path} from the {name} extractor that ships with edgecl"
+    return f"could not restore {opened.store.extractor_path}: copy the file with sha256 {opened.store.extractor_digest}"
+
+
+def check(opened: OpenStore) -> list[str]:
+    """Read every byte and the model of every kept revision; returns whatever is wrong."""
+    store = opened.store
+    found: list[str] = store.check()
+    for number in store.revisions():
+        try:
+            opened.model_of(number)
+        except ModelError as error:  # every byte of it may be sound
+            found.append(f"revision {number}: {error}")
+    return found + [one for one in store.damage if one not in found]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgecl.model.model import Model
-from edgecl.model.objects import Objects
-from edgecl.operations.clock import utc_now
+from edgecl.errors import SettingError, StoreDamagedError
+from edgecl.model.model import Model, Objects
+from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.records import Revision
 from edgecl.store.writer import Writer
 
@@ -24,10 +28,12 @@ COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What became of a stream."""
+    """Outcome of a stream."""
 
-    verdict: Verdict  # on the last revision
-    revision: int | None  # the last one committed; None where none was
+    verdict: Verdict
+    """Verdict on the last revision."""
+    revision: int | None
+    """The last one committed; None where none was."""
     tally: Tally
     drifts: tuple[Drift, ...]
     skipped: tuple[Skip, ...]
@@ -69,34 +75,51 @@ class StreamSaver:
         """Commit what is known now, or note why not."""
         verdict = stream.verdict()
         self.at = stream.tally.labelled
-        told = {"verdict": verdict.as_dict(), "forced": False, **_told(stream)}
         if verdict.accepted:
-            self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.learnt(), verdict=verdict.as_dict())
         elif self._writer:
-            self._writer.note({"kind": "rejected", "time": utc_now(), **told})
+            note = StreamNote(
+                time=utc_now(), verdict=verdict.as_dict(), lesson=_rows(stream), accuracy=stream.tally.accuracy
+            )
+            self._writer.note(note.as_dict())
         return verdict
 
     def keep(self, stream: Prequential, drift: Drift) -> None:
         """Commit what held before a drift, so that it can be gone back to, and then what has replaced it."""
-        told = {**_told(stream), "drift": vars(drift)}
         if stream.concept is not None and drift.chosen in ("anew", "decayed"):
-            self._commit(stream, stream.concept, {**told, "concept": "before the drift"})
-        self._commit(stream, stream.learnt(), told)
+            self._commit(stream, stream.concept, drift=vars(drift), concept="before the drift")
+        self._commit(stream, stream.learnt(), drift=vars(drift))
         self.at = stream.tally.labelled
 
-    def _commit(self, stream: Prequential, model: Model, told: Mapping[str, Any]) -> None:
+    def _commit(
+        self,
+        stream: Prequential,
+        model: Model,
+        *,
+        verdict: Mapping[str, Any] | None = None,
+        drift: Mapping[str, Any] | None = None,
+        concept: str | None = None,
+    ) -> None:
         now = utc_now()
         taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
         stored = self._stored(replace(model, taught={**model.taught, **taught}))
         if self._writer:
-            body = {**stored.body(), **told, "bytes": stored.bytes()}
+            body = StreamBody(
+                **stored.body(),
+                lesson=_rows(stream),
+                accuracy=stream.tally.accuracy,
+                bytes=stored.bytes(),
+                verdict=verdict,
+                drift=drift,
+                concept=concept,
+            )
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body, time=now, parent=self.live.number
+                kind="lesson", objects=stored.digests, body=body.as_dict(), time=now, parent=self.live.number
             )
         stream.committed()
 
     def _stored(self, model: Model) -> Model:
-        """The model with its parts put where they are kept."""
+        """Put the parts of a model where they are kept."""
         head = model.head
         assert head is not None
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
@@ -104,25 +127,89 @@ class StreamSaver:
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
 
 
-def _told(stream: Prequential) -> dict[str, Any]:
-    """What the journal says of a stream."""
-    lesson = {label: rows for label, (rows, _) in stream.tally.by_label.items()}
-    return {"strategy": "prequential", "lesson": lesson, "accuracy": stream.tally.accuracy}
+def _rows(stream: Prequential) -> dict[str, int]:
+    """Count the labelled rows by label."""
+    return {label: rows for label, (rows, _) in stream.tally.by_label.items()}
 
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
-    """Resident learner state by part."""
+    """Count the bytes of the resident learner state by part."""
     parts = {**stream.model.bytes(), "stream": stream.nbytes}
     return {**parts, "total": parts["total"] + stream.nbytes}
 
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
-    """Rows of classes for which there is no room become skips."""
-    new: set[str] = set()
+    """Turn rows of classes for which there is no room into skips."""
+    new: dict[str, str] = {}  # as given, and as stored
     for item in items:
-        if isinstance(item, Sample) and item.label is not None and item.label not in new:
-            if not stream.knows_with(new, item.label):
-                yield Skip(item.source, f"too many classes: no room for {item.label!r}: init with more --max-classes")
+        if not isinstance(item, Sample) or item.label is None:
+            yield item
+            continue
+        if item.label not in new:
+            label = checked_label(item.label, item.source)
+            if not stream.has_room_for(label, new.values()):
+                yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
-            new.add(item.label)
-        yield item
+            new[item.label] = label
+        yield item if item.label == new[item.label] else replace(item, label=new[item.label])
+
+
+@watched
+def follow(
+    opened: OpenStore, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
+) -> Generator[Embedded | Drift, None, StreamReport]:
+    """Answer a stream row by row and learn from it; its stages are progress and drifts.
+
+    A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
+    what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
+    """
+    from edgecl.learning.drift_response import AS_IT_IS
+    from edgecl.learning.prequential import Prequential
+
+    started = time.perf_counter()
+    skipped: list[Skip] = []
+    drifts: list[Drift] = []
+    with opened.store.writer() as writer:
+        live, model = opened.model()
+        if model.centre is not None:
+            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        stream = Prequential(model, label_delay=label_delay)
+        saved = StreamSaver(
+            OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
+        )
+        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped):
+            stream.take([one.label for one in batch], latents)
+            if stream.has_drifted:
+                drift = stream.adapt(_kept_models(opened))
+                if drift.chosen != AS_IT_IS:
+                    saved.keep(stream, drift)
+                drifts.append(drift)
+                yield drift
+            elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
+                saved.judged(stream)
+            yield Embedded(stream.tally.rows)
+        stream.flush()
+        verdict = saved.judged(stream)
+    return StreamReport(
+        verdict=verdict,
+        revision=saved.live.number if saved.live.number != live.number else None,
+        tally=stream.tally,
+        drifts=tuple(drifts),
+        skipped=tuple(skipped),
+        elapsed_ms=1e3 * (time.perf_counter() - started),
+        bytes=bytes_with_stream(stream),
+        dry_run=dry_run,
+    )
+
+
+def _kept_models(opened: OpenStore) -> dict[str, Model]:
+    """Load every earlier revision that has learnt something and is sound, newest first."""
+    models: dict[str, Model] = {}
+    for number in reversed(opened.store.revisions()):
+        try:
+            model = opened.model_of(number)
+        except StoreDamagedError:
+            continue  # a check of the store names it; the others will do
+        if model.head is not None:
+            models[f"revision {number}"] = model
+    return models

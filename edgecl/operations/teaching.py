@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecl.sources.samples import Skip
+from edgecl.errors import DataError, EdgeclError, SettingError
+from edgecl.learning.collector import LessonCollector
+from edgecl.model.model import CENTRE, Model
+from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.progress import watched
+from edgecl.sources.samples import Sample, Skip
+from edgecl.store.records import LessonBody, LessonNote
 
 if TYPE_CHECKING:
-    from edgecl.learning.loop import Outcome
+    from edgecl.gate.verdict import Verdict
+    from edgecl.learning.loop import Outcome, Stage
+    from edgecl.learning.strategies import RefineSettings
+    from edgecl.model.model import Lesson, Objects
+    from edgecl.store.records import Revision
+    from edgecl.store.writer import Writer
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a lesson."""
+    """Outcome of a lesson."""
 
     outcome: Outcome
-    revision: int | None  # None where nothing was committed
+    revision: int | None
+    """Number of the new revision; None where nothing was committed."""
     samples: int
     skipped: tuple[Skip, ...]
     new_classes: tuple[str, ...]
     elapsed_ms: float
-    learn_ms: float  # without reading and extracting
+    learn_ms: float
+    """Milliseconds without reading and extracting."""
     bytes: Mapping[str, int]
     bytes_written: int
     dry_run: bool
     forced: bool
 
     @property
+    def verdict(self) -> Verdict:
+        """What the gate said."""
+        return self.outcome.verdict
+
+    @property
     def is_accepted(self) -> bool:
+        """Whether the lesson was taken in, or had nothing new."""
         return self.outcome.model is not None
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,6 +77,120 @@ class Report:
 
 
 def spool_folder() -> Path | None:
-    """Where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
+    """Return where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
     on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
     return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
+
+
+@watched
+def teach(
+    opened: OpenStore,
+    items: Iterable[Sample | Skip],
+    *,
+    strategy: str = "auto",
+    refine: RefineSettings | None = None,
+    dry_run: bool = False,
+    require_proof: bool = False,
+    force: bool = False,
+    seed: int = 0,
+) -> Generator[Embedded | Stage, None, Report]:
+    """Teach one lesson, from samples to a committed revision.
+
+    A rejected lesson, and with `require_proof` an unproven one, leaves the store's model as it was and a line
+    in its journal.
+
+    Parameters
+    ----------
+    items
+        Samples with labels.
+    strategy
+        How the head is updated; "auto" chooses, and adjusts when a candidate is rejected.
+    refine
+        Settings of gradient steps.
+    dry_run
+        Judge the lesson, commit nothing.
+    require_proof
+        Reject what is only unproven.
+    force
+        Commit whatever the verdict.
+    seed
+        Of gradient steps.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to learn, or a label cannot be used.
+    SettingError
+        When the strategy is unknown, or needs more memory than was granted.
+    EdgeclError
+        When the store cannot be written.
+    """
+    from edgecl.learning.loop import Stage, lesson_stages  # loads the kernels' users, which `status` does not need
+
+    if force and require_proof:
+        raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
+    started = time.perf_counter()
+    skipped: list[Skip] = []
+    head = opened.head()
+    lesson = yield from _collected(opened, head, items, skipped)
+    embedded_at = time.perf_counter()
+    with opened.store.writer() as writer:
+        live, model = opened.model()
+        if model.digests.get(CENTRE) != head.digests.get(CENTRE):
+            raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
+        objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+        outcome = yield from lesson_stages(
+            model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
+        )
+        if require_proof and outcome.model is not None and not outcome.verdict.proven:
+            outcome = replace(outcome, model=None)
+        learned = time.perf_counter()
+        forced = force and not outcome.verdict.accepted
+        if outcome.model is not None and not outcome.is_unchanged and not dry_run:
+            yield Stage("commit", f"on top of revision {live.number}")
+        revision = None if dry_run else _commit(writer, live, outcome, lesson, forced=forced)
+    now_live = outcome.model or model
+    return Report(
+        outcome=outcome,
+        revision=revision.number if revision else None,
+        samples=lesson.count,
+        skipped=tuple(skipped),
+        new_classes=tuple(sorted(set(lesson.rows) - set(model.statistics))),
+        elapsed_ms=1e3 * (time.perf_counter() - started),
+        learn_ms=1e3 * (learned - embedded_at),
+        bytes=now_live.bytes(),
+        bytes_written=objects.bytes_put if revision and isinstance(objects, StoredObjects) else 0,
+        dry_run=dry_run,
+        forced=forced,
+    )
+
+
+def _collected(
+    opened: OpenStore, head: Model, items: Iterable[Sample | Skip], skipped: list[Skip]
+) -> Generator[Embedded, None, Lesson]:
+    """The lesson of samples, quantised as they come."""
+    limit_bytes = Model(opened.settings).plan().lesson
+    collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
+    for batch, latents in embedded(opened, items, skipped):
+        for sample, latent in zip(batch, head.centred(latents), strict=True):
+            collector.add(checked_label(sample.label, sample.source), latent[None])
+        yield Embedded(collector.count)
+    if not collector.count:
+        why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
+        raise DataError(f"nothing to learn: {why}")
+    return replace(collector.finish(), time=utc_now())
+
+
+def _commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
+    """Commit what was learnt; a line in the journal where the model stays."""
+    counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.as_dict()
+    model, strategy, now = outcome.model, outcome.strategy, utc_now()
+    if model is None or outcome.is_unchanged:
+        kind = "unchanged" if model else "rejected"
+        note = LessonNote(kind=kind, time=now, lesson=counts, strategy=strategy, verdict=verdict, forced=forced)
+        writer.note(note.as_dict())
+        return None
+    body = LessonBody(
+        **model.body(), lesson=counts, strategy=strategy, verdict=verdict, forced=forced, bytes=model.bytes()
+    )
+    return writer.commit(kind="lesson", objects=model.digests, body=body.as_dict(), time=now, parent=live.number)

@@ -1,7 +1,7 @@
 """A socket by which the owner of a listener has it start a lesson, in a process of its own at low priority.
 
-One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label as `edgecl learn --label`), and one out:
-what `edgecl learn --json` printed, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
+One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
+what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import socket
 import stat
 import struct
 import subprocess
-import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,14 +30,24 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
 class Control:
     """Listens at `path`, for its own user and root only, while it is entered.
 
+    Parameters
+    ----------
+    path
+        The socket.
+    store
+        That is taught.
+    command
+        How a lesson is started: "learn", the store, and what was asked follow.
+
     Raises
     ------
     SettingError
         When entered: `path` is taken, or cannot be made.
     """
 
-    def __init__(self, path: Path, store: Path) -> None:
+    def __init__(self, path: Path, store: Path, *, command: Sequence[str]) -> None:
         self._path = path
+        self._command = command
         self._store = store.absolute()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgecl control", daemon=True)
@@ -50,7 +60,8 @@ class Control:
             self._socket.bind(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise SettingError(f"--control {self._path} cannot be made: {error.strerror or error}") from error
+            why = error.strerror or error
+            raise SettingError(f"{self._path} cannot be made: {why}", parameter="control") from error
         finally:
             os.umask(before)
         self._socket.listen(4)
@@ -91,7 +102,7 @@ class Control:
         return {"error": 'wanted a line {"learn": "/absolute/path", "label": "optional"}'}
 
     def _lesson(self, arguments: list[str]) -> dict[str, Any]:
-        command = [sys.executable, "-m", "edgecl.cli", "learn", str(self._store), *arguments, "--json"]
+        command = [*self._command, "learn", str(self._store), *arguments, "--json"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:  # noqa: S603
             os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
             while True:
@@ -109,11 +120,11 @@ def _remove_abandoned(path: Path) -> None:
     """A socket that a killed listener left is in the way; one that is listened at, or any other file, is not ours."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise SettingError(f"--control {path} is there, and no socket: name a path that is free")
+            raise SettingError(f"{path} is there, and no socket: name a path that is free", parameter="control")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
             try:
                 one.connect(str(path))
             except ConnectionRefusedError:
                 path.unlink()
                 return
-        raise SettingError(f"--control {path} is taken by another listener")
+        raise SettingError(f"{path} is taken by another listener", parameter="control")

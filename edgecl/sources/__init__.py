@@ -1,1 +1,1 @@
-"""From recordings to samples."""
+"""Recordings to samples."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from edgecl.errors import DataError
 from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_or_none
-from edgecl.sources.labels import printable
-from edgecl.sources.lines import bounded_lines
+from edgecl.sources.labels import valid_text
+from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
 from edgecl.sources.tables import TableEncoding
 
@@ -28,30 +29,29 @@ HEAD_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What the header and the first rows say about a CSV file."""
+class Columns:
+    """The columns of a CSV file, from its header and first rows."""
 
     delimiter: str
     width: int
-    # columns in the header
+    """Columns in the header."""
     timestamp: int | None
-    # column; None where the contract has no time
+    """Column; None where the contract has no time."""
     order: int | None
-    # column of times of a table, which only say whether its rows are in order
+    """Column of times of a table, which only test whether its rows are in order."""
     channels: tuple[int, ...]
-    # columns, in the contract's order
+    """Columns, in the contract's order."""
     label: int | None
     group: int | None
     unit: str
-    # of the timestamps: a key of TIME_UNITS, or "ISO 8601"
+    """Unit of the timestamps: a key of TIME_UNITS, or "ISO 8601"."""
     step_s: float
-    # median distance of the first rows; 0 where there is no time
+    """Median distance of the first rows; 0 where there is no time."""
     taken_in_order: str
+    """Names of the columns that were taken for the contract's channels by their order; empty where names agree."""
 
-    # names of the columns that were taken for the contract's channels by their order; empty where names agree
 
-
-def read_layout(path: Path, contract: Contract, *, label_column: str | None = None) -> Layout:
+def read_columns(path: Path, contract: Contract, *, label_column: str | None = None) -> Columns:
     """Find the columns, the kind of timestamps and the rate.
 
     `label_column` is the column of labels where it is not called label. Channels are found by the contract's names,
@@ -66,10 +66,10 @@ def read_layout(path: Path, contract: Contract, *, label_column: str | None = No
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = file.readline(1 << 16)
-            delimiter = max(",;\t", key=first.count)
-            names = [printable(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            rows = list(islice(csv.reader(bounded_lines(file), delimiter=delimiter), HEAD_ROWS))
+            first = file.readline(LONGEST_HEADER)
+            delimiter = guess_delimiter(first)
+            names = [valid_text(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
@@ -79,7 +79,12 @@ def read_layout(path: Path, contract: Contract, *, label_column: str | None = No
     return with_time_unit(path, find_columns(path, names, delimiter, contract, label_column), rows, contract)
 
 
-def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, label_column: str | None) -> Layout:
+def csv_lines(file: IO[str]) -> Iterator[str]:
+    """Return the lines of a CSV file; iteration raises csv.Error at one that is too long."""
+    return bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
+
+
+def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, label_column: str | None) -> Columns:
     if len(set(names)) < len(names):
         raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     place = {name: column for column, name in enumerate(names)}
@@ -100,7 +105,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
             f"{path} has {len(left)} columns of measurements ({named}), "
             f"the extractor takes {len(wanted)} ({', '.join(wanted)})"
         )
-    return Layout(
+    return Columns(
         delimiter=delimiter,
         width=len(names),
         timestamp=place["timestamp"] if timed else None,
@@ -114,15 +119,15 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
     )
 
 
-def with_time_unit(path: Path, layout: Layout, rows: list[list[str]], contract: Contract) -> Layout:
-    """The layout with the unit of the timestamps and the typical step filled in."""
-    if layout.timestamp is None:
-        return layout
-    texts = [row[layout.timestamp] for row in rows if len(row) == layout.width]
+def with_time_unit(path: Path, columns: Columns, rows: list[list[str]], contract: Contract) -> Columns:
+    """Return the columns with the unit of the timestamps and the typical step filled in."""
+    if columns.timestamp is None:
+        return columns
+    texts = [row[columns.timestamp] for row in rows if len(row) == columns.width]
     if len(texts) < 2:
-        raise DataError(f"{path} holds {len(texts)} rows of {layout.width} columns, wanted two or more")
-    iso = 2 * sum(is_number(text, layout.delimiter) for text in texts) < len(texts)
-    times = [time for text in texts if (time := time_or_none(text, layout.delimiter, iso=iso)) is not None]
+        raise DataError(f"{path} holds {len(texts)} rows of {columns.width} columns, wanted two or more")
+    iso = 2 * sum(is_number(text, columns.delimiter) for text in texts) < len(texts)
+    times = [time for text in texts if (time := time_or_none(text, columns.delimiter, iso=iso)) is not None]
     steps = np.diff(times)
     steps = steps[steps > 0]
     if not steps.size:
@@ -135,4 +140,4 @@ def with_time_unit(path: Path, layout: Layout, rows: list[list[str]], contract: 
             f"{path}: wrong rate: {1 / step:.3g} Hz (timestamps read as {unit}), the extractor takes "
             f"{contract.sample_rate_hz:g} Hz: record at that rate or above"
         )
-    return replace(layout, unit=unit, step_s=step)
+    return replace(columns, unit=unit, step_s=step)

@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.csv_columns import Layout, find_columns, with_time_unit
+from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
-from edgecl.sources.labels import clean_label, printable
-from edgecl.sources.lines import bounded_lines
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.samples import Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-LIVE_HEAD_ROWS = 64  # for which a live recording is waited for
-# So many rows in a row before the latest one: the clock was set back, a new recording begins.
+LIVE_HEAD_ROWS = 64  # rows of a live recording that are read before the first is used
+# Consecutive rows earlier than the latest one after which a new recording begins: the clock was set back.
 RESTART_ROWS = 3
 # Rows held at a time.
 CHUNK_ROWS = 4096
 
 
 class Row(NamedTuple):
-    """One sound row of the file."""
+    """One valid row of the file."""
 
     line: int
     time_s: float
@@ -38,85 +37,85 @@ class Row(NamedTuple):
 
 
 class LiveRows(NamedTuple):
-    """A recording as it comes."""
+    """A recording that is still in progress."""
 
-    layout: Layout
+    columns: Columns
     rows: Iterator[Row]
 
 
 def read_live(
     cells: Iterator[tuple[int, list[str]]], name: str, contract: Contract, tally: SkipTally, *, delimiter: str
 ) -> LiveRows:
-    """The layout and the rows of a recording that still goes on; its first rows are waited for.
+    """Return the columns and the rows of a recording in progress, after its first rows have arrived.
 
     Parameters
     ----------
     cells
         Line numbers and cells; the first are the names of the columns.
     name
-        Of the source, for messages.
+        Name of the source, for messages.
     tally
         Counts the rows that can't be used.
 
     Raises
     ------
     DataError
-        As `read_layout`.
+        As `read_columns`.
     """
     source = Path(name)
     _, names = next(cells, (0, []))
     if not any(names):
         raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
-    layout = find_columns(source, [printable(one).lower() for one in names], delimiter, contract, None)
+    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, None)
     head = list(islice(cells, LIVE_HEAD_ROWS))
-    layout = with_time_unit(source, layout, [one for _, one in head], contract)
-    rows = in_time_order(_read(chain(head, cells), layout, tally, read_numbers, label=None, labelled=False), tally)
-    return LiveRows(layout, (one for one in rows if isinstance(one, Row)))
+    columns = with_time_unit(source, columns, [one for _, one in head], contract)
+    rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
+    return LiveRows(columns, (one for one in rows if isinstance(one, Row)))
 
 
 def read_rows(
     path: Path,
-    layout: Layout,
+    columns: Columns,
     tally: SkipTally,
-    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    read: Callable[[list[str], Columns], tuple[float, list[float]]],
     *,
     label: str | None,
     labelled: bool,
 ) -> Iterator[Row | Skip]:
-    """As `_read`, from a file."""
-    return _read(_cells(path, layout), layout, tally, read, label=label, labelled=labelled)
+    """Yield rows and skips as `_read` does, from a file."""
+    return _read(_cells(path, columns), columns, tally, read, label=label, labelled=labelled)
 
 
 def _read(
     rows: Iterable[tuple[int, list[str]]],
-    layout: Layout,
+    columns: Columns,
     tally: SkipTally,
-    read: Callable[[list[str], Layout], tuple[float, list[float]]],
+    read: Callable[[list[str], Columns], tuple[float, list[float]]],
     *,
     label: str | None,
     labelled: bool,
 ) -> Iterator[Row | Skip]:
-    """Every row that can be used, its time and values as `read` gives them, and a skip for each that can't."""
+    """Yield every usable row, with time and values as `read` returns them, and a skip for each other row."""
     known: dict[str, str | None] = {}
     for line, cells in rows:
         try:
-            if len(cells) != layout.width:
-                raise UnusableError(f"ragged row: {len(cells)} cells, the header has {layout.width}")
-            time_s, values = read(cells, layout)
-            name = label if layout.label is None else _label(cells[layout.label], known)
+            if len(cells) != columns.width:
+                raise UnusableError(f"ragged row: {len(cells)} cells, the header has {columns.width}")
+            time_s, values = read(cells, columns)
+            name = label if columns.label is None else _label(cells[columns.label], known)
             if name is None and labelled:
                 raise UnusableError("no label: the cell is empty")
-            group = None if layout.group is None else printable(cells[layout.group]) or None
+            group = None if columns.group is None else valid_text(cells[columns.group]) or None
             yield Row(line, time_s, values, name, group)
         except UnusableError as error:
             yield from tally.skip(line, str(error))
 
 
-def _cells(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """The rows below the header that are not empty, with their line numbers."""
+def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows below the header that are not empty, with their line numbers."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(bounded_lines(file), delimiter=layout.delimiter)
+            reader = csv.reader(csv_lines(file), delimiter=columns.delimiter)
             next(reader)
             for cells in reader:
                 if cells:
@@ -127,10 +126,10 @@ def _cells(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from error
 
 
-def read_numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
-    """The time in seconds and the values of one row."""
-    texts = [cells[column] for column in layout.channels]
-    if layout.delimiter != ",":
+def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
+    """Return the time in seconds and the values of one row."""
+    texts = [cells[column] for column in columns.channels]
+    if columns.delimiter != ",":
         texts = [text.replace(",", ".") for text in texts]
     try:
         values = [float(text) for text in texts]
@@ -139,15 +138,17 @@ def read_numbers(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
     # float32 is what the extractor sees: beyond its range there is only infinity.
     if not all(-3.4e38 < value < 3.4e38 for value in values):
         raise UnusableError("not finite: the row holds NaN or infinity")
-    assert layout.timestamp is not None
-    time = time_or_none(cells[layout.timestamp], layout.delimiter, iso=layout.unit == "ISO 8601")
+    assert columns.timestamp is not None
+    time = time_or_none(cells[columns.timestamp], columns.delimiter, iso=columns.unit == "ISO 8601")
     if time is None:
-        raise UnusableError(f"bad timestamp: {ascii(cells[layout.timestamp])[:40]}, the file began with {layout.unit}")
-    return time * TIME_UNITS.get(layout.unit, 1.0), values
+        raise UnusableError(
+            f"bad timestamp: {ascii(cells[columns.timestamp])[:40]}, the file began with {columns.unit}"
+        )
+    return time * TIME_UNITS.get(columns.unit, 1.0), values
 
 
 def _label(text: str, known: dict[str, str | None]) -> str | None:
-    """The label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
+    """Return the label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
     if text not in known:
         name = clean_label(text) if text.strip() else None
         if len(known) > CHUNK_ROWS:
@@ -157,7 +158,7 @@ def _label(text: str, known: dict[str, str | None]) -> str | None:
 
 
 def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row | Skip]:
-    """Drop rows that do not come later than the one before; a clock that was set back begins anew."""
+    """Drop rows that do not come later than the one before; a clock that was set back starts a new recording."""
     last = -math.inf
     late: list[float] = []
     for row in rows:
@@ -174,13 +175,13 @@ def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row 
         yield row
 
 
-def time_of_row(cells: list[str], layout: Layout) -> float:
-    """When a row of a table was made, seconds or whatever its numbers are; 0 where there is no such column."""
-    if layout.order is None:
+def time_of_row(cells: list[str], columns: Columns) -> float:
+    """Return the time of a row of a table, in the unit of its numbers; 0 where there is no such column."""
+    if columns.order is None:
         return 0.0
-    text = cells[layout.order]
-    number = time_or_none(text, layout.delimiter, iso=False)
-    time = number if number is not None else time_or_none(text, layout.delimiter, iso=True)
+    text = cells[columns.order]
+    number = time_or_none(text, columns.delimiter, iso=False)
+    time = number if number is not None else time_or_none(text, columns.delimiter, iso=True)
     if time is None:
         raise UnusableError(f"bad timestamp: {ascii(text)[:40]} is neither a number nor ISO 8601")
     return time

@@ -11,7 +11,7 @@ _EPOCH_BORDERS = {"seconds": 1e11, "milliseconds": 1e14, "microseconds": 1e17, "
 
 
 def guess_unit(first: float, step: float, wanted_hz: float) -> str:
-    """The unit that makes the rate nearly right; failing that, the one that makes the first a recent date."""
+    """Return the unit that makes the rate nearly right; failing that, the one that makes the first a recent date."""
     for unit, scale in TIME_UNITS.items():
         if 0.1 <= step * scale * wanted_hz <= 10:
             return unit
@@ -19,7 +19,7 @@ def guess_unit(first: float, step: float, wanted_hz: float) -> str:
 
 
 def time_or_none(text: str, delimiter: str, *, iso: bool) -> float | None:
-    """The moment as a number; ISO times without a zone are taken as UTC."""
+    """Return the time as a number; ISO times without a zone are taken as UTC."""
     try:
         if iso:
             moment = datetime.fromisoformat(text.strip())

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import DataError
-from edgecl.sources.csv_columns import Layout
+from edgecl.sources.csv_columns import Columns
 from edgecl.sources.csv_rows import CHUNK_ROWS, Row, in_time_order, read_numbers, read_rows, time_of_row
 from edgecl.sources.csv_times import is_number
+from edgecl.sources.lines import count_lines
 from edgecl.sources.resampling import Resampled, Resampler
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import check_length
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 def read_csv(
-    path: Path, layout: Layout, contract: Contract, *, label: str | None, labelled: bool
+    path: Path, columns: Columns, contract: Contract, *, label: str | None, labelled: bool
 ) -> Iterator[Sample | Skip]:
-    """Windows of the contract's length and hop, at its rate, by linear interpolation.
+    """Yield windows of the contract's length and hop, at its rate, by linear interpolation.
 
     A window never spans a gap, a change of label or subject, or a clock that was set back. Rows that can't be
     used become skips with their line number, cut short after twenty of a kind; what remains is bridged if
@@ -40,52 +40,48 @@ def read_csv(
     DataError
         The file is unreadable or not CSV.
     """
-    if layout.taken_in_order:
-        logger.warning("%s: %s are taken as %s", path, layout.taken_in_order, ", ".join(contract.channels))
-    if layout.timestamp is not None:
-        logger.info("%s: timestamps are read as %s, %.4g Hz", path, layout.unit, 1 / layout.step_s)
+    if columns.taken_in_order:
+        logger.warning("%s: %s are taken as %s", path, columns.taken_in_order, ", ".join(contract.channels))
+    if columns.timestamp is not None:
+        logger.info("%s: timestamps are read as %s, %.4g Hz", path, columns.unit, 1 / columns.step_s)
     tally = SkipTally(str(path))
-    if layout.timestamp is None:
-        yield from _table(path, layout, contract, tally, label=label, labelled=labelled)
+    if columns.timestamp is None:
+        yield from _table(path, columns, contract, tally, label=label, labelled=labelled)
         return
-    rows = read_rows(path, layout, tally, read_numbers, label=label, labelled=labelled)
-    yield from _windows(in_time_order(rows, tally), path, layout, contract, tally)
+    rows = read_rows(path, columns, tally, read_numbers, label=label, labelled=labelled)
+    yield from _windows(in_time_order(rows, tally), path, columns, contract, tally)
     yield from tally.rest()
 
 
-def csv_count(path: Path, layout: Layout, contract: Contract) -> int:
-    """About how many windows there will be: lines are counted, gaps are not.
+def csv_count(path: Path, columns: Columns, contract: Contract) -> int:
+    """Estimate how many windows there will be: lines are counted, gaps are not.
 
     Raises
     ------
     DataError
         The file is unreadable.
     """
-    try:
-        with path.open("rb") as file:
-            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    if layout.timestamp is None:
+    lines = count_lines(path)
+    if columns.timestamp is None:
         return lines
-    samples = int(lines * layout.step_s * contract.sample_rate_hz)
+    samples = int(lines * columns.step_s * contract.sample_rate_hz)
     return max((samples - contract.clip_samples) // _hop(contract) + 1, 1)
 
 
 def _table(
-    path: Path, layout: Layout, contract: Contract, tally: SkipTally, *, label: str | None, labelled: bool
+    path: Path, columns: Columns, contract: Contract, tally: SkipTally, *, label: str | None, labelled: bool
 ) -> Iterator[Sample | Skip]:
-    """A sample for each row; rows out of order are used as they come, and counted."""
+    """Yield a sample for each row; rows out of order are used as they are, and counted."""
     encoding = TableEncoding(contract)
 
-    def read(cells: list[str], layout: Layout) -> tuple[float, list[float]]:
-        texts = [cells[column] for column in layout.channels]
-        if layout.delimiter == ";":
+    def read(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
+        texts = [cells[column] for column in columns.channels]
+        if columns.delimiter == ";":
             texts = [text.replace(",", ".") if is_number(text, ";") else text for text in texts]
-        return time_of_row(cells, layout), encoding.encode(texts)
+        return time_of_row(cells, columns), encoding.encode(texts)
 
     latest, late, first_late = -math.inf, 0, 0
-    for row in read_rows(path, layout, tally, read, label=label, labelled=labelled):
+    for row in read_rows(path, columns, tally, read, label=label, labelled=labelled):
         if isinstance(row, Skip):
             yield row
             continue
@@ -102,7 +98,7 @@ def _table(
 
 
 def _windows(
-    rows: Iterator[Row | Skip], path: Path, layout: Layout, contract: Contract, tally: SkipTally
+    rows: Iterator[Row | Skip], path: Path, columns: Columns, contract: Contract, tally: SkipTally
 ) -> Iterator[Sample | Skip]:
     stretch: _Stretch | None = None
     for row in rows:
@@ -112,7 +108,7 @@ def _windows(
         if stretch is None or stretch.ends_before(row):
             if stretch is not None:
                 yield from stretch.end(tally)
-            stretch = _Stretch(row, path, layout, contract)
+            stretch = _Stretch(row, path, columns, contract)
         else:
             yield from stretch.add(row, tally)
     if stretch is not None:
@@ -124,19 +120,19 @@ def _hop(contract: Contract) -> int:
 
 
 class _Stretch:
-    """An unbroken part of the recording, of one label and subject; holds about CHUNK_ROWS rows at a time."""
+    """An unbroken part of the recording, of one label and subject; keeps about CHUNK_ROWS rows at a time."""
 
-    def __init__(self, first: Row, path: Path, layout: Layout, contract: Contract) -> None:
+    def __init__(self, first: Row, path: Path, columns: Columns, contract: Contract) -> None:
         self._first = first
         self._path = path
         self._contract = contract
-        self._samples = Resampler(first, contract, step_s=layout.step_s)
+        self._samples = Resampler(first, contract, step_s=columns.step_s)
         self._emitted = 0  # windows so far
         self._signal = np.zeros((0, len(contract.channels)), dtype=np.float32)
         self._lines = np.zeros(0, dtype=np.int64)
 
     def ends_before(self, row: Row) -> bool:
-        """Whether `row` belongs to another stretch."""
+        """Test whether `row` belongs to another stretch."""
         return not self._samples.goes_on(row) or row.label != self._first.label or row.group != self._first.group
 
     def add(self, row: Row, tally: SkipTally) -> Iterator[Sample | Skip]:
@@ -146,7 +142,7 @@ class _Stretch:
             yield from self._emit(self._samples.so_far(), tally)
 
     def end(self, tally: SkipTally) -> Iterator[Sample | Skip]:
-        """The remaining windows, or why there were none."""
+        """Yield the remaining windows, or why there were none."""
         last = self._samples.last
         yield from self._emit(self._samples.to_the_end(), tally)
         if self._emitted == 0:

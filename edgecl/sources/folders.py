@@ -25,11 +25,11 @@ class Found(NamedTuple):
 
 
 def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool) -> Iterator[Found | Skip]:
-    """Files under `root` that end in one of `suffixes`, with label and group from their place.
+    """Find files under `root` that end in one of `suffixes`, with label and group from their path.
 
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
     second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`.
-    Names that begin with a dot are passed over; other files become skips.
+    Names that begin with a dot are ignored; other files become skips.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labe
 
 
 def group_of(path: Path) -> str | None:
-    """The speaker or subject that a file's name tells.
+    """Return the speaker or subject in a file's name.
 
     >>> group_of(Path("go/3f2ab1_12.flac"))
     '3f2ab1'
@@ -61,8 +61,9 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
     if folders and label is not None:
         named = ", ".join(folders[:3]) + (", ..." if len(folders) > 3 else "")
         raise DataError(
-            f"{root} holds folders ({named}), each of them a label: leave out --label, "
-            "or give the folder of a single label"
+            f"{root} holds folders ({named}), each of them a label: give no label of your own, "
+            "or give the folder of a single label",
+            parameter="label",
         )
     usable = any(entry.suffix.lower() in suffixes for entry in entries)
     if not folders and not usable:
@@ -70,7 +71,10 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
         hint = f"; to read {alone[0]}, give its own path" if alone else ""
         raise DataError(f"{root} holds no {' or '.join(suffixes)} file, {wanted}{hint}")
     if labelled and not folders and label is None:
-        raise DataError(f"{root} holds files without a label: say --label NAME, or sort them into <label>/ folders")
+        raise DataError(
+            f"{root} contains files without a label: give their label, or sort them into <label>/ folders",
+            parameter="label",
+        )
 
 
 def _labelled_files(
@@ -87,13 +91,13 @@ def _labelled_files(
             yield Skip(str(path), str(error))
             continue
         if found is None and labelled:
-            yield Skip(str(path), "no label: it lies beside the label folders, not in one")
+            yield Skip(str(path), "no label: it is next to the label folders, not in one")
             continue
         yield Found(path, found, folders[1] if len(folders) > 1 else group_of(path))
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:
-    """Every file below `folder`, depth first; `trail` identifies the folders above."""
+    """Yield every file below `folder`, depth first; `trail` identifies the folders above."""
     try:
         identity = (folder.stat().st_dev, folder.stat().st_ino)
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -17,7 +17,7 @@ def interpolate(
     step_s: float,
     new_step_s: float,
 ) -> NDArray[np.float32]:
-    """The signal at the moments of `grid`, read off the straight lines between its samples.
+    """Interpolate a signal linearly at the times of `grid`.
 
     Where `grid` is coarser than 1.5 samples, each value is the mean over one step of the grid instead.
 

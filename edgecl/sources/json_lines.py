@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
+from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 
@@ -20,12 +22,11 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-LONGEST_LINE = 1 << 26
 LONGEST_TEXT = 10_000  # characters
 
 
 def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
-    """One window a line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
+    """Read one window per line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
     For an extractor of text, `{"text": ..., "label": ...}`.
 
@@ -41,7 +42,10 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     first_seen: dict[bytes, int] = {}
     try:
         with path.open("rb") as file:
-            for number, line in _lines(file, path):
+            lines = bounded_lines(file, limit=LONGEST_DOCUMENT, error=partial(_too_long, path))
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
                 try:
                     sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
                     first = first_seen.setdefault(hashlib.sha256(sample.signal.tobytes()).digest(), number)
@@ -55,28 +59,8 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     yield from tally.rest()
 
 
-def jsonl_count(path: Path) -> int:
-    """Number of lines.
-
-    Raises
-    ------
-    DataError
-        The file is unreadable.
-    """
-    try:
-        with path.open("rb") as file:
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) or 1
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-
-
-def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, with their numbers from 1."""
-    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
-        if len(line) == LONGEST_LINE:
-            raise DataError(f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB: is it JSON Lines?")
-        if line.strip():
-            yield number, line
+def _too_long(path: Path, number: int, text: str) -> DataError:
+    return DataError(f"{path}:{number}: the {text}: is it JSON Lines?")
 
 
 def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, labelled: bool) -> Sample:
@@ -93,23 +77,23 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
     if wanted not in entry:
         raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
     if label is not None and entry.get("label") is not None:
-        raise DataError(f"{source} has a label of its own: leave out --label")
+        raise DataError(f"{source} has a label of its own: give no other", parameter="label")
     found = label if entry.get("label") is None else _json_label(entry["label"])
     if found is None and labelled:
-        raise UnusableError('no label: add "label" to the line, or say --label NAME')
-    group = next((printable(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
+        raise UnusableError('no label: add "label" to the line, or give one for all lines')
+    group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
     return Sample(source, found, _signal(entry, contract), group)
 
 
 def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
     if contract.modality == "text":
-        return _text_signal(entry["text"])
+        return text_signal(entry["text"])
     raw = _array(entry["signal"])
     rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
     return window(raw, contract, rate_hz=rate_hz)
 
 
-def _text_signal(value: Any) -> NDArray[np.float32]:
+def text_signal(value: Any) -> NDArray[np.float32]:
     if not isinstance(value, str):
         raise UnusableError(f'not text: "text" is {type(value).__name__}')
     if not value.strip():

@@ -1,4 +1,4 @@
-"""Labels: which are valid, and the names that stand for background."""
+"""Labels: which are valid, and the names of the background classes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LONGEST_LABEL = 64
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
 
 
-def printable(text: str) -> str:
-    """The text without surrounding space, bytes that were no UTF-8 replaced: those can't be printed again."""
+def valid_text(text: str) -> str:
+    """Return the text without surrounding space, and with bytes that were not UTF-8 replaced."""
     return text.strip().encode("utf-8", "replace").decode()
 
 
 def clean_label(text: str) -> str:
-    """The label without surrounding space, in one Unicode form (NFC: macOS writes folder names in another).
+    """Return the label without surrounding space, in one Unicode form (NFC: macOS writes folder names in another).
 
     Raises
     ------

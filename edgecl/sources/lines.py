@@ -1,17 +1,52 @@
-"""Lines of bounded length."""
+"""Lines of bounded length, their number, and the delimiter of a table."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, AnyStr
 
-LONGEST_LINE = 1 << 20  # characters
+from edgecl.errors import DataError
+
+LONGEST_LINE = 1 << 20  # characters of a row
+LONGEST_DOCUMENT = 1 << 26  # bytes of a line that is a whole window
+LONGEST_HEADER = 1 << 16  # characters
+DELIMITERS = ",;\t"
 
 
-def bounded_lines(file: IO[str]) -> Iterator[str]:
-    """Lines of a bounded length: a file without line ends must not fill the memory."""
-    for line in iter(lambda: file.readline(LONGEST_LINE), ""):
-        if len(line) == LONGEST_LINE:
-            raise csv.Error(f"a line is longer than {LONGEST_LINE >> 20} MiB")
+def bounded_lines(file: IO[AnyStr], *, limit: int, error: Callable[[int, str], Exception]) -> Iterator[AnyStr]:
+    """Yield lines shorter than `limit`, so that no file fills the memory.
+
+    Parameters
+    ----------
+    error
+        The exception to raise at a longer line, from its number and what is wrong with it.
+    """
+    for number, line in enumerate(iter(lambda: file.readline(limit), file.readline(0)), start=1):
+        if len(line) == limit:
+            raise error(number, f"line is longer than {limit >> 20} MiB")
         yield line
+
+
+def count_lines(path: Path) -> int:
+    """Return the number of line ends.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+
+
+def guess_delimiter(header: str) -> str:
+    """Return the delimiter that occurs most often in the first line of a table.
+
+    >>> guess_delimiter("timestamp;acc_x;acc_y")
+    ';'
+    """
+    return max(DELIMITERS, key=header.count)

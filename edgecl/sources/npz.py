@@ -1,4 +1,4 @@
-"""Windows that somebody has cut already: `.npz` archives and JSON Lines."""
+"""Windows in `.npz` archives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, printable
+from edgecl.sources.labels import clean_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
 
@@ -79,7 +79,7 @@ class NpzWindows:
         return len(self.windows)
 
     def samples(self, label: str | None) -> Iterator[Sample | Skip]:
-        """Window by window; `label` is for archives without `y`."""
+        """Yield window by window; `label` is for archives without `y`."""
         first_seen: dict[bytes, int] = {}
         for i in range(len(self)):
             source = f"{self.path}[{i}]"
@@ -98,7 +98,7 @@ class NpzWindows:
         return raw if self.channels is None or raw.ndim != 2 else raw[:, self.channels]
 
     def _group(self, i: int) -> str | None:
-        return None if self.groups is None else printable(str(self.groups[i])) or None
+        return None if self.groups is None else valid_text(str(self.groups[i])) or None
 
     def _name(self, value: str | float) -> str:
         if isinstance(value, str):
@@ -113,7 +113,7 @@ class NpzWindows:
 
 
 def npz_count(path: Path) -> int:
-    """Number of windows, from the header alone.
+    """Return the number of windows, from the header alone.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def npz_count(path: Path) -> int:
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive whose headers have been judged."""
+    """Return the arrays of an archive whose headers have been checked."""
     headers = _headers(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -134,9 +134,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of the arrays that are read, before any of them is.
+    """Return shape and type of the arrays, before any of them is read.
 
-    A header is believed only if it asks for as many bytes as the archive holds for it: a small file
+    A header is believed only if it asks for as many bytes as the archive has for it: a small file
     can otherwise ask for all the memory there is.
     """
     known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")
@@ -179,7 +179,7 @@ def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[in
 
 
 def _column(arrays: dict[str, NDArray[Any]], name: str, *, count: int, path: Path) -> list[Any] | None:
-    """The values of an array (n,) as Python numbers or strings."""
+    """Return the values of an array (n,) as Python numbers or strings."""
     if name not in arrays:
         return None
     array = arrays[name]
@@ -204,10 +204,10 @@ def _rate(arrays: dict[str, NDArray[Any]], path: Path) -> float | None:
 
 
 def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -> list[int] | None:
-    """Where each of the contract's channels lies, if the archive has the same names in another order."""
+    """Return the index of each of the contract's channels, if the archive has the same names in another order."""
     if names is None:
         return None
-    given = [printable(str(name)) for name in _text(names).reshape(-1)]
+    given = [valid_text(str(name)) for name in _text(names).reshape(-1)]
     if sorted(given) == sorted(contract.channels):
         return [given.index(channel) for channel in contract.channels]
     logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))

@@ -1,4 +1,4 @@
-"""Recordings on disk, in the forms that people have them, to samples for an extractor.
+"""Recordings on disk, in the forms that users have them, to samples for an extractor.
 
 A path is one of:
 
@@ -15,7 +15,7 @@ A path is one of:
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
 `label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
 option would relabel everything. Folders named `_silence_` or `_background_noise_` are labels like others,
-except that long files in them are cut into clips (elsewhere more than 30 s are no clip, and skipped).
+except that long files in them are cut into clips (elsewhere more than 30 s are not a clip, and skipped).
 """
 
 from __future__ import annotations
@@ -28,12 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
-from edgecl.sources.csv_columns import read_layout
-from edgecl.sources.csv_windows import csv_count, read_csv
 from edgecl.sources.folders import Found, find_files, group_of
-from edgecl.sources.json_lines import jsonl_count, read_jsonl
 from edgecl.sources.labels import BACKGROUND, clean_label
-from edgecl.sources.npz import NpzWindows, npz_count
+from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
 
@@ -61,13 +58,13 @@ def read_samples(
     path
         A folder or file, see the module.
     contract
-        Of the extractor that will take the samples: its rate, channels, window and hop.
+        Contract of the extractor that will take the samples: its rate, channels, window and hop.
     label
-        For data without labels of its own.
+        Label for data without labels of its own.
     labelled
         Whether every sample needs a label; False to predict, where a sample may have none.
     label_column
-        Of a .csv, where it is not called label.
+        Column of labels of a .csv, where it is not called label.
 
     Yields
     ------
@@ -81,6 +78,21 @@ def read_samples(
     DataError
         The path is missing, unreadable, of an unknown kind or empty, a label is missing or given twice, the
         extra [audio] is needed; or, at the end, nothing in it was usable: the message counts the reasons.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from edgecl.extractors.opening import builtin_extractor, open_extractor
+    >>> from edgecl.sources.sound import encode_wav
+    >>> contract = open_extractor(builtin_extractor("voice")).contract
+    >>> noise = np.random.default_rng(0).normal(size=(16000, 1)).astype(np.float32) / 10
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "one.wav")
+    ...     _ = file.write_bytes(encode_wav(noise, rate_hz=contract.sample_rate_hz))
+    ...     [sample] = read_samples(file, contract, label="yes")
+    >>> sample.label, sample.signal.shape
+    ('yes', (16000, 1))
     """
     path = Path(path)
     if label is not None:
@@ -90,12 +102,12 @@ def read_samples(
 
 
 def count_samples(path: Path, contract: Contract, *, label_column: str | None = None) -> int:
-    """About how many samples `read_samples` will yield, without reading them: for a progress bar.
+    """Estimate how many samples `read_samples` will yield, without reading them: for a progress bar.
 
     Raises
     ------
     DataError
-        As `read_samples`, for what can be told without reading the samples.
+        As `read_samples`, for what is known without reading the samples.
     """
     path = Path(path)
     kind = _kind(path)
@@ -103,21 +115,26 @@ def count_samples(path: Path, contract: Contract, *, label_column: str | None = 
         files = find_files(path, suffixes=_suffixes(contract), label=None, labelled=False)
         return sum(isinstance(file, Found) for file in files)
     if kind == ".npz":
+        from edgecl.sources.npz import npz_count
+
         return npz_count(path)
     if kind == ".csv":
-        return csv_count(path, read_layout(path, contract, label_column=label_column), contract)
-    return jsonl_count(path) if kind == ".jsonl" else 1
+        from edgecl.sources.csv_columns import read_columns
+        from edgecl.sources.csv_windows import csv_count
+
+        return csv_count(path, read_columns(path, contract, label_column=label_column), contract)
+    return max(count_lines(path), 1) if kind == ".jsonl" else 1
 
 
 def _given_label(label: str) -> str:
     try:
         return clean_label(label)
     except UnusableError as error:
-        raise SettingError(f"--label {ascii(label)[:80]} can't be used: {error}") from error
+        raise SettingError(f"the label {ascii(label)[:80]} can't be used: {error}", parameter="label") from error
 
 
 def _kind(path: Path) -> str:
-    """`folder`, or the suffix of a kind of file that is read."""
+    """Return `folder`, or the suffix of a known kind of file."""
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:
@@ -139,19 +156,23 @@ def _suffixes(contract: Contract) -> tuple[str, ...]:
 def _open(
     path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
 ) -> Iterator[Sample | Skip]:
-    """Everything that is wrong with the path as a whole is raised here, before the first sample."""
+    """Open a path; what is wrong with it as a whole is raised here, before the first sample."""
     kind = _kind(path)
     if contract.modality == "text" and kind != ".jsonl":
         raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
     if label_column is not None and kind not in TABLES:
-        raise DataError(f"{path} has no columns: --label-column is for .csv files")
+        raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
         found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
         read = _sounds if contract.is_sound else _recordings
         return read(found, contract, labelled=labelled)
     if kind == ".jsonl":
+        from edgecl.sources.json_lines import read_jsonl
+
         return read_jsonl(path, contract, label=label, labelled=labelled)
     if kind == ".npz":
+        from edgecl.sources.npz import NpzWindows
+
         windows = NpzWindows(path, contract)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
@@ -160,9 +181,12 @@ def _open(
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
         return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled)
-    layout = read_layout(path, contract, label_column=label_column)
-    _check_label(path, has_labels=layout.label is not None, label=label, labelled=labelled)
-    return read_csv(path, layout, contract, label=label, labelled=labelled)
+    from edgecl.sources.csv_columns import read_columns
+    from edgecl.sources.csv_windows import read_csv
+
+    columns = read_columns(path, contract, label_column=label_column)
+    _check_label(path, has_labels=columns.label is not None, label=label, labelled=labelled)
+    return read_csv(path, columns, contract, label=label, labelled=labelled)
 
 
 def _takes(contract: Contract) -> str:
@@ -173,13 +197,13 @@ def _takes(contract: Contract) -> str:
 
 def _check_label(path: Path, *, has_labels: bool, label: str | None, labelled: bool) -> None:
     if has_labels and label is not None:
-        raise DataError(f"{path} has labels of its own: leave out --label")
+        raise DataError(f"{path} has labels of its own: give no other", parameter="label")
     if labelled and not has_labels and label is None:
-        raise DataError(f"{path} has no labels: say --label NAME")
+        raise DataError(f"{path} has no labels: give the label of its samples", parameter="label")
 
 
 def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:
-    """Pass everything on; if no sample was among it, say what there was instead."""
+    """Yield every item; raise DataError with a count of reasons if no sample was among them."""
     reasons: Counter[str] = Counter()
     first: Skip | None = None
     usable = False
@@ -224,7 +248,7 @@ def _content(path: Path) -> bytes:
 
 
 def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
-    """One clip; of a long background recording, consecutive clips."""
+    """Yield one clip, or consecutive clips of a long background recording."""
     sound = decode(content)
     length_s = len(sound.samples) / sound.rate_hz
     in_pieces = file.label in BACKGROUND and length_s * contract.sample_rate_hz >= 2 * contract.clip_samples
@@ -240,19 +264,22 @@ def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
 
 
 def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
-    """CSV files of a folder; a file's label is its folder's, and its subject too unless a column says."""
+    """Yield samples of CSV files in folders; a file's label is its folder's, and its subject without a column too."""
+    from edgecl.sources.csv_columns import read_columns
+    from edgecl.sources.csv_windows import read_csv
+
     for file in files:
         if isinstance(file, Skip):
             yield file
             continue
         try:
-            layout = read_layout(file.path, contract)
-            if layout.label is not None and file.label is not None:
-                raise DataError("it has a label column, and lies in the folder of a label")
+            columns = read_columns(file.path, contract)
+            if columns.label is not None and file.label is not None:
+                raise DataError("it has a label column, and is in the folder of a label")
         except DataError as error:
             yield Skip(str(file.path), f"unreadable: {error}")
             continue
-        for item in read_csv(file.path, layout, contract, label=file.label, labelled=labelled):
+        for item in read_csv(file.path, columns, contract, label=file.label, labelled=labelled):
             if isinstance(item, Sample) and item.group is None:
                 item = replace(item, group=file.group)
             yield item

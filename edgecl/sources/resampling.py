@@ -23,14 +23,13 @@ class Resampled(NamedTuple):
     """Samples at the contract's rate."""
 
     signal: NDArray[np.float32]
-    # (n, channels)
+    """(n, channels)."""
     lines: NDArray[np.int64]
-
-    # (n,) of the rows that they come from
+    """(n,) of the rows that they come from."""
 
 
 class Resampler:
-    """Rows of one unbroken stretch, whatever the jitter of their times, to samples at the contract's rate.
+    """Resamples rows of one unbroken stretch, with any jitter of their times, to the contract's rate.
 
     Attributes
     ----------
@@ -57,22 +56,22 @@ class Resampler:
         return self._rows[-1]
 
     def goes_on(self, row: Row) -> bool:
-        """Whether `row` comes after the last one without a gap."""
+        """Test whether `row` comes after the last one without a gap."""
         return 0 < row.time_s - self._rows[-1].time_s <= self._gap_s
 
     def add(self, row: Row) -> None:
         self._rows.append(row)
 
     def so_far(self) -> Resampled:
-        """The new samples that rows to come can't change."""
+        """Return the new samples that further rows cannot change."""
         return self._resampled(self._rows[-1].time_s - self._new_step_s)
 
     def to_the_end(self) -> Resampled:
-        """The new samples up to the last row."""
+        """Return the new samples up to the last row."""
         return self._resampled(self._rows[-1].time_s)
 
     def _resampled(self, until_s: float) -> Resampled:
-        """Samples up to a moment; rows that are not needed any more are dropped."""
+        """Return samples up to a time; rows that are no longer needed are dropped."""
         times = np.array([row.time_s for row in self._rows]) - self._first.time_s
         # The half sample in a million forgives the rounding of the clock.
         end = math.floor((until_s - self._first.time_s) / self._new_step_s + 5e-7)

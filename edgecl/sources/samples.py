@@ -1,4 +1,4 @@
-"""What every source yields, and the rules for labels that all of them share."""
+"""Samples and skips: what every source yields."""
 
 from __future__ import annotations
 
@@ -9,29 +9,42 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+GROUP_COLUMNS = ("subject", "speaker")
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One clip or window, ready for the extractor."""
+    """One clip or window, ready for the extractor.
+
+    Examples
+    --------
+    >>> sample = Sample("clip.wav", "yes", np.zeros((16000, 1), np.float32), None)
+    >>> sample.label, sample.signal.shape
+    ('yes', (16000, 1))
+    """
 
     source: str
-    # file, with `[i]` for a window of an archive and `:line` for a line
+    """File, with `[i]` for a window of an archive and `:line` for a line."""
     label: str | None
     signal: NDArray[np.float32]
-    # (n_samples, channels) at the contract's rate; voice in [-1, 1]
+    """(n_samples, channels) at the contract's rate; voice in [-1, 1]."""
     group: str | None
-
-    # speaker or subject, where the data says
+    """Speaker or subject, where the data names it."""
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Something that was found and cannot be used."""
+    """Something that was found and cannot be used.
+
+    Examples
+    --------
+    >>> Skip("clip.wav", "silent: all samples are zero").reason
+    'silent: all samples are zero'
+    """
 
     source: str
     reason: str
-
-    # a fixed phrase, then ": " and the particulars
+    """A fixed phrase, then ": " and the details."""
 
 
 class UnusableError(Exception):
@@ -48,30 +61,27 @@ class SkipTally:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many there were of each kind."""
+        """Skips of each kind."""
         return self._seen
 
     def skip(self, line: int, reason: str) -> Iterator[Skip]:
-        """The skip of one line, if its kind has not been listed often enough."""
+        """Yield the skip of one line, if its kind has not been listed often enough."""
         kind = reason_kind(reason)
         self._seen[kind] += 1
         if self._seen[kind] <= self._limit:
             yield Skip(f"{self._source}:{line}", reason)
 
     def rest(self) -> Iterator[Skip]:
-        """One skip for each kind that was cut short, saying how many more there were."""
+        """Yield one skip for each kind that was cut short, with how many more there were."""
         for kind, count in self._seen.items():
             if count > self._limit:
                 yield Skip(self._source, f"{kind}: {count - self._limit} more like the {self._limit} listed")
 
 
 def reason_kind(reason: str) -> str:
-    """The fixed phrase that a reason begins with.
+    """Return the fixed phrase that a reason begins with.
 
     >>> reason_kind("too short: 0.05 s of sound, wanted at least 0.1 s")
     'too short'
     """
     return reason.split(":", 1)[0]
-
-
-GROUP_COLUMNS = ("subject", "speaker")

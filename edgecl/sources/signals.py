@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.sources.interpolation import resample
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import clip
-from edgecl.sources.wav import Sound
+from edgecl.sources.sound import Sound, clip
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -22,12 +21,12 @@ LOWEST_SHARE_OF_RATE = 0.5
 
 
 def as_signal(text: str) -> NDArray[np.float32]:
-    """The bytes of a text's UTF-8 as a signal (n, 1)."""
+    """Return the bytes of a text's UTF-8 as a signal (n, 1)."""
     return np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.float32)[:, None]
 
 
 def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -> float:
-    """The rate of a window, if the extractor's rate can be reached from it.
+    """Return the rate of a window, if the extractor's rate can be reached from it.
 
     A window without a rate that is exactly as long as the extractor's was cut for it.
 
@@ -56,7 +55,7 @@ def checked_rate(rate_hz: float | None, contract: Contract, *, n_samples: int) -
 
 
 def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[np.float32]:
-    """One window as the extractor takes it.
+    """Return one window as the extractor takes it.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
     UnusableError
         Wrong shape or channel count, NaN or infinity, too short, silent; for sound also clipped.
     """
-    signal = _as_float(shaped(raw, contract), contract)
+    signal = as_float(shaped(raw, contract), contract)
     if contract.is_sound:
         return clip(Sound(signal, round(rate_hz), 16), rate_hz=contract.sample_rate_hz)
     if not np.isfinite(signal).all():
@@ -89,7 +88,7 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
 
 
 def shaped(raw: NDArray[Any], contract: Contract) -> NDArray[Any]:
-    """The array as (time, channels).
+    """Return the array as (time, channels).
 
     Raises
     ------
@@ -124,7 +123,7 @@ def check_length(n_samples: int, contract: Contract) -> None:
         raise UnusableError(f"too short: {n_samples} samples{seconds}, a window has {contract.window_samples}")
 
 
-def _as_float(raw: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
+def as_float(raw: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
     """Float32; 16-bit sound is scaled to [-1, 1)."""
     if raw.dtype.kind not in "fiub":
         raise UnusableError(f"not numbers: samples of type {raw.dtype}")

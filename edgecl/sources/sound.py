@@ -1,17 +1,23 @@
-"""Sound files to clips: decode, judge whether there is speech to learn from, mix down, resample."""
+"""Sound files: decode and check WAV and FLAC, mix down and resample; write WAV.
+
+WAV is read by own code, because `wave` does not know float samples nor, before Python 3.12, the extensible header, and
+trusts a wrong size field.
+"""
 
 from __future__ import annotations
 
 import importlib
 import io
-from typing import Any
+import mmap
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.wav import Sound, read_wav
 
 SHORTEST_S = 0.1
 LONGEST_S = 30.0
@@ -20,14 +26,146 @@ LONGEST_S = 30.0
 LARGEST = 1 << 25
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 768_000
-# -60 dBFS: below it lies the noise of a microphone that is off.
+# -60 dBFS: the noise of a microphone that is off is below it.
 SILENCE = 1e-3
 CLIPPED_SHARE = 0.01
 _RUN = 3
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
+# A writer that cannot seek back leaves a size of 2 or 4 GiB, or zero.
+_UNKNOWN_SIZE = 0x7FFFF000
+# Below this share of the announced sound: the file was cut off and may hold half a word.
+_WHOLE_ENOUGH = 0.9
+
+
+class Sound(NamedTuple):
+    """Decoded sound."""
+
+    samples: NDArray[np.float32]
+    """(n, channels) in [-1, 1]; float files may exceed it."""
+    rate_hz: int
+    bits: int
+    """Bits of one sample in the file."""
+
+
+class _Format(NamedTuple):
+    codec: int
+    channels: int
+    rate_hz: int
+    bytes_per_frame: int
+    bits: int
+
+
+def read_wav(content: bytes) -> Sound:
+    """Decode PCM of 8, 16, 24 or 32 bits or float of 32 or 64 bits.
+
+    Parameters
+    ----------
+    content
+        The whole file, beginning with `RIFF`.
+
+    Raises
+    ------
+    UnusableError
+        The header is truncated or contradicts itself, the codec is another one, or sound is missing.
+    """
+    layout, sound = _chunks(content)
+    frames = sound[: len(sound) - len(sound) % layout.bytes_per_frame]
+    samples = _decode(frames, layout).reshape(-1, layout.channels)
+    return Sound(samples, layout.rate_hz, layout.bits)
+
+
+def wav_blocks(content: bytes | mmap.mmap, *, block_s: float) -> tuple[int, Iterator[NDArray[np.float32]]]:
+    """Return the rate in Hz and the sound in blocks (n, channels), decoded one by one; raises as `read_wav`."""
+    layout, sound = _chunks(content)
+    step = max(round(block_s * layout.rate_hz), 1) * layout.bytes_per_frame
+    whole = len(sound) - len(sound) % layout.bytes_per_frame
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, whole, step):
+            yield _decode(sound[start : min(start + step, whole)], layout).reshape(-1, layout.channels)
+
+    return layout.rate_hz, blocks()
+
+
+def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
+    """Return the format and the sound; other chunks (lists, cue points, padding) are skipped."""
+    if len(content) < 12 or content[8:12] != b"WAVE":
+        raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
+    layout: _Format | None = None
+    start = 12
+    while start + 8 <= len(content):
+        name = content[start : start + 4]
+        size = int.from_bytes(content[start + 4 : start + 8], "little")
+        body = memoryview(content)[start + 8 : start + 8 + size]
+        if name == b"fmt ":
+            layout = _parse_format(body)
+        if name == b"data":
+            if layout is None:
+                raise UnusableError("truncated header: the sound comes before its format")
+            return layout, _whole(content, start + 8, size, layout)
+        start += 8 + size + size % 2  # chunks begin at even offsets
+    raise UnusableError("truncated header: the file ends before its sound begins")
+
+
+def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -> memoryview:
+    """Return the sound from `start`, if most of what the header announces is there."""
+    left = len(content) - start
+    finished = int.from_bytes(content[4:8], "little") == len(content) - 8
+    if size >= _UNKNOWN_SIZE or (size == 0 and not finished):
+        size = left
+    if left < _WHOLE_ENOUGH * size:
+        per_second = layout.rate_hz * layout.bytes_per_frame
+        raise UnusableError(f"truncated: holds {left / per_second:.2f} s of {size / per_second:.2f} s")
+    return memoryview(content)[start : start + size]
+
+
+def _parse_format(body: memoryview) -> _Format:
+    if len(body) < 16:
+        raise UnusableError(f"truncated header: the format has {len(body)} bytes, wanted 16")
+    codec, channels, rate_hz, _, bytes_per_frame, bits = struct.unpack_from("<HHIIHH", body)
+    if codec == _EXTENSIBLE and len(body) >= 26:
+        codec = int.from_bytes(body[24:26], "little")  # the sub-format's GUID begins with the codec
+    if codec not in (_PCM, _FLOAT):
+        raise UnusableError(f"unknown codec: {_CODECS.get(codec, hex(codec))}, wanted PCM or float")
+    if bits not in ((32, 64) if codec == _FLOAT else (8, 16, 24, 32)):
+        raise UnusableError(f"unknown codec: samples of {bits} bits")
+    if channels == 0 or bytes_per_frame != channels * bits // 8:
+        raise UnusableError(f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes")
+    if rate_hz == 0:
+        raise UnusableError("unknown rate: the header states 0 Hz")
+    return _Format(codec, channels, rate_hz, bytes_per_frame, bits)
+
+
+def _decode(frames: memoryview, layout: _Format) -> NDArray[np.float32]:
+    """Decode samples in [-1, 1), channels interleaved."""
+    if layout.codec == _FLOAT:
+        with np.errstate(over="ignore"):
+            return np.frombuffer(frames, f"<f{layout.bits // 8}").astype(np.float32)
+    if layout.bits == 8:
+        return (np.frombuffer(frames, "u1").astype(np.float32) - np.float32(128)) / np.float32(128)
+    if layout.bits == 24:
+        wide = np.zeros((len(frames) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(frames, "u1").reshape(-1, 3)
+        return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+    return np.frombuffer(frames, f"<i{layout.bits // 8}").astype(np.float32) / np.float32(2 ** (layout.bits - 1))
+
+
+def encode_wav(signal: NDArray[np.float32], *, rate_hz: float) -> bytes:
+    """Return a 16-bit WAV file of one channel; a signal (n,) or (n, 1) is clipped to [-1, 1]."""
+    import wave
+
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(round(rate_hz))
+        sound.writeframes((signal.reshape(-1).clip(-1, 1) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def decode(content: bytes) -> Sound:
-    """Decode a WAV or FLAC file, told apart by its first bytes, not by its name.
+    """Decode a WAV or FLAC file, recognised by its first bytes, not by its name.
 
     Raises
     ------
@@ -47,7 +185,7 @@ def decode(content: bytes) -> Sound:
 
 
 def clip(sound: Sound, *, rate_hz: float) -> NDArray[np.float32]:
-    """One channel at `rate_hz`, if the sound is worth learning from.
+    """Return one channel at `rate_hz`, if the sound is worth learning from.
 
     Channels are averaged; another rate is resampled by soxr.
 
@@ -105,7 +243,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
 
 
 def clipped_share(samples: NDArray[np.float32], *, bits: int) -> float:
-    """Share of the worst channel's samples (n, channels) that lie in runs of full scale.
+    """Return the share of the worst channel's samples (n, channels) that are in runs of full scale.
 
     Runs, because a loud clip touches full scale at single peaks and is sound all the same.
     """
@@ -118,7 +256,7 @@ def clipped_share(samples: NDArray[np.float32], *, bits: int) -> float:
 
 
 def extra(module: str, need: str) -> Any:
-    """Import a module of the extra [audio], or say how to install it."""
+    """Import a module of the extra [audio]; raise DataError with how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -127,7 +265,7 @@ def extra(module: str, need: str) -> Any:
 
 def _check_rate(rate_hz: int) -> None:
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise UnusableError(f"unknown rate: {rate_hz} Hz is said, which is no rate for speech")
+        raise UnusableError(f"unknown rate: {rate_hz} Hz is not a rate for speech")
 
 
 def _read_flac(content: bytes) -> Sound:

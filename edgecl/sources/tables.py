@@ -1,7 +1,7 @@
 """Rows of a table to signals: which columns an extractor takes, and how their cells become numbers.
 
-The contract's channels say it. A channel of the unit "category" is called `column=value` and is 1 where the cell
-holds that value; one of the unit "missing" is called `column is missing` and is 1 where the cell is empty; every
+The contract's channels define it. A channel of the unit "category" is called `column=value` and is 1 where the cell
+contains that value; one of the unit "missing" is called `column is missing` and is 1 where the cell is empty; every
 other channel is a column of numbers. So `learn` and `predict` see the same columns, whatever order a file has them in.
 """
 
@@ -22,10 +22,10 @@ EMPTY = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # cells withou
 
 
 class TableEncoding:
-    """Cells to channels; counts what it had to do without."""
+    """Encodes cells as channels; counts missing and unknown values."""
 
     def __init__(self, contract: Contract) -> None:
-        self.columns: list[str] = []  # of the file, in lower case, each once
+        self.columns: list[str] = []  # columns of the file, in lower case, each once
         self.unknown: dict[str, tuple[int, str]] = {}  # column: cells of no known category, the first of them
         self.missing: dict[str, int] = {}  # column: cells that were empty
         self._width = len(contract.channels)
@@ -48,12 +48,12 @@ class TableEncoding:
         return self.columns.index(name)
 
     def encode(self, cells: Sequence[str]) -> list[float]:
-        """One value for each channel, of cells in the order of `columns`.
+        """Return one value for each channel, from cells in the order of `columns`.
 
         Raises
         ------
         UnusableError
-            A cell is no number, not finite, or empty where the extractor has no way to say so.
+            A cell is no number, not finite, or empty where the extractor has no channel for that.
         """
         values = [0.0] * self._width
         for column, channel in self._numbers.items():
@@ -91,14 +91,14 @@ class TableEncoding:
         return value
 
     def notes(self) -> list[str]:
-        """What was read otherwise than it stood there, in sentences."""
-        said = [
+        """Return sentences on cells that were not read as they are."""
+        notes = [
             f"categories that the extractor does not know in {count} of the cells of {column!r}, {first!r} for one: "
             "read as none of those it knows"
             for column, (count, first) in sorted(self.unknown.items())
         ]
-        said += [
+        notes += [
             f"no value in {count} of the cells of {column!r}: read as missing"
             for column, count in sorted(self.missing.items())
         ]
-        return said
+        return notes

@@ -1,1 +1,1 @@
-"""From scores of a stream to events."""
+"""Scores of a stream to events."""

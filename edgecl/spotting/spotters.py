@@ -1,8 +1,8 @@
-"""Scores of a stream, one row a hop, to events: a threshold for each label, patience, a peak, a refractory time.
+"""Spotters: scores of a stream, one row per hop, to events.
 
-A hop answers with the label that lies highest above its own threshold, if one does. `WordSpotter` turns a peak of
-such answers into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
-`_background_noise_`) are answered like others and are no events: they keep what they win from being one.
+A hop has the label that is highest above its own threshold, if there is one. `WordSpotter` turns a peak of
+such labels into an event, `BoutSpotter` a run of them. Labels that begin with an underscore (`_silence_`,
+`_background_noise_`) are predicted like others and are not events: what they win is not an event.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecl.spotting.scorers import Scorer, Scores
 
-WAIT_HOPS = 2  # for a higher peak
+WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
 
 
@@ -25,25 +25,26 @@ class Detection:
 
     label: str
     confidence: float
-    # of the answer at the peak, 0 to 1
+    """Probability of the label at the peak, 0 to 1."""
     novelty: float
-    # at the peak; 0: typical of its class, 1: nothing of it
+    """Novelty at the peak; 0: typical of its class, 1: nothing of it."""
     score: float
-    # at the peak
+    """Score at the peak."""
     first: int
-    # hop at which it was first heard
+    """Hop at which it began."""
     last: int
+    """Latest hop that had its label."""
 
 
 class Spotter(ABC):
-    """Follows one stream. `scorer` may be replaced between two calls: what has begun goes on under its label.
+    """Follows one stream. `scorer` may be replaced between two calls: an open event goes on under its label.
 
     Parameters
     ----------
     scorer
-        None where nothing has been taught yet: then nothing is heard.
+        None where nothing has been taught yet: then nothing is detected.
     patience
-        Hops in a row that a label must answer before it counts.
+        Consecutive hops that a label must win before it counts.
     refractory
         Hops; see the two kinds.
     """
@@ -56,63 +57,63 @@ class Spotter(ABC):
         self._run_label: str | None = None
         self._run_first = 0
         self._open: OpenEvent | None = None
-        self._said: Scores | None = None
+        self._scores: Scores | None = None
 
     @property
     def answer(self) -> tuple[str, float, float]:
         """Label, confidence and novelty of the latest hop that was scored, above its threshold or not."""
-        if self.scorer is None or self._said is None:
+        if self.scorer is None or self._scores is None:
             return ("", 0.0, 1.0)
-        margins = self._said.scores[-1] - self.scorer.thresholds
+        margins = self._scores.scores[-1] - self.scorer.thresholds
         return (
             self.scorer.labels[int(margins.argmax())],
-            float(self._said.confidence[-1]),
-            float(self._said.novelty[-1]),
+            float(self._scores.confidence[-1]),
+            float(self._scores.novelty[-1]),
         )
 
     @property
     def hops(self) -> int:
-        """How many hops were heard, or passed over."""
+        """Hops that were scored or skipped."""
         return self._hop
 
     def push(self, latents: NDArray[np.float32]) -> list[Detection]:
-        """The events that the latents (n, D) of the next n hops complete."""
+        """Return the events that the latents (n, D) of the next n hops complete."""
         if self.scorer is None:
             self._hop += len(latents)
             return []
-        said = self.scorer(latents)
-        self._said = said
-        margins = said.scores - self.scorer.thresholds
+        scores = self.scorer(latents)
+        self._scores = scores
+        margins = scores.scores - self.scorer.thresholds
         found = []
         for index, label in enumerate(margins.argmax(axis=1).tolist()):
             margin = float(margins[index, label])
-            detection = self._hear(self._answer(said, index, label, margin) if margin >= 0 else None)
+            detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:
                 found.append(detection)
         return found
 
     def skip(self, hops: int) -> list[Detection]:
-        """Hops that nobody need listen to; returns the events that they complete."""
-        heard = (self._hear(None) for _ in range(hops))
-        return [one for one in heard if one is not None]
+        """Skip silent hops; return the events that they complete."""
+        found = (self._follow_hop(None) for _ in range(hops))
+        return [one for one in found if one is not None]
 
     def end(self) -> list[Detection]:
-        """The stream ends or breaks off here: the event that had begun, if there is one."""
+        """End the stream, or its present part; return the event that had begun, if there is one."""
         detection = self._open.detection if self._open else None
         self._open = self._run_label = None
         return [detection] if detection else []
 
-    def _answer(self, said: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
+    def _answer(self, scores: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
         assert self.scorer is not None
         name = self.scorer.labels[label]
         if name.startswith("_"):
             return None
-        confidence, novelty = float(said.confidence[index]), float(said.novelty[index])
-        score = float(said.scores[index, label])
+        confidence, novelty = float(scores.confidence[index]), float(scores.novelty[index])
+        score = float(scores.scores[index, label])
         detection = Detection(name, confidence, novelty, score, first=self._hop, last=self._hop)
         return OpenEvent(detection, margin=margin, peak=self._hop)
 
-    def _hear(self, answer: OpenEvent | None) -> Detection | None:
+    def _follow_hop(self, answer: OpenEvent | None) -> Detection | None:
         """Take the answer of one hop; returns the event that it completes."""
         label = answer.detection.label if answer else None
         if label != self._run_label:
@@ -128,30 +129,30 @@ class Spotter(ABC):
 
 
 class WordSpotter(Spotter):
-    """A peak is an event: the highest answer, once two hops have brought no higher one.
+    """Turns a peak into an event: the highest score, once two hops have had no higher one.
 
     For `refractory` hops after a peak there is no other event.
     """
 
-    _deaf_until = 0
+    _ignored_until = 0
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
-        if self._hop < self._deaf_until:
+        if self._hop < self._ignored_until:
             return None
         if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)
         if self._open is None or self._hop - self._open.peak < WAIT_HOPS:
             return None
         detection = self._open.detection
-        self._deaf_until = self._open.peak + self._refractory
+        self._ignored_until = self._open.peak + self._refractory
         self._open = None
         return detection
 
 
 class BoutSpotter(Spotter):
-    """A run of one label is an event, however often it is repeated: an exercise, not its repetitions.
+    """Turns a run of one label into an event: an exercise, not each of its repetitions.
 
-    It ends when the label has not been answered for `refractory` hops, or another one has its turn.
+    It ends when the label has not been predicted for `refractory` hops, or another one begins.
     """
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
@@ -170,17 +171,19 @@ class BoutSpotter(Spotter):
 
 @dataclass(frozen=True)
 class OpenEvent:
-    """An event that has begun, as its best hop has it."""
+    """An event that has begun, with the figures of its best hop."""
 
     detection: Detection
-    margin: float  # of the best hop above its label's threshold
-    peak: int  # the best hop
+    margin: float
+    """Margin of the best hop above its label's threshold."""
+    peak: int
+    """The best hop."""
 
     def since(self, first: int) -> OpenEvent:
         return replace(self, detection=replace(self.detection, first=first))
 
     def until(self, answer: OpenEvent) -> OpenEvent:
-        """The same event, gone on to a later answer of its label."""
+        """Return the event extended to a later answer of its label."""
         first, last = self.detection.first, answer.detection.last
         best = max(self, answer, key=lambda one: one.margin)
         return replace(best, detection=replace(best.detection, first=first, last=last))

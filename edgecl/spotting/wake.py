@@ -1,4 +1,4 @@
-"""Wake word: short words count only after one, its scorer and its spotter."""
+"""Wake word: scorer and spotter of words that count only after one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WAKE_REFRACTORY_HOPS = 4
 
 
 class WakeScorer:
-    """Asleep, a wake word alone counts, against background; awake, every other label does, by the head.
+    """Scores the wake word alone against background while asleep, and every other label by the head while awake.
 
-    In open talk short words are out of reach; in the few seconds after a wake word somebody speaks to the device.
+    In open talk short words cannot be detected; in the few seconds after a wake word the user speaks to the device.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class WakeScorer:
 
 
 class WakeSpotter(WordSpotter):
-    """Words that count for a span of hops after a wake word; its scorer is a `WakeScorer`.
+    """Spots words for a span of hops after a wake word; its scorer is a `WakeScorer`.
 
-    A command may follow at once: after the wake word it is deaf for no more than WAKE_REFRACTORY_HOPS.
+    A command may follow at once: after the wake word input is ignored for no more than WAKE_REFRACTORY_HOPS.
     """
 
     def __init__(self, *, wake: str, span: int, patience: int = 1, refractory: int = REFRACTORY_HOPS) -> None:
@@ -53,7 +53,7 @@ class WakeSpotter(WordSpotter):
         self._asleep_from = 0
 
     def push(self, latents: NDArray[np.float32]) -> list[Detection]:
-        """As `Spotter.push`; awake or not is decided hop by hop."""
+        """Return events as `Spotter.push` does; awake or not is decided hop by hop."""
         found = []
         for latent in latents:
             if isinstance(self.scorer, WakeScorer):
@@ -65,5 +65,5 @@ class WakeSpotter(WordSpotter):
         detection = super()._follow(answer, is_patient=is_patient)
         if detection is not None and detection.label == self._wake:
             self._asleep_from = self._hop + 1 + self._span
-            self._deaf_until = self._hop + WAKE_REFRACTORY_HOPS
+            self._ignored_until = self._hop + WAKE_REFRACTORY_HOPS
         return detection

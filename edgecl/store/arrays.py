@@ -1,9 +1,9 @@
-"""Arrays in one plain `.npz`, in one fixed layout; everything else is refused.
+"""Read and write arrays in one plain `.npz` of one fixed layout; everything else is refused.
 
 The file is an ordinary zip of stored `.npy` members that `np.load(allow_pickle=False)` opens. The layout
 leaves nothing to choose: members in name order, the date 1980-01-01, no extra fields, no comments, data
 aligned to 64 bytes by blanks in the npy header. So the same arrays give the same bytes, and a reader need not
-trust a header: it takes name, dtype and shape from it, writes the header that belongs to them and compares.
+trust a header: it reads name, dtype and shape, writes the header that belongs to them and compares.
 The central directory is checked in the same way.
 """
 
@@ -24,24 +24,24 @@ from edgecl.store.files import Bytes
 
 DTYPES = {name: np.dtype(name) for name in ("<f2", "<f4", "<f8", "|i1", "<i4", "<i8", "|u1")}
 MAX_MEMBERS = 64
-MAX_BYTES = 1 << 28  # 256 MiB: more is no object of a small device
+MAX_BYTES = 1 << 28  # 256 MiB: no object of a small device is larger
 MAX_DIMENSION = (1 << 31) - 1
 
 _ALIGNMENT = 64
-_FINITE_BLOCK = 1 << 16  # entries looked at in one go, so that the check needs 64 KiB
+_FINITE_BLOCK = 1 << 16  # entries checked at once, so that the check needs 64 KiB
 _NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _LOCAL = struct.Struct("<4s5H3I2H")  # PKZIP appnote 4.3.7
 _CENTRAL = struct.Struct("<4s6H3I5H2I")  # 4.3.12
 _END = struct.Struct("<4s4H2IH")  # 4.3.16
 _NPY = struct.Struct("<6sBBH")
 _MAGIC = b"\x93NUMPY"
-_DATE = 0x21  # 1980-01-01, the first day that a zip can say
+_DATE = 0x21  # 1980-01-01, the first day of the zip format
 _SHAPE = rb"\((?:|\d{1,10},|\d{1,10}(?:, \d{1,10}){1,7})\)"
 _HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': (%s), \} *\n" % _SHAPE)
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:
-    """Return the file that holds `arrays`, as pieces to be written one after the other: data is not copied.
+    """Return the file of `arrays`, as pieces to be written one after the other: data is not copied.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:
     Raises
     ------
     DataError
-        When a floating array holds NaN or infinity.
+        When a floating array contains NaN or infinity.
     ValueError
         For a name, dtype or size that the format does not allow: a mistake of the caller.
     """
@@ -95,12 +95,12 @@ def unpack(data: Bytes) -> dict[str, NDArray[Any]]:
         directory += central
         offset = end
     if memoryview(data)[offset:] != directory + _zip_end(len(arrays), directory, offset=offset):
-        raise ValueError("the directory of the zip is not the one its members ask for")
+        raise ValueError("the directory of the zip does not fit its members")
     return arrays
 
 
 def _read_member(data: Bytes, offset: int) -> tuple[str, NDArray[Any], bytes, int]:
-    """Read the member at `offset`: its name, its array, its entry in the directory and where it ends."""
+    """Read the member at `offset` and return its name, its array, its directory entry and where it ends."""
     if len(data) < offset + _LOCAL.size:
         raise ValueError("cut short in a zip header")
     fields = _LOCAL.unpack_from(data, offset)
@@ -138,12 +138,12 @@ def _read_npy(data: Bytes, start: int, end: int) -> NDArray[Any]:
         raise ValueError(f"shape {shape} of {dtype} does not fit the {end - first} bytes of the member")
     array: NDArray[Any] = np.ndarray(shape, dtype, buffer=data, offset=first)
     if not is_finite(array):
-        raise ValueError("the data holds NaN or infinity")
+        raise ValueError("the data contains NaN or infinity")
     return array
 
 
 def is_finite(array: NDArray[Any]) -> bool:
-    """Whether a C-contiguous array holds neither NaN nor infinity."""
+    """Test whether a C-contiguous array has neither NaN nor infinity."""
     if array.dtype.kind != "f":
         return True
     flat = array.reshape(-1)
@@ -158,7 +158,7 @@ def _require_storable(name: str, array: NDArray[Any]) -> None:
     if array.ndim > 8 or max(array.shape, default=0) > MAX_DIMENSION:
         raise ValueError(f"array {name!r} has shape {array.shape}: at most 8 dimensions below 2^31")
     if not is_finite(array):
-        raise DataError(f"array {name!r} holds NaN or infinity: it cannot be stored")
+        raise DataError(f"array {name!r} contains NaN or infinity: it cannot be stored")
 
 
 def _member(name: str) -> bytes:
@@ -166,14 +166,14 @@ def _member(name: str) -> bytes:
 
 
 def _npy_header(descr: str, shape: tuple[int, ...], *, start: int) -> bytes:
-    """Version 1.0 header for an npy member that starts at byte `start`: its data lies on a multiple of 64."""
+    """Return the header of version 1.0 of an npy member at byte `start`: its data is at a multiple of 64."""
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode("ascii")
     blanks = -(start + _NPY.size + len(text) + 1) % _ALIGNMENT
     return _NPY.pack(_MAGIC, 1, 0, len(text) + blanks + 1) + text + b" " * blanks + b"\n"
 
 
 def _zip_headers(member: bytes, checksum: int, *, size: int, offset: int) -> tuple[bytes, bytes]:
-    """Local header with the name, and entry in the central directory."""
+    """Return the local header with the name, and the entry in the central directory."""
     common = (0, 0, 0, _DATE, checksum, size, size, len(member), 0)  # flags, method 0: stored, time
     local = _LOCAL.pack(b"PK\3\4", 20, *common) + member
     central = _CENTRAL.pack(b"PK\1\2", 20, 20, *common, 0, 0, 0, 0, offset) + member

@@ -1,15 +1,15 @@
-"""A new store, written beside its place and renamed into it: a cut leaves no half store."""
+"""Make a store, written next to its place and renamed into it: a cut leaves no half store."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edgecl.errors import SettingError
-from edgecl.store.checksums import sha256
 from edgecl.store.files import (
     TEMPORARY,
     digest_file,
@@ -20,8 +20,9 @@ from edgecl.store.files import (
     temporary,
     write_temporary,
 )
-from edgecl.store.folder import Layout, entries, tree_bytes
+from edgecl.store.folder import Folder, entries, tree_bytes
 from edgecl.store.journal import Journal
+from edgecl.store.publishing import require_within
 from edgecl.store.records import (
     EXTRACTOR_BYTES,
     Header,
@@ -30,25 +31,33 @@ from edgecl.store.records import (
     encode_pointer,
     encode_revision,
     journal_entry,
+    sha256,
 )
-from edgecl.store.space import require_within
 
 _BLOCK_BYTES = 1 << 20
 _JOURNAL_BYTES = 1 << 20
 
 
 def create_folder(
-    path: Path, *, extractor: Path, settings: Mapping[str, Any], revision: Revision, timeout_s: float = 10
+    path: Path,
+    *,
+    extractor: Path,
+    settings: Mapping[str, Any],
+    body: Mapping[str, Any],
+    time: str | None = None,
+    timeout_s: float = 10,
 ) -> None:
-    """Make a store whose only revision is the one given; see `Store.create`."""
+    """Make a store whose only revision is an empty one with that body; see `Store.create`."""
     _require_vacant(path)
     if not extractor.is_file():
-        raise SettingError(f"{extractor} is no extractor file: give the path of an .onnx or .tflite file")
+        raise SettingError(f"{extractor} is not a file: an extractor is an .onnx or .tflite file")
     if extractor.stat().st_size > EXTRACTOR_BYTES:
-        raise SettingError(f"{extractor} is larger than {EXTRACTOR_BYTES:,} bytes, the most that a store takes")
+        raise SettingError(f"{extractor} is larger than {EXTRACTOR_BYTES:,} bytes, the most that a store accepts")
+    now = time or datetime.now(UTC).isoformat(timespec="seconds")
+    revision = Revision(1, None, "init", now, {}, dict(body))
     building = path.with_name(f".{path.name}{TEMPORARY}")
     with locked(path.parent, timeout_s=timeout_s), explained(f"making {path}", outcome="no store was made"):
-        if building.exists():  # left by one that was killed: the lock says that nobody is at it
+        if building.exists():  # left by a process that was killed: the lock excludes a running one
             shutil.rmtree(building)
         try:
             _build(building, extractor, settings, revision)
@@ -60,10 +69,11 @@ def create_folder(
 
 
 def _require_vacant(path: Path) -> None:
+    """Raise SettingError unless a store can be made at `path`."""
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is a file: name a folder that does not exist yet")
     if entries(path):
-        what = "holds a store already" if (path / "store.json").exists() else "is not empty"
+        what = "is a store already" if (path / "store.json").exists() else "is not empty"
         raise SettingError(f"{path} {what}: name a folder that does not exist yet")
     if path == Path.cwd():
         raise SettingError(f"{path} is the working folder, which cannot be replaced: name a folder in it")
@@ -88,13 +98,13 @@ def _build(folder: Path, extractor: Path, settings: Mapping[str, Any], revision:
     digest = digest_file(copy, limit=EXTRACTOR_BYTES)
     header = Header(os.urandom(8).hex(), copy.name, digest, copy.stat().st_size, settings)
     data = encode_header(header)
-    layout = Layout(folder, sha256(data))
-    text = encode_revision(revision, store_digest=layout.store_digest)
+    store = Folder(folder, sha256(data))
+    text = encode_revision(revision, store_digest=store.store_digest)
     replace_file(folder / "store.json", data)
-    replace_file(layout.revision(revision.number), text)
-    replace_file(layout.current, encode_pointer(revision.number, sha256(text)))
-    Journal(layout.journal, name=header.name, longest=_JOURNAL_BYTES).append(journal_entry(revision, text))
-    for one in (layout.objects, folder):
+    replace_file(store.revision(revision.number), text)
+    replace_file(store.current, encode_pointer(revision.number, sha256(text)))
+    Journal(store.journal, name=header.name, longest=_JOURNAL_BYTES).append(journal_entry(revision, text))
+    for one in (store.objects, folder):
         flush(one)
 
 

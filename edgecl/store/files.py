@@ -1,4 +1,4 @@
-"""The few system calls by which a store changes files, each so that a power cut leaves the old or the new.
+"""Change files with few system calls, each so that a power cut leaves the old file or the new one.
 
 A new file is written under a temporary name in its own folder, flushed with fsync and renamed; the rename
 lasts once the folder is flushed too. The journal alone is extended in place. Every change goes through `os`,
@@ -28,7 +28,7 @@ Bytes = bytes | bytearray | mmap.mmap
 
 _POLL_S = 0.02
 _MAPPED_BYTES = 1 << 16
-_MAPPED_DESCRIPTORS = 512  # Python before 3.13 holds one for each map, and the usual limit is 1024
+_MAPPED_DESCRIPTORS = 512  # Python before 3.13 keeps one open for each map, and the usual limit is 1024
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_THE_FILES_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -44,7 +44,7 @@ _ADVICE = {
 
 @contextmanager
 def explained(doing: str, *, outcome: str = "the live model is unchanged") -> Iterator[None]:
-    """Turn an OSError into an EdgeclError that says what failed, what to do and what is left."""
+    """Turn an OSError into an EdgeclError that states what failed, what to do and what is left."""
     try:
         yield
     except OSError as error:
@@ -55,7 +55,7 @@ def explained(doing: str, *, outcome: str = "the live model is unchanged") -> It
 
 @contextmanager
 def _opened(path: Path, *, limit: int) -> Iterator[tuple[int, int]]:
-    """Descriptor and length of a regular file; a link, pipe or device is refused, not followed."""
+    """Open a regular file for its descriptor and length; a link, pipe or device is refused, not followed."""
     try:
         descriptor = os.open(path, _READ_FLAGS)
         try:
@@ -75,7 +75,7 @@ def _unreadable(path: Path, error: OSError) -> EdgeclError:
     if isinstance(error, FileNotFoundError):
         return StoreDamagedError(f"{path} is missing")
     if error.errno == errno.ELOOP:
-        return StoreDamagedError(f"{path} is a symbolic link, which a store never holds")
+        return StoreDamagedError(f"{path} is a symbolic link, which a store never contains")
     message = f"{path} cannot be read: {error.strerror}"
     if isinstance(error, PermissionError):
         return ModelError(message)
@@ -83,12 +83,12 @@ def _unreadable(path: Path, error: OSError) -> EdgeclError:
 
 
 def read_file(path: Path, *, limit: int) -> bytearray:
-    """Return what a file holds.
+    """Return the content of a file.
 
     Raises
     ------
     StoreDamagedError
-        When it is missing, unreadable, no regular file, or longer than `limit` bytes.
+        When it is missing, unreadable, not a regular file, or longer than `limit` bytes.
     ModelError
         When there is no permission to read it.
     """
@@ -97,7 +97,7 @@ def read_file(path: Path, *, limit: int) -> bytearray:
 
 
 def map_file(path: Path, *, limit: int) -> Bytes:
-    """Return what a file that never changes holds: a copy, or from 64 KiB on its pages.
+    """Return the content of a file that never changes: a copy, or from 64 KiB on its pages.
 
     The pages are private and may be written to. Unlike a copy, clean ones need not stay in memory, so objects
     of many megabytes are read on a device that could not hold them all. Raises as `read_file` does.
@@ -150,7 +150,7 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+    """Flush a file or folder to the disk with fsync."""
     descriptor = os.open(path, _READ_FLAGS)
     try:
         os.fsync(descriptor)
@@ -159,7 +159,7 @@ def flush(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of `path`: at every moment the old or the new is there, whole."""
+    """Replace `path` by `data`: at every moment the old file or the new one is there, whole."""
     name = temporary(path)
     write_temporary(path, [data])
     try:
@@ -173,7 +173,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def extend(path: Path, data: bytes, *, offset: int) -> None:
-    """Let the file end with `data` from `offset` on; what stands before is not touched. Flushed."""
+    """Write `data` at `offset` as the end of the file, flushed; what is before it is not touched."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -188,12 +188,12 @@ def extend(path: Path, data: bytes, *, offset: int) -> None:
 def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
     """Hold the lock on a file, made where it is missing, or on a folder.
 
-    The kernel frees it when its holder ends, however it ends.
+    The kernel releases it when the process ends, however it ends.
 
     Raises
     ------
     StoreLockedError
-        When another process, or another thread of this one, still holds it after `timeout_s` seconds.
+        When another process, or another thread of this one, still has it after `timeout_s` seconds.
     EdgeclError
         When the file cannot be opened for writing.
     """

@@ -1,9 +1,9 @@
-"""The journal: one sealed JSON line per decision, and a last line that says which lines there should be.
+"""The journal: one sealed JSON line per decision, and a last line that states which lines there should be.
 
     {"line":12,"kind":"lesson",...,"revision":7,"sha256":"9f86d0...","crc":"1c291ca3"}
     {"end":true,"first":1,"last":12,"crc":"8f2b0c11"}
 
-A CRC is seeded with the name of its store, so the line of another store is noticed. An append writes the new
+A CRC is seeded with the name of its store, so a line of another store is detected. An append writes the new
 line and a new end over the old end in one go; what a cut leaves of it is dropped when the next writer opens
 the journal. A line about a revision can be made again from that revision: commits come first, lines after.
 """
@@ -21,39 +21,42 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
-from edgecl.store.checksums import Seal
 from edgecl.store.files import extend, flush, read_file, replace_file
+from edgecl.store.records import Seal
 
-MAX_BYTES = 1 << 26  # a journal that is longer is not ours
+MAX_BYTES = 1 << 26  # edgecl writes no journal that is longer
 RESERVED = frozenset({"line", "end", "crc"})
 
 _LINE = re.compile(rb'\{"line":([1-9]\d{0,11}),')
 _END = b'{"end":true,'
 _END_ROOM = 96  # bytes, more than any end line has
-_RETRIES_S = (0.01, 0.05)  # a reader may look just while a line is being added
+_RETRIES_S = (0.01, 0.05)  # a line may be added while the journal is read
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """What a journal holds, judged by the CRCs alone."""
+    """The lines of a journal, judged by their CRCs alone."""
 
-    sound: list[bytes]
+    intact: list[bytes]
     damage: list[str]
-    first: int  # number of the first line there should be
-    last: int  # number of the last
-    end: int  # where the end line stands or should stand, bytes from the start
+    first: int
+    """Number of the first line that should be there."""
+    last: int
+    """Number of the last line that should be there."""
+    end: int
+    """Offset of the end line, or where it should be, in bytes."""
     has_end: bool
 
 
-def tells(path: Path, number: int) -> bool:
-    """Whether a line tells of a revision; its CRC is not looked at."""
+def has_line_about(path: Path, number: int) -> bool:
+    """Test whether a line is about a revision, without its CRC."""
     with suppress(StoreDamagedError):
         return f'"revision":{number},"sha256":"'.encode() in read_file(path, limit=MAX_BYTES)
     return False
 
 
 def read_journal(path: Path, *, name: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the sound entries, oldest first, and what was found damaged."""
+    """Return the intact entries, oldest first, and what was found damaged."""
     seal = _seal(name)
     scan = _scan(path, seal)
     for pause_s in _RETRIES_S:
@@ -61,18 +64,18 @@ def read_journal(path: Path, *, name: str) -> tuple[list[dict[str, Any]], list[s
             break
         time.sleep(pause_s)
         scan = _scan(path, seal)
-    return [seal.open(line) for line in scan.sound], scan.damage
+    return [seal.open(line) for line in scan.intact], scan.damage
 
 
 class Journal:
-    """The journal in the hands of the one writer.
+    """The journal as its one writer changes it.
 
     Parameters
     ----------
     name
-        Of the store: the seed of the CRCs.
+        Name of the store, the seed of the CRCs.
     longest
-        Bytes from which on the older half is dropped.
+        Length in bytes above which the older half is dropped.
     """
 
     def __init__(self, path: Path, *, name: str, longest: int) -> None:
@@ -82,23 +85,23 @@ class Journal:
         self._first, self._last, self._end = 1, 0, 0
 
     def recover(self, committed: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Drop a torn end and add the lines that are missing of `committed`; return what was damaged."""
+        """Drop a torn end, add the missing lines of `committed`, and return what was damaged."""
         scan = _scan(self._path, self._seal)
         self._first, self._last, self._end = scan.first, scan.last, scan.end
         missing = _missing(scan, committed)
         if missing:
-            flush(self._path.parent)  # a killed writer may have left `current` unflushed: it goes first
+            flush(self._path.parent)  # a killed writer may have left `current` unflushed: that comes first
         if missing or not scan.has_end:
             self.append(*missing)
         return scan.damage
 
     def cost(self, entry: Mapping[str, Any]) -> int:
-        """Bytes that may be needed, for a moment or for good, to append `entry`."""
+        """Return how many bytes appending `entry` needs, at least for a moment."""
         length = len(self._line(entry, self._last + 1)) + _END_ROOM
         return length + (self._longest // 2 if self._end + length > self._longest else 0)
 
     def append(self, *entries: Mapping[str, Any]) -> None:
-        """Add a line for each entry, flushed; where that raises OSError the journal ends as before."""
+        """Add a flushed line for each entry; after an OSError the journal ends as before."""
         lines = [self._line(entry, number) for number, entry in enumerate(entries, start=self._last + 1)]
         added = b"".join(lines)
         if self._end + len(added) > self._longest:
@@ -108,11 +111,11 @@ class Journal:
         self._last, self._end = last, self._end + len(added)
 
     def entries(self) -> list[dict[str, Any]]:
-        """The sound entries, oldest first, each with its "line"."""
-        return [self._seal.open(line) for line in _scan(self._path, self._seal).sound]
+        """Return the intact entries, oldest first, each with its "line"."""
+        return [self._seal.open(line) for line in _scan(self._path, self._seal).intact]
 
-    def forget(self, entry: Mapping[str, Any], *, first: int, kept: Collection[int]) -> int:
-        """Take the details out of the lines from number `first` on, and add a line for `entry`, in one go.
+    def remove_details(self, entry: Mapping[str, Any], *, first: int, kept: Collection[int]) -> int:
+        """Remove the details of the lines from number `first` on, and add a line for `entry`, in one write.
 
         Lines about `kept` revisions stay as they are, damaged ones are dropped. Returns how many lines lost details.
         """
@@ -121,7 +124,7 @@ class Journal:
         self._rewrite([*new, entry])
         return sum(before != after for before, after in zip(old, new, strict=True))
 
-    def mend(self) -> list[str]:
+    def drop_damaged(self) -> list[str]:
         """Rewrite the journal without its damaged lines, and return what was damaged."""
         damage = _scan(self._path, self._seal).damage
         if damage:
@@ -129,7 +132,7 @@ class Journal:
         return damage
 
     def _rewrite(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Put these entries, numbered anew, in the place of all lines."""
+        """Replace all lines by these entries, numbered again."""
         numbered = enumerate(entries, start=self._first)
         lines = [self._line({**one, "line": number}, number) for number, one in numbered]
         last = self._first + len(lines) - 1
@@ -137,7 +140,7 @@ class Journal:
         self._last, self._end = last, sum(map(len, lines))
 
     def _write(self, data: bytes) -> None:
-        if self._end == 0:  # new, or nothing in it could be read, or it is a link
+        if self._end == 0:  # new, unreadable, or a link
             replace_file(self._path, data)
             return
         try:
@@ -149,7 +152,7 @@ class Journal:
 
     def _shorten(self) -> None:
         """Keep the newest lines, half of what is allowed."""
-        lines = _scan(self._path, self._seal).sound
+        lines = _scan(self._path, self._seal).intact
         size = sum(len(line) for line in lines)
         while lines and size > self._longest // 2:
             size -= len(lines.pop(0))
@@ -165,7 +168,7 @@ class Journal:
 
 
 def _reduced(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """That there was such a decision, and when; no more of it."""
+    """Return what remains of an entry: its kind, its time and the revision."""
     return {**{name: entry[name] for name in ("line", "kind", "time", "revision") if name in entry}, "forgotten": True}
 
 
@@ -187,22 +190,22 @@ def _scan(path: Path, seal: Seal) -> _Scan:
     bounds = _bounds(lines, seal)
     if bounds:
         lines.pop()
-    is_sound = [_number(line) > 0 and _is_entry(line, seal) for line in lines]
-    sound = [line for line, kept in zip(lines, is_sound, strict=True) if kept]
-    damage = [f"{path} line {at} is damaged" for at, kept in enumerate(is_sound, start=1) if not kept]
+    is_intact = [_number(line) > 0 and _is_entry(line, seal) for line in lines]
+    intact = [line for line, kept in zip(lines, is_intact, strict=True) if kept]
+    damage = [f"{path} line {at} is damaged" for at, kept in enumerate(is_intact, start=1) if not kept]
     if bounds is None:
         damage.append(f"{path} has lost its end: lines may be missing")
-        while lines and not is_sound[len(lines) - 1]:
+        while lines and not is_intact[len(lines) - 1]:
             lines.pop()
-    first, last = bounds or ((_number(sound[0]), _number(sound[-1])) if sound else (1, 0))
-    numbers = [_number(line) for line in sound]
+    first, last = bounds or ((_number(intact[0]), _number(intact[-1])) if intact else (1, 0))
+    numbers = [_number(line) for line in intact]
     if last - first + 1 != len(lines) or any(a >= b for a, b in itertools.pairwise(numbers)):
-        damage.append(f"{path} should hold the lines {first} to {last}, in order, and does not")
-    return _Scan(sound, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None)
+        damage.append(f"{path} should contain the lines {first} to {last}, in order, and does not")
+    return _Scan(intact, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None)
 
 
 def _is_entry(line: bytes, seal: Seal) -> bool:
-    """Whether the CRC fits and what it covers is an entry: somebody else may have written both."""
+    """Test whether the CRC matches and the text is an entry: other software may have written both."""
     try:
         return isinstance(seal.open(line)["line"], int)
     except (ValueError, KeyError):
@@ -210,8 +213,8 @@ def _is_entry(line: bytes, seal: Seal) -> bool:
 
 
 def _bounds(lines: Sequence[bytes], seal: Seal) -> tuple[int, int] | None:
-    """Which lines the last one promises: the numbers of the first and the last."""
-    if not lines or not lines[-1].startswith(_END) or not seal.holds(lines[-1]):
+    """Return the numbers of the first and the last line, as the end line states them."""
+    if not lines or not lines[-1].startswith(_END) or not seal.fits(lines[-1]):
         return None
     try:
         fields = seal.open(lines[-1])
@@ -222,10 +225,10 @@ def _bounds(lines: Sequence[bytes], seal: Seal) -> tuple[int, int] | None:
 
 
 def _missing(scan: _Scan, committed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Entries about revisions that no sound line tells of; what shortening has dropped is not missed."""
-    text = b"".join(scan.sound)
-    told = [int(number) for number in re.findall(rb'"revision":(\d+),"sha256":"', text)]
-    oldest = min(told, default=0) if scan.first > 1 else 0
+    """Return the entries about revisions without an intact line; dropped by shortening does not count."""
+    text = b"".join(scan.intact)
+    listed = [int(number) for number in re.findall(rb'"revision":(\d+),"sha256":"', text)]
+    oldest = min(listed, default=0) if scan.first > 1 else 0
     return [
         entry
         for entry in committed

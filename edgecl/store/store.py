@@ -5,38 +5,44 @@
     kitchen/
       store.json               format, name, extractor digest, settings; sealed by its own sha256
       extractor.onnx           as given to `Store.create`
-      objects/<sha256>.npz     arrays that never change, named by their digest: _npz.py
-      revisions/000007.json    digests of store.json and of the objects, time, body; sealed
+      objects/<sha256>.npz     arrays that never change, named by their digest: arrays.py
+      revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py
       current                  "7 <sha256 of revisions/000007.json>"
-      journal.jsonl            one line per decision: _journal.py
-      lock                     empty; who holds its flock writes
+      journal.jsonl            one line per decision: journal.py
+      lock                     empty; the process that holds its flock writes
 
 A commit writes the objects, then the revision, then `current`, each under a temporary name, flushed and
 renamed, and flushes each folder before the next step: a power cut leaves the old or the new revision. Readers
 take no lock; one that misses a file reads `current` again.
 
-`Store` reads, `_writer.Writer` writes, `_layout.Layout` knows where files are and checks what it reads.
+`Store` reads, `writer.Writer` writes, `folder.Folder` knows where files are and checks what it reads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError, StoreMissingError
-from edgecl.store import records
-from edgecl.store.check import collect_errors
-from edgecl.store.checksums import sha256
-from edgecl.store.creation import create_folder
-from edgecl.store.files import digest_file, explained, locked, read_file, replace_file
-from edgecl.store.folder import Layout, tree_bytes
-from edgecl.store.journal import read_journal, tells
-from edgecl.store.records import Header, Revision, decode_header
-from edgecl.store.repair import repair
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.store.files import locked
+from edgecl.store.folder import (
+    Folder,
+    add_once,
+    has_unfinished_forgetting,
+    live_revision,
+    newest_intact,
+    newest_readable,
+    read_header,
+    read_roles,
+    require_store,
+    tree_bytes,
+    verify_extractor,
+)
+from edgecl.store.journal import read_journal
+from edgecl.store.records import Header, Revision, sha256
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -47,27 +53,40 @@ logger = logging.getLogger(__name__)
 
 
 class Store:
-    """A model folder, for reading; `writer` gives the one hand that may change it.
+    """A model folder, for reading; `writer` returns the one object that may change it.
 
     Attributes
     ----------
     path
         The folder.
     settings
-        What was given to `create`. The store itself looks at `disk_bytes`, the limit of all its files
-        together, and at `keep_revisions`.
+        As given to `create`. The store itself uses `disk_bytes`, the limit of all files, and `keep_revisions`.
     extractor_path, extractor_digest
         The extractor's file and the sha256 it should have: `verify_extractor` compares.
     damage
-        What was found damaged so far and could be got round, in sentences that name the file.
+        What was found damaged so far and could be worked around, in sentences that name the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edgecl.extractors.opening import builtin_extractor
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Store.create(
+    ...         Path(folder, "kitchen"),
+    ...         extractor=builtin_extractor("voice"),
+    ...         settings={"disk_bytes": 1 << 24, "keep_revisions": 10},
+    ...         revision_body={},
+    ...     )
+    ...     store.current().number, store.revisions(), store.check()
+    (1, [1], [])
     """
 
-    def __init__(self, layout: Layout, header: Header) -> None:
-        self._layout = layout
+    def __init__(self, folder: Folder, header: Header) -> None:
+        self._folder = folder
         self._header = header
-        self.path = layout.path
+        self.path = folder.path
         self.settings: Mapping[str, Any] = header.settings
-        self.extractor_path = layout.path / header.extractor_file
+        self.extractor_path = folder.path / header.extractor_file
         self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
 
@@ -81,20 +100,20 @@ class Store:
         revision_body: Mapping[str, Any],
         time: str | None = None,
     ) -> Store:
-        """Make a store that knows nothing yet, with revision 1.
+        """Make an empty store with revision 1.
 
-        All is written to a folder beside `path` that is renamed at the end, so a cut leaves no half store.
+        It is written to a folder next to `path` that is renamed at the end, so a cut leaves no half store.
 
         Parameters
         ----------
         path
-            A folder that does not exist, or is empty; the folder above it must exist.
+            A folder that does not exist, or is empty; its parent folder must exist.
         extractor
             The file that is copied in.
         settings, revision_body
             Plain JSON.
         time
-            UTC, ISO 8601; now, where it is left out.
+            UTC, ISO 8601; by default now.
 
         Raises
         ------
@@ -103,10 +122,10 @@ class Store:
         EdgeclError
             When writing fails.
         """
+        from edgecl.store.creation import create_folder  # here and below: what a lesson does not need
+
         path = Path(path).resolve()
-        now = time or datetime.now(UTC).isoformat(timespec="seconds")
-        first = Revision(1, None, "init", now, {}, dict(revision_body))
-        create_folder(path, extractor=Path(extractor), settings=settings, revision=first)
+        create_folder(path, extractor=Path(extractor), settings=settings, body=revision_body, time=time)
         return cls.open(path)
 
     @classmethod
@@ -118,49 +137,39 @@ class Store:
         StoreMissingError
             When there is no store at `path`.
         StoreDamagedError
-            When store.json is damaged or no revision is sound.
+            When store.json is damaged or no revision is intact.
         ModelError
             When the store has a format that this edgecl does not read, or may not be read.
         """
         path = Path(path).absolute()
-        _require_store(path)
-        header, digest = _read_header(path)
-        store = cls(Layout(path, digest), header)
-        if store._is_forgetting():
-            store._finish_forgetting()
+        require_store(path)
+        header, digest = read_header(path)
+        store = cls(Folder(path, digest), header)
+        if has_unfinished_forgetting(store._folder, store.current()):
+            store._finish_interrupted()
         return store
 
-    def _is_forgetting(self) -> bool:
-        """Whether a cut came between the commit of a forgetting and its journal line, which ends it."""
-        live = self.current()
-        return live.kind == "forget" and not tells(self._layout.journal, live.number)
-
-    def _finish_forgetting(self) -> None:
+    def _finish_interrupted(self) -> None:
+        """Open and close a writer, which finishes the forgetting that was interrupted."""
         try:
             with self.writer(timeout_s=0):
                 pass
         except StoreLockedError:
-            pass  # its writer is at it
+            pass  # its writer does that
         except EdgeclError as error:
-            logger.warning("%s still holds what revision %d forgot: %s", self.path, self.current().number, error)
+            logger.warning("%s still contains what revision %d forgot: %s", self.path, self.current().number, error)
 
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
-        if digest_file(self.extractor_path, limit=self._header.extractor_bytes) != self.extractor_digest:
-            raise StoreDamagedError(f"{self.extractor_path} is not what its digest in store.json says")
+        verify_extractor(self._folder, self._header)
 
     def current(self) -> Revision:
         """Return the live revision.
 
-        Where `current` or its revision is damaged, that goes to `damage`, and the newest revision of which
-        every byte is sound is returned. Objects are checked when they are read: see `load`.
-
-        Raises
-        ------
-        StoreDamagedError
-            When no revision is sound.
+        Where `current` or its revision is damaged, that is added to `damage`, and the newest intact revision is
+        returned; where there is none, StoreDamagedError is raised. Objects are checked when they are read: see `load`.
         """
-        return self._live()[0]
+        return live_revision(self._folder, self.damage)[0]
 
     def revision(self, number: int) -> Revision:
         """Return one of `revisions`.
@@ -175,12 +184,12 @@ class Store:
         kept = self.revisions()
         if number not in kept:
             raise SettingError(f"revision {number} is not kept: there are {', '.join(map(str, kept))}")
-        return self._layout.load(number)[0]
+        return self._folder.load(number)[0]
 
     def revisions(self) -> list[int]:
         """Return the numbers of the revisions that are kept, oldest first."""
-        live, is_followed = self._live()
-        return [number for number in self._layout.numbers() if number <= live.number or not is_followed]
+        live, is_followed = live_revision(self._folder, self.damage)
+        return [number for number in self._folder.numbers() if number <= live.number or not is_followed]
 
     def read(self, digest: str) -> dict[str, NDArray[Any]]:
         """Return the arrays of an object, private to the caller; large ones as pages of their file.
@@ -188,15 +197,15 @@ class Store:
         Raises
         ------
         StoreDamagedError
-            When the file is missing, not what its digest says, or not what the format allows.
+            When the file is missing, does not match its digest, or is not of the format.
         """
-        return self._layout.read(digest)
+        return self._folder.read(digest)
 
     def load(self, *roles: str) -> tuple[Revision, dict[str, dict[str, NDArray[Any]]]]:
         """Return the live revision with the objects of some roles, all from the same revision.
 
-        Where a commit takes a file away meanwhile, the new revision is read. Where an object is damaged, that
-        goes to `damage`, and the newest revision of which every byte is sound is returned.
+        Where a commit removes a file meanwhile, the new revision is read; where an object is damaged, the newest
+        intact revision, and `damage` states it.
 
         Parameters
         ----------
@@ -206,116 +215,80 @@ class Store:
         revision = self.current()
         while True:
             try:
-                return revision, self._read_roles(revision, roles)
+                return revision, read_roles(self._folder, revision, roles)
             except StoreDamagedError as error:
                 live = self.current()
                 if live == revision:
-                    self._found(error)
-                    live = self._newest_sound()
+                    add_once(self.damage, error)
+                    live = self.newest_intact()
                 revision = live
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return the decisions, oldest first, each with its "line"; damaged lines only go to `damage`.
+        """Return the decisions, oldest first, each with its "line"; damaged lines are added to `damage`.
 
-        A commit's entry has "kind", "time", "revision", "sha256", "parent" and "body"; one of `Writer.note`
-        what was given to it. The older half goes when there is 1 MiB of it, or a sixteenth of `disk_bytes`.
+        A commit's entry is that of `records.journal_entry`; one of `Writer.note` has what was given to it. The older
+        half is dropped at 1 MiB, or at a sixteenth of `disk_bytes`.
         """
-        decisions, damage = read_journal(self._layout.journal, name=self._header.name)
+        decisions, damage = read_journal(self._folder.journal, name=self._header.name)
         for found in damage:
-            self._found(found)
+            add_once(self.damage, found)
         return decisions
 
     def check(self) -> list[str]:
         """Read every byte and return what is wrong, in sentences that name the file."""
-        found = [f"{path} does not belong to a store" for path in self._strangers()]
-        digests = set(self._layout.object_bytes())
-        with collect_errors(found):
-            if _read_header(self.path)[1] != self._layout.store_digest:
-                found.append(f"{self.path / 'store.json'} is not the one that was opened")
-        with collect_errors(found):
-            self.verify_extractor()
-        with collect_errors(found):
-            self._layout.follow(self._layout.pointer())
-        if self._is_forgetting():
-            found.append(f"{self.path} still holds what its live revision forgot: the next writer removes it")
-        for number in self._layout.numbers():
-            with collect_errors(found):
-                digests.update(self._layout.load(number)[0].objects.values())
-        for digest in sorted(digests):
-            with collect_errors(found):
-                self.read(digest)
-        found += read_journal(self._layout.journal, name=self._header.name)[1]
-        return list(dict.fromkeys(found))
+        from edgecl.store.check import check
+
+        return check(self._folder, self._header, damage=self.damage)
 
     def digest(self, number: int) -> str:
         """Return the sha256 of a kept revision's file; raises StoreDamagedError where that is damaged."""
-        return sha256(self._layout.load(number)[1])
+        return sha256(self._folder.load(number)[1])
 
     def unused_objects(self) -> set[str]:
-        """Return the digests of the object files that no kept revision is made of."""
-        used = {one for number in self._layout.numbers() for one in self._layout.load(number)[0].objects.values()}
-        return set(self._layout.object_bytes()) - used
+        """Return the digests of the object files that no kept revision uses."""
+        used = {one for number in self._folder.numbers() for one in self._folder.load(number)[0].objects.values()}
+        return set(self._folder.object_bytes()) - used
 
     def newest_readable(self) -> tuple[Revision, dict[str, dict[str, NDArray[Any]]]]:
-        """Return the newest revision whose own file is sound, and those of its parts that are, by role."""
-        for number in reversed(self._layout.numbers()):
-            with suppress(StoreDamagedError):
-                revision, _ = self._layout.load(number)
-                parts = {}
-                for role, digest in revision.objects.items():
-                    with suppress(StoreDamagedError):
-                        parts[role] = self.read(digest)
-                return revision, parts
-        raise StoreDamagedError(f"{self.path} has no revision left that can be read: restore it from a copy")
+        """Return the newest revision whose own file is intact, and its intact parts by role."""
+        return newest_readable(self._folder)
 
-    def newest_sound(self) -> Revision:
-        """Return the newest revision of which every byte is sound; raises StoreDamagedError where none is."""
-        return self._newest_sound()
+    def newest_intact(self) -> Revision:
+        """Return the newest revision of which every byte is intact; raises StoreDamagedError where none is."""
+        return newest_intact(self._folder, self.damage)
 
     def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
-        """Make the store whole again from what is sound in it, and return what was done, in sentences.
+        """Repair the store from what is intact in it, and return what was done, in sentences.
 
-        The newest sound revision becomes the live one; damaged revisions, objects that none is made of, and damaged
-        journal lines are removed. Files that no store has are left alone, and so is the extractor: see `check`.
-
-        Parameters
-        ----------
-        require_usable
-            Raises ModelError for the number of a revision that cannot be used though its bytes are sound.
-        time
-            UTC, ISO 8601.
-
-        Raises
-        ------
-        StoreDamagedError
-            When no revision is sound: then nothing is changed.
-        EdgeclError
-            When writing fails.
+        The newest intact revision becomes the live one; damaged revisions, objects that none uses, and damaged
+        journal lines are removed. Other files stay, and so does the extractor: see `check`. Parameters and errors are
+        those of `edgecl.store.repair.repair`.
         """
+        from edgecl.store.repair import repair
+
         with self.writer() as writer:
-            done = repair(self._layout, writer, require_usable=require_usable, time=time)
+            done = repair(self._folder, writer, require_usable=require_usable, time=time)
         self.damage.clear()
         return done
 
     def restore_extractor(self, source: str | Path) -> None:
-        """Put a copy of the extractor in its place again.
+        """Replace the extractor by a copy of the file that the store was made with.
 
         Raises
         ------
         SettingError
-            When `source` is not the file that the store was made with.
+            When `source` is another file.
         EdgeclError
             When writing fails.
         """
-        if digest_file(Path(source), limit=self._header.extractor_bytes) != self.extractor_digest:
-            raise SettingError(
-                f"{source} is not the extractor of {self.path}, which has sha256 {self.extractor_digest}"
-            )
-        with self.writer(), explained(f"restoring {self.extractor_path}"):
-            replace_file(self.extractor_path, Path(source).read_bytes())
+        from edgecl.store.repair import require_same_extractor, restore_extractor
+
+        require_same_extractor(self._folder, self._header, Path(source))
+        with self.writer():
+            restore_extractor(self._folder, self._header, Path(source))
 
     def bytes_on_disk(self) -> int:
-        """Return the lengths of all files in the folder, added up."""
+        """Return the total length in bytes of all files in the folder."""
         return tree_bytes(self.path)
 
     @contextmanager
@@ -329,79 +302,17 @@ class Store:
         EdgeclError
             When the store cannot be written to.
         """
-        with locked(self._layout.lock, timeout_s=timeout_s):
-            base, is_followed = self._live()
+        with locked(self._folder.lock, timeout_s=timeout_s):
+            base, is_followed = live_revision(self._folder, self.damage)
             writer = Writer(
-                self._layout,
+                self._folder,
                 base,
                 is_followed=is_followed,
                 name=self._header.name,
                 settings=self.settings,
-                found=self._found,
+                damage=self.damage,
             )
             try:
                 yield writer
             finally:
                 writer.discard()
-
-    def _live(self) -> tuple[Revision, bool]:
-        """Return the live revision, and whether it is the one that `current` names."""
-        pointer = self._layout.pointer()
-        while True:
-            try:
-                return self._layout.follow(pointer), True
-            except StoreDamagedError as error:
-                before, pointer = pointer, self._layout.pointer()
-                if pointer == before:  # otherwise a commit took the file away
-                    self._found(error)
-                    return self._newest_sound(), False
-
-    def _newest_sound(self) -> Revision:
-        for number in reversed(self._layout.numbers()):
-            try:
-                revision, _ = self._layout.load(number)
-                for digest in set(revision.objects.values()):
-                    self.read(digest)
-            except StoreDamagedError as error:
-                self._found(error)
-            else:
-                return revision
-        raise StoreDamagedError(f"{self.path} has no sound revision left: {'; '.join(self.damage[:3])}")
-
-    def _read_roles(self, revision: Revision, roles: Collection[str]) -> dict[str, dict[str, NDArray[Any]]]:
-        return {
-            role: self.read(digest)
-            for role, digest in revision.objects.items()
-            if role in roles or role.partition("/")[0] in roles
-        }
-
-    def _found(self, damage: object) -> None:
-        if str(damage) not in self.damage:
-            self.damage.append(str(damage))
-
-    def _strangers(self) -> list[Path]:
-        return self._layout.strangers({"store.json", self.extractor_path.name})
-
-
-def _read_header(path: Path) -> tuple[Header, str]:
-    """Return what store.json says, and its sha256."""
-    data = read_file(path / "store.json", limit=records.MAX_BYTES)
-    try:
-        return decode_header(data), sha256(data)
-    except ValueError as error:
-        raise StoreDamagedError(f"{path / 'store.json'} is damaged: {error}") from error
-
-
-def _require_store(path: Path) -> None:
-    if not path.exists():
-        raise StoreMissingError(f"{path} does not exist: `edgecl init {path.name} --extractor voice` makes a store")
-    if not path.is_dir():
-        raise StoreMissingError(f"{path} is a file, a store is a folder: is the path right?")
-    parts = [path / name for name in ("objects", "revisions", "current")]
-    if not (path / "store.json").exists():
-        if any(part.exists() for part in parts):
-            raise StoreDamagedError(f"{path / 'store.json'} is missing: restore it from a copy")
-        raise StoreMissingError(f"{path} is a folder without store.json, so no store: is the path right?")
-    for part in parts:
-        if part.is_symlink():
-            raise StoreDamagedError(f"{part} is a symbolic link, which a store never holds")

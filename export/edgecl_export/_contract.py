@@ -12,7 +12,7 @@ from onnx import helper
 
 from edgecl.errors import ContractError, SettingError
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.opening import open_extractor
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
+from edgecl.sources.lines import guess_delimiter
 from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
@@ -119,7 +120,7 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
     try:
         with like.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline(1 << 16)
-            delimiter = max(",;\t", key=first.count)
+            delimiter = guess_delimiter(first)
             names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
             rows = [row for row in islice(csv.reader(file, delimiter=delimiter), ROWS) if len(row) == len(names)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -17,7 +17,7 @@ from onnx import helper
 
 from edgecl.errors import ContractError
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.onnx_file import graph_digest
+from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.text import TOKENIZER
 from edgecl_export._contract import place
 

@@ -1,4 +1,4 @@
-"""Arrays that begin where a cache line does."""
+"""Arrays aligned to cache lines, and the row length of the kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINE = 64  # bytes; also the widest vector
 
 
 def aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros (float32) from the start of a cache line on: vectors across two lines made a step take 15 to 20 % more.
+    """Return float32 zeros aligned to a cache line: vectors across two lines made a step take 15 to 20 % more.
 
     >>> aligned_zeros((2, 3)).ctypes.data % 64
     0
@@ -25,5 +25,5 @@ TILE = 16  # rows of parameters are padded to a multiple of this
 
 
 def padded(dimension: int) -> int:
-    """Length of a parameter row: d features and the bias, padded to the kernels' tile."""
+    """Return the length of a parameter row: d features and the bias, padded to the kernels' tile."""
     return -(-(dimension + 1) // TILE) * TILE

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from environments import CommandError, child_environ
-
+from common.environments import CommandError, child_environ
 from emulation.arm64 import Arm64
 
 LESSON = Path(__file__).with_name("lesson.py")

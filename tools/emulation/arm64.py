@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments import CommandError, kept_folder, pip, project_wheel, run
-
+from common.environments import CommandError, kept_folder, pip, project_wheel, run
 from emulation import processors, sysroot
 
 DEFAULT = "cortex-a53"
@@ -32,7 +31,7 @@ exec {qemu} -cpu "$cpu" -L "{folder}/$cpu" -0 "$0" "{root}/usr/bin/{python}" "$@
 
 @dataclass(frozen=True)
 class Arm64:
-    """What was made."""
+    """An emulated environment."""
 
     folder: Path
     wheel: Path  # of this checkout, for aarch64
@@ -121,7 +120,7 @@ def beside(made: Arm64, name: str, *requirements: str) -> Path:
 
 
 def _install(python: Path, wheel: Path, extras: str, requirements: Sequence[str]) -> None:
-    """What the README tells a board's owner to type; emulated pip chooses the wheels by the machine it sees."""
+    """Install as the README shows for a board; the emulated pip chooses wheels for the emulated machine."""
     # forced: the version stays while the sources change, and pip would keep what it has
     pip(python, "install", "--no-compile", "--force-reinstall", "--no-deps", wheel)
     pip(python, "install", "--no-compile", f"{wheel}[{extras}]" if extras else wheel, *requirements)

@@ -10,8 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from environments import CommandError
-
+from common.environments import CommandError
 from emulation.arm64 import Arm64
 from emulation.machine import VIRT, Machine, boot, kernel, make_root, make_work
 

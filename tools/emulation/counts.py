@@ -1,4 +1,4 @@
-"""How many ARM instructions the shipped kernels take, beside C compiled by gcc for the same processor.
+"""Count the ARM instructions of the shipped kernels, and of C compiled by gcc for the same processor.
 
 QEMU's plugin counts what the emulated program executes: the same number at each run, on any host. It knows no caches
 and no pipeline, so a count is no time.
@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from environments import CommandError, child_environ, run
-
+from common.environments import CommandError, child_environ, run
 from emulation.arm64 import DEFAULT, QEMU, Arm64
 
 FOLDER = Path(__file__).with_name("counts")

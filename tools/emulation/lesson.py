@@ -4,7 +4,7 @@
     lesson.py compare FIRST SECOND SET...                    one JSON object; FIRST and SECOND have visited each other
 
 Run by the Python of each machine, with edgecl installed. Sets are `words` and `exercises`, which edgecl ships, and the
-folders of recordings that tools/splits.py knows. Of each the lesson is taught and unseen people are tested.
+folders of recordings that tools/common/splits.py knows. Of each the lesson is taught and unseen people are tested.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from splits import SETS, data_root, names_of, splits, taking_part
-
+from common.splits import SETS, data_root, names_of, splits, taking_part
 from edgecl.demo import movement
 from edgecl.demo.clips import voice_clips
 from edgecl.extractors.opening import builtin_extractor, open_extractor
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
+from edgecl.operations.open_store import OpenStore
 from edgecl.operations.teaching import Report
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
@@ -66,7 +66,7 @@ def _teach(given: argparse.Namespace) -> None:
         lesson, further, tested = _samples(name, few=given.few)
         kind = "voice" if len(lesson[0].signal[0]) == 1 else "imu"
         latents = open_extractor(builtin_extractor(kind)).latents([one.signal for one in tested])
-        device = Device.create(target / "store", extractor=kind)
+        device = Learner.create(target / "store", extractor=kind)
         _finish(device, lesson, force=True)  # a few clips may prove nothing, and what is compared is what they make
         found: dict[str, Any] = {
             "machine": np.array(platform.machine()),
@@ -75,7 +75,7 @@ def _teach(given: argparse.Namespace) -> None:
         }
         if given.visit:
             shutil.copytree(given.visit / name / "store", target / "visited")
-            visited = Device.open(target / "visited")
+            visited = Learner.open(target / "visited")
             found["damage"] = np.array(visited.store.check(), str)
             found |= {f"visited {key}": value for key, value in _answers(visited, latents).items()}
             found["visited accepted"] = np.array(_finish(visited, further).is_accepted)
@@ -115,7 +115,7 @@ def _recordings(name: str) -> tuple[list[Sample], list[Sample], list[Sample]]:
 
 
 def _spread(samples: Iterable[Sample], most: int) -> list[Sample]:
-    """At most so many samples of each class, evenly spread over its people."""
+    """Return at most `most` samples of each class, evenly spread over its people."""
     classes: dict[str | None, list[Sample]] = {}
     for one in samples:
         classes.setdefault(one.label, []).append(one)
@@ -126,18 +126,12 @@ def _spread(samples: Iterable[Sample], most: int) -> list[Sample]:
     ]
 
 
-def _finish(device: Device, samples: list[Sample], *, force: bool = False) -> Report:
-    run = device.teach(samples, force=force)
-    while True:
-        try:
-            next(run)
-        except StopIteration as stop:
-            report: Report = stop.value
-            return report
+def _finish(device: Learner, samples: list[Sample], *, force: bool = False) -> Report:
+    return device.learn(samples, force=force)
 
 
-def _answers(device: Device, latents: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    model = device.model()[1]
+def _answers(device: Learner, latents: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    model = OpenStore(device.store).model()[1]
     assert model.head is not None
     said = model.predict(latents)
     rows = [one.rows for _, one in sorted(model.exemplars.items())]
@@ -156,7 +150,7 @@ def _compare(given: argparse.Namespace) -> None:
 
 
 def _compared(first: Path, second: Path) -> dict[str, Any]:
-    """What two machines have in common; `differences` is the largest, as a share of the largest value."""
+    """Compare two machines; `differences` are the largest, as a share of the largest value."""
     with np.load(first / "answers.npz") as one, np.load(second / "answers.npz") as other:
         numbers = [key for key in one.files if one[key].dtype.kind in "fi" and not key.startswith("visited")]
         return {

@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments import CommandError, child_environ, kept_folder, run
-
+from common.environments import CommandError, child_environ, kept_folder, run
 from emulation import sysroot
 from emulation.arm64 import DEFAULT, Arm64, release
 
@@ -53,7 +52,7 @@ $b poweroff -f
 
 @dataclass(frozen=True)
 class Machine:
-    """What QEMU is to be."""
+    """A machine that QEMU emulates."""
 
     name: str  # of QEMU's -M
     about: str

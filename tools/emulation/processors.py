@@ -16,7 +16,7 @@ _CORES = 4
 
 @dataclass(frozen=True)
 class Processor:
-    """What `/proc/cpuinfo` and `/sys/devices/system/cpu` say of the four cores of a board."""
+    """The contents of `/proc/cpuinfo` and `/sys/devices/system/cpu` for the four cores of a board."""
 
     board: str
     part: str

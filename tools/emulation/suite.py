@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments import ROOT, CommandError, child_environ
-
+from common.environments import ROOT, CommandError, child_environ
 from emulation.arm64 import DEFAULT, Arm64
 from emulation.processors import PROCESSORS
 
@@ -30,7 +29,7 @@ VARIABLES = {
 
 @dataclass(frozen=True)
 class Tally:
-    """How a run of the suite ended."""
+    """The result of a run of the suite."""
 
     processor: str
     passed: int
@@ -100,7 +99,7 @@ def cpu_seconds() -> float:
 
 
 def print_tallies(tallies: Sequence[Tally]) -> None:
-    """Say what was run and what was not, and why."""
+    """Print what was run and what was not, and why."""
     for tally in tallies:
         for reason, count in tally.skipped.most_common():
             print(f"  {tally.processor}: {count} skipped: {reason}")

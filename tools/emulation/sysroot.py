@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments import CommandError, child_environ, run
+from common.environments import CommandError, child_environ, run
 
 SOURCES = ("sources.list.d/debian.sources", "sources.list")  # in /etc/apt: Debian's own, not what else is configured
 MERGED = ("bin", "sbin", "lib")  # links into usr, as packages expect since Debian 12
@@ -47,7 +47,7 @@ def _download(packages: Sequence[str], scratch: Path) -> list[Path]:
         "APT::Architecture": "arm64",
         "APT::Architectures::": "arm64",
         "APT::Install-Recommends": "0",
-        "APT::Sandbox::User": "root",  # whoever runs this owns the folders
+        "APT::Sandbox::User": "root",  # the user who runs this owns the folders
         "Debug::NoLocking": "1",
         "Dir::State": scratch / "state",
         "Dir::State::status": scratch / "status",

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environments import CommandError, child_environ, environment
-
+from common.environments import CommandError, child_environ, environment
 from emulation.arm64 import Arm64, beside
 
 LESSON = Path(__file__).with_name("tflite_lesson.py")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.demo.clips import voice_clips
-from edgecl.operations.open_store import Device
+from edgecl.learner import Learner
 from edgecl.sources.samples import Sample
 
 BINS, WINDOW, HOP, DIMENSION = 32, 76, 8, 96  # of the embedding: spectrogram in, frame out
@@ -105,9 +105,8 @@ def teach(folder: Path, extractor: Path, answers: Path) -> None:
     """A lesson, and what is answered to other voices."""
     with np.load(folder / "windows.npz") as archive, tempfile.TemporaryDirectory() as scratch:
         taught, tested = (_samples(split, archive[split]) for split in SPLITS)
-        device = Device.create(Path(scratch, "store"), extractor=extractor)
-        for _ in device.teach(taught):
-            pass
+        device = Learner.create(Path(scratch, "store"), extractor=extractor)
+        device.learn(taught)
         latents = device.extractor.latents([one.signal for one in tested])
         said = [getattr(one, "label", None) for one in device.predict(tested)]
     np.savez(answers, latents=latents, labels=np.array(said), truth=np.array([one.label for one in tested]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecl_kernels import implementation
+
 from peers import growth, in_c, whole
 from peers.rounds import Process, Team, pin, side_by_side, summary, workers
 from peers.workloads import BATCHES, SIZES, TASKS, Case

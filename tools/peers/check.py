@@ -1,9 +1,10 @@
-"""Whether a peer does what it is timed for: its answer after one run against float64."""
+"""Check that a peer does what it is timed for: its answer after one run against float64."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.contestant import Ready
 from peers.workloads import FISHER_ROWS, HERDING_ROWS, SCATTER_ROWS, Case, expected_weights, softmax
 
@@ -11,7 +12,7 @@ TOLERANCE = 1e-2  # of the largest change or entry
 
 
 def error(task: str, case: Case, ready: Ready) -> float | None:
-    """Largest error of a peer that has run once, as a share of what it had to find; None where it cannot be told."""
+    """Return the largest error of a peer after one run, as a share of the right result; None if it cannot be known."""
     if ready.weights is not None:
         expected = expected_weights(case, int(ready.units), **ready.expected)
         moved = np.abs(expected - case.start[0]).max()

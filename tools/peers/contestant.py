@@ -1,4 +1,4 @@
-"""How a peer shows itself to the bench: by task, a function that makes a case ready and returns what is timed."""
+"""The interface of a peer: by task, a function that prepares a case and returns what is timed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.workloads import Case
 
 

@@ -1,4 +1,4 @@
-"""How cost grows with classes, columns and the length of a stream."""
+"""Measure how cost grows with classes, columns and the length of a stream."""
 
 from __future__ import annotations
 

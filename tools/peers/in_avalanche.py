@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+
 from peers.contestant import Contestant, Ready
 from peers.in_torch import linear
 from peers.run import load_avalanche

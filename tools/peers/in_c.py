@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.contestant import Contestant, Ready
 from peers.workloads import (
     FISHER_ROWS,

@@ -8,6 +8,7 @@ from typing import Any
 import edgecl_kernels as kernels
 import numpy as np
 from edgecl_kernels.aligned import aligned_zeros
+
 from peers.contestant import Contestant, Ready
 from peers.workloads import (
     FISHER_ROWS,

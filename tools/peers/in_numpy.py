@@ -10,6 +10,7 @@ from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
+
 from peers.contestant import Contestant, Ready, without_bias
 from peers.workloads import (
     FISHER_ROWS,

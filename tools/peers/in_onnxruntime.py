@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.training import api, artifacts
+
 from peers.contestant import Contestant, Ready, without_bias
 from peers.workloads import RATE, Case
 

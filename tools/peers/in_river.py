@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import cycle
 
+from river import linear_model, optim
+
 from peers.contestant import Contestant, Ready
 from peers.workloads import RATE, Case
-from river import linear_model, optim
 
 ROWS = 4  # for each timing, as dictionaries made beforehand
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import cycle
 
 import numpy as np
+from sklearn.linear_model import SGDClassifier
+
 from peers.contestant import Contestant, Ready
 from peers.workloads import RATE, Case
-from sklearn.linear_model import SGDClassifier
 
 
 def step(case: Case) -> Ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import cycle
 
 import torch
+
 from peers.contestant import Contestant, Ready, without_bias
 from peers.workloads import (
     FISHER_ROWS,

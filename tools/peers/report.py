@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from report.tables import titled_markdown, titled_plain
+
 Figures = Mapping[str, Any]
 Rows = list[list[str]]
 
@@ -19,7 +21,7 @@ TITLES = {
 }
 ON_DEVICE = ("numpy",)  # peers that need nothing but what a device has
 
-# DESIGN.md, section 8
+# targets
 OVER_AVALANCHE = {"voice": 100, "voice-concat": 14, "text": 14, "fitness": 14}
 OVER_C, STRETCH_OVER_C = 1.5, 1.1
 LESSON_MS, LESSON_MB, IN_PROCESS_MS = 350, 90, 200
@@ -64,7 +66,7 @@ def _limit_cell(one: Figures) -> str:
 
 
 def peak_rows(figures: Figures) -> Rows:
-    """What the machine did in the same run."""
+    """Return the peaks of the machine in the same run."""
     rows = [["measured in the same rounds", *(one["workload"] for one in _steps(figures, 32))]]
     for name, unit in zip(PEAKS, ("GFLOP/s", "GB/s of an update of this head"), strict=True):
         cells = [f"{1e-9 / one['peers'][name]['minimum']:.0f}" for one in _steps(figures, 32) if has_limit(one)]
@@ -97,7 +99,7 @@ def stream_rows(figures: Figures) -> Rows:
 
 
 def target_rows(figures: Figures) -> Rows:
-    """DESIGN.md, section 8: met or missed by how much."""
+    """Return the targets, and whether they are met."""
     rows = [["what", "target", "measured", "met"]]
     for one in _steps(figures, 32):
         rows += list(_step_targets(one))
@@ -157,7 +159,7 @@ def _steps(figures: Figures, batch: int) -> list[Figures]:
 
 
 def tables(figures: Figures) -> dict[str, Rows]:
-    """Every table by its title."""
+    """Return every table by its title."""
     made = {"Numbers to reach": target_rows(figures), "Peaks": peak_rows(figures)}
     for batch in dict.fromkeys(one["batch"] for one in _of(figures, "step")):
         made[f"Update step, B={batch}"] = times(_steps(figures, batch))
@@ -170,7 +172,7 @@ def tables(figures: Figures) -> dict[str, Rows]:
 
 
 def notes(figures: Figures) -> str:
-    """Where and with what, and who is missing."""
+    """Return where and with what it was measured, and who is missing."""
     about = figures["environment"]
     text = (
         f"{about['processor']}, one thread, {about['when']}; load before {about['load']}. edgecl: {about['kernels']}."
@@ -180,23 +182,15 @@ def notes(figures: Figures) -> str:
 
 
 def as_text(figures: Figures) -> str:
-    """All tables for a terminal."""
-    parts = [f"{title}\n{_plain(rows)}" for title, rows in tables(figures).items() if len(rows) > 1]
-    return "\n\n".join([*parts, notes(figures)])
+    """Return all tables for a terminal."""
+    return f"{titled_plain(_measured(figures))}\n{notes(figures)}"
 
 
 def as_markdown(figures: Figures) -> str:
-    """All tables for a README."""
-    parts = [f"#### {title}\n\n{_markdown(rows)}" for title, rows in tables(figures).items() if len(rows) > 1]
-    return "\n\n".join([notes(figures), *parts]) + "\n"
+    """Return all tables for the results file."""
+    return f"{notes(figures)}\n\n{titled_markdown(_measured(figures))}"
 
 
-def _plain(rows: Rows) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def _markdown(rows: Rows) -> str:
-    header, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([header, "|" + "---|" * len(rows[0]), *body])
+def _measured(figures: Figures) -> dict[str, Rows]:
+    """Return the tables that have more than a header."""
+    return {title: rows for title, rows in tables(figures).items() if len(rows) > 1}

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from environments import child_environ
+from common.environments import child_environ
 
 TOOLS = Path(__file__).resolve().parent.parent
 AT_LEAST = 0.003  # seconds that a turn takes, where a unit takes less
@@ -29,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def environ(**variables: str) -> dict[str, str]:
-    """Of a process that is timed: one thread, and `peers` to be imported."""
+    """Return the environment of a process that is timed: one thread, and `peers` to import."""
     return child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
 
 

@@ -10,7 +10,7 @@ Usage: run.py JOBS, a JSON list of
 What the peers are given, fixed on inner splits of training groups (text: on clinc150's validation texts and a fifth of
 hwu64's training texts) before a test group was looked at:
 
-- Avalanche EWC and Replay: a linear layer that grows with the classes (IncrementalClassifier), SGD with momentum .9,
+- Avalanche EWC and Replay: a linear layer that grows with the classes (IncrementalClassifier), SGD with momentum 0.9,
   minibatches of 32 (Replay: 32 new and 32 replayed), EPOCHS epochs a lesson but MOST_STEPS steps at most (edgecl's
   own gradient strategies have the same two), a rate and an EWC strength for each modality;
 - Replay keeps as many float32 latents as fit in all the memory that edgecl is granted, class-balanced;
@@ -134,7 +134,7 @@ def play_streaming_lda(stream: Stream) -> NDArray[Any]:
         num_classes=stream.classes,
         **_quiet(),
     )
-    # `train` would invert the covariance for every minibatch, to report a loss that nobody reads: `fit` is the learner
+    # `train` would invert the covariance for every minibatch, to report a loss that is never read: `fit` is the learner
     for x, y in stream.tensors():
         for index in torch.randperm(len(y)):
             learner.fit(x[index : index + 1], y[index : index + 1])

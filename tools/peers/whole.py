@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from common.splits import SETS, data_root, names_of, taking_part
 from peers.rounds import Team, WorkerError, environ
-from splits import SETS, data_root, names_of, taking_part
 
 WORDS, SHOTS, CLIPS = 29, 5, 10  # words that the store knows, clips of the new one and of each known one
 

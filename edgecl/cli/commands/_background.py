@@ -15,10 +15,10 @@ HOP_S = 0.08
 
 def run(store: Path, path: Path, *, as_json: bool) -> None:
     """Read, take in, print."""
-    with warn.opened(store) as device:
-        samples = progress.read(path, device.extractor.contract, label=LABEL)
-        report = progress.finish(device.hear_room(samples))
-        calibration = device.calibration()
+    with warn.opened(store) as learner:
+        samples = progress.read(path, learner.contract, label=LABEL)
+        report = learner.learn_background(samples)
+        calibration = learner.calibration()
     if as_json:
         print_json(report.as_dict())
         return

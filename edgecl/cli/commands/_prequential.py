@@ -20,10 +20,10 @@ CLASSES_SHOWN = 12
 
 def run(store: Path, path: Path, *, label_column: str | None, label_delay: int, dry_run: bool, as_json: bool) -> bool:
     """Follow a stream, print the report, and say whether the outcome was accepted."""
-    with warn.opened(store) as device:
-        samples = progress.read(path, device.extractor.contract, label_column=label_column, labelled=False)
-        report = progress.finish(device.follow(samples, label_delay=label_delay, dry_run=dry_run))
-        budget_bytes = device.settings.memory_bytes
+    with warn.opened(store) as learner:
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        report = learner.follow(samples, label_delay=label_delay, dry_run=dry_run)
+        budget_bytes = learner.settings.memory_bytes
     if as_json:
         print_json(report.as_dict())
     else:

@@ -12,20 +12,18 @@ from edgecl.cli import progress
 from edgecl.cli.commands import learn
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.live.inbox import Item
-    from edgecl.operations.open_store import Device
 
 
-def teach(device: Device, items: Sequence[Item], *, label: str, force: bool, as_json: bool) -> None:
+def teach(learner: Learner, items: Sequence[Item], *, label: str, force: bool, as_json: bool) -> None:
     """Teach recordings as one class; they leave the inbox if the lesson is accepted, else the exit code is 3."""
-    from edgecl.live.inbox import open_inbox
-
-    inbox = open_inbox(device)
+    inbox = learner.inbox()
     samples = [inbox.sample(one, label=label) for one in items]
-    live = device.store.current().number
-    report = progress.finish(device.teach(samples, force=force))
+    live = learner.revision
+    report = learner.learn(samples, force=force, progress=progress.stage)
     taught = Counter(str(one.label) for one in samples)
-    learn.tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
+    learn.tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
     if not report.is_accepted:
         click.get_current_context().exit(learn.REJECTED)
     for one in items:

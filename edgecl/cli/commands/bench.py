@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import example
+from edgecl.cli.options import EDGECL, example
 from edgecl.cli.text import counted, pairs, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.units import format_bytes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgecl.bench.results import Change, Limit
 
 FAILED = 1
-QUANTILES = ("p50", "p90", "p95", "p99", "max")  # of edgecl._timings, not loaded for --help
+QUANTILES = ("p50", "p90", "p95", "p99", "max")  # of edgecl.bench.results, not loaded for --help
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
@@ -45,14 +45,14 @@ class Limits(click.ParamType["Limit"]):
     )
 )
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
-@click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons to time; short phases more. [default: 20]")
-@click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write everything, raw samples included.")
+@click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
+@click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write all results, raw samples included.")
 @click.option(
     "--compare",
     nargs=2,
     metavar="BEFORE AFTER",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Set two files of --json side by side; nothing is measured.",
+    help="Compare two files of --json; nothing is measured.",
 )
 @click.option(
     "--fail-above",
@@ -60,14 +60,14 @@ class Limits(click.ParamType["Limit"]):
     multiple=True,
     metavar="p95:10%",
     type=Limits(),
-    help="With --compare: exit code 1 where this quantile of any phase is worse by more.",
+    help="With --compare: exit code 1 if this quantile of any phase is worse by more.",
 )
-@click.option("--force", is_flag=True, help="With --compare: also different boards, models and marked runs.")
+@click.option("--force", is_flag=True, help="With --compare: compare also different boards, models and marked runs.")
 @click.option(
     "--reference",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Write FOLDER/<board>.csv; only from a real board that ran undisturbed.",
+    help="Write FOLDER/<board>.csv; only from an undisturbed run on a real board.",
 )
 @click.pass_context
 def command(
@@ -80,10 +80,10 @@ def command(
     force: bool,
     reference: Path | None,
 ) -> None:
-    """Measure what a lesson costs on this board, phase by phase.
+    """Measure the cost of a lesson on this board, phase by phase.
 
-    Works on copies of STORE beside it, or on one that is taught the demo's words; STORE is not changed. A run that
-    was throttled, emulated or swapping is marked as such. Exit code 1: a limit of --fail-above is exceeded.
+    Uses copies of STORE beside it, or a store that is taught the demo's words; STORE is not changed. A run that was
+    throttled, emulated or swapping is marked. Exit code 1: a limit of --fail-above is exceeded.
     """
     if compare is not None:
         if store or rounds or reference:
@@ -115,18 +115,12 @@ def _measured(store: Path | None, rounds: int | None, json_file: Path | None, re
     reason = board.why_not_real()
     if reference and reason:
         raise EdgeclError(f"no reference is written: {reason}")
-    return _shown(measure(store, rounds=rounds or ROUNDS))
+    return measure(store, command=EDGECL, rounds=rounds or ROUNDS).finish(_show)
 
 
-def _shown(steps: Generator[str, None, dict[str, Any]]) -> dict[str, Any]:
-    """Run to the end with a line on stderr for each phase."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            run: dict[str, Any] = end.value
-            return run
-        click.secho(f"  {step} ...", err=True, dim=sys.stderr.isatty())
+def _show(phase: str) -> None:
+    """Print a line on stderr for a phase."""
+    click.secho(f"  {phase} ...", err=True, dim=sys.stderr.isatty())
 
 
 def _write_json(told: Mapping[str, Any], json_file: Path | None) -> None:

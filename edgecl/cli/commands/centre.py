@@ -12,8 +12,8 @@ from edgecl.cli.options import example, json_option, label_column_option, store_
 from edgecl.cli.text import counted, print_json, printable, wrapped
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.operations.centring import CentringReport
-    from edgecl.operations.open_store import Device
 
 REJECTED = 3
 
@@ -25,8 +25,8 @@ REJECTED = 3
 )
 @store_argument
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--off", is_flag=True, help="Take samples as they are again.")
-@click.option("--dry-run", is_flag=True, help="Judge, commit nothing.")
+@click.option("--off", is_flag=True, help="Remove the centre: use samples as they are.")
+@click.option("--dry-run", is_flag=True, help="Judge and commit nothing.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @label_column_option
 @json_option
@@ -41,27 +41,26 @@ def command(
     label_column: str | None,
     as_json: bool,
 ) -> None:
-    """Fit it to its user or place with samples that have no labels.
+    """Adapt to a user or place with samples that have no labels.
 
-    PATH is what `edgecl learn` takes, labels not needed: some minutes of all that the model knows, by the one who will
-    use it. What these samples have in common, beside what those who taught had, is taken off every sample that is
-    asked or taught from then on. For movement and other data, not for words.
+    PATH has a form that `edgecl learn` reads, without labels: some minutes of all that the model knows, by the person
+    who will use it. The difference of their mean to that of the teachers is subtracted from every sample that is
+    predicted or taught from then on. For movement and other data, not for words.
 
-    Samples of a few classes alone are refused, since their mean is that of the classes (exit code 3).
+    Samples of a few classes alone are rejected, since their mean is that of the classes (exit code 3).
     """
     if path is None and not off:
         raise click.UsageError("give samples to centre on, or --off")
     if off and (path is not None or dry_run or force):
         raise click.UsageError("--off takes neither samples nor other options")
-    with warn.opened(store) as device:
+    with warn.opened(store) as learner:
         if path is None:
-            _take_off(device, as_json=as_json)
+            _take_off(learner, as_json=as_json)
             return
-        device.require_centrable()
-        contract = device.extractor.contract
-        samples = progress.read(path, contract, label_column=label_column, labelled=False)
-        report = progress.finish(device.centre(samples, dry_run=dry_run, force=force))
-        live = device.store.current().number
+        learner.require_centrable()  # before the samples are looked at
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        report = learner.centre(samples, dry_run=dry_run, force=force)
+        live = learner.revision
     if as_json:
         print_json(report.as_dict())
     else:
@@ -70,8 +69,8 @@ def command(
         ctx.exit(REJECTED)
 
 
-def _take_off(device: Device, *, as_json: bool) -> None:
-    revision = device.uncentre()
+def _take_off(learner: Learner, *, as_json: bool) -> None:
+    revision = learner.uncentre()
     if as_json:
         print_json({"revision": revision.number})
     else:

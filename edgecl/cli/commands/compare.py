@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,13 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import Bytes, example, json_option, path_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
+from edgecl.learning.strategies import COMPARED
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.compare.results import Comparison, Estimate, Row
-    from edgecl.compare.run import Step
-
-STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")  # of edgecl.compare, not loaded for --help
+    from edgecl.compare.results import Comparison, Estimate, Result
+    from edgecl.compare.run import Progress
+    from edgecl.progress import Run
 
 
 PEOPLE = ("speaker", "subject")
@@ -33,8 +32,8 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
         for one in names:
-            if one not in STRATEGIES:
-                self.fail(f"{one!r} is not one of {', '.join(STRATEGIES)}", param, ctx)
+            if one not in COMPARED:
+                self.fail(f"{one!r} is not one of {', '.join(COMPARED)}", param, ctx)
         return names
 
 
@@ -69,31 +68,31 @@ class Shares(click.ParamType[tuple[float, ...]]):
     "--extractor",
     required=True,
     metavar="voice|imu|FILE",
-    help="What turns signals into numbers: one that ships with edgecl, or a file of your own.",
+    help="Network that turns signals into numbers: one that ships with edgecl, or a file of your own.",
 )
 @click.option(
     "--scenario",
     type=click.Choice(["class", "domain"]),
     default="class",
-    help="What a lesson brings: new classes, or the same classes of new people. [default: class]",
+    help="Content of a lesson: new classes, or the same classes of new people. [default: class]",
 )
 @click.option(
     "--by",
     type=click.Choice([*PEOPLE, "none"]),
-    help="Test on people who taught nothing; none splits at random. [default: by people, where all samples name one]",
+    help="Test on people who taught nothing; none splits at random. [default: by people, if all samples name one]",
 )
 @click.option(
     "--experiences",
     type=click.IntRange(min=2),
-    help="Lessons in a stream. [default: 5; domain: one for each person, at most 10]",
+    help="Number of lessons. [default: 5; domain: one per person, at most 10]",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), help="Streams: other splits, other orders. [default: 5]")
-@click.option("--memory", type=Bytes(), help="As of `edgecl init`. [default: 1MiB voice, 4MiB others]")
-@click.option("--strategies", type=Names(), help=f"With commas. [default: {','.join(STRATEGIES)}]")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Number of runs with other splits and orders. [default: 5]")
+@click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
+@click.option("--strategies", type=Names(), help=f"Names, separated by commas. [default: {','.join(COMPARED)}]")
 @click.option(
     "--budgets",
     type=Shares(),
-    help="How much old data to try to keep, beside none and all. [default: 5%,10%,20%,30%]",
+    help="Shares of old data to keep, besides none and all. [default: 5%,10%,20%,30%]",
 )
 @json_option
 def command(
@@ -108,19 +107,19 @@ def command(
     budgets: tuple[float, ...] | None,
     as_json: bool,
 ) -> None:
-    """Play your own data through every strategy.
+    """Compare all strategies on your own data.
 
-    Answers: replay or EWC, and how much old data do I keep? PATH is what `edgecl learn` takes, with several classes
-    and, best, several people. It is embedded once; then lessons are played in several orders and measured on people
-    who taught nothing, and against joint training: one model fitted to everything at once. Nothing is written.
+    Answers whether to use replay or EWC, and how much old data to keep. PATH has a form that `edgecl learn` reads, with
+    several classes and, best, several people. Lessons are learnt in several orders, evaluated on people who taught
+    nothing, and compared with joint training: one model fitted to everything at once. Nothing is written.
     """
     from edgecl.compare.advice import recommend
     from edgecl.compare.results import BUDGETS, SEEDS, Options
     from edgecl.compare.run import compare, settings_for
     from edgecl.compare.streams import embed
-    from edgecl.extractors.opening import builtin_extractor, open_extractor
+    from edgecl.extractors.opening import extractor_file, open_extractor
 
-    file = builtin_extractor(extractor) if extractor in ("voice", "imu") else Path(extractor)
+    file = extractor_file(extractor)
     opened = open_extractor(file)
     data = embed(progress.read(path, opened.contract), opened)
     settings = settings_for(
@@ -134,7 +133,7 @@ def command(
         by=by,
         experiences=experiences,
         seeds=seeds or SEEDS,
-        strategies=strategies or STRATEGIES,
+        strategies=strategies or COMPARED,
         budgets=BUDGETS if budgets is None else budgets,
     )
     found = _played(compare(data, settings, options))
@@ -148,17 +147,12 @@ def command(
     _print(found, path, person=by if by in PEOPLE else PERSON.get(opened.contract.modality, "subject"))
 
 
-def _played(steps: Generator[Step, None, Comparison]) -> Comparison:
+def _played(run: Run[Progress, Comparison]) -> Comparison:
     """Run the comparison under a progress bar."""
-    found: list[Comparison] = []
-
-    def rest() -> Iterator[Step]:
-        found.append((yield from steps))
-
-    first = next(steps)
-    for _ in progress.watched(chain([first], rest()), length=first.total, label="playing lessons"):
+    first = next(run)
+    for _ in progress.watched(chain([first], run), length=first.total, label="playing lessons"):
         pass
-    return found[0]
+    return run.report
 
 
 def _print(found: Comparison, path: Path, *, person: str) -> None:
@@ -228,7 +222,7 @@ def _print_cost(found: Comparison) -> None:
     rows = [(row.name, *_cost(row, found)) for row in (*found.strategies, found.joint)]
     header = ("strategy", "memory", "on disk", "a lesson", f"all {found.experiences}", "cheaper than joint", "refused")
     click.echo(table(rows, header=header, align="lrrrrlr"))
-    first, last = (milliseconds(float(found.joint.usual_ms[index])) for index in (0, -1))
+    first, last = (milliseconds(float(found.joint.median_ms[index])) for index in (0, -1))
     click.echo(
         wrapped(
             f"memory, on disk: what has to be remembered from lesson to lesson (head, means, exemplars, EWC state; the "
@@ -240,7 +234,7 @@ def _print_cost(found: Comparison) -> None:
     )
 
 
-def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
+def _cost(row: Result, found: Comparison) -> tuple[str, ...]:
     from edgecl.compare.results import JOINT, break_even
 
     since = break_even(row, found.joint)
@@ -250,15 +244,15 @@ def _cost(row: Row, found: Comparison) -> tuple[str, ...]:
     return (
         format_bytes(round(memory)),
         format_bytes(round(disk)) if disk else "-",
-        milliseconds(float(row.usual_ms.mean())),
-        milliseconds(float(row.usual_ms.sum())),
+        milliseconds(float(row.median_ms.mean())),
+        milliseconds(float(row.median_ms.sum())),
         cheaper,
         refused,
     )
 
 
 def _print_budgets(found: Comparison) -> None:
-    from edgecl.model.memory import herding_candidates
+    from edgecl.model.settings import herding_candidates
 
     names = list(dict.fromkeys(row.name for row in found.budgets))
     click.secho("\nHow much old data to keep? Balanced accuracy in %, by what is kept between lessons", bold=True)

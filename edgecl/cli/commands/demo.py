@@ -34,15 +34,15 @@ COLOURS = {"accepted": "green", "unproven": "green", "rejected": "red", "rolled 
     "--keep",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Keep the stores in this new folder, to look at with the other commands.",
+    help="Keep the stores in this new folder, for the other commands.",
 )
 @json_option
 def command(scenario: str | None, keep: Path | None, as_json: bool) -> None:
-    """Watch it learn: spoken commands, then exercises.
+    """Show the loop on spoken commands, then on exercises.
 
-    Teaches classes lesson by lesson and asks for all of them after each, then new ones from a few samples of one
-    user, then a lesson with two labels swapped, which is refused, and rolls back. The voices are synthetic and the
-    movement is simulated: this shows the loop at work, not how well it hears. Takes less than a minute.
+    Teaches classes lesson by lesson and evaluates all of them after each, then new ones from a few samples of one
+    user, then a lesson with two labels swapped, which is rejected, and rolls back. The voices are synthetic and the
+    movement is simulated: this shows the loop, not its accuracy on people. Takes less than a minute.
     """
     from edgecl.demo.clips import NOTICE
     from edgecl.demo.scenarios import SCENARIOS as MAKERS

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -35,24 +35,19 @@ PACKAGES = {
 }
 FAULT, DAMAGED = 1, 5
 
-if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
-
 
 @click.command(epilog=example("edgecl doctor", "edgecl doctor kitchen --json"))
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--repair", is_flag=True, help="Make STORE whole again from what is sound in it; what is damaged is removed."
-)
+@click.option("--repair", is_flag=True, help="Repair STORE from its intact files; damaged ones are removed.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, store: Path | None, repair: bool, as_json: bool) -> None:
-    """Check this machine, and a store.
+    """Check this machine and a store; repair a damaged store.
 
     Imports every runtime in a process of its own, runs a kernel and an extractor. With STORE also reads every
-    byte of every revision that is kept. Exit code 1: something that edgecl needs does not work here; 5: the
-    store is damaged. With --repair the newest sound revision becomes the live one, and what is damaged is
-    removed: copy the folder before, if you want to look into it.
+    byte of every kept revision. Exit code 1: something that edgecl needs does not work here; 5: the store is
+    damaged. With --repair the newest intact revision becomes the live one and damaged files are removed: copy
+    the folder first if you want to examine it.
     """
     if repair and store is None:
         raise click.UsageError("--repair wants a STORE")
@@ -112,15 +107,15 @@ def _package(name: str, module: str) -> dict[str, Any]:
 
 def _store(path: Path, *, repair: bool) -> dict[str, Any]:
     """Every byte of a store, the model of every kept revision, and its extractor at work."""
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
     try:
-        device = Device.open(path)
-        damage = _damage(device)
+        learner = Learner.open(path)
+        damage = learner.check()
         repaired: dict[str, Any] = {}
         if repair:
-            repaired = {"found": damage, "repaired": device.repair() if damage else []}
-            damage = _damage(device)
+            repaired = {"found": damage, "repaired": learner.repair() if damage else []}
+            damage = learner.check()
     except StoreMissingError:
         raise
     except ModelError as error:
@@ -128,31 +123,14 @@ def _store(path: Path, *, repair: bool) -> dict[str, Any]:
     return {
         "path": str(path),
         **repaired,
-        "revision": device.store.current().number,
-        "revisions": device.store.revisions(),
+        "revision": learner.revision,
+        "revisions": learner.store.revisions(),
         "damage": damage,
-        "disk_bytes": device.store.bytes_on_disk(),
-        "disk_budget_bytes": device.settings.disk_bytes,
+        "disk_bytes": learner.store.bytes_on_disk(),
+        "disk_budget_bytes": learner.settings.disk_bytes,
         "disk_free_bytes": shutil.disk_usage(path).free,
-        "extractor": probe.run("extractor", str(device.store.extractor_path)),
+        "extractor": probe.run("extractor", str(learner.store.extractor_path)),
     }
-
-
-def _damage(device: Device) -> list[str]:
-    """Whatever is wrong with any byte or any revision."""
-    found: list[str] = device.store.check()
-    for number in device.store.revisions():
-        found += _unusable(device, number)
-    return found + [one for one in device.store.damage if one not in found]
-
-
-def _unusable(device: Device, number: int) -> list[str]:
-    """What keeps a revision from being used though every byte of it may be sound."""
-    try:
-        device.model_of(number)
-    except ModelError as error:
-        return [f"revision {number}: {error}"]
-    return []
 
 
 def _faults(found: Mapping[str, Any]) -> list[str]:

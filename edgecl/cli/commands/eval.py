@@ -27,13 +27,13 @@ CONFUSIONS_SHOWN = 8
 def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
     """Measure accuracy on labelled samples.
 
-    PATH is what `edgecl learn` takes. Give samples that were not learnt, best of people who taught nothing:
-    on its own lessons every model looks good. Balanced accuracy is the mean over the classes, each with
-    equal weight.
+    PATH has a form that `edgecl learn` reads. Use samples that were not learnt, best of people who taught nothing:
+    every model is good at its own lessons. Balanced accuracy is the mean over the classes, each with equal
+    weight.
     """
-    with warn.opened(store) as device:
-        samples = progress.read(path, device.extractor.contract, label=label, label_column=label_column)
-        evaluation = progress.finish(device.evaluate(samples))
+    with warn.opened(store) as learner:
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        evaluation = learner.evaluate(samples)
     confusions = _confusions(evaluation)
     if as_json:
         print_json({**evaluation.as_dict(), "confusions": confusions})

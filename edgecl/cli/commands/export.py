@@ -35,11 +35,11 @@ out_option = click.option(
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The file to write.",
+    help="File to write.",
 )
-rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples a second.")
-channels_option = click.option("--channels", type=Listed(), help="Name of each, in the order of the signal.")
-units_option = click.option("--units", type=Listed(), help="Of each channel.")
+rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples per second.")
+channels_option = click.option("--channels", type=Listed(), help="Channel names, in the order of the signal.")
+units_option = click.option("--units", type=Listed(), help="Unit of each channel.")
 
 
 @click.group(
@@ -52,8 +52,8 @@ units_option = click.option("--units", type=Listed(), help="Of each channel.")
 def command() -> None:
     """Build an extractor on a development machine.
 
-    An extractor is one file: a frozen graph, and a contract that says what goes in and what comes out. Those of
-    `edgecl init --extractor voice` and `imu` ship with edgecl; these commands make them again, calibrate one on
+    An extractor is one file: a frozen graph, and a contract that describes its input and output. Those of
+    `edgecl init --extractor voice` and `imu` ship with edgecl; these commands build them again, calibrate one on
     movement of your own, or add a contract to a model of your own. A device needs none of this.
     """
 
@@ -95,13 +95,13 @@ def text(out: Path, as_json: bool) -> None:
     "--like",
     metavar="NPZ",
     type=click.Path(path_type=Path),
-    help="Unlabelled windows to calibrate it on, X [n, time, channels]. [default: simulated movement of a wrist]",
+    help="Unlabelled windows for the calibration, X [n, time, channels]. [default: simulated movement of a wrist]",
 )
 @rate_option
 @channels_option
 @units_option
 @click.option("--hop", type=click.IntRange(min=1), help="Samples from window to window. [default: half a window]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the random kernels. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the kernels. [default: 0]")
 @out_option
 @json_option
 def imu(
@@ -131,16 +131,16 @@ def imu(
         "edgecl export identity --columns temperature,pressure,current -o pump.onnx",
     )
 )
-@click.option("--columns", type=Listed(), help="Name of each, in the order of the rows.")
+@click.option("--columns", type=Listed(), help="Column names, in the order of the rows.")
 @units_option
 @click.option(
     "--like",
     metavar="CSV",
     type=click.Path(path_type=Path),
-    help="A table to take columns, scales and categories from.",
+    help="Table whose columns, scales and categories are used.",
 )
-@click.option("--label-column", metavar="NAME", default="label", help="Of --like, left out. [default: label]")
-@click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are names.")
+@click.option("--label-column", metavar="NAME", default="label", help="Column of --like to leave out. [default: label]")
+@click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are categories.")
 @out_option
 @json_option
 def identity(
@@ -152,10 +152,10 @@ def identity(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Build an extractor that hands rows on.
+    """Build an extractor that returns rows of a table.
 
-    With --columns as they are: for latents that something else has computed, or columns of like size. With --like a
-    table's numbers are scaled, its categories spread over a column each, and missing values have a place.
+    With --columns rows are unchanged: for latents that another program has computed, or columns of similar size. With
+    --like numbers are scaled, each category has a column, and so have missing values.
     """
     from edgecl_export import export_identity, export_table
 
@@ -174,23 +174,23 @@ def identity(
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--modality", required=True, type=click.Choice(MODALITIES), help="What it takes.")
+@click.option("--modality", required=True, type=click.Choice(MODALITIES), help="Kind of its input.")
 @rate_option
 @channels_option
 @units_option
-@click.option("--window", required=True, type=click.IntRange(min=1), help="Samples that one frame sees.")
+@click.option("--window", required=True, type=click.IntRange(min=1), help="Samples of one frame.")
 @click.option("--hop", type=click.IntRange(min=1), help="Samples from frame to frame. [default: a window]")
 @click.option("--pool", type=click.IntRange(min=1), default=1, help="Frames whose mean is a latent. [default: 1]")
-@click.option("--output", metavar="NAME", help="The output that gives the frames, where there are several.")
-@click.option("--normalisation", type=click.Choice(["l2", "none"]), default="l2", help="Of latents. [default: l2]")
+@click.option("--output", metavar="NAME", help="Output with the frames, if there are several.")
+@click.option("--normalisation", type=click.Choice(["l2", "none"]), default="l2", help="Latent scaling. [default: l2]")
 @click.option(
     "--shrinkage-floor",
     type=Finite(0, 1),
     default=0.1,
     help="Least share of the identity in the head's covariance, 0 to 1. [default: 0.1]",
 )
-@click.option("--licence", default="not stated", help="Of the weights. [default: not stated]")
-@click.option("--source", help="Of the weights. [default: the name of FILE]")
+@click.option("--licence", default="not stated", help="Licence of the weights. [default: not stated]")
+@click.option("--source", help="Source of the weights. [default: the name of FILE]")
 @out_option
 @json_option
 def wrap(
@@ -213,7 +213,7 @@ def wrap(
     """Add a contract to a model of your own.
 
     FILE is ONNX or TFLite: float32 (batch, samples, channels) in, (batch, frames, D) or (batch, D) out. It is run
-    once to see that it is what you say.
+    once to check the contract.
     """
     from edgecl_export import export_wrap
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,36 +41,27 @@ class Age(click.ParamType[timedelta]):
 )
 @store_argument
 @click.argument("labels", metavar="[LABEL]...", nargs=-1)
-@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is longer ago: 36h, 90d, 12w.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is older: 36h, 90d, 12w.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed and remove nothing.")
 @json_option
 def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, dry_run: bool, as_json: bool) -> None:
-    """Take a class out for good, as if it had never been taught.
+    """Remove a class for good, as if it had never been taught.
 
-    Removes its statistics and exemplars, every revision that knew it, what those were measured by, and the
-    inbox. The closed-form head that is left is bit for bit that of a store which never saw LABEL. Prints a
-    receipt: what was removed, digests before and after, and what cannot be promised. There is no way back.
+    Removes its statistics and exemplars, every revision that knew it with its evidence, and the inbox. The
+    closed-form head that is left is bit for bit that of a store which never saw LABEL. Prints a receipt:
+    what was removed, digests before and after, and what cannot be promised. It cannot be undone.
     """
     if bool(labels) == (older_than is not None):
         raise click.UsageError("name the classes to forget, or say --older-than: one of the two")
-    with warn.opened(store) as device:
-        if older_than is None:
-            receipt = device.forget(_cleaned(labels), dry_run=dry_run)
-        else:
-            found = device.forget_outdated(older_than, dry_run=dry_run)
-            if found is None:
-                _print_none(device.store.current().number, as_json=as_json)
-                return
-            receipt = found
+    with warn.opened(store) as learner:
+        receipt = learner.forget(labels, older_than=older_than, dry_run=dry_run)
+        if receipt is None:
+            _print_none(learner.revision, as_json=as_json)
+            return
     if as_json:
         print_json(receipt.as_dict())
     else:
         _print(receipt)
-
-
-def _cleaned(labels: tuple[str, ...]) -> list[str]:
-    """The labels as a lesson would have cleaned them; one that no lesson would take stays as it is."""
-    return sorted({unicodedata.normalize("NFC", label).strip() for label in labels})
 
 
 def _print_none(revision: int, *, as_json: bool) -> None:
@@ -82,8 +72,6 @@ def _print_none(revision: int, *, as_json: bool) -> None:
 
 
 def _print(receipt: Receipt) -> None:
-    from edgecl.operations.forgetting import NOT_PROMISED
-
     names = listed(f"{label} ({counted(count, 'sample')})" for label, count in receipt.classes.items())
     what = names or "what only older revisions or the journal knew"
     trial = "DRY RUN: would forget " if receipt.dry_run else "Forgotten: "
@@ -105,7 +93,7 @@ def _print(receipt: Receipt) -> None:
     if not receipt.dry_run:
         click.echo(f"before: {_state(receipt.before)}\nafter:  {_state(receipt.after)}")
         click.echo("not promised, since it is not in the store's hands:")
-        for one in NOT_PROMISED:
+        for one in receipt.as_dict()["not_promised"]:
             click.echo(wrapped(one))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -12,6 +12,11 @@ from edgecl.cli import warn
 from edgecl.cli.options import example, json_option, store_argument
 from edgecl.cli.text import listed, percent, print_json, table, wrapped
 from edgecl.errors import StoreDamagedError
+
+if TYPE_CHECKING:
+    from edgecl.store.body_kinds import Body, Forgotten, Note
+
+    Entry: TypeAlias = Body | Note | Forgotten
 
 LABELS_SHOWN = 4
 
@@ -22,17 +27,16 @@ LABELS_SHOWN = 4
 def command(store: Path, as_json: bool) -> None:
     """List revisions and decisions, oldest first.
 
-    Shows what each lesson taught, its verdict and the evidence: how well new classes were answered when
-    samples were left out in turn, and what the old classes gained or lost. A star marks the live revision; a
-    number in brackets is no longer kept.
+    Shows the classes of each lesson, its verdict and the evidence: accuracy of new classes with each sample left
+    out in turn, and the gain or loss of the old classes. A star marks the live revision; a number in brackets
+    is no longer kept.
     """
-    with warn.opened(store) as device:
-        live = device.store.current().number
-        kept = device.store.revisions()
-        journal = device.store.journal()
+    with warn.opened(store) as learner:
+        told = learner.history()
     if as_json:
-        print_json({"revision": live, "revisions": kept, "journal": journal})
+        print_json(told)
         return
+    live, kept, journal = told["revision"], told["revisions"], told["journal"]
     try:
         text = _table(journal, live=live, kept=kept)
     except (KeyError, TypeError, AttributeError, ValueError) as error:  # its CRCs fit, and no edgecl wrote it
@@ -44,24 +48,24 @@ def command(store: Path, as_json: bool) -> None:
 
 
 def _table(journal: list[dict[str, Any]], *, live: int, kept: list[int]) -> str:
-    rows = []
-    for entry in journal:
-        told = entry.get("body", entry)
-        verdict = told.get("verdict") if entry["kind"] in ("lesson", "rejected", "unchanged") else None
-        rows.append(
-            (
-                _number(entry.get("revision"), live=live, kept=kept),
-                entry["time"].replace("+00:00", "").replace("T", " "),
-                _what(entry, told),
-                _verdict(entry, told) if verdict else "",
-                _evidence(verdict) if verdict else "",
-            )
+    from edgecl.store.body_kinds import read_entry
+
+    found = [read_entry(entry) for entry in journal]
+    rows = [
+        (
+            _number(entry.get("revision"), live=live, kept=kept),
+            entry["time"].replace("+00:00", "").replace("T", " "),
+            _what(one, entry["kind"]),
+            _verdict(one),
+            _evidence(one),
         )
+        for entry, one in zip(journal, found, strict=True)
+    ]
     text = table(rows, header=("rev", "time (UTC)", "what", "verdict", "evidence"), align="rllll")
     lines = iter(text.splitlines())
     out = [next(lines)]
-    for line, entry in zip(lines, journal, strict=True):
-        out += [line, *_reasons(entry)]
+    for line, one in zip(lines, found, strict=True):
+        out += [line, *_reasons(one)]
     return "\n".join(out)
 
 
@@ -73,36 +77,62 @@ def _number(revision: int | None, *, live: int, kept: list[int]) -> str:
     return str(revision) if revision in kept else f"({revision})"
 
 
-def _what(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
-    if entry.get("forgotten"):
-        return f"{entry['kind']}, its details forgotten"
-    if entry["kind"] == "rollback":
-        return f"rollback to {told['rolled_back_to']}"
-    if "drift" in told:
-        drift = told["drift"]
-        did = told.get("concept") or f"drift at labelled row {drift['row']:,}: {drift['chosen']}"
-        return str(did)
-    if told.get("strategy") in ("centre", "uncentre"):
-        return "centred" if told["strategy"] == "centre" else "no longer centred"
-    if told.get("room_hops"):
-        return "background"
-    if "lesson" not in told:
-        return str(entry["kind"])
-    return listed((f"{label} +{count}" for label, count in told["lesson"].items()), most=LABELS_SHOWN)
+def _what(entry: Entry, kind: str) -> str:
+    """Describe in a few words what a journal entry is about."""
+    from edgecl.store import body_kinds as kinds
+    from edgecl.store.records import LessonBody, LessonNote
+
+    match entry:
+        case kinds.Forgotten():
+            return f"{entry.kind}, its details forgotten"
+        case kinds.RollbackBody():
+            return f"rollback to {entry.rolled_back_to}"
+        case kinds.StreamBody(drift=drift) if drift is not None:
+            return entry.concept or f"drift at labelled row {drift['row']:,}: {drift['chosen']}"
+        case kinds.CentreBody() | kinds.CentreNote():
+            return "centred"
+        case kinds.UncentreBody():
+            return "no longer centred"
+        case kinds.BackgroundBody():
+            return "background"
+        case LessonBody() | LessonNote() | kinds.StreamBody() | kinds.StreamNote():
+            return listed((f"{label} +{count}" for label, count in entry.lesson.items()), most=LABELS_SHOWN)
+    return kind
 
 
-def _verdict(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str:
-    if told.get("forced"):
+def _verdict(entry: Entry) -> str:
+    """Return the decision in a word; empty where there was none."""
+    verdict = _verdict_of(entry)
+    if verdict is None:
+        return ""
+    if getattr(entry, "forced", False):
         return "forced"
-    if entry["kind"] == "rejected":
-        return "REJECTED"
-    if entry["kind"] == "unchanged":
+    kind = getattr(entry, "kind", "")
+    if kind == "unchanged":
         return "nothing new"
-    return "accepted" if told["verdict"]["proven"] else "unproven"
+    return "REJECTED" if _is_note(entry) else "accepted" if verdict["proven"] else "unproven"
 
 
-def _evidence(verdict: Mapping[str, Any]) -> str:
-    """How new classes are answered, and what the old ones gained or lost together."""
+def _is_note(entry: Entry) -> bool:
+    """Test whether an entry has no revision: what was tried was not committed."""
+    from edgecl.store.body_kinds import StreamNote
+    from edgecl.store.records import LessonNote
+
+    return isinstance(entry, LessonNote | StreamNote)
+
+
+def _verdict_of(entry: Entry) -> Mapping[str, Any] | None:
+    """Return the verdict of a lesson, a centre or a stream; None for anything else."""
+    from edgecl.store.body_kinds import RollbackBody
+
+    return None if isinstance(entry, RollbackBody) else getattr(entry, "verdict", None)
+
+
+def _evidence(entry: Entry) -> str:
+    """Return how new classes are answered, and what the old ones gained or lost together."""
+    verdict = _verdict_of(entry)
+    if verdict is None:
+        return ""
     new = [one["after"] for one in verdict["classes"].values() if one["is_new"] and one["after"] is not None]
     texts = []
     if new:
@@ -112,7 +142,8 @@ def _evidence(verdict: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def _reasons(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Why a lesson was rejected, below its line."""
-    if entry["kind"] == "rejected" and "verdict" in entry:
-        yield from (wrapped(reason, first="       ") for reason in entry["verdict"]["reasons"])
+def _reasons(entry: Entry) -> Iterator[str]:
+    """Yield why a lesson was rejected, below its line."""
+    verdict = _verdict_of(entry)
+    if verdict is not None and _verdict(entry) == "REJECTED":
+        yield from (wrapped(reason, first="       ") for reason in verdict["reasons"])

@@ -41,18 +41,16 @@ class StoreFirst(click.Group):
 @json_option
 @click.pass_context
 def command(ctx: click.Context, store: Path, as_json: bool) -> None:
-    """List what a listener kept, export it, or teach it.
+    """List recordings that a listener kept, export one, or teach some.
 
-    `edgecl listen --inbox` keeps what stood out and is like nothing that was taught, and the latest ten detections.
-    Nothing is learnt from it until you say what it is.
+    `edgecl listen --inbox` keeps sound or movement that resembles nothing taught, and the latest ten detections.
+    Nothing is learnt from it until you label it.
     """
     ctx.obj = store
     if ctx.invoked_subcommand is not None:
         return
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        items = open_inbox(device).items()
+    with warn.opened(store) as learner:
+        items = learner.inbox().items()
     if as_json:
         print_json({"items": [asdict(one) for one in items]})
     else:
@@ -87,15 +85,13 @@ def _print(items: Sequence[Item], store: Path) -> None:
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write: .wav of sound, .npz of movement.",
+    help="File to write: .wav of sound, .npz of movement.",
 )
 @click.pass_obj
 def export(store: Path, name: str, out: Path) -> None:
-    """Copy a recording out, to be played or looked at."""
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        inbox = open_inbox(device)
+    """Export a recording as a file."""
+    with warn.opened(store) as learner:
+        inbox = learner.inbox()
         out.write_bytes(inbox.recording(inbox.item(name)))
     click.echo(f"{out} written", err=True)
 
@@ -107,10 +103,8 @@ def export(store: Path, name: str, out: Path) -> None:
 @json_option
 @click.pass_obj
 def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json: bool) -> None:
-    """Teach recordings under a name, through the gate of `edgecl learn`; they leave the inbox if it is accepted."""
-    from edgecl.live.inbox import open_inbox
-
-    with warn.opened(store) as device:
-        inbox = open_inbox(device)
+    """Teach recordings as class NAME, judged as by `edgecl learn`; they leave the inbox if accepted."""
+    with warn.opened(store) as learner:
+        inbox = learner.inbox()
         items = [inbox.item(one) for one in dict.fromkeys(names)]
-        teach(device, items, label=label, force=force, as_json=as_json)
+        teach(learner, items, label=label, force=force, as_json=as_json)

@@ -10,18 +10,16 @@ import click
 
 from edgecl.cli.options import Bytes, example, json_option, store_argument
 from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.extractors.opening import BUILTIN
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.operations.open_store import Device
-
-
-BUILT_IN = ("voice", "imu")
+    from edgecl.learner import Learner
 
 
 def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if value not in BUILT_IN and not Path(value).exists():
-        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILT_IN)}, nor a file")
+    if value not in BUILTIN and not Path(value).exists():
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file")
     return value
 
 
@@ -37,22 +35,22 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     required=True,
     callback=_check_extractor,
     metavar="voice|imu|FILE",
-    help="What turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
+    help="Network that turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
-@click.option("--memory", type=Bytes(), help="Most RAM that learning may take. [default: 1MiB voice, 4MiB others]")
-@click.option("--disk", type=Bytes(), help="Most that the store may take. [default: 64MiB, for text 128MiB]")
+@click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
+@click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text 128MiB]")
 @click.option(
     "--max-classes",
     type=click.IntRange(min=2),
-    help="Most classes it will ever know. [default: 64 voice, 24 imu, 128 text]",
+    help="Largest number of classes. [default: 64 voice, 24 imu, 128 text]",
 )
 @click.option(
     "--lift",
     type=click.IntRange(min=0),
     default=0,
-    help="Random features in front of the latents: more accuracy for voice, more memory. [default: 0]",
+    help="Number of random features in front of the latents; costs memory. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of projection and lift. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
 @json_option
 def command(
     store: Path,
@@ -66,12 +64,12 @@ def command(
 ) -> None:
     """Make a store: one model in one folder.
 
-    STORE is the folder to make. It holds a copy of the extractor and all that is learnt; nothing outside of
-    it is needed later. Memory, disk and the number of classes are fixed here for good.
+    STORE is the folder to make. It contains a copy of the extractor and everything that is learnt; nothing outside
+    of it is needed later. Memory, disk and the number of classes are fixed here for good.
     """
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
 
-    device = Device.create(
+    learner = Learner.create(
         store,
         extractor=extractor,
         memory_bytes=memory,
@@ -80,40 +78,41 @@ def command(
         lift_width=lift,
         seed=seed,
     )
-    made = _made(store, device)
+    made = _made(store, learner)
     if as_json:
         print_json(made)
     else:
         _print(made)
 
 
-def _made(store: Path, device: Device) -> dict[str, Any]:
+def _made(store: Path, learner: Learner) -> dict[str, Any]:
     """What was made, and what other budgets would make."""
     from edgecl.model.exemplars import row_bytes
+    from edgecl.model.settings import plan_memory
 
-    settings = device.settings
+    settings = learner.settings
     row = row_bytes(settings.features.row_dimension)
-    status = device.status()
+    status = learner.status()
     told = ("revision", "extractor", "features", "budget_bytes", "disk_bytes", "disk_budget_bytes", "max_classes")
     return {
         "store": str(store),
         "exemplars_per_class": {
-            str(classes): max(device.model()[1].plan(classes).exemplars, 0) // (row * classes)
+            str(classes): max(plan_memory(settings, classes).exemplars, 0) // (row * classes)
             for classes in sorted({min(10, settings.max_classes), settings.max_classes})
         },
-        "tiers": _tiers(device),
+        "tiers": _tiers(learner),
         **{name: status[name] for name in told},
     }
 
 
-def _tiers(device: Device) -> list[dict[str, Any]]:
+def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.memory import PROJECTIONS, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, smallest_disk, smallest_memory
 
-    settings = device.settings
-    overhead = device.store.extractor_path.stat().st_size + (64 << 10)
+    settings = learner.settings
+    overhead = learner.store.extractor_path.stat().st_size + (64 << 10)
     tiers = []
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
         for precision in ("float64", "float32"):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.commands import _background, _prequential
 from edgecl.cli.options import (
     Finite,
     example,
@@ -22,20 +21,19 @@ from edgecl.cli.options import (
     store_argument,
 )
 from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
+from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
-    from edgecl.learning.refine import RefineSettings
-    from edgecl.operations.open_store import Device
+    from edgecl.learner import Learner
+    from edgecl.learning.strategies import RefineSettings
     from edgecl.operations.teaching import Report
     from edgecl.sources.samples import Sample, Skip
 
 REJECTED = 3
 HARD_TO_HEAR = 0.5  # share of a word's clips
 DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an old class is pointed out
-# as in edgecl.learner, which --help should not load
-STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 
 
 @click.command(
@@ -54,11 +52,11 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="auto",
-    help="How the head is updated; auto chooses, and adjusts when a candidate is rejected. [default: auto]",
+    help="Method of updating the head; auto chooses, and adapts after a rejection. [default: auto]",
 )
-@click.option("--dry-run", is_flag=True, help="Judge the lesson, commit nothing.")
-@click.option("--require-proof", is_flag=True, help="Reject what is only unproven, for lack of samples to judge by.")
-@click.option("--force", is_flag=True, help="Commit whatever the verdict, and what is not new.")
+@click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -67,23 +65,21 @@ STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="How hard gradient steps are held to where they begin. [default: 30 with auto, else 1]",
+    help="Strength of the penalty that holds gradient steps to their start. [default: 30 with auto, else 1]",
 )
 @click.option(
-    "--prequential", is_flag=True, help="Take a .csv as a stream: answer each row, then learn from its label."
+    "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option(
-    "--background", is_flag=True, help="PATH is sound of the room, in which nobody says a taught word: for listen."
-)
+@click.option("--background", is_flag=True, help="PATH is sound of a room in which nobody says a taught word.")
 @label_column_option
 @click.option(
     "--label-delay",
     metavar="ROWS",
     type=click.IntRange(min=0),
     default=0,
-    help="With --prequential: rows that come between a row and its label. [default: 0]",
+    help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of gradient steps. [default: 0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
 @json_option
 @click.pass_context
 def command(
@@ -104,46 +100,49 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Teach it labelled samples; committed only if nothing known suffers.
+    """Learn from labelled samples; commit only if known classes do not get worse.
 
     PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
-    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may bring new classes, and more of known
-    ones; one that has nothing new leaves the model as it is. Exit code 3 says that the lesson was rejected, and the
-    model is as it was.
+    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may contain new classes and more samples
+    of known ones; one with nothing new leaves the model unchanged. Exit code 3: the lesson was rejected and the model
+    is unchanged.
     """
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
     if label_delay and not prequential:
         raise click.UsageError("--label-delay is for streams: add --prequential")
     if prequential:
+        from edgecl.cli.commands import _prequential
+
         _refuse_options(ctx, "--prequential", also=("background",))
         accepted = _prequential.run(
             store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
         )
         ctx.exit(0 if accepted else REJECTED)
     if background:
+        from edgecl.cli.commands import _background
+
         _refuse_options(ctx, "--background", also=("dry_run",))
         _background.run(store, path, as_json=as_json)
         return
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
-    with warn.opened(store) as device:
-        live = device.store.current().number
-        samples = progress.read(path, device.extractor.contract, label=label, label_column=label_column)
-        report = progress.finish(
-            device.teach(
-                _tallied(samples, taught),
-                strategy=strategy,
-                refine=refine,
-                dry_run=dry_run,
-                require_proof=require_proof,
-                force=force,
-                seed=seed,
-            )
+    with warn.opened(store) as learner:
+        live = learner.revision
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        report = learner.learn(
+            _tallied(samples, taught),
+            strategy=strategy,
+            refine=refine,
+            dry_run=dry_run,
+            require_proof=require_proof,
+            force=force,
+            seed=seed,
+            progress=progress.stage,
         )
-    tell(report, taught, live=live, budget_bytes=device.settings.memory_bytes, as_json=as_json)
+    tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
     if report.revision and not as_json:
-        _print_hard_to_hear(device, taught)
+        _print_hard_to_hear(learner, taught)
     if not report.is_accepted:
         ctx.exit(REJECTED)
 
@@ -171,14 +170,14 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
         raise click.UsageError(
             "--strategy closed-form takes no gradient steps: leave out --replay-weight and --ewc-strength"
         )
-    from edgecl.learning.ladder import default_steps
+    from edgecl.learning.candidates import default_steps
 
     settings = replace(default_steps(strategy), replay_weight=replay_weight)
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
 def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
-    """What became of a lesson of so many samples a label, on top of revision `live`."""
+    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
@@ -187,7 +186,7 @@ def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: 
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
-    verdict = report.outcome.verdict
+    verdict = report.verdict
     headline, colour = _headline(report, live=live)
     click.secho(headline, bold=True, fg=colour)
     for reason in verdict.reasons:
@@ -218,11 +217,11 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
     outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
     if report.forced:
         return f"{trial}FORCED against the gate, {outcome}.", "yellow"
-    if report.is_accepted and report.outcome.verdict.proven:
+    if report.is_accepted and report.verdict.proven:
         return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
         return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
-    why = " for lack of proof" if report.outcome.verdict.accepted else ""
+    why = " for lack of proof" if report.verdict.accepted else ""
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
 
@@ -256,9 +255,9 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
         click.echo(wrapped(text, first="note: "))
 
 
-def _print_hard_to_hear(device: Device, taught: Mapping[str, int]) -> None:
+def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
     """Words that are too short for open talk, and what it would cost to hear them there."""
-    for label, one in sorted(device.calibration().items()):
+    for label, one in sorted(learner.calibration().items()):
         if label in taught and not label.startswith("_") and one.heard < HARD_TO_HEAR:
             text = (
                 f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
@@ -277,7 +276,7 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
 
 
 def _advice(report: Report) -> str:
-    verdict = report.outcome.verdict
+    verdict = report.verdict
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
     if not verdict.classes:  # it never came to judging: the reason says what to do

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable
 from edgecl.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.novelty import Noticer
-    from edgecl.operations.open_store import Device
 
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
@@ -36,34 +36,34 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 )
 @store_argument
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--microphone", is_flag=True, help="Listen to the default microphone (extra [mic]).")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Of raw PCM on stdin. [default: the extractor's]")
-@click.option("--realtime", is_flag=True, help="Play FILE at its own speed, not as fast as it goes.")
-@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: .5]")
+@click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
+@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
+@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
     "--patience",
     metavar="HOPS",
     type=click.IntRange(min=1),
-    help="Hops in a row that must answer a label. [default: 1; of movement 2]",
+    help="Consecutive hops that must answer a label. [default: 1, for movement 2]",
 )
 @click.option(
     "--refractory",
     metavar="SECONDS",
     type=Finite(min=0),
-    help="No other event so soon after one; of movement: the pause that ends one. [default: 10 hops; of movement 3]",
+    help="Pause after an event; for movement the pause that ends one. [default: 10 hops, for movement 3]",
 )
-@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections: see `edgecl inbox`.")
-@click.option("--inbox-size", type=Bytes(), help="Of all that is kept. [default: 2MiB]")
+@click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
+@click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
-    "--novelty", type=Finite(0, 1), help="From which on something is a surprise. [default: 0.5; of movement 0.35]"
+    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.35]"
 )
-@click.option("--wake", metavar="LABEL", help="A word that was taught: the others count only after it, for --span.")
-@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="After the wake word. [default: 4]")
+@click.option("--wake", metavar="LABEL", help="Taught word after which the others count, for --span seconds.")
+@click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="Time after the wake word. [default: 4]")
 @click.option(
     "--control",
     metavar="SOCKET",
     type=click.Path(path_type=Path),
-    help='Where its owner may ask for a lesson: a line {"learn": "/path", "label": "name"}.',
+    help='Socket on which its owner requests lessons: a line {"learn": "/path", "label": "name"}.',
 )
 @json_option
 def command(
@@ -83,16 +83,15 @@ def command(
     control: Path | None,
     as_json: bool,
 ) -> None:
-    """Follow a stream of sound or movement, and print what is heard.
+    """Follow a stream of sound or movement and print its events.
 
-    Listens to raw S16_LE mono PCM on stdin, to FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or to
-    a microphone. Prints an event a line: when, which label, how sure, how novel (0: typical of its class, 1: nothing
-    of it). Never learns: what `edgecl learn` teaches the store meanwhile is heard from the next hop on. Ends with
-    its input, by Ctrl-C or by SIGTERM, with a summary on stderr.
+    Reads raw S16_LE mono PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
+    microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
+    it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
+    input, on Ctrl-C or on SIGTERM, with a summary on stderr.
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
-    from edgecl.live.listener import listen
     from edgecl.live.options import WAKE_SPAN_S, Listening
     from edgecl.service.control import Control
     from edgecl.service.systemd import Notifier
@@ -103,16 +102,16 @@ def command(
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
-    with warn.opened(store) as device:
-        contract = device.extractor.contract
+    with warn.opened(store) as learner:
+        contract = learner.contract
         pieces = _pieces(
             contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
         )
-        noticer = _noticer(device, size=inbox_size, novelty=novelty) if inbox else None
-        _require_wake_word(device, wake)
+        noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
+        _require_wake_word(learner, wake)
         how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = listen(device, pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
-        with interrupts.asking(halt.ask), Control(control, store) if control else nullcontext():
+        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        with interrupts.asking(halt.ask), Control(control, store, command=EDGECL) if control else nullcontext():
             systemd.send("READY=1")
             try:
                 for event in events:
@@ -123,24 +122,22 @@ def command(
     _print_summary(summary, arrival)
 
 
-def _require_wake_word(device: Device, wake: str | None) -> None:
+def _require_wake_word(learner: Learner, wake: str | None) -> None:
     if wake is None:
         return
-    if not device.extractor.contract.is_sound:
-        raise click.UsageError(f"--wake is for sound, the store takes {device.extractor.contract.modality}")
-    known = device.store.current().body["classes"]
+    if not learner.contract.is_sound:
+        raise click.UsageError(f"--wake is for sound, the store takes {learner.contract.modality}")
+    known = learner.classes
     if wake not in known:
         raise SettingError(
-            f"--wake {wake}: the store knows {', '.join(sorted(known)) or 'nothing yet'}; teach the wake word first"
+            f"--wake {wake}: the store knows {', '.join(known) or 'nothing yet'}; teach the wake word first"
         )
 
 
-def _noticer(device: Device, *, size: int | None, novelty: float | None) -> Noticer:
-    from edgecl.live.inbox import open_inbox
+def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> Noticer:
     from edgecl.live.novelty import Noticer
 
-    kept = open_inbox(device) if size is None else open_inbox(device, capacity_bytes=size)
-    return Noticer(kept, device.extractor, novelty=novelty)
+    return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
 
 
 def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:

@@ -13,8 +13,8 @@ from edgecl.cli.options import example, json_option, store_argument
 from edgecl.cli.text import print_json, printable
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.operations.answering import Answer
-    from edgecl.operations.open_store import Device
     from edgecl.sources.samples import Skip
 
 WIDEST_LABEL = 32
@@ -25,28 +25,27 @@ WIDEST_LABEL = 32
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Answer clips or windows.
+    """Predict the class of clips, windows, rows or texts.
 
-    Each PATH is what `edgecl learn` takes; labels in it are not looked at. Prints a line for each sample: its
-    label, how sure the answer is, how novel the sample is (0: typical of its class, 1: nothing of it), and
-    where it came from. With --json an object a line; what could not be used is {"source", "skipped"}.
+    Each PATH has a form that `edgecl learn` reads; labels in it are ignored. Prints one line per sample: label,
+    confidence, novelty (0: typical of its class, 1: unlike all of it) and source. With --json one object per
+    line; a sample that cannot be used is {"source", "skipped"}.
     """
-    with warn.opened(store) as device:
-        head = device.head().head
-        width = min(max(map(len, ("label", *(head.labels if head else ())))), WIDEST_LABEL)
+    with warn.opened(store) as learner:
+        width = min(max(map(len, ("label", *learner.classes))), WIDEST_LABEL)
         has_header = not as_json
-        for answer in _answers(device, paths):
+        for answer in _answers(learner, paths):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
 
 
-def _answers(device: Device, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
+def _answers(learner: Learner, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
     from edgecl.sources.reading import read_samples
 
     for path in paths:
-        yield from device.predict(read_samples(path, device.extractor.contract, labelled=False))
+        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False))
 
 
 def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:

@@ -39,13 +39,13 @@ BLOCK_S, RISE = 0.02, 4.0  # in power, of the loudest twentieth of the blocks ov
     required=True,
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Clips go to FOLDER/NAME/, which `edgecl learn STORE FOLDER` takes.",
+    help="Folder of the clips, FOLDER/NAME/*.wav; `edgecl learn STORE FOLDER` reads it.",
 )
-@click.option("--label", required=True, metavar="NAME", help="What is said.")
-@click.option("--count", type=click.IntRange(min=1), default=5, help="Usable takes that are wanted. [default: 5]")
-@click.option("--seconds", type=Finite(min=0.5, max=30), default=2.0, help="Of one take. [default: 2]")
-@click.option("--microphone", is_flag=True, help="Take from the default microphone (extra [mic]), not from stdin.")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Of raw PCM on stdin. [default: the extractor's]")
+@click.option("--label", required=True, metavar="NAME", help="Word that is spoken.")
+@click.option("--count", type=click.IntRange(min=1), default=5, help="Number of usable takes. [default: 5]")
+@click.option("--seconds", type=Finite(min=0.5, max=30), default=2.0, help="Length of one take. [default: 2]")
+@click.option("--microphone", is_flag=True, help="Record from the default microphone (extra [mic]) in place of stdin.")
+@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
 @json_option
 def command(
     store: Path,
@@ -57,10 +57,10 @@ def command(
     rate: float | None,
     as_json: bool,
 ) -> None:
-    """Take clips of one word from raw S16_LE mono PCM on stdin, or from a microphone.
+    """Record clips of one word from raw PCM on stdin or from a microphone.
 
-    Shows the level while you speak, says why a take cannot be used, and asks for it again. Ends when there are enough
-    usable takes; exit code 4 says that the input ended before.
+    PCM is S16_LE, mono. Shows the level while you speak, reports why a take cannot be used, and repeats it. Ends after
+    enough usable takes; exit code 4: the input ended before.
     """
     from edgecl.live.inputs.chunks import Halt
 
@@ -91,8 +91,8 @@ def _contract(store: Path) -> Contract:
     from edgecl.extractors.opening import builtin_extractor, open_extractor
 
     if store.is_dir():
-        with warn.opened(store) as device:
-            return device.extractor.contract
+        with warn.opened(store) as learner:
+            return learner.contract
     return open_extractor(builtin_extractor("voice") if str(store) == "voice" else store).contract
 
 
@@ -152,12 +152,12 @@ def _why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
 
 def _written(folder: Path, take: NDArray[np.float32], contract: Contract) -> Path:
     """Write a take under the next number that is free."""
-    from edgecl.sources.wav import encoded_sound
+    from edgecl.sources.sound import encode_wav
 
     numbers = [int(path.stem) for path in folder.glob("*.wav") if path.stem.isdigit()]
     path = folder / f"{max(numbers, default=0) + 1:03d}.wav"
     with path.open("xb") as file:
-        file.write(encoded_sound(take, contract))
+        file.write(encode_wav(take, rate_hz=contract.sample_rate_hz))
     return path
 
 

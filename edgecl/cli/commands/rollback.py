@@ -18,15 +18,18 @@ from edgecl.cli.text import counted, listed, print_json, printable
 def command(store: Path, revision: int | None, as_json: bool) -> None:
     """Make an earlier revision the live one.
 
-    REVISION is one that `edgecl history` lists, by default the one that the live one was learnt from:
-    a second rollback goes one further back. What it knew becomes a new revision, so `edgecl rollback STORE
-    REVISION` takes a rollback back.
+    REVISION is one that `edgecl history` lists, by default the one that the live one was learnt from: a second
+    rollback goes one further back. Its model becomes a new revision, so that `edgecl rollback STORE REVISION`
+    undoes a rollback.
     """
-    with warn.opened(store) as device:
-        before = device.store.current()
-        now = device.rollback(revision)
-    old, new = set(before.body["classes"]), set(now.body["classes"])
-    target = now.body["rolled_back_to"]
+    from edgecl.store.body_kinds import RollbackBody, body_of
+
+    with warn.opened(store) as learner:
+        before, old = learner.store.current(), set(learner.classes)
+        now = learner.rollback(revision)
+    body = body_of(now)
+    assert isinstance(body, RollbackBody)
+    new, target = set(body.classes), body.rolled_back_to
     if as_json:
         told = {"revision": now.number, "rolled_back_to": target, "replaced": before.number}
         print_json({**told, "classes_gone": sorted(old - new), "classes_back": sorted(new - old)})

@@ -21,9 +21,9 @@ SPOTTING = ("to be heard", "its clips", "heard")
 @store_argument
 @json_option
 def command(store: Path, as_json: bool) -> None:
-    """Say what the store knows and how full it is."""
-    with warn.opened(store) as device:
-        status = device.status()
+    """Show what the store knows and how full it is."""
+    with warn.opened(store) as learner:
+        status = learner.status()
     if as_json:
         print_json(status)
     else:

@@ -17,25 +17,24 @@ from edgecl.errors import SettingError
 )
 @store_argument
 @click.option(
-    "--last", metavar="N", type=click.IntRange(min=1), default=1, help="The last N detections, not one. [default: 1]"
+    "--last", metavar="N", type=click.IntRange(min=1), default=1, help="Latest detections to correct. [default: 1]"
 )
-@click.option("--label", metavar="NAME", help="What it was. [default: background, none of the classes]")
+@click.option("--label", metavar="NAME", help="Correct class. [default: background]")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @json_option
 def command(store: Path, last: int, label: str | None, force: bool, as_json: bool) -> None:
-    """Say that the last detection was wrong; taught as what it was, or as background.
+    """Correct the last detection: teach it as another class or as background.
 
-    Takes what `edgecl listen --inbox` kept of its latest ten detections. Without --label the recording becomes a sample
-    of the class _background_noise_, which is an answer and never an event. Either way it is a lesson like others:
-    the gate judges it, and exit code 3 says that it would have cost more than it mends.
+    Uses the latest ten detections that `edgecl listen --inbox` kept. Without --label the recording becomes a sample of
+    the class _background_noise_, which is an answer and never an event. The gate judges it like any lesson; exit
+    code 3: it would have cost more than it fixes.
     """
-    from edgecl.live.inbox import open_inbox
     from edgecl.sources.labels import NEGATIVE
 
-    with warn.opened(store) as device:
-        kept = open_inbox(device).items("detection")
+    with warn.opened(store) as learner:
+        kept = learner.inbox().items("detection")
         if not kept:
             raise SettingError(f"{store} has kept no detection: `edgecl listen {store} --inbox` keeps the latest ten")
         if last > len(kept):
             raise SettingError(f"{store} has kept {len(kept)} detections, not {last}")
-        teach(device, kept[-last:], label=label or NEGATIVE, force=force, as_json=as_json)
+        teach(learner, kept[-last:], label=label or NEGATIVE, force=force, as_json=as_json)

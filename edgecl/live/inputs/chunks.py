@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.sources.samples import SkipTally
+from edgecl.errors import DataError
+from edgecl.sources.samples import SkipTally, UnusableError
+from edgecl.sources.signals import as_float, shaped
 from edgecl.sources.sound import extra
 
 if TYPE_CHECKING:
@@ -27,10 +30,9 @@ class Piece:
     """Samples that follow each other, and follow those of the piece before unless they begin anew."""
 
     signal: NDArray[np.float32]
-    # (n, channels); sound in [-1, 1]
+    """Shape (n, channels); sound in [-1, 1]."""
     begins_s: float | None = None
-
-    # time of the first sample, where something is missing before it
+    """Time of the first sample, where something is missing before it."""
 
 
 @dataclass
@@ -47,10 +49,14 @@ class Halt:
 class Arrival:
     """How the input came."""
 
-    late: int = 0  # pauses of more than LATE_S
-    late_s: float = 0.0  # the longest
-    torn_bytes: int = 0  # of an incomplete sample at the end
-    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))  # that could not be used
+    late: int = 0
+    """Pauses of more than LATE_S."""
+    late_s: float = 0.0
+    """Length of the longest pause."""
+    torn_bytes: int = 0
+    """Bytes of an incomplete sample at the end."""
+    rows: SkipTally = field(default_factory=lambda: SkipTally("", limit=0))
+    """Rows that could not be used."""
 
 
 def read_arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arrival) -> int:
@@ -73,3 +79,27 @@ def rate_converter(rate_hz: float, contract: Contract) -> Any:
     soxr = extra("soxr", f"the sound has {rate_hz:g} Hz, the extractor takes {contract.sample_rate_hz:g}: resampling")
     stream = soxr.ResampleStream(rate_hz, contract.sample_rate_hz, 1, dtype="float32")
     return lambda samples: np.clip(stream.resample_chunk(samples), -1, 1)[:, None]
+
+
+def as_pieces(chunks: Iterable[Piece | NDArray[Any]], contract: Contract) -> Iterator[Piece]:
+    """Yield pieces of a stream that comes as arrays (n,) or (n, channels); what is a piece already passes.
+
+    Raises
+    ------
+    DataError
+        When an array has another shape, or is not finite.
+    """
+    for chunk in chunks:
+        if isinstance(chunk, Piece):
+            yield chunk
+            continue
+        array = np.asarray(chunk)
+        if not array.size:
+            continue
+        try:
+            signal = as_float(shaped(array, contract), contract)
+        except UnusableError as error:
+            raise DataError(f"a chunk of the stream cannot be used: {error}") from error
+        if not np.isfinite(signal).all():
+            raise DataError("a chunk of the stream cannot be used: it holds NaN or infinity")
+        yield Piece(signal)

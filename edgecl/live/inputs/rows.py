@@ -14,7 +14,7 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
 from edgecl.sources.csv_rows import read_live
-from edgecl.sources.lines import LONGEST_LINE
+from edgecl.sources.lines import LONGEST_LINE, guess_delimiter
 from edgecl.sources.resampling import Resampler
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, li
     lines = chain([first], lines)
     if first.lstrip().startswith("{"):
         return ",", _json_cells(lines)
-    delimiter = max(",;\t", key=first.count)
+    delimiter = guess_delimiter(first)
     return delimiter, _csv_cells(lines, name, delimiter)
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, extra
-from edgecl.sources.wav import wav_blocks
+from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, extra, wav_blocks
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract

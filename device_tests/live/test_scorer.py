@@ -1,0 +1,71 @@
+"""The model that is listened with: taken up when it changes, kept where the new one is damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.live.scorer import LiveScorer
+from edgecl.operations.open_store import OpenStore
+
+from ..support.commands import RATE, clips, edgecl, process, write_clips, write_wav
+from ..support.listening import listening, pcm, said
+
+
+@pytest.mark.native("waits for a process in real time")
+def test_what_another_process_teaches_is_heard_without_a_restart_and_without_losing_a_hop(
+    kitchen: Path, tmp_path: Path
+) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    lesson = write_clips(tmp_path / "lesson", clips("new", ["coffee"]))
+    mine = clips("new-test", ["coffee"])[0].signal[:, 0]
+    sound = np.concatenate([said("yes"), mine, said("stop")])
+    control = tmp_path / "control"
+    with listening(store, "--threshold", 0.3, "--control", control) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(pcm(sound))
+        child.stdin.flush()
+        before = [json.loads(child.stdout.readline())["label"]]
+        assert control.is_socket()
+        assert process("learn", store, lesson).code == 0
+        child.stdin.write(pcm(sound))
+        child.stdin.flush()
+        out, err = child.communicate(timeout=20)
+        assert child.returncode == 0
+    heard = before + [json.loads(line)["label"] for line in out.decode().splitlines()]
+    assert "coffee" not in heard[: heard.index("stop")]
+    assert heard[heard.index("stop") :][:4] == ["stop", "yes", "coffee", "stop"]
+    assert f"heard {2 * len(sound) / RATE:.1f} s" in err.decode()
+    assert "revision 2, 3" in err.decode()
+
+
+def test_a_damaged_revision_does_not_end_the_listening(
+    kitchen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    live = LiveScorer(OpenStore.open(store))
+    assert live.refresh()
+    assert not live.refresh()
+    scorer, revision = live.scorer, live.revision
+    edgecl("rollback", store)
+    for path in (store / "revisions").iterdir():
+        path.write_bytes(b"")
+    assert not live.refresh()
+    assert (live.scorer, live.revision) == (scorer, revision)
+    assert f"revision {revision} is listened with" in caplog.text
+
+
+def test_a_store_that_is_damaged_to_begin_with_is_refused(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    sound = write_wav(tmp_path / "heard.wav", said("yes"))
+    for path in (store / "objects").iterdir():
+        path.write_bytes(b"")
+    assert "revision 1" in edgecl("listen", store, sound).err  # which knew nothing, and is sound
+    for path in (store / "revisions").iterdir():
+        path.write_bytes(b"")
+    assert edgecl("listen", store, sound).code == 5

@@ -1,0 +1,42 @@
+"""Rows that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..support.recordings import WRIST, csv_of, movement, put, samples_of, skips_of
+
+
+def test_bad_rows_are_skipped_with_their_line(tmp_path: Path) -> None:
+    lines = csv_of(np.arange(60) / 50, movement(60)).splitlines()
+    lines[10] = "0.18,1,2"
+    lines[20] = "0.38,1,2,x"
+    lines[30] = "0.58,1,nan,3"
+    lines[40] = "soon,1,2,3"
+    lines[50] = "0.5,1,2,3"
+    path = put(tmp_path / "run.csv", "\n".join(lines))
+    skips = [(skip.source, skip.reason.partition(":")[0]) for skip in skips_of(path, WRIST, label="curl")]
+    assert skips == [
+        (f"{path}:11", "ragged row"),
+        (f"{path}:21", "not a number"),
+        (f"{path}:31", "not finite"),
+        (f"{path}:41", "bad timestamp"),
+        (f"{path}:51", "unsorted time"),
+    ]
+    assert len(samples_of(path, WRIST, label="curl")) == 5
+
+
+def test_many_bad_rows_are_listed_twenty_times_and_counted(tmp_path: Path) -> None:
+    text = csv_of(np.arange(60) / 50, movement(60)) + "1.2,1\n" * 1000
+    skips = skips_of(put(tmp_path / "run.csv", text), WRIST, label="curl")
+    assert len(skips) == 21
+    assert skips[-1].reason == "ragged row: 980 more like the 20 listed"
+
+
+def test_rows_without_a_label_are_skipped_only_if_labels_are_needed(tmp_path: Path) -> None:
+    extra = {"label": [""] * 30 + ["curl"] * 30}
+    path = put(tmp_path / "run.csv", csv_of(np.arange(60) / 50, movement(60), extra))
+    assert {sample.label for sample in samples_of(path, WRIST)} == {"curl"}
+    assert {sample.label for sample in samples_of(path, WRIST, labelled=False)} == {None, "curl"}

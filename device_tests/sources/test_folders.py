@@ -1,0 +1,136 @@
+"""Folders: labels and groups by name, and what is skipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.errors import DataError
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Skip
+
+from ..support.recordings import RATE, VOICE, WRIST, csv_of, movement, put, samples_of, skips_of, tone, wav
+
+
+def test_labels_and_speakers_come_from_folders_and_names(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "anna_1.wav", wav(tone(hertz=300)))
+    put(tmp_path / "go" / "ben" / "take.wav", wav(tone(hertz=310)))
+    put(tmp_path / "stop" / "plain.WAV", wav(tone(hertz=320)))
+    found = [(sample.label, sample.group) for sample in samples_of(tmp_path)]
+    assert found == [("go", "anna"), ("go", "ben"), ("stop", None)]
+
+
+def test_order_is_that_of_the_names(tmp_path: Path) -> None:
+    for i, name in enumerate(["b/2.wav", "a/z.wav", "b/10.wav", "a/b.wav"]):
+        put(tmp_path / name, wav(tone(hertz=300 + i)))
+    names = [Path(sample.source).relative_to(tmp_path).as_posix() for sample in samples_of(tmp_path)]
+    assert names == ["a/b.wav", "a/z.wav", "b/10.wav", "b/2.wav"]
+
+
+def test_flat_folder_takes_its_label_from_the_option(tmp_path: Path) -> None:
+    put(tmp_path / "1.wav", wav(tone()))
+    assert [sample.label for sample in samples_of(tmp_path, label="go")] == ["go"]
+
+
+def test_flat_folder_without_a_label_is_refused_with_the_option_to_use(tmp_path: Path) -> None:
+    put(tmp_path / "1.wav", wav(tone()))
+    with pytest.raises(DataError, match="--label NAME"):
+        read_samples(tmp_path, VOICE)
+
+
+def test_bare_file_without_a_label_is_refused_unless_none_is_needed(tmp_path: Path) -> None:
+    path = put(tmp_path / "1.wav", wav(tone()))
+    with pytest.raises(DataError, match="--label NAME"):
+        read_samples(path, VOICE)
+    assert [sample.label for sample in samples_of(path, labelled=False)] == [None]
+
+
+def test_label_for_a_folder_of_labels_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    with pytest.raises(DataError, match=r"\(go\).*leave out --label"):
+        read_samples(tmp_path, VOICE, label="stop")
+
+
+def test_file_beside_the_label_folders_is_skipped(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / "2.wav", wav(tone(hertz=300)))
+    assert [skip.reason.partition(":")[0] for skip in skips_of(tmp_path)] == ["no label"]
+
+
+def test_other_files_are_skipped_and_hidden_ones_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / "go" / "notes.txt", "hello")
+    put(tmp_path / "go" / ".DS_Store", "x")
+    put(tmp_path / ".git" / "1.wav", wav(tone()))
+    (skip,) = skips_of(tmp_path)
+    assert skip == Skip(str(tmp_path / "go" / "notes.txt"), "other file: not a .wav or .flac file")
+
+
+def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:
+    first = put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / "stop" / "1.wav", wav(tone()))
+    (skip,) = skips_of(tmp_path)
+    assert skip.reason == f"duplicate: the same as {first}"
+
+
+def test_symlinks_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    (tmp_path / "go" / "up").symlink_to(tmp_path)
+    (tmp_path / "go" / "self").symlink_to(tmp_path / "go" / "self")
+    (tmp_path / "go" / "gone.wav").symlink_to(tmp_path / "nowhere")
+    reasons = {skip.reason.partition(":")[0] for skip in skips_of(tmp_path)}
+    assert len(samples_of(tmp_path)) == 1
+    assert reasons == {"symlink loop", "unreadable"}
+
+
+def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    os.mkfifo(tmp_path / "go" / "2.wav")
+    assert [skip.reason.partition(":")[0] for skip in skips_of(tmp_path)] == ["not a regular file"]
+
+
+def test_unreadable_file_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert [skip.reason for skip in skips_of(tmp_path)] == ["unreadable: Permission denied"]
+
+
+def test_bad_folder_name_is_skipped_file_by_file(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / ("x" * 65) / "1.wav", wav(tone(hertz=300)))
+    assert [skip.reason.partition(":")[0] for skip in skips_of(tmp_path)] == ["bad label"]
+
+
+def test_long_background_recording_is_cut_into_clips(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 40 * RATE)
+    put(tmp_path / "_background_noise_" / "kitchen.wav", wav(noise))
+    put(tmp_path / "go" / "kitchen.wav", wav(noise[::-1]))
+    samples = samples_of(tmp_path)
+    assert len(samples) == 40 * RATE // VOICE.clip_samples
+    assert {sample.label for sample in samples} == {"_background_noise_"}
+    assert {len(sample.signal) for sample in samples} == {VOICE.clip_samples}
+    assert [skip.reason for skip in skips_of(tmp_path)] == ["too long: 40.0 s, a clip has at most 30 s: cut it"]
+
+
+def test_reading_is_lazy(tmp_path: Path) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    second = put(tmp_path / "go" / "2.wav", wav(tone(hertz=300)))
+    items = read_samples(tmp_path, VOICE)
+    next(items)
+    second.unlink()
+    assert isinstance(next(items), Skip)
+
+
+def test_recordings_in_label_folders_are_read_for_movement(tmp_path: Path) -> None:
+    put(tmp_path / "curl" / "anna_1.csv", csv_of(np.arange(50) / 50, movement(50)))
+    put(tmp_path / "curl" / "2.csv", "nonsense")
+    samples = samples_of(tmp_path, WRIST)
+    assert {(sample.label, sample.group) for sample in samples} == {("curl", "anna")}
+    assert skips_of(tmp_path, WRIST)[0].source.endswith("2.csv")

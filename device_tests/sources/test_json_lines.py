@@ -1,0 +1,80 @@
+"""JSON Lines: a window per line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.errors import DataError
+from edgecl.sources.reading import read_samples
+
+from ..support.recordings import WRIST, lines_of, movement, put, samples_of, skips_of
+
+
+def test_window_a_line_is_read(tmp_path: Path) -> None:
+    signal = movement(20).tolist()
+    path = put(tmp_path / "w.jsonl", lines_of({"signal": signal, "label": "curl", "subject": 3, "rate_hz": 50}))
+    (sample,) = samples_of(path, WRIST)
+    assert (sample.label, sample.group, sample.source) == ("curl", "3", f"{path}:1")
+    np.testing.assert_allclose(sample.signal, movement(20), atol=1e-6)
+
+
+def test_lines_that_cannot_be_used_are_skipped_with_their_number(tmp_path: Path) -> None:
+    good = movement(20).tolist()
+    path = put(
+        tmp_path / "w.jsonl",
+        lines_of(
+            {"signal": good, "label": "curl"},
+            "{",
+            [1, 2],
+            {"label": "curl"},
+            {"signal": [[1, 2, 3], [1, 2]], "label": "curl"},
+            {"signal": [["1", "2", "3"]], "label": "curl"},
+            {"signal": movement(20, channels=2).tolist(), "label": "curl"},
+            {"signal": movement(33).tolist(), "label": "curl"},
+            {"signal": movement(20, seed=1).tolist()},
+            {"signal": movement(20, seed=2).tolist(), "label": ["curl"]},
+            {"signal": movement(5).tolist(), "label": "curl", "rate_hz": 50},
+            {"signal": movement(20, seed=3).tolist(), "label": "curl", "rate_hz": "fast"},
+            {"signal": good, "label": "curl"},
+            {"signal": [[float("nan")] * 3] * 20, "label": "curl"},
+            "[" * 100_000,
+        ),
+    )
+    skips = skips_of(path, WRIST)
+    assert [skip.source for skip in skips] == [f"{path}:{line}" for line in range(2, 16)]
+    assert [skip.reason.partition(":")[0] for skip in skips] == [
+        "not JSON",
+        "not an object",
+        "no signal",
+        "ragged",
+        "not numbers",
+        "wrong channel count",
+        "unknown rate",
+        "no label",
+        "bad label",
+        "too short",
+        "unknown rate",
+        "duplicate",
+        "not finite",
+        "not JSON",
+    ]
+
+
+def test_text_says_that_it_needs_a_text_extractor(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.jsonl", lines_of({"text": "turn it off", "label": "off"}))
+    with pytest.raises(DataError, match="text extractor"):
+        list(read_samples(path, WRIST))
+
+
+def test_option_for_labelled_lines_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "w.jsonl", lines_of({"signal": movement(20).tolist(), "label": "curl"}))
+    with pytest.raises(DataError, match="leave out --label"):
+        list(read_samples(path, WRIST, label="raise"))
+
+
+def test_empty_lines_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="it is empty"):
+        list(read_samples(put(tmp_path / "w.jsonl", "\n"), WRIST))

@@ -1,0 +1,160 @@
+"""Archives of windows: labels, channels, and what is refused before it takes memory."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.reading import read_samples
+
+from ..support.recordings import WRIST, npz, samples_of, skips_of, windows
+
+
+def test_windows_are_read_with_labels_and_subjects(tmp_path: Path) -> None:
+    names = np.array(["curl", "raise"])
+    path = npz(
+        tmp_path / "w.npz",
+        X=windows(),
+        y=np.array([0, 1, 1, 0]),
+        label_names=names,
+        subject=[7, 7, 8, 8],
+        rate_hz=50,
+    )
+    samples = samples_of(path, WRIST)
+    assert [(sample.label, sample.group) for sample in samples] == [
+        ("curl", "7"),
+        ("raise", "7"),
+        ("raise", "8"),
+        ("curl", "8"),
+    ]
+    assert samples[2].source == f"{path}[2]"
+    np.testing.assert_array_equal(samples[2].signal, windows()[2])
+
+
+@pytest.mark.parametrize("labels", [np.array(["a", "b", "a", "b"]), np.array([b"a", b"b", b"a", b"b"])])
+def test_labels_can_be_text(tmp_path: Path, labels: NDArray[Any]) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=labels, rate_hz=50)
+    assert [sample.label for sample in samples_of(path, WRIST)] == ["a", "b", "a", "b"]
+
+
+def test_numbers_without_names_are_labels_as_they_are(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=np.array([0.0, 1.0, 5.0, 0.0]), rate_hz=50)
+    assert [sample.label for sample in samples_of(path, WRIST)] == ["0", "1", "5", "0"]
+
+
+def test_compressed_archives_are_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "w.npz", X=windows(), y=np.zeros(4, int))
+    assert len(samples_of(tmp_path / "w.npz", WRIST)) == 4
+
+
+def test_windows_without_labels_take_the_option(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), rate_hz=50)
+    assert {sample.label for sample in samples_of(path, WRIST, label="curl")} == {"curl"}
+    with pytest.raises(DataError, match="--label NAME"):
+        read_samples(path, WRIST)
+
+
+def test_label_for_labelled_windows_is_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=np.zeros(4, int), rate_hz=50)
+    with pytest.raises(DataError, match="leave out --label"):
+        read_samples(path, WRIST, label="curl")
+
+
+def test_channels_are_sorted_into_the_contracts_order(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=np.zeros(4, int), channels=["az", "ax", "ay"])
+    np.testing.assert_array_equal(samples_of(path, WRIST)[0].signal, windows()[0][:, [1, 2, 0]])
+
+
+def test_channels_of_other_names_are_taken_in_order_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=np.zeros(4, int), channels=["x", "y", "z"])
+    np.testing.assert_array_equal(samples_of(path, WRIST)[0].signal, windows()[0])
+    assert "x, y, z are taken as ax, ay, az" in caplog.text
+
+
+def test_bad_windows_are_skipped_one_by_one(tmp_path: Path) -> None:
+    X = windows(6)
+    X[1, 3, 0] = np.nan
+    X[2] = 0
+    X[3] = X[0]
+    path = npz(tmp_path / "w.npz", X=X, y=np.array([0, 0, 0, 0, 9, -1]), label_names=["curl"], rate_hz=50)
+    reasons = [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST)]
+    assert reasons == ["not finite", "silent", "duplicate", "bad label", "bad label"]
+    assert len(samples_of(path, WRIST)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": np.zeros(4)}, "no array X"),
+        ({"X": np.zeros((4, 20, 3)), "y": np.zeros(3)}, "y has the shape"),
+        (
+            {"X": np.zeros((4, 20, 6)), "y": np.zeros(4)},
+            r"wrong channel count: 6, the extractor takes 3 \(ax, ay, az\)",
+        ),
+        ({"X": np.zeros((4, 20)), "y": np.zeros(4)}, "wrong shape"),
+        ({"X": np.zeros((0, 20, 3)), "y": np.zeros(0)}, "shape"),
+        ({"X": np.array([["a"]]), "y": np.zeros(1)}, "wanted numbers"),
+        (
+            {"X": np.zeros((4, 20, 3)), "y": np.zeros(4), "rate_hz": 10},
+            "wrong rate: 10 Hz, the extractor takes 50 Hz",
+        ),
+        ({"X": np.zeros((4, 20, 3)), "y": np.zeros(4), "rate_hz": np.nan}, "unknown rate"),
+        ({"X": np.zeros((4, 33, 3)), "y": np.zeros(4)}, "unknown rate: no rate_hz"),
+        ({"X": np.array([{}, {}]), "y": np.zeros(2)}, "Python objects"),
+    ],
+)
+def test_archive_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_samples(npz(tmp_path / "w.npz", **arrays), WRIST)
+
+
+def test_a_zip_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "w.npz", X=np.zeros((1 << 19, 6, 6), np.int8))
+    with pytest.raises(DataError, match="would inflate to 18 MiB, more than data does"):
+        read_samples(tmp_path / "w.npz", WRIST)
+
+
+def test_absurd_shape_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**4, 3)})
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("X.npy", header.getvalue())
+    with pytest.raises(DataError, match="GiB"):
+        read_samples(tmp_path / "w.npz", WRIST)
+
+
+def test_header_that_asks_for_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1000, 20, 3)})
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("X.npy", header.getvalue())
+    with pytest.raises(DataError, match="damaged"):
+        read_samples(tmp_path / "w.npz", WRIST)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_damaged_archive_is_read_or_refused_but_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory, save: Any, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("npz") / "w.npz"
+    save(path, X=windows(2), y=np.zeros(2, int), rate_hz=50.0)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2, 10, 0]))])
+    with contextlib.suppress(DataError):
+        list(read_samples(path, WRIST))

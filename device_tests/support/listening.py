@@ -1,0 +1,48 @@
+"""Words one after another, and `edgecl listen` as a process."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .commands import RATE, Result, clips, command_line, noise
+
+WORDS = ("yes", "stop", "left", "right")
+
+
+def said(*labels: str, pause_s: float = 1.5, take: int = 0) -> NDArray[np.float32]:
+    """Words by a voice that did not teach, each after a pause, over a little noise."""
+    pause = np.zeros(round(pause_s * RATE), np.float32)
+    words = [clips("test", [label])[take].signal[:, 0] for label in labels]
+    sound = np.concatenate([part for word in words for part in (pause, word)] + [pause])
+    return (sound + 0.01 * noise(len(sound) / RATE, seed=99)[: len(sound)]).astype(np.float32)
+
+
+def pcm(signal: NDArray[np.float32]) -> bytes:
+    return (np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+def piped(kitchen: Path, content: bytes, *options: object, **more: Any) -> Result:
+    """`edgecl listen` with bytes on its stdin."""
+    done = subprocess.run(
+        command_line("listen", kitchen, "--json", *options), input=content, capture_output=True, check=False, **more
+    )
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def listening(kitchen: Path, *options: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """`edgecl listen` in a process of its own, fed by hand; killed at the end if it is still there."""
+    pipe = subprocess.PIPE
+    command = command_line("listen", kitchen, "--json", *options)
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **more) as child:
+        try:
+            yield child
+        finally:
+            child.kill()

@@ -1,0 +1,90 @@
+"""What a lesson loads: a small device pays for every module at every start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgecl as edgecl_package
+
+from .support.commands import clips, edgecl, voice_extractor, write_clips
+
+MOST_FILES = 36  # of edgecl, the command line apart, in which a lesson of sound calls a function
+MOST_MODULES = 79  # of edgecl that it loads, packages and the command line included
+OTHER_VERBS = {
+    "answering", "background", "centring", "creation", "evaluating", "forgetting", "recovery", "status", "streaming",
+}  # fmt: skip
+OTHER_ROOMS = {"bench", "compare", "demo", "drift", "live", "service", "spotting"}
+LISTING = """
+import atexit, json, sys
+from edgecl.cli.__main__ import run
+atexit.register(lambda: print(json.dumps([one for one in sys.modules if one.partition(".")[0] == "edgecl"])))
+run()
+"""
+CALLS = """
+import atexit, json, sys
+called = set()
+def note(frame, event, argument):
+    code = frame.f_code
+    if event == "call" and code.co_name != "<module>" and code.co_flags & 2:  # 2: not the body of a class
+        called.add(code.co_filename)
+atexit.register(lambda: (sys.setprofile(None), print(json.dumps(sorted(called)))))
+sys.setprofile(note)
+from edgecl.cli.__main__ import run
+run()
+"""
+NOTHING = "import edgecl, json, sys; print(json.dumps(sorted(sys.modules)))"
+
+
+def listed(script: str, *arguments: object) -> set[str]:
+    """The modules that a process has loaded at its end: the last line of what it prints."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store that knows two words, `kitchen`, and clips of another, `clips`."""
+    voice_extractor()
+    folder = tmp_path_factory.mktemp("startup")
+    assert edgecl("init", folder / "kitchen", "--extractor", "voice").code == 0
+    write_clips(folder / "known", clips("teach", ("yes", "no"), most=5))
+    assert edgecl("learn", folder / "kitchen", folder / "known").code == 0
+    write_clips(folder / "clips", clips("teach", ("up",), most=5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lesson(taught: Path) -> set[str]:
+    """The modules of a lesson of sound."""
+    return listed(LISTING, "learn", taught / "kitchen", taught / "clips", "--json", "--dry-run")
+
+
+def test_a_lesson_loads_no_other_verb_and_no_room_that_it_does_not_enter(lesson: set[str]) -> None:
+    assert "edgecl.operations.teaching" in lesson
+    assert {f"edgecl.operations.{one}" for one in OTHER_VERBS} & lesson == set()
+    assert {f"edgecl.{one}" for one in OTHER_ROOMS} & lesson == set()
+
+
+def test_a_lesson_loads_no_more_modules_than_it_did(lesson: set[str]) -> None:
+    assert len(lesson) <= MOST_MODULES, sorted(lesson)
+
+
+def test_a_lesson_enters_few_files(taught: Path) -> None:
+    package = Path(edgecl_package.__file__).parent
+    called = listed(CALLS, "learn", taught / "kitchen", taught / "clips", "--json")
+    own = {Path(one).relative_to(package) for one in called if Path(one).is_relative_to(package)}
+    entered = {one for one in own if one.parts[0] != "cli"}
+    assert Path("operations/teaching.py") in entered
+    assert len(entered) <= MOST_FILES, sorted(map(str, entered))
+
+
+def test_the_package_alone_loads_no_library() -> None:
+    loaded = listed(NOTHING)
+    assert {"numpy", "onnxruntime", "click", "edgecl_kernels"} & loaded == set()
+    assert {one for one in loaded if one.startswith("edgecl.")} == set()

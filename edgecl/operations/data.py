@@ -1,0 +1,222 @@
+"""Samples in the forms that callers have them, and their latents a few at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.labels import clean_label
+from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
+from edgecl.sources.sound import SILENCE
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+    from edgecl.operations.open_store import OpenStore
+
+SIGNALS_AT_ONCE = 16
+
+Signals: TypeAlias = "NDArray[Any] | Iterable[Any] | str"
+Data: TypeAlias = "Signals | Mapping[str, Signals]"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Progress of an operation: so many samples have been through the extractor."""
+
+    samples: int
+
+
+class Latent(Sample):
+    """A sample that has been through the extractor: its signal is the latent (D,)."""
+
+
+def samples_of(
+    data: Data, labels: Iterable[Any] | None = None, *, contract: Contract, latents: bool = False
+) -> Iterator[Sample | Skip]:
+    """Yield samples of any data that a verb takes; what would be skipped in a file is skipped.
+
+    Parameters
+    ----------
+    data
+        Samples and skips as `read_samples` yields them; or signals at the contract's rate and in its units: an array
+        (n, samples), (n, samples, channels) or (n, columns), a list of arrays (samples,), (samples, channels) or
+        (columns,), one such array alone, texts; or a mapping from label to any of these.
+    labels
+        One for each signal, where the data has none of its own.
+    contract
+        Of the extractor.
+    latents
+        Whether the data is latents (n, D) or (D,) in place of signals.
+
+    Raises
+    ------
+    DataError
+        When there are more or fewer labels than signals, and at the end where no signal can be used.
+    """
+    return _something_of(_labelled(data, labels, contract, latents), contract, latents)
+
+
+def embedded(
+    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip]
+) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
+    """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
+    batch: list[Sample] = []
+    for item in items:
+        one = _heard(item, opened)
+        if isinstance(one, Skip):
+            skipped.append(one)
+            continue
+        batch.append(one)
+        if len(batch) == SIGNALS_AT_ONCE:
+            yield batch, latents_of(opened, batch)
+            batch = []
+    if batch:
+        yield batch, latents_of(opened, batch)
+
+
+def latents_of(opened: OpenStore, samples: list[Sample]) -> NDArray[np.float32]:
+    """Compute the latents (n, D) of samples; those that are latents already stay as they are."""
+    if all(isinstance(one, Latent) for one in samples):
+        return np.array([one.signal for one in samples], np.float32).reshape(len(samples), -1)
+    return opened.extractor.latents([one.signal for one in samples])
+
+
+def checked_label(label: object, source: str) -> str:
+    """Return a label as it is stored.
+
+    Raises
+    ------
+    DataError
+        When there is none, when it is not a string, and when it is empty, too long or holds control characters.
+
+    Examples
+    --------
+    >>> checked_label(" lights off ", "clip")
+    'lights off'
+    """
+    if label is None:
+        raise DataError(f"{source} has no label: what is taught needs one", parameter="label")
+    if not isinstance(label, str):
+        raise DataError(
+            f"{source}: the label {ascii(label)[:80]} is of type {type(label).__name__}, and labels are strings: "
+            "convert them with str()"
+        )
+    try:
+        return clean_label(str(label))
+    except UnusableError as error:
+        raise DataError(f"{source}: the label {ascii(label)[:80]} can't be used: {error}") from error
+
+
+def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
+    """Pass a sample; silent sound, which would teach nothing or wrong things, becomes a skip."""
+    if isinstance(item, Skip | Latent):
+        return item
+    if not isinstance(item, Sample):
+        raise DataError(f"samples are wanted, not {type(item).__name__}")
+    if opened.extractor.contract.is_sound:
+        peak = max(float(item.signal.max(initial=0)), -float(item.signal.min(initial=0)))
+        if peak < SILENCE:
+            level = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
+            return Skip(item.source, f"silent: {level}, wanted above -60 dBFS")
+    return item
+
+
+def _labelled(
+    data: Data, labels: Iterable[Any] | None, contract: Contract, latents: bool
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (source, signal or sample, label) of each."""
+    if isinstance(data, Mapping):
+        if labels is not None:
+            raise DataError("labels are given twice: the data is a mapping from label to signals", parameter="label")
+        for label, signals in data.items():
+            yield from ((f"{label}[{i}]", one, label) for i, one in enumerate(_each(signals, contract, latents)))
+        return
+    signals = _each(data, contract, latents)
+    if labels is None:
+        yield from ((f"[{i}]", one, None) for i, one in enumerate(signals))
+        return
+    given = labels.tolist() if isinstance(labels, np.ndarray) else [labels] if isinstance(labels, str) else list(labels)
+    held = list(signals)
+    if len(given) != len(held):
+        raise DataError(f"{len(held)} signals and {len(given)} labels: wanted one label for each", parameter="label")
+    yield from ((f"[{i}]", one, label) for i, (one, label) in enumerate(zip(held, given, strict=True)))
+
+
+def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
+    """Split a batch into signals; a single signal is a batch of one."""
+    if isinstance(data, str | Sample | Skip):
+        return [data]
+    if isinstance(data, list | tuple) and data and isinstance(data[0], float | int):
+        data = np.asarray(data)
+    if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
+        return [data] if data.ndim == 0 or _is_single(data, contract, latents) else data
+    return data
+
+
+def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
+    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
+    channels = len(contract.channels)
+    if latents or contract.sample_rate_hz == 0:
+        return data.ndim == 1
+    return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
+
+
+def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, latents: bool) -> Iterator[Sample | Skip]:
+    """Yield samples; raise where there was something and none of it can be used."""
+    reasons: Counter[str] = Counter()
+    first, is_usable = "", False
+    for source, one, label in items:
+        item = _sample(source, one, label, contract, latents)
+        is_usable = is_usable or item is one or isinstance(item, Sample)
+        if isinstance(item, Skip):
+            first = first or f"{item.source}: {item.reason}"
+            reasons[reason_kind(item.reason)] += 1
+        yield item
+    if reasons and not is_usable:
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        raise DataError(f"nothing of the data can be used: {counted} (first: {first})")
+
+
+def _sample(source: str, one: Any, label: Any, contract: Contract, latents: bool) -> Sample | Skip:
+    """Check one signal as one of a file is; samples and skips pass."""
+    if isinstance(one, Sample | Skip):
+        return one
+    try:
+        if latents:
+            return Latent(source, label, _latent(one, contract), None)
+        return Sample(source, label, _signal(one, contract), None)
+    except UnusableError as error:
+        return Skip(source, str(error))
+
+
+def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
+    latent = np.asarray(one)
+    if latent.shape != (contract.dimension,):
+        raise UnusableError(f"wrong shape: {latent.shape}, a latent has ({contract.dimension},)")
+    if latent.dtype.kind not in "fiu":
+        raise UnusableError(f"not numbers: a latent of type {latent.dtype}")
+    with np.errstate(over="ignore"):  # becomes infinity, which is refused
+        latent = latent.astype(np.float32)
+    if not np.isfinite(latent).all():
+        raise UnusableError("not finite: the latent holds NaN or infinity")
+    return latent
+
+
+def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
+    if contract.modality == "text":
+        from edgecl.sources.json_lines import text_signal
+
+        return text_signal(one)
+    from edgecl.sources.signals import window
+
+    try:
+        raw = np.asarray(one)
+    except ValueError as error:
+        raise UnusableError("ragged: the rows of the signal differ in length") from error
+    return window(raw, contract, rate_hz=contract.sample_rate_hz)

@@ -1,0 +1,173 @@
+"""Measure misses against false accepts; `tools/listen_table` runs this.
+
+Each of the TAUGHT words (tools/common/sounds.py) is taught alone to a new model, from 5 or 10 clips by as many people,
+DRAWS times; every clip by other people is then played eight times in noise. False accepts are those in a day of
+background (tools/make_stream). Beside edgecl, on the same latents: logistic regression of the clips against the
+background rows that ship with edgecl (the role of openWakeWord's verifier), and the cosine to the nearest clip (that of
+local-wake). All are turned into events as `edgecl.spotting.WordSpotter` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy is loaded
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.compare.joint import fit_joint
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
+from edgecl.learning.collector import LessonCollector
+from edgecl.learning.loop import learn
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.spotting.background import Background, BackgroundScorer, factory_background
+from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
+
+SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
+RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour
+NEAR_HOPS = 9  # from the middle of the four seconds in which a word is played to a peak that counts
+BLOCK = 1 << 15
+PENALTY = 1e-4
+
+Latents = NDArray[np.float32]  # (n, D)
+Score = Callable[[Latents], NDArray[np.float32]]  # to (n,)
+
+
+def taught_model(clips: Latents, word: str, scratch: Path) -> Model:
+    """Return the model that `edgecl init --extractor voice` and `edgecl learn` make of clips of one word."""
+    store = scratch / "store"
+    settings = (Learner.open(store) if store.exists() else Learner.create(store, extractor="voice")).settings
+    collector = LessonCollector(settings.features, limit_bytes=1 << 40, spool=scratch)
+    collector.add(word, clips)
+    model = learn(Model(settings), collector.finish(), objects=MemoryObjects(), force=True).model
+    assert model is not None
+    return model
+
+
+def regression(clips: Latents, background: Background) -> Score:
+    """Class-balanced logistic regression."""
+    rows = np.concatenate([background.rows, background.distractors, clips])
+    labels = np.repeat([0, 1], [len(rows) - len(clips), len(clips)])
+    head = fit_joint(rows, labels, penalty=PENALTY)
+    weights, bias = head.weights[1] - head.weights[0], head.bias[1] - head.bias[0]
+    return lambda latents: (latents @ weights + bias).astype(np.float32)
+
+
+def prototype(clips: Latents) -> Score:
+    """Cosine to the nearest clip."""
+    return lambda latents: (latents @ clips.T).max(axis=1) / np.sqrt(np.square(latents).sum(axis=1))
+
+
+def in_blocks(score: Score, latents: NDArray[np.float16]) -> NDArray[np.float32]:
+    return np.concatenate(
+        [score(latents[first : first + BLOCK].astype(np.float32)) for first in range(0, len(latents), BLOCK)]
+    )
+
+
+def events(scores: NDArray[np.float32], threshold: float) -> list[int]:
+    """The peaks that WordSpotter makes of scores (n,), without looking at the hops below the threshold."""
+    found: list[int] = []
+    peak: int | None = None
+    deaf_until = 0
+    for hop in np.flatnonzero(scores >= threshold).tolist():
+        if peak is not None and (hop - peak > WAIT_HOPS or (hop - peak == WAIT_HOPS and scores[hop] <= scores[peak])):
+            found.append(peak)
+            deaf_until, peak = peak + REFRACTORY_HOPS, None
+        if hop >= deaf_until and (peak is None or scores[hop] > scores[peak]):
+            peak = hop
+    return found if peak is None else [*found, peak]
+
+
+def threshold_for(scores: NDArray[np.float32], most: float) -> float:
+    """Return the lowest threshold with at most `most` events."""
+    candidates = np.sort(scores)[::-1][: int(200 * (most + 10))]
+    low, high = 0, len(candidates) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(events(scores, candidates[middle])) <= most else (low, middle - 1)
+    too_many = len(events(scores, candidates[low])) > most  # even at the highest score
+    return float(np.nextafter(candidates[low], np.inf) if too_many else candidates[low])
+
+
+def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return the highest score (clips, takes) near the middle of played words, (clips, takes, hops, D)."""
+    scores = score(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).reshape(heard.shape[:3])
+    middle = heard.shape[2] // 2
+    highest: NDArray[np.float32] = scores[:, :, middle - NEAR_HOPS : middle + NEAR_HOPS].max(axis=2)
+    return highest
+
+
+def cases(words: dict[str, NDArray[Any]]) -> Iterator[tuple[str, int, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield word, shots, the clips that teach, and the clips by other people that are played."""
+    for word in np.unique(words["word"]):
+        rows = np.flatnonzero(words["word"] == word)
+        for shots in SHOTS:
+            for draw in range(DRAWS):
+                order = np.random.default_rng(draw).permutation(rows)
+                _, first = np.unique(words["speaker"][order], return_index=True)
+                teachers = order[np.sort(first)[: max(SHOTS)]]
+                heard = rows[~np.isin(words["speaker"][rows], words["speaker"][teachers])]
+                yield str(word), shots, teachers[:shots], heard
+
+
+def measure(folder: Path, scratch: Path) -> dict[str, Any]:
+    """Every case with every learner."""
+    contract = open_extractor(builtin_extractor("voice")).contract
+    background = factory_background(source=contract.source, dimension=contract.dimension)
+    assert background is not None
+    with np.load(folder / "background.npz") as kept:
+        stream = kept["x"]
+    with np.load(folder / "words.npz") as kept:
+        words = dict(kept)
+    hours, found = len(stream) * 0.08 / 3600, []
+    for word, shots, taught, heard in cases(words):
+        started = time.perf_counter()
+        clips = words["clean"][taught]
+        scorer = BackgroundScorer(taught_model(clips, word, scratch), background)
+        learners: dict[str, Score] = {
+            "edgecl": lambda latents, scorer=scorer: scorer(latents).scores[:, 0],  # type: ignore[misc]
+            "logistic regression": regression(clips, background),
+            "nearest prototype": prototype(clips),
+        }
+        for name, score in learners.items():
+            of_stream = in_blocks(score, stream)
+            thresholds = {f"{rate:g}": threshold_for(of_stream, rate * hours) for rate in RATES}
+            if name == "edgecl":
+                thresholds["automatic"] = float(scorer.thresholds[0])
+            peaks = {level: peaks_of(score, words[f"heard_{level}"][heard]) for level in LEVELS_DB}
+            found += [
+                {
+                    "word": word, "shots": shots, "learner": name, "snr_db": level, "at": at,
+                    "false_accepts": len(events(of_stream, threshold)), "clips": len(heard),
+                    "misses": float(np.mean(peaks[level] < threshold)),
+                }
+                for level in LEVELS_DB
+                for at, threshold in thresholds.items()
+            ]  # fmt: skip
+        print(f"{word}, {shots} clips: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return {"hours": hours, "rates": list(RATES), "draws": DRAWS, "clips": len(words["word"]), "cases": found}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stream", type=Path, required=True, help="a folder of tools/make_stream")
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edgecl-listen-") as scratch:
+        chosen.json.write_text(json.dumps(measure(chosen.stream, Path(scratch)), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
