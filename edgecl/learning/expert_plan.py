@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from edgecl.errors import SettingError
 from edgecl.units import format_bytes
@@ -50,6 +51,10 @@ class ExpertPlan:
         cells = ("cells",) if self.tables else ()
         return (*fixed, "transitions", *gradient, *cells, *solved, *(("neighbours",) if self.remembered else ()))
 
+    def expert_keys(self, array: str) -> tuple[float, ...]:
+        """Return what the first axis of an array of `ExpertState` stands for: rates, or forgettings."""
+        return self.rates if array == "gradient" else self.forgettings
+
     @cached_property
     def bytes(self) -> dict[str, int]:
         """Return the bytes of each expert's state, of the scale and the scratch space."""
@@ -89,7 +94,7 @@ def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) 
     """
     whole = ExpertPlan(row_dimension, max_classes, LIFT, RATES, FORGETTINGS, TABLES, REMEMBERED[0])
     ways = [whole]
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         *({"remembered": rows} for rows in REMEMBERED[1:]),
         {"tables": TABLES // 2},
         {"forgettings": FORGETTINGS[:1]},
@@ -98,7 +103,8 @@ def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) 
         {"remembered": 0},
         {"lift_width": 0},
         {"rates": RATES[:1]},
-    ):
+    )
+    for change in changes:
         ways.append(replace(ways[-1], **change))
     for way in ways:
         if way.nbytes <= available_bytes:
@@ -108,3 +114,8 @@ def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) 
         f"{format_bytes(max(available_bytes, 0))} are left: grant more memory, or fewer classes",
         parameter="memory_bytes",
     )
+
+
+def capacity_for(classes: int) -> int:
+    """Return for how many classes arrays are made: a power of two, 4 or more, so that they rarely grow."""
+    return max(1 << max(classes - 1, 0).bit_length(), 4)

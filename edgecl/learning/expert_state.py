@@ -107,6 +107,30 @@ class ExpertState:
     def is_finite(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self._arrays().values())
 
+    def fitted(self, plan: ExpertPlan) -> ExpertState:
+        """Return this state in the arrays of another plan; what the plan has no expert for is left out.
+
+        An expert that this state lacks, or whose sizes are others, starts from nothing.
+        """
+        fresh = ExpertState.start(plan)
+        for name, target in fresh._arrays().items():
+            source = getattr(self, name)
+            if name in ("gradient", "solved", "inverses", "forgetting"):
+                mine, theirs = self.plan.expert_keys(name), plan.expert_keys(name)
+                for at, key in enumerate(theirs):
+                    if key in mine and source.shape[-1] == target.shape[-1]:
+                        _copy_into(target[at], source[mine.index(key)])
+            elif name == "weights":
+                for at, expert in enumerate(plan.names):
+                    if expert in self.plan.names:
+                        target[:, at] = source[:, self.plan.names.index(expert)]
+                target[0] /= target[0].sum()
+            elif name in ("transitions", "reliability", "seen", "counters") or source.shape[-1] == target.shape[-1]:
+                _copy_into(target, source)
+        if plan.remembered != self.plan.remembered:
+            fresh.counters[1:3] = 0
+        return replace(fresh, labels=self.labels, scaling=self.scaling)
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `from_arrays` reads back; labels belong to the revision."""
         return {**self._arrays(), **self.scaling.arrays()}
@@ -157,3 +181,9 @@ class ExpertState:
         )
         if not right:
             raise ValueError("the experts are of other classes or sizes than the revision says, or not finite")
+
+
+def _copy_into(target: NDArray[Any], source: NDArray[Any]) -> None:
+    """Copy what the two have in common, from the first entry of every axis."""
+    common = tuple(slice(0, min(one, other)) for one, other in zip(target.shape, source.shape, strict=True))
+    target[common] = source[common]

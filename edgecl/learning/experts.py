@@ -6,14 +6,23 @@ mixture goes with whichever has been right of late. No detector has to fire befo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.learning.expert_plan import CELL_RATE, CONSTANTS, FIXED, NEIGHBOURS, TESTS, ExpertPlan
+from edgecl.learning.expert_plan import (
+    CELL_RATE,
+    CONSTANTS,
+    FIXED,
+    NEIGHBOURS,
+    TESTS,
+    ExpertPlan,
+    capacity_for,
+    plan_experts,
+)
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.row_scaling import LIMIT
 
@@ -57,14 +66,27 @@ class Experts:
         Seed of the random units.
     weights
         Weight of a class in learning, 1 where nothing is said.
+    available_bytes
+        What the experts may take when classes come that the state has no room for; None for whatever they need.
     """
 
-    def __init__(self, state: ExpertState, *, seed: int = 0, weights: dict[str, float] | None = None) -> None:
-        self.state = state
-        self._plan = state.plan
+    def __init__(
+        self,
+        state: ExpertState,
+        *,
+        seed: int = 0,
+        weights: Mapping[str, float] | None = None,
+        available_bytes: int | None = None,
+    ) -> None:
         self._seed = seed
         self._weights = weights or {}
-        plan = state.plan
+        self._available_bytes = available_bytes
+        self._set_state(state)
+
+    def _set_state(self, state: ExpertState) -> None:
+        """Take a state, and make the scratch space that goes with its plan."""
+        self.state, self._plan = state, state.plan
+        plan, seed = state.plan, self._seed
         self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates, CELL_RATE])
         self._columns, self._thresholds = cell_tests(plan, seed)
         self._active = np.zeros(plan.tables, np.int32)
@@ -77,6 +99,12 @@ class Experts:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.state.labels
+
+    def within(self, available_bytes: int) -> None:
+        """Hold the experts to a number of bytes, now and when classes come; raises SettingError where none fits."""
+        self._available_bytes = available_bytes
+        if self._plan.nbytes > available_bytes:
+            self._set_state(self.state.fitted(self._wider(len(self.labels))))
 
     def mixing(self) -> dict[str, float]:
         """Return the weight of each expert that takes part."""
@@ -135,7 +163,7 @@ class Experts:
         tickets = [one.row for one in learnings if isinstance(one.row, Ticket)]
         both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)])
         held, before = self._held(fixed, tickets, len(rows))
-        out = np.zeros((len(both), max(len(self.labels), 1)), np.float32)
+        out = np.zeros((len(both), held.shape[2]), np.float32)
         steps = self._steps(len(rows), learnings)
         self._run(both, steps, before, held, out)
         made = [Ticket(scaled[i], held[i], int(before[i])) for i in range(len(rows))]
@@ -148,9 +176,26 @@ class Experts:
 
     def _introduce(self, labels: Sequence[str]) -> None:
         known = dict.fromkeys((*self.labels, *labels))
+        if len(known) > self._plan.max_classes:
+            self._set_state(self.state.fitted(self._wider(len(known))))
         self.state = replace(self.state, labels=tuple(known))
         for label in labels:
             self.state.seen[self.labels.index(label)] += 1
+
+    def _wider(self, classes: int) -> ExpertPlan:
+        """Return a plan for more classes, of the experts at hand that still fit."""
+        return plan_experts(
+            row_dimension=self._plan.row_dimension,
+            max_classes=capacity_for(classes),
+            available_bytes=1 << 62 if self._available_bytes is None else self._available_bytes,
+        )
+
+    def know(self, labels: Sequence[str]) -> None:
+        """Let labels be answers before any row of them has come."""
+        self._introduce(labels)
+        for label in labels:
+            self.state.seen[self.labels.index(label)] -= 1
+        self.state.counters[0] = len(self.labels)
 
     def _held(
         self, fixed: NDArray[np.float32], tickets: Sequence[Ticket], rows: int

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
-from edgecl.model.model import Model, Objects
+from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -101,8 +102,12 @@ class StreamSaver:
         concept: str | None = None,
     ) -> None:
         now = utc_now()
+        panel = stream.panel if concept is None else None  # a concept of before is answered by its head
         taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
         stored = self._stored(replace(model, taught={**model.taught, **taught}))
+        digests = dict(stored.digests)
+        if panel is not None:
+            digests[EXPERTS] = self._objects.put(panel.arrays())
         if self._writer:
             body = StreamBody(
                 **stored.body(),
@@ -112,9 +117,10 @@ class StreamSaver:
                 verdict=verdict,
                 drift=drift,
                 concept=concept,
+                experts=panel.body() if panel is not None else None,
             )
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body.as_dict(), time=now, parent=self.live.number
+                kind="lesson", objects=digests, body=body.as_dict(), time=now, parent=self.live.number
             )
         stream.committed()
 
@@ -173,7 +179,8 @@ def follow(
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
-        stream = Prequential(model, label_delay=label_delay)
+        panel = live_panel(opened, live, label_delay=label_delay)
+        stream = Prequential(model, label_delay=label_delay, panel=panel)
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )

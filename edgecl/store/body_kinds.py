@@ -94,12 +94,14 @@ class StreamBody(ModelBody):
     """The members of a `Drift`."""
     concept: str | None = None
     """"before the drift", for the model that was valid until then."""
+    experts: Mapping[str, Any] | None = None
+    """What is stated of the experts, next to their arrays; None where the head answers alone."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {} if self.verdict is None else {"verdict": self.verdict, "forced": False}
         stream = {"strategy": PREQUENTIAL, "lesson": self.lesson, "accuracy": self.accuracy}
-        drift = {name: value for name in ("drift", "concept") if (value := getattr(self, name)) is not None}
+        drift = {name: value for name in ("drift", "concept", "experts") if (value := getattr(self, name)) is not None}
         return {**super().as_dict(), **judged, **stream, **drift, "bytes": self.bytes}
 
 
