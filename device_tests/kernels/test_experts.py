@@ -41,12 +41,13 @@ class State:
         columns = r.integers(COLUMNS, size=(TABLES, TESTS)).astype(np.int32)
         thresholds = r.normal(size=(TABLES, TESTS)).astype(np.float32)
         features = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1)
+        scratch = np.zeros((1, CLASSES), np.float32)
         follow_rows(
             features, np.rint(x * 20).astype(np.int8), np.array(steps, np.int32).reshape(-1, 3), FIXED,
             np.ones(CLASSES, np.float32), np.array([0.01, 1e-3, 0.99, 0.3, 0.1]), self.counters, self.weights,
             self.reliability, self.transitions, self.gradient, columns, thresholds, self.cells, self.forgetting,
-            self.solved, self.inverses, self.memory, self.memory_labels, np.zeros(3, np.int32), np.zeros(KEPT, np.int32),
-            np.zeros(TABLES, np.int32), np.zeros((2, COLUMNS + 1)), np.zeros((1, CLASSES), np.float32), before, held, out,
+            self.solved, self.inverses, self.memory, self.memory_labels, np.zeros(3, np.int32),
+            np.zeros(KEPT, np.int32), np.zeros(TABLES, np.int32), np.zeros((2, COLUMNS + 1)), scratch, before, held, out,
         )  # fmt: skip
         return out
 
@@ -72,9 +73,8 @@ def at_once(x, labels, state=None):
 def test_in_pieces_is_as_at_once_to_the_bit():
     x, labels = case()
     whole, _held, _, out = at_once(x, labels)
-    state, pieces = State(), []
-    for first in range(0, len(x), 7):
-        pieces.append(at_once(x[first : first + 7].copy(), labels[first : first + 7], state)[3])
+    state = State()
+    pieces = [at_once(x[at : at + 7].copy(), labels[at : at + 7], state)[3] for at in range(0, len(x), 7)]
     np.testing.assert_array_equal(np.concatenate(pieces), out)
     for name, array in vars(whole).items():
         np.testing.assert_array_equal(getattr(state, name), array, err_msg=name)

@@ -39,6 +39,7 @@ COMMANDS = {
     "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
     "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
+    "follow": "Answer each row of a stream, then learn from its label.",
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
@@ -72,9 +73,11 @@ EXTRAS = {
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
+    "alerts_per_1000": "--alerts-per-1000",
     "background": "--background",
     "by": "--by",
     "control": "--control",
+    "cost": "--cost",
     "disk_bytes": "--disk",
     "experiences": "--experiences",
     "label": "--label",
@@ -82,6 +85,7 @@ OPTIONS = {
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
+    "prior": "--prior",
     "scenario": "--scenario",
     "seeds": "--seeds",
 }

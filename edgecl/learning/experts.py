@@ -100,6 +100,10 @@ class Experts:
     def labels(self) -> tuple[str, ...]:
         return self.state.labels
 
+    def seen(self) -> dict[str, int]:
+        """Return the labelled rows of each label so far."""
+        return {label: int(count) for label, count in zip(self.labels, self.state.seen, strict=False)}
+
     def within(self, available_bytes: int) -> None:
         """Hold the experts to a number of bytes, now and when classes come; raises SettingError where none fits."""
         self._available_bytes = available_bytes

@@ -18,6 +18,9 @@ from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Verdict, paired_bound
+from edgecl.learning.alerts import Alerts, Watch
+from edgecl.learning.curves import Curves
+from edgecl.learning.decisions import Prior
 from edgecl.learning.drift_response import Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
 from edgecl.learning.stream_statistics import (
@@ -83,15 +86,31 @@ class Prequential:
     panel
         The experts of an earlier stream to go on with; by default new ones.
 
+    prior
+        How frequent classes are taken to be in an answer; by default as in the stream.
+    watch
+        A class to raise alerts for.
+
     Raises
     ------
     SettingError
         The granted memory is too small for a stream.
     """
 
-    def __init__(self, model: Model, *, label_delay: int = 0, panel: Panel | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        label_delay: int = 0,
+        panel: Panel | None = None,
+        prior: Prior | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.model = replace(model, ewc=None)
         self.tally = Tally()
+        self.curves = Curves()
+        self.alerts = Alerts(watch) if watch is not None else None
+        self._prior = prior or Prior()
         self.concept: Model | None = None
         """The model from before the last drift."""
         self._live = model.head
@@ -145,8 +164,10 @@ class Prequential:
         for index, label in enumerate(labels):
             if label is not None:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
-                answered = self.answers[index] == label
-                known = KnownRow(label, rows.rows[index], rows.scales[index], correct, live_correct, answered)
+                answer = self.answers[index]
+                known = KnownRow(
+                    label, rows.rows[index], rows.scales[index], correct, live_correct, answer, answer == label
+                )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
         unlabelled = [index for index, label in enumerate(labels) if label is None]
@@ -158,12 +179,29 @@ class Prequential:
         self, labels: Sequence[str | None], projected: NDArray[np.float32], inputs: NDArray[np.float32]
     ) -> None:
         """Let the panel answer rows (n, p) and learn from the labels that are due."""
-        self.probabilities = self.panel.take(labels, projected, inputs, self.model.head)
+        given = self.panel.take(labels, projected, inputs, self.model.head)
+        self.probabilities = self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
         best = self.probabilities.argmax(axis=1) if self.panel.labels else [None] * len(labels)
         self.answers = [
             self.panel.labels[at] if at is not None and given[at] > 0 else None
             for at, given in zip(best, self.probabilities, strict=True)
         ]
+
+    def predict(self, latents: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Compute probabilities (n, C) for `panel.labels` of rows (n, D), as if each came next; nothing is learnt."""
+        projected = self._features.project(latents)
+        rows = quantise(projected)
+        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
+        given = self.panel.predict(projected, inputs, self.model.head)
+        return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
+
+    def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
+        """Return the probability of the watched class for a row taken last, and whether it is an alert."""
+        if self.alerts is None or self.alerts.watch.label not in self.panel.labels:
+            return 0.0, False
+        label = self.alerts.watch.label
+        score = float(self.probabilities[index, self.panel.labels.index(label)])
+        return score, self.alerts.raised(score, is_answer=answer == label)
 
     @property
     def nbytes(self) -> int:
@@ -194,6 +232,10 @@ class Prequential:
             return
         for one in due:
             self.tally.add(one, last_label=self._last_label)
+            self.curves.add(one.label, one.answer)
+            if self.alerts is not None:
+                score, is_alert = one.watched
+                self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
             self._last_label = one.label
         labelled_before = self.tally.labelled - len(due)
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:

@@ -33,8 +33,13 @@ class KnownRow:
     """Whether the closed form predicted it right before it learnt from it: what the detector watches."""
     live_correct: bool
     """Whether the live revision of the store predicts it right."""
+    answer: str | None = None
+    """What was answered by all experts; None where nothing was known."""
     answered: bool | None = None
     """Whether what was answered, by all experts, was right; None where the closed form answers alone."""
+
+    watched: tuple[float, bool] = (0.0, False)
+    """Probability of the watched class, and whether the row was an alert."""
 
     @property
     def is_right(self) -> bool:

@@ -25,10 +25,12 @@ class Answer:
     label: str
     confidence: float
     novelty: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest labels with their probabilities, best first, where they were asked for."""
 
 
 @watched
-def answers(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Answer | Skip, None, int]:
+def answers(opened: OpenStore, items: Iterable[Sample | Skip], *, top: int = 0) -> Generator[Answer | Skip, None, int]:
     """Answer samples one after another; those that cannot be used come out as they went in.
 
     The stages of the run are the answers, its report is how many there were.
@@ -41,7 +43,7 @@ def answers(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Answ
     live, remaining, count = LiveAnswers(opened), iter(items), 0
     while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
         samples = [one for one in batch if isinstance(one, Sample)]
-        found = _answered(opened, live, samples)
+        found = _answered(opened, live, samples, top)
         for item in batch:
             count += isinstance(item, Sample)
             yield next(found) if isinstance(item, Sample) else item
@@ -68,9 +70,13 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
     return np.concatenate(rows)
 
 
-def _answered(opened: OpenStore, live: LiveAnswers, samples: list[Sample]) -> Iterator[Answer]:
+def _answered(opened: OpenStore, live: LiveAnswers, samples: list[Sample], top: int) -> Iterator[Answer]:
     if not samples:
         return
-    said = live.predict(latents_of(opened, samples))
-    for sample, *one in zip(samples, said.labels, said.confidence, said.novelty, strict=True):
-        yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))
+    latents = latents_of(opened, samples)
+    said = live.predict(latents)
+    given = live.probabilities(latents) if top else np.zeros((len(samples), 0), np.float32)
+    for sample, row, *one in zip(samples, given, said.labels, said.confidence, said.novelty, strict=True):
+        best = np.argsort(-row, kind="stable")[:top]
+        likeliest = tuple((live.labels[at], float(row[at])) for at in best)
+        yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]), likeliest)

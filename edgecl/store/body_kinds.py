@@ -8,7 +8,7 @@ class             kind       members, after those of the model
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
-                             bytes
+                             [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
                              room_hops
 `RollbackBody`    rollback   those of the revision that was rolled back to; rolled_back_to
@@ -292,6 +292,7 @@ def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBod
         verdict=member(body, "verdict", dict) if "verdict" in body else None,
         drift=member(body, "drift", dict) if "drift" in body else None,
         concept=member(body, "concept", str) if "concept" in body else None,
+        experts=member(body, "experts", dict) if "experts" in body else None,
     )
 
 

@@ -68,8 +68,8 @@ def cell_steps(
     """out (n, C) = softmax of what the cells of a row say, each row answered before the step towards its label.
 
     x (n, p); labels (n) below C; `columns` and `thresholds` (M, T): the tests of each of M tables of 2^T cells. A
-    column below 0 is not a test. `parameters` (2, C, M 2^T): weights, and sums of squared gradients, which fade; both are
-    written in place. `active` (M) is overwritten.
+    column below 0 is not a test. `parameters` (2, C, M 2^T): weights, and sums of squared gradients, which fade; both
+    are written in place. `active` (M) is overwritten.
     """
     for row in range(x.shape[0]):
         find_cells(x, row, 0, columns, thresholds, active)
