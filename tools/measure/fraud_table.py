@@ -76,8 +76,8 @@ def taught(
             collector.add(label, x[at : at + 1])
     if not collector.count:
         return model
-    run = learn(model, collector.finish(), objects=objects, strategy=strategy, force=True, seed=0)
-    return run.finish().model or model
+    outcome = learn(model, collector.finish(), objects=objects, strategy=strategy, force=True, seed=0)
+    return outcome.model or model
 
 
 def by_experts(x: NDArray[np.float32], labels: list[str | None]) -> Scores:
@@ -143,8 +143,7 @@ def main() -> None:
 
 def as_markdown(table: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
-        "| way | area under precision-recall | recall, 20 alerts of 1,000 | classic patterns, last fifth | new patterns |"
-        " found after labels of a pattern | µs a row |",
+        "| way | average precision | recall | classic, last fifth | new patterns | found after labels | µs a row |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, rows in table.items():
