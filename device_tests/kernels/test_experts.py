@@ -47,7 +47,8 @@ class State:
             np.ones(CLASSES, np.float32), np.array([0.01, 1e-3, 0.99, 0.3, 0.1]), self.counters, self.weights,
             self.reliability, self.transitions, self.gradient, columns, thresholds, self.cells, self.forgetting,
             self.solved, self.inverses, self.memory, self.memory_labels, np.zeros(3, np.int32),
-            np.zeros(KEPT, np.int32), np.zeros(TABLES, np.int32), np.zeros((2, COLUMNS + 1)), scratch, before, held, out,
+            np.zeros(KEPT, np.int32), np.zeros(TABLES, np.int32), np.zeros((2, COLUMNS + 1)), scratch, before,
+            held, out,
         )  # fmt: skip
         return out
 

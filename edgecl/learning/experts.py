@@ -6,6 +6,7 @@ mixture goes with whichever has been right of late. No detector has to fire befo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,21 @@ class Ticket:
     """(K + 1, C) what each expert answered, and the mixture."""
     before: int
     """Index of the last label known then, or -1."""
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """The rows of one call, from which a ticket is made where a label comes later."""
+
+    scaled: NDArray[np.float32]
+    """(n, p)"""
+    held: NDArray[np.float32]
+    """(n, K + 1, C)"""
+    before: NDArray[np.int32]
+    """(n,)"""
+
+    def __getitem__(self, at: int) -> Ticket:
+        return Ticket(self.scaled[at].copy(), self.held[at].copy(), int(self.before[at]))
 
 
 @dataclass(frozen=True)
@@ -144,7 +160,7 @@ class Experts:
         rows: NDArray[np.float32],
         fixed: NDArray[np.float32],
         learnings: Sequence[Learning],
-    ) -> tuple[NDArray[np.float32], list[Ticket]]:
+    ) -> tuple[NDArray[np.float32], Tickets]:
         """Answer rows and learn from labels, in order.
 
         Parameters
@@ -159,7 +175,7 @@ class Experts:
         Returns
         -------
         Probabilities (n, C) for `labels` as they are after the call; a row answered before any label was known has none
-        and is zero. And a ticket for each row, to learn from later.
+        and is zero. And what makes a ticket of each row, to learn from later.
         """
         self._introduce([one.label for one in learnings])
         scaling, scaled = self.state.scaling.take(rows)
@@ -170,7 +186,7 @@ class Experts:
         out = np.zeros((len(both), held.shape[2]), np.float32)
         steps = self._steps(len(rows), learnings)
         self._run(both, steps, before, held, out)
-        made = [Ticket(scaled[i], held[i], int(before[i])) for i in range(len(rows))]
+        made = Tickets(both[: len(rows)], held[: len(rows)], before[: len(rows)])
         return out[: len(rows), : len(self.labels)], made
 
     def learn(self, row: Ticket, label: str) -> None:
@@ -183,8 +199,8 @@ class Experts:
         if len(known) > self._plan.max_classes:
             self._set_state(self.state.fitted(self._wider(len(known))))
         self.state = replace(self.state, labels=tuple(known))
-        for label in labels:
-            self.state.seen[self.labels.index(label)] += 1
+        for label, count in Counter(labels).items():
+            self.state.seen[self.labels.index(label)] += count
 
     def _wider(self, classes: int) -> ExpertPlan:
         """Return a plan for more classes, of the experts at hand that still fit."""

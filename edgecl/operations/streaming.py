@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl.learning.prequential import Prequential, Tally
 
 
+ROWS_AT_ONCE = 64  # that are answered in one call; a label is learnt before the next row is answered all the same
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -211,7 +212,7 @@ def follow(
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )
-        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped):
+        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped, at_once=ROWS_AT_ONCE):
             stream.take([one.label for one in batch], latents)
             if stream.has_drifted:
                 drift = stream.adapt(kept_models(opened))
