@@ -20,9 +20,13 @@ from ..support.documents import DEMO_DATA, PAGES, blocks, commands_below, option
 jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.host
 # what writes no JSON of its own form -> whose section has it, "" where there is none
-ELSEWHERE = {"inbox label": "learn", "inbox export": "", "wrong": "learn", "export wrap": "export"} | {
-    f"export {name}": "export" for name in ("identity", "imu", "text", "voice")
-}
+ELSEWHERE = {
+    "follow": "learn --prequential",
+    "inbox label": "learn",
+    "inbox export": "",
+    "wrong": "learn",
+    "export wrap": "export",
+} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:
