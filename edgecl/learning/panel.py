@@ -68,6 +68,11 @@ class Panel:
         for place in range(1, FIXED):
             self.experts.take_part(place, present=place <= len(self.kept))
 
+    def rebalance(self) -> None:
+        """Weigh all that take part alike: after a drift, what was best before it says little."""
+        weights = self.experts.state.weights
+        weights[0] = weights[1] / weights[1].sum()
+
     def fixed(self, inputs: NDArray[np.float32], head: HeadState | None) -> NDArray[np.float32]:
         """Compute what the heads answer to features (n, d): (n, FIXED, C) for `labels`."""
         out = np.zeros((len(inputs), FIXED, len(self.labels)), np.float32)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
-from edgecl.gate.verdict import Verdict, paired_bound
+from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
 from edgecl.learning.curves import Curves
 from edgecl.learning.decisions import Prior
-from edgecl.learning.drift_response import Drift, NoticedChange, respond
+from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
 from edgecl.learning.stream_statistics import (
     CONFIRM,
@@ -294,6 +294,8 @@ class Prequential:
         )
         self.concept = response.concept
         self.panel.keep(one.head for one in kept.values() if one.head is not None)
+        if response.drift.chosen != AS_IT_IS:
+            self.panel.rebalance()
         self._recent = deque(response.rows, maxlen=RECENT)
         self.model = replace(self.model, statistics=response.statistics)
         self._solve()
@@ -314,7 +316,7 @@ class Prequential:
             return Verdict(True, False, ("unproven: there is no earlier model to compare with",), {}, None, None)
         change, bound = float((after * 1.0 - before).mean()), paired_bound(before, after)
         worst = -paired_bound(after, before)  # upper bound of the change, with the same certainty
-        if worst < 0:
+        if worst < -Policy().allowed_pooled_loss:
             reason = f"revision in the store answers the latest {len(after)} rows better by {-100 * change:.1f} points"
             return Verdict(False, False, (reason,), {}, change, bound)
         return Verdict(True, True, (), {}, change, bound)
