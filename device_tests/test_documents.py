@@ -154,7 +154,7 @@ def test_commands_and_options_that_a_page_names_exist(page):
 @each_page
 def test_every_option_that_a_page_names_is_one(page):
     known = set().union(*(options_of(path) for name in COMMANDS for path in commands_below(name)))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", page.read_text()))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", page.read_text()))
     assert named <= known | FOREIGN
 
 

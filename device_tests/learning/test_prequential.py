@@ -39,10 +39,24 @@ def feed(stream: Prequential, labels, latents, *, kept=None) -> list:
 
 
 def test_a_row_is_answered_before_its_label_is_learnt() -> None:
-    labels, latents = rows(BATCH)
+    labels, latents = rows(1)
     stream = Prequential(fresh())
     stream.take(labels, latents)
-    assert (stream.tally.labelled, stream.tally.correct) == (BATCH, 0)  # nothing was known yet
+    assert (stream.tally.labelled, stream.tally.correct) == (1, 0)  # nothing was known yet
+
+
+def test_within_a_batch_a_row_is_learnt_before_the_next_is_answered() -> None:
+    _, latents = rows(2)
+    stream = Prequential(fresh())
+    stream.take(["high", "high"], latents)
+    assert stream.answers == [None, "high"]
+
+
+def test_answers_are_probabilities_of_every_label_known() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(500))
+    assert set(stream.panel.labels) == {"high", "low"}
+    np.testing.assert_allclose(stream.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
 def test_a_steady_stream_is_learnt_without_a_drift() -> None:

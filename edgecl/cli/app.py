@@ -39,6 +39,7 @@ COMMANDS = {
     "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
     "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
+    "follow": "Answer each row of a stream, then learn from its label.",
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
@@ -76,10 +77,12 @@ EXTRAS = {
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
+    "alerts_per_1000": "--alerts-per-1000",
     "background": "--background",
     "by": "--by",
     "cert": "--cert",
     "control": "--control",
+    "cost": "--cost",
     "disk_bytes": "--disk",
     "execute": "--exec",
     "experiences": "--experiences",
@@ -89,6 +92,7 @@ OPTIONS = {
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "port": "--port",
+    "prior": "--prior",
     "scenario": "--scenario",
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",

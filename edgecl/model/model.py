@@ -18,6 +18,7 @@ from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_f
 from edgecl.model.statistics import ClassStatistics
 
 Arrays = Mapping[str, NDArray[np.generic]]
+EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel
 CENTRE = "centre"  # the role of a Centre
 
 
@@ -328,6 +329,7 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
+    digests = {role: digest for role, digest in digests.items() if role != EXPERTS}
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.metrics import balanced_accuracy
 from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -67,12 +68,12 @@ def evaluate(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Emb
     DataError
         When no sample has a label.
     """
-    model = opened.taught_head()
+    live = LiveAnswers(opened)
     skipped: list[Skip] = []
     truth: list[str] = []
     answers: list[str] = []
     for batch, latents in embedded(opened, items, skipped):
-        said = model.predict(latents)
+        said = live.predict(latents)
         for sample, label in zip(batch, said.labels, strict=True):
             if sample.label is not None:
                 truth.append(checked_label(sample.label, sample.source))
@@ -80,12 +81,11 @@ def evaluate(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Emb
         yield Embedded(len(truth))
     if not truth:
         raise DataError("no sample has a label: accuracy is measured on labelled samples", parameter="label")
-    assert model.head is not None
-    labels = tuple(sorted({*truth, *model.head.labels}))
+    labels = tuple(sorted({*truth, *live.labels}))
     return Evaluation(
         labels=labels,
         truth=label_indices(truth, labels),
         answers=label_indices(answers, labels),
         skipped=tuple(skipped),
-        unknown=tuple(sorted(set(truth) - set(model.head.labels))),
+        unknown=tuple(sorted(set(truth) - set(live.labels))),
     )

@@ -200,11 +200,11 @@ class Runs:
 
         return teach(self._opened, self._samples(data, labels, latents=latents), **how)
 
-    def predict(self, data: Data, *, latents: bool = False) -> Run[Answer | Skip, int]:
+    def predict(self, data: Data, *, latents: bool = False, top: int = 0) -> Run[Answer | Skip, int]:
         """Start `Learner.predict`: its stages are the answers, its report is their number."""
         from edgecl.operations.answering import answers
 
-        return answers(self._opened, self._samples(data, latents=latents))
+        return answers(self._opened, self._samples(data, latents=latents), top=top)
 
     def learn_background(self, data: Data) -> Run[Embedded, RoomReport]:
         """Start `Learner.learn_background`."""

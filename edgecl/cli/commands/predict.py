@@ -23,8 +23,9 @@ WIDEST_LABEL = 32
 @click.command(epilog=example("edgecl predict kitchen clip.wav", "edgecl predict kitchen clips/ --json"))
 @store_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", metavar="N", type=click.IntRange(min=1), help="Print the N likeliest classes of each sample.")
 @json_option
-def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
+def command(store: Path, paths: tuple[Path, ...], top: int | None, as_json: bool) -> None:
     """Predict the class of clips, windows, rows or texts.
 
     Each PATH has a form that `edgecl learn` reads; labels in it are ignored. Prints one line per sample: label,
@@ -34,18 +35,18 @@ def command(store: Path, paths: tuple[Path, ...], as_json: bool) -> None:
     with warn.opened(store) as learner:
         width = min(max(map(len, ("label", *learner.classes))), WIDEST_LABEL)
         has_header = not as_json
-        for answer in _answers(learner, paths):
+        for answer in _answers(learner, paths, top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
 
 
-def _answers(learner: Learner, paths: tuple[Path, ...]) -> Iterator[Answer | Skip]:
+def _answers(learner: Learner, paths: tuple[Path, ...], top: int) -> Iterator[Answer | Skip]:
     from edgecl.sources.reading import read_samples
 
     for path in paths:
-        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False))
+        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False), top=top)
 
 
 def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
@@ -57,7 +58,11 @@ def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
         else:
             warn.warn(f"skipped {answer.source}: {answer.reason}")
     elif as_json:
-        print_json(vars(answer))
+        said = {name: value for name, value in vars(answer).items() if name != "top"}
+        likeliest = [{"label": label, "probability": share} for label, share in answer.top]
+        print_json({**said, "top": likeliest} if likeliest else said)
     else:
         source = printable(answer.source)
         click.echo(f"{answer.label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
+        for label, share in answer.top[1:]:
+            click.echo(f"  {label:{width}}{share:10.0%}")
