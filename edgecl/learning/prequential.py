@@ -7,6 +7,7 @@ ADWIN sees the error rate rise, the learner waits for enough labels from after t
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from edgecl.units import format_bytes
 
 SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
 SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few
+TOP = 5  # answers of a ranking
 ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 
@@ -53,6 +55,10 @@ class Tally:
     """Rows that have the label of the labelled row before."""
     by_label: dict[str, list[int]] = field(default_factory=dict)
     """Label to [rows, rows predicted right]."""
+    among_top: int = 0
+    """Rows whose label was among the TOP likeliest."""
+    gain: float = 0.0
+    """Sum of 1/log2(rank + 2) over them."""
     shifts: list[int] = field(default_factory=list)
     """Rows at which unlabelled rows began to look different."""
 
@@ -69,6 +75,9 @@ class Tally:
         self.labelled += 1
         self.correct += row.is_right
         self.same_again += row.label == last_label
+        if row.rank is not None and row.rank < TOP:
+            self.among_top += 1
+            self.gain += 1 / math.log2(row.rank + 2)
         counts = self.by_label.setdefault(row.label, [0, 0])
         counts[0] += 1
         counts[1] += row.is_right
@@ -166,7 +175,15 @@ class Prequential:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
                 answer = self.answers[index]
                 known = KnownRow(
-                    label, rows.rows[index], rows.scales[index], correct, live_correct, answer, answer == label
+                    label,
+                    rows.rows[index],
+                    rows.scales[index],
+                    correct,
+                    live_correct,
+                    answer=answer,
+                    answered=answer == label,
+                    rank=self._rank(index, label),
+                    watched=self._watched(index, answer),
                 )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
@@ -194,6 +211,14 @@ class Prequential:
         inputs = self._features.lift(dequantise(rows.rows, rows.scales))
         given = self.panel.predict(projected, inputs, self.model.head)
         return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
+
+    def _rank(self, index: int, label: str) -> int | None:
+        """Return how many labels were likelier for a row taken last; None where the label was not known."""
+        row = self.probabilities[index]
+        if label not in self.panel.labels or not row.any():
+            return None
+        own = row[self.panel.labels.index(label)]
+        return int((row > own).sum()) if own > 0 else None
 
     def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
         """Return the probability of the watched class for a row taken last, and whether it is an alert."""
