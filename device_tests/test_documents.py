@@ -39,7 +39,7 @@ WRITE_DEMO_DATA = "tools/examples/write_demo_data.py ."
 # what a line needs, or is, that no test can have: a microphone, root, another machine, an index, this suite
 NOT_RUN = ("arecord ", "sudo ", "scp ", "journalctl ", "pip install", "tools/demo", "tools/test", "/opt/edgecl/")
 # options of other programs that the documents name
-FOREIGN = {"--system", "--groups", "--now", "--target", "--failed", "--only", "--peers"}
+FOREIGN = {"--items", "--system", "--groups", "--now", "--target", "--failed", "--only", "--peers"}
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

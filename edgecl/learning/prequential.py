@@ -7,6 +7,7 @@ ADWIN sees the error rate rise, the learner waits for enough labels from after t
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,11 +35,13 @@ from edgecl.learning.stream_statistics import (
 )
 from edgecl.model.exemplars import dequantise, quantise, row_bytes
 from edgecl.model.model import Model
+from edgecl.model.settings import Settings
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
 SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
 SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few
+TOP = 5  # answers of a ranking
 ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 
@@ -53,6 +56,10 @@ class Tally:
     """Rows that have the label of the labelled row before."""
     by_label: dict[str, list[int]] = field(default_factory=dict)
     """Label to [rows, rows predicted right]."""
+    among_top: int = 0
+    """Rows whose label was among the TOP likeliest."""
+    gain: float = 0.0
+    """Sum of 1/log2(rank + 2) over them."""
     shifts: list[int] = field(default_factory=list)
     """Rows at which unlabelled rows began to look different."""
 
@@ -69,6 +76,9 @@ class Tally:
         self.labelled += 1
         self.correct += row.is_right
         self.same_again += row.label == last_label
+        if row.rank is not None and row.rank < TOP:
+            self.among_top += 1
+            self.gain += 1 / math.log2(row.rank + 2)
         counts = self.by_label.setdefault(row.label, [0, 0])
         counts[0] += 1
         counts[1] += row.is_right
@@ -116,9 +126,9 @@ class Prequential:
         self._live = model.head
         self._delay = label_delay
         self._features = model.settings.features
-        self._row_bytes = row_bytes(self._features.row_dimension) + ROW_OVERHEAD
+        self._row_bytes = _row_bytes(model.settings)
         self._solver = StreamSolver(model.settings)
-        left = self._memory_left()
+        left = _memory_left(model.settings, label_delay=label_delay)
         if panel is None:
             panel = Panel.start(model.settings, model.labels, available_bytes=left, label_delay=label_delay)
         panel.experts.within(left)
@@ -138,22 +148,6 @@ class Prequential:
         if model.statistics:
             self._solve()
 
-    def _memory_left(self) -> int:
-        """Return the bytes that statistics and rows leave for experts; raises SettingError where they do not fit."""
-        settings = self.model.settings
-        packed = packed_length(self._features.dimension)
-        scatters = settings.max_classes * packed * 4
-        rows = (RECENT + self._delay) * self._row_bytes
-        needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
-        if needed > settings.memory_bytes:
-            raise SettingError(
-                f"a stream of {settings.max_classes} classes and a label delay of {self._delay} needs "
-                f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
-                "memory, or for fewer classes",
-                parameter="memory_bytes",
-            )
-        return settings.memory_bytes - needed
-
     def take(self, labels: Sequence[str | None], latents: NDArray[np.float32]) -> None:
         """Predict rows (n, D), then learn from the labels that are due; None is a row without a label."""
         projected = self._features.project(latents)
@@ -166,7 +160,15 @@ class Prequential:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
                 answer = self.answers[index]
                 known = KnownRow(
-                    label, rows.rows[index], rows.scales[index], correct, live_correct, answer, answer == label
+                    label,
+                    rows.rows[index],
+                    rows.scales[index],
+                    correct,
+                    live_correct,
+                    answer=answer,
+                    answered=answer == label,
+                    rank=_rank(self.probabilities[index], self.panel.labels, label),
+                    watched=self._watched(index, answer),
                 )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
@@ -329,3 +331,32 @@ class Prequential:
         """Return the model with the latest rows as exemplars, and a head of all rows so far."""
         self._solve()
         return with_exemplars(self.model, self._recent)
+
+
+def _row_bytes(settings: Settings) -> int:
+    """Return the bytes of a row that is kept or waits for its label."""
+    return row_bytes(settings.features.row_dimension) + ROW_OVERHEAD
+
+
+def _memory_left(settings: Settings, *, label_delay: int) -> int:
+    """Return the bytes that statistics and rows leave for experts; raises SettingError where they do not fit."""
+    packed = packed_length(settings.features.dimension)
+    scatters = settings.max_classes * packed * 4
+    rows = (RECENT + label_delay) * _row_bytes(settings)
+    needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
+    if needed > settings.memory_bytes:
+        raise SettingError(
+            f"a stream of {settings.max_classes} classes and a label delay of {label_delay} needs "
+            f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
+            "memory, or for fewer classes",
+            parameter="memory_bytes",
+        )
+    return settings.memory_bytes - needed
+
+
+def _rank(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
+    """Return how many labels were likelier for a row (C,); None where its label was not known."""
+    if label not in labels or not probabilities.any():
+        return None
+    own = probabilities[labels.index(label)]
+    return int((probabilities > own).sum()) if own > 0 else None

@@ -38,6 +38,8 @@ class KnownRow:
     answered: bool | None = None
     """Whether what was answered, by all experts, was right; None where the closed form answers alone."""
 
+    rank: int | None = None
+    """Labels that were likelier than this one; None where it was not known."""
     watched: tuple[float, bool] = (0.0, False)
     """Probability of the watched class, and whether the row was an alert."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecl.operations.handle import Handle, Progress
+from edgecl.operations.handle import Progress
+from edgecl.operations.stream_handle import StreamHandle
 
 if TYPE_CHECKING:
     from edgecl.operations.inbox import Inbox, Item
     from edgecl.operations.teaching import Report
 
 
-class InboxHandle(Handle):
+class InboxHandle(StreamHandle):
     """The verbs of what a listener kept and a lesson left out."""
 
     def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:

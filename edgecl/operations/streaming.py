@@ -62,6 +62,8 @@ class StreamReport:
             "accuracy": tally.accuracy,
             "balanced_accuracy": tally.balanced_accuracy,
             "same_again_accuracy": tally.same_again / max(tally.labelled, 1),
+            "hit_rate_at_5": tally.among_top / max(tally.labelled, 1),
+            "ndcg_at_5": tally.gain / max(tally.labelled, 1),
             "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
             "drifts": [vars(one) for one in self.drifts],
             "shifts": list(tally.shifts),

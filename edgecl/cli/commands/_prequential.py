@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CLASSES_SHOWN = 12
 SHOWN_WEIGHT = 0.05
+TOP = 5  # as in edgecl.learning.prequential, which --help should not load
 
 
 def run(
@@ -79,6 +80,9 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     click.echo(
         f"repeating the label before would have been right for {percent(tally.same_again / max(tally.labelled, 1))}"
     )
+    if len(tally.by_label) > TOP:
+        hits, gain = tally.among_top / max(tally.labelled, 1), tally.gain / max(tally.labelled, 1)
+        click.echo(f"among the {TOP} likeliest: {percent(hits)}; NDCG at {TOP} {gain:.3f}")
     shown = sorted(tally.by_label.items(), key=lambda item: -item[1][0])[:CLASSES_SHOWN]
     rows = [(label, f"{count:,}", percent(right / count)) for label, (count, right) in shown]
     click.echo(table(rows, header=("class", "rows", "right"), align="lrr"))
