@@ -74,16 +74,26 @@ EXTRAS = {
 OPTIONS = {
     "background": "--background",
     "by": "--by",
+    "channel": "--channel left",
+    "columns": "--columns",
     "control": "--control",
     "disk_bytes": "--disk",
     "experiences": "--experiences",
     "label": "--label",
+    "label_case": "--label-case keep|lower",
     "label_column": "--label-column",
+    "label_folder": "--label-folder",
+    "labels_from": "--labels-from",
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
+    "pcm_channels": "--channels",
+    "pcm_format": "--format",
+    "scale": "--scale",
     "scenario": "--scenario",
     "seeds": "--seeds",
+    "time_column": "--time-column",
+    "time_unit": "--time-unit",
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {

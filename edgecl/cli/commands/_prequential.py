@@ -14,14 +14,17 @@ from edgecl.units import format_bytes
 if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.operations.streaming import StreamReport
+    from edgecl.sources.choices import Choices
 
 CLASSES_SHOWN = 12
 
 
-def run(store: Path, path: Path, *, label_column: str | None, label_delay: int, dry_run: bool, as_json: bool) -> bool:
+def run(
+    store: Path, path: Path, *, label_column: str | None, label_delay: int, dry_run: bool, as_json: bool, how: Choices
+) -> bool:
     """Follow a stream, print the report, and say whether the outcome was accepted."""
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False, how=how)
         report = learner.follow(samples, label_delay=label_delay, dry_run=dry_run)
         budget_bytes = learner.settings.memory_bytes
     if as_json:

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import example, json_option, label_column_option, label_option, path_argument, store_argument
+from edgecl.cli.options import (
+    choice_options,
+    example,
+    json_option,
+    label_column_option,
+    label_option,
+    path_argument,
+    store_argument,
+)
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table
 
 if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
+    from edgecl.sources.choices import Choices
 
 CONFUSIONS_SHOWN = 8
 
@@ -23,8 +32,9 @@ CONFUSIONS_SHOWN = 8
 @path_argument
 @label_option
 @label_column_option
+@choice_options
 @json_option
-def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool) -> None:
+def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool, how: Choices) -> None:
     """Measure accuracy on labelled samples.
 
     PATH has a form that `edgecl learn` reads. Use samples that were not learnt, best of people who taught nothing:
@@ -32,7 +42,7 @@ def command(store: Path, path: Path, label: str | None, label_column: str | None
     weight.
     """
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
         evaluation = learner.evaluate(samples)
     confusions = _confusions(evaluation)
     if as_json:

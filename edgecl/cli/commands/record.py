@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Finite, example, json_option
+from edgecl.cli.options import Finite, example, json_option, layout_options, rate_option
 from edgecl.cli.text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.live.inputs.chunks import Halt, Piece
+    from edgecl.live.inputs.pcm import Layout
 
 QUIET_DB = -30.0  # of full scale; a peak below is usable, and not what it could be
 METER_DB = 60
@@ -45,7 +46,8 @@ BLOCK_S, RISE = 0.02, 4.0  # in power, of the loudest twentieth of the blocks ov
 @click.option("--count", type=click.IntRange(min=1), default=5, help="Number of usable takes. [default: 5]")
 @click.option("--seconds", type=Finite(min=0.5, max=30), default=2.0, help="Length of one take. [default: 2]")
 @click.option("--microphone", is_flag=True, help="Record from the default microphone (extra [mic]) in place of stdin.")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@rate_option
+@layout_options
 @json_option
 def command(
     store: Path,
@@ -55,11 +57,12 @@ def command(
     seconds: float,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
     as_json: bool,
 ) -> None:
     """Record clips of one word from raw PCM on stdin or from a microphone.
 
-    PCM is S16_LE, mono. Shows the level while you speak, reports why a take cannot be used, and repeats it. Ends after
+    Shows the level while you speak, reports why a take cannot be used, and repeats it. Ends after
     enough usable takes; exit code 4: the input ended before.
     """
     from edgecl.live.inputs.chunks import Halt
@@ -75,7 +78,9 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     halt, usable = Halt(), 0
     with interrupts.asking(halt.ask):
-        takes = _takes(_pieces(contract, halt, microphone=microphone, rate=rate), contract, seconds=seconds)
+        takes = _takes(
+            _pieces(contract, halt, microphone=microphone, rate=rate, layout=layout), contract, seconds=seconds
+        )
         _prompt(label, usable, count)
         for take in takes:
             reason = _why_unusable(take, contract)
@@ -110,7 +115,7 @@ def _cleaned(label: str) -> str:
     return name
 
 
-def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | None) -> Iterator[Piece]:
+def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | None, layout: Layout) -> Iterator[Piece]:
     from edgecl.live.inputs.chunks import Arrival
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -119,7 +124,7 @@ def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | N
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     rate_hz = rate or contract.sample_rate_hz
-    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival)
+    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival, layout=layout)
 
 
 def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> Iterator[NDArray[np.float32]]:
@@ -135,11 +140,16 @@ def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> It
 
 
 def _why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
+    from edgecl.extractors.base import fit
+    from edgecl.sources.activity import check_heard, check_moving
     from edgecl.sources.samples import UnusableError
     from edgecl.sources.sound import check_sound
 
     try:
         check_sound(take, rate_hz=contract.sample_rate_hz, bits=16)
+        placed = fit(take, contract)[:, 0]
+        check_moving(placed)
+        check_heard(placed, contract.sample_rate_hz)
     except UnusableError as error:
         return str(error)
     length = round(BLOCK_S * contract.sample_rate_hz)
