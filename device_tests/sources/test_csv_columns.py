@@ -46,7 +46,7 @@ def test_other_delimiters_and_decimal_commas_are_read(tmp_path: Path, delimiter:
     ("text", "message"),
     [
         ("", "is empty"),
-        ("time,ax,ay,az\n0,1,2,3\n", "no column timestamp, only time, ax, ay, az"),
+        ("clock,ax,ay,az\n0,1,2,3\n", "no column timestamp, only clock, ax, ay, az"),
         ("timestamp,ax,ay\n0,1,2\n.02,1,2\n", r"2 columns of measurements \(ax, ay\), the extractor takes 3"),
         ("timestamp,ax,ax,az\n", "two columns of the same name"),
         ("timestamp,ax,ay,az\n", "holds 0 rows"),

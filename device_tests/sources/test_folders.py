@@ -66,7 +66,9 @@ def test_other_files_are_skipped_and_hidden_ones_passed_over(tmp_path: Path) -> 
     put(tmp_path / "go" / ".DS_Store", "x")
     put(tmp_path / ".git" / "1.wav", wav(tone()))
     (skip,) = skips_of(tmp_path)
-    assert skip == Skip(str(tmp_path / "go" / "notes.txt"), "other file: not a .wav or .flac file")
+    assert skip == Skip(
+        str(tmp_path / "go" / "notes.txt"), "other file: not a .wav, .flac, .ogg, .opus, .mp3, .aiff or .aif file"
+    )
 
 
 def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_useless_path_is_refused_before_the_first_sample(tmp_path: Path, make: s
     if make == "no sound":
         put(path / "windows.npz", "x")
     if make == "other kind":
-        path = put(tmp_path / "data.mp3", "x")
+        path = put(tmp_path / "data.gif", "x")
     message = {
         "missing": "does not exist",
         "empty folder": "empty folder",

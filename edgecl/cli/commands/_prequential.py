@@ -16,6 +16,7 @@ from edgecl.units import format_bytes
 if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.operations.streaming import StreamReport
+    from edgecl.sources.choices import Choices
 
 CLASSES_SHOWN = 12
 SHOWN_WEIGHT = 0.05
@@ -30,6 +31,7 @@ def run(
     label_delay: int,
     dry_run: bool,
     as_json: bool,
+    how: Choices,
     curve: Path | None = None,
     plot: Path | None = None,
     prior: str = "stream",
@@ -39,7 +41,7 @@ def run(
 ) -> bool:
     """Follow a stream, print the report, and say whether the outcome was accepted."""
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False, how=how)
         report = learner.follow(
             samples,
             label_delay=label_delay,

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import example, json_option, label_column_option, label_option, path_argument, store_argument
+from edgecl.cli.options import (
+    choice_options,
+    example,
+    json_option,
+    label_column_option,
+    label_option,
+    path_argument,
+    store_argument,
+)
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table
 
 if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
+    from edgecl.sources.choices import Choices
 
 CONFUSIONS_SHOWN = 8
 
@@ -24,9 +33,16 @@ CONFUSIONS_SHOWN = 8
 @label_option
 @label_column_option
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@choice_options
 @json_option
 def command(
-    store: Path, path: Path, label: str | None, label_column: str | None, report: Path | None, as_json: bool
+    store: Path,
+    path: Path,
+    label: str | None,
+    label_column: str | None,
+    report: Path | None,
+    as_json: bool,
+    how: Choices,
 ) -> None:
     """Measure accuracy on labelled samples.
 
@@ -35,7 +51,7 @@ def command(
     weight.
     """
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
         evaluation = learner.evaluate(samples)
     if report is not None:
         from edgecl.reporting.evaluation_report import evaluation_report

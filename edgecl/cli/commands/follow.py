@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecl.cli.commands import _prequential
-from edgecl.cli.options import Finite, example, json_option, label_column_option, path_argument, store_argument
+from edgecl.cli.options import (
+    Finite,
+    choice_options,
+    example,
+    json_option,
+    label_column_option,
+    path_argument,
+    store_argument,
+)
+
+if TYPE_CHECKING:
+    from edgecl.sources.choices import Choices
 
 REJECTED = 3
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -49,6 +61,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--curve", metavar="FILE.csv", type=FILE, help="Write accuracy, kappas and classes over time.")
 @click.option("--plot", metavar="FILE.svg", type=FILE, help="Draw accuracy over time, with a mark at each drift.")
 @click.option("--dry-run", is_flag=True, help="Answer and learn, but commit nothing.")
+@choice_options
 @json_option
 @click.pass_context
 def command(
@@ -65,6 +78,7 @@ def command(
     plot: Path | None,
     dry_run: bool,
     as_json: bool,
+    how: Choices,
 ) -> None:
     """Answer each row of a stream, then learn from its label.
 
@@ -83,6 +97,7 @@ def command(
         label_delay=label_delay,
         dry_run=dry_run,
         as_json=as_json,
+        how=how,
         curve=curve,
         plot=plot,
         prior=prior,

@@ -14,7 +14,16 @@ import click
 from edgecl.cli import interrupts, warn
 from edgecl.cli.commands import _doors
 from edgecl.cli.commands._doors import Doors, Printer, door_options
-from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.options import (
+    EDGECL,
+    Bytes,
+    Finite,
+    example,
+    json_option,
+    layout_options,
+    rate_option,
+    store_argument,
+)
 from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
 from edgecl.live.fanout import Fanout
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
+    from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
 
 POLL_S = 0.2
@@ -43,7 +53,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @store_argument
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@rate_option
+@layout_options
 @click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
 @click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
@@ -79,6 +90,7 @@ def command(
     file: Path | None,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
     realtime: bool,
     threshold: float | None,
     patience: int | None,
@@ -95,7 +107,7 @@ def command(
 ) -> None:
     """Follow a stream of sound or movement and print its events.
 
-    Reads raw S16_LE mono PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
+    Reads raw PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
     microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
     it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
     input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound
@@ -127,7 +139,14 @@ def command(
             pieces = _nothing(halt, systemd.alive)
         else:
             pieces = pieces_of(
-                contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
+                contract,
+                file,
+                microphone=microphone,
+                rate=rate,
+                layout=layout,
+                realtime=realtime,
+                halt=halt,
+                arrival=arrival,
             )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
@@ -219,6 +238,7 @@ def pieces_of(
     *,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
     realtime: bool,
     halt: Halt,
     arrival: Arrival,
@@ -235,7 +255,14 @@ def pieces_of(
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
         return sound_file(file, contract, halt=halt, realtime=realtime)
-    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate or contract.sample_rate_hz, halt=halt, arrival=arrival)
+    return raw_pcm(
+        sys.stdin.fileno(),
+        contract,
+        rate_hz=rate or contract.sample_rate_hz,
+        halt=halt,
+        arrival=arrival,
+        layout=layout,
+    )
 
 
 def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -13,8 +12,11 @@ import numpy as np
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_columns import header_line, is_comment
 from edgecl.sources.csv_rows import read_live
-from edgecl.sources.lines import LONGEST_LINE, guess_delimiter
+from edgecl.sources.json_lines import json_cells
+from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler
 
 if TYPE_CHECKING:
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
 
 
 def movement(
-    descriptor: int, name: str, contract: Contract, *, halt: Halt, arrival: Arrival, realtime: bool = False
+    descriptor: int,
+    name: str,
+    contract: Contract,
+    *,
+    halt: Halt,
+    arrival: Arrival,
+    realtime: bool = False,
+    how: Choices | None = None,
 ) -> Iterator[Piece]:
     """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
 
@@ -36,7 +45,7 @@ def movement(
     """
     lines = _lines(descriptor, name, halt, arrival)
     delimiter, cells = _cells(lines, name)
-    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter)
+    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter, how=how)
     every = max(round(contract.hop_samples / contract.sample_rate_hz / layout.step_s), 1)  # rows
     samples: Resampler | None = None
     started, first_s = time.monotonic(), 0.0
@@ -71,13 +80,12 @@ def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator
 
 def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
-    first = next(lines, "")
+    first, delimiter = header_line(lines)
     if "\0" in first:
-        raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has")
-    lines = chain([first], lines)
+        raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
+    lines = chain([first], (line for line in lines if not is_comment(line)))
     if first.lstrip().startswith("{"):
-        return ",", _json_cells(lines)
-    delimiter = guess_delimiter(first)
+        return ",", json_cells(lines)
     return delimiter, _csv_cells(lines, name, delimiter)
 
 
@@ -87,18 +95,3 @@ def _csv_cells(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tupl
         yield from ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
         raise DataError(f"{name}:{reader.line_num} is not CSV: {error}") from error
-
-
-def _json_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Objects as cells; the members of the first one are the columns. What is no such object has no cells."""
-    names: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            entry = None
-        row = entry if isinstance(entry, dict) else {}
-        if not names:
-            names = list(row)
-            yield 0, names
-        yield number, [str(row[name]) for name in names if name in row]
