@@ -140,16 +140,16 @@ def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> It
 
 
 def _why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
-    from edgecl.extractors.base import fit
+    from edgecl.extractors.base import placed
     from edgecl.sources.activity import check_heard, check_moving
     from edgecl.sources.samples import UnusableError
     from edgecl.sources.sound import check_sound
 
     try:
         check_sound(take, rate_hz=contract.sample_rate_hz, bits=16)
-        placed = fit(take, contract)[:, 0]
-        check_moving(placed)
-        check_heard(placed, contract.sample_rate_hz)
+        kept = placed(take, contract)[1][:, 0]
+        check_moving(kept)
+        check_heard(kept, contract.sample_rate_hz)
     except UnusableError as error:
         return str(error)
     length = round(BLOCK_S * contract.sample_rate_hz)
