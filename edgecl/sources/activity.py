@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FRAME_S = 0.01
-# A click or bump: so much of the power, above the floor, within so short a time. A spoken digit takes 80 ms or more.
-TRANSIENT_SHARE, TRANSIENT_S = 0.98, 0.03
+# A click or bump: so much of the power, above the floor, within so short a time: so do 4 of 5652 spoken words.
+TRANSIENT_SHARE, TRANSIENT_S = 0.95, 0.05
 # Hum: so much of the power in the harmonics of the mains, at a level that stays.
 HUM_SHARE, MAINS_HZ, HUM_UP_TO_HZ, HUM_WIDTH_HZ = 0.95, (50, 60), 1000, 3.0
 # Noise that does not rise and is this weak is a microphone that is off or not plugged in; 6 dB is what speech has.
@@ -59,10 +59,9 @@ class Hearing:
         return None
 
     def _placed(self, sample: Sample) -> NDArray[np.float32]:
-        from edgecl.extractors.base import fit
+        from edgecl.extractors.base import placed
 
-        placed: NDArray[np.float32] = fit(sample.signal, self._contract)[:, 0]
-        return placed
+        return placed(sample.signal, self._contract)[1][:, 0]
 
 
 def judged(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: bool) -> Iterator[Sample | Skip]:
@@ -114,6 +113,8 @@ def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.
         It is one of these.
     """
     power = frame_power(sound, rate_hz)
+    if _is_transient(power):
+        raise UnusableError("transient: a click or bump of at most 50 ms, and nothing beside it in what is learnt")
     floor, level = np.percentile(power, (20, 95))
     is_flat = level < RISE * max(floor, 1e-12)
     if is_flat and (level < DEAD_LEVEL**2 or level < FAR_BELOW * usual):
@@ -121,8 +122,6 @@ def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.
         raise UnusableError(f"nothing to hear: steady noise at {decibels:.0f} dBFS: is the microphone on?")
     if is_flat and (mains := _hum(sound, rate_hz)):
         raise UnusableError(f"hum: nothing but the mains at {mains} Hz: is the cable of the microphone sound?")
-    if _is_transient(power):
-        raise UnusableError("transient: a click or bump of at most 30 ms, and nothing beside it in what is learnt")
 
 
 def frame_power(sound: NDArray[np.float32], rate_hz: float) -> NDArray[np.float64]:

@@ -138,7 +138,8 @@ def _check_indices(labels: list[Any], names: int, path: Path, *, labels_from: in
     if labels_from is None and low >= 1 and high == names:
         raise DataError(f"{stated}: is y counted from 1? Give the index of the first name", parameter="labels_from")
     index = numbers - (labels_from or 0)
-    if ((index >= names) | (index < -1)).mean() > MOST_OUTSIDE:
+    outside = (index >= names) | (index < -1)
+    if labels_from is None and outside.mean() > MOST_OUTSIDE:
         raise DataError(f"{stated}: give a name for each, or leave label_names out", parameter="labels_from")
 
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 GRAVITY = {"m/s2": 9.80665, "m/s^2": 9.80665, "m/s\u00b2": 9.80665, "g": 1.0}
 JUDGED = 32  # samples at the beginning of a file
-# Gravity that is so steady from window to window, and so near to another unit's, is that unit.
-NEAR, STEADY = 0.12, 0.2
+# A mean so near to the gravity of another unit, and so much of all there is, is that unit: without gravity the mean of
+# movement is small against the movement, and at rest it is far below 1 g in any unit.
+LOWEST, HIGHEST, COHERENT = 0.4, 1.5, 0.6
+NEAR = 0.2  # of 1000, for mg
 BEYOND = 5.0  # times gravity that no movement of a person has on the average over a window
 
 
@@ -62,26 +64,32 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
     expected = GRAVITY[contract.units[axes[0]].lower()]
     felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
     usual = float(np.median(felt))
-    unit = _other_unit(felt, usual, expected)
+    strength = np.median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
+    unit = _other_unit(usual, expected, is_coherent=usual > COHERENT * float(strength))
     if unit:
         raise DataError(
             f"{name}: gravity is {usual:.4g} on the average, where {expected:.3g} {contract.units[axes[0]]} is "
             f"wanted: it looks like {unit}. Convert it, or give the factors of channels, such as "
-            f"{contract.channels[axes[0]][:-1].rstrip('_ ') or contract.channels[axes[0]]}={expected / usual:.4g}; "
+            f"{contract.channels[axes[0]][:-1].rstrip('_ ') or contract.channels[axes[0]]}={_factor(unit, usual, expected):.6g}; "
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
 
 
-def _other_unit(felt: NDArray[np.float64], usual: float, expected: float) -> str:
+def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
     """Return the unit that gravity shows, nothing where it fits the contract or tells nothing."""
     if usual > BEYOND * expected and usual > BEYOND * 9.80665:
         return "mg" if abs(usual / 1000 - 1) < NEAR else "raw counts of the sensor"
-    is_steady = np.subtract(*np.percentile(felt, (75, 25))) < STEADY * usual
     for unit, gravity in (("g", 1.0), ("m/s2", 9.80665)):
-        if gravity != expected and is_steady and abs(usual / gravity - 1) < NEAR:
+        if gravity != expected and is_coherent and LOWEST * gravity < usual < HIGHEST * gravity:
             return unit
     return ""
+
+
+def _factor(unit: str, usual: float, expected: float) -> float:
+    """Return the factor that leads to the contract's unit; counts of a sensor are a power of two per g."""
+    gravity = {"g": 1.0, "m/s2": 9.80665, "mg": 1000.0}
+    return expected / gravity.get(unit, 2.0 ** round(np.log2(usual)))
 
 
 def acceleration(contract: Contract) -> list[int] | None:

@@ -145,9 +145,9 @@ def hint_of(content: bytes, layout: Layout) -> str:
         return ""
     if layout.format != "S16_LE":
         return ""
-    words = np.frombuffer(content, "<i2").reshape(-1, 2).astype(np.float64)
-    heard = words[words.any(axis=1)].reshape(-1)  # without digital silence
-    if len(heard) < 4000:
+    pairs = np.frombuffer(content, "<i2").reshape(-1, 2).astype(np.float64)
+    words = pairs[pairs.any(axis=1)].reshape(-1)  # without digital silence
+    if len(words) < 4000:
         return ""
     for name, channels, fits in (("S32_LE", 1, _is_wide(heard)), ("S16_LE", 2, _is_stereo(heard))):
         if fits:
