@@ -6,7 +6,7 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
@@ -166,6 +166,23 @@ class Learner(InboxHandle):
         from edgecl.operations.centring import uncentre
 
         return uncentre(self._opened)
+
+    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
+        """Set the novelty above which an answer is "unknown", as a revision.
+
+        Parameters
+        ----------
+        unknown_above
+            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
+
+        Raises
+        ------
+        SettingError
+            When it is neither, or set already.
+        """
+        from edgecl.operations.setting import set_unknown_above
+
+        return set_unknown_above(self._opened, unknown_above)
 
     def forget(
         self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False

@@ -48,6 +48,7 @@ COMMANDS = {
     "wrong": "Correct the last detection: teach it as another class or as background.",
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
+    "set": "Set from which novelty on an answer is unknown.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
@@ -78,6 +79,7 @@ EXTRAS = {
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
     "alerts_per_1000": "--alerts-per-1000",
+    "at": "--at",
     "background": "--background",
     "by": "--by",
     "cert": "--cert",
@@ -104,6 +106,9 @@ OPTIONS = {
     "scenario": "--scenario",
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
+    "top": "--top",
+    "unknown": "--unknown",
+    "unknown_above": "--unknown-above",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",

@@ -212,6 +212,8 @@ class Model:
     """By label: the class that it is most like, where the two may be one."""
     distinct: frozenset[tuple[str, str]] = frozenset()
     """Pairs of labels, each in order, that the user has said are not the same."""
+    unknown_above: float | None = None
+    """Novelty above which an answer is "unknown", where the user has set it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -269,6 +271,7 @@ class Model:
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
             **{name: value for name, value in said.items() if value},
+            **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
         }
 
 
@@ -333,7 +336,7 @@ def load_head(
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:
-            return Model(settings, digests=digests, centre=centre)
+            return Model(settings, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
         head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     except ValueError as error:
         raise StoreDamagedError(str(error)) from error
@@ -341,7 +344,7 @@ def load_head(
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
-    return Model(settings, head=head, digests=digests, centre=centre)
+    return Model(settings, head=head, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
 
 
 def _require_body(body: Mapping[str, Any]) -> None:
@@ -357,6 +360,7 @@ def _require_body(body: Mapping[str, Any]) -> None:
                 and isinstance(taught, dict)
                 and all(isinstance(one, str) for one in taught.values())
                 and _has_answers(body)
+                and isinstance(body.get("unknown_above", 1.0), int | float)
             ):
                 return
     raise StoreDamagedError("the body of the revision is not that of a model")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, latents_of
+from edgecl.operations.judging import Judge, judge_of
 from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 from edgecl.progress import watched
@@ -23,10 +25,19 @@ class Answer:
 
     source: str
     label: str
+    """The best class, known or not."""
     confidence: float
     novelty: float
+    known: bool
+    """False where the novelty is above the threshold of the store: probably nothing that was taught."""
     top: tuple[tuple[str, float], ...] = ()
-    """The likeliest labels with their probabilities, best first, where they were asked for."""
+    """The best classes and their probabilities, best first, where they are wanted."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        named = {name: value for name, value in vars(self).items() if name != "top"}
+        top = [{"label": label, "probability": share} for label, share in self.top]
+        return {**named, **({"top": top} if top else {})}
 
 
 @watched
@@ -35,15 +46,20 @@ def answers(opened: OpenStore, items: Iterable[Sample | Skip], *, top: int = 0) 
 
     The stages of the run are the answers, its report is how many there were.
 
+    Parameters
+    ----------
+    top
+        How many classes to name, best first, each with its probability.
+
     Raises
     ------
     ModelError
         When nothing has been learnt.
     """
-    live, remaining, count = LiveAnswers(opened), iter(items), 0
+    judge, remaining, count = judge_of(opened), iter(items), 0
     while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
         samples = [one for one in batch if isinstance(one, Sample)]
-        found = _answered(opened, live, samples, top)
+        found = _answered(opened, judge, samples, top)
         for item in batch:
             count += isinstance(item, Sample)
             yield next(found) if isinstance(item, Sample) else item
@@ -70,13 +86,17 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
     return np.concatenate(rows)
 
 
-def _answered(opened: OpenStore, live: LiveAnswers, samples: list[Sample], top: int) -> Iterator[Answer]:
+def _answered(opened: OpenStore, judge: Judge, samples: list[Sample], top: int) -> Iterator[Answer]:
     if not samples:
         return
-    latents = latents_of(opened, samples)
-    said = live.predict(latents)
-    given = live.probabilities(latents) if top else np.zeros((len(samples), 0), np.float32)
-    for sample, row, *one in zip(samples, given, said.labels, said.confidence, said.novelty, strict=True):
-        best = np.argsort(-row, kind="stable")[:top]
-        likeliest = tuple((live.labels[at], float(row[at])) for at in best)
-        yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]), likeliest)
+    said, names = judge(latents_of(opened, samples)), judge.labels
+    for index, (sample, label, shares) in enumerate(zip(samples, said.labels, said.shares, strict=True)):
+        best = np.argsort(-shares, kind="stable")[:top]
+        yield Answer(
+            source=sample.source,
+            label=label,
+            confidence=float(shares.max()),
+            novelty=float(said.novelty[index]),
+            known=bool(said.known[index]),
+            top=tuple((names[one], float(shares[one])) for one in best),
+        )

@@ -110,8 +110,15 @@ class Handle:
         """Number of the live revision."""
         return self._opened.store.current().number
 
-    def predict(self, data: Data, *, latents: bool = False) -> list[Answer | Skip]:
+    def predict(self, data: Data, *, latents: bool = False, top: int = 0) -> list[Answer | Skip]:
         """Answer samples: a label, its confidence and the novelty of each; a skip stands where one cannot be used.
+
+        Parameters
+        ----------
+        data, latents
+            What is to be answered, see the class.
+        top
+            How many classes each answer names in `Answer.top`, best first.
 
         Raises
         ------
@@ -120,7 +127,7 @@ class Handle:
         DataError
             When no sample can be used.
         """
-        return list(self.run.predict(data, latents=latents))
+        return list(self.run.predict(data, latents=latents, top=top))
 
     def predict_proba(self, data: Data, *, latents: bool = False) -> NDArray[np.float32]:
         """Compute the probability (n, classes) of each class; columns are in the order of `classes`.
@@ -142,9 +149,19 @@ class Handle:
         labels: Iterable[str] | None = None,
         *,
         latents: bool = False,
+        unknown: Data | None = None,
         progress: Progress | None = None,
     ) -> Evaluation:
         """Measure accuracy on labelled samples, best of people who taught nothing.
+
+        Parameters
+        ----------
+        data, labels, latents
+            What is answered, with its labels, see the class.
+        unknown
+            What was never taught: `Evaluation.never_taught` says how much of it is refused.
+        progress
+            Called with every stage.
 
         Raises
         ------
@@ -153,7 +170,7 @@ class Handle:
         DataError
             When no sample has a label.
         """
-        return self.run.evaluate(data, labels, latents=latents).finish(progress)
+        return self.run.evaluate(data, labels, latents=latents, unknown=unknown).finish(progress)
 
     def check(self) -> list[str]:
         """Read every byte and every kept revision; returns what is damaged."""
@@ -227,12 +244,13 @@ class Runs:
         return centre(self._opened, self._samples(data, latents=latents), **how)
 
     def evaluate(
-        self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False
+        self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, unknown: Data | None = None
     ) -> Run[Embedded, Evaluation]:
         """Start `Learner.evaluate`."""
         from edgecl.operations.evaluating import evaluate
 
-        return evaluate(self._opened, self._samples(data, labels, latents=latents))
+        untaught = () if unknown is None else self._samples(unknown, latents=latents)
+        return evaluate(self._opened, self._samples(data, labels, latents=latents), untaught)
 
     def _samples(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False

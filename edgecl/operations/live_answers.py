@@ -39,6 +39,11 @@ class LiveAnswers:
         self._panel = _panel(opened, revision, parts, label_delay=0)
 
     @property
+    def has_experts(self) -> bool:
+        """Whether the experts of a stream answer, not the head."""
+        return self._panel is not None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Labels of `probabilities`, sorted."""
         assert self.model.head is not None

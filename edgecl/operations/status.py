@@ -49,9 +49,20 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "extractor": dict(opened.store.settings["contract"]),
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
+        "unknown": _unknown(opened, model),
         "damage": list(opened.store.damage),
         "waiting": _waiting(opened, model),
     }
+
+
+def _unknown(opened: OpenStore, model: Model) -> dict[str, Any] | None:
+    """Novelty above which an answer is "unknown", and who set it; None of a store that has learnt nothing."""
+    if model.head is None:
+        return None
+    from edgecl.operations.judging import judge_with
+
+    above = judge_with(opened, model).unknown_above
+    return {"above": round(above, 4), "set_by": "store" if model.unknown_above is None else "user"}
 
 
 def _waiting(opened: OpenStore, model: Model) -> dict[str, Any]:

@@ -231,7 +231,7 @@ class BackgroundScorer:
         self.labels = model.head.labels
         counts = np.array([model.statistics[label].count for label in self.labels], np.float32)
         means = np.array([model.statistics[label].mean[-width:] for label in self.labels], np.float32)
-        self._densities = _Densities(background)
+        self._densities = Densities(background)
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
@@ -309,7 +309,7 @@ class BackgroundScorer:
         return left - rivals
 
 
-class _Densities:
+class Densities:
     """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
 
     def __init__(self, background: Background) -> None:

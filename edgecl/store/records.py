@@ -241,6 +241,8 @@ class ModelBody:
     """Label to the class that it resembles, and the odds that the two are one; None where there is none."""
     distinct: Sequence[Sequence[str]] | None = None
     """Pairs of labels that their user has said are not the same; None where there is none."""
+    unknown_above: float | None = None
+    """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,8 +265,8 @@ class ModelBody:
         return {name: value for name, value in members.items() if name not in OPTIONAL or value is not None}
 
 
-MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct")
-OPTIONAL = ("taught", "alike", "distinct")
+MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above")
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -278,6 +280,7 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and all(isinstance(one, str) for one in taught.values())
         and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
+        and isinstance(body.get("unknown_above", 1.0), int | float)
     )
 
 

@@ -45,6 +45,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "unknown": _unknown(status["unknown"]),
         "waiting": _waiting(status["waiting"], store),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
@@ -62,6 +63,14 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         ]
         header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
         click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+
+
+def _unknown(unknown: Mapping[str, Any] | None) -> str:
+    """From which novelty on an answer is "unknown"."""
+    if unknown is None:
+        return ""
+    by = "found by the store" if unknown["set_by"] == "store" else "set by `edgecl set`"
+    return f"above a novelty of {unknown['above']:.2f}, {by}"
 
 
 def _waiting(waiting: Mapping[str, Any], store: Path) -> str:

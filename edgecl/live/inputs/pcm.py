@@ -149,7 +149,7 @@ def hint_of(content: bytes, layout: Layout) -> str:
     words = pairs[pairs.any(axis=1)].reshape(-1)  # without digital silence
     if len(words) < 4000:
         return ""
-    for name, channels, fits in (("S32_LE", 1, _is_wide(heard)), ("S16_LE", 2, _is_stereo(heard))):
+    for name, channels, fits in (("S32_LE", 1, _is_wide(words)), ("S16_LE", 2, _is_stereo(words))):
         if fits:
             what = f"{name} of {channels} channel{'s' * (channels > 1)}"
             return f"sounds like {what} (--format {name} --channels {channels})"
