@@ -129,16 +129,22 @@ class Learner(InboxHandle):
         )
         return run.finish(progress)
 
-    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport:
-        """Learn the sound of a room without taught words.
+    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
+        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
+
+        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
 
         Raises
         ------
         SettingError
-            When the store does not listen for words.
+            When the store takes neither words nor movement.
         DataError
             When no stretch of sound is as long as a clip.
         """
+        if self.contract.modality == "imu":
+            from edgecl.operations.background import as_rest
+
+            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
         return self.run.learn_background(data).finish(progress)
 
     def centre(

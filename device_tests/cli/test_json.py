@@ -68,7 +68,10 @@ def test_words(folder):
     assert any(
         "skipped" in one for one in say("predict", "predict", kitchen, folder / "heard", folder / "clips" / "yes")
     )
-    say("eval", "eval", kitchen, folder / "heard")
+    say("predict", "predict", kitchen, folder / "heard", "--top", 2)
+    say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
+    say("set", "set", kitchen, "--unknown-above", 0.9)
+    say("set", "set", kitchen, "--unknown-above", "auto")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     assert say("inbox", "inbox", kitchen)[0]["items"]
     say("learn", "inbox", kitchen, "label", "2", "left")

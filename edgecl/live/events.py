@@ -20,8 +20,17 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        rounded = {"time": round(self.time, 3), "span": [round(one, 3) for one in self.span]}
+        rounded = {"time": seconds(self.time), "span": [seconds(one) for one in self.span]}
         return {**asdict(self), "confidence": round(self.confidence, 4), "novelty": round(self.novelty, 4), **rounded}
+
+
+def seconds(time: float) -> float:
+    """Return a time to a hundredth of a second, never as -0.0.
+
+    >>> seconds(8.5649), seconds(-0.001)
+    (8.56, 0.0)
+    """
+    return round(time, 2) + 0.0
 
 
 @dataclass
@@ -39,6 +48,8 @@ class Summary:
     """Places where something was missing, and the stream started again."""
     silent_s: float = 0.0
     """Seconds in which no sample differed from another."""
+    idle_s: float = 0.0
+    """Seconds in which the device was still, and no class is."""
     clipped_s: float = 0.0
     """Seconds of pieces that touch full scale."""
     total: float = 0.0
@@ -59,6 +70,7 @@ class Summary:
         self.revisions = sorted({*self.revisions, *other.revisions})
         self.breaks += other.breaks
         self.silent_s += other.silent_s
+        self.idle_s += other.idle_s
         self.clipped_s += other.clipped_s
         self.total += other.total
         self.samples += other.samples

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.live.events import Event, Summary
 from edgecl.live.novelty import Heard, Noticer
+from edgecl.live.rest import Rest
 from edgecl.spotting.spotters import Detection, Spotter
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Stream:
     ) -> None:
         contract = extractor.contract
         self.spotter = spotter
+        self.rest = Rest.of(contract)
         self._extractor = extractor
         self._contract = contract
         self._summary = summary
@@ -118,6 +120,10 @@ class Stream:
                 events += self._told(self.spotter.skip(1))
                 continue
             latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
+            if self.rest is not None and self.rest.is_idle(frame, latent):
+                self._summary.idle_s += self._hop_s
+                events += self._told(self.spotter.skip(1))
+                continue
             events += self._told(self.spotter.push(latent))
             if self._noticer:
                 self._notice(self._noticer, latent)

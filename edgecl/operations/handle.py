@@ -215,19 +215,19 @@ class Runs:
         """Start `Learner.learn`."""
         from edgecl.operations.teaching import teach
 
-        return teach(self._opened, self._samples(data, labels, latents=latents), **how)
+        return teach(self._opened, self.samples(data, labels, latents=latents), **how)
 
     def predict(self, data: Data, *, latents: bool = False, top: int = 0) -> Run[Answer | Skip, int]:
         """Start `Learner.predict`: its stages are the answers, its report is their number."""
         from edgecl.operations.answering import answers
 
-        return answers(self._opened, self._samples(data, latents=latents), top=top)
+        return answers(self._opened, self.samples(data, latents=latents), top=top)
 
     def learn_background(self, data: Data) -> Run[Embedded, RoomReport]:
         """Start `Learner.learn_background`."""
         from edgecl.operations.background import hear_room
 
-        return hear_room(self._opened, self._samples(data))
+        return hear_room(self._opened, self.samples(data))
 
     def follow(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, **how: Any
@@ -235,13 +235,13 @@ class Runs:
         """Start `Learner.follow`."""
         from edgecl.operations.streaming import follow
 
-        return follow(self._opened, self._samples(data, labels, latents=latents), **how)
+        return follow(self._opened, self.samples(data, labels, latents=latents), **how)
 
     def centre(self, data: Data, *, latents: bool = False, **how: Any) -> Run[Embedded, CentringReport]:
         """Start `Learner.centre`."""
         from edgecl.operations.centring import centre
 
-        return centre(self._opened, self._samples(data, latents=latents), **how)
+        return centre(self._opened, self.samples(data, latents=latents), **how)
 
     def evaluate(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, unknown: Data | None = None
@@ -249,10 +249,11 @@ class Runs:
         """Start `Learner.evaluate`."""
         from edgecl.operations.evaluating import evaluate
 
-        untaught = () if unknown is None else self._samples(unknown, latents=latents)
-        return evaluate(self._opened, self._samples(data, labels, latents=latents), untaught)
+        untaught = () if unknown is None else self.samples(unknown, latents=latents)
+        return evaluate(self._opened, self.samples(data, labels, latents=latents), untaught)
 
-    def _samples(
+    def samples(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False
     ) -> Iterator[Sample | Skip]:
+        """Yield the samples of what a verb was given."""
         return samples_of(data, labels, contract=self._opened.extractor.contract, latents=latents)

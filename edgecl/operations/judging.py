@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ModelError
 from edgecl.model.head import probabilities
 from edgecl.model.model import Model
-from edgecl.model.unknown import Measure, measure_of
+from edgecl.model.unknown import DistanceMeasure, Measure
 from edgecl.operations.background import background
 from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
@@ -52,7 +52,7 @@ class Judge:
         assert head is not None
         features = self.model.features(latents)
         logits = head.logits(features)
-        novelty = self.measure.novelty(features, logits)
+        novelty = self.measure.novelty(features, logits.argmax(axis=1))
         shares = self.live.probabilities(latents) if self.live.has_experts else probabilities(logits)
         labels = [self.labels[index] for index in shares.argmax(axis=1)]
         known = novelty <= self.unknown_above
@@ -73,7 +73,7 @@ def judge_with(opened: OpenStore, model: Model) -> Judge:
     """Return the judge of a whole model of a store."""
     found = background(opened)
     if found is None:
-        measure: Measure = measure_of(model)
+        measure: Measure = DistanceMeasure(model)
     else:
         from edgecl.spotting.familiarity import BackgroundMeasure
 

@@ -45,9 +45,9 @@ class BackgroundMeasure:
         kept = [next(model.exemplars[label].spread(JUDGED_PER_CLASS).blocks(1 << 30), means[:0]) for label in labels]
         self.threshold = limited(EVEN, np.concatenate([self._left_out(own, rows) for own, rows in enumerate(kept)]))
 
-    def novelty(self, features: NDArray[np.float32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the novelty (n,) of features (n, d) for the word of their highest logit (n, C)."""
-        return self._novelty(features[:, -self._width :], logits.argmax(axis=1))
+    def novelty(self, features: NDArray[np.float32], answers: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the novelty (n,) of features (n, d) for their words (n,), as indices into the labels."""
+        return self._novelty(features[:, -self._width :], answers)
 
     def _left_out(self, own: int, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the novelty of clips of a word, each by the mean of all others."""

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from edgecl.sources.choices import Choices
 
 LABEL = "_background_noise_"  # long recordings under this name are cut into pieces
+MOVEMENT_LABEL = "_background_"  # as in edgecl.operations.background
 HOP_S = 0.08
+
+
+def is_of_a_room(store: Path) -> bool:
+    """Test whether background is sound: of movement it is a class that makes no events."""
+    with warn.opened(store) as learner:
+        return bool(learner.status()["extractor"]["modality"] != "imu")
 
 
 def run(store: Path, path: Path, *, as_json: bool, how: Choices) -> None:
     """Read, take in, print."""
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=LABEL, how=how)
-        report = learner.learn_background(samples)
+        report = learner.run.learn_background(samples).finish()
         calibration = learner.calibration()
     if as_json:
         print_json(report.as_dict())

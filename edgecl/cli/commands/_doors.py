@@ -17,6 +17,7 @@ import edgecl
 from edgecl.cli import warn
 from edgecl.cli.options import EDGECL
 from edgecl.cli.text import print_json, printable
+from edgecl.live.events import seconds
 from edgecl.live.fanout import Fanout, undelivered
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ class Printer:
         if self._as_json:
             print_json(event.as_dict())
         else:
-            start, end = event.span
+            start, end = map(seconds, event.span)
             click.echo(
-                f"{event.time:9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  "
+                f"{seconds(event.time):9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  "
                 f"novelty {event.novelty:.2f}  ({start:.2f} to {end:.2f} s)"
             )
         sys.stdout.flush()

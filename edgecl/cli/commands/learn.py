@@ -75,7 +75,11 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option(
     "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option("--background", is_flag=True, help="PATH is sound of a room without taught words.")
+@click.option(
+    "--background",
+    is_flag=True,
+    help="PATH is sound of a room without taught words, or movement that is none of the classes.",
+)
 @label_column_option
 @click.option(
     "--label-delay",
@@ -135,8 +139,10 @@ def command(
         from edgecl.cli.commands import _background
 
         _refuse_options(ctx, "--background", also=("dry_run",))
-        _background.run(store, path, as_json=as_json, how=how)
-        return
+        if _background.is_of_a_room(store):
+            _background.run(store, path, as_json=as_json, how=how)
+            return
+        label = _background.MOVEMENT_LABEL
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:

@@ -72,7 +72,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
 @click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
-    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.35]"
+    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.5]"
 )
 @click.option("--wake", metavar="LABEL", help="Taught word after which the others count, for --span seconds.")
 @click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="Time after the wake word. [default: 4]")
