@@ -199,9 +199,14 @@ def upgrade(folder: Folder) -> None:
     states too.
     """
     if folder.format < records.FORMAT:
-        header, _ = read_header(folder.path)
+        header, digest = read_header(folder.path)
         if header.format < records.FORMAT:  # a process that has the store open may have done it already
-            replace_file(folder.path / "store.json", encode_header(upgraded(header)))
+            new = upgraded(header)
+            if new.first != digest:  # revisions would no longer fit
+                raise StoreDamagedError(
+                    f"{folder.path / 'store.json'} was not written by edgecl: restore it from a copy"
+                )
+            replace_file(folder.path / "store.json", encode_header(new))
 
 
 def verify_extractor(folder: Folder, header: Header) -> None:
