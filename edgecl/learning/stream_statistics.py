@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
-from edgecl.model.closed_form import Factor, factorise, linear_discriminant, squared_distances
 from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
-from edgecl.model.head import HeadState
+from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.errors import DataError, StoreDamagedError
-from edgecl.model.closed_form import Factor, factorise
 from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
-from edgecl.model.head import HeadState, probabilities
+from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics
 
