@@ -37,7 +37,7 @@ def in_units(
     DataError
         The acceleration is in g, m/s2 or counts where the contract states another unit, or `scale` names no channel.
     """
-    factors = _factors(contract, scale)
+    factors = factors_of(contract, scale)
     if factors is not None:
         yield from (replace(one, signal=one.signal * factors) if isinstance(one, Sample) else one for one in items)
         return
@@ -70,7 +70,7 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
         raise DataError(
             f"{name}: gravity is {usual:.4g} on the average, where {expected:.3g} {contract.units[axes[0]]} is "
             f"wanted: it looks like {unit}. Convert it, or give the factors of channels, such as "
-            f"{contract.channels[axes[0]][:-1].rstrip('_ ') or contract.channels[axes[0]]}={_factor(unit, usual, expected):.6g}; "
+            f"{_prefix(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
@@ -89,7 +89,11 @@ def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
 def _factor(unit: str, usual: float, expected: float) -> float:
     """Return the factor that leads to the contract's unit; counts of a sensor are a power of two per g."""
     gravity = {"g": 1.0, "m/s2": 9.80665, "mg": 1000.0}
-    return expected / gravity.get(unit, 2.0 ** round(np.log2(usual)))
+    return expected / gravity.get(unit, float(2 ** round(float(np.log2(usual)))))
+
+
+def _prefix(channel: str) -> str:
+    return channel[:-1].rstrip("_ ") or channel
 
 
 def acceleration(contract: Contract) -> list[int] | None:
@@ -102,7 +106,8 @@ def acceleration(contract: Contract) -> list[int] | None:
     return [known[index] for index in found] if found else None
 
 
-def _factors(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:
+def factors_of(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:
+    """Return the factor of each channel, or None where nothing is settled; raises DataError for a name that is none."""
     if not scale:
         return None
     factors = np.ones(len(contract.channels), np.float32)

@@ -20,6 +20,7 @@ from edgecl.cli.options import (
     json_option,
     layout_options,
     rate_option,
+    row_options,
     store_argument,
 )
 from edgecl.cli.text import counted, milliseconds, print_json, printable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.sources.choices import Choices
 
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
@@ -49,6 +51,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
 @rate_option
 @layout_options
+@row_options
 @click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
 @click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
@@ -83,6 +86,7 @@ def command(
     microphone: bool,
     rate: float | None,
     layout: Layout,
+    how: Choices,
     realtime: bool,
     threshold: float | None,
     patience: int | None,
@@ -122,14 +126,15 @@ def command(
             microphone=microphone,
             rate=rate,
             layout=layout,
+            rows_how=how,
             realtime=realtime,
             halt=halt,
             arrival=arrival,
         )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
-        how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        listening = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
+        events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with interrupts.asking(halt.ask), Control(control, store, command=EDGECL) if control else nullcontext():
             systemd.send("READY=1")
             try:
@@ -180,6 +185,7 @@ def _pieces(
     microphone: bool,
     rate: float | None,
     layout: Layout,
+    rows_how: Choices,
     realtime: bool,
     halt: Halt,
     arrival: Arrival,
@@ -191,7 +197,7 @@ def _pieces(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime, how=rows_how)
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -206,18 +212,20 @@ def _pieces(
     )
 
 
-def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+def _rows(
+    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices
+) -> Iterator[Piece]:
     from edgecl.live.inputs.rows import movement
 
     if file is None:
-        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival, how=how)
         return
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
     finally:
         os.close(descriptor)
 
