@@ -68,7 +68,11 @@ def test_a_lesson_is_watched_by_a_callback_or_by_a_loop(learner: Learner) -> Non
     run = learner.run.learn(lesson, dry_run=True)
     assert isinstance(run, Run)
     names = [getattr(one, "name", "embedded") for one in run]
-    assert names == [getattr(one, "name", "embedded") for one in seen] == ["embedded", "statistics", "update", "judge"]
+    assert (
+        names
+        == [getattr(one, "name", "embedded") for one in seen]
+        == ["embedded", "sift", "statistics", "update", "judge"]
+    )
     assert run.report.verdict.accepted
     assert learner.revision == 2
 

@@ -7,7 +7,7 @@
     ├── DataError               4  input that cannot be read or learnt from
     └── ModelError              5  no model, or a damaged one
         ├── StoreMissingError      there is no store at that path
-        ├── StoreDamagedError      a file of the store is not what its digest says
+        ├── StoreDamagedError      a file of the store does not match its digest
         ├── StoreLockedError       exit code 1: another process is writing
         └── ContractError          an extractor without a contract, or with a wrong one
 
@@ -58,7 +58,7 @@ class SettingError(EdgeclError):
 
 
 class DataError(EdgeclError):
-    """Input that cannot be read, or that holds nothing to learn from.
+    """Input that cannot be read, or that contains nothing to learn from.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class StoreMissingError(ModelError):
 
 
 class StoreDamagedError(ModelError):
-    """A file of the store is missing, or is not what its digest says.
+    """A file of the store is missing, or does not match its digest.
 
     Examples
     --------

@@ -6,9 +6,10 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from edgecl.operations.handle import Handle, Progress
+from edgecl.operations.handle import Progress
+from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from edgecl.learning.strategies import RefineSettings
     from edgecl.live.events import Event, Summary
-    from edgecl.live.inbox import Inbox
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
-    from edgecl.operations.streaming import StreamReport
     from edgecl.operations.teaching import Report
     from edgecl.store.records import Revision
 
 
-class Learner(Handle):
+class Learner(InboxHandle):
     """A store that is open for work.
 
     Verbs that take `data` take samples as `read_samples` yields them; or signals as numpy arrays at the rate and in the
@@ -71,6 +70,8 @@ class Learner(Handle):
         require_proof: bool = False,
         force: bool = False,
         seed: int = 0,
+        same_as: str | None = None,
+        distinct: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -91,13 +92,18 @@ class Learner(Handle):
             Reject what is only unproven, for lack of samples to judge by.
         force
             Commit whatever the verdict.
+        same_as
+            The known class that new names are which sound like it.
+        distinct
+            New names that sound like known ones are classes of their own; remembered for each pair.
         progress
             Called with every stage.
 
         Returns
         -------
         Report
-            `report.verdict.accepted` says whether it was let in; `report.revision` is None where nothing was committed.
+            `report.revision` is None where nothing was committed. `report.set_aside` are samples that do not fit their
+            name, `report.asks` new names that may be known classes; both wait in the inbox, see `answer`.
 
         Raises
         ------
@@ -118,53 +124,28 @@ class Learner(Handle):
             require_proof=require_proof,
             force=force,
             seed=seed,
+            same_as=same_as,
+            distinct=distinct,
         )
         return run.finish(progress)
 
-    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport:
-        """Learn the sound of a room in which nobody says a taught word.
+    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
+        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
+
+        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
 
         Raises
         ------
         SettingError
-            When the store does not listen for words.
+            When the store takes neither words nor movement.
         DataError
             When no stretch of sound is as long as a clip.
         """
+        if self.contract.modality == "imu":
+            from edgecl.operations.background import as_rest
+
+            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
         return self.run.learn_background(data).finish(progress)
-
-    def follow(
-        self,
-        data: Data,
-        labels: Iterable[str] | None = None,
-        *,
-        latents: bool = False,
-        label_delay: int = 0,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> StreamReport:
-        """Answer a stream row by row, and learn from each label when it comes.
-
-        Parameters
-        ----------
-        data, labels, latents
-            Rows in their order, see `learn`; a row may have no label.
-        label_delay
-            Rows that come between a row and its label.
-        dry_run
-            Commit nothing.
-        progress
-            Called with every stage, and with every confirmed drift.
-
-        Raises
-        ------
-        SettingError
-            When the store is centred, or its memory does not hold what a stream needs.
-        DataError
-            When a label cannot be used.
-        """
-        run = self.run.follow(data, labels, latents=latents, label_delay=label_delay, dry_run=dry_run)
-        return run.finish(progress)
 
     def centre(
         self,
@@ -191,6 +172,23 @@ class Learner(Handle):
         from edgecl.operations.centring import uncentre
 
         return uncentre(self._opened)
+
+    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
+        """Set the novelty above which an answer is "unknown", as a revision.
+
+        Parameters
+        ----------
+        unknown_above
+            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
+
+        Raises
+        ------
+        SettingError
+            When it is neither, or set already.
+        """
+        from edgecl.operations.setting import set_unknown_above
+
+        return set_unknown_above(self._opened, unknown_above)
 
     def forget(
         self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False
@@ -271,9 +269,3 @@ class Learner(Handle):
         from edgecl.live.listener import listen
 
         return listen(self._opened, chunks, how=how, summary=summary, noticer=noticer, beat=beat)
-
-    def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:
-        """Open the recordings that a listener kept, to be labelled and taught."""
-        from edgecl.live.inbox import DEFAULT_BYTES, open_inbox
-
-        return open_inbox(self._opened, capacity_bytes=DEFAULT_BYTES if capacity_bytes is None else capacity_bytes)

@@ -15,7 +15,7 @@ Arguments = ParamSpec("Arguments")
 class Run(Iterator[Stage], Generic[Stage, Report]):
     """A long call that works while it is iterated, and has a report at its end.
 
-    Nothing is done before the first stage is asked for. A run that is dropped before its end gives a ResourceWarning,
+    Nothing is done before the first stage is requested. A run that is dropped before its end gives a ResourceWarning,
     as an open file does; `close` gives it up silently.
 
     Parameters

@@ -13,16 +13,23 @@ import numpy as np
 import pytest
 
 from edgecl.cli.app import COMMANDS
+from edgecl.learner import Learner
 
 from ..support.commands import edgecl, process
 from ..support.documents import DEMO_DATA, PAGES, blocks, commands_below, options_of, schemas, write_inputs
+from ..support.page import served
 
 jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.host
 # what writes no JSON of its own form -> whose section has it, "" where there is none
-ELSEWHERE = {"inbox label": "learn", "inbox export": "", "wrong": "learn", "export wrap": "export"} | {
-    f"export {name}": "export" for name in ("identity", "imu", "text", "voice")
-}
+ELSEWHERE = {
+    "inbox label": "learn",
+    "inbox answer": "learn",
+    "follow": "learn --prequential",
+    "inbox export": "",
+    "wrong": "learn",
+    "export wrap": "export",
+} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:
@@ -61,7 +68,10 @@ def test_words(folder):
     assert any(
         "skipped" in one for one in say("predict", "predict", kitchen, folder / "heard", folder / "clips" / "yes")
     )
-    say("eval", "eval", kitchen, folder / "heard")
+    say("predict", "predict", kitchen, folder / "heard", "--top", 2)
+    say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
+    say("set", "set", kitchen, "--unknown-above", 0.9)
+    say("set", "set", kitchen, "--unknown-above", "auto")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     assert say("inbox", "inbox", kitchen)[0]["items"]
     say("learn", "inbox", kitchen, "label", "2", "left")
@@ -99,6 +109,19 @@ def test_a_table_with_a_drift(folder):
     say("history", "history", table)
 
 
+@pytest.mark.native("serves a process in real time")
+def test_what_leaves_a_store(folder):
+    store = folder / "plugged"
+    say("init", "init", store, "--extractor", "voice")
+    say("learn", "learn", store, folder / "new")
+    (label,) = Learner.open(store).classes
+    say("export wakeword", "export", "wakeword", store, label, "-o", folder / "word.onnx")
+    say("export model", "export", "model", store, "-o", folder / "store.onnx")
+    say("report", "report", store, "-o", folder / "report.html")
+    with served(store, state=folder / "state") as page:
+        check("serve", {"url": page.url, "code": page.code})
+
+
 @pytest.mark.native("plays streams")
 def test_compare(folder):
     data = ("compare", folder / "heard", "--extractor", "voice")
@@ -111,6 +134,7 @@ def test_commands_without_a_store(tmp_path):
     say("demo", "demo", "voice")
     say("doctor", "doctor")
     say("service install", "service", "install", "/var/lib/edgecl/kitchen", "--print")
+    say("service install", "service", "install", "/var/lib/edgecl/kitchen", "--folder", tmp_path, "--no-start")
     say("help", "help")
     say("help", "help", "store")
     say("error", "status", tmp_path / "nowhere", code=5)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.gate.judge import judge
-from edgecl.gate.verdict import Contradiction, Evidence, Foreign, LookAlike, Policy, posterior_above
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign, Policy, posterior_above
 
 POLICY = Policy()
 
@@ -121,31 +121,6 @@ def test_a_few_contradictions_of_each_label_are_too_many_together() -> None:
     assert verdict.reasons[0].startswith(
         "8 of 20 samples are what the model knows as something else, 'no' as 'yes' and 'go'"
     )
-
-
-def look_alike(new_right: int, old_after: int) -> Evidence:
-    """'tree' taught to a model that knows 'three', with what a candidate makes of five and 48 samples of them."""
-    old = {"three": right(old_after, 48)}
-    return evidence(
-        before={"three": right(48, 48)},
-        after=old,
-        among_old={"three": right(48, 48)},
-        taught={"tree": right(new_right, 5)},
-        new_labels=frozenset({"tree"}),
-        look_alikes=[LookAlike("tree", "three", 5, 5)],
-    )
-
-
-def test_an_old_class_under_a_new_name_is_final_and_names_both() -> None:
-    verdict = judge(look_alike(new_right=2, old_after=36), POLICY)
-    assert verdict.is_final
-    assert "'tree'" in verdict.reasons[0]
-    assert "'three'" in verdict.reasons[0]
-    assert "cannot be told from it" in verdict.reasons[0]
-
-
-def test_a_new_class_that_sounds_like_an_old_one_but_is_told_from_it_is_accepted() -> None:
-    assert judge(look_alike(new_right=4, old_after=46), POLICY).accepted
 
 
 def test_samples_far_from_their_class_are_refused() -> None:

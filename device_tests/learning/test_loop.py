@@ -81,7 +81,7 @@ def test_naive_gradient_steps_forget_and_replay_does_not(words: Words) -> None:
 def test_the_stages_come_in_the_order_of_the_loop(words: Words) -> None:
     model = Model(settings())
     run = lesson_stages(model, as_lesson(model, words.lesson(10)), objects=MemoryObjects())
-    assert [stage.name for stage in run] == ["statistics", "update", "judge"]
+    assert [stage.name for stage in run] == ["sift", "statistics", "update", "judge"]
     assert isinstance(Stage("judge", ""), Stage)
 
 

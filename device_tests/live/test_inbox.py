@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import open_extractor
-from edgecl.live.inbox import DETECTIONS_KEPT, Inbox, Item
+from edgecl.operations.inbox import DETECTIONS_KEPT, Inbox, Item
 from edgecl.sources.reading import read_samples
 
 from ..support.commands import clips, edgecl, noise, process, voice_extractor, write_wav

@@ -10,8 +10,8 @@ import pytest
 from edgecl.extractors.onnx import OnnxExtractor
 from edgecl.extractors.opening import open_extractor
 from edgecl.live.events import Event
-from edgecl.live.inbox import Inbox
 from edgecl.live.novelty import Heard, Noticer
+from edgecl.operations.inbox import Inbox
 
 from ..support.commands import noise, voice_extractor
 

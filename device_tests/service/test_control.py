@@ -86,3 +86,19 @@ def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
         Control(tmp_path / "no" / "folder", tmp_path, command=EDGECL),
     ):
         pass
+
+
+@pytest.mark.native("waits for a process in real time")
+def test_what_a_lesson_asks_is_answered_by_the_socket(tmp_path: Path) -> None:
+    store, path = tmp_path / "kitchen", tmp_path / "control"
+    assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
+    words = ["yes", "no", "up", "down", "stop"]
+    assert edgecl("learn", store, write_clips(tmp_path / "clips", clips("teach", words, most=14))).code == 0
+    again = write_clips(tmp_path / "again", clips("teach", ["yes"])[14:19])
+    with Control(path, store, command=EDGECL):
+        report = asked(path, json.dumps({"learn": str(again / "yes"), "label": "yeah"}))
+        answer = asked(path, json.dumps({"answer": "yeah", "same_as": "yes"}))
+        nothing = asked(path, json.dumps({"answer": "yeah", "distinct": True}))
+    assert (report["exit_code"], report["verdict"], report["asks"][0]["like"]) == (3, "asks", "yes")
+    assert (answer["exit_code"], answer["samples"]) == (0, 5)
+    assert (nothing["exit_code"], "waits for an answer" in nothing["error"]) == (2, True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgecl.errors import StoreDamagedError
-from edgecl.model.model import Model
+from edgecl.model.model import Alike, Model
 from edgecl.model.settings import Settings
 from edgecl.store.body_kinds import (
     BackgroundBody,
@@ -141,7 +141,10 @@ def test_the_members_of_a_model_are_those_that_the_model_writes() -> None:
         memory_bytes=1 << 20, disk_bytes=1 << 24, max_classes=4, latent_dimension=4, shrinkage_floor=0.1
     )
     body = Model(settings).body()
-    assert tuple(body) == MODEL_MEMBERS
+    assert tuple(body) == tuple(name for name in MODEL_MEMBERS if name not in ("alike", "distinct"))
+    said = Model(settings, alike={"b": Alike("a", 0.5)}, distinct=frozenset({("a", "b")})).body()
+    assert tuple(said) == MODEL_MEMBERS
+    assert written(InitBody(**said).as_dict()) == written(said)
     assert written(InitBody(**body).as_dict()) == written(body)
 
 

@@ -23,9 +23,10 @@ ANYTHING = Policy(
     allowed_class_confusion=0.9999,
     new_class_floor=-1,
     contradiction_share=2,
-    look_alike_share=2,
     foreign_distance=1e9,
     noise_distance=1e9,
+    doubted_below=0,
+    ask_above=float("inf"),
 )
 GENTLE = RefineSettings(smallest_steps=50, largest_steps=100)
 

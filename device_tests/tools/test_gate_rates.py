@@ -74,8 +74,8 @@ def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monk
     for one in (good, wrong, again):
         for policy in (Policy(), replace(Policy(), contradiction_share=1.0), replace(Policy(), new_class_floor=1.0)):
             outcome = learn(model, one, objects=MemoryObjects(), policy=policy)
-            tried = list(gate.attempts(model, one))
-            index = gate.accepted_by(policy, tried)
+            player = gate.Player(model, one)
+            index, tried = player.play(policy).live, player.candidates
             assert (index is None) == (outcome.model is None)
             if index is None:
                 kinds |= {report.reason_kind(text) for text in outcome.verdict.reasons}
@@ -83,5 +83,22 @@ def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monk
                 assert outcome.model is not None
                 assert outcome.model.head is not None
                 np.testing.assert_array_equal(tried[index].candidate.head.weights, outcome.model.head.weights)
-    assert {"contradiction", "look-alike"} <= kinds
+    assert {"names that do not fit", "question"} <= kinds
     assert "fault" not in kinds
+
+
+def test_doubles_and_wrong_samples_count_only_where_they_go_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    fair = tool("report.gate_fair", monkeypatch)
+    same = {"a": 40, "b": 40}
+    one = {
+        "kind": fair.DOUBLES[0], "is_good": False, "samples": dict.fromkeys(same, 50), "before": same, "clean": same,
+        "after": [{"a": 10, "b": 40}], "merged": [same], "accepted": {fair.SHIPPED: 0}, "doubles": {fair.SHIPPED: True},
+    }  # fmt: skip
+    asked = {**one, "accepted": {fair.SHIPPED: None}, "doubles": {fair.SHIPPED: False}}
+    assert fair.doubles([one, asked], fair.SHIPPED) == [True, False]
+    assert fair.doubles([one, asked], fair.ALWAYS) == [True, True]
+    assert fair.damage([one], fair.ALWAYS) == []  # both names count as right
+    assert fair.damage([{**one, "merged": one["after"]}], fair.SHIPPED) == [True]
+    assert fair.damage([{**asked, "merged": one["after"]}], fair.SHIPPED) == [False]
+    wrong = {"kind": fair.FEW_WRONG[0], "wrong": 4, "wrong_taught": {fair.SHIPPED: 1}}
+    assert fair.wrong([wrong, {**wrong, "kind": "100% of the labels wrong"}], fair.SHIPPED) == (1, 4)

@@ -1,7 +1,7 @@
 """Runs one command and prints `{"ms": ..., "peak_bytes": ..., "exit_code": ..., "stderr": ...}`.
 
 A script of its own, run as `python -I -S cold_start.py COMMAND...` and loading next to nothing: Linux counts the
-memory of whoever starts a process into that process's peak (`ru_maxrss` outlives `exec`), so one that holds
+memory of whoever starts a process into that process's peak (`ru_maxrss` outlives `exec`), so one that has
 ONNX Runtime cannot measure another.
 """
 

@@ -111,7 +111,7 @@ def _names() -> Iterator[str]:
 
 
 def _write_lesson(folder: Path, contract: Contract, label: str) -> tuple[Path, str]:
-    """Five samples of one label as files, and where they are from: speech for what hears speech, else noise."""
+    """Five samples of one label as files, and where they are from: speech for a voice extractor, else noise."""
     folder.mkdir()
     if contract.is_sound and contract.sample_rate_hz == DEMO_RATE_HZ:
         clips = [one.signal for one in voice_clips("new") if one.label == NEW_WORDS[0]][:CLIPS]

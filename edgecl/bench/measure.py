@@ -30,7 +30,7 @@ def measure(
     Parameters
     ----------
     store
-        Measured on copies in a temporary folder beside it, and left as it is; None: one that is taught the demo's
+        Measured on copies in a temporary folder next to it, and left as it is; None: one that is taught the demo's
         words.
     command
         How a process of edgecl is started: a verb and its arguments follow.
@@ -46,7 +46,7 @@ def measure(
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     if store is not None:
-        OpenStore.open(store)  # says what is wrong with the path before a folder is made beside it
+        OpenStore.open(store)  # reports what is wrong with the path before a folder is made next to it
     with tempfile.TemporaryDirectory(prefix=".edgecl-bench-", dir=scratch_folder(store)) as name:
         yield "preparing a store"
         bed = prepare_bed(store, Path(name), command=command)
@@ -71,7 +71,7 @@ def measure(
     }
 
 
-# What is told beside the timings
+# What is reported next to the timings
 
 
 def _environment(bed: Bed) -> dict[str, Any]:

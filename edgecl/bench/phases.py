@@ -1,6 +1,6 @@
 """What learning costs on this board: every phase of a lesson of five samples timed apart, with raw samples.
 
-Everything is done to copies of a store, beside it, so that fsync costs what it costs there. A phase is warmed up
+Everything is done to copies next to a store, so that fsync costs what it costs there. A phase is warmed up
 before it counts; a lesson always starts from the same store, flushed to the disk. Whole processes are started by a
 small one (`cold_start.py`), which is what makes their peak memory their own.
 """

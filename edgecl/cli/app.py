@@ -5,7 +5,7 @@
     0    done; a lesson accepted, proven or not
     1    error: a disk that is full, a store that is locked, ...
     2    usage: an option that cannot work, a budget that is too small
-    3    a lesson rejected by the gate, or unproven where proof was required
+    3    a lesson rejected by the gate, or unproven where proof was required, or all of it waits for an answer
     4    data that cannot be used
     5    no model, or a damaged one
     130  interrupted
@@ -34,27 +34,31 @@ from edgecl.cli.text import printable
 from edgecl.cli.warn import Handler
 from edgecl.errors import EdgeclError
 
-# name -> what `edgecl --help` says of it without loading its module
+# name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
     "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
     "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
+    "follow": "Answer each row of a stream, then learn from its label.",
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
-    "inbox": "List recordings that a listener kept, export one, or teach some.",
+    "serve": "Serve a page by which a phone teaches the device.",
+    "inbox": "List what waits for you, export one recording, or teach some.",
     "wrong": "Correct the last detection: teach it as another class or as background.",
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
+    "set": "Set from which novelty on an answer is unknown.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
     "forget": "Remove a class for good, as if it had never been taught.",
+    "report": "Write one HTML file about a store: decisions, accuracy, memory and time.",
     "compare": "Compare all strategies on your own data.",
     "bench": "Measure the cost of a lesson on this board, phase by phase.",
     "doctor": "Check this machine and a store; repair a damaged store.",
     "export": "Build an extractor on a development machine.",
-    "service": "Print systemd units for a listener and a daily health check.",
+    "service": "Install or print systemd units: a listener, a page, a daily health check.",
     "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 
@@ -65,19 +69,26 @@ EXTRAS = {
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
+    "paho": "mqtt",
     "sounddevice": "mic",
     "soundfile": "audio",
     "soxr": "audio",
     "tokenizers": "text",
+    "wyoming": "wyoming",
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
+    "alerts_per_1000": "--alerts-per-1000",
+    "at": "--at",
     "background": "--background",
     "by": "--by",
+    "cert": "--cert",
     "channel": "--channel left",
     "columns": "--columns",
     "control": "--control",
+    "cost": "--cost",
     "disk_bytes": "--disk",
+    "execute": "--exec",
     "experiences": "--experiences",
     "label": "--label",
     "label_case": "--label-case keep|lower",
@@ -87,11 +98,18 @@ OPTIONS = {
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
+    "port": "--port",
+    "prior": "--prior",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
     "scale": "--scale",
     "scenario": "--scenario",
+    "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
+    "top": "--top",
+    "unknown": "--unknown",
+    "unknown_above": "--unknown-above",
+    "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
 }
@@ -106,7 +124,7 @@ REMEDIES = {
     "reference": "`edgecl bench --reference`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
-# what may befall a command through no fault of the library
+# what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
 
@@ -167,7 +185,7 @@ class Commands(click.Group):
         """Run the command; `interrupts` knows this function by its name, and lets interrupts fall only in here."""
         interrupts.expected()
         result = super().invoke(ctx)
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where a full disk can still be reported
         return result
 
 

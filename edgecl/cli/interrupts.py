@@ -34,7 +34,7 @@ def asking(ask: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 
 def ignore() -> None:
-    """All is done and told: an interrupt now would only spoil the exit code."""
+    """Ignore interrupts: all is done and printed, and one would only change the exit code."""
     for one in (signal.SIGINT, signal.SIGALRM):
         signal.signal(one, signal.SIG_IGN)
 

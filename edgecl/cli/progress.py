@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar where somebody watches, a line now and then where only a log does."""
+"""Progress on stderr: a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(
     """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources.reading import count_samples, read_samples
 
-    # says what is wrong with the path before it is counted
+    # reports what is wrong with the path before it is counted
     items = read_samples(
         path, contract, label=label, label_column=label_column, labelled=labelled, how=how, checked=checked
     )
@@ -64,7 +64,7 @@ def _logged(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]
 
 
 def stage(one: object) -> None:
-    """Print a stage of the learner as a line where somebody watches."""
+    """Print a stage of the learner as a line on a terminal."""
     name = getattr(one, "name", None)  # a Stage; an Embedded is what the bar shows already
     if name and sys.stderr.isatty():
         click.secho(f"  {name}: {one.detail}", err=True, dim=True)  # type: ignore[attr-defined]

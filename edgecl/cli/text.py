@@ -46,7 +46,12 @@ def wrapped(text: str, *, first: str = "  - ", width: int = WIDTH) -> str:
       three
     """
     return textwrap.fill(
-        printable(text), width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False
+        printable(text),
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,  # a path can be copied
     )
 
 

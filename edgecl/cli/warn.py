@@ -29,7 +29,7 @@ def opened(path: Path) -> Iterator[Learner]:
         yield learner
     finally:
         for damage in learner.store.damage:
-            warn(f"{damage}; the newest sound revision is used, `edgecl doctor {path}` says more")
+            warn(f"{damage}; the newest intact revision is used, see `edgecl doctor {path}`")
 
 
 class Handler(logging.Handler):

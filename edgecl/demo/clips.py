@@ -1,7 +1,7 @@
 """What `edgecl demo` learns from: synthetic spoken commands, and simulated movement (`edgecl.demo.movement`).
 
 The clips are spoken by a speech synthesiser (espeak-ng), never by people; `tools/make_demo_clips` made them.
-Recognising them is easier than recognising people: they show the loop at work, not how well it hears.
+Recognising them is easier than recognising people: they show the loop at work, not how well it recognises.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def voice_clips(split: str) -> list[Sample]:
 
 
 def mu_law_decoded(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Samples in [-1, 1] of mu-law codes (n,), 128 being nought.
+    """Samples in [-1, 1] of mu-law codes (n,), 128 being zero.
 
     Notes
     -----

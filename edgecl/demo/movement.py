@@ -154,7 +154,7 @@ def _person(rng: np.random.Generator) -> _Person:
 
 
 def _phase(n_samples: int, period_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Where in the repetition each sample lies (n,): 0 at the start, about 1 at the far end."""
+    """Position of each sample in the repetition (n,): 0 at the start, about 1 at the far end."""
     count = int(n_samples / RATE_HZ / period_s * 2) + 4
     periods = period_s * rng.normal(1, 0.06, count).clip(0.8, 1.2)
     depths = rng.normal(1, 0.05, count).clip(0.85, 1.15)

@@ -78,7 +78,7 @@ def spoken_commands() -> Scenario:
     lessons += [_pick(user, [word], by="one user") for word in NEW_WORDS]
     return Scenario(
         name="voice",
-        about="Spoken commands. The clips are synthetic (espeak-ng): 20 voices teach, 10 others are asked.",
+        about="Spoken commands. The clips are synthetic (espeak-ng): 20 voices teach, 10 others are predicted.",
         extractor="voice",
         lessons=lessons,
         mislabelled=_swapped(heldout, KNOWN_WORDS[:2]),
@@ -96,7 +96,7 @@ def exercises() -> Scenario:
     lessons += [_pick(user, [name], by="one user") for name in new]
     return Scenario(
         name="fitness",
-        about="Exercises. The movement is simulated: 12 bodies teach, 8 others are asked; nobody moved.",
+        about="Exercises. The movement is simulated: 12 bodies teach, 8 others are predicted; no person moved.",
         extractor="imu",
         lessons=lessons,
         mislabelled=_swapped(heldout, names[:2]),

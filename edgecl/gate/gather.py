@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.verdict import Contradiction, Evidence, Foreign, LookAlike
+from edgecl.gate.ask import Scale
+from edgecl.gate.verdict import Contradiction, Evidence, Foreign
 from edgecl.model.closed_form import Factor, leave_one_out, squared_distances, whitened_cosine
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import HeadState, probabilities
@@ -23,8 +24,40 @@ EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which a prediction is confident
 FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
 COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
-# relative squared distance of two means, beyond what chance gives (1/n + 1/N), up to which they may be one class
-SAME = 0.1
+
+
+@dataclass(frozen=True)
+class Known:
+    """The old model as a lesson is compared with it. Its factor lives in a workspace: drop it before the next one."""
+
+    factor: Factor
+    judged: Mapping[str, Exemplars]
+    """A few kept samples of each class."""
+    seen: Mapping[str, _Seen]
+    """What the closed form answers for them, each left out."""
+    typical: float
+    """Median squared distance of a kept sample to its own class, which it is left out of."""
+
+    @property
+    def scale(self) -> Scale:
+        """The units in which names are compared."""
+        factor = self.factor
+        effective = factor.effective_dimension
+        return Scale.of(factor.whitened, factor.counts, typical=self.typical, effective_dimension=effective)
+
+    @staticmethod
+    def of(model: Model) -> Known | None:
+        """Return what is known; None of a model without classes."""
+        if not model.statistics or model.head is None:
+            return None
+        judged = {
+            label: one.spread(EVIDENCE_PER_CLASS)
+            for label, one in model.exemplars.items()
+            if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
+        }
+        factor = factor_of(model)
+        seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
+        return Known(factor, judged, seen, _typical_distance(seen))
 
 
 @dataclass(frozen=True)
@@ -36,37 +69,28 @@ class Before:
     correct: Mapping[str, NDArray[np.bool_]]
     """The closed form's, each sample left out."""
     contradictions: tuple[Contradiction, ...]
-    look_alikes: tuple[LookAlike, ...]
     foreign: tuple[Foreign, ...]
 
     @staticmethod
-    def of(model: Model, lesson: Lesson) -> Before:
-        if not model.statistics or model.head is None:
-            return Before({}, {}, (), (), ())
-        judged = {
-            label: one.spread(EVIDENCE_PER_CLASS)
-            for label, one in model.exemplars.items()
-            if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
-        }
-        factor = factor_of(model)
-        seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        typical = _typical_distance(seen)
-        head = whitened_cosine(factor) if model.head.is_refined else model.head  # that of the distances
+    def of(model: Model, lesson: Lesson, known: Known | None = None) -> Before:
+        """Return what a model answers to a lesson; `known` saves factoring it again."""
+        known = known or Known.of(model)
+        if known is None or model.head is None:
+            return Before({}, {}, (), ())
+        factor = known.factor
+        head = whitened_cosine(factor) if model.head.is_refined else model.head  # as distances are measured
         contradictions: list[Contradiction] = []
-        look_alikes: list[LookAlike] = []
         foreign: list[Foreign] = []
         for label, rows in sorted(lesson.rows.items()):
-            sample = rows.spread(EVIDENCE_PER_CLASS)
-            logits, distances = _answers(factor, model, head, sample)
-            if label in factor.labels:
-                contradictions += _contradictions(label, head, logits, distances / typical)
-                own = distances[:, factor.labels.index(label)]
-                recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
-                foreign.append(Foreign(label, float(np.median(own)) / typical, recall, len(own)))
-            else:
-                look_alikes += _look_alikes(factor, model, label, sample, logits, typical)
-        correct = {label: one.correct for label, one in seen.items()}
-        return Before(judged, correct, tuple(contradictions), tuple(look_alikes), tuple(_relative_to_lesson(foreign)))
+            if label not in factor.labels:
+                continue
+            logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
+            contradictions += _contradictions(label, head, logits, distances / known.typical)
+            own = distances[:, factor.labels.index(label)]
+            recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
+            foreign.append(Foreign(label, float(np.median(own)) / known.typical, recall, len(own)))
+        correct = {label: one.correct for label, one in known.seen.items()}
+        return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
 
 
 def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
@@ -131,22 +155,6 @@ def _contradictions(
     for other in np.unique(sure):
         if head.labels[other] != label:
             yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
-
-
-def _look_alikes(
-    factor: Factor, model: Model, label: str, rows: Exemplars, logits: NDArray[np.float32], typical: float
-) -> Iterator[LookAlike]:
-    """Yield the old class as which a new label is predicted, if their means differ no more than by chance."""
-    answers = logits.argmax(axis=1)
-    other = int(np.bincount(answers).argmax())
-    total = np.zeros(model.settings.features.dimension)
-    for block in model.settings.features.blocks(rows):
-        total += block.sum(axis=0, dtype=np.float64)
-    mean = (total / len(rows)).astype(np.float32)[None]
-    by_chance = 1 / len(rows) + 1 / factor.counts[other]
-    if squared_distances(factor, mean)[0, other] < typical * (by_chance + SAME):
-        assert model.head is not None
-        yield LookAlike(label, model.head.labels[other], int((answers == other).sum()), len(answers))
 
 
 @dataclass(frozen=True)
@@ -234,7 +242,6 @@ def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, 
         taught=after.taught,
         new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
         contradictions=before.contradictions,
-        look_alikes=before.look_alikes,
         foreign=before.foreign,
         faults=faults,
     )

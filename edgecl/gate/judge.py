@@ -15,7 +15,6 @@ from edgecl.gate.verdict import (
     Contradiction,
     Evidence,
     Foreign,
-    LookAlike,
     Policy,
     Verdict,
     posterior_above,
@@ -129,14 +128,6 @@ def _lesson_faults(evidence: Evidence, policy: Policy) -> list[str]:
     """List what is wrong with the lesson itself, so that no strategy can correct it."""
     texts = _contradicted(evidence, policy)
     texts += [
-        f"{one.samples} of {one.of} samples called {one.label!r} are what the model knows as {one.answered_as!r}, and "
-        f"cannot be told from it: check the labels, or teach more samples"
-        for one in evidence.look_alikes
-        if one.of >= policy.contradiction_samples
-        and one.samples > one.of * policy.look_alike_share
-        and not _are_told_apart(one, evidence, policy)
-    ]
-    texts += [
         f"the {one.of} samples called {one.label!r} are {one.distance:.1f} times as far from what the model knows "
         f"of it as its own are: noise, or another thing under its name"
         for one in evidence.foreign
@@ -178,18 +169,6 @@ def _are_too_many(samples: int, of: int, policy: Policy) -> bool:
 
 def _others(found: Sequence[Contradiction]) -> str:
     return " or ".join(repr(one.answered_as) for one in sorted(found, key=lambda one: -one.samples))
-
-
-def _are_told_apart(one: LookAlike, evidence: Evidence, policy: Policy) -> bool:
-    """Test whether both classes together are predicted better than one class under two names would be.
-
-    That gives a half of each, or all of one and none of the other: 1 together, whichever name the samples go to.
-    """
-    taught = evidence.taught.get(one.label, np.zeros(0, bool))
-    before, after = (side.get(one.answered_as, np.zeros(0, bool)) for side in (evidence.before, evidence.after))
-    kept = min(float(after.mean() / before.mean()), 1.0) if before.any() else 1.0
-    error = 0.5 * math.sqrt(1 / max(len(taught), 1) + 1 / max(len(after), 1))
-    return (_share(taught) or 0.0) + kept > 1 + policy.told_apart * error
 
 
 def _is_foreign(one: Foreign, policy: Policy) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.gate import ask, set_aside
+
+ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
+STORED = 20  # samples set aside that a revision names
 
 # normal quantiles, in standard errors
 ONE_SIDED_80, ONE_SIDED_90, ONE_SIDED_95, ONE_SIDED_99 = 0.842, 1.282, 1.645, 2.326
@@ -31,16 +36,6 @@ def paired_bound(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
 @dataclass(frozen=True)
 class Contradiction:
     """A known label whose samples the old model predicts, with confidence, as another class."""
-
-    label: str
-    answered_as: str
-    samples: int
-    of: int
-
-
-@dataclass(frozen=True)
-class LookAlike:
-    """A new label whose samples cannot be distinguished from an old class."""
 
     label: str
     answered_as: str
@@ -75,7 +70,6 @@ class Evidence:
     taught: Mapping[str, NDArray[np.bool_]]
     new_labels: frozenset[str]
     contradictions: Sequence[Contradiction] = ()
-    look_alikes: Sequence[LookAlike] = ()
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()
     """A head that is not finite or a budget that is exceeded: always rejected."""
@@ -111,16 +105,18 @@ class Policy:
     """Share of known labels' samples that the old model probably knows as another class."""
     contradiction_samples: int = 3
     """Fewer samples than this contradict nothing."""
-    look_alike_share: float = 0.5
-    """Share of a new label's samples that the old model predicts as one class."""
-    told_apart: float = ONE_SIDED_90
-    """Standard errors by which the two classes must then do better than one class under two names."""
     foreign_distance: float = 2.0
     """Relative distance of samples to the class of their label from which they are foreign, if their recall is low."""
     foreign_recall: float = 0.3
     """Recall up to which such samples are foreign."""
     noise_distance: float = 8.0
     """Relative distance from which samples are noise, with any recall."""
+    doubted_below: float = set_aside.DOUBTED
+    """Probability of its own name below which a sample is set aside; 0: none is."""
+    most_doubted: float = set_aside.MOST_DOUBTED
+    """Share of the samples of known names that may be doubted; above it the lesson is refused."""
+    ask_above: float = ask.LEVEL
+    """Log odds above which a new name is asked about; infinite: none is."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +131,47 @@ class ClassVerdict:
     """Probability that it lost more among the old classes than the policy allows."""
     confusion_probability: float
     """Probability that it lost more to all classes than the policy allows."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A sample that is probably not what it is called: it is not taught, and waits for its user."""
+
+    source: str
+    """File, or the line or window of one; empty where it is not known."""
+    label: str
+    like: str
+    """The name that it probably has."""
+    probability: float
+    """That it is what it is called, 0 to 1."""
+    row: int
+    """Its number among the samples of its label."""
+    is_asked: bool = False
+    """Whether it is one of so few samples of a new class that it should be asked about rather than left out."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain JSON."""
+        stated = {"source": self.source, "label": self.label, "like": self.like}
+        return {**stated, "probability": round(self.probability, 4), "asked": self.is_asked}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A new name that may be that of a known class: nothing of it is live until its user answers."""
+
+    label: str
+    like: str
+    odds: float | None
+    """Log odds that it is the same class; None where it was compared with a name of the same lesson."""
+    samples: int
+    is_live: bool = False
+    """Whether the name has been taught, and later lessons made it doubtful; then nothing waits."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain JSON."""
+        odds = None if self.odds is None else round(self.odds, 3)
+        stated = {"label": self.label, "like": self.like, "odds": odds}
+        return {**stated, "samples": self.samples, "live": self.is_live}
 
 
 @dataclass(frozen=True)
@@ -157,9 +194,45 @@ class Verdict:
     pooled_bound: float | None
     """Lower one-sided 95 % bound of that change."""
     is_final: bool = False
-    """Whether no other strategy could change it: the lesson itself is at fault."""
+    """No other strategy could change it: the lesson itself is at fault."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Samples that were not judged, since they probably are not what they are called."""
+    asks: tuple[Ask, ...] = ()
+    """New names that were not judged, since they may be those of known classes."""
+
+    @property
+    def name(self) -> str:
+        """ACCEPTED, UNPROVEN, REJECTED, or ASKS where nothing is taught before its user has answered."""
+        if self.accepted:
+            return ACCEPTED if self.proven else UNPROVEN
+        return ASKS if self.waits else REJECTED
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing was judged, since all of the lesson waits for its user."""
+        return not self.accepted and not self.classes and bool(self.asks or self.set_aside)
+
+    @property
+    def waiting(self) -> int:
+        """Number of samples that wait for their user."""
+        return len(self.set_aside) + sum(one.samples for one in self.asks if not one.is_live)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the lesson was judged and turned away: then nothing of it waits."""
+        return self.name == REJECTED
+
+    def stored(self) -> dict[str, object]:
+        """Return plain JSON of bounded length: of many samples that are set aside, the first STORED."""
+        return replace(self, set_aside=self.set_aside[:STORED]).as_dict()
 
     def as_dict(self) -> dict[str, object]:
-        """Return plain JSON."""
-        classes = {label: vars(one) for label, one in self.classes.items()}
-        return {**vars(self), "reasons": list(self.reasons), "classes": classes}
+        """Plain JSON."""
+        return {
+            **vars(self),
+            "reasons": list(self.reasons),
+            "classes": {label: vars(one) for label, one in self.classes.items()},
+            "verdict": self.name,
+            "set_aside": [one.as_dict() for one in self.set_aside],
+            "asks": [one.as_dict() for one in self.asks],
+        }

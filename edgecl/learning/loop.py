@@ -1,8 +1,9 @@
 """The loop: take a lesson in, update, judge, and return a model only if it is no worse.
 
-`learn` reads from top to bottom: a lesson that has nothing new leaves the model as it is; statistics and
-exemplars take in any other; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the
-strategy; after the last one the old model stays.
+`learn` reads top to bottom: a lesson that has nothing new leaves the model as it is; samples that do
+not fit are set aside and names that sound like known ones are asked about; statistics and exemplars take in what is
+left; a rung of the ladder makes a candidate; the gate judges it; the next rung adjusts the strategy; after the last
+one the old model stays.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.gather import Before, evidence_of
+from edgecl.gate.gather import Before, Known, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
+from edgecl.learning.admission import Answer, admit
 from edgecl.learning.candidates import ladder, update
 from edgecl.learning.strategies import RefineSettings
 from edgecl.model.closed_form import whitened_cosine
@@ -64,6 +66,7 @@ def lesson_stages(
     policy: Policy | None = None,
     seed: int = 0,
     force: bool = False,
+    answer: Answer | None = None,
 ) -> Generator[Stage, None, Outcome]:
     """Learn one lesson stage by stage; what `learn` runs to its end.
 
@@ -83,6 +86,9 @@ def lesson_stages(
         Random seed of the minibatches. Same model, lesson, strategy and seed: same bits.
     force
         Return the first candidate with any verdict, unless it is not finite or too large; the verdict stays.
+        Nothing is set aside or asked about then.
+    answer
+        What the user says of new names that are asked about.
 
     Raises
     ------
@@ -98,17 +104,29 @@ def lesson_stages(
             f"all {lesson.count} samples are predicted as they are taught, with confidence: there is nothing to learn"
         )
         return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
+    yield Stage("sift", f"{lesson.count} samples of {len(lesson.rows)} classes")
+    known = Known.of(model)
+    admission = admit(model, known, lesson, policy, answer=answer, force=force)
+    if admission.verdict is not None:
+        return Outcome(None, admission.verdict, strategy)
+    model, lesson = admission.model, admission.lesson
+    before = Before.of(model, lesson, known)
+    del known  # its workspace is that of the statistics
     yield Stage("statistics", f"{lesson.count} samples of {len(lesson.rows)} classes")
     taught = take_in(model, lesson, objects=objects)
-    before = Before.of(model, lesson)
     rejections: list[tuple[Verdict, str]] = []
     for rung in ladder(strategy, settings, taught):
         yield Stage("update", rung.strategy)
         candidate, after, used = update(rung, model, taught, lesson, before, seed=seed)
         yield Stage("judge", used)
         evidence = evidence_of(model, candidate, lesson, before, after)
-        verdict = judge(evidence, policy)
+        verdict = admission.stated(judge(evidence, policy))
         if suffices(verdict, after_rejection=bool(rejections)) or (force and not evidence.faults):
+            if candidate.alike:
+                from edgecl.learning.second_thoughts import asked_again  # few lessons need it
+
+                candidate, again = asked_again(candidate, lesson, policy)
+                verdict = replace(verdict, asks=(*verdict.asks, *again))
             return Outcome(_kept(candidate, objects), verdict, used)
         rejections.append((verdict, used))
         if verdict.is_final:
@@ -258,7 +276,7 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
         digests[f"statistics/{label}"] = objects.put(one.arrays())
         statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
-        kept = _herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
+        kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
@@ -274,7 +292,7 @@ def within_memory(model: Model) -> Model:
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 
-def _herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
+def herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:
     """Return a class's exemplars and the lesson's rows in herding order, thinned to what the workspace allows."""
     room = candidates - (len(held) if held else 0)
     fresh = rows.spread(max(room, candidates // 2))

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was heard. Times are seconds of the stream, or what its timestamps say."""
+    """One detection. Times are seconds of the stream, or those of its timestamps."""
 
     time: float
     """Time at which it could first be known, in seconds."""
@@ -20,13 +20,22 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        rounded = {"time": round(self.time, 3), "span": [round(one, 3) for one in self.span]}
+        rounded = {"time": seconds(self.time), "span": [seconds(one) for one in self.span]}
         return {**asdict(self), "confidence": round(self.confidence, 4), "novelty": round(self.novelty, 4), **rounded}
+
+
+def seconds(time: float) -> float:
+    """Return a time to a hundredth of a second, never as -0.0.
+
+    >>> seconds(8.5649), seconds(-0.001)
+    (8.56, 0.0)
+    """
+    return round(time, 2) + 0.0
 
 
 @dataclass
 class Summary:
-    """What was heard and what it took, so far."""
+    """Counts and costs of a stream so far."""
 
     seconds: float = 0.0
     events: int = 0
@@ -36,9 +45,11 @@ class Summary:
     revisions: list[int] = field(default_factory=list)
     """Numbers of those that were live, in their order."""
     breaks: int = 0
-    """Places where something was missing, and the stream began anew."""
+    """Places where something was missing, and the stream started again."""
     silent_s: float = 0.0
     """Seconds in which no sample differed from another."""
+    idle_s: float = 0.0
+    """Seconds in which the device was still, and no class is."""
     clipped_s: float = 0.0
     """Seconds of pieces that touch full scale."""
     total: float = 0.0
@@ -49,6 +60,20 @@ class Summary:
     def offset(self) -> float:
         """Mean of the sound: what a microphone adds to it."""
         return self.total / max(self.samples, 1)
+
+    def add(self, other: Summary) -> None:
+        """Count what another stream of the same listener heard."""
+        self.seconds += other.seconds
+        self.events += other.events
+        self.busy_s += other.busy_s
+        self.worst_hop_ms = max(self.worst_hop_ms, other.worst_hop_ms)
+        self.revisions = sorted({*self.revisions, *other.revisions})
+        self.breaks += other.breaks
+        self.silent_s += other.silent_s
+        self.idle_s += other.idle_s
+        self.clipped_s += other.clipped_s
+        self.total += other.total
+        self.samples += other.samples
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""

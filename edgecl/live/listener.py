@@ -84,6 +84,8 @@ def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
     """Go on with the revision that is live now."""
     if live.refresh():
         stream.spotter.scorer = live.scorer
+        if stream.rest is not None:
+            stream.rest.take_up(live.model)
         summary.revisions.append(live.revision)
 
 

@@ -17,17 +17,16 @@ from edgecl.errors import EdgeclError
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.live.events import Event
-    from edgecl.live.inbox import Inbox, Item
+    from edgecl.operations.inbox import Inbox, Item
 
 logger = logging.getLogger(__name__)
 
 # Novelty from which on something is a surprise. Sound: of clips of speech_commands that taught nothing, 4 % of the
 # eight words that were taught lie above, 75 % of those that were not.
 SOUND_NOVELTY = 0.5
-# Movement, of subjects who taught nothing: 5 % of what was taught lies above, 30 to 40 % of what was not (AUROC 0.78 on
-# hapt_uci_har, 0.76 on spar_watch, but 0.5 to 0.6 for half of the classes): a hint, no more.
-MOVEMENT_NOVELTY = 0.35
-# Cosine of two latents that are the same thing heard twice: a sound that is played again has 0.82 to 0.97, a word that
+# Movement, of subjects who taught nothing: at most 5 % of what was taught is above, see `edgecl.model.unknown`.
+MOVEMENT_NOVELTY = 0.5
+# Cosine of two latents that are the same thing twice: a sound that is played again has 0.82 to 0.97, a word that
 # one speaker says again 0.52 to 0.90, in the middle nine of ten.
 SAME = 0.95
 STRETCH_S = 0.5  # of sound, as `edgecl.extractors.base.fit` places a clip
@@ -70,7 +69,7 @@ class Noticer:
         self._stretch = max(round(STRETCH_S / hop_s), 1)
         self._powers: deque[float] = deque(maxlen=self._window)
         self._novel_hops = 0
-        self._deaf_for = 0  # hops that belong to something that was noticed, or heard
+        self._deaf_for = 0  # hops that belong to what was noticed or detected
         self._waiting: tuple[int, Heard, NDArray[np.float32]] | None = None  # hops left, and what may yet be an event
         self._known = [(item, _latent(inbox, extractor, item)) for item in inbox.items("surprise")]
 

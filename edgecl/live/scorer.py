@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
 from edgecl.operations.background import background
+from edgecl.operations.judging import judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
@@ -20,12 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 class LiveScorer:
-    """The scorer of a store's live revision, made anew when another becomes live.
+    """The scorer of a store's live revision, replaced when another becomes live.
 
     Attributes
     ----------
     scorer
         None while nothing has been taught.
+    model
+        That it scores by, with its statistics; None where it needs the head alone, or nothing has been taught.
     revision
         Its number.
     """
@@ -36,6 +39,7 @@ class LiveScorer:
         self._current = opened.store.path / "current"
         self._seen: tuple[int, int] | None = None
         self.scorer: Scorer | None = None
+        self.model: Model | None = None
         self.revision = 0
 
     def refresh(self) -> bool:
@@ -74,16 +78,18 @@ class LiveScorer:
 
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
+            self.model = None
             return None
-        scorer = _scorer_of(self._opened, model, self._threshold)
+        scorer, self.model = _scorer_of(self._opened, self._threshold)
         return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
 
 
-def _scorer_of(opened: OpenStore, model: Model, threshold: float | None) -> Scorer:
-    """The scorer of a model: the one place where it is chosen."""
-    found = background(opened)
-    if found is None:
-        usual = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
-        return HeadScorer(model, threshold=usual if threshold is None else threshold)
-    whole = opened.model()[1]
-    return BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold)
+def _scorer_of(opened: OpenStore, threshold: float | None) -> tuple[Scorer, Model | None]:
+    """The scorer of the live revision, and the model of which it is: the one place where it is chosen."""
+    found, whole = background(opened), opened.model()[1]
+    if found is not None:
+        return BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold), None
+    judge = judge_with(opened, whole)
+    default = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
+    least = default if threshold is None else threshold
+    return HeadScorer(whole, threshold=least, measure=judge.measure, unknown_above=judge.unknown_above), whole

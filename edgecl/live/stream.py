@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.live.events import Event, Summary
 from edgecl.live.novelty import Heard, Noticer
+from edgecl.live.rest import Rest
 from edgecl.spotting.spotters import Detection, Spotter
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 
 FULL_SCALE = 1 - 2.0**-14
-RECENT_HOPS = 24  # beyond a window that can be kept of what was heard
+RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 
 
 class Stream:
     """Pieces of a signal to events: frames of an extractor, a latent for each hop, a spotter.
 
-    Sound is heard as a clip is: there are zeros before its beginning and after its end, so that a word at the edge is
+    Sound is embedded as a clip is: zeros come before its beginning and after its end, so that a word at the edge is
     in the middle of some window.
     """
 
@@ -33,6 +34,7 @@ class Stream:
     ) -> None:
         contract = extractor.contract
         self.spotter = spotter
+        self.rest = Rest.of(contract)
         self._extractor = extractor
         self._contract = contract
         self._summary = summary
@@ -118,6 +120,10 @@ class Stream:
                 events += self._told(self.spotter.skip(1))
                 continue
             latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
+            if self.rest is not None and self.rest.is_idle(frame, latent):
+                self._summary.idle_s += self._hop_s
+                events += self._told(self.spotter.skip(1))
+                continue
             events += self._told(self.spotter.push(latent))
             if self._noticer:
                 self._notice(self._noticer, latent)
@@ -174,7 +180,7 @@ class Recent:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._length = 0  # that is held
         self._end = 0  # of the signal so far
 

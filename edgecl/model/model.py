@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_f
 from edgecl.model.statistics import ClassStatistics
 
 Arrays = Mapping[str, NDArray[np.generic]]
+EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel
 CENTRE = "centre"  # the role of a Centre
 
 
@@ -58,6 +59,12 @@ class Lesson:
     rows: Mapping[str, Exemplars]
     time: str = ""
     """When it was taught: UTC, ISO 8601."""
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the file, line or window that each row came from; a label may be missing."""
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
+    confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """By label: rows whose name their user has confirmed; they are never doubted."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
@@ -113,6 +120,15 @@ class Lesson:
         """Bytes of the rows in memory; spooled rows are pages of a file."""
         return sum(rows.nbytes for rows in self.rows.values() if not isinstance(rows.rows.base, np.memmap))
 
+    def source(self, label: str, row: int) -> str:
+        """Return where a row came from; empty where it is not known."""
+        known = self.sources.get(label, ())
+        return known[row] if row < len(known) else ""
+
+    def is_confirmed(self, label: str) -> NDArray[np.bool_]:
+        """Return which rows of a label have been confirmed, (n,)."""
+        return self.confirmed.get(label, np.zeros(len(self.rows[label]), bool))
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -155,6 +171,17 @@ class Centre:
 
 
 @dataclass(frozen=True)
+class Alike:
+    """What a class is most like, of those that were known when it was taught."""
+
+    like: str
+    odds: float
+    """Log odds that the two are one class."""
+    asked: bool = False
+    """Whether its user has been asked since it went live."""
+
+
+@dataclass(frozen=True)
 class Model:
     """One revision in memory. `digests` says where each part is kept.
 
@@ -181,6 +208,12 @@ class Model:
     taught: Mapping[str, str] = field(default_factory=dict)
     """Label to the time of its last lesson: UTC, ISO 8601."""
     centre: Centre | None = None
+    alike: Mapping[str, Alike] = field(default_factory=dict)
+    """By label: the class that it is most like, where the two may be one."""
+    distinct: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of labels, each in order, that the user has said are not the same."""
+    unknown_above: float | None = None
+    """Novelty above which an answer is "unknown", where the user has set it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -221,15 +254,30 @@ class Model:
         """Return latents (n, D) minus the centre, if there is one."""
         return latents - self.centre.shift if self.centre else latents
 
+    def are_distinct(self, label: str, other: str) -> bool:
+        """Return whether the user has said that two classes are not the same."""
+        return pair_of(label, other) in self.distinct
+
     def body(self) -> dict[str, Any]:
         """Return what a revision states of the model in addition to its objects."""
+        said = {
+            "alike": {label: vars(one) for label, one in sorted(self.alike.items())},
+            "distinct": [list(pair) for pair in sorted(self.distinct)],
+        }
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
             "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
+            **{name: value for name, value in said.items() if value},
+            **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
         }
+
+
+def pair_of(label: str, other: str) -> tuple[str, str]:
+    """Return two labels in order."""
+    return (label, other) if label < other else (other, label)
 
 
 def factor_of(model: Model) -> Factor:
@@ -268,7 +316,15 @@ def load_model(
                 f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
                 f"the revision says {body['classes'][label]} in {settings.features.dimension}"
             )
-    return replace(model, statistics=statistics, exemplars=exemplars, ewc=ewc, taught=body.get("taught", {}))
+    return replace(
+        model,
+        statistics=statistics,
+        exemplars=exemplars,
+        ewc=ewc,
+        taught=body.get("taught", {}),
+        alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
+        distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
+    )
 
 
 def load_head(
@@ -276,10 +332,11 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
+    digests = {role: digest for role, digest in digests.items() if role != EXPERTS}
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:
-            return Model(settings, digests=digests, centre=centre)
+            return Model(settings, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
         head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     except ValueError as error:
         raise StoreDamagedError(str(error)) from error
@@ -287,7 +344,7 @@ def load_head(
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
-    return Model(settings, head=head, digests=digests, centre=centre)
+    return Model(settings, head=head, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
 
 
 def _require_body(body: Mapping[str, Any]) -> None:
@@ -302,6 +359,21 @@ def _require_body(body: Mapping[str, Any]) -> None:
                 and all(isinstance(one, str) for one in names)
                 and isinstance(taught, dict)
                 and all(isinstance(one, str) for one in taught.values())
+                and _has_answers(body)
+                and isinstance(body.get("unknown_above", 1.0), int | float)
             ):
                 return
     raise StoreDamagedError("the body of the revision is not that of a model")
+
+
+def _has_answers(body: Mapping[str, Any]) -> bool:
+    """Test whether what a revision says of classes that are alike or distinct has the form that is read."""
+    for one in body.get("alike", {}).values():
+        match one:
+            case {"like": str(), "odds": int() | float(), "asked": bool()} if len(one) == 3:
+                continue
+        return False
+    pairs = body.get("distinct", [])
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
+    )

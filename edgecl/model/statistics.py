@@ -47,6 +47,16 @@ class ClassStatistics:
             return self
         return ClassStatistics(count, self.mean, self.scatter * np.float32(count / self.count))
 
+    def merged(self, other: ClassStatistics) -> ClassStatistics:
+        """Return the statistics of the samples of both (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        scatter, weight, first = self.scatter + other.scatter, self.count * other.count / count, 0
+        for row in range(self.dimension):  # of the packed triangle
+            scatter[first : first + row + 1] += (weight * delta[row] * delta[: row + 1]).astype(np.float32)
+            first += row + 1
+        return ClassStatistics(count, self.mean + delta * (other.count / count), scatter)
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `from_arrays` reads back."""
         return {"count": np.array([self.count], np.int64), "mean": self.mean, "scatter": self.scatter}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.model.head import probabilities
-from edgecl.model.model import Model
 from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, latents_of
+from edgecl.operations.judging import Judge, judge_of
+from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -24,25 +25,41 @@ class Answer:
 
     source: str
     label: str
+    """The best class, known or not."""
     confidence: float
     novelty: float
+    known: bool
+    """False where the novelty is above the threshold of the store: probably nothing that was taught."""
+    top: tuple[tuple[str, float], ...] = ()
+    """The best classes and their probabilities, best first, where they are wanted."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        named = {name: value for name, value in vars(self).items() if name != "top"}
+        top = [{"label": label, "probability": share} for label, share in self.top]
+        return {**named, **({"top": top} if top else {})}
 
 
 @watched
-def answers(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Answer | Skip, None, int]:
+def answers(opened: OpenStore, items: Iterable[Sample | Skip], *, top: int = 0) -> Generator[Answer | Skip, None, int]:
     """Answer samples one after another; those that cannot be used come out as they went in.
 
     The stages of the run are the answers, its report is how many there were.
+
+    Parameters
+    ----------
+    top
+        How many classes to name, best first, each with its probability.
 
     Raises
     ------
     ModelError
         When nothing has been learnt.
     """
-    model, remaining, count = opened.taught_head(), iter(items), 0
+    judge, remaining, count = judge_of(opened), iter(items), 0
     while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
         samples = [one for one in batch if isinstance(one, Sample)]
-        found = _answered(opened, model, samples)
+        found = _answered(opened, judge, samples, top)
         for item in batch:
             count += isinstance(item, Sample)
             yield next(found) if isinstance(item, Sample) else item
@@ -59,20 +76,27 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
     DataError
         When a sample cannot be used, since each has its row.
     """
-    model = opened.taught_head()
-    assert model.head is not None
+    live = LiveAnswers(opened)
     skipped: list[Skip] = []
-    rows = [np.empty((0, len(model.head.labels)), np.float32)]
+    rows = [np.empty((0, len(live.labels)), np.float32)]
     for _, latents in embedded(opened, items, skipped):
-        rows.append(probabilities(model.head.logits(model.settings.features(model.centred(latents)))))
+        rows.append(live.probabilities(latents))
     if skipped:
         raise DataError(f"{len(skipped)} samples cannot be used, {skipped[0].source} for one: {skipped[0].reason}")
     return np.concatenate(rows)
 
 
-def _answered(opened: OpenStore, model: Model, samples: list[Sample]) -> Iterator[Answer]:
+def _answered(opened: OpenStore, judge: Judge, samples: list[Sample], top: int) -> Iterator[Answer]:
     if not samples:
         return
-    said = model.predict(latents_of(opened, samples))
-    for sample, *one in zip(samples, said.labels, said.confidence, said.novelty, strict=True):
-        yield Answer(sample.source, str(one[0]), float(one[1]), float(one[2]))
+    said, names = judge(latents_of(opened, samples)), judge.labels
+    for index, (sample, label, shares) in enumerate(zip(samples, said.labels, said.shares, strict=True)):
+        best = np.argsort(-shares, kind="stable")[:top]
+        yield Answer(
+            source=sample.source,
+            label=label,
+            confidence=float(shares.max()),
+            novelty=float(said.novelty[index]),
+            known=bool(said.known[index]),
+            top=tuple((names[one], float(shares[one])) for one in best),
+        )

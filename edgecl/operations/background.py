@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from edgecl.sources.samples import Sample, Skip
 if TYPE_CHECKING:
     from edgecl.spotting.background import Background, Calibration
 
+MOVEMENT_LABEL = "_background_"  # of movement that is none of the taught classes: a class that makes no events
 ROOM = "background"  # the role of what a user's room sounds like
 
 
@@ -35,6 +36,12 @@ class RoomReport:
         return {**vars(self), "skipped": [vars(one) for one in self.skipped]}
 
 
+def as_rest(items: Iterable[Sample | Skip]) -> Iterator[Sample | Skip]:
+    """Give samples of movement that is none of the taught classes the label of background, which is no event."""
+    for item in items:
+        yield item if isinstance(item, Skip) else replace(item, label=MOVEMENT_LABEL)
+
+
 def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Iterator[Sample]:
     """Yield samples; what was skipped is added to the list."""
     for item in items:
@@ -45,7 +52,7 @@ def _without_skips(items: Iterable[Sample | Skip], skipped: list[Skip]) -> Itera
 
 
 def background(opened: OpenStore) -> Background | None:
-    """Read what a stream holds beside words: what ships, and the user's room; None where nothing is known."""
+    """Read the background of a stream: what ships, and the user's room; None where nothing is known."""
     from edgecl.spotting.background import factory_background
     from edgecl.spotting.room import Room
 
@@ -57,9 +64,9 @@ def background(opened: OpenStore) -> Background | None:
 
 @watched
 def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Embedded, None, RoomReport]:
-    """Learn what the user's room sounds like when nobody says a taught word.
+    """Learn the sound of the user's room while no taught word is spoken.
 
-    Pieces of one file follow each other. What was heard of the room before is kept.
+    Pieces of one file follow each other. What was learnt of the room before is kept.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
 
     if background(opened) is None:
         raise SettingError(
-            f"{opened.store.path} does not hear words: only a store made with voice learns a background",
+            f"{opened.store.path} does not hear words: only a store made with voice learns the sound of a room",
             parameter="background",
         )
     skipped: list[Skip] = []

@@ -121,7 +121,7 @@ def require_centrable(opened: OpenStore) -> None:
     """Raises SettingError where latents cannot be centred."""
     features, path = opened.settings.features, opened.store.path
     if background(opened) is not None:
-        raise SettingError(f"{path} hears words, which a stream sets against background: it is not centred")
+        raise SettingError(f"{path} detects words, which a stream compares with background: it is not centred")
     if features.dimension != opened.settings.latent_dimension:
         raise SettingError(
             f"{path} projects or lifts its latents, which cannot be centred: a store without a lift, made with more "

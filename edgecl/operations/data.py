@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from edgecl.operations.open_store import OpenStore
 
 SIGNALS_AT_ONCE = 16
+HELD_BYTES = 2 << 20  # signals of a lesson held in memory; more go to a file without a name
+LARGEST_BYTES = 64 << 20  # signals of a lesson in all; of later samples only the source is known
 
 Signals: TypeAlias = "NDArray[Any] | Iterable[Any] | str"
 Data: TypeAlias = "Signals | Mapping[str, Signals]"
@@ -27,7 +31,7 @@ Data: TypeAlias = "Signals | Mapping[str, Signals]"
 
 @dataclass(frozen=True)
 class Embedded:
-    """Progress of an operation: so many samples have been through the extractor."""
+    """Progress of an operation: the number of samples that have been through the extractor."""
 
     samples: int
 
@@ -63,7 +67,7 @@ def samples_of(
 
 
 def embedded(
-    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip]
+    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
     batch: list[Sample] = []
@@ -73,7 +77,7 @@ def embedded(
             skipped.append(one)
             continue
         batch.append(one)
-        if len(batch) == SIGNALS_AT_ONCE:
+        if len(batch) == at_once:
             yield batch, latents_of(opened, batch)
             batch = []
     if batch:
@@ -93,7 +97,7 @@ def checked_label(label: object, source: str) -> str:
     Raises
     ------
     DataError
-        When there is none, when it is not a string, and when it is empty, too long or holds control characters.
+        When there is none, when it is not a string, and when it is empty, too long or contains control characters.
 
     Examples
     --------
@@ -204,7 +208,7 @@ def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         latent = latent.astype(np.float32)
     if not np.isfinite(latent).all():
-        raise UnusableError("not finite: the latent holds NaN or infinity")
+        raise UnusableError("not finite: the latent contains NaN or infinity")
     return latent
 
 
@@ -220,3 +224,52 @@ def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
     except ValueError as error:
         raise UnusableError("ragged: the rows of the signal differ in length") from error
     return window(raw, contract, rate_hz=contract.sample_rate_hz)
+
+
+class KeptSignals:
+    """The signals of a lesson by label, in the order in which they came.
+
+    Parameters
+    ----------
+    spool
+        The folder for those that are not held in memory; None: the usual one for temporary files.
+    """
+
+    def __init__(self, spool: Path | None) -> None:
+        self._spool = spool
+        self._rows: dict[str, list[tuple[int, tuple[int, ...]] | NDArray[np.float32] | None]] = {}
+        self._bytes = 0
+        self._file: BinaryIO | None = None
+
+    def add(self, label: str, sample: Sample) -> None:
+        """Keep the signal of a sample; what has no signal, or no room, is counted alone."""
+        rows, signal = self._rows.setdefault(label, []), sample.signal
+        if isinstance(sample, Latent) or self._bytes + signal.nbytes > LARGEST_BYTES:
+            rows.append(None)
+            return
+        self._bytes += signal.nbytes
+        rows.append(signal if self._bytes <= HELD_BYTES else self._spooled(signal))
+
+    def get(self, label: str, row: int) -> NDArray[np.float32] | None:
+        """Return the signal (n, channels) of a row; None where it was not kept."""
+        kept = self._rows[label][row]
+        if not isinstance(kept, tuple):
+            return kept
+        assert self._file is not None
+        first, shape = kept
+        self._file.seek(first)
+        return np.frombuffer(self._file.read(4 * int(np.prod(shape))), np.float32).reshape(shape)
+
+    def close(self) -> None:
+        """Let go of what is spooled."""
+        if self._file:
+            self._file.close()
+
+    def _spooled(self, signal: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
+        try:
+            self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
+            first = self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())
+        except OSError:
+            return None  # a recording less in the inbox is no reason to lose the lesson
+        return first, signal.shape

@@ -1,4 +1,4 @@
-"""Taking classes out of a model and its store, as if they had never been taught, and a receipt that says so.
+"""Forget: remove classes from a model and its store, as if never taught, and return a receipt.
 
 Exact, because nothing that stays was made from them: statistics and exemplars are kept by class, and the closed form
 is a pure function of the statistics. A refined head was made from all classes at once, so it goes, and its EWC state
@@ -37,7 +37,7 @@ class State:
 
     revision: int
     sha256: str
-    """Digest of the revision's file, which holds the digests of all that it is made of."""
+    """Digest of the revision's file, which has the digests of all its parts."""
     head: str | None
     classes: int
     disk_bytes: int
@@ -97,7 +97,7 @@ def _taken_out(
     SettingError
         When nothing is known of a label.
     EdgeclError
-        When writing or removing fails: what then is live, and what is left, is said.
+        When writing or removing fails: the message states what is live then, and what is left.
     """
 
     def saw(told: Mapping[str, Any]) -> bool:
@@ -129,6 +129,8 @@ def _mentions(told: Mapping[str, Any], labels: Collection[str]) -> bool:
     """Test whether a revision's body, or a journal entry without one, was made when one of the labels was known."""
     verdict = told.get("verdict", {})
     names = {*told.get("classes", ()), *told.get("lesson", ()), *verdict.get("classes", ())}
+    waits = [*verdict.get("set_aside", ()), *verdict.get("asks", ())]
+    names |= {one[part] for one in waits for part in ("label", "like")}
     reasons = " ".join(verdict.get("reasons", ()))
     return any(label in names or repr(label) in reasons for label in labels)
 

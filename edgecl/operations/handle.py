@@ -35,7 +35,7 @@ Progress = Callable[[Any], object]
 
 
 class Handle:
-    """What can be asked of an open store: what it knows, how well, and how full it is."""
+    """The verbs that change nothing: what a store knows, how well, and how full it is."""
 
     def __init__(self, opened: OpenStore) -> None:
         self._opened = opened
@@ -81,6 +81,11 @@ class Handle:
         return self._opened.store
 
     @property
+    def opened(self) -> OpenStore:
+        """The open store, which the functions of `edgecl.operations` and `edgecl.live` take."""
+        return self._opened
+
+    @property
     def settings(self) -> Settings:
         """Settings that were fixed when the store was made."""
         return self._opened.settings
@@ -105,8 +110,15 @@ class Handle:
         """Number of the live revision."""
         return self._opened.store.current().number
 
-    def predict(self, data: Data, *, latents: bool = False) -> list[Answer | Skip]:
+    def predict(self, data: Data, *, latents: bool = False, top: int = 0) -> list[Answer | Skip]:
         """Answer samples: a label, its confidence and the novelty of each; a skip stands where one cannot be used.
+
+        Parameters
+        ----------
+        data, latents
+            What is to be answered, see the class.
+        top
+            How many classes each answer names in `Answer.top`, best first.
 
         Raises
         ------
@@ -115,7 +127,7 @@ class Handle:
         DataError
             When no sample can be used.
         """
-        return list(self.run.predict(data, latents=latents))
+        return list(self.run.predict(data, latents=latents, top=top))
 
     def predict_proba(self, data: Data, *, latents: bool = False) -> NDArray[np.float32]:
         """Compute the probability (n, classes) of each class; columns are in the order of `classes`.
@@ -137,9 +149,19 @@ class Handle:
         labels: Iterable[str] | None = None,
         *,
         latents: bool = False,
+        unknown: Data | None = None,
         progress: Progress | None = None,
     ) -> Evaluation:
         """Measure accuracy on labelled samples, best of people who taught nothing.
+
+        Parameters
+        ----------
+        data, labels, latents
+            What is answered, with its labels, see the class.
+        unknown
+            What was never taught: `Evaluation.never_taught` says how much of it is refused.
+        progress
+            Called with every stage.
 
         Raises
         ------
@@ -148,7 +170,7 @@ class Handle:
         DataError
             When no sample has a label.
         """
-        return self.run.evaluate(data, labels, latents=latents).finish(progress)
+        return self.run.evaluate(data, labels, latents=latents, unknown=unknown).finish(progress)
 
     def check(self) -> list[str]:
         """Read every byte and every kept revision; returns what is damaged."""
@@ -163,7 +185,7 @@ class Handle:
         require_centrable(self._opened)
 
     def status(self) -> dict[str, Any]:
-        """Tell what the store holds and how full it is, as plain JSON."""
+        """Return what the store knows and how full it is, as plain JSON."""
         from edgecl.operations.status import status
 
         return status(self._opened)
@@ -193,19 +215,19 @@ class Runs:
         """Start `Learner.learn`."""
         from edgecl.operations.teaching import teach
 
-        return teach(self._opened, self._samples(data, labels, latents=latents), **how)
+        return teach(self._opened, self.samples(data, labels, latents=latents), **how)
 
-    def predict(self, data: Data, *, latents: bool = False) -> Run[Answer | Skip, int]:
+    def predict(self, data: Data, *, latents: bool = False, top: int = 0) -> Run[Answer | Skip, int]:
         """Start `Learner.predict`: its stages are the answers, its report is their number."""
         from edgecl.operations.answering import answers
 
-        return answers(self._opened, self._samples(data, latents=latents))
+        return answers(self._opened, self.samples(data, latents=latents), top=top)
 
     def learn_background(self, data: Data) -> Run[Embedded, RoomReport]:
         """Start `Learner.learn_background`."""
         from edgecl.operations.background import hear_room
 
-        return hear_room(self._opened, self._samples(data))
+        return hear_room(self._opened, self.samples(data))
 
     def follow(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, **how: Any
@@ -213,23 +235,25 @@ class Runs:
         """Start `Learner.follow`."""
         from edgecl.operations.streaming import follow
 
-        return follow(self._opened, self._samples(data, labels, latents=latents), **how)
+        return follow(self._opened, self.samples(data, labels, latents=latents), **how)
 
     def centre(self, data: Data, *, latents: bool = False, **how: Any) -> Run[Embedded, CentringReport]:
         """Start `Learner.centre`."""
         from edgecl.operations.centring import centre
 
-        return centre(self._opened, self._samples(data, latents=latents), **how)
+        return centre(self._opened, self.samples(data, latents=latents), **how)
 
     def evaluate(
-        self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False
+        self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, unknown: Data | None = None
     ) -> Run[Embedded, Evaluation]:
         """Start `Learner.evaluate`."""
         from edgecl.operations.evaluating import evaluate
 
-        return evaluate(self._opened, self._samples(data, labels, latents=latents))
+        untaught = () if unknown is None else self.samples(unknown, latents=latents)
+        return evaluate(self._opened, self.samples(data, labels, latents=latents), untaught)
 
-    def _samples(
+    def samples(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False
     ) -> Iterator[Sample | Skip]:
+        """Yield the samples of what a verb was given."""
         return samples_of(data, labels, contract=self._opened.extractor.contract, latents=latents)

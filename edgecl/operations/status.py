@@ -1,17 +1,20 @@
-"""Status and history: what a store holds and what was decided."""
+"""Status and history: what a store knows and what was decided."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import ModelBody
 
+if TYPE_CHECKING:
+    from edgecl.model.model import Model
+
 
 def status(opened: OpenStore) -> dict[str, Any]:
-    """Tell what the store holds, without loading an extractor."""
+    """Return what the store knows, without loading an extractor."""
     revision, model = opened.model()
     body = ModelBody(**ModelBody.members_of(revision.body))
     plan = model.plan()
@@ -46,8 +49,32 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "extractor": dict(opened.store.settings["contract"]),
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
+        "unknown": _unknown(opened, model),
         "damage": list(opened.store.damage),
+        "waiting": _waiting(opened, model),
     }
+
+
+def _unknown(opened: OpenStore, model: Model) -> dict[str, Any] | None:
+    """Novelty above which an answer is "unknown", and who set it; None of a store that has learnt nothing."""
+    if model.head is None:
+        return None
+    from edgecl.operations.judging import judge_with
+
+    above = judge_with(opened, model).unknown_above
+    return {"above": round(above, 4), "set_by": "store" if model.unknown_above is None else "user"}
+
+
+def _waiting(opened: OpenStore, model: Model) -> dict[str, Any]:
+    """What waits for the user: samples that were set aside, and questions about names."""
+    folder = opened.store.path / "inbox"
+    if not folder.exists() and not any(one.asked for one in model.alike.values()):
+        return {"set_aside": 0, "questions": []}
+    from edgecl.operations.inbox import SET_ASIDE, listed, questions
+
+    items = listed(folder)
+    asked = [one.as_dict() for one in questions(items, model)]
+    return {"set_aside": sum(one.kind == SET_ASIDE for one in items), "questions": asked}
 
 
 def history(opened: OpenStore) -> dict[str, Any]:

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
-from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
 
 if TYPE_CHECKING:
-    from edgecl.gate.verdict import Verdict
+    from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
     from edgecl.learning.strategies import RefineSettings
     from edgecl.model.model import Lesson, Objects
+    from edgecl.operations.inbox import Item
     from edgecl.store.records import Revision
     from edgecl.store.writer import Writer
+
+
+MOST_SOURCES = 20_000  # samples of a lesson whose source is remembered
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,24 @@ class Report:
     bytes_written: int
     dry_run: bool
     forced: bool
+    waiting: tuple[Item, ...] = ()
+    """What waits in the inbox: samples that were set aside, and those of names that are asked about."""
+    unkept: int = 0
+    """Samples that wait and are not in the inbox, for lack of room: their files have to be kept."""
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Samples that are not taught, since they probably are not what they are called."""
+        return self.verdict.set_aside
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """New names that may be those of known classes: `Learner.answer` answers."""
+        return self.verdict.asks
 
     @property
     def verdict(self) -> Verdict:
-        """What the gate said."""
+        """The verdict of the gate."""
         return self.outcome.verdict
 
     @property
@@ -73,11 +95,13 @@ class Report:
             "learn_ms": round(self.learn_ms, 1),
             "bytes": dict(self.bytes),
             "bytes_written": self.bytes_written,
+            "waiting": [one.id for one in self.waiting],
+            "unkept": self.unkept,
         }
 
 
 def spool_folder() -> Path | None:
-    """Return where a long lesson is spooled to: a folder on disk, since the usual one may be in memory."""
+    """Return where a long lesson is spooled to: a folder on disk, since the default one may be in memory."""
     on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
     return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 
@@ -93,6 +117,10 @@ def teach(
     require_proof: bool = False,
     force: bool = False,
     seed: int = 0,
+    same_as: str | None = None,
+    distinct: bool = False,
+    pairs: Collection[tuple[str, str]] = (),
+    confirmed: Collection[str] = (),
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -115,6 +143,14 @@ def teach(
         Commit whatever the verdict.
     seed
         Of gradient steps.
+    same_as
+        The known class that new names are which sound like it.
+    distinct
+        New names that sound like known ones are classes of their own; remembered for each pair.
+    pairs
+        Labels that are known not to be the same.
+    confirmed
+        Sources of samples whose label their user has confirmed: they are not doubted.
 
     Raises
     ------
@@ -125,65 +161,113 @@ def teach(
     EdgeclError
         When the store cannot be written.
     """
+    from edgecl.learning.admission import Answer
     from edgecl.learning.loop import Stage, lesson_stages  # loads the kernels' users, which `status` does not need
 
     if force and require_proof:
         raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
+    answer = Answer(same_as, distinct, frozenset(pairs))
     started = time.perf_counter()
     skipped: list[Skip] = []
     head = opened.head()
-    lesson = yield from _collected(opened, head, items, skipped)
-    embedded_at = time.perf_counter()
-    with opened.store.writer() as writer:
-        live, model = opened.model()
-        if model.digests.get(CENTRE) != head.digests.get(CENTRE):
-            raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
-        objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
-        outcome = yield from lesson_stages(
-            model, lesson, objects=objects, strategy=strategy, settings=refine, seed=seed, force=force
-        )
-        if require_proof and outcome.model is not None and not outcome.verdict.proven:
-            outcome = replace(outcome, model=None)
-        learned = time.perf_counter()
-        forced = force and not outcome.verdict.accepted
-        if outcome.model is not None and not outcome.is_unchanged and not dry_run:
-            yield Stage("commit", f"on top of revision {live.number}")
-        revision = None if dry_run else _commit(writer, live, outcome, lesson, forced=forced)
+    with closing(KeptSignals(spool_folder())) as signals:
+        lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
+        embedded_at = time.perf_counter()
+        with opened.store.writer() as writer:
+            live, model = opened.model()
+            if model.digests.get(CENTRE) != head.digests.get(CENTRE):
+                raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
+            objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+            outcome = yield from lesson_stages(
+                model,
+                lesson,
+                objects=objects,
+                strategy=strategy,
+                settings=refine,
+                seed=seed,
+                force=force,
+                answer=answer,
+            )
+            if require_proof and outcome.model is not None and not outcome.verdict.proven:
+                outcome = replace(outcome, model=None)
+            learned = time.perf_counter()
+            forced = force and not outcome.verdict.accepted
+            if outcome.model is not None and not outcome.is_unchanged and not dry_run:
+                yield Stage("commit", f"on top of revision {live.number}")
+            waiting = [] if dry_run else _waiting(opened, signals, outcome, lesson)
+            revision = None if dry_run else commit(writer, live, outcome, lesson, forced=forced)
+    if answer.is_given and outcome.model is not None and not dry_run:
+        from edgecl.operations.waiting import drop_answered
+
+        drop_answered(opened, lesson)
     now_live = outcome.model or model
     return Report(
         outcome=outcome,
         revision=revision.number if revision else None,
         samples=lesson.count,
         skipped=tuple(skipped),
-        new_classes=tuple(sorted(set(lesson.rows) - set(model.statistics))),
+        new_classes=tuple(
+            sorted(set(lesson.rows) - set(model.statistics) - {one.label for one in outcome.verdict.asks})
+        ),
         elapsed_ms=1e3 * (time.perf_counter() - started),
         learn_ms=1e3 * (learned - embedded_at),
         bytes=now_live.bytes(),
         bytes_written=objects.bytes_put if revision and isinstance(objects, StoredObjects) else 0,
         dry_run=dry_run,
         forced=forced,
+        waiting=tuple(waiting),
+        unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
 
 
+def _waiting(opened: OpenStore, signals: KeptSignals, outcome: Outcome, lesson: Lesson) -> list[Item]:
+    """What goes to the inbox: nothing of a lesson that is refused. First it is there, then the lesson is live."""
+    verdict = outcome.verdict
+    if verdict.is_refused or not (verdict.set_aside or verdict.asks):
+        return []
+    from edgecl.operations.waiting import keep_waiting  # few lessons leave something out
+
+    return keep_waiting(opened, signals, verdict, lesson)
+
+
 def _collected(
-    opened: OpenStore, head: Model, items: Iterable[Sample | Skip], skipped: list[Skip]
+    opened: OpenStore,
+    head: Model,
+    items: Iterable[Sample | Skip],
+    skipped: list[Skip],
+    signals: KeptSignals,
+    confirmed: Collection[str],
 ) -> Generator[Embedded, None, Lesson]:
     """The lesson of samples, quantised as they come."""
     limit_bytes = Model(opened.settings).plan().lesson
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
+    sources: dict[str, list[str]] = {}
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
-            collector.add(checked_label(sample.label, sample.source), latent[None])
+            label = checked_label(sample.label, sample.source)
+            collector.add(label, latent[None])
+            signals.add(label, sample)
+            if collector.count <= MOST_SOURCES:
+                sources.setdefault(label, []).append(sample.source)
         yield Embedded(collector.count)
     if not collector.count:
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
-    return replace(collector.finish(), time=utc_now())
+    lesson = replace(collector.finish(), time=utc_now(), sources=sources)
+    return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 
-def _commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
+def _sure(lesson: Lesson, confirmed: frozenset[str]) -> dict[str, NDArray[np.bool_]]:
+    """Which rows come from sources that have been confirmed."""
+    return {
+        label: np.array([lesson.source(label, row) in confirmed for row in range(len(rows))], bool)
+        for label, rows in lesson.rows.items()
+    }
+
+
+def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
     """Commit what was learnt; a line in the journal where the model stays."""
-    counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.as_dict()
+    counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.stored()
     model, strategy, now = outcome.model, outcome.strategy, utc_now()
     if model is None or outcome.is_unchanged:
         kind = "unchanged" if model else "rejected"

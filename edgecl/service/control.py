@@ -2,6 +2,7 @@
 
 One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
 what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
+What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import os
 import socket
 import stat
 import struct
-import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgecl.errors import SettingError
+from edgecl.service.lessons import Lessons
 
-NICENESS = 15
+ANSWERS = {"same_as", "distinct"}
+WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 LONGEST_LINE = 1 << 16
 POLL_S, PATIENCE_S = 0.2, 5.0
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
@@ -37,7 +39,7 @@ class Control:
     store
         That is taught.
     command
-        How a lesson is started: "learn", the store, and what was asked follow.
+        How a lesson is started: "learn", the store and the request follow.
 
     Raises
     ------
@@ -47,8 +49,7 @@ class Control:
 
     def __init__(self, path: Path, store: Path, *, command: Sequence[str]) -> None:
         self._path = path
-        self._command = command
-        self._store = store.absolute()
+        self._lessons = Lessons(command, store)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgecl control", daemon=True)
 
@@ -73,13 +74,14 @@ class Control:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over.set()
+        self._lessons.stop()
         self._thread.join()
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
     def _serve(self) -> None:
         while not self._is_over.is_set():
-            with suppress(OSError):  # nobody came, or somebody left: the next one may ask
+            with suppress(OSError):  # no client, or one that left: the next may connect
                 peer, _ = self._socket.accept()
                 with peer:
                     peer.settimeout(PATIENCE_S)
@@ -87,33 +89,28 @@ class Control:
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
         with peer.makefile("rb") as file:
-            line = file.readline(LONGEST_LINE)  # before anything is refused: an answer to what nobody has read is lost
+            line = file.readline(LONGEST_LINE)  # first: an answer sent before the request was read is lost
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if user not in (0, os.geteuid()):
             return {"error": f"user {user} does not own this listener"}
         try:
-            asked = json.loads(line)
+            request = json.loads(line)
         except (ValueError, RecursionError):
-            asked = None
-        match asked:
-            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label"}:
+            request = None
+        match request:
+            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
                 label = rest.get("label")
-                return self._lesson([path] if label is None else [path, f"--label={label}"])
-        return {"error": 'wanted a line {"learn": "/absolute/path", "label": "optional"}'}
+                named = [] if label is None else [f"--label={label}"]
+                return self._lessons.run("learn", path, *named, *_options(rest))
+            case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
+                return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
+        return {"error": f"wanted a line {WANTED}"}
 
-    def _lesson(self, arguments: list[str]) -> dict[str, Any]:
-        command = [*self._command, "learn", str(self._store), *arguments, "--json"]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:  # noqa: S603
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
-            while True:
-                try:
-                    out, _ = child.communicate(timeout=POLL_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    if self._is_over.is_set():
-                        child.terminate()  # it is committed whole or not at all
-        *_, last = [b"{}", *out.splitlines()]
-        return {**json.loads(last), "exit_code": child.returncode}
+
+def _options(said: Mapping[Any, Any]) -> list[str]:
+    """What a user answers, as options of a command."""
+    same_as = said.get("same_as")
+    return ([] if same_as is None else [f"--same-as={same_as}"]) + (["--distinct"] if said.get("distinct") else [])
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)), where it asks to be: that we are ready, and that we are alive."""
+"""Notify systemd (sd_notify(3)) that the service is ready and alive, where it asks for that."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[in
         held = archive.getinfo(member).file_size - file.tell()
     wanted = math.prod(shape) * dtype.itemsize
     if held > INFLATED_AT_WILL and held > MOST_INFLATED * archive.getinfo(member).compress_size:
-        raise DataError(f"{path}: {member} would inflate to {held / 2**20:.0f} MiB, more than data does: save it anew")
+        raise DataError(f"{path}: {member} would inflate to {held / 2**20:.0f} MiB, more than data does: save it again")
     if dtype.hasobject:
         raise DataError(f"{path}: {member} holds Python objects, which are never loaded: save numbers or strings")
     if dtype.kind not in "fiubUS":

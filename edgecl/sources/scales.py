@@ -70,10 +70,15 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
         raise DataError(
             f"{name}: gravity is {usual:.4g} on the average, where {expected:.3g} {contract.units[axes[0]]} is "
             f"wanted: it looks like {unit}. Convert it, or give the factors of channels, such as "
-            f"{_prefix(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
+            f"{_stem(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
+
+
+def _stem(channel: str) -> str:
+    """Return the name of a channel without its axis: acc of acc_x."""
+    return channel[:-1].rstrip("_ ") or channel
 
 
 def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
@@ -89,11 +94,7 @@ def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
 def _factor(unit: str, usual: float, expected: float) -> float:
     """Return the factor that leads to the contract's unit; counts of a sensor are a power of two per g."""
     gravity = {"g": 1.0, "m/s2": 9.80665, "mg": 1000.0}
-    return expected / gravity.get(unit, float(2 ** round(float(np.log2(usual)))))
-
-
-def _prefix(channel: str) -> str:
-    return channel[:-1].rstrip("_ ") or channel
+    return expected / gravity.get(unit, float(2.0 ** round(np.log2(usual))))
 
 
 def acceleration(contract: Contract) -> list[int] | None:

@@ -177,6 +177,32 @@ class Calibration:
     """Least accepts per hour of background at the threshold that NEARLY_ALL of its clips reach."""
 
 
+@dataclass(frozen=True)
+class WordParameters:
+    """All that the score of one word is computed from: what an exporter writes down."""
+
+    factors: NDArray[np.float32]
+    """(D, (G + 1) D): whitening by the tied covariance, then by that of each Gaussian."""
+    shifts: NDArray[np.float32]
+    """((G + 1) D,)"""
+    half_determinants: NDArray[np.float32]
+    """(G,)"""
+    half_determinant: float
+    """Of the tied covariance."""
+    distractors: NDArray[np.float32]
+    """(M, D) whitened"""
+    own: NDArray[np.float32]
+    """(1, D) whitened mean of the word"""
+    others: NDArray[np.float32]
+    """(C - 1, D) those of the other words"""
+    own_spread: float
+    other_spreads: NDArray[np.float32]
+    """(C - 1,)"""
+    threshold: float
+    """Score at which the confidence is even."""
+    steepness: float
+
+
 class BackgroundScorer:
     """Scores words against background; see the module.
 
@@ -205,7 +231,7 @@ class BackgroundScorer:
         self.labels = model.head.labels
         counts = np.array([model.statistics[label].count for label in self.labels], np.float32)
         means = np.array([model.statistics[label].mean[-width:] for label in self.labels], np.float32)
-        self._densities = _Densities(background)
+        self._densities = Densities(background)
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
@@ -214,6 +240,24 @@ class BackgroundScorer:
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = (even + _log_odds(confidence) / self._steepness).astype(np.float32)
+
+    def word(self, label: str) -> WordParameters:
+        """Return what the score of a word is computed from; raises ValueError where it is not known."""
+        at = self.labels.index(label)
+        densities = self._densities
+        return WordParameters(
+            factors=densities.factors,
+            shifts=densities.shifts,
+            half_determinants=densities.half_determinants,
+            half_determinant=float(densities.half_determinant),
+            distractors=densities.distractors,
+            own=self._words[at : at + 1],
+            others=np.delete(self._words, at, axis=0),
+            own_spread=float(self._spread[at]),
+            other_spreads=np.delete(self._spread, at),
+            threshold=float(self._even[at]),
+            steepness=float(self._steepness[at]),
+        )
 
     @property
     def nbytes(self) -> int:
@@ -265,37 +309,37 @@ class BackgroundScorer:
         return left - rivals
 
 
-class _Densities:
+class Densities:
     """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
 
     def __init__(self, background: Background) -> None:
         factors = [_inverse_factor(one.covariance) for one in background.gaussians]
         tied = _inverse_factor(background.tied)
         self._count = len(factors)
-        self._factors = np.ascontiguousarray(np.concatenate([tied, *factors]).T)  # (D, (G + 1) D)
+        self.factors = np.ascontiguousarray(np.concatenate([tied, *factors]).T)  # (D, (G + 1) D)
         shifts = [factor @ one.mean for factor, one in zip(factors, background.gaussians, strict=True)]
-        self._shifts = np.concatenate([np.zeros(len(tied), np.float32), *shifts])
-        self._half_determinants = np.array([_half_determinant(one) for one in factors], np.float32)
+        self.shifts = np.concatenate([np.zeros(len(tied), np.float32), *shifts])
+        self.half_determinants = np.array([_half_determinant(one) for one in factors], np.float32)
         self.half_determinant = np.float32(_half_determinant(tied))
-        self._distractors = (background.distractors @ tied.T).astype(np.float32)
-        self._lengths = np.square(self._distractors).sum(axis=1)
+        self.distractors = (background.distractors @ tied.T).astype(np.float32)
+        self._lengths = np.square(self.distractors).sum(axis=1)
 
     @property
     def nbytes(self) -> int:
-        held = (self._factors, self._shifts, self._distractors, self._lengths)
+        held = (self.factors, self.shifts, self.distractors, self._lengths)
         return sum(one.nbytes for one in held)
 
     def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return rows (n, D) in the coordinates in which Σ is the identity."""
-        whitened: NDArray[np.float32] = rows @ self._factors[:, : rows.shape[1]]
+        whitened: NDArray[np.float32] = rows @ self.factors[:, : rows.shape[1]]
         return whitened
 
     def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the largest log density (n,) of rows (n, D), up to a common constant, and the whitened rows."""
-        apart = (rows @ self._factors - self._shifts).reshape(len(rows), self._count + 1, rows.shape[1])
+        apart = (rows @ self.factors - self.shifts).reshape(len(rows), self._count + 1, rows.shape[1])
         whitened = apart[:, 0]
-        gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self._half_determinants
-        nearest = (self._lengths - 2 * (whitened @ self._distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
+        gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self.half_determinants
+        nearest = (self._lengths - 2 * (whitened @ self.distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
         return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
 
 

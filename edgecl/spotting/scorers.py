@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from edgecl.model.head import probabilities
 from edgecl.model.model import Model
+from edgecl.model.unknown import Measure
 
 SOUND_SCORE = 0.5
 MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
+
+UNKNOWN = 4.0  # taken off the scores of what is unknown: no threshold is that low
 
 
 class Scores(NamedTuple):
@@ -40,18 +43,38 @@ class HeadScorer:
     """Scores a label by the head's probability times (1 - novelty); one threshold for all.
 
     A head always predicts a class. Of clips of speech_commands that taught nothing, 75 % of the words that were not
-    taught are 0.5 novel or more, and 4 % of those that were.
+    taught are 0.5 novel or more, and 4 % of those that were. With a measure, hops that are unknown reach no threshold.
+
+    Parameters
+    ----------
+    measure
+        Of the novelty that is reported; by default that of the head, which also the scores are computed from.
+    unknown_above
+        Novelty by the measure above which a hop is unknown.
     """
 
-    def __init__(self, model: Model, *, threshold: float = SOUND_SCORE) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        threshold: float = SOUND_SCORE,
+        measure: Measure | None = None,
+        unknown_above: float = 1.0,
+    ) -> None:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
         self._head = model.head
         self._model = model
+        self._measure, self._unknown_above = measure, unknown_above
         self.labels = model.head.labels
         self.thresholds = np.full(len(self.labels), threshold, np.float32)
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        logits = self._head.logits(self._model.features(latents))
+        features = self._model.features(latents)
+        logits = self._head.logits(features)
         shares, novelty = probabilities(logits), self._head.novelty(logits)
-        return Scores(shares * (1 - novelty)[:, None], shares.max(axis=1), novelty)
+        scores = shares * (1 - novelty)[:, None]
+        if self._measure is not None:
+            novelty = self._measure.novelty(features, logits.argmax(axis=1))
+            scores = np.where((novelty > self._unknown_above)[:, None], scores - np.float32(UNKNOWN), scores)
+        return Scores(scores, shares.max(axis=1), novelty)

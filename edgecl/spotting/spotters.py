@@ -131,13 +131,17 @@ class Spotter(ABC):
 class WordSpotter(Spotter):
     """Turns a peak into an event: the highest score, once two hops have had no higher one.
 
-    For `refractory` hops after a peak there is no other event.
+    For `refractory` hops after a peak there is no other event, nor as long as its label goes on without a pause: a
+    sustained sound is one event.
     """
 
     _ignored_until = 0
+    _told_run: int | None = None  # first hop of the run that the latest event is of, as long as it goes on
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
-        if self._hop < self._ignored_until:
+        if answer is None or answer.detection.first != self._told_run:
+            self._told_run = None
+        if self._hop < self._ignored_until or self._told_run is not None:
             return None
         if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)
@@ -145,6 +149,8 @@ class WordSpotter(Spotter):
             return None
         detection = self._open.detection
         self._ignored_until = self._open.peak + self._refractory
+        if answer and answer.detection.label == detection.label:
+            self._told_run = answer.detection.first
         self._open = None
         return detection
 

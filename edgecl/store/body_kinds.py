@@ -7,8 +7,9 @@ class             kind       members, after those of the model
 `LessonBody`      lesson     lesson, strategy, verdict, forced, bytes
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
+`SetBody`         lesson     lesson {}, strategy "set"
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
-                             bytes
+                             [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
                              room_hops
 `RollbackBody`    rollback   those of the revision that was rolled back to; rolled_back_to
@@ -17,7 +18,7 @@ class             kind       members, after those of the model
 ================  =========  ==================================================================================
 
 The notes are journal entries without a revision: `LessonNote`, of kind "rejected" or "unchanged", `CentreNote` and
-`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Five classes are written with kind "lesson" and
+`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Six classes are written with kind "lesson" and
 three with "rejected": `read_body` and `read_note` distinguish them by their members.
 """
 
@@ -41,6 +42,7 @@ from edgecl.store.records import (
 
 CENTRE = "centre"
 UNCENTRE = "uncentre"
+SET = "set"
 PREQUENTIAL = "prequential"
 
 
@@ -50,6 +52,14 @@ class UncentreBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         return {**super().as_dict(), "lesson": {}, "strategy": UNCENTRE}
+
+
+class SetBody(ModelBody):
+    """The body of a model of which a setting was changed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members in the order in which they are written."""
+        return {**super().as_dict(), "lesson": {}, "strategy": SET}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +104,14 @@ class StreamBody(ModelBody):
     """The members of a `Drift`."""
     concept: str | None = None
     """"before the drift", for the model that was valid until then."""
+    experts: Mapping[str, Any] | None = None
+    """What is stated of the experts, next to their arrays; None where the head answers alone."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {} if self.verdict is None else {"verdict": self.verdict, "forced": False}
         stream = {"strategy": PREQUENTIAL, "lesson": self.lesson, "accuracy": self.accuracy}
-        drift = {name: value for name in ("drift", "concept") if (value := getattr(self, name)) is not None}
+        drift = {name: value for name in ("drift", "concept", "experts") if (value := getattr(self, name)) is not None}
         return {**super().as_dict(), **judged, **stream, **drift, "bytes": self.bytes}
 
 
@@ -200,6 +212,7 @@ Body: TypeAlias = (
     | LessonBody
     | CentreBody
     | UncentreBody
+    | SetBody
     | StreamBody
     | BackgroundBody
     | RollbackBody
@@ -273,6 +286,8 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
         return _read_stream(model, body)
     if body.get("strategy") == UNCENTRE:
         return UncentreBody(**model)
+    if body.get("strategy") == SET:
+        return SetBody(**model)
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
     if "centred_on" in body:
         centred_on = member(body, "centred_on", int)
@@ -290,6 +305,7 @@ def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBod
         verdict=member(body, "verdict", dict) if "verdict" in body else None,
         drift=member(body, "drift", dict) if "drift" in body else None,
         concept=member(body, "concept", str) if "concept" in body else None,
+        experts=member(body, "experts", dict) if "experts" in body else None,
     )
 
 

@@ -237,6 +237,12 @@ class ModelBody:
     """Kind of the head; None before the first lesson."""
     ewc_classes: Sequence[str]
     """Labels of the EWC state; empty without one."""
+    alike: Mapping[str, Any] | None = None
+    """Label to the class that it resembles, and the odds that the two are one; None where there is none."""
+    distinct: Sequence[Sequence[str]] | None = None
+    """Pairs of labels that their user has said are not the same; None where there is none."""
+    unknown_above: float | None = None
+    """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,12 +260,13 @@ class ModelBody:
         raise StoreDamagedError("the body of the revision is not that of a model")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the members in the order in which they are written; `taught` only where it is known."""
+        """Return the members in the order in which they are written; those that are not known are left out."""
         members = {name: getattr(self, name) for name in MODEL_MEMBERS}
-        return {name: value for name, value in members.items() if name != "taught" or value is not None}
+        return {name: value for name, value in members.items() if name not in OPTIONAL or value is not None}
 
 
-MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes")
+MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above")
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -271,6 +278,9 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and all(isinstance(one, str) for one in body["ewc_classes"])
         and isinstance(taught, dict)
         and all(isinstance(one, str) for one in taught.values())
+        and isinstance(body.get("alike", {}), dict)
+        and isinstance(body.get("distinct", []), list)
+        and isinstance(body.get("unknown_above", 1.0), int | float)
     )
 
 

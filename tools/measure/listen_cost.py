@@ -25,13 +25,13 @@ from edgecl.demo.clips import KNOWN_WORDS, NEW_WORDS, voice_clips
 from edgecl.extractors.base import FrameStream
 from edgecl.extractors.onnx import OnnxExtractor
 from edgecl.live.events import Summary
-from edgecl.live.inbox import Inbox
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.listener import listen, spotter_for
 from edgecl.live.novelty import Noticer
 from edgecl.live.options import Listening
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
+from edgecl.operations.inbox import Inbox
 from edgecl.operations.open_store import OpenStore
 from edgecl.sources.sound import encode_wav
 from edgecl.spotting.spotters import REFRACTORY_HOPS

@@ -31,7 +31,9 @@ SHIPPED = "as it ships"
 CURVE_CLIPS = 5
 Z = 1.959964
 REASONS = {  # kind of reason: what only its text says
-    "look-alike": "cannot be told from it",
+    "question": "is it the same?",
+    "names that do not fit": "samples with names that are known do not fit them",
+    "samples that wait": "samples do not fit the name that they have",
     "contradiction": "check the labels",
     "foreign": "times as far from what the model knows",
     "a class would fall": "would fall from",

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -100,11 +101,41 @@ def test_without_a_program_this_one_is_written():
     assert done.stdout.startswith("edgecl ")
 
 
-def test_without_print_it_says_what_to_do():
-    done = edgecl("service", "install", "/srv/hall")
-    assert (done.code, done.out) == (2, "")
-    assert "--print" in done.err
-    assert "/etc/systemd/system" in done.err
+def test_units_are_written_and_what_is_left_to_do_is_told(tmp_path: Path):
+    done = edgecl("service", "install", *PROGRAM, "--folder", tmp_path / "units", "--no-start")
+    assert {one.name for one in (tmp_path / "units").iterdir()} == set(NAMES)
+    assert (tmp_path / "units" / NAMES[0]).read_text() == shipped(NAMES[0])
+    assert "systemctl enable --now edgecl-listen.service edgecl-health.timer" in done.out
+    with_page = ("--with-page", "--no-start", "--json")
+    told = edgecl("service", "install", *PROGRAM, "--folder", tmp_path / "units", *with_page).value
+    assert told["to_run"][1] == "systemctl enable --now edgecl-page.service edgecl-health.timer"
+    (tmp_path / "file").write_text("")
+    refused = edgecl("service", "install", *PROGRAM, "--folder", tmp_path / "file", "--no-start")
+    assert (refused.code, "run it as root" in refused.err) == (2, True)
+
+
+def test_a_users_own_units_want_nothing_that_only_root_may(tmp_path: Path):
+    for text in printed("/home/ann/hall", *PROGRAM, "--own").values():
+        keys = {line.partition("=")[0] for line in text.splitlines() if "=" in line and not line.startswith("#")}
+        assert not {"User", "DynamicUser", "ProtectSystem", "PrivateNetwork", "CapabilityBoundingSet"} & keys
+    assert values(printed("/home/ann/hall", "--own")[NAMES[0]], "WantedBy") == ["default.target"]
+
+
+def test_an_account_is_made_by_systemd_unless_one_is_named():
+    assert values(printed(*PROGRAM)[NAMES[0]], "DynamicUser") == ["yes"]
+    assert values(printed(*PROGRAM, "--user", "ann")[NAMES[0]], "DynamicUser") == []
+    assert values(printed("/srv/hall", *PROGRAM)[NAMES[0]], "DynamicUser") == []
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("name", [one for one in NAMES if one.endswith(".service")])
+def test_services_are_hardened(name):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    path = Path(str(files("edgecl").joinpath("data", "systemd", name)))
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=35", path]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-400:]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`edgecl learn --background`: what the room sounds like when nobody says a taught word."""
+"""`edgecl learn --background`: the sound of the room while no taught word is spoken."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from edgecl.sources.choices import Choices
 
 LABEL = "_background_noise_"  # long recordings under this name are cut into pieces
+MOVEMENT_LABEL = "_background_"  # as in edgecl.operations.background
 HOP_S = 0.08
+
+
+def is_of_a_room(store: Path) -> bool:
+    """Test whether background is sound: of movement it is a class that makes no events."""
+    with warn.opened(store) as learner:
+        return bool(learner.status()["extractor"]["modality"] != "imu")
 
 
 def run(store: Path, path: Path, *, as_json: bool, how: Choices) -> None:
     """Read, take in, print."""
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=LABEL, how=how)
-        report = learner.learn_background(samples)
+        report = learner.run.learn_background(samples).finish()
         calibration = learner.calibration()
     if as_json:
         print_json(report.as_dict())

@@ -82,7 +82,7 @@ def command(
 ) -> None:
     """Measure the cost of a lesson on this board, phase by phase.
 
-    Uses copies of STORE beside it, or a store that is taught the demo's words; STORE is not changed. A run that was
+    Uses copies next to STORE, or a store that is taught the demo's words; STORE is not changed. A run that was
     throttled, emulated or swapping is marked. Exit code 1: a limit of --fail-above is exceeded.
     """
     if compare is not None:

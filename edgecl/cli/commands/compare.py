@@ -94,6 +94,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
     type=Shares(),
     help="Shares of old data to keep, besides none and all. [default: 5%,10%,20%,30%]",
 )
+@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
 @json_option
 def command(
     path: Path,
@@ -105,6 +106,7 @@ def command(
     memory: int | None,
     strategies: tuple[str, ...] | None,
     budgets: tuple[float, ...] | None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Compare all strategies on your own data.
@@ -137,6 +139,10 @@ def command(
         budgets=BUDGETS if budgets is None else budgets,
     )
     found = _played(compare(data, settings, options))
+    if report is not None:
+        from edgecl.reporting.comparison_report import comparison_report
+
+        report.write_text(comparison_report(found, name=path.name))
     if as_json:
         skipped = [vars(one) for one in data.skipped]
         print_json({**found.as_dict(), "recommendation": recommend(found), "skipped": skipped})

@@ -10,6 +10,7 @@ import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.options import (
+    Finite,
     choice_options,
     example,
     json_option,
@@ -25,31 +26,67 @@ if TYPE_CHECKING:
     from edgecl.sources.choices import Choices
 
 CONFUSIONS_SHOWN = 8
+CLASSES_IN_TABLE = 12
 
 
-@click.command(epilog=example("edgecl eval kitchen heldout/", "edgecl eval kitchen heldout/ --json"))
+@click.command(epilog=example("edgecl eval kitchen heldout/", "edgecl eval kitchen heldout/ --unknown other-words/"))
 @store_argument
 @path_argument
 @label_option
 @label_column_option
+@click.option(
+    "--unknown",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Samples of what was never taught: measure how many are answered as unknown.",
+)
+@click.option(
+    "--at",
+    metavar="SHARE",
+    type=Finite(0, 1),
+    help="Of two classes: count the second one (in order of the names) from this probability on.",
+)
+@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
 @choice_options
 @json_option
-def command(store: Path, path: Path, label: str | None, label_column: str | None, as_json: bool, how: Choices) -> None:
+def command(
+    store: Path,
+    path: Path,
+    label: str | None,
+    label_column: str | None,
+    unknown: Path | None,
+    at: float | None,
+    report: Path | None,
+    as_json: bool,
+    how: Choices,
+) -> None:
     """Measure accuracy on labelled samples.
 
     PATH has a form that `edgecl learn` reads. Use samples that were not learnt, best of people who taught nothing:
     every model is good at its own lessons. Balanced accuracy is the mean over the classes, each with equal
-    weight.
+    weight. Accuracy is that of the best class; what it is where an answer may be unknown is printed below. Precision is
+    the share of right ones among the answers of a class, recall that among its samples. Of two classes the area
+    under the ROC curve (AUC) is printed too.
     """
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
-        evaluation = learner.evaluate(samples)
+        untaught = None
+        if unknown is not None:
+            untaught = progress.read(
+                unknown, learner.contract, label_column=label_column, labelled=False, how=how, checked=False
+            )
+        evaluation = learner.evaluate(samples, unknown=untaught)
+    two = evaluation.at(at) if at is not None else None
+    if report is not None:
+        from edgecl.reporting.evaluation_report import evaluation_report
+
+        report.write_text(evaluation_report(evaluation, store=store.absolute().name, data=path.name))
     confusions = _confusions(evaluation)
     if as_json:
-        print_json({**evaluation.as_dict(), "confusions": confusions})
+        print_json({**evaluation.as_dict(), **({"at": two} if two else {}), "confusions": confusions})
         return
     warn.skips(evaluation.skipped)
-    _print(evaluation.as_dict(), confusions)
+    _print(evaluation.as_dict(), two, confusions)
 
 
 def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -65,22 +102,55 @@ def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _print(result: dict[str, Any], confusions: list[dict[str, Any]]) -> None:
+def _print(result: dict[str, Any], two: dict[str, Any] | None, confusions: list[dict[str, Any]]) -> None:
     per_class = result["per_class"]
     click.secho(
         f"balanced accuracy {percent(result['balanced_accuracy'])}, accuracy {percent(result['accuracy'])}, "
         f"on {counted(result['n'], 'sample')} of {counted(len(per_class), 'class', 'classes')}",
         bold=True,
     )
-    rows = [(label, str(one["n"]), percent(one["accuracy"])) for label, one in per_class.items()]
-    click.echo(table(rows, header=("class", "samples", "accuracy"), align="lrr"))
+    rows = [
+        (label, str(one["n"]), percent(one["recall"]), percent(one["precision"])) for label, one in per_class.items()
+    ]
+    click.echo(table(rows, header=("class", "samples", "recall", "precision"), align="lrrr"))
     if result["never_taught"]:
         names = printable(listed(result["never_taught"]))
         click.echo(f"never taught, so counted as answered wrong: {names}")
+    _print_unknown(result)
+    if result["auc"] is not None:
+        click.echo(f"area under the ROC curve {result['auc']:.3f}")
+    if two:
+        click.echo(
+            f'"{printable(two["label"])}" from a probability of {two["threshold"]:g} on: {percent(two["found"])} of it '
+            f"found, {percent(two['false'])} of the other class, precision {percent(two['precision'])}"
+        )
+    _print_confusion(result["confusion"])
     if confusions:
         click.echo("most often mistaken:")
-        rows = [
+        pairs = [
             (one["label"], f"for {one['answered_as']}", f"{one['n']} of {per_class[one['label']]['n']}")
             for one in confusions[:CONFUSIONS_SHOWN]
         ]
-        click.echo(table(rows, header=("class", "taken", "samples"), align="llr"))
+        click.echo(table(pairs, header=("class", "taken", "samples"), align="llr"))
+
+
+def _print_unknown(result: dict[str, Any]) -> None:
+    """What it costs that an answer may be unknown, and what it gains."""
+    found, never = result["with_unknown"], result["unknown"]
+    click.echo(
+        f"unknown above a novelty of {found['unknown_above']:.2f}: balanced accuracy "
+        f"{percent(found['balanced_accuracy'])}, refused {percent(found['taught_refused'])} of what was taught"
+        + (f", {percent(found['untaught_refused'])} of what was not" if result["never_taught"] else "")
+    )
+    if never:
+        ranked = f", AUROC of the novelty {never['auroc']:.3f}" if never["auroc"] is not None else ""
+        click.echo(f"of {counted(never['n'], 'sample')} of --unknown refused {percent(never['refused'])}{ranked}")
+
+
+def _print_confusion(confusion: dict[str, dict[str, int]]) -> None:
+    """Which class is answered as which, as a table where that is narrow enough."""
+    names = sorted({*confusion, *(name for row in confusion.values() for name in row)})
+    if len(names) > CLASSES_IN_TABLE:
+        return
+    rows = [(label, *(str(row.get(name, 0)) for name in names)) for label, row in confusion.items()]
+    click.echo(table(rows, header=("class \\ answer", *names), align="l" + "r" * len(names)))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import Finite, example, json_option
+from edgecl.cli.options import Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable
+from edgecl.errors import SettingError
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -238,6 +239,75 @@ def wrap(
         licence=licence,
     )
     _print(out, contract, as_json=as_json)
+
+
+@command.command(epilog=example("edgecl export wakeword kitchen marvin -o marvin.onnx"))
+@store_argument
+@click.argument("label")
+@out_option
+@json_option
+def wakeword(store: Path, label: str, out: Path, as_json: bool) -> None:
+    """Write a taught word as a classifier for openWakeWord.
+
+    [1, 16, 96] embeddings in, [1, 1] out: 0.5 is the word's own threshold, as `listen` has it. It is frozen: what
+    STORE learns later is not in it. What loads TFLite alone cannot use it; for that there is `listen --wyoming`.
+    """
+    from edgecl_export import export_wakeword
+
+    from edgecl.cli import warn
+    from edgecl.operations.background import background
+    from edgecl.spotting.background import BackgroundScorer
+
+    with warn.opened(store) as learner:
+        revision, model = learner.opened.model()
+        known = background(learner.opened)
+        if known is None or model.head is None:
+            raise SettingError(
+                f"{store} listens for no words: it wants the voice extractor, and a lesson", remedy="learn"
+            )
+        written = export_wakeword(
+            BackgroundScorer(model, known),
+            label,
+            out,
+            contract=learner.contract,
+            features=model.settings.features,
+            revision=revision.number,
+        )
+    _print_written(out, written, {"label": label, "revision": revision.number}, as_json=as_json)
+
+
+@command.command(epilog=example("edgecl export model kitchen -o kitchen.onnx"))
+@store_argument
+@out_option
+@json_option
+def model(store: Path, out: Path, as_json: bool) -> None:
+    """Write extractor and head as one ONNX file.
+
+    A clip in, the probability of each class and the novelty out; labels, thresholds and contract are in its metadata.
+    It is frozen: what STORE learns later is not in it.
+    """
+    from edgecl_export import export_model
+
+    from edgecl.cli import warn
+
+    with warn.opened(store) as learner:
+        revision, live = learner.opened.model()
+        written = export_model(
+            learner.store.extractor_path,
+            live,
+            out,
+            contract=learner.contract,
+            revision=revision.number,
+            thresholds={label: one.threshold for label, one in learner.calibration().items()},
+        )
+    _print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
+
+
+def _print_written(out: Path, written: int, more: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(out), "bytes": written, **more})
+    else:
+        click.echo(f"{printable(str(out))} is written, {format_bytes(written)}, of revision {more['revision']}")
 
 
 def _channel_names(modality: str, channels: tuple[str, ...] | None) -> tuple[str, ...]:

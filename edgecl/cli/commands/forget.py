@@ -87,7 +87,7 @@ def _print(receipt: Receipt) -> None:
         click.echo(wrapped(f"{counted(len(removed.objects), 'object file')} that no revision needs any more"))
     click.echo(wrapped(f"the details of {counted(removed.journal_lines, 'journal line')}"))
     if removed.inbox_files:
-        click.echo(wrapped(f"{counted(removed.inbox_files, 'file')} of the inbox, which nobody has labelled"))
+        click.echo(wrapped(f"{counted(removed.inbox_files, 'file')} of the inbox, which have no label"))
     if receipt.head_restarted:
         click.echo("The refined head was made from all classes: the model restarts from the closed form.")
     if not receipt.dry_run:

@@ -93,6 +93,8 @@ def _what(entry: Entry, kind: str) -> str:
             return "centred"
         case kinds.UncentreBody():
             return "no longer centred"
+        case kinds.SetBody(unknown_above=above):
+            return "unknown: automatic" if above is None else f"unknown above {above:.2f}"
         case kinds.BackgroundBody():
             return "background"
         case LessonBody() | LessonNote() | kinds.StreamBody() | kinds.StreamNote():

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecl.cli import warn
+from edgecl.cli import progress, warn
+from edgecl.cli.commands import learn
 from edgecl.cli.commands._teaching import teach
 from edgecl.cli.options import example, json_option, store_argument
 from edgecl.cli.text import print_json, printable, table
 
 if TYPE_CHECKING:
-    from edgecl.live.inbox import Item
+    from edgecl.operations.inbox import Item
 
 
 class StoreFirst(click.Group):
@@ -30,20 +31,22 @@ class StoreFirst(click.Group):
 @click.group(
     cls=StoreFirst,
     invoke_without_command=True,
-    subcommand_metavar="[export ID -o FILE | label ID... NAME]",
+    subcommand_metavar="[export ID -o FILE | label ID... NAME | answer NAME --same-as LABEL]",
     epilog=example(
         "edgecl inbox kitchen",
         "edgecl inbox kitchen export 12 -o heard.wav",
         'edgecl inbox kitchen label 12 15 16 "lights off"',
+        "edgecl inbox kitchen answer yeah --same-as yes",
     ),
 )
 @store_argument
 @json_option
 @click.pass_context
 def command(ctx: click.Context, store: Path, as_json: bool) -> None:
-    """List recordings that a listener kept, export one, or teach some.
+    """List what waits for you, export one recording, or teach some.
 
     `edgecl listen --inbox` keeps sound or movement that resembles nothing taught, and the latest ten detections.
+    `edgecl learn` keeps samples that do not fit their label, and those of new labels that resemble a known class.
     Nothing is learnt from it until you label it.
     """
     ctx.obj = store
@@ -61,6 +64,7 @@ def _print(items: Sequence[Item], store: Path) -> None:
     if not items:
         click.echo(f"Nothing there: `edgecl listen {printable(str(store))} --inbox` keeps what it has never heard.")
         return
+    has_names = any(one.called for one in items)
     rows = [
         (
             one.id.lstrip("0"),
@@ -68,13 +72,15 @@ def _print(items: Sequence[Item], store: Path) -> None:
             one.kept.replace("+00:00", "").replace("T", " "),
             f"{one.count}x",
             f"{one.label} ({one.confidence:.0%})",
+            *([one.called] if has_names else []),
             f"{one.novelty:.2f}",
             f"{one.seconds:.1f} s",
         )
         for one in items
     ]
-    header = ("id", "what", "last heard (UTC)", "times", "answered", "novelty", "length")
-    click.echo(table(rows, header=header, align="lllrlrr", indent=0))
+    taught = ("taught as",) if has_names else ()
+    header = ("id", "what", "last heard (UTC)", "times", "answered", *taught, "novelty", "length")
+    click.echo(table(rows, header=header, align="lllrllrr" if has_names else "lllrlrr", indent=0))
 
 
 @command.command()
@@ -108,3 +114,21 @@ def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json:
         inbox = learner.inbox()
         items = [inbox.item(one) for one in dict.fromkeys(names)]
         teach(learner, items, label=label, force=force, as_json=as_json)
+
+
+@command.command()
+@click.argument("name", metavar="NAME")
+@click.option("--same-as", metavar="LABEL", help="The known class that it is.")
+@click.option("--distinct", is_flag=True, help="It is a class of its own; remembered for the pair.")
+@json_option
+@click.pass_obj
+def answer(store: Path, name: str, same_as: str | None, distinct: bool, as_json: bool) -> None:
+    """Say whether a new name that was asked about is a known class, or one of its own; what waits is then taught."""
+    if (same_as is not None) == distinct:
+        raise click.UsageError("say --same-as LABEL or --distinct")
+    with warn.opened(store) as learner:
+        live = learner.revision
+        report = learner.answer(name, same_as=same_as, distinct=distinct, progress=progress.stage)
+        learn.tell(report, {same_as or name: report.samples}, live=live, learner=learner, as_json=as_json)
+    if not report.is_accepted:
+        click.get_current_context().exit(learn.REJECTED)

@@ -106,7 +106,7 @@ def _made(store: Path, learner: Learner) -> dict[str, Any]:
 
 
 def _tiers(learner: Learner) -> list[dict[str, Any]]:
-    """The smallest memory and disk of every width of features, for the classes asked for, richest first."""
+    """The smallest memory and disk of every width of features for this number of classes, richest first."""
     from dataclasses import replace
 
     from edgecl.model.settings import PROJECTIONS, smallest_disk, smallest_memory

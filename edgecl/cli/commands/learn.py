@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
+from edgecl.cli.commands import _prompt, _waiting
 from edgecl.cli.options import (
     Finite,
     choice_options,
@@ -59,6 +60,8 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
+@click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
+@click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -67,12 +70,16 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option(
     "--ewc-strength",
     type=Finite(min=0),
-    help="Strength of the penalty that holds gradient steps to their start. [default: 30 with auto, else 1]",
+    help="Strength of the penalty that keeps gradient steps near their start. [default: 30 with auto, else 1]",
 )
 @click.option(
     "--prequential", is_flag=True, help="Read a .csv as a stream: predict each row, then learn from its label."
 )
-@click.option("--background", is_flag=True, help="PATH is sound of a room in which nobody says a taught word.")
+@click.option(
+    "--background",
+    is_flag=True,
+    help="PATH is sound of a room without taught words, or movement that is none of the classes.",
+)
 @label_column_option
 @click.option(
     "--label-delay",
@@ -94,6 +101,8 @@ def command(
     dry_run: bool,
     require_proof: bool,
     force: bool,
+    same_as: str | None,
+    distinct: bool,
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
@@ -108,9 +117,12 @@ def command(
 
     PATH is a folder of <label>/<file>, .wav or .flac and for movement .csv, one file or flat folder with --label, an
     .npz of windows (X and y), a .csv with a timestamp column, a table, JSON Lines, or - for stdin. A lesson may contain
-    new classes and more samples of known ones; one with nothing new leaves the model unchanged. Exit code 3: the lesson
-    was rejected and the model is unchanged.
+    new classes and more samples of known ones; one with nothing new leaves the model unchanged. Samples that do not
+    fit their label are set aside, and a new label that resembles a known class is asked about; both wait in the inbox.
+    Exit code 3: the lesson was rejected, or all of it waits, and the model is unchanged.
     """
+    if same_as is not None and distinct:
+        raise click.UsageError("--same-as and --distinct are two answers: choose one")
     if force and require_proof:
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
     if label_delay and not prequential:
@@ -127,8 +139,10 @@ def command(
         from edgecl.cli.commands import _background
 
         _refuse_options(ctx, "--background", also=("dry_run",))
-        _background.run(store, path, as_json=as_json, how=how)
-        return
+        if _background.is_of_a_room(store):
+            _background.run(store, path, as_json=as_json, how=how)
+            return
+        label = _background.MOVEMENT_LABEL
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:
@@ -142,18 +156,35 @@ def command(
             require_proof=require_proof,
             force=force,
             seed=seed,
+            same_as=same_as,
+            distinct=distinct,
             progress=progress.stage,
         )
-    tell(report, taught, live=live, budget_bytes=learner.settings.memory_bytes, as_json=as_json)
+    tell(report, taught, live=live, learner=learner, as_json=as_json)
     if report.revision and not as_json:
         _print_hard_to_hear(learner, taught)
-    if not report.is_accepted:
+        _print_reload(store, report.new_classes)
+    is_taught = report.is_accepted
+    if not as_json and not dry_run and _prompt.is_possible():
+        is_taught |= _prompt.ask(learner, report)
+    if not is_taught:
         ctx.exit(REJECTED)
 
 
 def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -> None:
     """A stream has one strategy, and is judged as it goes; a room is not judged."""
-    for name in ("label", "strategy", "require_proof", "force", "replay_weight", "ewc_strength", "seed", *also):
+    for name in (
+        "label",
+        "strategy",
+        "require_proof",
+        "force",
+        "same_as",
+        "distinct",
+        "replay_weight",
+        "ewc_strength",
+        "seed",
+        *also,
+    ):
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with {option}")
 
@@ -180,13 +211,14 @@ def _refine_settings(strategy: str, replay_weight: float | None, ewc_strength: f
     return settings if ewc_strength is None else replace(settings, ewc_strength=ewc_strength)
 
 
-def tell(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int, as_json: bool) -> None:
-    """Print the outcome of a lesson of so many samples a label, on top of revision `live`."""
+def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learner, as_json: bool) -> None:
+    """Print the outcome of a lesson, with its samples by label, on top of revision `live`."""
     if as_json:
         print_json(report.as_dict())
     else:
         warn.skips(report.skipped)
-        _print(report, taught, live=live, budget_bytes=budget_bytes)
+        _print(report, taught, live=live, budget_bytes=learner.settings.memory_bytes)
+        _waiting.tell(report, learner.path)
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
@@ -225,6 +257,9 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
         return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
         return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
+    if report.verdict.waits:
+        what = "ASKS first" if report.asks else "SET ASIDE"
+        return f"{trial}{what}, nothing is taught: revision {live} stays live, untouched.", "yellow"
     why = " for lack of proof" if report.verdict.accepted else ""
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
@@ -271,6 +306,16 @@ def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
             click.echo(wrapped(text, first="note: "))
 
 
+def _print_reload(store: Path, new_labels: Iterable[str]) -> None:
+    """Home Assistant asks for the list of words once, when it sets Wyoming up."""
+    from edgecl.service.presence import is_running
+
+    new = [label for label in new_labels if not label.startswith("_")]
+    if new and is_running("wyoming", store):
+        text = f"a Wyoming listener runs: reload its integration in Home Assistant, which then lists {listed(new)}"
+        click.echo(wrapped(text, first="note: "))
+
+
 def _print_cost(report: Report, budget_bytes: int) -> None:
     click.echo(
         f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
@@ -281,9 +326,11 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
 
 def _advice(report: Report) -> str:
     verdict = report.verdict
+    if verdict.waits:
+        return "Nothing of it is live until you answer. --force commits the lesson as it is."
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
-    if not verdict.classes:  # it never came to judging: the reason says what to do
+    if not verdict.classes:  # it was not judged: the reason states what to do
         return "--dry-run tries a lesson without writing."
     if verdict.is_final:
         return "Put the labels right, or leave these samples out. --force commits the lesson as it is."

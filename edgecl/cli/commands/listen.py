@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecl.cli import interrupts, warn
+from edgecl.cli.commands import _doors
+from edgecl.cli.commands._doors import Doors, Printer, door_options
 from edgecl.cli.options import (
     EDGECL,
     Bytes,
@@ -23,8 +25,9 @@ from edgecl.cli.options import (
     row_options,
     store_argument,
 )
-from edgecl.cli.text import counted, milliseconds, print_json, printable
+from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
+from edgecl.live.fanout import Fanout
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from edgecl.live.novelty import Noticer
     from edgecl.sources.choices import Choices
 
+POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 
 
@@ -44,6 +48,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
         "edgecl listen kitchen evening.wav --json",
         "edgecl listen wrist movement.csv",
         "edgecl listen kitchen --microphone --wake marvin --span 4",
+        "edgecl listen kitchen --wyoming 0.0.0.0:10400",
+        "edgecl listen kitchen --microphone --mqtt mqtt://edge@homeassistant.local",
     )
 )
 @store_argument
@@ -69,7 +75,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
 @click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
-    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.35]"
+    "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.5]"
 )
 @click.option("--wake", metavar="LABEL", help="Taught word after which the others count, for --span seconds.")
 @click.option("--span", metavar="SECONDS", type=Finite(min=0.1), help="Time after the wake word. [default: 4]")
@@ -79,6 +85,8 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
     type=click.Path(path_type=Path),
     help='Socket on which its owner requests lessons: a line {"learn": "/path", "label": "name"}.',
 )
+@door_options
+@click.option("--avahi", is_flag=True, help="Print the file by which Home Assistant finds --wyoming, and end.")
 @json_option
 def command(
     store: Path,
@@ -97,14 +105,17 @@ def command(
     wake: str | None,
     span: float | None,
     control: Path | None,
+    avahi: bool,
     as_json: bool,
+    **doors: Any,
 ) -> None:
     """Follow a stream of sound or movement and print its events.
 
     Reads raw PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
     microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
     it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
-    input, on Ctrl-C or on SIGTERM, with a summary on stderr.
+    input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound
+    comes from its clients, and also from the microphone where --microphone is given.
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
@@ -116,34 +127,78 @@ def command(
         raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
     if not inbox and (inbox_size or novelty is not None):
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
-    _refuse_contradictions(file, microphone=microphone, rate=rate, realtime=realtime)
+    open_doors = Doors(**doors)
+    _doors.require_consistent(open_doors)
+    if avahi:
+        _print_avahi(store, open_doors)
+        return
+    _refuse_contradictions(
+        file, microphone=microphone, rate=rate, realtime=realtime, has_clients=open_doors.wyoming is not None
+    )
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
-    with warn.opened(store) as learner:
+    fanout: Fanout[Event] = Fanout()
+    with fanout, warn.opened(store) as learner:
         contract = learner.contract
-        pieces = _pieces(
-            contract,
-            file,
-            microphone=microphone,
-            rate=rate,
-            layout=layout,
-            rows_how=how,
-            realtime=realtime,
-            halt=halt,
-            arrival=arrival,
-        )
+        if open_doors.wyoming is not None and not (microphone or file):
+            pieces = _nothing(halt, systemd.alive)
+        else:
+            pieces = pieces_of(
+                contract,
+                file,
+                microphone=microphone,
+                rate=rate,
+                layout=layout,
+                rows_how=how,
+                realtime=realtime,
+                halt=halt,
+                arrival=arrival,
+            )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
         listening = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
         events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
-        with interrupts.asking(halt.ask), Control(control, store, command=EDGECL) if control else nullcontext():
+        printed = fanout.attach(
+            "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
+        )
+        with (
+            interrupts.asking(halt.ask),
+            Control(control, store, command=EDGECL) if control else nullcontext(),
+            _doors.opened(open_doors, learner, fanout, listening) as server,
+        ):
             systemd.send("READY=1")
-            try:
-                for event in events:
-                    _print(event, as_json=as_json)
-            except BrokenPipeError:  # nobody reads on
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            for event in events:
+                if file is not None and not realtime:  # played as fast as it goes: what reads may set the pace
+                    while not printed.wait_for_room(_doors.ROOM_S) and not halt.is_asked:
+                        pass
+                fanout.publish(event)
             systemd.send("STOPPING=1")
-    _print_summary(summary, arrival)
+        _drop_unread_output()
+    if server is not None:
+        summary.add(server.summary)
+    _print_summary(summary, arrival, fanout)
+
+
+def _nothing(halt: Halt, beat: Callable[[], None]) -> Iterator[Piece]:
+    """No sound of our own: wait for the end."""
+    while not halt.wait(POLL_S):
+        beat()
+    yield from ()
+
+
+def _drop_unread_output() -> None:
+    """Give up what nobody reads any more, or the interpreter would try again at its end and fail there."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_avahi(store: Path, doors: Doors) -> None:
+    from edgecl.service.addresses import Address
+    from edgecl.service.wyoming import PORT, avahi_service
+
+    port = Address.parse(doors.wyoming, parameter="wyoming").port if doors.wyoming else PORT
+    click.echo(avahi_service(store, port), nl=False)
 
 
 def _require_wake_word(learner: Learner, wake: str | None) -> None:
@@ -164,31 +219,35 @@ def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> No
     return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
 
 
-def _refuse_contradictions(file: Path | None, *, microphone: bool, rate: float | None, realtime: bool) -> None:
+def _refuse_contradictions(
+    file: Path | None, *, microphone: bool, rate: float | None, realtime: bool, has_clients: bool
+) -> None:
+    if has_clients and (file is not None or rate is not None):
+        raise click.UsageError("--wyoming takes sound from its clients: leave out FILE and --rate, or say --microphone")
     if file is not None and microphone:
         raise click.UsageError("give FILE or --microphone, not both")
     if rate is not None and (file is not None or microphone):
-        raise click.UsageError("--rate is for raw PCM on stdin: a file says its own, a microphone is asked for one")
+        raise click.UsageError("--rate is for raw PCM on stdin: a file states its own, a microphone is set to one")
     if realtime and file is None:
         raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
-    if file is None and not microphone and sys.stdin.isatty():
+    if file is None and not microphone and not has_clients and sys.stdin.isatty():
         raise click.UsageError(
             "nothing is piped to stdin: give a FILE or --microphone, "
             "or `arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen STORE`"
         )
 
 
-def _pieces(
+def pieces_of(
     contract: Contract,
     file: Path | None,
     *,
     microphone: bool,
     rate: float | None,
     layout: Layout,
-    rows_how: Choices,
     realtime: bool,
     halt: Halt,
     arrival: Arrival,
+    rows_how: Choices | None = None,
 ) -> Iterator[Piece]:
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -213,7 +272,7 @@ def _pieces(
 
 
 def _rows(
-    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices
+    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices | None
 ) -> Iterator[Piece]:
     from edgecl.live.inputs.rows import movement
 
@@ -230,19 +289,7 @@ def _rows(
         os.close(descriptor)
 
 
-def _print(event: Event, *, as_json: bool) -> None:
-    if as_json:
-        print_json(event.as_dict())
-    else:
-        start, end = event.span
-        click.echo(
-            f"{event.time:9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  novelty {event.novelty:.2f}  "
-            f"({start:.2f} to {end:.2f} s)"
-        )
-    sys.stdout.flush()
-
-
-def _print_summary(summary: Summary, arrival: Arrival) -> None:
+def _print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event]) -> None:
     told = summary.as_dict()
     revisions = ", ".join(map(str, summary.revisions)) or "none"
     click.echo(
@@ -250,15 +297,15 @@ def _print_summary(summary: Summary, arrival: Arrival) -> None:
         f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
         err=True,
     )
-    for note in _notes(summary, arrival):
+    for note in [*_notes(summary, arrival), *_doors.notes(fanout)]:
         click.echo(f"  - {note}", err=True)
 
 
 def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
-    """What was amiss with the input."""
+    """Yield what was wrong with the input."""
     offset = summary.offset
     if summary.breaks:
-        yield f"{counted(summary.breaks, 'gap')}: there the stream began anew"
+        yield f"{counted(summary.breaks, 'gap')}: there the stream started again"
     if arrival.late:
         yield f"{counted(arrival.late, 'pause')} of the input, the longest {arrival.late_s:.1f} s: taken as no gap"
     if arrival.torn_bytes:
@@ -266,7 +313,7 @@ def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
     for reason, count in arrival.rows.counts.items():
         yield f"{counted(count, 'row')} skipped: {reason}"
     if summary.silent_s:
-        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? No answer was asked for there"
+        yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? Nothing was predicted there"
     if summary.clipped_s:
         yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
     if abs(offset) > LARGEST_OFFSET:

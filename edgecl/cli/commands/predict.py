@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgecl.sources.choices import Choices
     from edgecl.sources.samples import Sample, Skip
 
-WIDEST_LABEL = 32
+WIDEST_LABEL = 40
 
 
 @click.command(
@@ -26,26 +26,33 @@ WIDEST_LABEL = 32
         "edgecl predict kitchen clip.wav",
         "edgecl predict kitchen clips/ --json",
         'edgecl predict support --text "where is my parcel"',
+        "edgecl predict kitchen clip.wav --top 3",
     )
 )
 @store_argument
 @paths_argument
 @click.option("--text", "texts", metavar="TEXT", multiple=True, help="A text to predict; may be given again.")
+@click.option("--top", metavar="K", type=click.IntRange(min=1), help="Also print the best K classes of each sample.")
 @choice_options
 @json_option
-def command(store: Path, paths: tuple[Path, ...], texts: tuple[str, ...], as_json: bool, how: Choices) -> None:
+def command(
+    store: Path, paths: tuple[Path, ...], texts: tuple[str, ...], top: int | None, as_json: bool, how: Choices
+) -> None:
     """Predict the class of clips, windows, rows or texts.
 
     Each PATH has a form that `edgecl learn` reads, - is stdin; labels in it are ignored. Prints one line per sample:
-    label, confidence, novelty (0: typical of its class, 1: unlike all of it) and source. With --json one object
-    per line; a sample that cannot be used is {"source", "skipped"}.
+    label, confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where
+    the novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
+    class and "known" whether it is meant; a sample that cannot be used is {"source", "skipped"}. With --top the number
+    of classes, the probability of each.
     """
     if not paths and not texts:
         raise click.UsageError("give a PATH, - for stdin, or --text")
     with warn.opened(store) as learner:
-        width = min(max(map(len, ("label", *learner.classes))), WIDEST_LABEL)
+        names = ("label", *(_unknown(label) for label in learner.classes))
+        width = min(max(map(len, names)), WIDEST_LABEL)
         has_header = not as_json
-        for answer in _answers(learner, paths, texts, how):
+        for answer in _answers(learner, paths, texts, how, top=top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
@@ -53,14 +60,14 @@ def command(store: Path, paths: tuple[Path, ...], texts: tuple[str, ...], as_jso
 
 
 def _answers(
-    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices
+    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices, *, top: int
 ) -> Iterator[Answer | Skip]:
     from edgecl.sources.reading import read_samples
 
     if texts:
-        yield from learner.run.predict(_samples(texts, learner))
+        yield from learner.run.predict(_samples(texts, learner), top=top)
     for path in paths:
-        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how))
+        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top)
 
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
@@ -85,7 +92,15 @@ def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
         else:
             warn.warn(f"skipped {answer.source}: {answer.reason}")
     elif as_json:
-        print_json(vars(answer))
+        print_json(answer.as_dict())
     else:
         source = printable(answer.source)
-        click.echo(f"{answer.label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
+        label = printable(answer.label if answer.known else _unknown(answer.label))
+        click.echo(f"{label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
+        for name, share in answer.top:
+            click.echo(f"  {printable(name):{width - 2}}  {share:10.1%}")
+
+
+def _unknown(label: str) -> str:
+    """What is printed of an answer that is not meant."""
+    return f"unknown (most like {label})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 QUIET_DB = -30.0  # of full scale; a peak below is usable, and not what it could be
 METER_DB = 60
-BLOCK_S, RISE = 0.02, 4.0  # in power, of the loudest twentieth of the blocks over the quietest fifth: speech has 6 dB
 
 
 @click.command(
@@ -66,6 +64,7 @@ def command(
     enough usable takes; exit code 4: the input ended before.
     """
     from edgecl.live.inputs.chunks import Halt
+    from edgecl.live.takes import why_unusable
 
     contract = _contract(store)
     if not contract.is_sound:
@@ -83,7 +82,7 @@ def command(
         )
         _prompt(label, usable, count)
         for take in takes:
-            reason = _why_unusable(take, contract)
+            reason = why_unusable(take, contract)
             usable += reason is None
             _tell(take, _written(folder, take, contract) if reason is None else None, reason, as_json=as_json)
             if usable == count:
@@ -128,7 +127,7 @@ def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | N
 
 
 def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> Iterator[NDArray[np.float32]]:
-    """Stretches (n, 1) of so many seconds; the level is shown while they come."""
+    """Yield stretches (n, 1) of a fixed length in seconds; the level is shown while they come."""
     wanted, held, length = round(seconds * contract.sample_rate_hz), [], 0
     for piece in pieces:
         held.append(piece.signal)
@@ -137,27 +136,6 @@ def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> It
         if length >= wanted:
             yield np.concatenate(held)[:wanted]
             held, length = [], 0
-
-
-def _why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
-    from edgecl.extractors.base import placed
-    from edgecl.sources.activity import check_heard, check_moving
-    from edgecl.sources.samples import UnusableError
-    from edgecl.sources.sound import check_sound
-
-    try:
-        check_sound(take, rate_hz=contract.sample_rate_hz, bits=16)
-        kept = placed(take, contract)[1][:, 0]
-        check_moving(kept)
-        check_heard(kept, contract.sample_rate_hz)
-    except UnusableError as error:
-        return str(error)
-    length = round(BLOCK_S * contract.sample_rate_hz)
-    blocks = take[: len(take) - len(take) % length].reshape(-1, length)
-    quiet, loud = np.percentile(np.square(blocks - take.mean()).mean(axis=1), (20, 95))
-    if loud < RISE * quiet:
-        return "nothing said: no part of it stands out from the rest"
-    return None
 
 
 def _written(folder: Path, take: NDArray[np.float32], contract: Contract) -> Path:
@@ -171,13 +149,11 @@ def _written(folder: Path, take: NDArray[np.float32], contract: Contract) -> Pat
     return path
 
 
-def _peak_db(signal: NDArray[np.float32]) -> float:
-    return 20 * math.log10(max(float(np.abs(signal).max(initial=0)), 1e-5))
-
-
 def _show_level(signal: NDArray[np.float32]) -> None:
+    from edgecl.live.takes import peak_db
+
     if sys.stderr.isatty():
-        level = _peak_db(signal)
+        level = peak_db(signal)
         bar = "#" * max(round((level + METER_DB) / 2), 0)
         click.echo(f"\r  {bar:{METER_DB // 2}} {level:6.1f} dBFS", err=True, nl=False)
 
@@ -187,7 +163,9 @@ def _prompt(label: str, usable: int, count: int) -> None:
 
 
 def _tell(take: NDArray[np.float32], path: Path | None, reason: str | None, *, as_json: bool) -> None:
-    peak = _peak_db(take)
+    from edgecl.live.takes import peak_db
+
+    peak = peak_db(take)
     if sys.stderr.isatty():
         click.echo(err=True)
     if as_json:

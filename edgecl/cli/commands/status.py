@@ -45,6 +45,8 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "unknown": _unknown(status["unknown"]),
+        "waiting": _waiting(status["waiting"], store),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
     click.echo(pairs({name: value for name, value in rows.items() if value}))
@@ -61,6 +63,22 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         ]
         header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
         click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+
+
+def _unknown(unknown: Mapping[str, Any] | None) -> str:
+    """From which novelty on an answer is "unknown"."""
+    if unknown is None:
+        return ""
+    by = "found by the store" if unknown["set_by"] == "store" else "set by `edgecl set`"
+    return f"above a novelty of {unknown['above']:.2f}, {by}"
+
+
+def _waiting(waiting: Mapping[str, Any], store: Path) -> str:
+    """What its user has still to say."""
+    asked = [f'is "{one["label"]}" the same as "{one["like"]}"?' for one in waiting["questions"]]
+    if waiting["set_aside"]:
+        asked.append(f"{counted(waiting['set_aside'], 'sample')} set aside")
+    return f"{', '.join(asked)} (`edgecl inbox {printable(str(store))}`)" if asked else ""
 
 
 def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:

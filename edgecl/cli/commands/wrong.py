@@ -1,4 +1,4 @@
-"""`edgecl wrong`: what was heard and was not so."""
+"""`edgecl wrong`: a detection that was wrong."""
 
 from __future__ import annotations
 

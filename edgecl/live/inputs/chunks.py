@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-POLL_S = 0.2  # at most this long nobody asks whether to stop
+POLL_S = 0.2  # longest time between two checks for a stop
 LATE_S = 1.0  # without input, from which on it counts as late
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Samples that follow each other, and follow those of the piece before unless they begin anew."""
+    """Samples that follow each other, and follow those of the piece before unless the stream starts again."""
 
     signal: NDArray[np.float32]
     """Shape (n, channels); sound in [-1, 1]."""
@@ -43,6 +43,13 @@ class Halt:
 
     def ask(self, *_: object) -> None:
         self.is_asked = True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait, and return whether a halt is asked; a signal ends the wait."""
+        until = time.monotonic() + timeout_s
+        while not self.is_asked and time.monotonic() < until:
+            time.sleep(min(timeout_s, 0.05))
+        return self.is_asked
 
 
 @dataclass
@@ -60,12 +67,12 @@ class Arrival:
 
 
 def read_arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arrival) -> int:
-    """Wait for input and take what there is; 0 at its end, or where a halt is asked."""
-    asked = time.monotonic()
+    """Read the input that has arrived; 0 at its end, or when a halt is set."""
+    started = time.monotonic()
     while not select.select([descriptor], [], [], POLL_S)[0]:
         if halt.is_asked:
             return 0
-    waited = time.monotonic() - asked
+    waited = time.monotonic() - started
     if waited > LATE_S:
         arrival.late += 1
         arrival.late_s = max(arrival.late_s, waited)
@@ -101,5 +108,5 @@ def as_pieces(chunks: Iterable[Piece | NDArray[Any]], contract: Contract) -> Ite
         except UnusableError as error:
             raise DataError(f"a chunk of the stream cannot be used: {error}") from error
         if not np.isfinite(signal).all():
-            raise DataError("a chunk of the stream cannot be used: it holds NaN or infinity")
+            raise DataError("a chunk of the stream cannot be used: it contains NaN or infinity")
         yield Piece(signal)

@@ -1,6 +1,6 @@
 """Sound and movement as they come: raw PCM or rows from a pipe, a file played, a microphone.
 
-Every source gives `Piece`s of a hop or so, and ends where its input does or `Halt` says so.
+Every source gives `Piece`s of a hop or so, and ends where its input does or a `Halt` is set.
 """
 
 from __future__ import annotations

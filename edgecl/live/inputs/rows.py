@@ -40,7 +40,7 @@ def movement(
 ) -> Iterator[Piece]:
     """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
 
-    A gap of more than five samples, or a clock that is set back, begins the stream anew; what jitters, or lacks a row
+    A gap of more than five samples, or a clock that is set back, starts the stream again; what jitters, or lacks a row
     or two, is bridged by straight lines.
 
     Raises
@@ -110,7 +110,7 @@ def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, li
     """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
     first, delimiter = header_line(lines)
     if "\0" in first:
-        raise DataError(f"{name} is neither CSV nor JSON Lines: it holds bytes that no text has, as UTF-16 does")
+        raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
     lines = chain([first], (line for line in lines if not is_comment(line)))
     if first.lstrip().startswith("{"):
         return ",", json_cells(lines)

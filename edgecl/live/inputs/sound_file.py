@@ -35,7 +35,7 @@ def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = F
     try:
         rate_hz, blocks = _blocks(path)
         if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-            raise UnusableError(f"unknown rate: {rate_hz} Hz is said, which is no rate for speech")
+            raise UnusableError(f"unknown rate: {rate_hz} Hz is not a rate for speech")
         convert = rate_converter(rate_hz, contract)
         played_s, started, is_first = 0.0, time.monotonic(), True
         for block in blocks:

@@ -1,10 +1,10 @@
-"""What a listener keeps for its user: surprises to be named, and the latest detections, should they be wrong.
+"""What waits for its user: surprises to be named, the latest detections, and samples that a lesson left out.
 
 ::
 
     inbox/
       000012.wav     the sound (16-bit), or 000012.npz the movement (X, rate_hz, channels): as a lesson takes it
-      000012.json    what was said of it; names the sha256 of the recording, and is written last
+      000012.json    what is known of it; names the sha256 of the recording, and is written last
 
 A recording without its .json, or not of the digest that this states, is what a cut left: it is not listed, and goes
 with the next one kept. Files are written under temporary names and renamed; unlike the store's they are not flushed,
@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
+from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
 from edgecl.sources.sound import decode, encode_wav
@@ -35,6 +37,7 @@ from edgecl.store.folder import entries, tree_bytes
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.model.model import Model
     from edgecl.operations.open_store import OpenStore
 
 
@@ -45,31 +48,41 @@ _LOCK_S = 2.0
 _JSON = re.compile(r"(\d{6})\.json")
 
 
+SURPRISE, DETECTION, SUGGESTION = "surprise", "detection", "suggestion"  # what a listener keeps
+SET_ASIDE, QUESTION = "set aside", "question"  # what a lesson left out
+WAITING = (SET_ASIDE, QUESTION)
+SUFFIXES = (".wav", ".npz", ".jsonl")
+
+
 @dataclass(frozen=True)
 class Item:
-    """One recording and what was said of it."""
+    """One recording and what is known of it."""
 
     id: str
     kind: str
-    """One of "surprise" or "detection"."""
+    """SURPRISE, DETECTION, SUGGESTION, SET_ASIDE or QUESTION."""
     kept: str
     """Time at which it was kept: UTC, ISO 8601."""
     time: float
     """Seconds of the stream."""
     label: str
-    """The answer, right or wrong."""
+    """The answer, right or wrong; of what a lesson left out, the name that it probably has."""
     confidence: float
     novelty: float
     seconds: float
     """Length of the signal."""
     count: int
-    """How often it was heard: near-duplicates are kept once."""
+    """Number of times it was detected: near-duplicates are kept once."""
     file: str
     sha256: str
+    called: str = ""
+    """The name under which it was taught and left out."""
+    source: str = ""
+    """Where it came from then."""
 
 
 class Inbox:
-    """The folder; looked at anew by every call, since several processes may use it.
+    """The folder; read again by every call, since several processes may use it.
 
     Parameters
     ----------
@@ -86,14 +99,13 @@ class Inbox:
 
     def items(self, kind: str | None = None) -> list[Item]:
         """What is kept, of one kind or both, oldest first."""
-        found = (self._item(entry.name) for entry in entries(self.folder) if _JSON.fullmatch(entry.name))
-        return sorted((one for one in found if one and kind in (None, one.kind)), key=lambda one: one.id)
+        return [one for one in listed(self.folder) if kind in (None, one.kind)]
 
     def item(self, name: str) -> Item:
         """The item of an id, whose leading zeros may be left out; raises SettingError where there is none."""
         kept = {one.id: one for one in self.items()}
         if name.zfill(6) not in kept:
-            there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it hears"
+            there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it detects"
             raise SettingError(f"{self.folder} holds no {name!r}: there is {there}", remedy="" if kept else "listen")
         return kept[name.zfill(6)]
 
@@ -111,6 +123,8 @@ class Inbox:
         try:
             if item.file.endswith(".wav"):
                 return decode(content).samples
+            if item.file.endswith(".jsonl"):
+                return text_signal(json.loads(content)["text"])
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return np.asarray(arrays["X"][0], np.float32)
         except (UnusableError, ValueError, KeyError, OSError) as error:
@@ -125,9 +139,20 @@ class Inbox:
         return Sample(str(self.folder / item.file), name, self.signal(item), None)
 
     def keep(
-        self, signal: NDArray[np.float32], *, kind: str, time: float, label: str, confidence: float, novelty: float
+        self,
+        signal: NDArray[np.float32],
+        *,
+        kind: str,
+        time: float,
+        label: str,
+        confidence: float,
+        novelty: float,
+        called: str = "",
+        source: str = "",
     ) -> Item:
         """Keep a signal (n, channels); the oldest go where there is no room, and detections beyond the latest ten.
+
+        What a lesson left out goes last, and is kept once under each name.
 
         Raises
         ------
@@ -136,18 +161,22 @@ class Inbox:
         """
         content, suffix = _encoded(signal, self._contract)
         with self._changing():
+            digest = hashlib.sha256(content).hexdigest()
+            there = self._waiting(digest, called) if kind in WAITING else None
             item = Item(
-                id=self._next_id(),
+                id=there.id if there else self._next_id(),
                 kind=kind,
                 kept=_now(),
                 time=round(time, 3),
                 label=label,
                 confidence=round(confidence, 4),
                 novelty=round(novelty, 4),
-                seconds=round(len(signal) / self._contract.sample_rate_hz, 3),
-                count=1,
+                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3),
+                count=there.count + 1 if there else 1,
                 file="",
-                sha256=hashlib.sha256(content).hexdigest(),
+                sha256=digest,
+                called=called,
+                source=source,
             )
             item = replace(item, file=f"{item.id}{suffix}")
             self._write(self.folder / item.file, content)
@@ -155,10 +184,14 @@ class Inbox:
             self._make_room()
         return item
 
+    def _waiting(self, digest: str, called: str) -> Item | None:
+        """A recording that a lesson left out under this name before, or that has been kept for another reason."""
+        return next((one for one in self.items() if one.sha256 == digest and one.called in ("", called)), None)
+
     def heard_again(self, item: Item) -> None:
-        """Count another time that it was heard; raises as `keep`."""
+        """Count one more detection of it; raises as `keep`."""
         with self._changing():
-            now = self._item(f"{item.id}.json")
+            now = _read(self.folder, f"{item.id}.json")
             if now is not None:
                 now = replace(now, count=now.count + 1, kept=_now())
                 self._write(self.folder / f"{item.id}.json", json.dumps(asdict(now)).encode())
@@ -167,14 +200,6 @@ class Inbox:
         """Take an item out; the .json goes first."""
         for name in (f"{item.id}.json", item.file):
             (self.folder / name).unlink(missing_ok=True)
-
-    def _item(self, name: str) -> Item | None:
-        """What a .json says; None where it is gone, or not one of ours."""
-        with suppress(EdgeclError, ValueError, TypeError, AttributeError):
-            item = Item(**json.loads(read_file(self.folder / name, limit=1 << 16)))
-            if f"{item.id}.json" == name and item.file in (f"{item.id}.wav", f"{item.id}.npz"):
-                return item
-        return None
 
     def _changing(self) -> Any:
         """Nobody else changes the folder meanwhile; what a killed process left under way is gone."""
@@ -202,10 +227,10 @@ class Inbox:
         for entry in entries(self.folder):
             if entry.name not in owned:
                 Path(entry.path).unlink(missing_ok=True)
-        outdated = [one for one in items if one.kind == "detection"][:-DETECTIONS_KEPT]
+        outdated = [one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT]
         left = [one for one in items if one not in outdated]
         sizes = {one.id: sum(self._size(name) for name in (f"{one.id}.json", one.file)) for one in left}
-        by_age = sorted(left, key=lambda one: (one.kept, one.id))
+        by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.kept, one.id))
         while len(by_age) > 1 and sum(sizes[one.id] for one in by_age) > self._capacity:
             outdated.append(by_age.pop(0))
         for one in outdated:
@@ -218,10 +243,57 @@ class Inbox:
             return 0
 
 
+def listed(folder: Path) -> list[Item]:
+    """Return what is kept in the folder of an inbox, oldest first."""
+    found = (_read(folder, entry.name) for entry in entries(folder) if _JSON.fullmatch(entry.name))
+    return sorted((one for one in found if one), key=lambda one: one.id)
+
+
+def _read(folder: Path, name: str) -> Item | None:
+    """What a .json says; None where it is gone, or not one of ours."""
+    with suppress(EdgeclError, ValueError, TypeError, AttributeError):
+        item = Item(**json.loads(read_file(folder / name, limit=1 << 16)))
+        if f"{item.id}.json" == name and item.file in [item.id + suffix for suffix in SUFFIXES]:
+            return item
+    return None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A name that may be that of a known class."""
+
+    label: str
+    like: str
+    samples: int
+    """Recordings that wait in the inbox for the answer; of a name that is live, its samples."""
+    is_live: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"label": self.label, "like": self.like, "samples": self.samples, "live": self.is_live}
+
+
+def questions(items: Sequence[Item], model: Model) -> list[Question]:
+    """Return what has been asked and not been answered."""
+    waiting: dict[str, list[Item]] = {}
+    for one in items:
+        if one.kind == QUESTION:
+            waiting.setdefault(one.called, []).append(one)
+    found = [Question(label, rows[-1].label, len(rows), False) for label, rows in sorted(waiting.items())]
+    return found + [
+        Question(label, one.like, model.statistics[label].count, True)
+        for label, one in sorted(model.alike.items())
+        if one.asked and label in model.statistics and not model.are_distinct(label, one.like)
+    ]
+
+
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
         return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
+    if contract.modality == "text":
+        text = signal[:, 0].astype(np.uint8).tobytes().decode("utf-8", "replace")
+        return json.dumps({"text": text}).encode() + b"\n", ".jsonl"
     file = io.BytesIO()
     rate = np.float64(contract.sample_rate_hz)
     np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))

@@ -1,0 +1,52 @@
+"""Labels of a stream that contradict what is known, and a drift that is none of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgecl.gate.contradicting import MEMORY_ROWS, Contradictions
+
+SURE = np.array([0.998, 0.001, 0.001])
+
+
+def fed(state: Contradictions, labels: list[int]) -> tuple[list[float], Contradictions]:
+    weights = []
+    for label in labels:
+        weight, state = state.weigh(SURE, label)
+        weights.append(weight)
+    return weights, state
+
+
+def test_a_label_that_fits_has_its_full_weight_and_counts_for_nothing() -> None:
+    weights, state = fed(Contradictions(), [0] * 100)
+    assert weights == [1.0] * 100
+    assert state.count == 0
+    assert state.share == 0
+
+
+def test_a_wrong_label_among_right_ones_is_weighted_down_and_counted() -> None:
+    weights, state = fed(Contradictions(), [0] * 100 + [2] + [0] * 10)
+    assert 0 < weights[100] < 0.2
+    assert weights[101:] == [1.0] * 10
+    assert state.count == 1
+
+
+def test_an_answer_without_certainty_contradicts_nothing() -> None:
+    weight, state = Contradictions().weigh(np.array([0.7, 0.3]), 1)
+    assert (weight, state.count) == (1.0, 0)
+
+
+def test_a_drift_is_learnt_after_a_few_rows_and_not_counted_on() -> None:
+    weights, state = fed(Contradictions(), [1] * (2 * MEMORY_ROWS))
+    assert state.has_shifted
+    full = weights.index(1.0)
+    assert full < MEMORY_ROWS / 2
+    assert weights[full:] == [1.0] * (len(weights) - full)
+    assert state.count == full
+
+
+def test_a_class_that_was_impossible_is_no_division_by_zero() -> None:
+    weight, _ = Contradictions().weigh(np.array([1.0]), 0)
+    assert weight == 1.0
+    weight, state = Contradictions().weigh(np.array([1.0, 0.0]), 1)
+    assert (weight, state.count) == (0.0, 1)

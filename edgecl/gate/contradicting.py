@@ -1,0 +1,55 @@
+"""Labels of a stream that contradict all that is known: they are weighted down and counted, unless many do.
+
+One wrong label is an outlier; many in a row are a change of the world, which must be learnt. So the share of wrong
+labels is followed with every row, and above SHIFT nothing is a contradiction any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONTRADICTS = 0.01  # predicted probability of its label below which a row contradicts what is known
+SHIFT = 0.3  # share of such rows from which the world has changed and no label is wrong
+MEMORY_ROWS = 50  # rows over which the share is followed
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """How many of the latest rows contradict what is known, and how many were weighted down in all."""
+
+    share: float = 0.0
+    """Of rows whose label contradicts what is known, over the latest ones."""
+    count: int = 0
+    """Rows that were weighted down."""
+
+    @property
+    def has_shifted(self) -> bool:
+        """Whether so many rows contradict what is known that it is no accident."""
+        return self.share > SHIFT
+
+    def weigh(self, probabilities: NDArray[np.floating], label: int) -> tuple[float, Contradictions]:
+        """Return the weight of one labelled row, 0 to 1, and the state after it.
+
+        Parameters
+        ----------
+        probabilities
+            Of the classes (C,), as they were predicted before the label came.
+        label
+            Index of the class that the row is said to be.
+
+        Examples
+        --------
+        >>> state = Contradictions()
+        >>> weight, state = state.weigh(np.array([0.999, 0.001]), 1)
+        >>> round(weight, 3), state.count
+        (0.1, 1)
+        """
+        own = float(probabilities[label])
+        contradicts = own < CONTRADICTS
+        after = replace(self, share=self.share + (contradicts - self.share) / MEMORY_ROWS)
+        if not contradicts or self.has_shifted:
+            return 1.0, after
+        return own / CONTRADICTS, replace(after, count=self.count + 1)

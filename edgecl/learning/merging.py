@@ -1,0 +1,30 @@
+"""Merge one class into another, when its user says that both are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgecl.learning.forgetting import without_classes
+from edgecl.learning.loop import herded, within_memory
+from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.model import Model, Objects, factor_of
+from edgecl.model.settings import herding_candidates
+
+
+def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
+    """Return the model in which the samples of one class are samples of another, with a closed-form head."""
+    one, other = model.statistics[into], model.statistics[label]
+    joined = one.merged(other)
+    features, exemplars = model.settings.features, dict(model.exemplars)
+    digests = {**model.digests, f"statistics/{into}": objects.put(joined.arrays())}
+    if label in exemplars:
+        mean = joined.mean[features.lift_width :]
+        exemplars[into] = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
+        digests[f"exemplars/{into}"] = objects.put(exemplars[into].arrays())
+    taught = {**model.taught, into: max(model.taught.get(into, ""), model.taught.get(label, ""))}
+    whole = replace(
+        model, statistics={**model.statistics, into: joined}, exemplars=exemplars, taught=taught, digests=digests
+    )
+    left = within_memory(without_classes(whole, [label], objects=objects))
+    head = whitened_cosine(factor_of(left))
+    return replace(left, head=head, ewc=None, digests={**left.digests, "head": objects.put(head.arrays())})

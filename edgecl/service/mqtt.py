@@ -1,0 +1,314 @@
+"""Events to an MQTT broker, with what Home Assistant needs to find them; extra [mqtt].
+
+The broker may be away at any time: paho reconnects with growing pauses, one event is under way at a time, and the
+others wait in the consumer's bounded queue. A will says that the device is offline when the process dies.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from edgecl.errors import EdgeclError, SettingError
+from edgecl.live.fanout import Mailbox
+from edgecl.service import home_assistant
+from edgecl.service.home_assistant import STATUS_TOPIC, Topics
+from edgecl.store.files import read_file
+
+if TYPE_CHECKING:
+    import paho.mqtt.client as paho
+
+    from edgecl.live.events import Event
+
+logger = logging.getLogger(__name__)
+
+PASSWORD = "EDGECL_MQTT_PASSWORD"  # noqa: S105 (the name of a variable)
+KEEPALIVE_S = 30
+CONNECT_S = 5.0
+LONGEST_PAUSE_S = 60
+SETTLE_S = 0.3
+"""After a connection, for the retained document of an earlier run to arrive."""
+FAREWELL_S = 0.5
+COMMANDS_WAITING = 8
+LONGEST_COMMAND = 1 << 14
+_POLL_S = 0.2
+_DONE_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where a broker is, and who we are to it."""
+
+    host: str
+    port: int
+    prefix: str
+    """Of all topics."""
+    user: str | None = None
+    password: str | None = None
+    has_tls: bool = False
+    ca_file: Path | None = None
+
+    @classmethod
+    def from_url(cls, url: str, *, password_file: Path | None = None, ca_file: Path | None = None) -> Broker:
+        """Read `mqtt[s]://[user@]host[:port][/prefix]`.
+
+        The password is the first line of `password_file`, else $EDGECL_MQTT_PASSWORD.
+
+        Raises
+        ------
+        SettingError
+            When the URL is another kind, has a password in it, or names no host.
+        """
+        example = "wanted mqtt://user@host:1883/edgecl, or mqtts:// for TLS"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            (parts.hostname or "").encode("idna")
+        except (ValueError, UnicodeError) as error:
+            raise SettingError(f"{url!a} is not the address of a broker ({error}): {example}") from error
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise SettingError(f"{url!a} is not the address of a broker: {example}")
+        if parts.password is not None:
+            raise SettingError(f"a password in an address can be read by every user: give it in ${PASSWORD} or a file")
+        prefix = unquote(parts.path).strip("/") or "edgecl"
+        if re.search(r"[+#$\x00-\x1f]", prefix) or "#" in url or parts.query:
+            raise SettingError(f"{prefix!a} cannot begin a topic: leave out +, # and $")
+        has_tls = parts.scheme == "mqtts"
+        if ca_file is not None and not has_tls:
+            raise SettingError("a file of certificates goes with mqtts://")
+        return cls(
+            parts.hostname,
+            port or (8883 if has_tls else 1883),
+            prefix,
+            unquote(parts.username) if parts.username else None,
+            _password(password_file),
+            has_tls,
+            ca_file,
+        )
+
+    @property
+    def is_readable(self) -> bool:
+        """Test whether a password crosses a network in the clear."""
+        return self.password is not None and not self.has_tls and self.host not in ("localhost", "127.0.0.1", "::1")
+
+    def topics(self, store: Path) -> Topics:
+        """Return the topics of a store."""
+        name = re.sub(r"[^\w.-]+", "_", store.absolute().name) or "store"
+        node = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{self.prefix}_{name}")
+        return Topics(node, f"{self.prefix}/{name}")
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(PASSWORD)
+    lines = bytes(read_file(file, limit=1 << 12)).decode("utf-8", "replace").splitlines()
+    if not lines:
+        raise SettingError(f"{file} is empty: its first line is the password")
+    return lines[0]
+
+
+class Publisher:
+    """A connection that is kept while it is entered; `take` is a consumer of events.
+
+    Parameters
+    ----------
+    describe
+        Makes the device's document of the labels, and of the components that are gone.
+    obey
+        Answers a command, such as {"command": "rollback"}; without it no command is listened to.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        topics: Topics,
+        describe: Callable[[tuple[str, ...], Mapping[str, str]], dict[str, Any]],
+        *,
+        obey: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> None:
+        self._broker, self._topics, self._describe, self._obey = broker, topics, describe, obey
+        self._labels: tuple[str, ...] = ()
+        self._gone: dict[str, str] = {}
+        self._is_over, self._is_stale, self._is_connected = threading.Event(), threading.Event(), threading.Event()
+        self._acknowledged = threading.Condition()
+        self._done: set[int] = set()
+        self._has_warned = False
+        self._commands: Mailbox[bytes] = Mailbox("commands", COMMANDS_WAITING)
+        self._client = self._made()
+        self._threads = [
+            threading.Thread(target=run, name=f"edgecl mqtt {name}", daemon=True)
+            for name, run in (("network", self._network), ("document", self._keep_document), ("commands", self._work))
+            if name != "commands" or obey
+        ]
+
+    def __enter__(self) -> Publisher:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_over.set()
+        self._is_stale.set()
+        self._commands.abandon()
+        if self._is_connected.is_set():
+            with suppress(EdgeclError, ValueError):
+                self._publish(self._topics.availability, "offline", retain=True, wait_s=FAREWELL_S)
+        self._client.disconnect()
+        for thread in self._threads:
+            thread.join(0.1)  # one that waits for the network ends with the process
+
+    def take(self, event: Event) -> None:
+        """Publish an event; returns when the broker has it.
+
+        Raises
+        ------
+        EdgeclError
+            When it could not be delivered until the end.
+        """
+        body = json.dumps({**event.as_dict(), "event_type": event.label})
+        if not self._publish(self._topics.event, body):
+            raise EdgeclError("an event had not reached the broker when the listener ended")
+
+    def set_labels(self, labels: tuple[str, ...], _revision: int) -> None:
+        """Describe the device anew where the labels are others."""
+        if labels != self._labels:
+            before = self._describe(self._labels, {})["cmps"]
+            self._labels = labels
+            self._note_gone(before)
+            self._is_stale.set()
+
+    def _note_gone(self, before: Mapping[str, Any]) -> None:
+        now = self._describe(self._labels, {})["cmps"]
+        self._gone = home_assistant.removed({**{k: {"p": p} for k, p in self._gone.items()}, **before}, now)
+
+    def _made(self) -> paho.Client:
+        import paho.mqtt.client as paho
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{self._topics.node}_{secrets.token_hex(3)}")
+        client.connect_timeout = CONNECT_S
+        client.reconnect_delay_set(1, LONGEST_PAUSE_S)
+        client.will_set(self._topics.availability, "offline", qos=1, retain=True)
+        if self._broker.user is not None:
+            client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.has_tls:
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=self._broker.ca_file))
+            except (OSError, ssl.SSLError) as error:
+                raise SettingError(f"{self._broker.ca_file} holds no certificates that can be used: {error}") from error
+        client.on_connect, client.on_connect_fail = self._connected, self._failed
+        client.on_disconnect, client.on_message = self._disconnected, self._message
+        client.on_publish = self._published
+        client.connect_async(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        return client
+
+    def _network(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                self._client.loop_forever(retry_first_connection=True)
+            except Exception as error:
+                logger.warning("%s: %s", self._address, error)
+                self._is_over.wait(1)
+
+    @property
+    def _address(self) -> str:
+        return f"the broker at {self._broker.host}:{self._broker.port}"
+
+    def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._warn(f"{self._address} refuses: {reason}; it is asked again")
+            return
+        self._has_warned = False
+        topics = [STATUS_TOPIC, self._topics.config, *([self._topics.command] if self._obey else [])]
+        client.subscribe([(topic, 1) for topic in topics])
+        client.publish(self._topics.availability, "online", qos=1, retain=True)
+        self._is_connected.set()
+        self._is_stale.set()
+
+    def _failed(self, _client: paho.Client, _data: Any) -> None:
+        self._warn(f"{self._address} cannot be reached; it is tried again, events wait")
+
+    def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._is_connected.clear()
+        if not self._is_over.is_set():
+            self._warn(f"{self._address} is gone ({reason}); it is tried again, events wait")
+
+    def _warn(self, text: str) -> None:
+        """Log what is wrong with the broker once, until it is there again."""
+        if not self._has_warned:
+            logger.warning("%s", text)
+        self._has_warned = True
+
+    def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if message.topic == STATUS_TOPIC and message.payload == b"online":
+            self._is_stale.set()
+        elif message.topic == self._topics.config and message.retain:
+            self._learn_of_earlier(bytes(message.payload))
+        elif message.topic == self._topics.command and not message.retain and len(message.payload) <= LONGEST_COMMAND:
+            self._commands.put(bytes(message.payload))
+
+    def _learn_of_earlier(self, payload: bytes) -> None:
+        """Remember what an earlier run had described, so that it can be removed."""
+        with suppress(ValueError, RecursionError, AttributeError):
+            self._note_gone(json.loads(payload)["cmps"].copy() if payload else {})
+            self._is_stale.set()
+
+    def _keep_document(self) -> None:
+        """Publish the document whenever it may be another, or Home Assistant has started."""
+        while not self._is_over.is_set():
+            self._is_stale.wait()
+            self._is_over.wait(SETTLE_S)
+            self._is_stale.clear()
+            if self._is_connected.is_set() and not self._is_over.is_set():
+                document = self._describe(self._labels, self._gone)
+                self._publish(self._topics.config, json.dumps(document), retain=True)
+
+    def _work(self) -> None:
+        """Obey commands, one after another."""
+        while not self._is_over.is_set():
+            payload = self._commands.get(_POLL_S)
+            if payload is not None and self._obey is not None:
+                self._publish(self._topics.verdict, json.dumps(self._obey(_decoded(payload))))
+
+    def _publish(self, topic: str, payload: str, *, retain: bool = False, wait_s: float | None = None) -> bool:
+        """Send with QoS 1, and wait until the broker has it; False where the end comes before."""
+        # not under the lock: paho holds one of its own both here and where it calls `_published`
+        message = self._client.publish(topic, payload, qos=1, retain=retain).mid
+        until = None if wait_s is None else time.monotonic() + wait_s
+        with self._acknowledged:
+            while message not in self._done:
+                if time.monotonic() >= until if until else self._is_over.is_set():
+                    return False
+                self._acknowledged.wait(_POLL_S)
+            self._done.discard(message)
+        return True
+
+    def _published(self, _client: paho.Client, _data: Any, message: int, _reason: Any, _properties: Any) -> None:
+        with self._acknowledged:
+            if len(self._done) >= _DONE_KEPT:  # of those that nobody waits for
+                self._done.clear()
+            self._done.add(message)
+            self._acknowledged.notify_all()
+
+
+def _decoded(payload: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

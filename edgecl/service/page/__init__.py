@@ -1,0 +1,1 @@
+"""A page on the device, on the standard library's server."""
