@@ -149,7 +149,7 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_layout
 
 
-_CHOICES = (
+_ROW_CHOICES = (
     click.option("--time-column", metavar="NAME", help="Column of times. [default: timestamp, time, ts, ...]"),
     click.option(
         "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the times. [default: what fits]"
@@ -158,6 +158,9 @@ _CHOICES = (
         "--columns", type=Pairs(), help="Column of each channel, such as x=accel_x,y=accel_y. [default: by name]"
     ),
     click.option("--scale", type=Factors(), help="Factors of channels, such as acc=9.80665 where acc is in g."),
+)
+_CHOICES = (
+    *_ROW_CHOICES,
     click.option(
         "--labels-from", type=click.Choice(["0", "1"]), help="Index in y of the first of label_names. [default: 0]"
     ),
@@ -187,10 +190,23 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_choices
 
 
+def row_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that settle how rows of movement are read; the command gets them as one `how`."""
+
+    @functools.wraps(command)
+    def with_choices(*arguments: Any, **options: Any) -> None:
+        settled = {name: options.pop(name) for name in _CHOICE_NAMES[: len(_ROW_CHOICES)]}
+        return command(*arguments, how=_choices(settled), **options)
+
+    for option in reversed(_ROW_CHOICES):
+        with_choices = option(with_choices)
+    return with_choices
+
+
 def _choices(settled: dict[str, Any]) -> Choices:
     from edgecl.sources.choices import Choices
 
-    if settled["labels_from"] is not None:
+    if settled.get("labels_from") is not None:
         settled["labels_from"] = int(settled["labels_from"])
     return Choices(**{name: value for name, value in settled.items() if value is not None})
 

@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 FRAME_S = 0.01
 # A click or bump: so much of the power, above the floor, within so short a time: so do 4 of 5652 spoken words.
 TRANSIENT_SHARE, TRANSIENT_S = 0.95, 0.05
-# Hum: so much of the power in the harmonics of the mains, at a level that stays.
+# Hum: so much of the power in the harmonics of the mains, half of it in the first three, at a level that stays.
+HUM_BASE = 3.5  # times the mains, that half of hum is below: a beep of 300 Hz is none
 HUM_SHARE, MAINS_HZ, HUM_UP_TO_HZ, HUM_WIDTH_HZ = 0.95, (50, 60), 1000, 3.0
 # Noise that does not rise and is this weak is a microphone that is off or not plugged in; 6 dB is what speech has.
 DEAD_LEVEL, RISE = 3e-3, 4.0
@@ -149,7 +150,8 @@ def _hum(sound: NDArray[np.float32], rate_hz: float) -> int:
     for mains in MAINS_HZ:
         distance = np.abs(hertz - mains * np.rint(hertz / mains))
         near = (distance <= HUM_WIDTH_HZ) & (hertz > mains / 2) & (hertz <= HUM_UP_TO_HZ)
-        if power[near].sum() > HUM_SHARE * power[hertz > 10].sum():
+        low = near & (hertz < HUM_BASE * mains)
+        if power[near].sum() > HUM_SHARE * power[hertz > 10].sum() and power[low].sum() > power[near].sum() / 2:
             return mains
     return 0
 

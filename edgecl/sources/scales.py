@@ -37,7 +37,7 @@ def in_units(
     DataError
         The acceleration is in g, m/s2 or counts where the contract states another unit, or `scale` names no channel.
     """
-    factors = _factors(contract, scale)
+    factors = factors_of(contract, scale)
     if factors is not None:
         yield from (replace(one, signal=one.signal * factors) if isinstance(one, Sample) else one for one in items)
         return
@@ -107,7 +107,8 @@ def acceleration(contract: Contract) -> list[int] | None:
     return [known[index] for index in found] if found else None
 
 
-def _factors(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:
+def factors_of(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:
+    """Return the factor of each channel, or None where nothing is settled; raises DataError for a name that is none."""
     if not scale:
         return None
     factors = np.ones(len(contract.channels), np.float32)

@@ -22,6 +22,7 @@ from edgecl.cli.options import (
     json_option,
     layout_options,
     rate_option,
+    row_options,
     store_argument,
 )
 from edgecl.cli.text import counted, milliseconds
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.sources.choices import Choices
 
 POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
@@ -55,6 +57,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
 @rate_option
 @layout_options
+@row_options
 @click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
 @click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
@@ -91,6 +94,7 @@ def command(
     microphone: bool,
     rate: float | None,
     layout: Layout,
+    how: Choices,
     realtime: bool,
     threshold: float | None,
     patience: int | None,
@@ -144,21 +148,22 @@ def command(
                 microphone=microphone,
                 rate=rate,
                 layout=layout,
+                rows_how=how,
                 realtime=realtime,
                 halt=halt,
                 arrival=arrival,
             )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
-        how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        listening = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
+        events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
         with (
             interrupts.asking(halt.ask),
             Control(control, store, command=EDGECL) if control else nullcontext(),
-            _doors.opened(open_doors, learner, fanout, how) as server,
+            _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
             for event in events:
@@ -242,6 +247,7 @@ def pieces_of(
     realtime: bool,
     halt: Halt,
     arrival: Arrival,
+    rows_how: Choices | None = None,
 ) -> Iterator[Piece]:
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -250,7 +256,7 @@ def pieces_of(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime, how=rows_how)
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -265,18 +271,20 @@ def pieces_of(
     )
 
 
-def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+def _rows(
+    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices | None
+) -> Iterator[Piece]:
     from edgecl.live.inputs.rows import movement
 
     if file is None:
-        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival, how=how)
         return
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
     finally:
         os.close(descriptor)
 

@@ -173,9 +173,11 @@ def _is_stereo(words: NDArray[np.float64]) -> bool:
     together = _roughness(words)
     if min(left.std(), right.std()) < 0.02 * max(left.std(), right.std()):
         return bool(max(left.std(), right.std()) > 30)
-    return together > 2.5 * max(_roughness(left), _roughness(right)) or (
-        together < 0.5 * min(_roughness(left), _roughness(right)) and float(np.corrcoef(left, right)[0, 1]) > 0.999
-    )
+    within = float(np.square(right - left).mean())
+    across = float(np.square(left[1:] - right[:-1]).mean())
+    if not 0.5 * across < within < 2 * across:  # of one channel every step is like the next
+        return True
+    return together > 2.5 * max(_roughness(left), _roughness(right))
 
 
 def _filled(descriptor: int, buffer: bytearray, halt: Halt, arrival: Arrival) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
@@ -18,9 +20,12 @@ from edgecl.sources.csv_rows import read_live
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler
+from edgecl.sources.scales import check_gravity, factors_of
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+
+JUDGED_WINDOWS = 2  # of a stream, by which its unit is judged
 
 
 def movement(
@@ -43,6 +48,29 @@ def movement(
     DataError
         Columns are missing, timestamps can't be read, or the rate is too low.
     """
+    how = how or Choices()
+    pieces = _pieces(descriptor, name, contract, halt, arrival, realtime=realtime, how=how)
+    yield from _in_units(pieces, name, contract, how)
+
+
+def _in_units(pieces: Iterator[Piece], name: str, contract: Contract, how: Choices) -> Iterator[Piece]:
+    """Scale a stream as settled; refuse it after its first windows where gravity shows another unit."""
+    factors, held, length = factors_of(contract, how.scale), list[NDArray[np.float32]](), 0
+    for piece in pieces:
+        if factors is not None:
+            yield replace(piece, signal=piece.signal * factors)
+            continue
+        if length < JUDGED_WINDOWS * contract.clip_samples:
+            held.append(piece.signal)
+            length += len(piece.signal)
+            if length >= JUDGED_WINDOWS * contract.clip_samples:
+                check_gravity([np.concatenate(held)], name, contract)
+        yield piece
+
+
+def _pieces(
+    descriptor: int, name: str, contract: Contract, halt: Halt, arrival: Arrival, *, realtime: bool, how: Choices
+) -> Iterator[Piece]:
     lines = _lines(descriptor, name, halt, arrival)
     delimiter, cells = _cells(lines, name)
     layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter, how=how)
