@@ -70,6 +70,12 @@ def test_after_a_peak_nothing_is_heard_for_the_refractory_time() -> None:
     assert [label for label, *_ in heard(WordSpotter(Told("a", "b"), refractory=1), scores)] == ["a", "b", "b"]
 
 
+def test_a_sustained_sound_is_one_event_from_its_beginning() -> None:
+    scores = stream(120, dict.fromkeys(range(5, 90), (0, 0.9)) | {30: (0, 0.95), 60: (0, 0.97), 100: (0, 0.8)})
+    events = heard(WordSpotter(Told("a", "b")), scores)
+    assert [(label, first) for label, first, _ in events] == [("a", 5), ("a", 100)]
+
+
 def test_patience_wants_as_many_hops_in_a_row_of_one_label() -> None:
     scores = stream(20, {2: (0, 0.9), 4: (0, 0.9), 5: (1, 0.9), 8: (0, 0.8), 9: (0, 0.7), 10: (0, 0.6)})
     assert heard(WordSpotter(Told("a", "b"), patience=3), scores) == [("a", 8, 10)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ModelError
 from edgecl.model.head import probabilities
 from edgecl.model.model import Model
-from edgecl.model.unknown import DistanceMeasure, Measure
+from edgecl.model.unknown import PEOPLE, TEXTS, DistanceMeasure, Measure
 from edgecl.operations.background import background
 from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
@@ -73,7 +73,8 @@ def judge_with(opened: OpenStore, model: Model) -> Judge:
     """Return the judge of a whole model of a store."""
     found = background(opened)
     if found is None:
-        measure: Measure = DistanceMeasure(model)
+        is_text = opened.store.settings["contract"]["modality"] == "text"
+        measure: Measure = DistanceMeasure(model, TEXTS if is_text else PEOPLE)
     else:
         from edgecl.spotting.familiarity import BackgroundMeasure
 
