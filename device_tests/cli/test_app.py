@@ -244,7 +244,7 @@ def test_predict_prints_json_lines(kitchen: Path, heldout: Path) -> None:
     skipped = [one for one in lines if "skipped" in one]
     answers = [one for one in lines if one not in skipped]
     assert [set(one) for one in skipped] == [{"source", "skipped"}]
-    assert [set(one) for one in answers] == 3 * [{"source", "label", "confidence", "novelty"}]
+    assert [set(one) for one in answers] == 3 * [{"source", "label", "confidence", "novelty", "known"}]
     assert all(0 <= one["confidence"] <= 1 and 0 <= one["novelty"] <= 1 for one in answers)
 
 

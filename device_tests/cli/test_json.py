@@ -163,7 +163,7 @@ def test_takes(tmp_path):
 
 
 def test_a_schema_refuses_what_no_command_prints():
-    answer = {"source": "a.wav", "label": "yes", "confidence": 0.9, "novelty": 0.1}
+    answer = {"source": "a.wav", "label": "yes", "confidence": 0.9, "novelty": 0.1, "known": True}
     check("predict", answer)
     check("listen --control", {"learn": "/clips", "label": "coffee"})
     for wrong in ({**answer, "confidence": 1.1}, {**answer, "more": 1}, {"source": "a.wav"}):

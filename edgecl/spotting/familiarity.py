@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.model.exemplars import Exemplars
 from edgecl.model.model import Model
 from edgecl.model.unknown import EVEN, JUDGED_PER_CLASS, DistanceMeasure, limited, scaled
 from edgecl.spotting.background import Background, Densities
@@ -46,7 +47,7 @@ class BackgroundMeasure:
         self._counts = np.array([model.statistics[label].count for label in labels], np.float32)
         means = np.array([model.statistics[label].mean[-self._width :] for label in labels], np.float32)
         self._words = self._densities.whiten(means + self._offset)
-        kept = [next(model.exemplars[label].spread(JUDGED_PER_CLASS).blocks(1 << 30), means[:0]) for label in labels]
+        kept = [_judged(model.exemplars.get(label), means[:0]) for label in labels]
         both = zip(self._distance.left_out, enumerate(kept), strict=True)
         left_out = [_mixed(one, self._left_out(own, rows)) for one, (own, rows) in both]
         self.threshold = limited(EVEN, np.concatenate(left_out))
@@ -73,6 +74,11 @@ class BackgroundMeasure:
         own = -(away / spread + dimension * np.log(spread)) / 2 - self._densities.half_determinant
         score = (background - own + WEIGHT * away / spread) / dimension
         return scaled(score, typical=TYPICAL, limit=LIMIT + FEW / rest)
+
+
+def _judged(kept: Exemplars | None, none: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows of a class that are left out in turn; `none` where it has lost its exemplars."""
+    return none if kept is None else next(kept.spread(JUDGED_PER_CLASS).blocks(1 << 30), none)
 
 
 def _mixed(by_distance: NDArray[np.float32], by_background: NDArray[np.float32]) -> NDArray[np.float32]:
