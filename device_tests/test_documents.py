@@ -39,7 +39,7 @@ WRITE_DEMO_DATA = "tools/examples/write_demo_data.py ."
 # what a line needs, or is, that no test can have: a microphone, root, another machine, an index, this suite
 NOT_RUN = ("arecord ", "sudo ", "scp ", "journalctl ", "pip install", "tools/demo", "tools/test", "/opt/edgecl/")
 # options of other programs that the documents name
-FOREIGN = {"--system", "--groups", "--now", "--target", "--failed", "--only", "--peers"}
+FOREIGN = {"--items", "--system", "--groups", "--now", "--target", "--failed", "--only", "--peers"}
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -154,7 +154,7 @@ def test_commands_and_options_that_a_page_names_exist(page):
 @each_page
 def test_every_option_that_a_page_names_is_one(page):
     known = set().union(*(options_of(path) for name in COMMANDS for path in commands_below(name)))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", page.read_text()))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", page.read_text()))
     assert named <= known | FOREIGN
 
 

@@ -6,7 +6,7 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
+    from edgecl.operations.background import RoomReport
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
-    from edgecl.operations.streaming import StreamReport
     from edgecl.operations.teaching import Report
     from edgecl.store.records import Revision
 
@@ -129,38 +129,23 @@ class Learner(InboxHandle):
         )
         return run.finish(progress)
 
-    def follow(
-        self,
-        data: Data,
-        labels: Iterable[str] | None = None,
-        *,
-        latents: bool = False,
-        label_delay: int = 0,
-        dry_run: bool = False,
-        progress: Progress | None = None,
-    ) -> StreamReport:
-        """Answer a stream row by row, and learn from each label when it comes.
+    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
+        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
 
-        Parameters
-        ----------
-        data, labels, latents
-            Rows in their order, see `learn`; a row may have no label.
-        label_delay
-            Rows that come between a row and its label.
-        dry_run
-            Commit nothing.
-        progress
-            Called with every stage, and with every confirmed drift.
+        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
 
         Raises
         ------
         SettingError
-            When the store is centred, or its memory does not hold what a stream needs.
+            When the store takes neither words nor movement.
         DataError
-            When a label cannot be used.
+            When no stretch of sound is as long as a clip.
         """
-        run = self.run.follow(data, labels, latents=latents, label_delay=label_delay, dry_run=dry_run)
-        return run.finish(progress)
+        if self.contract.modality == "imu":
+            from edgecl.operations.background import as_rest
+
+            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
+        return self.run.learn_background(data).finish(progress)
 
     def centre(
         self,
@@ -187,6 +172,23 @@ class Learner(InboxHandle):
         from edgecl.operations.centring import uncentre
 
         return uncentre(self._opened)
+
+    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
+        """Set the novelty above which an answer is "unknown", as a revision.
+
+        Parameters
+        ----------
+        unknown_above
+            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
+
+        Raises
+        ------
+        SettingError
+            When it is neither, or set already.
+        """
+        from edgecl.operations.setting import set_unknown_above
+
+        return set_unknown_above(self._opened, unknown_above)
 
     def forget(
         self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False

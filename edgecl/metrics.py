@@ -52,3 +52,96 @@ def backward_transfer(accuracy_matrix: NDArray[np.float64]) -> float:
     if steps < 2:
         return 0.0
     return float(np.mean([accuracy_matrix[-1, j] - accuracy_matrix[j, j] for j in range(steps - 1)]))
+
+
+def average_precision(is_positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Return the area under the precision-recall curve of n rows; ties count together.
+
+    Examples
+    --------
+    >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
+    0.8333333333333333
+    """
+    order = np.argsort(-scores, kind="stable")
+    right, ranked = is_positive[order].astype(float), scores[order]
+    last_of_tie = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1) if len(ranked) else np.zeros(0, int)
+    found = np.cumsum(right)[last_of_tie]
+    precision = found / (last_of_tie + 1)
+    return float((np.diff(found, prepend=0) * precision).sum() / max(right.sum(), 1))
+
+
+def recall_at_budget(is_positive: NDArray[np.bool_], scores: NDArray[np.floating], *, per_1000: float) -> float:
+    """Return the share of the positives among the highest scores, per_1000 of 1,000 rows.
+
+    Examples
+    --------
+    >>> recall_at_budget(np.array([True, False, True, False]), np.array([4.0, 3, 2, 1]), per_1000=500)
+    0.5
+    """
+    count = int(len(scores) * per_1000 / 1000)
+    chosen = np.argsort(-scores, kind="stable")[:count]
+    return float(is_positive[chosen].sum() / max(is_positive.sum(), 1))
+
+
+def reliability(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 10
+) -> list[tuple[int, float, float]]:
+    """Return rows, mean confidence and share right, for each bin of confidence that has rows.
+
+    Examples
+    --------
+    >>> reliability(np.array([0.95, 0.85, 0.95]), np.array([True, False, True]))
+    [(1, 0.85, 0.0), (2, 0.95, 1.0)]
+    """
+    at = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        (int((at == one).sum()), float(confidence[at == one].mean()), float(right[at == one].mean()))
+        for one in np.unique(at)
+    ]
+
+
+def expected_calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 10) -> float:
+    """Return the mean distance of confidence and share right over bins, by their rows (Naeini et al. 2015).
+
+    Examples
+    --------
+    >>> round(expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 6)
+    0.4
+    """
+    rows = reliability(confidence, right, bins=bins)
+    return sum(n * abs(sure - share) for n, sure, share in rows) / max(sum(n for n, _, _ in rows), 1)
+
+
+def hit_rate(ranks: NDArray[np.integer], *, top: int) -> float:
+    """Return the share of the rows whose label is among the `top` first answers; ranks (n) count from 0.
+
+    Examples
+    --------
+    >>> hit_rate(np.array([0, 4, 9]), top=5)
+    0.6666666666666666
+    """
+    return float((ranks < top).mean()) if len(ranks) else 0.0
+
+
+def ndcg(ranks: NDArray[np.integer], *, top: int) -> float:
+    """Return the normalised discounted cumulative gain of one right answer per row.
+
+    It is the mean of 1/log2(rank + 2), and zero where rank >= top; ranks (n) count from 0.
+
+    Examples
+    --------
+    >>> ndcg(np.array([0, 2, 7]), top=5)
+    0.5
+    """
+    return float(np.where(ranks < top, 1 / np.log2(ranks + 2.0), 0).mean()) if len(ranks) else 0.0
+
+
+def kappa(right: float, by_chance: float) -> float:
+    """Return the share right beyond what another way has right: Cohen's kappa, or with "the same again" kappa-temporal.
+
+    Examples
+    --------
+    >>> kappa(0.9, 0.8)
+    0.5
+    """
+    return round((right - by_chance) / (1 - by_chance), 12) if by_chance < 1 else 0.0

@@ -130,7 +130,7 @@ USELESS_CLIPS = {
     "empty.wav": "empty file",
     "truncated.wav": "truncated",
     "half.wav": "truncated",
-    "text.wav": "wanted a WAV or FLAC file",
+    "text.wav": "wanted a WAV, FLAC, Ogg, MP3 or AIFF file",
     "silent.wav": "silent",
     "short.wav": "too short",
     "loud.wav": "clipped",

@@ -136,7 +136,7 @@ def test_a_graph_without_a_contract_says_how_to_add_one(tmp_path: Path) -> None:
 
 
 def test_a_window_of_another_length_is_refused(tmp_path: Path) -> None:
-    refused(pooled(tmp_path / "m.onnx"), "does not take a window", window_samples=12)
+    refused(pooled(tmp_path / "m.onnx"), r"wanted \(batch, 12, 3\), or \(batch, 3, 12\)", window_samples=12)
 
 
 def test_several_frames_a_window_are_refused(tmp_path: Path) -> None:
@@ -276,9 +276,61 @@ def test_tflite_without_a_contract_is_refused(lite: Path) -> None:
 
 def test_tflite_with_another_window_is_refused(lite: Path, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(lite.read_bytes())
-    refused(tmp_path / "m.tflite", "the contract states 33 float32", window_samples=11)
+    refused(tmp_path / "m.tflite", "wanted 33 numbers: 11 samples of 3 channels", window_samples=11)
 
 
 def test_damaged_tflite_is_refused(lite: Path, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(lite.read_bytes()[:60])
     refused(tmp_path / "m.tflite", "not TFLite that this runtime can load")
+
+
+def turned(path: Path, shape: tuple[Any, ...] = ("n", 3, "t")) -> Path:
+    """Takes (batch, channels, samples), as PyTorch exports it."""
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[10]),
+        onnx.helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        onnx.helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    return save(path, nodes, {"x": shape}, {"y": ("n", 5)}, {"w": WEIGHTS.transpose(2, 1, 0).copy()})
+
+
+def test_channels_first_are_transposed_and_named(
+    tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    extractor = wrapped(turned(tmp_path / "m.onnx"), normalisation="none")
+    assert "channels before time: its input is transposed" in caplog.text
+    signal = rng.normal(size=(10, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        extractor.frames(signal), [np.einsum("tc,tcd->d", signal, WEIGHTS)], rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_model_of_random_answers_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("RandomNormalLike", ["x"], ["noise"]),
+        onnx.helper.make_node("Add", ["x", "noise"], ["s"]),
+        onnx.helper.make_node("ReduceMean", ["s"], ["y"], axes=[1], keepdims=0),
+    ]
+    refused(save(tmp_path / "m.onnx", nodes, {"x": ("n", 10, 3)}, {"y": ("n", 3)}, {}), "in two ways")
+
+
+def test_a_model_of_one_answer_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["x"], ["m"], axes=[1], keepdims=0),
+        onnx.helper.make_node("Mul", ["m", "zero"], ["y"]),
+    ]
+    file = save(tmp_path / "m.onnx", nodes, {"x": ("n", 10, 3)}, {"y": ("n", 3)}, {"zero": np.zeros(1, np.float32)})
+    refused(file, "to every window")
+
+
+def test_two_inputs_are_named(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Add", ["x", "lengths"], ["y"])
+    file = save(tmp_path / "m.onnx", [node], {"x": ("n", 1, 3), "lengths": ("n", 1, 3)}, {"y": ("n", 1, 3)}, {})
+    refused(file, "takes 2 inputs, x, lengths", window_samples=1, hop_samples=1)
+
+
+def test_a_table_may_be_rows_of_features(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    file = save(tmp_path / "m.onnx", [node], {"x": ("n", 3)}, {"y": ("n", 3)}, {})
+    table = wrapped(file, modality="table", sample_rate_hz=0, window_samples=1, hop_samples=1, normalisation="none")
+    np.testing.assert_array_equal(table.latents([np.array([[1, 2, 3]], np.float32)]), [[1, 2, 3]])

@@ -120,9 +120,9 @@ def test_lines_of_text_are_read_and_bad_ones_named(tmp_path: Path) -> None:
 
 
 def test_other_files_are_refused_for_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text\nhello\n")
+    (tmp_path / "a.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"takes text: give a \.jsonl"):
-        read_samples(tmp_path / "a.csv", CONTRACT)
+        read_samples(tmp_path / "a.npz", CONTRACT)
 
 
 def test_intents_are_taught_and_answered_by_the_command_line(file: Path, tmp_path: Path) -> None:

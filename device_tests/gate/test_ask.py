@@ -7,18 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgecl.gate.ask import (
-    ALONG,
-    BASE,
-    GAP,
-    NEAR,
-    NEAREST,
-    Scale,
-    log_odds,
-    resemblance,
-    same_lesson,
-    typical_gap,
-)
+from edgecl.gate.gather import ALONG, BASE, GAP, NEAR, NEAREST, Scale, log_odds, resemblance, same_lesson, typical_gap
 
 
 def test_the_gap_is_the_median_distance_to_the_nearest_class(rng: np.random.Generator) -> None:

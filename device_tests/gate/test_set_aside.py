@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.gate.set_aside import EXPECTED_WRONG, MOST_GROUPS, SESSION_WEIGHT, Fit, fits, folds_of, kept_sum, sift
-from edgecl.model.closed_form import Factor, whiten
+from edgecl.model.head import Factor, whiten
 from edgecl.model.model import Lesson, Model, factor_of
 
 from ..support.learning import Words, as_lesson, settings, taught

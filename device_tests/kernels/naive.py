@@ -204,3 +204,58 @@ def page_hinkley(values, delta=0.005, threshold=50.0, alpha=0.9999, grace=30) ->
         changes.append(change)
         start = now if change else start
     return changes
+
+
+def adagrad(x, labels, weights, classes, *, rate):
+    """Softmax steps as Duchi, Hazan and Singer (2011) write them; weights and the answer before each step."""
+    w, g = np.zeros((classes, x.shape[1])), np.zeros((classes, x.shape[1]))
+    answers = np.zeros((len(x), classes))
+    for i, row in enumerate(x.astype(np.float64)):
+        answers[i] = softmax((w @ row)[None])[0]
+        gradient = weights[i] * np.outer(answers[i] - np.eye(classes)[labels[i]], row)
+        g += gradient**2
+        w -= rate * gradient / np.sqrt(g + 1e-8)
+    return w, answers
+
+
+def least_squares(x, labels, classes, *, forgetting, start):
+    """Recursive least squares on whole matrices; every fourth row excites a column."""
+    d = x.shape[1]
+    w, p = np.zeros((classes, d)), start * np.eye(d)
+    answers = np.zeros((len(x), classes))
+    for i, row in enumerate(x.astype(np.float64)):
+        answers[i] = w @ row
+        gain = p @ row / (forgetting + row @ p @ row)
+        w += np.outer(np.eye(classes)[labels[i]] - answers[i], gain)
+        p = (p - np.outer(gain, p @ row)) / forgetting
+        if forgetting < 1 and i % 4 == 3:
+            unit = np.sqrt(4 * d * (1 - forgetting) / start) * np.eye(d)[i // 4 % d]
+            p -= np.outer(p @ unit, p @ unit) / (1 + unit @ p @ unit)
+    return answers, w, p
+
+
+def cells(x, labels, classes, columns, thresholds, *, rate, kept=0.999):
+    """AdaGrad on the indicator of each cell, the squared gradients fading where a cell is stepped."""
+    tables, tests = columns.shape
+    w, g = np.zeros((classes, tables << tests)), np.zeros((classes, tables << tests))
+    answers = np.zeros((len(x), classes))
+    for i, row in enumerate(x):
+        passed = [
+            [columns[m, t] >= 0 and row[columns[m, t]] > thresholds[m, t] for t in range(tests)] for m in range(tables)
+        ]
+        active = [(m << tests) + sum(int(one) << t for t, one in enumerate(passed[m])) for m in range(tables)]
+        answers[i] = softmax(w[:, active].sum(axis=1)[None])[0]
+        residual = (answers[i] - np.eye(classes)[labels[i]])[:, None]
+        g[:, active] = kept * g[:, active] + residual**2
+        w[:, active] -= rate * residual / np.sqrt(g[:, active] + 1e-8)
+    return w, answers
+
+
+def fixed_share(held, labels, *, share, floor):
+    """Weights of experts after their answers (n, K, C), by log loss (Herbster and Warmuth 1998)."""
+    count = held.shape[1]
+    weights = np.full(count, 1 / count)
+    for answers, label in zip(held.astype(np.float64), labels, strict=True):
+        weights = weights * np.maximum(answers[:, label], floor)
+        weights = (1 - share) * weights / weights.sum() + share / count
+    return weights

@@ -28,6 +28,7 @@ STRICT = (
     "dequantise_rows",
     "adwin_update",
     "page_hinkley_update",
+    "nearest_rows",
 )
 
 
@@ -49,6 +50,9 @@ def strict_arguments(name: str) -> list[object]:
         return [x, np.empty((5, 37), np.int8), np.empty(5, np.float32)]
     if name == "dequantise_rows":
         return [rows, scales, np.empty((5, 37), np.float32)]
+    if name == "nearest_rows":
+        memory, nearest = np.ascontiguousarray(rows.T), np.empty((5, 3), np.int32)
+        return [memory, 4, rows, np.empty(5, np.int32), nearest]
     values = np.abs(np.concatenate([draw(300), 3 + draw(300)])).astype(np.float64)
     state = np.zeros((9, 13)) if name == "adwin_update" else np.zeros(12)
     state[..., 4:8] = 0.002, 32, 5, 10

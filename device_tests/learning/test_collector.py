@@ -9,7 +9,7 @@ import pytest
 
 from edgecl.errors import DataError, EdgeclError
 from edgecl.learning.collector import LessonCollector
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import FeatureMap
 from edgecl.model.model import Lesson
 
 FEATURES = FeatureMap(16, 0, 0, 0)

@@ -7,6 +7,8 @@ import pytest
 
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import paired_bound
+from edgecl.learning.alerts import Watch
+from edgecl.learning.decisions import Costs, Prior
 from edgecl.learning.drift_response import AS_IT_IS
 from edgecl.learning.prequential import Prequential
 from edgecl.model.model import Model
@@ -39,10 +41,24 @@ def feed(stream: Prequential, labels, latents, *, kept=None) -> list:
 
 
 def test_a_row_is_answered_before_its_label_is_learnt() -> None:
-    labels, latents = rows(BATCH)
+    labels, latents = rows(1)
     stream = Prequential(fresh())
     stream.take(labels, latents)
-    assert (stream.tally.labelled, stream.tally.correct) == (BATCH, 0)  # nothing was known yet
+    assert (stream.tally.labelled, stream.tally.correct) == (1, 0)  # nothing was known yet
+
+
+def test_within_a_batch_a_row_is_learnt_before_the_next_is_answered() -> None:
+    _, latents = rows(2)
+    stream = Prequential(fresh())
+    stream.take(["high", "high"], latents)
+    assert stream.answers == [None, "high"]
+
+
+def test_answers_are_probabilities_of_every_label_known() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(500))
+    assert set(stream.panel.labels) == {"high", "low"}
+    np.testing.assert_allclose(stream.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
 def test_a_steady_stream_is_learnt_without_a_drift() -> None:
@@ -167,3 +183,34 @@ def test_the_bound_of_a_gain_is_below_it_and_needs_evidence() -> None:
     assert 0.8 < paired_bound(before, after) < 1
     assert paired_bound(before[:2], after[:2]) < 0
     assert paired_bound(after, after) < 0
+
+
+def test_alerts_are_raised_for_the_watched_class_and_measured() -> None:
+    stream = Prequential(fresh(), watch=Watch("low", Costs(1, 1)))
+    feed(stream, *rows(2000))
+    told = stream.alerts.as_dict()
+    assert told["rows"] == stream.tally.by_label["low"][0]
+    assert told["recall"] > 0.9
+    assert told["precision"] > 0.9
+    assert told["average_precision"] > 0.95
+    assert told["cost"] == pytest.approx(2000 - stream.tally.correct, abs=60)  # equal costs: an alert is an answer
+
+
+def test_a_balanced_prior_answers_a_rare_class_more_often() -> None:
+    labels, latents = rows(3000)
+    rare = [at for at, label in enumerate(labels) if label == "low" or at % 20 == 0]
+    latents = latents + np.random.default_rng(5).normal(size=latents.shape).astype(np.float32)
+    found = {}
+    for prior in ("stream", "balanced"):
+        stream = Prequential(fresh(), prior=Prior.parse(prior))
+        feed(stream, [labels[at] for at in rare], latents[rare])
+        count, right = stream.tally.by_label["high"]
+        found[prior] = right / count
+    assert found["balanced"] > found["stream"]
+
+
+def test_the_rank_of_every_label_is_counted() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(500))
+    assert 498 <= stream.tally.among_top <= 499  # two classes; the first of each is not known
+    assert stream.tally.gain == pytest.approx(stream.tally.correct + (499 - stream.tally.correct) / np.log2(3), abs=2)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from edgecl.learning.refine import refine
 from edgecl.learning.strategies import RefineSettings
 from edgecl.model.ewc import Coordinates, EwcState, consolidate
-from edgecl.model.exemplars import Exemplars, Selection, quantise
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import Exemplars, FeatureMap, Selection, quantise
 from edgecl.model.head import HeadState, probabilities
 
 DIMENSION, CLASSES = 10, 3

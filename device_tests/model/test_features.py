@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import FeatureMap
 
 
 def test_without_either_a_latent_stays_as_it_is(rng: np.random.Generator) -> None:

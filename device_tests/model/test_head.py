@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.model.closed_form import (
+from edgecl.model.head import (
     Factor,
+    HeadState,
     factorise,
     leave_one_out,
     linear_discriminant,
+    probabilities,
     shrinkage,
     squared_distances,
     whitened_cosine,
 )
-from edgecl.model.head import HeadState, probabilities
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 
 FLOOR = 0.05

@@ -57,7 +57,7 @@ def test_what_is_no_lesson_is_refused(latents: Any, message: str) -> None:
 def test_it_is_learnt_at_once_and_without_a_store(objects: MemoryObjects | None) -> None:
     seen: list[Stage] = []
     outcome = learn(Model(SETTINGS), Lesson.of(LATENTS, SETTINGS), objects=objects, progress=seen.append)
-    assert [one.name for one in seen] == ["statistics", "update", "judge"]
+    assert [one.name for one in seen] == ["sift", "statistics", "update", "judge"]
     assert outcome.model is not None
     assert outcome.model.predict(LATENTS["yes"]).labels == ["yes"] * 6
     again = learn(outcome.model, Lesson.of({"maybe": LATENTS["yes"][:, ::-1]}, SETTINGS), objects=objects)

@@ -183,7 +183,7 @@ def test_what_cannot_be_done_is_said(wrist: Path, arguments: tuple[str, ...], co
 
 
 def test_words_are_not_centred_and_an_empty_store_neither(bodies: Path, tmp_path: Path) -> None:
-    for extractor, said in (("voice", "hears words"), ("imu", "has learnt nothing yet")):
+    for extractor, said in (("voice", "detects words"), ("imu", "has learnt nothing yet")):
         assert edgecl("init", tmp_path / extractor, "--extractor", extractor).code == 0
         done = edgecl("centre", tmp_path / extractor, bodies / "worn.npz")
         assert done.code == 2

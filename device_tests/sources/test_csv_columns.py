@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, csv_of, movement, put, samples_of
+from ..support.recordings import WRIST, csv_of, movement, put, samples_of, skips_of
 
 
 def test_columns_are_found_by_name_in_any_order(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_other_delimiters_and_decimal_commas_are_read(tmp_path: Path, delimiter:
     ("text", "message"),
     [
         ("", "is empty"),
-        ("time,ax,ay,az\n0,1,2,3\n", "no column timestamp, only time, ax, ay, az"),
+        ("clock,ax,ay,az\n0,1,2,3\n", "no column timestamp, only clock, ax, ay, az"),
         ("timestamp,ax,ay\n0,1,2\n.02,1,2\n", r"2 columns of measurements \(ax, ay\), the extractor takes 3"),
         ("timestamp,ax,ax,az\n", "two columns of the same name"),
         ("timestamp,ax,ay,az\n", "holds 0 rows"),
@@ -57,3 +58,79 @@ def test_other_delimiters_and_decimal_commas_are_read(tmp_path: Path, delimiter:
 def test_csv_that_cannot_be_read_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_samples(put(tmp_path / "run.csv", text), WRIST, label="curl")
+
+
+def test_axes_in_another_order_are_matched(tmp_path: Path) -> None:
+    text = csv_of(np.arange(50) / 50, movement(50))
+    expected = samples_of(put(tmp_path / "xyz.csv", text), WRIST, label="go")
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    turned = "timestamp,accel_z,accel_y,accel_x\n" + "\n".join(",".join([t, z, y, x]) for t, x, y, z in rows)
+    found = samples_of(put(tmp_path / "zyx.csv", turned), WRIST, label="go")
+    np.testing.assert_array_equal(found[0].signal, expected[0].signal)
+
+
+def test_axes_that_cannot_be_matched_are_refused_until_columns_are_given(tmp_path: Path) -> None:
+    text = csv_of(np.arange(50) / 50, movement(50)).replace("timestamp,ax,ay,az", "timestamp,gyro_z,mag_y,acc_x")
+    path = put(tmp_path / "odd.csv", text)
+    with pytest.raises(DataError, match="3 columns of measurements") as raised:
+        samples_of(path, WRIST, label="go")
+    assert raised.value.parameter == "columns"
+    assert samples_of(path, WRIST, label="go", how=Choices(columns={"ax": "acc_x", "ay": "mag_y", "az": "gyro_z"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("time", 1e9), ("Time (s)", 1), ("seconds_elapsed", 1), ("ts", 1000), ("timestamp_ms", 1000), ("time [us]", 1e6)],
+)
+def test_times_are_found_as_loggers_call_them(tmp_path: Path, name: str, scale: float) -> None:
+    text = csv_of((np.arange(50) / 50 * scale).tolist(), movement(50)).replace("timestamp", name)
+    assert samples_of(put(tmp_path / "log.csv", text), WRIST, label="go")
+
+
+def test_a_column_of_times_can_be_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "log.csv", csv_of(np.arange(50) / 50, movement(50)).replace("timestamp", "clock"))
+    with pytest.raises(DataError, match="no column timestamp, only clock") as raised:
+        samples_of(path, WRIST, label="go")
+    assert raised.value.parameter == "time_column"
+    assert samples_of(path, WRIST, label="go", how=Choices(time_column="Clock"))
+
+
+def test_a_unit_that_does_not_fit_the_rate_is_refused_until_it_is_given(tmp_path: Path) -> None:
+    path = put(tmp_path / "log.csv", csv_of(np.arange(50) / 50, movement(50)).replace("timestamp", "timestamp_ms"))
+    with pytest.raises(DataError, match="wrong unit: timestamps read as milliseconds") as raised:
+        samples_of(path, WRIST, label="go")
+    assert raised.value.parameter == "time_unit"
+    assert samples_of(path, WRIST, label="go", how=Choices(time_unit="s"))
+
+
+def test_times_coarser_than_the_rate_are_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "log.csv", csv_of(np.arange(200) // 50, movement(200)))
+    with pytest.raises(DataError, match="repeat the time of the row before"):
+        samples_of(path, WRIST, label="go")
+
+
+@pytest.mark.parametrize(
+    "before", ["sep=,\n", "# made by a logger\n", "// one\n# two\n\n", '"sep=,"\n'], ids=["sep", "#", "//", "quoted"]
+)
+def test_lines_before_the_header_are_passed_over(tmp_path: Path, before: str) -> None:
+    text = csv_of(np.arange(50) / 50, movement(50))
+    expected = samples_of(put(tmp_path / "plain.csv", text), WRIST, label="go")
+    found = samples_of(put(tmp_path / "headed.csv", before + text + "# the end\n"), WRIST, label="go")
+    np.testing.assert_array_equal(found[0].signal, expected[0].signal)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_excel_writes_other_encodings_tabs_and_commas(tmp_path: Path, encoding: str) -> None:
+    text = csv_of(np.arange(50) / 50, movement(50))
+    expected = samples_of(put(tmp_path / "plain.csv", text), WRIST, label="go")
+    excel = text.replace(",", "\t").replace(".", ",").encode(encoding)
+    found = samples_of(put(tmp_path / "excel.csv", excel), WRIST, label="go")
+    np.testing.assert_array_equal(found[0].signal, expected[0].signal)
+
+
+@pytest.mark.parametrize("cell", ["nan", "None", "null", "", "N/A"])
+def test_a_label_cell_that_stands_for_a_missing_one_is_skipped(tmp_path: Path, cell: str) -> None:
+    labels = ["go"] * 40 + [cell] + ["go"] * 40
+    path = put(tmp_path / "l.csv", csv_of(np.arange(81) / 50, movement(81), {"label": labels}))
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST)] == ["no label"]
+    assert {one.label for one in samples_of(path, WRIST)} == {"go"}

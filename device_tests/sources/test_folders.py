@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Skip
 
@@ -66,7 +67,9 @@ def test_other_files_are_skipped_and_hidden_ones_passed_over(tmp_path: Path) -> 
     put(tmp_path / "go" / ".DS_Store", "x")
     put(tmp_path / ".git" / "1.wav", wav(tone()))
     (skip,) = skips_of(tmp_path)
-    assert skip == Skip(str(tmp_path / "go" / "notes.txt"), "other file: not a .wav or .flac file")
+    assert skip == Skip(
+        str(tmp_path / "go" / "notes.txt"), "other file: not a .wav, .flac, .ogg, .opus, .mp3, .aiff or .aif file"
+    )
 
 
 def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:
@@ -134,3 +137,34 @@ def test_recordings_in_label_folders_are_read_for_movement(tmp_path: Path) -> No
     samples = samples_of(tmp_path, WRIST)
     assert {(sample.label, sample.group) for sample in samples} == {("curl", "anna")}
     assert skips_of(tmp_path, WRIST)[0].source.endswith("2.csv")
+
+
+@pytest.mark.parametrize("parts", [("train", "test", "validation"), ("fold1", "fold2"), ("positive", "negative")])
+def test_parts_of_a_set_above_the_labels_are_refused_until_the_depth_is_given(
+    tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    for index, part in enumerate(parts):
+        for other, name in enumerate(("yes", "no")):
+            put(tmp_path / part / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
+    with pytest.raises(DataError, match=f"holds the folders .*{parts[0]}.* below them no, yes") as raised:
+        samples_of(tmp_path)
+    assert raised.value.parameter == "label_folder"
+    assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=2))} == {"yes", "no"}
+    assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=1))} == set(parts)
+
+
+@pytest.mark.parametrize("names", [("train", "bus"), ("positive", "negative"), ("0", "1")])
+def test_labels_that_are_called_like_parts_pass(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        put(tmp_path / name / "1.wav", wav(tone(hertz=300 + 100 * index)))
+    assert {one.label for one in samples_of(tmp_path)} == set(names)
+
+
+def test_labels_that_differ_in_case_alone_are_refused_until_it_is_settled(tmp_path: Path) -> None:
+    for index, name in enumerate(("Go", "go")):
+        put(tmp_path / name / "1.wav", wav(tone(hertz=300 + 100 * index)))
+    with pytest.raises(DataError, match="'Go' and 'go', which differ only in case") as raised:
+        samples_of(tmp_path)
+    assert raised.value.parameter == "label_case"
+    assert {one.label for one in samples_of(tmp_path, how=Choices(label_case="keep"))} == {"Go", "go"}
+    assert {one.label for one in samples_of(tmp_path, how=Choices(label_case="lower"))} == {"go"}

@@ -10,7 +10,7 @@ import pytest
 from edgecl.errors import DataError
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, lines_of, movement, put, samples_of, skips_of
+from ..support.recordings import WRIST, csv_of, lines_of, movement, put, samples_of, skips_of
 
 
 def test_window_a_line_is_read(tmp_path: Path) -> None:
@@ -78,3 +78,16 @@ def test_option_for_labelled_lines_is_refused(tmp_path: Path) -> None:
 def test_empty_lines_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it is empty"):
         list(read_samples(put(tmp_path / "w.jsonl", "\n"), WRIST))
+
+
+def test_rows_with_times_are_read_as_a_table_is(tmp_path: Path) -> None:
+    values = movement(60)
+    expected = samples_of(put(tmp_path / "r.csv", csv_of(np.arange(60) / 50, values)), WRIST, label="go")
+    rows = [
+        {"timestamp": index / 50, "ax": float(x), "ay": float(y), "az": float(z)}
+        for index, (x, y, z) in enumerate(values)
+    ]
+    path = put(tmp_path / "r.jsonl", lines_of(*rows[:30], "nonsense", *rows[30:]))
+    found = samples_of(path, WRIST, label="go")
+    np.testing.assert_array_equal(found[0].signal, expected[0].signal)
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="go")] == ["ragged row"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 
 from ..support.recordings import WRIST, npz, samples_of, skips_of, windows
@@ -88,7 +89,8 @@ def test_bad_windows_are_skipped_one_by_one(tmp_path: Path) -> None:
     X[1, 3, 0] = np.nan
     X[2] = 0
     X[3] = X[0]
-    path = npz(tmp_path / "w.npz", X=X, y=np.array([0, 0, 0, 0, 9, -1]), label_names=["curl"], rate_hz=50)
+    labels = np.array([0, 0, 0, 0, -1, -1])
+    path = npz(tmp_path / "w.npz", X=X, y=labels, label_names=["curl"], rate_hz=50)
     reasons = [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST)]
     assert reasons == ["not finite", "silent", "duplicate", "bad label", "bad label"]
     assert len(samples_of(path, WRIST)) == 1
@@ -158,3 +160,40 @@ def test_damaged_archive_is_read_or_refused_but_never_crashes(
     path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2, 10, 0]))])
     with contextlib.suppress(DataError):
         list(read_samples(path, WRIST))
+
+
+def test_labels_counted_from_one_are_refused_until_it_is_settled(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(3), y=np.array([1, 2, 3]), label_names=["a", "b", "c"], rate_hz=50)
+    with pytest.raises(DataError, match="y runs from 1 to 3, and there are 3 label_names") as raised:
+        samples_of(path, WRIST)
+    assert raised.value.parameter == "labels_from"
+    assert [one.label for one in samples_of(path, WRIST, how=Choices(labels_from=1))] == ["a", "b", "c"]
+    assert [one.label for one in samples_of(path, WRIST, how=Choices(labels_from=0))] == ["b", "c"]
+
+
+def test_one_index_without_a_name_is_skipped_and_many_refuse_the_file(tmp_path: Path) -> None:
+    labels = np.zeros(30, int)
+    labels[5] = 7
+    one = npz(tmp_path / "one.npz", X=windows(30), y=labels, label_names=["a"], rate_hz=50)
+    assert [skip.source[-3:] for skip in skips_of(one, WRIST)] == ["[5]"]
+    many = npz(tmp_path / "many.npz", X=windows(30), y=np.arange(30), label_names=["a", "b"], rate_hz=50)
+    with pytest.raises(DataError, match="y runs from 0 to 29"):
+        samples_of(many, WRIST)
+
+
+def test_a_label_that_stands_for_a_missing_one_is_skipped(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(3), y=np.array(["a", "nan", "None"]), rate_hz=50)
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST)] == ["no label", "no label"]
+
+
+def test_another_rate_and_none_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples_of(npz(tmp_path / "fast.npz", X=windows(2, time=40), y=np.zeros(2), rate_hz=100), WRIST)
+    assert "rate_hz is 100: resampled to 50 Hz" in caplog.text
+    samples_of(npz(tmp_path / "none.npz", X=windows(2), y=np.zeros(2)), WRIST)
+    assert "no rate_hz: its windows are taken as 50 Hz" in caplog.text
+
+
+def test_channels_are_matched_by_axis(tmp_path: Path) -> None:
+    X = windows(2)
+    path = npz(tmp_path / "w.npz", X=X, y=np.zeros(2), rate_hz=50, channels=["acc_z", "acc_y", "acc_x"])
+    np.testing.assert_array_equal(samples_of(path, WRIST)[0].signal, X[0][:, ::-1])

@@ -82,7 +82,9 @@ def test_missing_extra_says_how_to_install_it(
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"ID3\x04" + bytes(100), "not audio: begins with 'ID3"),
+        (b"ID3\x04" + bytes(100), "not audio: damaged MP3"),
+        (b"GIF89a" + bytes(100), "not audio: begins with 'GIF8"),
+        (bytes(4) + b"ftypM4A " + bytes(90), "other codec: M4A, AAC or WebM: convert it: ffmpeg -i "),
         (wav(tone(0.05)), "too short: 0.050 s of sound"),
         (wav(tone(0)), "too short: 0.000 s"),
         (

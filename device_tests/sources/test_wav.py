@@ -79,3 +79,28 @@ def test_damaged_wav_is_read_or_skipped_but_never_crashes(data: st.DataObject) -
         return
     assert sound.samples.dtype == np.float32
     assert sound.samples.ndim == 2
+
+
+def test_a_chunk_of_odd_size_without_its_pad_is_passed_over() -> None:
+    sound = read_wav(wav(tone(), before=b"LIST\x03\x00\x00\x00abc"))
+    np.testing.assert_allclose(sound.samples[:, 0], tone(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [b"RF64", b"BW64"])
+def test_files_with_sizes_of_64_bits_are_read(kind: bytes) -> None:
+    sizes = (2**33).to_bytes(8, "little") + (len(tone()) * 2).to_bytes(8, "little") + bytes(12)
+    content = wav(tone(), before=b"", data_size=0xFFFFFFFF)
+    content = kind + b"\xff\xff\xff\xffWAVE" + b"ds64" + len(sizes).to_bytes(4, "little") + sizes + content[12:]
+    sound = read_wav(content + b"junkjunk")
+    np.testing.assert_allclose(sound.samples[:, 0], tone(), atol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0, 8])
+def test_24_bits_in_4_bytes_are_read_wherever_they_are(shift: int) -> None:
+    words = (tone() * (2**23 - 1)).astype("<i4")
+    content = wav(tone(), bits=32)
+    layout = bytearray(content[:44])
+    layout[34:36] = (24).to_bytes(2, "little")  # bits; the frame stays at 4 bytes
+    sound = read_wav(bytes(layout) + (words << shift).astype("<i4").tobytes())
+    assert sound.bits == 24
+    np.testing.assert_allclose(sound.samples[:, 0], tone(), atol=1e-6)

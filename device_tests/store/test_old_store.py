@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgecl.errors import ModelError
 from edgecl.store.body_kinds import (
     CentreBody,
     CentreNote,
@@ -20,10 +21,11 @@ from edgecl.store.body_kinds import (
     body_of,
     read_entry,
 )
-from edgecl.store.records import InitBody, LessonBody, LessonNote, RepairBody
+from edgecl.store.records import DIGEST, InitBody, LessonBody, LessonNote, RepairBody, decode_header, sha256
 from edgecl.store.store import Store
 
 from ..support.commands import edgecl
+from ..support.stores import TIME, Calls, Cut, counted, killed_at
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 REVISIONS = {
@@ -46,15 +48,13 @@ def old(tmp_path: Path) -> Path:
 
 
 def require_answers(store: Path, name: str) -> None:
-    """Exact labels; probabilities to six digits, since another processor may round otherwise.
-
-    The novelty is another since answers may be unknown: it was 1 - logit / typical logit.
-    """
+    """Exact labels; probabilities to six digits, since another processor may round otherwise."""
     expected = json.loads((DATA / "store_0_1_answers.json").read_text())[name]
     answers = edgecl("predict", store, DATA / "ask.csv", "--json").lines
     assert len(expected) == 24
     assert [one["label"] for one in answers] == [one["label"] for one in expected]
     assert [one["confidence"] for one in answers] == pytest.approx([one["confidence"] for one in expected], abs=1e-6)
+    assert all(0 <= one["novelty"] <= 1 for one in answers)  # which is measured in another way since
 
 
 def require_intact(store: Path) -> None:
@@ -127,3 +127,63 @@ def test_every_journal_line_is_of_its_class_and_is_written_as_it_was() -> None:
         assert written({"line": one["line"], **read_entry(one).as_dict()}) == written(one)
     for one in journal:
         assert one in others or written(read_entry(one).as_dict()) == written(one["body"])
+
+
+def commit_again(store: Store) -> None:
+    live = store.current()
+    with store.writer() as writer:
+        writer.commit(kind="lesson", objects=live.objects, body=live.body, time=TIME)
+
+
+def test_the_first_commit_upgrades_it_and_older_revisions_stay_valid(old: Path) -> None:
+    before = (old / "store.json").read_bytes()
+    store = Store.open(old)
+    assert json.loads(before)["format"] == 1
+    commit_again(store)
+    after = json.loads((old / "store.json").read_bytes())
+    assert (after["format"], after["first"]) == (2, sha256(before))
+    commit_again(store)  # a store that was opened before the upgrade commits on
+    require_intact(old)
+    assert edgecl("rollback", old, 7).code == 0
+    require_answers(old, "rolled_back")
+
+
+def test_reading_and_a_note_do_not_upgrade_it(old: Path) -> None:
+    before = (old / "store.json").read_bytes()
+    with Store.open(old).writer() as writer:
+        writer.note({"kind": "rejected"})
+    require_answers(old, "live")
+    assert (old / "store.json").read_bytes() == before
+
+
+def test_an_upgraded_header_is_checked_against_the_text_it_came_from(old: Path) -> None:
+    commit_again(Store.open(old))
+    fields = DIGEST.open(bytearray((old / "store.json").read_bytes()))
+    changed = DIGEST.close({**fields, "settings": {**fields["settings"], "keep_revisions": 99}})
+    with pytest.raises(ValueError, match="does not fit the text that it was upgraded from"):
+        decode_header(bytearray(changed))
+
+
+def test_a_newer_format_is_refused_with_its_number() -> None:
+    with pytest.raises(ModelError, match="the store has format 3, this edgecl reads format 2: update edgecl"):
+        decode_header(bytearray(DIGEST.close({"format": 3})))
+
+
+def test_killed_before_any_call_of_the_upgrade_the_old_or_the_new_model_is_whole(old: Path) -> None:
+    calls = Calls(lambda number, name: None)
+    counting = Store.open(shutil.copytree(old, old.with_name("counted")))
+    with counted(calls):
+        commit_again(counting)
+    formats = set()
+    for count in range(1, len(calls.names) + 1):
+        copy = shutil.copytree(old, old.with_name(f"cut {count}"))
+        with pytest.raises(Cut), counted(killed_at(count)):
+            commit_again(Store.open(copy))
+        store = Store.open(copy)
+        number = store.current().number
+        formats.add((json.loads((copy / "store.json").read_bytes())["format"], number))
+        commit_again(store)
+        assert store.current().number == number + 1
+        require_intact(copy)
+        shutil.rmtree(copy)
+    assert formats == {(1, 12), (2, 12), (2, 13)}  # never a new revision that earlier software would open

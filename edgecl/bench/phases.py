@@ -27,7 +27,7 @@ from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import take_in
-from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.head import whitened_cosine
 from edgecl.model.model import MemoryObjects, factor_of
 from edgecl.operations.data import Embedded
 from edgecl.operations.open_store import OpenStore

@@ -39,6 +39,7 @@ COMMANDS = {
     "demo": "Show the loop on spoken commands, then on exercises.",
     "init": "Make a store: one model in one folder.",
     "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
+    "follow": "Answer each row of a stream, then learn from its label.",
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
     "listen": "Follow a stream of sound or movement and print its events.",
@@ -77,20 +78,31 @@ EXTRAS = {
 }
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
+    "alerts_per_1000": "--alerts-per-1000",
     "at": "--at",
     "background": "--background",
     "by": "--by",
     "cert": "--cert",
+    "channel": "--channel left",
+    "columns": "--columns",
     "control": "--control",
+    "cost": "--cost",
     "disk_bytes": "--disk",
     "execute": "--exec",
     "experiences": "--experiences",
     "label": "--label",
+    "label_case": "--label-case keep|lower",
     "label_column": "--label-column",
+    "label_folder": "--label-folder",
+    "labels_from": "--labels-from",
     "lift_width": "--lift",
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "port": "--port",
+    "prior": "--prior",
+    "pcm_channels": "--channels",
+    "pcm_format": "--format",
+    "scale": "--scale",
     "scenario": "--scenario",
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
@@ -98,6 +110,8 @@ OPTIONS = {
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
     "wyoming": "--wyoming",
+    "time_column": "--time-column",
+    "time_unit": "--time-unit",
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecl.errors import SettingError
+
+if TYPE_CHECKING:
+    from edgecl.sources.choices import Choices
 
 # starts a process of edgecl; a command and its arguments follow
 EDGECL = (sys.executable, "-m", "edgecl.cli")
@@ -41,8 +46,65 @@ class Finite(click.FloatRange):
         return number
 
 
+class Pairs(click.ParamType[dict[str, str]]):
+    """Pairs such as x=accel_x,y=accel_y."""
+
+    name = "NAME=VALUE,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        if isinstance(value, dict):
+            return value
+        pairs = [one.partition("=") for one in value.split(",")]
+        if not all(name.strip() and text.strip() for name, _, text in pairs):
+            self.fail(f"{value!r} is not of the form NAME=VALUE,NAME=VALUE", param, ctx)
+        return {name.strip(): text.strip() for name, _, text in pairs}
+
+
+class Factors(Pairs):
+    """Pairs of a name and a number, such as acc=9.80665."""
+
+    name = "NAME=FACTOR,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            factors = {name: float(text) for name, text in super().convert(value, param, ctx).items()}
+        except ValueError:
+            self.fail(f"{value!r} holds a factor that is no number", param, ctx)
+        if not all(math.isfinite(one) and one for one in factors.values()):
+            self.fail(f"{value!r} holds a factor that is zero or not finite", param, ctx)
+        return factors
+
+
+class Channel(click.ParamType[int]):
+    """A channel of sound: left, right, or its number from 1."""
+
+    name = "left|right|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = {"left": 1, "right": 2}.get(value.lower(), int(value) if value.isdecimal() else 0)
+        if number < 1:
+            self.fail(f"{value!r} is neither left nor right nor a number from 1", param, ctx)
+        return number - 1
+
+
+def _path_or_stdin(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return a path as it is; of `-` one to what stdin holds, until the command ends."""
+    if value is None or "-" not in map(str, value if isinstance(value, tuple) else (value,)):
+        return value
+    from edgecl.cli.stdin import kept
+
+    paths = value if isinstance(value, tuple) else (value,)
+    held = [kept(ctx) if str(one) == "-" else one for one in paths]
+    return tuple(held) if isinstance(value, tuple) else held[0]
+
+
 store_argument = click.argument("store", type=click.Path(path_type=Path))
-path_argument = click.argument("path", type=click.Path(path_type=Path))
+path_argument = click.argument("path", type=click.Path(path_type=Path), callback=_path_or_stdin)
+paths_argument = click.argument(
+    "paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path), callback=_path_or_stdin
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 label_option = click.option(
     "--label", metavar="NAME", help="Class of every sample in PATH, if PATH has no labels of its own."
@@ -50,6 +112,103 @@ label_option = click.option(
 label_column_option = click.option(
     "--label-column", metavar="NAME", help="Column of a .csv that contains the class. [default: label]"
 )
+
+rate_option = click.option(
+    "--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]"
+)
+_LAYOUT = (
+    click.option(
+        "--channels",
+        metavar="N",
+        type=click.IntRange(1, 64),
+        default=1,
+        help="Number of channels of raw PCM on stdin. [default: 1]",
+    ),
+    click.option(
+        "--format",
+        "pcm_format",
+        type=click.Choice(["S16_LE", "S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"]),
+        default="S16_LE",
+        help="Samples of raw PCM on stdin, in the words of arecord. [default: S16_LE]",
+    ),
+    click.option("--channel", type=Channel(), help="Channel of raw PCM to take. [default: the mean of all]"),
+)
+
+
+def layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that state how raw PCM is laid out; the command gets them as one `layout`."""
+
+    @functools.wraps(command)
+    def with_layout(*arguments: Any, channels: int, pcm_format: str, channel: int | None, **options: Any) -> None:
+        from edgecl.live.inputs.pcm import Layout
+
+        return command(*arguments, layout=Layout(pcm_format, channels, channel), **options)
+
+    for option in reversed(_LAYOUT):
+        with_layout = option(with_layout)
+    return with_layout
+
+
+_ROW_CHOICES = (
+    click.option("--time-column", metavar="NAME", help="Column of times. [default: timestamp, time, ts, ...]"),
+    click.option(
+        "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the times. [default: what fits]"
+    ),
+    click.option(
+        "--columns", type=Pairs(), help="Column of each channel, such as x=accel_x,y=accel_y. [default: by name]"
+    ),
+    click.option("--scale", type=Factors(), help="Factors of channels, such as acc=9.80665 where acc is in g."),
+)
+_CHOICES = (
+    *_ROW_CHOICES,
+    click.option(
+        "--labels-from", type=click.Choice(["0", "1"]), help="Index in y of the first of label_names. [default: 0]"
+    ),
+    click.option(
+        "--label-folder", metavar="DEPTH", type=click.IntRange(1, 8), help="Depth of the label's folder. [default: 1]"
+    ),
+    click.option(
+        "--label-case",
+        type=click.Choice(["keep", "lower"]),
+        help="Labels that differ in case alone: keep as classes, or turn to lower case. [default: refuse]",
+    ),
+    click.option("--channel", type=Channel(), help="Channel of sound to take. [default: the mean of all]"),
+)
+_CHOICE_NAMES = ("time_column", "time_unit", "columns", "scale", "labels_from", "label_folder", "label_case", "channel")
+
+
+def choice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that settle how data is read; the command gets them as one `how`."""
+
+    @functools.wraps(command)
+    def with_choices(*arguments: Any, **options: Any) -> None:
+        settled = {name: options.pop(name) for name in _CHOICE_NAMES}
+        return command(*arguments, how=_choices(settled), **options)
+
+    for option in reversed(_CHOICES):
+        with_choices = option(with_choices)
+    return with_choices
+
+
+def row_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that settle how rows of movement are read; the command gets them as one `how`."""
+
+    @functools.wraps(command)
+    def with_choices(*arguments: Any, **options: Any) -> None:
+        settled = {name: options.pop(name) for name in _CHOICE_NAMES[: len(_ROW_CHOICES)]}
+        return command(*arguments, how=_choices(settled), **options)
+
+    for option in reversed(_ROW_CHOICES):
+        with_choices = option(with_choices)
+    return with_choices
+
+
+def _choices(settled: dict[str, Any]) -> Choices:
+    from edgecl.sources.choices import Choices
+
+    if settled.get("labels_from") is not None:
+        settled["labels_from"] = int(settled["labels_from"])
+    return Choices(**{name: value for name, value in settled.items() if value is not None})
 
 
 def example(*lines: str) -> str:

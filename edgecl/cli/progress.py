@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.sources.choices import Choices
     from edgecl.sources.samples import Sample, Skip
 
 LOG_EVERY_S = 10.0
@@ -25,13 +26,17 @@ def read(
     label: str | None = None,
     label_column: str | None = None,
     labelled: bool = True,
+    how: Choices | None = None,
+    checked: bool | None = None,
 ) -> Iterator[Sample | Skip]:
     """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources.reading import count_samples, read_samples
 
     # reports what is wrong with the path before it is counted
-    items = read_samples(path, contract, label=label, label_column=label_column, labelled=labelled)
-    length = count_samples(path, contract, label_column=label_column)
+    items = read_samples(
+        path, contract, label=label, label_column=label_column, labelled=labelled, how=how, checked=checked
+    )
+    length = count_samples(path, contract, label_column=label_column, how=how)
     return watched(items, length=length, label=f"reading {path}")
 
 

@@ -280,11 +280,22 @@ def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:
         return signal[len(signal) - wanted :]
     if len(signal) == wanted:  # it was cut for this extractor
         return signal
-    start = _loudest(signal, contract.sample_rate_hz) - wanted // 2
+    start, kept = placed(signal, contract)
     clip = np.zeros((wanted, signal.shape[1]), np.float32)
-    kept = signal[max(start, 0) : start + wanted]
     clip[max(-start, 0) :][: len(kept)] = kept
     return clip
+
+
+def placed(signal: NDArray[np.float32], contract: Contract) -> tuple[int, NDArray[np.float32]]:
+    """Return the first sample of the stretch of sound that a latent is made of, and what was recorded of it.
+
+    The first one is negative where zeros come before what was recorded.
+    """
+    wanted = contract.clip_samples
+    if len(signal) == wanted:
+        return 0, signal
+    start = _loudest(signal, contract.sample_rate_hz) - wanted // 2
+    return start, signal[max(start, 0) : start + wanted]
 
 
 def _loudest(signal: NDArray[np.float32], rate_hz: float) -> int:

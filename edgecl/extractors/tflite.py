@@ -57,15 +57,36 @@ class TfliteExtractor(FileExtractor):
         taken, given = self.contract.window_samples * len(self.contract.channels), self.contract.dimension
         for declared, size in ((self._input, taken), (self._output, given)):
             shape, kind = declared["shape"].tolist(), np.dtype(declared["dtype"])
-            if kind != np.float32 or math.prod(shape) != size:
+            if not _is_readable(declared) or math.prod(shape) != size:
                 raise ContractError(f"{path}: the graph has {kind.name} {shape}, the contract states {size} float32")
 
     def _run(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], None]:
-        self._interpreter.set_tensor(self._input["index"], batch.reshape(self._input["shape"]))
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"]).reshape(1, 1, -1), None
+        return run_once(self._interpreter, batch).reshape(1, 1, -1), None
+
+
+def run_once(interpreter: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a model answers; whole numbers of 8 bits are scaled as the model states, in and out."""
+    taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    signal = batch.reshape(taken["shape"])
+    if np.dtype(taken["dtype"]) != np.float32:
+        scale, zero = taken["quantization"]
+        limits = np.iinfo(taken["dtype"])
+        signal = np.clip(np.rint(signal / scale) + zero, limits.min, limits.max).astype(taken["dtype"])
+    interpreter.set_tensor(taken["index"], signal)
+    interpreter.invoke()
+    answer: NDArray[np.float32] = interpreter.get_tensor(given["index"])
+    if answer.dtype != np.float32:
+        scale, zero = given["quantization"]
+        answer = (answer.astype(np.float32) - np.float32(zero)) * np.float32(scale)
+    return answer
+
+
+def _is_readable(declared: Any) -> bool:
+    """Test whether a tensor is float32, or of 8 bits with a scale."""
+    kind = np.dtype(declared["dtype"])
+    return kind == np.float32 or (kind in (np.int8, np.uint8) and declared["quantization"][0] > 0)
 
 
 def open_interpreter(content: bytes, path: str | Path) -> Any:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate import ask, set_aside
+from edgecl.gate import set_aside
 
 ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
+ASKED_ABOVE = 0.9  # log odds above which it is asked: 3 % of harmful lessons go live, 6 % of good ones are asked about
 STORED = 20  # samples set aside that a revision names
 
 # normal quantiles, in standard errors
@@ -115,7 +116,7 @@ class Policy:
     """Probability of its own name below which a sample is set aside; 0: none is."""
     most_doubted: float = set_aside.MOST_DOUBTED
     """Share of the samples of known names that may be doubted; above it the lesson is refused."""
-    ask_above: float = ask.LEVEL
+    ask_above: float = ASKED_ABOVE
     """Log odds above which a new name is asked about; infinite: none is."""
 
 

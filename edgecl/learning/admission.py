@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.gate.ask import Resemblance, Scale, resemblance, same_lesson
-from edgecl.gate.gather import Known
+from edgecl.gate.gather import Known, Resemblance, Scale, resemblance, same_lesson
 from edgecl.gate.set_aside import Fit, Names, Sifted, fits, kept_sum, sift
 from edgecl.gate.verdict import Ask, Policy, SetAside, Verdict
 from edgecl.model.exemplars import Exemplars

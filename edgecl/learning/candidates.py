@@ -19,9 +19,8 @@ from edgecl.learning.strategies import (
     RefineSettings,
     Rung,
 )
-from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Selection, is_evidence
-from edgecl.model.head import REFINED_CLOSED_FORM
+from edgecl.model.head import REFINED_CLOSED_FORM, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
 

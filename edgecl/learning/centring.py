@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate.verdict import ONE_SIDED_95, Verdict
-from edgecl.model.closed_form import squared_distances
+from edgecl.model.head import squared_distances
 from edgecl.model.model import Centre, Model, factor_of
 
 FEWEST = 20  # samples

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError
-from edgecl.model.exemplars import Exemplars, quantise, row_bytes
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import Exemplars, FeatureMap, quantise, row_bytes
 from edgecl.model.model import Lesson
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from edgecl.errors import StoreDamagedError
-from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of
 
 Value = TypeVar("Value")

@@ -20,9 +20,8 @@ from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
 from edgecl.learning.admission import Answer, admit
 from edgecl.learning.candidates import ladder, update
 from edgecl.learning.strategies import RefineSettings
-from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Exemplars, herd, quotas
-from edgecl.model.head import HeadState, probabilities
+from edgecl.model.head import HeadState, probabilities, whitened_cosine
 from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate

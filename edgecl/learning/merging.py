@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgecl.learning.forgetting import without_classes
 from edgecl.learning.loop import herded, within_memory
-from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates
 

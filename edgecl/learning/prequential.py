@@ -7,6 +7,7 @@ ADWIN sees the error rate rise, the learner waits for enough labels from after t
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +18,12 @@ from numpy.typing import NDArray
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
-from edgecl.gate.verdict import Verdict, paired_bound
-from edgecl.learning.drift_response import Drift, NoticedChange, respond
+from edgecl.gate.verdict import Policy, Verdict, paired_bound
+from edgecl.learning.alerts import Alerts, Watch
+from edgecl.learning.curves import Curves
+from edgecl.learning.decisions import Prior
+from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
+from edgecl.learning.panel import Panel
 from edgecl.learning.stream_statistics import (
     CONFIRM,
     RECENT,
@@ -30,10 +35,13 @@ from edgecl.learning.stream_statistics import (
 )
 from edgecl.model.exemplars import dequantise, quantise, row_bytes
 from edgecl.model.model import Model
+from edgecl.model.settings import Settings
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
 SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
+SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few
+TOP = 5  # answers of a ranking
 ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 
@@ -48,6 +56,10 @@ class Tally:
     """Rows that have the label of the labelled row before."""
     by_label: dict[str, list[int]] = field(default_factory=dict)
     """Label to [rows, rows predicted right]."""
+    among_top: int = 0
+    """Rows whose label was among the TOP likeliest."""
+    gain: float = 0.0
+    """Sum of 1/log2(rank + 2) over them."""
     shifts: list[int] = field(default_factory=list)
     """Rows at which unlabelled rows began to look different."""
 
@@ -62,11 +74,14 @@ class Tally:
     def add(self, row: KnownRow, *, last_label: str | None) -> None:
         """Count one labelled row that came after a row of `last_label`."""
         self.labelled += 1
-        self.correct += row.correct
+        self.correct += row.is_right
         self.same_again += row.label == last_label
+        if row.rank is not None and row.rank < TOP:
+            self.among_top += 1
+            self.gain += 1 / math.log2(row.rank + 2)
         counts = self.by_label.setdefault(row.label, [0, 0])
         counts[0] += 1
-        counts[1] += row.correct
+        counts[1] += row.is_right
 
 
 class Prequential:
@@ -78,6 +93,13 @@ class Prequential:
         The model to start from.
     label_delay
         Rows between a row and its label.
+    panel
+        The experts of an earlier stream to go on with; by default new ones.
+
+    prior
+        How frequent classes are taken to be in an answer; by default as in the stream.
+    watch
+        A class to raise alerts for.
 
     Raises
     ------
@@ -85,17 +107,37 @@ class Prequential:
         The granted memory is too small for a stream.
     """
 
-    def __init__(self, model: Model, *, label_delay: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        label_delay: int = 0,
+        panel: Panel | None = None,
+        prior: Prior | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.model = replace(model, ewc=None)
         self.tally = Tally()
+        self.curves = Curves()
+        self.alerts = Alerts(watch) if watch is not None else None
+        self._prior = prior or Prior()
         self.concept: Model | None = None
         """The model from before the last drift."""
         self._live = model.head
         self._delay = label_delay
         self._features = model.settings.features
-        self._row_bytes = row_bytes(self._features.row_dimension) + ROW_OVERHEAD
+        self._row_bytes = _row_bytes(model.settings)
         self._solver = StreamSolver(model.settings)
-        self._require_memory()
+        left = _memory_left(model.settings, label_delay=label_delay)
+        if panel is None:
+            panel = Panel.start(model.settings, model.labels, available_bytes=left, label_delay=label_delay)
+        panel.experts.within(left)
+        self.panel = panel
+        self._solved_at = 0
+        self.answers: list[str | None] = []
+        """What was answered to the rows taken last."""
+        self.probabilities: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        """(n, C) for `panel.labels`, of the rows taken last."""
         self._waiting: deque[tuple[int, KnownRow]] = deque()
         self._recent: deque[KnownRow] = deque(maxlen=RECENT)
         self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=SNAPSHOTS)
@@ -106,29 +148,28 @@ class Prequential:
         if model.statistics:
             self._solve()
 
-    def _require_memory(self) -> None:
-        settings = self.model.settings
-        packed = packed_length(self._features.dimension)
-        scatters = settings.max_classes * packed * 4
-        rows = (RECENT + self._delay) * self._row_bytes
-        needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
-        if needed > settings.memory_bytes:
-            raise SettingError(
-                f"a stream of {settings.max_classes} classes and a label delay of {self._delay} needs "
-                f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
-                "memory, or for fewer classes",
-                parameter="memory_bytes",
-            )
-
     def take(self, labels: Sequence[str | None], latents: NDArray[np.float32]) -> None:
         """Predict rows (n, D), then learn from the labels that are due; None is a row without a label."""
-        rows = quantise(self._features.project(latents))
+        projected = self._features.project(latents)
+        rows = quantise(projected)
         inputs = self._features.lift(dequantise(rows.rows, rows.scales))
         answers, live_answers = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
+        self._answer(labels, projected, inputs)
         for index, label in enumerate(labels):
             if label is not None:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
-                known = KnownRow(label, rows.rows[index], rows.scales[index], correct, live_correct)
+                answer = self.answers[index]
+                known = KnownRow(
+                    label,
+                    rows.rows[index],
+                    rows.scales[index],
+                    correct,
+                    live_correct,
+                    answer=answer,
+                    answered=answer == label,
+                    rank=_rank(self.probabilities[index], self.panel.labels, label),
+                    watched=self._watched(index, answer),
+                )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
         unlabelled = [index for index, label in enumerate(labels) if label is None]
@@ -136,13 +177,41 @@ class Prequential:
             self._watch(inputs[unlabelled])
         self._learn([*self._due()])
 
+    def _answer(
+        self, labels: Sequence[str | None], projected: NDArray[np.float32], inputs: NDArray[np.float32]
+    ) -> None:
+        """Let the panel answer rows (n, p) and learn from the labels that are due."""
+        given = self.panel.take(labels, projected, inputs, self.model.head)
+        self.probabilities = self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
+        best = self.probabilities.argmax(axis=1) if self.panel.labels else [None] * len(labels)
+        self.answers = [
+            self.panel.labels[at] if at is not None and given[at] > 0 else None
+            for at, given in zip(best, self.probabilities, strict=True)
+        ]
+
+    def predict(self, latents: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Compute probabilities (n, C) for `panel.labels` of rows (n, D), as if each came next; nothing is learnt."""
+        projected = self._features.project(latents)
+        rows = quantise(projected)
+        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
+        given = self.panel.predict(projected, inputs, self.model.head)
+        return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
+
+    def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
+        """Return the probability of the watched class for a row taken last, and whether it is an alert."""
+        if self.alerts is None or self.alerts.watch.label not in self.panel.labels:
+            return 0.0, False
+        label = self.alerts.watch.label
+        score = float(self.probabilities[index, self.panel.labels.index(label)])
+        return score, self.alerts.raised(score, is_answer=answer == label)
+
     @property
     def nbytes(self) -> int:
         """Bytes in addition to the model: scatters and their snapshots, recent rows, rows that wait for a label."""
         held = {id(one): one for _, statistics in self._snapshots for one in statistics.values()}
         held |= {id(one): one for one in self.model.statistics.values()}
         rows = len(self._recent) + len(self._waiting)
-        return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes
+        return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes + self.panel.nbytes
 
     def has_room_for(self, label: str, new: Collection[str]) -> bool:
         """Test whether a label fits next to those taught and the `new` ones."""
@@ -152,7 +221,9 @@ class Prequential:
     def flush(self) -> None:
         """Learn from the labels that are still delayed: the stream has ended."""
         self._delay = 0
+        self.panel.flush()
         self._learn([*self._due()])
+        self._solve()
 
     def _due(self) -> Iterator[KnownRow]:
         while self._waiting and self._waiting[0][0] + self._delay < self.tally.rows:
@@ -163,6 +234,10 @@ class Prequential:
             return
         for one in due:
             self.tally.add(one, last_label=self._last_label)
+            self.curves.add(one.label, one.answer)
+            if self.alerts is not None:
+                score, is_alert = one.watched
+                self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
             self._last_label = one.label
         labelled_before = self.tally.labelled - len(due)
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:
@@ -174,13 +249,19 @@ class Prequential:
             if change.direction > 0 and self._change is None:
                 self._change = NoticedChange(labelled_before + change.at + 1, change.since)
         self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, due))
-        self._solve()
+        if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
+            self._solve()
 
     def _solve(self) -> None:
+        if not self.model.statistics:
+            return
+        self._solved_at = self.tally.labelled
         self.model = replace(self.model, head=self._solver.head(self.model.statistics))
 
     def _watch(self, inputs: NDArray[np.float32]) -> None:
         """Watch how far unlabelled rows are outside what is known."""
+        if not self._solver.has_factor:
+            self._solve()
         scores = self._solver.outlier_scores(inputs)
         if scores is None:
             return
@@ -214,6 +295,9 @@ class Prequential:
             kept=kept,
         )
         self.concept = response.concept
+        self.panel.keep(one.head for one in kept.values() if one.head is not None)
+        if response.drift.chosen != AS_IT_IS:
+            self.panel.rebalance()
         self._recent = deque(response.rows, maxlen=RECENT)
         self.model = replace(self.model, statistics=response.statistics)
         self._solve()
@@ -227,14 +311,14 @@ class Prequential:
     def verdict(self) -> Verdict:
         """Judge whether the latest rows were predicted no worse than by the live revision."""
         before = np.array([one.live_correct for one in self._recent], bool)
-        after = np.array([one.correct for one in self._recent], bool)
+        after = np.array([one.is_right for one in self._recent], bool)
         if not len(after):
             return Verdict(False, False, ("no row had a label: there was nothing to learn from",), {}, None, None, True)
         if self._live is None:
             return Verdict(True, False, ("unproven: there is no earlier model to compare with",), {}, None, None)
         change, bound = float((after * 1.0 - before).mean()), paired_bound(before, after)
         worst = -paired_bound(after, before)  # upper bound of the change, with the same certainty
-        if worst < 0:
+        if worst < -Policy().allowed_pooled_loss:
             reason = f"revision in the store answers the latest {len(after)} rows better by {-100 * change:.1f} points"
             return Verdict(False, False, (reason,), {}, change, bound)
         return Verdict(True, True, (), {}, change, bound)
@@ -244,5 +328,35 @@ class Prequential:
         self._live = self.model.head
 
     def learnt(self) -> Model:
-        """Return the model with the latest rows as exemplars."""
+        """Return the model with the latest rows as exemplars, and a head of all rows so far."""
+        self._solve()
         return with_exemplars(self.model, self._recent)
+
+
+def _row_bytes(settings: Settings) -> int:
+    """Return the bytes of a row that is kept or waits for its label."""
+    return row_bytes(settings.features.row_dimension) + ROW_OVERHEAD
+
+
+def _memory_left(settings: Settings, *, label_delay: int) -> int:
+    """Return the bytes that statistics and rows leave for experts; raises SettingError where they do not fit."""
+    packed = packed_length(settings.features.dimension)
+    scatters = settings.max_classes * packed * 4
+    rows = (RECENT + label_delay) * _row_bytes(settings)
+    needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
+    if needed > settings.memory_bytes:
+        raise SettingError(
+            f"a stream of {settings.max_classes} classes and a label delay of {label_delay} needs "
+            f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
+            "memory, or for fewer classes",
+            parameter="memory_bytes",
+        )
+    return settings.memory_bytes - needed
+
+
+def _rank(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
+    """Return how many labels were likelier for a row (C,); None where its label was not known."""
+    if label not in labels or not probabilities.any():
+        return None
+    own = probabilities[labels.index(label)]
+    return int((probabilities > own).sum()) if own > 0 else None

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from edgecl.learning.strategies import RefineSettings
 from edgecl.model.ewc import Coordinates, EwcState, add_precision
-from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, Selection
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, FeatureMap, Selection
 from edgecl.model.head import HeadState
 from edgecl.model.model import Model
 

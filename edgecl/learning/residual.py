@@ -9,9 +9,8 @@ import numpy as np
 
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
 from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
-from edgecl.model.closed_form import whitened_cosine
 from edgecl.model.exemplars import Selection
-from edgecl.model.head import REFINED_CLOSED_FORM, HeadState
+from edgecl.model.head import REFINED_CLOSED_FORM, HeadState, whitened_cosine
 from edgecl.model.model import Model, factor_of
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.gate.ask import resemblance
-from edgecl.gate.gather import Known
+from edgecl.gate.gather import Known, resemblance
 from edgecl.gate.verdict import Ask, Policy
-from edgecl.model.closed_form import whiten
+from edgecl.model.head import whiten
 from edgecl.model.model import Alike, Lesson, Model
 
 

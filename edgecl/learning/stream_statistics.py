@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
-from edgecl.model.closed_form import Factor, factorise, linear_discriminant, squared_distances
 from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
-from edgecl.model.head import HeadState
+from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
@@ -30,9 +29,22 @@ class KnownRow:
     """(p,)"""
     scale: np.float32
     correct: bool
-    """Whether the learner predicted it right before it learnt from it."""
+    """Whether the closed form predicted it right before it learnt from it: what the detector watches."""
     live_correct: bool
     """Whether the live revision of the store predicts it right."""
+    answer: str | None = None
+    """What was answered by all experts; None where nothing was known."""
+    answered: bool | None = None
+    """Whether what was answered, by all experts, was right; None where the closed form answers alone."""
+
+    rank: int | None = None
+    """Labels that were likelier than this one; None where it was not known."""
+    watched: tuple[float, bool] = (0.0, False)
+    """Probability of the watched class, and whether the row was an alert."""
+
+    @property
+    def is_right(self) -> bool:
+        return self.correct if self.answered is None else self.answered
 
 
 class StreamSolver:
@@ -67,6 +79,11 @@ class StreamSolver:
         means = np.array([one.mean for one in self._factor.classes], np.float32)
         typical = np.maximum((head.weights * means).sum(axis=1) + head.bias, 0)
         return replace(head, typical=typical.astype(np.float32))
+
+    @property
+    def has_factor(self) -> bool:
+        """Whether the workspace holds the factor of the latest head, so that outliers can be scored."""
+        return self._factor is not None
 
     def outlier_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """Return how far features (n, d) are outside the statistics of the latest head: (n,), or None without one."""

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.extractors.base import placed
+from edgecl.sources.activity import check_heard, check_moving
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import check_sound
 
@@ -30,6 +32,9 @@ def why_unusable(take: NDArray[np.float32], contract: Contract) -> str | None:
     """Return why sound (n, 1) teaches nothing, or None where it does."""
     try:
         check_sound(take, rate_hz=contract.sample_rate_hz, bits=16)
+        kept = placed(take, contract)[1][:, 0]
+        check_moving(kept)
+        check_heard(kept, contract.sample_rate_hz)
     except UnusableError as error:
         return str(error)
     length = round(BLOCK_S * contract.sample_rate_hz)

@@ -14,8 +14,7 @@ import numpy as np
 from edgecl_kernels.aligned import TILE, aligned_zeros, padded
 from numpy.typing import NDArray
 
-from edgecl.model.exemplars import Exemplars
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import Exemplars, FeatureMap
 from edgecl.model.head import HeadState
 
 

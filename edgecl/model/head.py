@@ -1,13 +1,15 @@
-"""Softmax-linear heads: logits, probabilities and novelty."""
+"""Softmax-linear heads, and the closed form that gives one from statistics alone, also with a sample left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
 
 REFINED_CLOSED_FORM = (
     "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over
@@ -89,3 +91,229 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def as_float32(array: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.array(array, np.float32, order="C")
+
+
+LARGEST_SHRINKAGE = 0.999
+SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
+INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
+
+
+def shrinkage(trace: float, squared_norm: float, *, dimension: int, samples: int) -> float:
+    """Return the oracle approximating shrinkage ρ of a covariance towards a multiple of the identity.
+
+    Chen, Wiesel, Eldar and Hero (2010), equation 23, for a covariance of the given trace and squared
+    Frobenius norm that was estimated from `samples` degrees of freedom.
+    """
+    if samples < 1 or trace <= 0:
+        return LARGEST_SHRINKAGE
+    above = (1 - 2 / dimension) * squared_norm + trace**2
+    below = (samples + 1 - 2 / dimension) * (squared_norm - trace**2 / dimension)
+    return float(min(above / below, LARGEST_SHRINKAGE)) if below > 0 else LARGEST_SHRINKAGE
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The shrunk pooled scatter Σ = L Lᵀ of a set of classes, and what the closed forms and leave-one-out need.
+
+    `lower` lives in the caller's workspace: it is valid until the workspace is used again.
+    """
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.float64]
+    """(C,)."""
+    classes: tuple[ClassStatistics, ...]
+    origin: NDArray[np.float64]
+    """(d,) unweighted mean of the class means."""
+    lower: NDArray[np.floating]
+    """(d(d+1)/2,) packed Cholesky factor."""
+    whitened: NDArray[np.floating]
+    """(C, d) rows L⁻¹(m_k - g)."""
+    effective_dimension: float
+    """Tr(Σ⁻¹ S̄)."""
+    downdate: NDArray[np.float64]
+    """(C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ."""
+
+
+def factorise(
+    statistics: Mapping[str, ClassStatistics], workspace: NDArray[np.floating], *, shrinkage_floor: float
+) -> Factor:
+    """Factor Σ = (1-ρ) S̄ + ρ tr(S̄)/d I of the classes given, with ρ = max(OAS, shrinkage_floor).
+
+    `workspace` (d(d+1)/2,), float32 or float64, receives the packed Cholesky factor.
+    """
+    labels = tuple(sorted(statistics))
+    classes = tuple(statistics[label] for label in labels)
+    counts = np.array([one.count for one in classes], np.float64)
+    dimension = classes[0].dimension
+    origin = np.zeros(dimension)
+    for one in classes:
+        origin += one.mean / len(classes)
+    whitened = _centred_means(classes, origin, workspace.dtype)
+    freedom = pooled_scatter(classes, workspace)
+    trace, squared_norm = _sums(workspace)
+    rho = max(shrinkage(trace, squared_norm, dimension=dimension, samples=freedom), shrinkage_floor)
+    scale = trace / dimension
+    if trace <= 0:  # one sample a class: nothing is known of the scatter, no direction is better than another
+        rho, scale = 1.0, float(np.square(whitened).sum(axis=1).mean()) / dimension or 1.0
+    while not _shrink_and_factor(workspace, rho, rho * scale):
+        rho = min(4 * rho, 1.0)  # rounding left no positive pivot: shrink more
+        pooled_scatter(classes, workspace)
+    _kernel("forward_packed", workspace)(workspace, whitened)
+    spread = dimension - rho * scale * _inverse_trace(workspace, dimension)
+    return Factor(
+        labels=labels,
+        counts=counts,
+        classes=classes,
+        origin=origin,
+        lower=workspace,
+        whitened=whitened,
+        effective_dimension=max(spread, 0.0) / (1 - rho) if rho < 1 else 0.0,
+        downdate=(1 - rho) / (len(labels) * counts),
+    )
+
+
+def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+    """Return what `factorise` and a closed form take: the packed matrix, rows by class and two panels."""
+    rows = classes * dimension * 2 * itemsize + INVERSE_ROWS * dimension * itemsize
+    return packed_length(dimension) * itemsize + rows + PANEL_ENTRIES * 8
+
+
+def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
+    """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
+    block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
+    return packed_length(dimension) * itemsize + classes * dimension * itemsize + 2 * classes**2 * 8 + block
+
+
+def _kernel(name: str, like: NDArray[np.floating]) -> Callable[..., int]:
+    """Return the kernel of that name for the precision of `like`."""
+    found: Callable[..., int] = getattr(kernels, name if like.dtype == np.float64 else f"{name}_f32")
+    return found
+
+
+def _sums(packed: NDArray[np.floating]) -> tuple[float, float]:
+    out = np.zeros(2)
+    _kernel("packed_sums", packed)(packed, out)
+    return float(out[0]), float(out[1])
+
+
+def _shrink_and_factor(packed: NDArray[np.floating], rho: float, ridge: float) -> bool:
+    dimension = int((np.sqrt(8 * packed.size + 1) - 1) / 2)
+    packed *= 1 - rho
+    packed[np.cumsum(np.arange(1, dimension + 1)) - 1] += ridge
+    return _kernel("cholesky_packed", packed)(packed) < 0
+
+
+def _inverse_trace(lower: NDArray[np.floating], dimension: int) -> float:
+    scratch = np.empty((INVERSE_ROWS, dimension), lower.dtype)
+    return float(_kernel("inverse_trace", lower)(lower, scratch))
+
+
+def whitened_cosine(factor: Factor) -> HeadState:
+    """Return the debiased whitened cosine head: z_k = a_kᵀ(x - g)/√q̃_k with a_k = Σ⁻¹(m_k - g).
+
+    q_k = (m_k - g)ᵀ a_k is the squared length of a class mean in whitened space; d_eff/n_k of it is the noise
+    of a mean estimated from n_k samples, so q̃_k = max(q_k - d_eff/n_k, q_k/2) is used in its place.
+    """
+    squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)  # q_k (C,)
+    typical = np.sqrt(debiased(squared, factor.effective_dimension / factor.counts))
+    directions = _solved_means(factor) / np.where(typical > 0, typical, np.inf)[:, None]  # (C, d)
+    return _head(factor, directions, -directions @ factor.origin, typical, "whitened-cosine")
+
+
+def linear_discriminant(factor: Factor) -> HeadState:
+    """Return the LDA head: z_k = m_kᵀ Σ⁻¹ x - ½ m_kᵀ Σ⁻¹ m_k + ln π_k, with x and m_k minus the origin g.
+
+    Hastie et al., 4.10. The priors π are the shares of the counts: streams measure accuracy over all samples.
+    """
+    directions = _solved_means(factor).astype(np.float64)
+    squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)
+    bias = -directions @ factor.origin - squared / 2
+    bias += np.log(factor.counts / factor.counts.sum())
+    return _head(factor, directions, bias, np.zeros(len(squared)), "lda")
+
+
+def debiased(squared: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(squared - noise, squared / 2)
+
+
+def _centred_means(
+    classes: Sequence[ClassStatistics], origin: NDArray[np.float64], dtype: np.dtype[np.floating]
+) -> NDArray[np.floating]:
+    centred = np.empty((len(classes), len(origin)), dtype)
+    for row, one in zip(centred, classes, strict=True):
+        row[:] = one.mean - origin
+    return centred
+
+
+def _solved_means(factor: Factor) -> NDArray[np.floating]:
+    solved = _centred_means(factor.classes, factor.origin, factor.lower.dtype)
+    _kernel("solve_packed", factor.lower)(factor.lower, solved)
+    return solved
+
+
+def _head(
+    factor: Factor,
+    weights: NDArray[np.floating],
+    bias: NDArray[np.floating],
+    typical: NDArray[np.floating],
+    kind: str,
+) -> HeadState:
+    return HeadState(factor.labels, as_float32(weights), as_float32(bias), as_float32(typical), kind)
+
+
+def whiten(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Return L⁻¹(x - g) of rows (n, d)."""
+    centred = np.ascontiguousarray(rows - factor.origin, factor.lower.dtype)
+    _kernel("forward_packed", factor.lower)(factor.lower, centred)
+    return centred
+
+
+def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return squared Mahalanobis distances (n, C) of unseen rows (n, d) to the class means."""
+    sample = whiten(factor, rows)
+    lengths = np.square(sample).sum(axis=1)[:, None] + np.square(factor.whitened).sum(axis=1)
+    squared: NDArray[np.float64] = np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
+    return squared
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Scores of samples of one class, each by the model without that sample."""
+
+    logits: NDArray[np.float64]
+    """(n, C) whitened cosine; its own is -inf where the class has no other sample."""
+    distance: NDArray[np.float64]
+    """(n,) squared Mahalanobis distance to the mean of its class."""
+
+
+def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> LeftOut:
+    """Score rows (n, d) of class `own`, each without itself.
+
+    Every row is taken out of its class's mean, of g and of Σ by a rank-one downdate (Sherman-Morrison) in
+    whitened space; the shrinkage ρ, tr(S̄) and d_eff stay as they are.
+    """
+    classes, count = len(factor.labels), factor.counts[own]
+    sample = whiten(factor, rows)
+    gram = (factor.whitened @ factor.whitened.T).astype(np.float64)  # (C, C)
+    along = (sample @ factor.whitened.T).astype(np.float64)  # (n, C) u_j . x
+    length = np.square(sample).sum(axis=1, dtype=np.float64)  # (n,) x . x
+    v_mean = along - gram[own]  # (n, C) v . u_j with v = x - u_own
+    v_sample = length - along[:, own]
+    v_length = np.maximum(length - 2 * along[:, own] + gram[own, own], 0)
+    rest = max(count - 1, 1)
+    weight = float(factor.downdate[own]) * count / rest
+    gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
+    shift = np.full(classes, 1 / (rest * classes))  # e_j = u_j + shift_j v: means about the origin without the sample
+    shift[own] -= 1 / rest
+    y_shift = 1 / (rest * classes)  # y = x + y_shift v
+    v_means = v_mean + shift * v_length[:, None]  # v . e_j
+    squared = np.diag(gram) + 2 * shift * v_mean + shift**2 * v_length[:, None] + gain[:, None] * v_means**2
+    counts = factor.counts.copy()
+    counts[own] = rest
+    typical = np.sqrt(debiased(squared, factor.effective_dimension / counts))
+    inner = along + y_shift * v_mean + shift * v_sample[:, None] + shift * y_shift * v_length[:, None]
+    along_v = gain * (v_sample + y_shift * v_length)
+    logits = (inner + along_v[:, None] * v_means) / np.where(typical > 0, typical, np.inf)
+    if count <= 1:
+        logits[:, own] = -np.inf
+    return LeftOut(logits, (count / rest) ** 2 * v_length * (1 + gain * v_length))

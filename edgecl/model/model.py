@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.errors import DataError, StoreDamagedError
-from edgecl.model.closed_form import Factor, factorise
 from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
-from edgecl.model.head import HeadState, probabilities
+from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics
 
 Arrays = Mapping[str, NDArray[np.generic]]
+EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel
 CENTRE = "centre"  # the role of a Centre
 
 
@@ -331,6 +331,7 @@ def load_head(
 ) -> Model:
     """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
     _require_body(body)
+    digests = {role: digest for role, digest in digests.items() if role != EXPERTS}
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:

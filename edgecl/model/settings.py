@@ -11,9 +11,8 @@ from edgecl_kernels.aligned import padded
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.model import closed_form
-from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, herding_bytes, row_bytes
-from edgecl.model.features import FeatureMap
+from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, FeatureMap, herding_bytes, row_bytes
+from edgecl.model.head import judging_bytes, workspace_bytes
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 
@@ -133,8 +132,8 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn
     consolidation = max(refinement, 6 * parameters + drawn)
     workspace = max(
-        closed_form.workspace_bytes(d, classes, itemsize=size),
-        closed_form.judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
+        workspace_bytes(d, classes, itemsize=size),
+        judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
         herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
     )
     statistics = classes * (d * 8 + 64)

@@ -22,8 +22,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.model.closed_form import leave_one_out, squared_distances
 from edgecl.model.exemplars import Exemplars
+from edgecl.model.head import leave_one_out, squared_distances
 from edgecl.model.model import Model, factor_of
 
 JUDGED_PER_CLASS = 48  # kept samples of a class that are left out in turn

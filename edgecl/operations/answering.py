@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.model.head import probabilities
 from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, latents_of
 from edgecl.operations.judging import Judge, judge_of
+from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -36,7 +36,7 @@ class Answer:
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         named = {name: value for name, value in vars(self).items() if name != "top"}
-        top = [{"label": label, "confidence": confidence} for label, confidence in self.top]
+        top = [{"label": label, "probability": share} for label, share in self.top]
         return {**named, **({"top": top} if top else {})}
 
 
@@ -76,12 +76,11 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
     DataError
         When a sample cannot be used, since each has its row.
     """
-    model = opened.taught_head()
-    assert model.head is not None
+    live = LiveAnswers(opened)
     skipped: list[Skip] = []
-    rows = [np.empty((0, len(model.head.labels)), np.float32)]
+    rows = [np.empty((0, len(live.labels)), np.float32)]
     for _, latents in embedded(opened, items, skipped):
-        rows.append(probabilities(model.head.logits(model.settings.features(model.centred(latents)))))
+        rows.append(live.probabilities(latents))
     if skipped:
         raise DataError(f"{len(skipped)} samples cannot be used, {skipped[0].source} for one: {skipped[0].reason}")
     return np.concatenate(rows)
@@ -90,7 +89,7 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
 def _answered(opened: OpenStore, judge: Judge, samples: list[Sample], top: int) -> Iterator[Answer]:
     if not samples:
         return
-    said, names = judge(latents_of(opened, samples)), judge.model.labels
+    said, names = judge(latents_of(opened, samples)), judge.labels
     for index, (sample, label, shares) in enumerate(zip(samples, said.labels, said.shares, strict=True)):
         best = np.argsort(-shares, kind="stable")[:top]
         yield Answer(

@@ -67,7 +67,7 @@ def samples_of(
 
 
 def embedded(
-    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip]
+    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
     batch: list[Sample] = []
@@ -77,7 +77,7 @@ def embedded(
             skipped.append(one)
             continue
         batch.append(one)
-        if len(batch) == SIGNALS_AT_ONCE:
+        if len(batch) == at_once:
             yield batch, latents_of(opened, batch)
             batch = []
     if batch:

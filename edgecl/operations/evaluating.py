@@ -190,8 +190,7 @@ def evaluate(
         When no sample has a label.
     """
     judge = judge_of(opened)
-    assert judge.model.head is not None
-    taught, skipped, found = judge.model.head.labels, list[Skip](), _Found()
+    taught, skipped, found = judge.labels, list[Skip](), _Found()
     for batch, latents in embedded(opened, items, skipped):
         found.add([checked_label(one.label, one.source) if one.label else None for one in batch], judge(latents))
         yield Embedded(len(found.truth))

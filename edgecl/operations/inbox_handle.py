@@ -1,22 +1,20 @@
-"""What a learner's object has of the inbox, of background and of settings."""
+"""What a learner's object has of the inbox: what waits for its user, and how it is taught."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from edgecl.operations.handle import Handle, Progress
+from edgecl.operations.handle import Progress
+from edgecl.operations.stream_handle import StreamHandle
 
 if TYPE_CHECKING:
-    from edgecl.operations.background import RoomReport
-    from edgecl.operations.data import Data
     from edgecl.operations.inbox import Inbox, Item
     from edgecl.operations.teaching import Report
-    from edgecl.store.records import Revision
 
 
-class InboxHandle(Handle):
-    """The verbs of what a listener kept and a lesson left out, of background, and of what may be set."""
+class InboxHandle(StreamHandle):
+    """The verbs of what a listener kept and a lesson left out."""
 
     def inbox(self, *, capacity_bytes: int | None = None) -> Inbox:
         """Open the recordings that a listener kept, to be labelled and taught."""
@@ -73,38 +71,3 @@ class InboxHandle(Handle):
         from edgecl.operations.questions import taught_items
 
         return taught_items(self._opened, self.inbox(), items, label=label, force=force).finish(progress)
-
-    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
-        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
-
-        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
-
-        Raises
-        ------
-        SettingError
-            When the store takes neither words nor movement.
-        DataError
-            When no stretch of sound is as long as a clip.
-        """
-        if self.contract.modality == "imu":
-            from edgecl.operations.background import as_rest
-
-            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
-        return self.run.learn_background(data).finish(progress)
-
-    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
-        """Set the novelty above which an answer is "unknown", as a revision.
-
-        Parameters
-        ----------
-        unknown_above
-            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
-
-        Raises
-        ------
-        SettingError
-            When it is neither, or set already.
-        """
-        from edgecl.operations.setting import set_unknown_above
-
-        return set_unknown_above(self._opened, unknown_above)

@@ -12,6 +12,7 @@ from edgecl.model.head import probabilities
 from edgecl.model.model import Model
 from edgecl.model.unknown import PEOPLE, TEXTS, DistanceMeasure, Measure
 from edgecl.operations.background import background
+from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 
 
@@ -37,6 +38,13 @@ class Judge:
     measure: Measure
     unknown_above: float
     """Novelty above which an answer is "unknown"."""
+    live: LiveAnswers
+    """What answers: the head, or the experts of a stream."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the shares, sorted."""
+        return self.live.labels
 
     def __call__(self, latents: NDArray[np.float32]) -> Judged:
         """Answer latents (n, D)."""
@@ -44,10 +52,13 @@ class Judge:
         assert head is not None
         features = self.model.features(latents)
         logits = head.logits(features)
-        best = logits.argmax(axis=1)
-        novelty = self.measure.novelty(features, best)
-        labels = [head.labels[index] for index in best]
-        return Judged(labels, probabilities(logits), novelty, novelty <= self.unknown_above)
+        novelty = self.measure.novelty(features, logits.argmax(axis=1))
+        shares = self.live.probabilities(latents) if self.live.has_experts else probabilities(logits)
+        labels = [self.labels[index] for index in shares.argmax(axis=1)]
+        known = novelty <= self.unknown_above
+        if self.live.has_experts and self.model.unknown_above is None:
+            known[:] = True  # a stream moves on: what is far from its sums is not unknown
+        return Judged(labels, shares, novelty, known)
 
 
 def judge_of(opened: OpenStore) -> Judge:
@@ -69,4 +80,4 @@ def judge_with(opened: OpenStore, model: Model) -> Judge:
 
         measure = BackgroundMeasure(model, found)
     given = model.unknown_above
-    return Judge(model, measure, measure.threshold if given is None else given)
+    return Judge(model, measure, measure.threshold if given is None else given, LiveAnswers(opened))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
-from edgecl.model.closed_form import whitened_cosine
+from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
-from edgecl.model.model import Model, Objects
+from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
+from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -19,10 +20,12 @@ from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
+    from edgecl.learning.curves import Curves
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.prequential import Prequential, Tally
 
 
+ROWS_AT_ONCE = 64  # that are answered in one call; a label is learnt before the next row is answered all the same
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -40,6 +43,12 @@ class StreamReport:
     elapsed_ms: float
     bytes: Mapping[str, int]
     dry_run: bool
+    curves: Curves
+    """How well it was answered, window by window."""
+    experts: Mapping[str, float]
+    """Weight of each expert in the mixture at the end."""
+    alerts: Mapping[str, Any] | None = None
+    """As `Alerts.as_dict` returned it, where a class was watched."""
 
     def as_dict(self) -> dict[str, Any]:
         tally = self.tally
@@ -53,12 +62,16 @@ class StreamReport:
             "accuracy": tally.accuracy,
             "balanced_accuracy": tally.balanced_accuracy,
             "same_again_accuracy": tally.same_again / max(tally.labelled, 1),
+            "hit_rate_at_5": tally.among_top / max(tally.labelled, 1),
+            "ndcg_at_5": tally.gain / max(tally.labelled, 1),
             "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
             "drifts": [vars(one) for one in self.drifts],
             "shifts": list(tally.shifts),
             "skipped": [vars(one) for one in self.skipped],
             "ms": round(self.elapsed_ms, 1),
             "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
+            "experts": {name: round(weight, 4) for name, weight in self.experts.items()},
+            **({"alerts": dict(self.alerts)} if self.alerts is not None else {}),
             "bytes": dict(self.bytes),
         }
 
@@ -101,20 +114,25 @@ class StreamSaver:
         concept: str | None = None,
     ) -> None:
         now = utc_now()
+        panel = stream.panel if concept is None else None  # a concept of before is answered by its head
         taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
         stored = self._stored(replace(model, taught={**model.taught, **taught}))
+        digests = dict(stored.digests)
+        if panel is not None:
+            digests[EXPERTS] = self._objects.put(panel.arrays())
         if self._writer:
             body = StreamBody(
                 **stored.body(),
                 lesson=_rows(stream),
                 accuracy=stream.tally.accuracy,
-                bytes=stored.bytes(),
+                bytes=bytes_with(stored.bytes(), experts=panel.nbytes if panel is not None else 0),
                 verdict=verdict,
                 drift=drift,
                 concept=concept,
+                experts=panel.body() if panel is not None else None,
             )
             self.live = self._writer.commit(
-                kind="lesson", objects=stored.digests, body=body.as_dict(), time=now, parent=self.live.number
+                kind="lesson", objects=digests, body=body.as_dict(), time=now, parent=self.live.number
             )
         stream.committed()
 
@@ -134,8 +152,13 @@ def _rows(stream: Prequential) -> dict[str, int]:
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
     """Count the bytes of the resident learner state by part."""
-    parts = {**stream.model.bytes(), "stream": stream.nbytes}
-    return {**parts, "total": parts["total"] + stream.nbytes}
+    experts = stream.panel.nbytes
+    return bytes_with(stream.model.bytes(), experts=experts, stream=stream.nbytes - experts)
+
+
+def bytes_with(parts: Mapping[str, int], **more: int) -> dict[str, int]:
+    """Add parts to the bytes of a model, and to their total."""
+    return {**parts, **more, "total": parts["total"] + sum(more.values())}
 
 
 def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
@@ -156,16 +179,29 @@ def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) ->
 
 @watched
 def follow(
-    opened: OpenStore, items: Iterable[Sample | Skip], *, label_delay: int = 0, dry_run: bool = False
+    opened: OpenStore,
+    items: Iterable[Sample | Skip],
+    *,
+    label_delay: int = 0,
+    dry_run: bool = False,
+    prior: str = "stream",
+    watch: str | None = None,
+    cost: str | None = None,
+    alerts_per_1000: float | None = None,
 ) -> Generator[Embedded | Drift, None, StreamReport]:
     """Answer a stream row by row and learn from it; its stages are progress and drifts.
 
     A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
     what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
     """
+    from edgecl.learning.alerts import Watch
+    from edgecl.learning.decisions import Costs, Prior
     from edgecl.learning.drift_response import AS_IT_IS
     from edgecl.learning.prequential import Prequential
 
+    asked = Prior.parse(prior)
+    costs = Costs.parse(cost) if cost is not None else None
+    watched_class = Watch(watch, costs, alerts_per_1000) if watch is not None else None
     started = time.perf_counter()
     skipped: list[Skip] = []
     drifts: list[Drift] = []
@@ -173,14 +209,15 @@ def follow(
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
-        stream = Prequential(model, label_delay=label_delay)
+        panel = live_panel(opened, live, label_delay=label_delay)
+        stream = Prequential(model, label_delay=label_delay, panel=panel, prior=asked, watch=watched_class)
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )
-        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped):
+        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped, at_once=ROWS_AT_ONCE):
             stream.take([one.label for one in batch], latents)
             if stream.has_drifted:
-                drift = stream.adapt(_kept_models(opened))
+                drift = stream.adapt(kept_models(opened))
                 if drift.chosen != AS_IT_IS:
                     saved.keep(stream, drift)
                 drifts.append(drift)
@@ -199,10 +236,13 @@ def follow(
         elapsed_ms=1e3 * (time.perf_counter() - started),
         bytes=bytes_with_stream(stream),
         dry_run=dry_run,
+        curves=stream.curves,
+        experts=stream.panel.experts.mixing(),
+        alerts=stream.alerts.as_dict() if stream.alerts is not None else None,
     )
 
 
-def _kept_models(opened: OpenStore) -> dict[str, Model]:
+def kept_models(opened: OpenStore) -> dict[str, Model]:
     """Load every earlier revision that has learnt something and is sound, newest first."""
     models: dict[str, Model] = {}
     for number in reversed(opened.store.revisions()):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
 from edgecl.metrics import backward_transfer, forgetting
-from edgecl.model.closed_form import leave_one_out, whiten
+from edgecl.model.head import leave_one_out, whiten
 from edgecl.model.model import factor_of
 from edgecl.reporting.charts import Mark
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from edgecl.errors import DataError
-from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_or_none
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
+from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # Rows that the kind of the timestamps and their typical distance are judged by.
 HEAD_ROWS = 256
+# Above this many times the wanted rate the unit of the times is taken for wrong.
+MOST_TIMES_RATE = 50
 
 
 @dataclass(frozen=True)
@@ -43,20 +49,24 @@ class Columns:
     """Columns, in the contract's order."""
     label: int | None
     group: int | None
+    stated_unit: str
+    """Unit that the name of the column of times states, a key of TIME_UNITS, or nothing."""
     unit: str
     """Unit of the timestamps: a key of TIME_UNITS, or "ISO 8601"."""
     step_s: float
     """Median distance of the first rows; 0 where there is no time."""
     taken_in_order: str
-    """Names of the columns that were taken for the contract's channels by their order; empty where names agree."""
+    """Names of the columns that were taken for the contract's channels, as these; empty where names agree."""
+    is_json: bool = False
+    """Whether the rows are JSON Lines."""
 
 
-def read_columns(path: Path, contract: Contract, *, label_column: str | None = None) -> Columns:
+def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) -> Columns:
     """Find the columns, the kind of timestamps and the rate.
 
-    `label_column` is the column of labels where it is not called label. Channels are found by the contract's names,
-    whatever their order and case. Where the names differ but the count is right, the columns are taken in the file's
-    order, which is logged.
+    Channels are found by the contract's names, whatever their order and case; else by kind and axis, as in
+    `Acceleration x (m/s^2)`. Names without an axis are taken in the file's order, if the count is right, which is
+    logged.
 
     Raises
     ------
@@ -64,62 +74,148 @@ def read_columns(path: Path, contract: Contract, *, label_column: str | None = N
         The file is unreadable or empty, columns are missing, the timestamps can't be read, or the rate is
         too low.
     """
+    how = how or Choices()
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = file.readline(LONGEST_HEADER)
-            delimiter = guess_delimiter(first)
-            names = [valid_text(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
+        with open_table(path) as file:
+            first, delimiter = header_line(file)
+            is_json = first.lstrip().startswith("{")
+            if is_json:
+                cells = json_cells(chain([first], csv_lines(file)))
+                given, rows = next(cells)[1], [one for _, one in islice(cells, HEAD_ROWS)]
+            else:
+                given = next(csv.reader([first], delimiter=delimiter), [])
+                rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
+            names = [valid_text(name).lower() for name in given]
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
     if not any(names):
         raise DataError(f"{path} is empty, wanted a header line with the column timestamp")
-    return with_time_unit(path, find_columns(path, names, delimiter, contract, label_column), rows, contract)
+    if is_json:
+        delimiter = ","
+    columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json)
+    return with_time_unit(path, columns, rows, contract, how)
+
+
+def open_table(path: Path) -> IO[str]:
+    """Open a CSV file: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
+    with path.open("rb") as file:
+        begins = file.read(2)
+    encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+    return path.open(encoding=encoding, errors=errors, newline="")
+
+
+def header_line(file: Iterator[str] | IO[str]) -> tuple[str, str]:
+    """Return the line of column names and the delimiter; comments, empty lines and Excel's `sep=;` come before."""
+    delimiter = ""
+    read = getattr(file, "readline", None)
+    while line := read(LONGEST_HEADER) if read else next(iter(file), ""):
+        text = line.strip().strip('"')
+        if text.lower().startswith("sep=") and len(text) <= 5:
+            delimiter = text[4:] or "\t"
+        elif text and not is_comment(line):
+            return line, delimiter or guess_delimiter(line)
+    return "", ","
+
+
+def is_comment(line: str) -> bool:
+    """Test whether a line of a table is a comment."""
+    return line.startswith(("#", "%", "//"))
 
 
 def csv_lines(file: IO[str]) -> Iterator[str]:
-    """Return the lines of a CSV file; iteration raises csv.Error at one that is too long."""
-    return bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
+    """Return the lines of a CSV file without comments; iteration raises csv.Error at one that is too long."""
+    lines = bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
+    return ("\n" if is_comment(line) else line for line in lines)
 
 
-def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, label_column: str | None) -> Columns:
+def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, how: Choices) -> Columns:
     if len(set(names)) < len(names):
         raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     place = {name: column for column, name in enumerate(names)}
-    timed = contract.sample_rate_hz > 0
-    if timed and "timestamp" not in place:
-        raise DataError(f"{path} has no column timestamp, only {', '.join(names)}")
-    group = next((place[name] for name in ("subject", "speaker") if name in place), None)
-    if label_column is not None and label_column.lower() not in place:
-        raise DataError(f"{path} has no column {label_column}, only {', '.join(names)}")
-    label = place.get(label_column.lower() if label_column else "label")
-    taken = {place.get("timestamp"), label, group}
     wanted = TableEncoding(contract).columns
+    timed = contract.sample_rate_hz > 0
+    times = _times(path, names, wanted, how) if timed or how.time_column else [place.get("timestamp")]
+    group = next((place[name] for name in ("subject", "speaker") if name in place), None)
+    label = _named(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
+    taken = {*times, label, group}
     left = [column for column in range(len(names)) if column not in taken]
-    channels = [place[name] for name in wanted] if all(name in place for name in wanted) else left
-    if len(channels) != len(wanted):
-        named = ", ".join(names[column] for column in left)
-        raise DataError(
-            f"{path} has {len(left)} columns of measurements ({named}), "
-            f"the extractor takes {len(wanted)} ({', '.join(wanted)})"
-        )
+    channels = _channels(path, names, left, wanted, how)
+    by_name = all(name in place for name in wanted) or bool(how.columns)
     return Columns(
         delimiter=delimiter,
         width=len(names),
-        timestamp=place["timestamp"] if timed else None,
-        order=None if timed else place.get("timestamp"),
+        timestamp=times[0] if timed else None,
+        order=None if timed else times[0],
         channels=tuple(channels),
         label=label,
         group=group,
+        stated_unit=_stated_unit(names, times[0]) if timed else "",
         unit="seconds",
         step_s=0.0,
-        taken_in_order=", ".join(names[column] for column in left) if channels is left else "",
+        taken_in_order="" if by_name else ", ".join(names[column] for column in channels),
     )
 
 
-def with_time_unit(path: Path, columns: Columns, rows: list[list[str]], contract: Contract) -> Columns:
+def _stated_unit(names: list[str], column: int | None) -> str:
+    found = None if column is None else time_name(names[column])
+    return found[1] if found else ""
+
+
+def _named(path: Path, place: dict[str, int], name: str, parameter: str) -> int:
+    if name.lower() not in place:
+        raise DataError(f"{path} has no column {name}, only {', '.join(place)}", parameter=parameter)
+    return place[name.lower()]
+
+
+def _times(path: Path, names: list[str], wanted: list[str], how: Choices) -> list[int | None]:
+    """Return the columns of times, the one that is taken first."""
+    place = {name: column for column, name in enumerate(names)}
+    ranks = {column: found[0] for name, column in place.items() if name not in wanted and (found := time_name(name))}
+    ordered: list[int | None] = [*sorted(ranks, key=lambda column: ranks[column])]
+    if how.time_column is not None:
+        chosen = _named(path, place, how.time_column, "time_column")
+        return [chosen, *(column for column in ordered if column != chosen)]
+    if not ordered:
+        raise DataError(
+            f"{path} has no column timestamp, only {', '.join(names)}: name the column of times",
+            parameter="time_column",
+        )
+    return ordered
+
+
+def _channels(path: Path, names: list[str], left: list[int], wanted: list[str], how: Choices) -> list[int]:
+    """Return the column of each channel: as settled, by name, by axis, or by order where no axis is named."""
+    place = {name: column for column, name in enumerate(names)}
+    settled = {channel.lower(): name for channel, name in how.columns.items()}
+    if unknown := [name for name in settled if name not in wanted]:
+        raise DataError(f"{unknown[0]} is no channel, only {', '.join(wanted)}", parameter="columns")
+    if all(settled.get(name, name).lower() in place for name in wanted):
+        return [place[settled.get(name, name).lower()] for name in wanted]
+    if settled:
+        lacking = next(name for name in wanted if settled.get(name, name).lower() not in place)
+        _named(path, place, settled.get(lacking, lacking), "columns")
+    found = found_by_axis([names[column] for column in left], wanted)
+    if found is not None:
+        return [left[index] for index in found]
+    if (
+        len(left) == len(wanted)
+        and found_by_axis(wanted, [names[column] for column in left], is_axis_known=True) is None
+    ):
+        return left
+    named = ", ".join(names[column] for column in left)
+    raise DataError(
+        f"{path} has {len(left)} columns of measurements ({named}), "
+        f"the extractor takes {len(wanted)} ({', '.join(wanted)})",
+        parameter="columns",
+    )
+
+
+def with_time_unit(
+    path: Path, columns: Columns, rows: list[list[str]], contract: Contract, how: Choices | None = None
+) -> Columns:
     """Return the columns with the unit of the timestamps and the typical step filled in."""
     if columns.timestamp is None:
         return columns
@@ -128,16 +224,48 @@ def with_time_unit(path: Path, columns: Columns, rows: list[list[str]], contract
         raise DataError(f"{path} holds {len(texts)} rows of {columns.width} columns, wanted two or more")
     iso = 2 * sum(is_number(text, columns.delimiter) for text in texts) < len(texts)
     times = [time for text in texts if (time := time_or_none(text, columns.delimiter, iso=iso)) is not None]
-    steps = np.diff(times)
-    steps = steps[steps > 0]
-    if not steps.size:
-        raise DataError(f"{path}: timestamp {texts[0]!r} is read neither as a number that grows nor as ISO 8601")
-    step = float(np.median(steps))
-    unit = "ISO 8601" if iso else guess_unit(times[0], step, contract.sample_rate_hz)
+    step = _step(path, times, texts[0])
+    unit = "ISO 8601" if iso else _unit(times[0], step, contract, how, columns.stated_unit)
     step *= TIME_UNITS.get(unit, 1.0)
-    if 1 / step < 0.99 * LOWEST_SHARE_OF_RATE * contract.sample_rate_hz:
-        raise DataError(
-            f"{path}: wrong rate: {1 / step:.3g} Hz (timestamps read as {unit}), the extractor takes "
-            f"{contract.sample_rate_hz:g} Hz: record at that rate or above"
-        )
+    _check_step(path, step, unit, contract)
     return replace(columns, unit=unit, step_s=step)
+
+
+def _unit(first: float, step: float, contract: Contract, how: Choices | None, stated: str) -> str:
+    """Return the unit of the times: as settled, as the column's name states, or the one that fits the rate."""
+    if how is not None and how.time_unit is not None:
+        return UNIT_NAMES[how.time_unit]
+    return stated or guess_unit(first, step, contract.sample_rate_hz)
+
+
+def _step(path: Path, times: list[float], first: str) -> float:
+    """Return the typical distance of times that grow."""
+    steps = np.diff(times)
+    grown = steps[steps > 0]
+    if not grown.size:
+        raise DataError(f"{path}: timestamp {first!r} is read neither as a number that grows nor as ISO 8601")
+    repeated = int((steps == 0).sum())
+    if 2 * repeated > steps.size:
+        raise DataError(
+            f"{path}: {repeated} of the first {steps.size} rows repeat the time of the row before: "
+            "record times that are finer than the rate, or name another column of times",
+            parameter="time_column",
+        )
+    return float(np.median(grown))
+
+
+def _check_step(path: Path, step_s: float, unit: str, contract: Contract) -> None:
+    """Refuse a rate that is too low, or so high that the unit must be another one."""
+    wanted = contract.sample_rate_hz
+    if 1 / step_s < 0.99 * LOWEST_SHARE_OF_RATE * wanted:
+        raise DataError(
+            f"{path}: wrong rate: {1 / step_s:.3g} Hz (timestamps read as {unit}), the extractor takes "
+            f"{wanted:g} Hz: record at that rate or above, or give the unit of the times",
+            parameter="time_unit",
+        )
+    if 1 / step_s > MOST_TIMES_RATE * wanted:
+        raise DataError(
+            f"{path}: wrong unit: timestamps read as {unit} make {1 / step_s:.3g} Hz, "
+            f"and the extractor takes {wanted:g} Hz: give the unit of the times",
+            parameter="time_unit",
+        )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, with_time_unit
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, header_line, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
-from edgecl.sources.labels import clean_label, valid_text
+from edgecl.sources.json_lines import json_cells
+from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
+from edgecl.sources.lines import LONGEST_HEADER
 from edgecl.sources.samples import Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
@@ -44,7 +48,13 @@ class LiveRows(NamedTuple):
 
 
 def read_live(
-    cells: Iterator[tuple[int, list[str]]], name: str, contract: Contract, tally: SkipTally, *, delimiter: str
+    cells: Iterator[tuple[int, list[str]]],
+    name: str,
+    contract: Contract,
+    tally: SkipTally,
+    *,
+    delimiter: str,
+    how: Choices | None = None,
 ) -> LiveRows:
     """Return the columns and the rows of a recording in progress, after its first rows have arrived.
 
@@ -66,9 +76,10 @@ def read_live(
     _, names = next(cells, (0, []))
     if not any(names):
         raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
-    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, None)
+    how = how or Choices()
+    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, how)
     head = list(islice(cells, LIVE_HEAD_ROWS))
-    columns = with_time_unit(source, columns, [one for _, one in head], contract)
+    columns = with_time_unit(source, columns, [one for _, one in head], contract, how)
     rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
     return LiveRows(columns, (one for one in rows if isinstance(one, Row)))
 
@@ -104,7 +115,7 @@ def _read(
             time_s, values = read(cells, columns)
             name = label if columns.label is None else _label(cells[columns.label], known)
             if name is None and labelled:
-                raise UnusableError("no label: the cell is empty")
+                raise UnusableError(missing_label(cells[columns.label] if columns.label is not None else ""))
             group = None if columns.group is None else valid_text(cells[columns.group]) or None
             yield Row(line, time_s, values, name, group)
         except UnusableError as error:
@@ -114,16 +125,33 @@ def _read(
 def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows below the header that are not empty, with their line numbers."""
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with open_table(path) as file:
+            if columns.is_json:
+                yield from islice(json_cells(csv_lines(file)), 1, None)
+                return
+            before = _lines_to_header(file)
             reader = csv.reader(csv_lines(file), delimiter=columns.delimiter)
-            next(reader)
             for cells in reader:
                 if cells:
-                    yield reader.line_num, cells
+                    yield before + reader.line_num, cells
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from error
+        raise DataError(f"{path} is not CSV: {error}") from error
+
+
+def _lines_to_header(file: IO[str]) -> int:
+    """Read up to the header; return the number of lines."""
+    counted = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal counted
+        for line in iter(partial(file.readline, LONGEST_HEADER), ""):
+            counted += 1
+            yield line
+
+    header_line(lines())
+    return counted
 
 
 def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
@@ -150,7 +178,7 @@ def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]
 def _label(text: str, known: dict[str, str | None]) -> str | None:
     """Return the label of a cell, None if it is empty; `known` saves the checks of a million equal ones."""
     if text not in known:
-        name = clean_label(text) if text.strip() else None
+        name = None if is_missing(text) else clean_label(text)
         if len(known) > CHUNK_ROWS:
             known.clear()
         known[text] = name
@@ -168,7 +196,9 @@ def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row 
         if row.time_s <= last:
             late = [*late, row.time_s] if late and row.time_s > late[-1] else [row.time_s]
             if len(late) < RESTART_ROWS:
-                yield from tally.skip(row.line, f"unsorted time: {last - row.time_s:.4g} s before an earlier row")
+                behind = last - row.time_s
+                why = f"unsorted time: {behind:.4g} s before an earlier row" if behind else "repeated time: as before"
+                yield from tally.skip(row.line, why)
                 continue
         late = []
         last = row.time_s

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 
 TIME_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+# What loggers call their clock, in the order in which one is taken where there are several.
+TIME_NAMES = ("timestamp", "time", "ts", "seconds_elapsed", "elapsed", "datetime", "time_stamp", "epoch", "t")
+_UNIT_IN_NAME = re.compile(r"[\s_]*[(\[]?(s|sec|seconds|ms|us|\u00b5s|\u03bcs|ns)[)\]]?")
+_SPELLINGS = {"sec": "s", "seconds": "s", "\u00b5s": "us", "\u03bcs": "us"}
 # Numbers below the first are seconds of any age, below the second milliseconds since 1970, and so on.
 _EPOCH_BORDERS = {"seconds": 1e11, "milliseconds": 1e14, "microseconds": 1e17, "nanoseconds": math.inf}
+
+
+def time_name(column: str) -> tuple[int, str] | None:
+    """Return the rank of a column among those of times and the unit in its name; None for another column.
+
+    >>> time_name("time (ms)"), time_name("acc_x")
+    ((1, 'milliseconds'), None)
+    """
+    for rank, name in enumerate(TIME_NAMES):
+        rest = column.removeprefix(name) if column.startswith(name) else None
+        if rest == "":
+            return rank, "seconds" if name == "seconds_elapsed" else ""
+        if rest and (found := _UNIT_IN_NAME.fullmatch(rest)):
+            return rank, UNIT_NAMES[_SPELLINGS.get(found[1], found[1])]
+    return None
 
 
 def guess_unit(first: float, step: float, wanted_hz: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,14 @@ DEEPEST = 8
 # Files that can be given themselves; named when they lie in a folder where they are not read.
 GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
+# Parts of a set that are no labels.
+_SPLIT = re.compile(
+    r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout)([ _-]?(set|data|\d+))?"
+    r"|(fold|split|cv|part|partition|run)[ _-]?\d+|pos|neg|positive|negative"
+)
+CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
+CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
+
 
 class Found(NamedTuple):
     """A file to be read."""
@@ -24,20 +33,68 @@ class Found(NamedTuple):
     group: str | None
 
 
-def find_files(root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool) -> Iterator[Found | Skip]:
+def find_files(
+    root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool, label_folder: int | None = None
+) -> Iterator[Found | Skip]:
     """Find files under `root` that end in one of `suffixes`, with label and group from their path.
 
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
-    second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`.
+    second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`. With `label_folder` the
+    label is the folder at that depth, 1 for the first.
     Names that begin with a dot are ignored; other files become skips.
 
     Raises
     ------
     DataError
-        The folder is empty or unreadable, or folders and `label` are both given, or neither.
+        The folder is empty or unreadable, folders and `label` are both given, or neither, or its folders are parts
+        of a set such as train and test.
     """
     _check_root(root, suffixes=suffixes, label=label, labelled=labelled)
-    return _labelled_files(root, suffixes=suffixes, label=label, labelled=labelled)
+    if labelled and label_folder is None:
+        _check_splits(root)
+    return _labelled_files(root, suffixes=suffixes, label=label, labelled=labelled, depth=label_folder or 1)
+
+
+def named_suffixes(suffixes: tuple[str, ...]) -> str:
+    """Return suffixes as a phrase.
+
+    >>> named_suffixes((".wav", ".flac", ".mp3"))
+    '.wav, .flac or .mp3'
+    """
+    *most, last = suffixes
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _check_splits(root: Path) -> None:
+    """Refuse folders that are parts of a set, above the folders that are labels.
+
+    Raises
+    ------
+    DataError
+        All of them are called train, test, fold1 and the like, or two that are hold folders of the same names.
+    """
+    below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
+    parts = [name for name in below if _SPLIT.fullmatch(name.lower())]
+    are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
+    signs = {"positive", "negative", "pos", "neg"}
+    if are_all and {name.lower() for name in parts} <= signs and not any(below.values()):
+        return  # two labels, with files in them
+    share = any(below[one] & below[other] for one in parts for other in parts if one != other)
+    if parts and (are_all or share):
+        named = ", ".join(sorted(set().union(*(below[name] for name in parts)))[:4])
+        found = f", and below them {named}" if named else ""
+        raise DataError(
+            f"{root} holds the folders {', '.join(parts)}{found}: are the first ones parts of a set and no labels? "
+            "Give one of them, or the depth of the folder that is the label: 1 for the first, 2 for those below",
+            parameter="label_folder",
+        )
+
+
+def _folders(folder: Path) -> set[str]:
+    try:
+        return {one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")}
+    except OSError:
+        return set()
 
 
 def group_of(path: Path) -> str | None:
@@ -69,7 +126,7 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
     if not folders and not usable:
         alone = [entry.name for entry in entries if entry.suffix.lower() in GIVEN_ALONE]
         hint = f"; to read {alone[0]}, give its own path" if alone else ""
-        raise DataError(f"{root} holds no {' or '.join(suffixes)} file, {wanted}{hint}")
+        raise DataError(f"{root} holds no {named_suffixes(suffixes)} file, {wanted}{hint}")
     if labelled and not folders and label is None:
         raise DataError(
             f"{root} contains files without a label: give their label, or sort them into <label>/ folders",
@@ -78,7 +135,7 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
 
 
 def _labelled_files(
-    root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool
+    root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool, depth: int
 ) -> Iterator[Found | Skip]:
     for path in _walk(root, suffixes=suffixes, trail=()):
         if isinstance(path, Skip):
@@ -86,14 +143,14 @@ def _labelled_files(
             continue
         *folders, _ = path.relative_to(root).parts
         try:
-            found = clean_label(folders[0]) if folders else label
+            found = clean_label(folders[depth - 1]) if len(folders) >= depth else label
         except UnusableError as error:
             yield Skip(str(path), str(error))
             continue
         if found is None and labelled:
             yield Skip(str(path), "no label: it is next to the label folders, not in one")
             continue
-        yield Found(path, found, folders[1] if len(folders) > 1 else group_of(path))
+        yield Found(path, found, folders[depth] if len(folders) > depth else group_of(path))
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:
@@ -124,7 +181,8 @@ def _entry(path: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int
     if stat.S_ISDIR(mode):
         yield from _walk(path, suffixes=suffixes, trail=trail)
     elif path.suffix.lower() not in suffixes:
-        yield Skip(str(path), f"other file: not a {' or '.join(suffixes)} file")
+        to_do = f": convert it: {CONVERT}" if path.suffix.lower() in CONVERTED and ".wav" in suffixes else ""
+        yield Skip(str(path), f"other file: not a {named_suffixes(suffixes)} file{to_do}")
     elif not stat.S_ISREG(mode):
         yield Skip(str(path), "not a regular file: a pipe, socket or device")
     else:

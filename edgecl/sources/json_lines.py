@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, valid_text
+from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_TEXT = 10_000  # characters
+_FIRST_LINES = 8  # of a file, of which one is not empty
 
 
 def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
@@ -59,6 +60,53 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     yield from tally.rest()
 
 
+def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield objects as cells with their line numbers; the members of the first one are the columns, and come first.
+
+    What is no such object has no cells.
+    """
+    names: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        row = entry if isinstance(entry, dict) else {}
+        if not names:
+            names = list(row)
+            yield 0, names
+        yield number, [_cell(row[name]) for name in names if name in row]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def is_rows(path: Path) -> bool:
+    """Test whether the lines of a file are rows with times, as `listen` takes them, and no windows.
+
+    Raises
+    ------
+    DataError
+        The file is unreadable.
+    """
+    from edgecl.sources.csv_times import time_name
+
+    try:
+        with path.open("rb") as file:
+            lines = (file.readline(LONGEST_DOCUMENT) for _ in range(_FIRST_LINES))
+            first = next((line for line in lines if line.strip()), b"")
+        entry = json.loads(first)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError):
+        return False
+    is_window = not isinstance(entry, dict) or "signal" in entry or "text" in entry
+    return not is_window and any(time_name(str(name).lower()) for name in entry)
+
+
 def _too_long(path: Path, number: int, text: str) -> DataError:
     return DataError(f"{path}:{number}: the {text}: is it JSON Lines?")
 
@@ -78,7 +126,7 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
         raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
     if label is not None and entry.get("label") is not None:
         raise DataError(f"{source} has a label of its own: give no other", parameter="label")
-    found = label if entry.get("label") is None else _json_label(entry["label"])
+    found = label if entry.get("label") is None else _json_label(entry["label"], labelled=labelled)
     if found is None and labelled:
         raise UnusableError('no label: add "label" to the line, or give one for all lines')
     group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
@@ -119,7 +167,11 @@ def _number(value: Any, name: str) -> float | None:
     raise UnusableError(f"unknown rate: {name} is {ascii(value)[:40]}")
 
 
-def _json_label(value: Any) -> str:
+def _json_label(value: Any, *, labelled: bool) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnusableError(f"bad label: {ascii(value)[:40]} is neither text nor a whole number")
+    if is_missing(str(value)):
+        if labelled:
+            raise UnusableError(missing_label(str(value)))
+        return None
     return clean_label(str(value))

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label, valid_text
+from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
 MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
+MOST_OUTSIDE = 0.05  # of indices without a name; -1 is a window without a label, and counts as skipped alone
 # What zipfile, its decompressors and NumPy's reader of headers raise on damaged archives.
 _DAMAGE = (
     ValueError,
@@ -57,7 +59,7 @@ class NpzWindows:
         The file is no archive, holds objects, announces absurd sizes, or its arrays do not fit together.
     """
 
-    def __init__(self, path: Path, contract: Contract) -> None:
+    def __init__(self, path: Path, contract: Contract, *, labels_from: int | None = None) -> None:
         self.path = path
         self.contract = contract
         arrays = _load(path)
@@ -68,12 +70,23 @@ class NpzWindows:
             (_column(arrays, name, count=count, path=path) for name in GROUP_COLUMNS if name in arrays), None
         )
         self.label_names = arrays["label_names"].tolist() if "label_names" in arrays else None
+        self.labels_from = labels_from or 0
+        if self.label_names is not None and self.labels is not None:
+            _check_indices(self.labels, len(self.label_names), path, labels_from=labels_from)
         self.channels = _channel_order(arrays.get("channels"), contract, path)
         try:
             shaped(self.windows[0], contract)
             self.rate_hz = checked_rate(_rate(arrays, path), contract, n_samples=time)
         except UnusableError as error:
             raise DataError(f"{path}: {error}") from error
+        self._name_rate("rate_hz" in arrays)
+
+    def _name_rate(self, is_stated: bool) -> None:
+        wanted = self.contract.sample_rate_hz
+        if wanted and not is_stated:
+            logger.warning("%s: no rate_hz: its windows are taken as %g Hz", self.path, wanted)
+        elif self.rate_hz != wanted:
+            logger.warning("%s: rate_hz is %g: resampled to %g Hz", self.path, self.rate_hz, wanted)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -102,14 +115,32 @@ class NpzWindows:
 
     def _name(self, value: str | float) -> str:
         if isinstance(value, str):
+            if is_missing(value):
+                raise UnusableError(missing_label(value))
             return clean_label(value)
         if not math.isfinite(value) or value != int(value):
             raise UnusableError(f"bad label: {value!r} is no whole number")
         if self.label_names is None:
             return str(int(value))
-        if not 0 <= value < len(self.label_names):
+        index = int(value) - self.labels_from
+        if not 0 <= index < len(self.label_names):
             raise UnusableError(f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names")
-        return clean_label(str(self.label_names[int(value)]))
+        return clean_label(str(self.label_names[index]))
+
+
+def _check_indices(labels: list[Any], names: int, path: Path, *, labels_from: int | None) -> None:
+    """Refuse `y` that is counted from 1, unless that is settled, or whose indices are mostly none of a name."""
+    numbers = np.array([one for one in labels if not isinstance(one, str) and math.isfinite(one)])
+    if not numbers.size:
+        return
+    low, high = int(numbers.min()), int(numbers.max())
+    stated = f"{path}: y runs from {low} to {high}, and there are {names} label_names"
+    if labels_from is None and low >= 1 and high == names:
+        raise DataError(f"{stated}: is y counted from 1? Give the index of the first name", parameter="labels_from")
+    index = numbers - (labels_from or 0)
+    outside = (index >= names) | (index < -1)
+    if labels_from is None and outside.mean() > MOST_OUTSIDE:
+        raise DataError(f"{stated}: give a name for each, or leave label_names out", parameter="labels_from")
 
 
 def npz_count(path: Path) -> int:
@@ -210,5 +241,20 @@ def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -
     given = [valid_text(str(name)) for name in _text(names).reshape(-1)]
     if sorted(given) == sorted(contract.channels):
         return [given.index(channel) for channel in contract.channels]
+    if len(given) == len(contract.channels):
+        wanted = [channel.lower() for channel in contract.channels]
+        lower = [name.lower() for name in given]
+        found = found_by_axis(lower, wanted)
+        if found is None and found_by_axis(wanted, lower, is_axis_known=True) is not None:
+            raise DataError(
+                f"{path}: its channels {', '.join(given)} are not those of the extractor, "
+                f"{', '.join(contract.channels)}, and their axes come in another order: name them so"
+            )
+        logger.warning("%s: %s are taken as %s", path, _in_order(given, found), ", ".join(contract.channels))
+        return found
     logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))
     return None
+
+
+def _in_order(names: list[str], order: list[int] | None) -> str:
+    return ", ".join(names if order is None else [names[index] for index in order])

@@ -4,13 +4,15 @@ A path is one of:
 
 - a folder of `<label>/<file>` or `<label>/<speaker>/<file>`: sound (.wav, .flac) for an extractor of sound,
   recordings (.csv) for one of movement; or a flat folder with `label`;
-- one .wav or .flac file; any rate and channel count (channels are averaged, rates converted by soxr);
+- one .wav file, or .flac, .ogg, .opus, .mp3 or .aiff with the extra [audio]; any rate and channel count (channels
+  are averaged, rates converted by soxr);
 - an .npz of windows: `X` (n, time, channels), `y` of integers or strings, optional `label_names`, `subject`
   (or `speaker`), `rate_hz`, `channels`;
 - a .csv with the column `timestamp` (seconds, milliseconds since 1970 or ISO 8601), one column per channel,
   optional `label` and `subject` (or `speaker`); cut into windows of the extractor's length and hop;
 - a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line;
-- for an extractor of text, a .jsonl of `{"text": ..., "label": ...}`.
+- a .jsonl of rows with times, as `listen` takes them: as such a .csv;
+- for an extractor of text, a .jsonl of `{"text": ..., "label": ...}` or a .csv with the columns text and label.
 
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
 `label` is for data that has no labels of its own: given for data that has, it is refused, because one wrong
@@ -28,8 +30,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
-from edgecl.sources.folders import Found, find_files, group_of
-from edgecl.sources.labels import BACKGROUND, clean_label
+from edgecl.sources.choices import Choices
+from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes
+from edgecl.sources.json_lines import is_rows
+from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
 from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
@@ -39,8 +43,11 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Sample", "Skip", "count_samples", "read_samples"]
-SOUND = (".wav", ".flac")
-TABLES = (".csv",)
+SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
+TABLES = (".csv", ".tsv")
+KINDS = (*SOUND, *TABLES, ".npz", ".jsonl")
+# Units of an acceleration that has gravity in it.
+GRAVITY = {"m/s2", "m/s^2", "m/s\u00b2", "g"}
 
 
 def read_samples(
@@ -50,6 +57,8 @@ def read_samples(
     label: str | None = None,
     labelled: bool = True,
     label_column: str | None = None,
+    how: Choices | None = None,
+    checked: bool | None = None,
 ) -> Iterator[Sample | Skip]:
     """Read samples one by one, in an order that depends on nothing but the data.
 
@@ -65,6 +74,11 @@ def read_samples(
         Whether every sample needs a label; False to predict, where a sample may have none.
     label_column
         Column of labels of a .csv, where it is not called label.
+    how
+        What is settled about data that could be read in two ways.
+    checked
+        Whether sound in which there is nothing to hear is skipped; False only names it, as for predictions. By default
+        as `labelled`.
 
     Yields
     ------
@@ -97,11 +111,22 @@ def read_samples(
     path = Path(path)
     if label is not None:
         label = _given_label(label)
-    items = _open(path, contract, label=label, labelled=labelled, label_column=label_column)
-    return _something_of(items, path)
+    settled = _settled(how, label_column)
+    items = _open(path, contract, label=label, labelled=labelled, how=settled)
+    if contract.is_sound:
+        from edgecl.sources.activity import judged
+
+        items = judged(items, contract, is_strict=labelled if checked is None else checked)
+    elif GRAVITY.intersection(unit.lower() for unit in contract.units) and _kind(path) != "folder":
+        from edgecl.sources.scales import in_units
+
+        items = in_units(items, path, contract, settled.scale)
+    return _something_of(one_spelling(items, path, case=settled.label_case) if labelled else items, path)
 
 
-def count_samples(path: Path, contract: Contract, *, label_column: str | None = None) -> int:
+def count_samples(
+    path: Path, contract: Contract, *, label_column: str | None = None, how: Choices | None = None
+) -> int:
     """Estimate how many samples `read_samples` will yield, without reading them: for a progress bar.
 
     Raises
@@ -118,12 +143,18 @@ def count_samples(path: Path, contract: Contract, *, label_column: str | None = 
         from edgecl.sources.npz import npz_count
 
         return npz_count(path)
-    if kind == ".csv":
+    if kind in TABLES and contract.modality != "text":
         from edgecl.sources.csv_columns import read_columns
         from edgecl.sources.csv_windows import csv_count
 
-        return csv_count(path, read_columns(path, contract, label_column=label_column), contract)
-    return max(count_lines(path), 1) if kind == ".jsonl" else 1
+        settled = _settled(how, label_column)
+        return csv_count(path, read_columns(path, contract, how=settled), contract)
+    return max(count_lines(path), 1) if kind not in SOUND else 1
+
+
+def _settled(how: Choices | None, label_column: str | None) -> Choices:
+    how = how or Choices()
+    return how if label_column is None else replace(how, label_column=label_column)
 
 
 def _given_label(label: str) -> str:
@@ -144,8 +175,9 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path} does not exist" + ("" if not path.is_symlink() else ": it is a broken link"))
     suffix = path.suffix.lower()
-    if not is_file or suffix not in (*SOUND, *TABLES, ".npz", ".jsonl"):
-        raise DataError(f"{path} is of no known kind, wanted a folder or a .wav, .flac, .npz, .csv or .jsonl file")
+    if not is_file or suffix not in KINDS:
+        to_do = f"; convert it: {CONVERT}" if suffix in CONVERTED else ""
+        raise DataError(f"{path} is of no known kind, wanted a folder or a {named_suffixes(KINDS)} file{to_do}")
     return suffix
 
 
@@ -154,18 +186,29 @@ def _suffixes(contract: Contract) -> tuple[str, ...]:
 
 
 def _open(
-    path: Path, contract: Contract, *, label: str | None, labelled: bool, label_column: str | None
+    path: Path, contract: Contract, *, label: str | None, labelled: bool, how: Choices
 ) -> Iterator[Sample | Skip]:
     """Open a path; what is wrong with it as a whole is raised here, before the first sample."""
     kind = _kind(path)
+    if contract.modality == "text" and kind in TABLES:
+        from edgecl.sources.text_tables import read_text_table
+
+        return read_text_table(path, label=label, labelled=labelled, label_column=how.label_column)
     if contract.modality == "text" and kind != ".jsonl":
-        raise DataError(f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines')
-    if label_column is not None and kind not in TABLES:
+        raise DataError(
+            f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines, '
+            "or a .csv with the columns text and label"
+        )
+    if kind == ".jsonl" and contract.sample_rate_hz and contract.modality != "text" and is_rows(path):
+        kind = ".csv"
+    if how.label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
-        found = find_files(path, suffixes=_suffixes(contract), label=label, labelled=labelled)
+        found = find_files(
+            path, suffixes=_suffixes(contract), label=label, labelled=labelled, label_folder=how.label_folder
+        )
         read = _sounds if contract.is_sound else _recordings
-        return read(found, contract, labelled=labelled)
+        return read(found, contract, labelled=labelled, how=how)
     if kind == ".jsonl":
         from edgecl.sources.json_lines import read_jsonl
 
@@ -173,18 +216,18 @@ def _open(
     if kind == ".npz":
         from edgecl.sources.npz import NpzWindows
 
-        windows = NpzWindows(path, contract)
+        windows = NpzWindows(path, contract, labels_from=how.labels_from)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
     if (kind in SOUND) != contract.is_sound:
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
-        return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled)
+        return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled, how=how)
     from edgecl.sources.csv_columns import read_columns
     from edgecl.sources.csv_windows import read_csv
 
-    columns = read_columns(path, contract, label_column=label_column)
+    columns = read_columns(path, contract, how=how)
     _check_label(path, has_labels=columns.label is not None, label=label, labelled=labelled)
     return read_csv(path, columns, contract, label=label, labelled=labelled)
 
@@ -216,10 +259,13 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
     if not usable:
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it is empty"
         example = f" (first: {first.source}: {first.reason})" if first else ""
-        raise DataError(f"nothing in {path} can be used: {counted}{example}")
+        parameter = "channel" if "phase-inverted" in reasons else ""
+        raise DataError(f"nothing in {path} can be used: {counted}{example}", parameter=parameter)
 
 
-def _sounds(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
+def _sounds(
+    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
+) -> Iterator[Sample | Skip]:
     first_seen: dict[bytes, Path] = {}
     for file in files:
         if isinstance(file, Skip):
@@ -230,7 +276,7 @@ def _sounds(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool
             first = first_seen.setdefault(hashlib.sha256(content).digest(), file.path)
             if first != file.path:
                 raise UnusableError(f"duplicate: the same as {first}")
-            yield from _clips(content, file, contract)
+            yield from _clips(content, file, contract, channel=how.channel)
         except UnusableError as error:
             yield Skip(str(file.path), str(error))
 
@@ -247,14 +293,14 @@ def _content(path: Path) -> bytes:
         raise UnusableError(f"unreadable: {error.strerror}") from error
 
 
-def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
+def _clips(content: bytes, file: Found, contract: Contract, *, channel: int | None) -> Iterator[Sample]:
     """Yield one clip, or consecutive clips of a long background recording."""
     sound = decode(content)
     length_s = len(sound.samples) / sound.rate_hz
     in_pieces = file.label in BACKGROUND and length_s * contract.sample_rate_hz >= 2 * contract.clip_samples
     if length_s > LONGEST_S and not in_pieces:
         raise UnusableError(f"too long: {length_s:.1f} s, a clip has at most {LONGEST_S:g} s: cut it")
-    signal = clip(sound, rate_hz=contract.sample_rate_hz)
+    signal = clip(sound, rate_hz=contract.sample_rate_hz, channel=channel)
     if not in_pieces:
         yield Sample(str(file.path), file.label, signal, file.group)
         return
@@ -263,23 +309,27 @@ def _clips(content: bytes, file: Found, contract: Contract) -> Iterator[Sample]:
         yield Sample(source, file.label, signal[start : start + contract.clip_samples], file.group)
 
 
-def _recordings(files: Iterator[Found | Skip], contract: Contract, *, labelled: bool) -> Iterator[Sample | Skip]:
+def _recordings(
+    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
+) -> Iterator[Sample | Skip]:
     """Yield samples of CSV files in folders; a file's label is its folder's, and its subject without a column too."""
     from edgecl.sources.csv_columns import read_columns
     from edgecl.sources.csv_windows import read_csv
+    from edgecl.sources.scales import in_units
 
     for file in files:
         if isinstance(file, Skip):
             yield file
             continue
         try:
-            columns = read_columns(file.path, contract)
+            columns = read_columns(file.path, contract, how=how)
             if columns.label is not None and file.label is not None:
                 raise DataError("it has a label column, and is in the folder of a label")
         except DataError as error:
             yield Skip(str(file.path), f"unreadable: {error}")
             continue
-        for item in read_csv(file.path, columns, contract, label=file.label, labelled=labelled):
+        windows = read_csv(file.path, columns, contract, label=file.label, labelled=labelled)
+        for item in in_units(windows, file.path, contract, how.scale):
             if isinstance(item, Sample) and item.group is None:
                 item = replace(item, group=file.group)
             yield item

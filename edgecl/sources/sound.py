@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.sources.folders import CONVERT
 from edgecl.sources.samples import UnusableError
 
 SHORTEST_S = 0.1
@@ -29,11 +30,18 @@ HIGHEST_RATE_HZ = 768_000
 # -60 dBFS: the noise of a microphone that is off is below it.
 SILENCE = 1e-3
 CLIPPED_SHARE = 0.01
+# Power of the mean of channels against the loudest: 20 dB below, they are the same with opposite signs.
+CANCELLED = 0.01
 _RUN = 3
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
 # A writer that cannot seek back leaves a size of 2 or 4 GiB, or zero.
 _UNKNOWN_SIZE = 0x7FFFF000
+# Beginnings of chunks, to tell where one goes on after a chunk of odd size that was not padded.
+_NAMES = (b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"id3 ", b"iXML", b"JUNK", b"PEAK", b"smpl")
+_WAV = (b"RIFF", b"RF64", b"BW64")
+_COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF"}
+_PROBED = 1 << 20  # bytes by which the place of 24 bits in 32 is known
 # Below this share of the announced sound: the file was cut off and may hold half a word.
 _WHOLE_ENOUGH = 0.9
 
@@ -54,6 +62,8 @@ class _Format(NamedTuple):
     rate_hz: int
     bytes_per_frame: int
     bits: int
+    is_low: bool = False
+    """Whether 24 bits in frames of 4 bytes are in the low three, as alsa-utils writes S24_LE."""
 
 
 def read_wav(content: bytes) -> Sound:
@@ -93,19 +103,39 @@ def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
     if len(content) < 12 or content[8:12] != b"WAVE":
         raise UnusableError("truncated header: the file ends inside the RIFF header, or is another kind of RIFF file")
     layout: _Format | None = None
-    start = 12
+    long_size, start = 0, 12
     while start + 8 <= len(content):
         name = content[start : start + 4]
         size = int.from_bytes(content[start + 4 : start + 8], "little")
         body = memoryview(content)[start + 8 : start + 8 + size]
+        if name == b"ds64" and len(body) >= 16:  # RF64: sizes of 64 bits, of the file and of the sound
+            long_size = int.from_bytes(body[8:16], "little")
         if name == b"fmt ":
             layout = _parse_format(body)
         if name == b"data":
             if layout is None:
                 raise UnusableError("truncated header: the sound comes before its format")
-            return layout, _whole(content, start + 8, size, layout)
-        start += 8 + size + size % 2  # chunks begin at even offsets
+            size = long_size if long_size and size == 0xFFFFFFFF else size
+            sound = _whole(content, start + 8, size, layout)
+            return _with_place(layout, sound), sound
+        start = _next_chunk(content, start + 8 + size)
     raise UnusableError("truncated header: the file ends before its sound begins")
+
+
+def _next_chunk(content: bytes | mmap.mmap, end: int) -> int:
+    """Return where the chunk after one that ends at `end` begins: at an even offset, unless the pad is missing."""
+    return end if content[end : end + 4] in _NAMES else end + end % 2
+
+
+def _with_place(layout: _Format, sound: memoryview) -> _Format:
+    """Return the format of 24 bits in 4 bytes with the place of the three that are used, from the sound."""
+    if layout.bits != 24 or layout.bytes_per_frame != 4 * layout.channels:
+        return layout
+    head = sound[: min(len(sound), _PROBED) // 4 * 4]
+    is_low = bool(np.frombuffer(head, "u1")[::4].any())
+    if is_low and (np.abs(np.frombuffer(head, "<i4").astype(np.int64)) > 1 << 23).any():
+        raise UnusableError("bad header: samples of 24 bits fill all four bytes of their frames")
+    return layout._replace(is_low=is_low)
 
 
 def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -> memoryview:
@@ -130,7 +160,8 @@ def _parse_format(body: memoryview) -> _Format:
         raise UnusableError(f"unknown codec: {_CODECS.get(codec, hex(codec))}, wanted PCM or float")
     if bits not in ((32, 64) if codec == _FLOAT else (8, 16, 24, 32)):
         raise UnusableError(f"unknown codec: samples of {bits} bits")
-    if channels == 0 or bytes_per_frame != channels * bits // 8:
+    is_wide = bits == 24 and bytes_per_frame == 4 * channels
+    if channels == 0 or (bytes_per_frame != channels * bits // 8 and not is_wide):
         raise UnusableError(f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes")
     if rate_hz == 0:
         raise UnusableError("unknown rate: the header states 0 Hz")
@@ -144,6 +175,9 @@ def _decode(frames: memoryview, layout: _Format) -> NDArray[np.float32]:
             return np.frombuffer(frames, f"<f{layout.bits // 8}").astype(np.float32)
     if layout.bits == 8:
         return (np.frombuffer(frames, "u1").astype(np.float32) - np.float32(128)) / np.float32(128)
+    if layout.bits == 24 and layout.bytes_per_frame == 4 * layout.channels:
+        scale = 2**23 if layout.is_low else 2**31
+        return np.frombuffer(frames, "<i4").astype(np.float32) / np.float32(scale)
     if layout.bits == 24:
         wide = np.zeros((len(frames) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(frames, "u1").reshape(-1, 3)
@@ -165,29 +199,50 @@ def encode_wav(signal: NDArray[np.float32], *, rate_hz: float) -> bytes:
 
 
 def decode(content: bytes) -> Sound:
-    """Decode a WAV or FLAC file, recognised by its first bytes, not by its name.
+    """Decode a WAV file, or what libsndfile reads (FLAC, Ogg, MP3, AIFF), recognised by its first bytes.
 
     Raises
     ------
     UnusableError
-        The file is empty, damaged or neither, or its rate is absurd.
+        The file is empty, damaged or of another kind, or its rate is absurd.
     DataError
-        FLAC, and soundfile is not installed.
+        It is no WAV, and soundfile is not installed.
     """
     if not content:
         raise UnusableError("empty file: it has no bytes")
-    reader = {b"RIFF": read_wav, b"fLaC": _read_flac}.get(content[:4])
-    if reader is not None:
-        sound = reader(content)
-        _check_rate(sound.rate_hz)
-        return sound
-    raise UnusableError(f"not audio: begins with {ascii(content[:4])[1:]}, wanted a WAV or FLAC file")
+    begins = content[:12]
+    sound = read_wav(content) if is_wav(begins) else _read_compressed(content, compression(begins))
+    _check_rate(sound.rate_hz)
+    return sound
 
 
-def clip(sound: Sound, *, rate_hz: float) -> NDArray[np.float32]:
+def is_wav(begins: bytes) -> bool:
+    """Test whether a file that begins so is WAV, RF64 and BW64 among it."""
+    return begins[:4] in _WAV
+
+
+def compression(begins: bytes) -> str:
+    """Return the name of the format that libsndfile reads, from a file's first twelve bytes.
+
+    Raises
+    ------
+    UnusableError
+        It is another one: with the line that converts it, where it is sound at all.
+    """
+    for mark, name in _COMPRESSED.items():
+        if begins.startswith(mark):
+            return name
+    if len(begins) > 1 and begins[0] == 0xFF and begins[1] & 0xE6 in (0xE2, 0xE4, 0xE6):
+        return "MP3"
+    if begins[4:8] == b"ftyp" or begins[:2] in (b"\xff\xf1", b"\xff\xf9") or begins[:4] == b"\x1aE\xdf\xa3":
+        raise UnusableError(f"other codec: M4A, AAC or WebM: convert it: {CONVERT}")
+    raise UnusableError(f"not audio: begins with {ascii(begins[:4])[1:]}, wanted a WAV, FLAC, Ogg, MP3 or AIFF file")
+
+
+def clip(sound: Sound, *, rate_hz: float, channel: int | None = None) -> NDArray[np.float32]:
     """Return one channel at `rate_hz`, if the sound is worth learning from.
 
-    Channels are averaged; another rate is resampled by soxr.
+    Channels are averaged unless one is chosen; another rate is resampled by soxr.
 
     Returns
     -------
@@ -197,17 +252,32 @@ def clip(sound: Sound, *, rate_hz: float) -> NDArray[np.float32]:
     Raises
     ------
     UnusableError
-        The rate is absurd, or the sound is too short, silent, clipped or not finite.
+        The rate is absurd, the sound is too short, silent, clipped or not finite, or its channels cancel each other.
     DataError
         It needs resampling, and soxr is not installed.
     """
     _check_rate(sound.rate_hz)
     check_sound(sound.samples, rate_hz=sound.rate_hz, bits=sound.bits)
-    mono = sound.samples.mean(axis=1, dtype=np.float32)
+    mono = _mixed(sound.samples, channel)
     if sound.rate_hz != rate_hz:
         soxr = extra("soxr", f"the sound has {sound.rate_hz} Hz, the extractor takes {rate_hz:g}: resampling")
         mono = soxr.resample(mono, sound.rate_hz, rate_hz)
     return np.ascontiguousarray(np.clip(mono, -1, 1), dtype=np.float32)[:, None]
+
+
+def _mixed(samples: NDArray[np.float32], channel: int | None) -> NDArray[np.float32]:
+    """Return one channel (n,) of several: the chosen one, or their mean if it keeps what they hold."""
+    channels = samples.shape[1]
+    if channel is not None:
+        if channel >= channels:
+            raise UnusableError(f"no such channel: {channel + 1} is wanted, and there are {channels}")
+        return np.ascontiguousarray(samples[:, channel])
+    mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
+    if channels > 1:
+        each = np.square(samples - samples.mean(axis=0), dtype=np.float64).mean(axis=0)
+        if np.square(mono - mono.mean(), dtype=np.float64).mean() < CANCELLED * each.max():
+            raise UnusableError("phase-inverted: the channels cancel each other when mixed: choose one (channel)")
+    return mono
 
 
 def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> None:
@@ -268,8 +338,8 @@ def _check_rate(rate_hz: int) -> None:
         raise UnusableError(f"unknown rate: {rate_hz} Hz is not a rate for speech")
 
 
-def _read_flac(content: bytes) -> Sound:
-    soundfile = extra("soundfile", "reading FLAC")
+def _read_compressed(content: bytes, name: str) -> Sound:
+    soundfile = extra("soundfile", f"reading {name}")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             announced = file.frames
@@ -279,7 +349,7 @@ def _read_flac(content: bytes) -> Sound:
             bits = 8 if file.subtype.endswith("8") else 16
             rate_hz = file.samplerate
     except soundfile.SoundFileError as error:
-        raise UnusableError(f"not audio: damaged FLAC ({error})") from error
+        raise UnusableError(f"not audio: damaged {name} ({error})") from error
     if len(samples) < announced:
         raise UnusableError(f"truncated: holds {len(samples) / rate_hz:.2f} s of {announced / rate_hz:.2f} s")
     return Sound(samples, rate_hz, bits)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgecl.sources.labels import MISSING_WORDS
 from edgecl.sources.samples import UnusableError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 CATEGORY, MISSING = "category", "missing"
 IS_MISSING = " is missing"
-EMPTY = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # cells without a value, in lower case
+EMPTY = MISSING_WORDS
 
 
 class TableEncoding:

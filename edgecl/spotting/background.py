@@ -27,7 +27,7 @@ from edgecl.spotting.room import Room
 from edgecl.store.arrays import unpack
 
 if TYPE_CHECKING:
-    from edgecl.model.features import FeatureMap
+    from edgecl.model.exemplars import FeatureMap
 
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ class             kind       members, after those of the model
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
 `SetBody`         lesson     lesson {}, strategy "set"
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
-                             bytes
+                             [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
                              room_hops
 `RollbackBody`    rollback   those of the revision that was rolled back to; rolled_back_to
@@ -104,12 +104,14 @@ class StreamBody(ModelBody):
     """The members of a `Drift`."""
     concept: str | None = None
     """"before the drift", for the model that was valid until then."""
+    experts: Mapping[str, Any] | None = None
+    """What is stated of the experts, next to their arrays; None where the head answers alone."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {} if self.verdict is None else {"verdict": self.verdict, "forced": False}
         stream = {"strategy": PREQUENTIAL, "lesson": self.lesson, "accuracy": self.accuracy}
-        drift = {name: value for name in ("drift", "concept") if (value := getattr(self, name)) is not None}
+        drift = {name: value for name in ("drift", "concept", "experts") if (value := getattr(self, name)) is not None}
         return {**super().as_dict(), **judged, **stream, **drift, "bytes": self.bytes}
 
 
@@ -303,6 +305,7 @@ def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBod
         verdict=member(body, "verdict", dict) if "verdict" in body else None,
         drift=member(body, "drift", dict) if "drift" in body else None,
         concept=member(body, "concept", str) if "concept" in body else None,
+        experts=member(body, "experts", dict) if "experts" in body else None,
     )
 
 

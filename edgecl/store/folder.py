@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import StoreDamagedError, StoreMissingError
 from edgecl.store import records
 from edgecl.store.arrays import MAX_BYTES, unpack
-from edgecl.store.files import TEMPORARY, digest_file, map_file, read_file
+from edgecl.store.files import TEMPORARY, digest_file, map_file, read_file, replace_file
 from edgecl.store.journal import has_line_about
-from edgecl.store.records import Header, Revision, decode_header, decode_pointer, decode_revision, sha256
+from edgecl.store.records import (
+    Header,
+    Revision,
+    decode_header,
+    decode_pointer,
+    decode_revision,
+    encode_header,
+    identity,
+    sha256,
+    upgraded,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +41,9 @@ class Folder:
 
     path: Path
     store_digest: str
-    """Sha256 of store.json, which each revision states."""
+    """Sha256 of the store.json that the store was made with, which each revision states."""
+    format: int = records.FORMAT
+    """As it was when the folder was opened; see `upgrade`."""
 
     @property
     def objects(self) -> Path:
@@ -160,12 +172,41 @@ def tree_bytes(folder: Path) -> int:
 
 
 def read_header(path: Path) -> tuple[Header, str]:
-    """Return the content of store.json in the folder `path`, and its sha256; StoreDamagedError when invalid."""
+    """Return the content of store.json in the folder `path`, and the digest that its revisions state.
+
+    Raises
+    ------
+    StoreDamagedError
+        When it is invalid.
+    """
     data = read_file(path / "store.json", limit=records.MAX_BYTES)
     try:
-        return decode_header(data), sha256(data)
+        header = decode_header(data)
     except ValueError as error:
         raise StoreDamagedError(f"{path / 'store.json'} is damaged: {error}") from error
+    return header, identity(header, data)
+
+
+def upgrade_bytes(folder: Folder) -> int:
+    """Return how many bytes `upgrade` may add to the store."""
+    return records.UPGRADE_BYTES if folder.format < records.FORMAT else 0
+
+
+def upgrade(folder: Folder) -> None:
+    """Bring store.json to the format of this edgecl, on the disk when this returns; earlier software refuses it then.
+
+    Revisions that were written before stay valid: they state the digest of the first store.json, which the new one
+    states too.
+    """
+    if folder.format < records.FORMAT:
+        header, digest = read_header(folder.path)
+        if header.format < records.FORMAT:  # a process that has the store open may have done it already
+            new = upgraded(header)
+            if new.first != digest:  # revisions would no longer fit
+                raise StoreDamagedError(
+                    f"{folder.path / 'store.json'} was not written by edgecl: restore it from a copy"
+                )
+            replace_file(folder.path / "store.json", encode_header(new))
 
 
 def verify_extractor(folder: Folder, header: Header) -> None:

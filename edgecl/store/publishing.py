@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.store.arrays import pack, unpack
 from edgecl.store.files import digest_file, explained, flush, replace_file, temporary, write_temporary
-from edgecl.store.folder import Folder, read_object, tree_bytes
+from edgecl.store.folder import Folder, read_object, tree_bytes, upgrade
 from edgecl.store.records import Revision, decode_revision, encode_pointer, encode_revision, sha256
 
 if TYPE_CHECKING:
@@ -322,6 +322,7 @@ class Publisher:
     def _write(self, revision: Revision, text: bytes, pointer: bytes) -> None:
         """Each step is on the disk before the next begins; the files of one step are flushed together."""
         self._objects.flush(revision.objects)
+        upgrade(self._folder)
         replace_file(self._folder.revision(revision.number), text)
         replace_file(self._folder.current, pointer)
 

@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
@@ -67,10 +67,12 @@ def sha256(data: Bytes) -> str:
 DIGEST = Seal("sha256", sha256)
 
 
-FORMAT = 1
+FORMAT = 2
+"""Of a store that this edgecl writes to; one of format 1 is read as it is, and upgraded by its first commit."""
 KINDS = ("init", "lesson", "rollback", "forget", "repair")
 MAX_BYTES = 1 << 23  # of one JSON file
 EXTRACTOR_BYTES = 1 << 30
+UPGRADE_BYTES = 80  # that an upgrade of store.json adds, or fewer
 POINTER_BYTES = 80  # nine digits, a blank, a digest and a newline, or less
 
 _POINTER = re.compile(rb"([1-9]\d{0,8}) ([0-9a-f]{64})\n")
@@ -78,7 +80,7 @@ _POINTER = re.compile(rb"([1-9]\d{0,8}) ([0-9a-f]{64})\n")
 
 @dataclass(frozen=True)
 class Header:
-    """The content of store.json, which never changes."""
+    """The content of store.json, which only an upgrade of the format replaces."""
 
     name: str
     """Random, so that a file of another store is detected."""
@@ -87,6 +89,9 @@ class Header:
     """Sha256."""
     extractor_bytes: int
     settings: Mapping[str, Any]
+    format: int = FORMAT
+    first: str | None = None
+    """Sha256 of the text before the upgrade, which all revisions state; None in a store made with its format."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,18 @@ def encode_header(header: Header) -> bytes:
         "sha256": header.extractor_digest,
         "bytes": header.extractor_bytes,
     }
-    fields = {"format": FORMAT, "name": header.name, "extractor": extractor}
-    return DIGEST.close({**fields, "settings": dict(header.settings)})
+    fields = {"format": header.format, "name": header.name, "extractor": extractor, "settings": dict(header.settings)}
+    return DIGEST.close(fields if header.first is None else {**fields, "first": header.first})
+
+
+def upgraded(header: Header) -> Header:
+    """Return the header of the same store in the format of this edgecl."""
+    return header if header.format == FORMAT else replace(header, format=FORMAT, first=sha256(encode_header(header)))
+
+
+def identity(header: Header, data: bytes | bytearray) -> str:
+    """Return the digest by which revisions name their store: it stays the same when the format is upgraded."""
+    return header.first or sha256(data)
 
 
 def decode_header(data: bytearray) -> Header:
@@ -129,11 +144,11 @@ def decode_header(data: bytearray) -> Header:
         When it was changed, or its members are not those of a store.
     """
     stated = _stated_format(data)
-    if isinstance(stated, int) and stated != FORMAT:
+    if isinstance(stated, int) and stated not in (1, FORMAT):
         raise ModelError(f"the store has format {stated}, this edgecl reads format {FORMAT}: update edgecl")
     match DIGEST.open(data):
         case {
-            "format": 1,
+            "format": 1 | 2 as version,
             "name": str(name),
             "extractor": {
                 "file": "extractor.onnx" | "extractor.tflite" as file,
@@ -141,9 +156,20 @@ def decode_header(data: bytearray) -> Header:
                 "bytes": int(length),
             },
             "settings": dict(settings),
+            **rest,
         } if length <= EXTRACTOR_BYTES:
-            return Header(name, file, digest, length, settings)
+            header = Header(name, file, digest, length, settings, version)
+            return _with_first(header, rest.get("first"))
     raise ValueError("its members are not those of a store")
+
+
+def _with_first(header: Header, first: object) -> Header:
+    """Return the header with the digest of its text in format 1; ValueError unless it is that text's."""
+    if first is None:
+        return header
+    if header.format == 1 or first != sha256(encode_header(replace(header, format=1))):
+        raise ValueError("it does not fit the text that it was upgraded from")
+    return replace(header, first=str(first))
 
 
 def _stated_format(data: bytearray) -> object:

@@ -139,7 +139,7 @@ class Store:
         path = Path(path).absolute()
         require_store(path)
         header, digest = read_header(path)
-        store = cls(Folder(path, digest), header)
+        store = cls(Folder(path, digest, header.format), header)
         if has_unfinished_forgetting(store._folder, store.current()):
             store._finish_interrupted()
         return store

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.store import records
 from edgecl.store.files import TEMPORARY, explained, replace_file
-from edgecl.store.folder import Folder, add_once, entries, has_unfinished_forgetting
+from edgecl.store.folder import Folder, add_once, entries, has_unfinished_forgetting, upgrade_bytes
 from edgecl.store.journal import RESERVED, Journal
 from edgecl.store.publishing import Arrays, PendingObjects, Publisher, Space
 from edgecl.store.records import Revision, encode_pointer, journal_entry, sha256
@@ -123,7 +123,7 @@ class Writer:
         entry = journal_entry(revision, text)
         held = self._objects.held_bytes(objects.values())
         self._space.make_room(
-            held + len(text) + 2 * records.POINTER_BYTES + self._journal.cost(entry),
+            held + len(text) + 2 * records.POINTER_BYTES + upgrade_bytes(self._folder) + self._journal.cost(entry),
             pending=self._objects.nbytes,
             using=self._objects.in_use(objects),
         )

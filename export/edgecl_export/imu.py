@@ -29,6 +29,7 @@ from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import open_extractor
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
+from edgecl_export._recording import felt_units, read_recording
 
 KERNELS, TAPS = 84, 9
 FEATURES_PER_KERNEL = 11
@@ -83,11 +84,12 @@ def export_imu(
     out
         The file to write, 40 to 100 KB.
     like
-        Unlabelled windows: an `.npz` with `X` (n, time, channels) and, unless given here, `rate_hz` and `channels`; or
-        the array itself. None: simulated movement of a wrist, six channels at 50 Hz in windows of 2 s. On three sets of
-        real movement the latter calibration cost 1 to 3 points.
+        Unlabelled windows: an `.npz` with `X` (n, time, channels) and, unless given here, `rate_hz` and `channels`; a
+        recording, `.csv` or `.jsonl` rows with times, cut into windows of 2 s; or the array itself. None: simulated
+        movement of a wrist, six channels at 50 Hz in windows of 2 s. On three sets of real movement the latter
+        calibration cost 1 to 3 points.
     rate_hz, channels, units
-        In place of what the file says.
+        In place of what the file says; the unit of an acceleration is seen from its gravity where it is not given.
     hop_samples
         Between the windows of a stream; by default half a window.
     seed
@@ -266,7 +268,8 @@ def _windows(
     if like is None:
         return _simulated()
     if isinstance(like, (str, Path)):
-        values, stated_rate, stated_channels = _read(Path(like))
+        reading = _read if Path(like).suffix.lower() == ".npz" else read_recording
+        values, stated_rate, stated_channels = reading(Path(like), rate_hz, channels)
         rate_hz, channels = rate_hz or stated_rate, channels or stated_channels
     else:
         values = np.asarray(like)
@@ -274,7 +277,7 @@ def _windows(
         raise SettingError("the windows say no rate_hz: give their rate, for example --rate 50")
     count = values.shape[-1] if values.ndim else 0
     channels = tuple(channels or (f"channel_{index + 1}" for index in range(count)))
-    units = tuple(units or ("unit",) * len(channels))
+    units = tuple(units or felt_units(values, channels))
     return Windows(values, float(rate_hz), channels, units)
 
 
@@ -286,7 +289,9 @@ def _simulated() -> Windows:
     return Windows(values, movement.RATE_HZ, movement.CHANNELS, movement.UNITS)
 
 
-def _read(path: Path) -> tuple[NDArray[np.float32], float | None, tuple[str, ...] | None]:
+def _read(
+    path: Path, _rate_hz: float | None, _channels: Sequence[str] | None
+) -> tuple[NDArray[np.float32], float | None, tuple[str, ...] | None]:
     """`X`, `rate_hz` and `channels` of an `.npz`."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -22,7 +22,7 @@ from edgecl_export._graph import Graph
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
-    from edgecl.model.features import FeatureMap
+    from edgecl.model.exemplars import FeatureMap
     from edgecl.spotting.background import BackgroundScorer, WordParameters
 
 EMBEDDINGS, DIMENSION = 16, 96

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import io
 import json
+import logging
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecl.errors import ContractError
 from edgecl.extractors.contract import PREFIX, Contract
-from edgecl.extractors.tflite import MEMBER, TFLITE, open_interpreter, parts
+from edgecl.extractors.tflite import MEMBER, TFLITE, open_interpreter, parts, run_once
 from edgecl_export._contract import place, write
 
 HIGHEST_OPSET, HIGHEST_IR = 21, 10
 _PREFIX = "own/"
+_LAST = _PREFIX + "channels_last"
+logger = logging.getLogger("edgecl.export.wrap")
 
 
 def export_wrap(
@@ -49,8 +53,9 @@ def export_wrap(
     Parameters
     ----------
     file
-        ONNX or TFLite. It takes float32 (batch, samples, channels), or (batch, samples) of one channel, and gives
-        float32 (batch, frames, D) or (batch, D).
+        ONNX or TFLite. It takes float32 (batch, samples, channels), as PyTorch exports it (batch, channels, samples),
+        (batch, samples) of one channel or (batch, features) of a table, and gives float32 (batch, frames, D) or
+        (batch, D).
     out
         The file to write: the same model, with an axis for the frames where it had none. ONNX keeps the contract
         in its metadata, TFLite in the zip archive that its format allows after the model.
@@ -111,22 +116,85 @@ def _wrap_onnx(
     _refuse_contract({one.key: one.value for one in model.metadata_props}, file)
     taken, given = _ends(model, file, output=output)
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
-    only = signal[..., 0] if len(_sizes(taken)) == 2 else signal
-    if only.ndim != len(_sizes(taken)) or (only.ndim == 2 and len(contract.channels) > 1):
-        width = len(contract.channels)
-        raise ContractError(
-            f"{file} takes {_sizes(taken)}, wanted (batch, samples, {width}): {', '.join(contract.channels)}"
-        )
-    answer = _run(_session(model, file), taken.name, given.name, only, file)
+    layout = _layout_of(taken, contract, file)
+    answer = _run(_session(model, file), taken.name, given.name, layout.of(signal), file)
     dimension = _dimension(answer, contract, file)
+    if layout is Layout.CHANNELS_FIRST:
+        logger.warning("%s takes %s, channels before time: its input is transposed", file, _sizes(taken))
 
-    model = _adapted(model, taken.name, given.name, in_rank=only.ndim, out_rank=len(answer), contract=contract)
+    model = _adapted(model, taken.name, given.name, layout=layout, out_rank=len(answer), contract=contract)
     session = _session(model, file)
+    _require_answers(lambda one: session.run(["frames"], {"signal": one})[0], signal, file)
     slides = _shape_of(session, _longer(signal, contract)) == (1, 2, dimension)
     samples, count = ("samples", "frames") if slides else (contract.window_samples, 1)
     _declare(model.graph.input, "signal", (1, samples, len(contract.channels)))
     _declare(model.graph.output, "frames", (1, count, dimension))
     return write(model, _completed(contract, dimension, mean), out)
+
+
+class Layout(enum.Enum):
+    """Axes of a model's input."""
+
+    SAMPLES_FIRST = "(batch, samples, channels)"
+    CHANNELS_FIRST = "(batch, channels, samples)"
+    FLAT = "(batch, samples) of one channel, or (batch, features)"
+
+    def of(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a signal (batch, samples, channels) as the model takes it."""
+        match self:
+            case Layout.SAMPLES_FIRST:
+                return signal
+            case Layout.CHANNELS_FIRST:
+                return np.ascontiguousarray(signal.transpose(0, 2, 1))
+        return signal.reshape(len(signal), -1)
+
+
+def _layout_of(taken: onnx.ValueInfoProto, contract: Contract, file: Path) -> Layout:
+    """Return the axes of the input, from the sizes that it states."""
+    sizes, width, length = _sizes(taken), len(contract.channels), contract.window_samples
+    if len(sizes) == 2 and 1 in (width, length):
+        return Layout.FLAT
+    if len(sizes) != 3:
+        raise ContractError(f"{file} takes {sizes}, wanted (batch, samples, {width}): {', '.join(contract.channels)}")
+    _, first, second = sizes
+    if _fits(first, length) and _fits(second, width):
+        is_other = isinstance(first, str) and isinstance(second, str) and first.lower().startswith(("c", "ch"))
+        return Layout.CHANNELS_FIRST if is_other else Layout.SAMPLES_FIRST
+    if _fits(first, width) and _fits(second, length):
+        return Layout.CHANNELS_FIRST
+    raise ContractError(
+        f"{file} takes {sizes}, wanted (batch, {length}, {width}), or (batch, {width}, {length}) with the channels "
+        f"first: are --window {length} and --channels {','.join(contract.channels)} its own?"
+    )
+
+
+def _fits(size: str | int, wanted: int) -> bool:
+    return isinstance(size, str) or size == wanted
+
+
+def _require_answers(
+    run: Callable[[NDArray[np.float32]], NDArray[Any]], signal: NDArray[np.float32], file: Path
+) -> None:
+    """Refuse a model that answers one window in two ways, or all windows in one.
+
+    Raises
+    ------
+    ContractError
+        Two runs on one window differ, or different windows have the same answer.
+    """
+    first, again = run(signal), run(signal)
+    if not np.array_equal(first, again, equal_nan=True):
+        raise ContractError(
+            f"{file} answers one window in two ways: it holds random nodes, such as dropout. Export it for inference, "
+            "in PyTorch after model.eval()"
+        )
+    rng = np.random.default_rng(1)
+    others = [run((scale * rng.normal(size=signal.shape)).astype(np.float32)) for scale in (1e-2, 0.3, 1, 10)]
+    if all(np.array_equal(first, one, equal_nan=True) for one in others):
+        raise ContractError(
+            f"{file} answers {first.reshape(-1)[:3].tolist()} ... to every window, whatever is in it: are its weights "
+            "those of the trained model, and is the output the right one?"
+        )
 
 
 def _refuse_contract(texts: Mapping[str, str], file: Path) -> None:
@@ -145,7 +213,8 @@ def _wrap_tflite(
 ) -> Contract:
     end, texts = parts(content)
     _refuse_contract(texts, file)
-    given = open_interpreter(content, file).get_output_details()
+    interpreter = open_interpreter(content, file)
+    given = interpreter.get_output_details()
     if output is not None or len(given) != 1:
         raise ContractError(f"{file} gives {len(given)} outputs, of a TFLite model wanted exactly one")
     shape = tuple(int(size) for size in given[0]["shape"])
@@ -153,10 +222,26 @@ def _wrap_tflite(
         shape = (1, shape[-1])  # an image model's (1, 1, 1, D): the extractor reshapes what goes in and comes out
     dimension = _dimension(shape, contract, file)
     contract = replace(_completed(contract, dimension, mean), graph_digest=hashlib.sha256(content[:end]).hexdigest())
+    signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
+    _require_answers(lambda one: _answer(interpreter, one, file), signal, file)
     stream = io.BytesIO(content)
     with zipfile.ZipFile(stream, "a") as archive:  # its date is 1980-01-01 unless told
         archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(contract.metadata(), ensure_ascii=False))
     return place(stream.getvalue(), contract, out)
+
+
+def _answer(interpreter: Any, signal: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
+    """Run a TFLite model on one window; a model of other sizes is refused when it is opened."""
+    taken = interpreter.get_input_details()
+    if len(taken) != 1:
+        named = ", ".join(str(one["name"]) for one in taken)
+        raise ContractError(f"{file} takes {len(taken)} inputs, {named}, and an extractor has one, the signal")
+    if int(np.prod(taken[0]["shape"])) != signal.size:
+        raise ContractError(
+            f"{file} takes {taken[0]['shape'].tolist()}, wanted {signal.size} numbers: "
+            f"{signal.shape[1]} samples of {signal.shape[2]} channels"
+        )
+    return run_once(interpreter, signal)
 
 
 def _parsed(content: bytes, file: Path) -> onnx.ModelProto:
@@ -181,7 +266,12 @@ def _ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[on
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [one for one in model.graph.input if one.name not in constants]
     outputs = [one for one in model.graph.output if output in (None, one.name)]
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) != 1:
+        raise ContractError(
+            f"{file} takes {len(inputs)} inputs, {', '.join(one.name for one in inputs)}, and an extractor has one, "
+            "the signal: make the others constants where it is exported"
+        )
+    if len(outputs) != 1:
         takes, gives = [one.name for one in inputs], [one.name for one in model.graph.output]
         raise ContractError(f"{file} takes {takes} and gives {gives}, wanted one each: name one with --output")
     _require_float(inputs[0], "takes", file)
@@ -190,12 +280,16 @@ def _ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[on
 
 
 def _adapted(
-    model: onnx.ModelProto, taken: str, given: str, *, in_rank: int, out_rank: int, contract: Contract
+    model: onnx.ModelProto, taken: str, given: str, *, layout: Layout, out_rank: int, contract: Contract
 ) -> onnx.ModelProto:
     """The graph, its own names out of the way, with `signal` (batch, samples, channels) in and `frames` out."""
     model = onnx.compose.add_prefix(model, _PREFIX)
     graph = model.graph
-    before = [0, -1] if in_rank == 2 else [0, 0, len(contract.channels)]
+    if layout is Layout.CHANNELS_FIRST:
+        node = helper.make_node("Transpose", [_LAST], [_PREFIX + taken], name="channels_first", perm=[0, 2, 1])
+        graph.node.insert(0, node)
+        taken = _LAST.removeprefix(_PREFIX)
+    before = [0, -1] if layout is Layout.FLAT else [0, 0, len(contract.channels)]
     after = [0, 1, -1] if out_rank == 2 else [0, 0, -1]
     for index, (source, target, shape) in enumerate(
         [("signal", _PREFIX + taken, before), (_PREFIX + given, "frames", after)]

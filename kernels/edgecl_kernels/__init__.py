@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from edgecl_kernels._implementation import Implementation, implementation
 
 if TYPE_CHECKING:
+    from edgecl_kernels.adagrad import adagrad_steps
     from edgecl_kernels.adwin import adwin_update
+    from edgecl_kernels.cells import cell_steps
     from edgecl_kernels.cholesky import (
         cholesky_packed,
         forward_packed,
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
         packed_sums,
         solve_packed,
     )
+    from edgecl_kernels.experts import follow_rows
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
+    from edgecl_kernels.least_squares import least_squares_steps
     from edgecl_kernels.lift import lift_rows, lift_signs
+    from edgecl_kernels.neighbours import nearest_rows
     from edgecl_kernels.page_hinkley import page_hinkley_update
     from edgecl_kernels.quantise import dequantise_rows, gather_rows, quantise_rows
     from edgecl_kernels.refine import refine_steps
@@ -39,11 +44,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Implementation",
+    "adagrad_steps",
     "adwin_update",
+    "cell_steps",
     "cholesky_packed",
     "cholesky_packed_f32",
     "dequantise_rows",
     "fisher_diagonal",
+    "follow_rows",
     "forward_packed",
     "forward_packed_f32",
     "gather_rows",
@@ -51,8 +59,10 @@ __all__ = [
     "implementation",
     "inverse_trace",
     "inverse_trace_f32",
+    "least_squares_steps",
     "lift_rows",
     "lift_signs",
+    "nearest_rows",
     "packed_sums",
     "packed_sums_f32",
     "page_hinkley_update",

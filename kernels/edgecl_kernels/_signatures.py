@@ -11,11 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from edgecl_kernels import (
+    adagrad,
     adwin,
+    calibration,
+    cells,
     cholesky,
+    experts,
     fisher,
     herding,
+    least_squares,
     lift,
+    neighbours,
     page_hinkley,
     products,
     quantise,
@@ -64,6 +70,40 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (adwin.add_value, False),
     (adwin.difference_at_cut, False),
     (adwin.restart_window, False),
+    (adagrad.row_product, True),
+    (adagrad.linear_scores, True),
+    (adagrad.adagrad_row, True),
+    (adagrad.adagrad_learn, True),
+    (least_squares.load_row, False),
+    (least_squares.packed_product, True),
+    (least_squares.restart_inverse, False),
+    (least_squares.shrink_inverse, True),
+    (least_squares.excite_column, False),
+    (least_squares.least_squares_scores, True),
+    (least_squares.least_squares_step, True),
+    (least_squares.least_squares_learn, True),
+    (cells.find_cells, False),
+    (cells.cell_scores, False),
+    (cells.cell_step, False),
+    (cells.cells_learn, False),
+    (calibration.best_of, False),
+    (calibration.count_answer, False),
+    (calibration.reliable, False),
+    (calibration.calibrate, False),
+    (neighbours.add_column, False),
+    (neighbours.squared_distances_to, False),
+    (neighbours.insert_nearest, False),
+    (neighbours.nearest_of, False),
+    (neighbours.remember_row, False),
+    (neighbours.vote, False),
+    (experts.follow_transition, False),
+    (experts.count_transition, False),
+    (experts.least_squares_answer, False),
+    (experts.mix_answers, False),
+    (experts.count_mixture, False),
+    (experts.share_weights, False),
+    (experts.answer_row, False),
+    (experts.learn_row, False),
 )
 
 # name: function, numba signature, fastmath
@@ -113,6 +153,43 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     "page_hinkley_update": (
         page_hinkley.page_hinkley_update,
         "void(float64[::1], float64[::1], int32[::1])",
+        False,
+    ),
+    "adagrad_steps": (
+        adagrad.adagrad_steps,
+        "void(float32[:,::1], int32[::1], float32[::1], float32, float32[:,:,::1], float32[:,::1])",
+        False,
+    ),
+    "cell_steps": (
+        cells.cell_steps,
+        (
+            "void(float32[:,::1], int32[::1], float32, int32[:,::1], float32[:,::1], int32[::1], float32[:,:,::1], "
+            "float32[:,::1])"
+        ),
+        False,
+    ),
+    "least_squares_steps": (
+        least_squares.least_squares_steps,
+        (
+            "void(float32[:,::1], int32[::1], float64[::1], float64[:,::1], float64[::1], float64[:,::1], "
+            "float64[:,::1])"
+        ),
+        False,
+    ),
+    "nearest_rows": (
+        neighbours.nearest_rows,
+        "void(int8[:,::1], int64, int8[:,::1], int32[::1], int32[:,::1])",
+        False,
+    ),
+    "follow_rows": (
+        experts.follow_rows,
+        (
+            "void(float32[:,::1], int8[:,::1], int32[:,::1], int64, float32[::1], float64[::1], int32[::1], "
+            "float64[:,::1], float64[:,::1], float32[:,::1], float32[:,:,:,::1], int32[:,::1], float32[:,::1], "
+            "float32[:,:,::1], float64[:,::1], float64[:,:,::1], float64[:,::1], int8[:,::1], int32[::1], "
+            "int32[::1], int32[::1], int32[::1], float64[:,::1], float32[:,::1], int32[::1], float32[:,:,::1], "
+            "float32[:,::1])"
+        ),
         False,
     ),
 }

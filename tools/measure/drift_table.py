@@ -33,6 +33,7 @@ from edgecl.drift.detector import Detector
 from edgecl.drift.page_hinkley import PageHinkley
 from edgecl.learner import Learner
 from edgecl.sources.reading import read_samples
+from measure import stream_peers
 
 LENGTH = 10_000
 LOW, HIGH = 0.2, 0.4  # share of errors before and after a change
@@ -224,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     seeds = range(given.seeds)
     started = time.process_time()
@@ -231,6 +233,11 @@ def main() -> None:
         "detectors": detector_rows(seeds),
         "adwin": adwin_matches(seeds[:5]),
         "streams": stream_rows(),
+        "peers": stream_peers.rows(
+            range(1 if given.quick else stream_peers.SEEDS),
+            limit=stream_peers.QUICK_ROWS if given.quick else None,
+            only=stream_peers.QUICK if given.quick else (),
+        ),
         "seeds": given.seeds,
         "length": LENGTH,
         "low": LOW,

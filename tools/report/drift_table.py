@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from report import stream_peers
 from report.tables import markdown
 
 
@@ -37,6 +38,8 @@ def as_markdown(figures: Mapping[str, Any]) -> str:
     ]
     if figures["streams"]:
         parts += ["## Answered right before the label was seen, in one run", _streams(figures["streams"])]
+    if figures.get("peers"):
+        parts.append(stream_peers.as_markdown(figures["peers"]))
     return "\n\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -148,3 +149,54 @@ def test_a_change_of_some_rows_alone_is_followed_although_the_alarm_dates_it_too
     assert [one["chosen"] for one in told["drifts"]] == ["anew", "revision 2"]
     assert told["drifts"][0]["since"] > 256
     assert told["per_class"]["travel"]["accuracy"] > 0.6
+
+
+def test_follow_is_the_command_and_writes_curve_and_plot(store: Path, tmp_path: Path) -> None:
+    stream = write(tmp_path / "s.csv", table(1500))
+    curve, plot = tmp_path / "c.csv", tmp_path / "p.svg"
+    options = (
+        "--label-column",
+        "y",
+        "--curve",
+        curve,
+        "--plot",
+        plot,
+        "--watch",
+        "fraud",
+        "--cost",
+        "missed=5,false=1",
+    )
+    done = edgecl("follow", store, stream, *options, "--json")
+    assert done.code == 0
+    assert done.value["alerts"]["recall"] > 0.7
+    assert curve.read_text().startswith("labelled rows,accuracy,")
+    assert plot.read_text().startswith("<svg ")
+    (answer,) = edgecl("predict", store, write(tmp_path / "one.csv", table(1)), "--top", "2", "--json").lines
+    assert sum(one["probability"] for one in answer["top"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--cost", "missed=5,false=1"), "add --watch NAME"),
+        (("--watch", "fraud", "--cost", "5"), "--cost"),
+        (("--watch", "fraud", "--alerts-per-1000", "1000"), "--alerts-per-1000"),
+        (("--prior", "even"), "--prior"),
+        (("--watch", "fraud", "--cost", "missed=5,false=1", "--alerts-per-1000", "3"), "choose one"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(store: Path, tmp_path: Path, options, message: str) -> None:
+    done = edgecl("follow", store, write(tmp_path / "s.csv", table(50)), "--label-column", "y", *options)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_a_store_of_before_learns_on_and_rolls_back(tmp_path: Path) -> None:
+    old = Path(__file__).parents[2] / "data"
+    shutil.copytree(old / "store_0_1", tmp_path / "pump")
+    before = Store.open(tmp_path / "pump").current()
+    assert edgecl("follow", tmp_path / "pump", old / "new.csv", "--json").code == 0
+    assert "experts" in Store.open(tmp_path / "pump").current().objects
+    assert edgecl("rollback", tmp_path / "pump").code == 0
+    after = Store.open(tmp_path / "pump").current()
+    assert after.objects == before.objects

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ...support.commands import RATE, edgecl, write_wav
+from ...support.commands import RATE, edgecl, noise, write_wav
 from ...support.listening import pcm, piped, said
 
 
@@ -35,3 +36,41 @@ def test_an_empty_input_ends_cleanly(kitchen: Path) -> None:
     assert (done.code, done.out) == (0, "")
     assert "heard 0.0 s, 0 events" in done.err
     assert "revision 2" in done.err
+
+
+@pytest.mark.parametrize("name", ["S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"])
+def test_other_formats_are_heard_where_they_are_stated(kitchen: Path, name: str) -> None:
+    sound = said("yes", "left").astype(np.float64)
+    words = (sound.clip(-1, 1) * (2**31 - 1)).astype("<i4")
+    content = {
+        "S24_3LE": words.view("u1").reshape(-1, 4)[:, 1:].tobytes(),
+        "S24_LE": (words >> 8).astype("<i4").tobytes(),
+        "S32_LE": words.tobytes(),
+        "FLOAT_LE": sound.astype("<f4").tobytes(),
+    }[name]
+    assert [one["label"] for one in piped(kitchen, content, "--format", name).lines] == ["yes", "left"]
+
+
+def test_stereo_is_heard_where_it_is_stated_and_hinted_at_where_not(kitchen: Path) -> None:
+    sound = said("yes", "left")
+    stereo = pcm(np.stack([sound, 0.9 * sound], axis=1))
+    assert [one["label"] for one in piped(kitchen, stereo, "--channels", 2).lines] == ["yes", "left"]
+    assert "--format S16_LE --channels 2" in piped(kitchen, stereo).err
+
+
+def test_channels_that_cancel_each_other_are_hinted_at(kitchen: Path) -> None:
+    sound = said("yes", "left")
+    inverted = pcm(np.stack([sound, -sound], axis=1))
+    assert "--channel left" in piped(kitchen, inverted, "--channels", 2).err
+    done = piped(kitchen, inverted, "--channels", 2, "--channel", "left")
+    assert [one["label"] for one in done.lines] == ["yes", "left"]
+
+
+def test_wide_samples_are_hinted_at(kitchen: Path) -> None:
+    words = (said("yes").astype(np.float64).clip(-1, 1) * (2**31 - 1)).astype("<i4")
+    assert "--format S32_LE --channels 1" in piped(kitchen, words.tobytes()).err
+
+
+def test_sound_of_one_channel_gives_no_hint(kitchen: Path) -> None:
+    assert "sounds like" not in piped(kitchen, pcm(said("yes", "left", "stop"))).err
+    assert "sounds like" not in piped(kitchen, pcm(0.1 * noise(3))).err

@@ -148,3 +148,23 @@ def bouts_as_csv(bouts: tuple[tuple[str, int], ...]) -> str:
     lines = [",".join(("timestamp", *CHANNELS))]
     lines += [f"{index / RATE_HZ:.4f}," + ",".join(f"{one:.5f}" for one in row) for index, row in enumerate(signal)]
     return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("scale", "code"), [(1.0, 0), (1 / 9.80665, 4), (16384 / 9.80665, 4)])
+def test_a_stream_in_another_unit_is_refused(tmp_path: Path, scale: float, code: int) -> None:
+    lesson = np.concatenate([one.signal for one in windows(("squat",), TEACHING_SUBJECTS[:1], seconds=20)])
+    scaled = lesson * np.array([scale] * 3 + [1.0] * 3)
+    names = ",".join(("timestamp", *CHANNELS))
+    lines = [names, *(",".join([str(index / RATE_HZ), *map(str, row)]) for index, row in enumerate(scaled))]
+    stream, taught = tmp_path / "stream.csv", tmp_path / "lesson.npz"
+    stream.write_text("\n".join(lines) + "\n")
+    X = np.stack([one.signal for one in windows(("squat",), TEACHING_SUBJECTS[:2], seconds=20)])
+    np.savez(taught, X=X, rate_hz=RATE_HZ)
+    store = tmp_path / "wrist"
+    assert edgecl("init", store, "--extractor", "imu").code == 0
+    assert edgecl("learn", store, taught, "--label", "squat").code == 0
+    done = edgecl("listen", store, stream)
+    assert done.code == code
+    assert ("--scale" in done.err) == (code == 4)
+    if code:
+        assert edgecl("listen", store, stream, "--scale", f"acc={1 / scale}").code == 0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.text import print_json
+
+if TYPE_CHECKING:
+    from edgecl.sources.choices import Choices
 
 LABEL = "_background_noise_"  # long recordings under this name are cut into pieces
 MOVEMENT_LABEL = "_background_"  # as in edgecl.operations.background
@@ -20,10 +24,10 @@ def is_of_a_room(store: Path) -> bool:
         return bool(learner.status()["extractor"]["modality"] != "imu")
 
 
-def run(store: Path, path: Path, *, as_json: bool) -> None:
+def run(store: Path, path: Path, *, as_json: bool, how: Choices) -> None:
     """Read, take in, print."""
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=LABEL)
+        samples = progress.read(path, learner.contract, label=LABEL, how=how)
         report = learner.run.learn_background(samples).finish()
         calibration = learner.calibration()
     if as_json:

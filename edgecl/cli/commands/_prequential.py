@@ -1,29 +1,61 @@
-"""What `edgecl learn --prequential` does and prints."""
+"""What `edgecl follow` and `edgecl learn --prequential` do and prints."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.text import counted, percent, print_json, table, wrapped
+from edgecl.errors import DataError
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.operations.streaming import StreamReport
+    from edgecl.sources.choices import Choices
 
 CLASSES_SHOWN = 12
+SHOWN_WEIGHT = 0.05
+TOP = 5  # as in edgecl.learning.prequential, which --help should not load
 
 
-def run(store: Path, path: Path, *, label_column: str | None, label_delay: int, dry_run: bool, as_json: bool) -> bool:
+def run(
+    store: Path,
+    path: Path,
+    *,
+    label_column: str | None,
+    label_delay: int,
+    dry_run: bool,
+    as_json: bool,
+    how: Choices,
+    curve: Path | None = None,
+    plot: Path | None = None,
+    prior: str = "stream",
+    watch: str | None = None,
+    cost: str | None = None,
+    alerts_per_1000: float | None = None,
+) -> bool:
     """Follow a stream, print the report, and say whether the outcome was accepted."""
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
-        report = learner.follow(samples, label_delay=label_delay, dry_run=dry_run)
+        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False, how=how)
+        report = learner.follow(
+            samples,
+            label_delay=label_delay,
+            dry_run=dry_run,
+            prior=prior,
+            watch=watch,
+            cost=cost,
+            alerts_per_1000=alerts_per_1000,
+        )
         budget_bytes = learner.settings.memory_bytes
+    drifts = [one.row for one in report.drifts]
+    for file, text in ((curve, report.curves.as_csv), (plot, report.curves.as_svg)):
+        if file is not None:
+            write_text(file, text(drifts))
     if as_json:
         print_json(report.as_dict())
     else:
@@ -50,11 +82,19 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     click.echo(
         f"repeating the label before would have been right for {percent(tally.same_again / max(tally.labelled, 1))}"
     )
+    if len(tally.by_label) > TOP:
+        hits, gain = tally.among_top / max(tally.labelled, 1), tally.gain / max(tally.labelled, 1)
+        click.echo(f"among the {TOP} likeliest: {percent(hits)}; NDCG at {TOP} {gain:.3f}")
     shown = sorted(tally.by_label.items(), key=lambda item: -item[1][0])[:CLASSES_SHOWN]
     rows = [(label, f"{count:,}", percent(right / count)) for label, (count, right) in shown]
     click.echo(table(rows, header=("class", "rows", "right"), align="lrr"))
     if len(tally.by_label) > len(shown):
         click.echo(f"  and {counted(len(tally.by_label) - len(shown), 'other class', 'other classes')}")
+    if report.alerts is not None:
+        _print_alerts(report.alerts)
+    weights = sorted(report.experts.items(), key=lambda item: -item[1])
+    most = ", ".join(f"{name} {percent(weight)}" for name, weight in weights if weight >= SHOWN_WEIGHT)
+    click.echo(wrapped(f"weight of the experts at the end: {most}"))
     _print_drifts(report.drifts)
     if tally.shifts:
         places = ", ".join(f"{row:,}" for row in tally.shifts[:5])
@@ -67,6 +107,19 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     )
 
 
+def _print_alerts(alerts: Mapping[str, Any]) -> None:
+    said = (
+        f"{alerts['label']}: {counted(alerts['alerts'], 'alert')} ({alerts['alerts_per_1000']:.1f} of 1,000 rows), "
+        f"right {percent(alerts['precision'])}; found {percent(alerts['recall'])} of {counted(alerts['rows'], 'row')}; "
+        f"area under precision and recall {alerts['average_precision']:.3f}"
+    )
+    if "recall_at_budget" in alerts:
+        said += f"; the likeliest rows within the budget hold {percent(alerts['recall_at_budget'])}"
+    if "cost" in alerts:
+        said += f"; cost {alerts['cost']:,.0f}"
+    click.echo(wrapped(said))
+
+
 def _print_drifts(drifts: tuple[Drift, ...]) -> None:
     if not drifts:
         click.echo("no drift: the error has not risen")
@@ -77,3 +130,11 @@ def _print_drifts(drifts: tuple[Drift, ...]) -> None:
         for one in drifts[-CLASSES_SHOWN:]
     ]
     click.echo(table(rows, header=("at labelled row", "chosen", "right", "as it was"), align="rlrr"))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file that was asked for; raises DataError where that fails."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{file} can't be written: {error.strerror}") from error

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import example, json_option, label_column_option, store_argument
+from edgecl.cli.options import choice_options, example, json_option, label_column_option, store_argument
 from edgecl.cli.text import counted, print_json, printable, wrapped
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.operations.centring import CentringReport
+    from edgecl.sources.choices import Choices
 
 REJECTED = 3
 
@@ -29,6 +30,7 @@ REJECTED = 3
 @click.option("--dry-run", is_flag=True, help="Judge and commit nothing.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @label_column_option
+@choice_options
 @json_option
 @click.pass_context
 def command(
@@ -40,6 +42,7 @@ def command(
     force: bool,
     label_column: str | None,
     as_json: bool,
+    how: Choices,
 ) -> None:
     """Adapt to a user or place with samples that have no labels.
 
@@ -58,7 +61,9 @@ def command(
             _take_off(learner, as_json=as_json)
             return
         learner.require_centrable()  # before the samples are looked at
-        samples = progress.read(path, learner.contract, label_column=label_column, labelled=False)
+        samples = progress.read(
+            path, learner.contract, label_column=label_column, labelled=False, how=how, checked=True
+        )
         report = learner.centre(samples, dry_run=dry_run, force=force)
         live = learner.revision
     if as_json:

@@ -11,6 +11,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import (
     Finite,
+    choice_options,
     example,
     json_option,
     label_column_option,
@@ -22,6 +23,7 @@ from edgecl.cli.text import counted, listed, percent, print_json, printable, tab
 
 if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
+    from edgecl.sources.choices import Choices
 
 CONFUSIONS_SHOWN = 8
 CLASSES_IN_TABLE = 12
@@ -45,6 +47,7 @@ CLASSES_IN_TABLE = 12
     help="Of two classes: count the second one (in order of the names) from this probability on.",
 )
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@choice_options
 @json_option
 def command(
     store: Path,
@@ -55,6 +58,7 @@ def command(
     at: float | None,
     report: Path | None,
     as_json: bool,
+    how: Choices,
 ) -> None:
     """Measure accuracy on labelled samples.
 
@@ -65,10 +69,12 @@ def command(
     under the ROC curve (AUC) is printed too.
     """
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
         untaught = None
         if unknown is not None:
-            untaught = progress.read(unknown, learner.contract, label_column=label_column, labelled=False)
+            untaught = progress.read(
+                unknown, learner.contract, label_column=label_column, labelled=False, how=how, checked=False
+            )
         evaluation = learner.evaluate(samples, unknown=untaught)
     two = evaluation.at(at) if at is not None else None
     if report is not None:

@@ -47,6 +47,7 @@ units_option = click.option("--units", type=Listed(), help="Unit of each channel
     epilog=example(
         "edgecl export voice -o voice.onnx",
         "edgecl export imu --like windows.npz -o wrist.onnx",
+        "edgecl export imu --like recording.csv -o wrist.onnx",
         "edgecl export COMMAND --help",
     )
 )
@@ -89,14 +90,16 @@ def text(out: Path, as_json: bool) -> None:
 @command.command(
     epilog=example(
         "edgecl export imu --like windows.npz -o wrist.onnx",
+        "edgecl export imu --like recording.csv -o wrist.onnx",
         "edgecl export imu --like windows.npz --rate 50 --channels acc_x,acc_y,acc_z -o wrist.onnx",
     )
 )
 @click.option(
     "--like",
-    metavar="NPZ",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Unlabelled windows for the calibration, X [n, time, channels]. [default: simulated movement of a wrist]",
+    help="Movement for the calibration, without labels: an .npz of windows X [n, time, channels], or a recording as "
+    ".csv or .jsonl. [default: simulated movement of a wrist]",
 )
 @rate_option
 @channels_option

@@ -14,6 +14,7 @@ from edgecl.cli import progress, warn
 from edgecl.cli.commands import _prompt, _waiting
 from edgecl.cli.options import (
     Finite,
+    choice_options,
     example,
     json_option,
     label_column_option,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.learning.strategies import RefineSettings
     from edgecl.operations.teaching import Report
+    from edgecl.sources.choices import Choices
     from edgecl.sources.samples import Sample, Skip
 
 REJECTED = 3
@@ -87,6 +89,7 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
     help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
+@choice_options
 @json_option
 @click.pass_context
 def command(
@@ -108,14 +111,15 @@ def command(
     label_delay: int,
     seed: int,
     as_json: bool,
+    how: Choices,
 ) -> None:
     """Learn from labelled samples; commit only if known classes do not get worse.
 
-    PATH is a folder of <label>/<file>.wav or .flac, one file or flat folder with --label, an .npz of windows
-    (X and y), a .csv with a timestamp column, a table, or JSON Lines. A lesson may contain new classes and more samples
-    of known ones; one with nothing new leaves the model unchanged. Samples that do not fit their label are set
-    aside, and a new label that resembles a known class is asked about; both wait in the inbox. Exit code 3: the lesson
-    was rejected, or all of it waits, and the model is unchanged.
+    PATH is a folder of <label>/<file>, .wav or .flac and for movement .csv, one file or flat folder with --label, an
+    .npz of windows (X and y), a .csv with a timestamp column, a table, JSON Lines, or - for stdin. A lesson may contain
+    new classes and more samples of known ones; one with nothing new leaves the model unchanged. Samples that do not
+    fit their label are set aside, and a new label that resembles a known class is asked about; both wait in the inbox.
+    Exit code 3: the lesson was rejected, or all of it waits, and the model is unchanged.
     """
     if same_as is not None and distinct:
         raise click.UsageError("--same-as and --distinct are two answers: choose one")
@@ -128,7 +132,7 @@ def command(
 
         _refuse_options(ctx, "--prequential", also=("background",))
         accepted = _prequential.run(
-            store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json
+            store, path, label_column=label_column, label_delay=label_delay, dry_run=dry_run, as_json=as_json, how=how
         )
         ctx.exit(0 if accepted else REJECTED)
     if background:
@@ -136,14 +140,14 @@ def command(
 
         _refuse_options(ctx, "--background", also=("dry_run",))
         if _background.is_of_a_room(store):
-            _background.run(store, path, as_json=as_json)
+            _background.run(store, path, as_json=as_json, how=how)
             return
         label = _background.MOVEMENT_LABEL
     refine = _refine_settings(strategy, replay_weight, ewc_strength)
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:
         live = learner.revision
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how)
         report = learner.learn(
             _tallied(samples, taught),
             strategy=strategy,

@@ -14,7 +14,17 @@ import click
 from edgecl.cli import interrupts, warn
 from edgecl.cli.commands import _doors
 from edgecl.cli.commands._doors import Doors, Printer, door_options
-from edgecl.cli.options import EDGECL, Bytes, Finite, example, json_option, store_argument
+from edgecl.cli.options import (
+    EDGECL,
+    Bytes,
+    Finite,
+    example,
+    json_option,
+    layout_options,
+    rate_option,
+    row_options,
+    store_argument,
+)
 from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
 from edgecl.live.fanout import Fanout
@@ -24,7 +34,9 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
+    from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.sources.choices import Choices
 
 POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
@@ -43,7 +55,9 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @store_argument
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@rate_option
+@layout_options
+@row_options
 @click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
 @click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
 @click.option(
@@ -79,6 +93,8 @@ def command(
     file: Path | None,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
+    how: Choices,
     realtime: bool,
     threshold: float | None,
     patience: int | None,
@@ -95,7 +111,7 @@ def command(
 ) -> None:
     """Follow a stream of sound or movement and print its events.
 
-    Reads raw S16_LE mono PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
+    Reads raw PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
     microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
     it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
     input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound
@@ -127,19 +143,27 @@ def command(
             pieces = _nothing(halt, systemd.alive)
         else:
             pieces = pieces_of(
-                contract, file, microphone=microphone, rate=rate, realtime=realtime, halt=halt, arrival=arrival
+                contract,
+                file,
+                microphone=microphone,
+                rate=rate,
+                layout=layout,
+                rows_how=how,
+                realtime=realtime,
+                halt=halt,
+                arrival=arrival,
             )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
-        how = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = learner.listen(pieces, how=how, summary=summary, noticer=noticer, beat=systemd.alive)
+        listening = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
+        events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
         with (
             interrupts.asking(halt.ask),
             Control(control, store, command=EDGECL) if control else nullcontext(),
-            _doors.opened(open_doors, learner, fanout, how) as server,
+            _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
             for event in events:
@@ -219,9 +243,11 @@ def pieces_of(
     *,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
     realtime: bool,
     halt: Halt,
     arrival: Arrival,
+    rows_how: Choices | None = None,
 ) -> Iterator[Piece]:
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -230,26 +256,35 @@ def pieces_of(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime)
+        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime, how=rows_how)
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
         return sound_file(file, contract, halt=halt, realtime=realtime)
-    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate or contract.sample_rate_hz, halt=halt, arrival=arrival)
+    return raw_pcm(
+        sys.stdin.fileno(),
+        contract,
+        rate_hz=rate or contract.sample_rate_hz,
+        halt=halt,
+        arrival=arrival,
+        layout=layout,
+    )
 
 
-def _rows(contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool) -> Iterator[Piece]:
+def _rows(
+    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices | None
+) -> Iterator[Piece]:
     from edgecl.live.inputs.rows import movement
 
     if file is None:
-        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival)
+        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival, how=how)
         return
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime)
+        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
     finally:
         os.close(descriptor)
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.options import choice_options, example, json_option, paths_argument, store_argument
 from edgecl.cli.text import print_json, printable
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.operations.answering import Answer
-    from edgecl.sources.samples import Skip
+    from edgecl.sources.choices import Choices
+    from edgecl.sources.samples import Sample, Skip
 
 WIDEST_LABEL = 40
 
@@ -24,38 +25,62 @@ WIDEST_LABEL = 40
     epilog=example(
         "edgecl predict kitchen clip.wav",
         "edgecl predict kitchen clips/ --json",
+        'edgecl predict support --text "where is my parcel"',
         "edgecl predict kitchen clip.wav --top 3",
     )
 )
 @store_argument
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@paths_argument
+@click.option("--text", "texts", metavar="TEXT", multiple=True, help="A text to predict; may be given again.")
 @click.option("--top", metavar="K", type=click.IntRange(min=1), help="Also print the best K classes of each sample.")
+@choice_options
 @json_option
-def command(store: Path, paths: tuple[Path, ...], top: int | None, as_json: bool) -> None:
+def command(
+    store: Path, paths: tuple[Path, ...], texts: tuple[str, ...], top: int | None, as_json: bool, how: Choices
+) -> None:
     """Predict the class of clips, windows, rows or texts.
 
-    Each PATH has a form that `edgecl learn` reads; labels in it are ignored. Prints one line per sample: label,
-    confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where the
-    novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
+    Each PATH has a form that `edgecl learn` reads, - is stdin; labels in it are ignored. Prints one line per sample:
+    label, confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where
+    the novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
     class and "known" whether it is meant; a sample that cannot be used is {"source", "skipped"}. With --top the number
     of classes, the probability of each.
     """
+    if not paths and not texts:
+        raise click.UsageError("give a PATH, - for stdin, or --text")
     with warn.opened(store) as learner:
         names = ("label", *(_unknown(label) for label in learner.classes))
         width = min(max(map(len, names)), WIDEST_LABEL)
         has_header = not as_json
-        for answer in _answers(learner, paths, top or 0):
+        for answer in _answers(learner, paths, texts, how, top=top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
 
 
-def _answers(learner: Learner, paths: tuple[Path, ...], top: int) -> Iterator[Answer | Skip]:
+def _answers(
+    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices, *, top: int
+) -> Iterator[Answer | Skip]:
     from edgecl.sources.reading import read_samples
 
+    if texts:
+        yield from learner.run.predict(_samples(texts, learner), top=top)
     for path in paths:
-        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False), top=top)
+        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top)
+
+
+def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
+    from edgecl.sources.json_lines import text_signal
+    from edgecl.sources.samples import Sample, Skip, UnusableError
+
+    if learner.contract.modality != "text":
+        raise click.UsageError(f"--text is for a store of text, this one takes {learner.contract.modality}")
+    for text in texts:
+        try:
+            yield Sample(text, None, text_signal(text), None)
+        except UnusableError as error:
+            yield Skip(text, str(error))
 
 
 def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Finite, example, json_option
+from edgecl.cli.options import Finite, example, json_option, layout_options, rate_option
 from edgecl.cli.text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.live.inputs.chunks import Halt, Piece
+    from edgecl.live.inputs.pcm import Layout
 
 QUIET_DB = -30.0  # of full scale; a peak below is usable, and not what it could be
 METER_DB = 60
@@ -43,7 +44,8 @@ METER_DB = 60
 @click.option("--count", type=click.IntRange(min=1), default=5, help="Number of usable takes. [default: 5]")
 @click.option("--seconds", type=Finite(min=0.5, max=30), default=2.0, help="Length of one take. [default: 2]")
 @click.option("--microphone", is_flag=True, help="Record from the default microphone (extra [mic]) in place of stdin.")
-@click.option("--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]")
+@rate_option
+@layout_options
 @json_option
 def command(
     store: Path,
@@ -53,11 +55,12 @@ def command(
     seconds: float,
     microphone: bool,
     rate: float | None,
+    layout: Layout,
     as_json: bool,
 ) -> None:
     """Record clips of one word from raw PCM on stdin or from a microphone.
 
-    PCM is S16_LE, mono. Shows the level while you speak, reports why a take cannot be used, and repeats it. Ends after
+    Shows the level while you speak, reports why a take cannot be used, and repeats it. Ends after
     enough usable takes; exit code 4: the input ended before.
     """
     from edgecl.live.inputs.chunks import Halt
@@ -74,7 +77,9 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     halt, usable = Halt(), 0
     with interrupts.asking(halt.ask):
-        takes = _takes(_pieces(contract, halt, microphone=microphone, rate=rate), contract, seconds=seconds)
+        takes = _takes(
+            _pieces(contract, halt, microphone=microphone, rate=rate, layout=layout), contract, seconds=seconds
+        )
         _prompt(label, usable, count)
         for take in takes:
             reason = why_unusable(take, contract)
@@ -109,7 +114,7 @@ def _cleaned(label: str) -> str:
     return name
 
 
-def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | None) -> Iterator[Piece]:
+def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | None, layout: Layout) -> Iterator[Piece]:
     from edgecl.live.inputs.chunks import Arrival
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -118,7 +123,7 @@ def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | N
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     rate_hz = rate or contract.sample_rate_hz
-    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival)
+    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival, layout=layout)
 
 
 def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> Iterator[NDArray[np.float32]]:

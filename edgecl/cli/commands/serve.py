@@ -255,6 +255,7 @@ def _listen(
 
 def _pieces(contract: Contract, source: str, *, halt: Halt, arrival: Arrival) -> Iterator[Piece]:
     from edgecl.cli.commands import listen
+    from edgecl.live.inputs.pcm import Layout
 
     file = None if source in (MICROPHONE, STDIN) else Path(source)
     if file is not None and not file.exists():
@@ -264,6 +265,7 @@ def _pieces(contract: Contract, source: str, *, halt: Halt, arrival: Arrival) ->
         file,
         microphone=source == MICROPHONE,
         rate=None,
+        layout=Layout(),
         realtime=file is not None,
         halt=halt,
         arrival=arrival,

@@ -5,39 +5,179 @@ Every source gives `Piece`s of a hop or so, and ends where its input does or a `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, rate_converter, read_arrived
+from edgecl.sources.sound import CANCELLED, compression, is_wav
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
+logger = logging.getLogger(__name__)
+# Bytes of a sample, by the words of arecord.
+FORMATS = {"S16_LE": 2, "S24_3LE": 3, "S24_LE": 4, "S32_LE": 4, "FLOAT_LE": 4}
+PROBED_S = 3.0  # of sound, that the format is judged by
 
-SAMPLE_BYTES = 2  # S16_LE
+
+@dataclass(frozen=True)
+class Layout:
+    """How raw PCM is laid out.
+
+    Examples
+    --------
+    >>> Layout(format="S32_LE", channels=2).frame_bytes
+    8
+    """
+
+    format: str = "S16_LE"
+    """In the words of arecord: a key of FORMATS."""
+    channels: int = 1
+    channel: int | None = None
+    """The one that is taken, from 0; by default the mean of all."""
+
+    @property
+    def frame_bytes(self) -> int:
+        return FORMATS[self.format] * self.channels
+
+    def decode(self, content: bytes | memoryview) -> NDArray[np.float32]:
+        """Return samples (n, channels) in [-1, 1) of whole frames."""
+        if self.format == "FLOAT_LE":
+            flat = np.nan_to_num(np.frombuffer(content, "<f4")).clip(-1, 1)
+        elif self.format == "S16_LE":
+            flat = np.frombuffer(content, "<i2").astype(np.float32) / np.float32(2**15)
+        elif self.format == "S32_LE":
+            flat = np.frombuffer(content, "<i4").astype(np.float32) / np.float32(2**31)
+        else:
+            flat = _of_24_bits(content, FORMATS[self.format])
+        samples: NDArray[np.float32] = flat.astype(np.float32).reshape(-1, self.channels)
+        return samples
+
+    def mono(self, content: bytes | memoryview) -> NDArray[np.float32]:
+        """Return one channel (n,): the chosen one or the mean."""
+        samples = self.decode(content)
+        if self.channel is not None:
+            return samples[:, self.channel].copy()
+        mean: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
+        return mean
 
 
-def raw_pcm(descriptor: int, contract: Contract, *, rate_hz: float, halt: Halt, arrival: Arrival) -> Iterator[Piece]:
-    """Raw S16_LE mono PCM from a pipe or file, a hop at a time.
+def _of_24_bits(content: bytes | memoryview, size: int) -> NDArray[np.float32]:
+    wide = np.zeros((len(content) // size, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(content, "u1").reshape(-1, size)[:, :3]
+    return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+
+
+def raw_pcm(
+    descriptor: int,
+    contract: Contract,
+    *,
+    rate_hz: float,
+    halt: Halt,
+    arrival: Arrival,
+    layout: Layout | None = None,
+) -> Iterator[Piece]:
+    """Raw PCM from a pipe or file, a hop at a time; S16_LE of one channel unless `layout` is another.
 
     Raises
     ------
     DataError
-        It is no raw PCM but a WAV or FLAC file; or another rate needs the extra [audio].
+        It is no raw PCM but a sound file; another rate needs the extra [audio]; or the chosen channel is none.
     """
-    convert = rate_converter(rate_hz, contract)
-    buffer = bytearray(SAMPLE_BYTES * round(contract.hop_samples * rate_hz / contract.sample_rate_hz))
+    layout = layout or Layout()
+    if layout.channel is not None and layout.channel >= layout.channels:
+        raise DataError(f"channel {layout.channel + 1} of {layout.channels} is none", parameter="pcm_channels")
+    convert, probe = rate_converter(rate_hz, contract), _Probe(layout, rate_hz)
+    frames = round(contract.hop_samples * rate_hz / contract.sample_rate_hz)
+    buffer = bytearray(layout.frame_bytes * frames)
     is_first = True
     while length := _filled(descriptor, buffer, halt, arrival):
         if is_first:
-            _require_raw(bytes(buffer[:4]))
-        arrival.torn_bytes = length % SAMPLE_BYTES
-        samples = np.frombuffer(buffer, "<i2", count=length // SAMPLE_BYTES)
-        yield Piece(convert(samples.astype(np.float32) / np.float32(32768)), 0.0 if is_first else None)
+            _require_raw(bytes(buffer[:12]))
+        arrival.torn_bytes = length % layout.frame_bytes
+        whole = memoryview(buffer)[: length - arrival.torn_bytes]
+        probe.push(whole)
+        yield Piece(convert(layout.mono(whole)), 0.0 if is_first else None)
         is_first = False
+    probe.judge()
+
+
+class _Probe:
+    """Looks at the first seconds of a pipe, and names what it sounds like where that is something else."""
+
+    def __init__(self, layout: Layout, rate_hz: float) -> None:
+        self._layout = layout
+        self._wanted = round(PROBED_S * rate_hz) * layout.frame_bytes
+        self._held = bytearray()
+
+    def push(self, content: memoryview) -> None:
+        if self._wanted:
+            self._held += content
+            if len(self._held) >= self._wanted:
+                self.judge()
+
+    def judge(self) -> None:
+        """Log what the sound looks like, once."""
+        held, self._wanted = bytes(self._held), 0
+        self._held = bytearray()
+        hint = hint_of(held, self._layout)
+        if hint:
+            logger.warning("the pipe %s", hint)
+
+
+def hint_of(content: bytes, layout: Layout) -> str:
+    """Return what raw PCM looks like where its layout seems to be another one; nothing where it fits."""
+    content = content[: len(content) // (8 * layout.frame_bytes) * 8 * layout.frame_bytes]
+    if len(content) < 8000:
+        return ""
+    sound = layout.decode(content)
+    if layout.channels > 1:
+        each = np.square(sound, dtype=np.float64).mean(axis=0).max()
+        mixed = np.square(sound.mean(axis=1), dtype=np.float64).mean()
+        if layout.channel is None and each > 1e-7 and mixed < CANCELLED * each:
+            return "holds channels that cancel each other when mixed: choose one (--channel left)"
+        return ""
+    if layout.format != "S16_LE":
+        return ""
+    pairs = np.frombuffer(content, "<i2").reshape(-1, 2).astype(np.float64)
+    words = pairs[pairs.any(axis=1)].reshape(-1)  # without digital silence
+    if len(words) < 4000:
+        return ""
+    for name, channels, fits in (("S32_LE", 1, _is_wide(words)), ("S16_LE", 2, _is_stereo(words))):
+        if fits:
+            what = f"{name} of {channels} channel{'s' * (channels > 1)}"
+            return f"sounds like {what} (--format {name} --channels {channels})"
+    return ""
+
+
+def _roughness(words: NDArray[np.float64]) -> float:
+    """Return the power of the steps between samples over that of the samples: 2 for noise, less for sound."""
+    return float(np.square(np.diff(words)).mean() / max(words.var(), 1e-12))
+
+
+def _is_wide(words: NDArray[np.float64]) -> bool:
+    """Test whether every second word is noise, or nothing, and the others are sound: the halves of 32 bits."""
+    low, high = words[0::2], words[1::2]
+    return high.std() > 0 and _roughness(high) < 1 and (low.std() == 0 or (_roughness(low) > 1.5 and low.std() > 8000))
+
+
+def _is_stereo(words: NDArray[np.float64]) -> bool:
+    """Test whether the words of each half go on more smoothly than those side by side: two interleaved channels."""
+    left, right = words[0::2], words[1::2]
+    together = _roughness(words)
+    if min(left.std(), right.std()) < 0.02 * max(left.std(), right.std()):
+        return bool(max(left.std(), right.std()) > 30)
+    within = float(np.square(right - left).mean())
+    across = float(np.square(left[1:] - right[:-1]).mean())
+    if not 0.5 * across < within < 2 * across:  # of one channel every step is like the next
+        return True
+    return together > 2.5 * max(_roughness(left), _roughness(right))
 
 
 def _filled(descriptor: int, buffer: bytearray, halt: Halt, arrival: Arrival) -> int:
@@ -49,8 +189,12 @@ def _filled(descriptor: int, buffer: bytearray, halt: Halt, arrival: Arrival) ->
 
 
 def _require_raw(begins: bytes) -> None:
-    if begins in (b"RIFF", b"fLaC"):
-        kind = "WAV" if begins == b"RIFF" else "FLAC"
-        raise DataError(
-            f"stdin begins like a {kind} file, wanted raw PCM: give the file's name, or record with `arecord -t raw`"
-        )
+    if is_wav(begins):
+        kind = "WAV"
+    elif begins[:4] in (b"fLaC", b"OggS") or begins[:3] == b"ID3":
+        kind = compression(begins)
+    else:
+        return
+    raise DataError(
+        f"stdin begins like a {kind} file, wanted raw PCM: give the file's name, or record with `arecord -t raw`"
+    )

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_columns import header_line, is_comment
 from edgecl.sources.csv_rows import read_live
-from edgecl.sources.lines import LONGEST_LINE, guess_delimiter
+from edgecl.sources.json_lines import json_cells
+from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler
+from edgecl.sources.scales import check_gravity, factors_of
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
+JUDGED_WINDOWS = 2  # of a stream, by which its unit is judged
+
 
 def movement(
-    descriptor: int, name: str, contract: Contract, *, halt: Halt, arrival: Arrival, realtime: bool = False
+    descriptor: int,
+    name: str,
+    contract: Contract,
+    *,
+    halt: Halt,
+    arrival: Arrival,
+    realtime: bool = False,
+    how: Choices | None = None,
 ) -> Iterator[Piece]:
     """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
 
@@ -34,9 +48,32 @@ def movement(
     DataError
         Columns are missing, timestamps can't be read, or the rate is too low.
     """
+    how = how or Choices()
+    pieces = _pieces(descriptor, name, contract, halt, arrival, realtime=realtime, how=how)
+    yield from _in_units(pieces, name, contract, how)
+
+
+def _in_units(pieces: Iterator[Piece], name: str, contract: Contract, how: Choices) -> Iterator[Piece]:
+    """Scale a stream as settled; refuse it after its first windows where gravity shows another unit."""
+    factors, held, length = factors_of(contract, how.scale), list[NDArray[np.float32]](), 0
+    for piece in pieces:
+        if factors is not None:
+            yield replace(piece, signal=piece.signal * factors)
+            continue
+        if length < JUDGED_WINDOWS * contract.clip_samples:
+            held.append(piece.signal)
+            length += len(piece.signal)
+            if length >= JUDGED_WINDOWS * contract.clip_samples:
+                check_gravity([np.concatenate(held)], name, contract)
+        yield piece
+
+
+def _pieces(
+    descriptor: int, name: str, contract: Contract, halt: Halt, arrival: Arrival, *, realtime: bool, how: Choices
+) -> Iterator[Piece]:
     lines = _lines(descriptor, name, halt, arrival)
     delimiter, cells = _cells(lines, name)
-    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter)
+    layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter, how=how)
     every = max(round(contract.hop_samples / contract.sample_rate_hz / layout.step_s), 1)  # rows
     samples: Resampler | None = None
     started, first_s = time.monotonic(), 0.0
@@ -71,13 +108,12 @@ def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator
 
 def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
-    first = next(lines, "")
+    first, delimiter = header_line(lines)
     if "\0" in first:
-        raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has")
-    lines = chain([first], lines)
+        raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
+    lines = chain([first], (line for line in lines if not is_comment(line)))
     if first.lstrip().startswith("{"):
-        return ",", _json_cells(lines)
-    delimiter = guess_delimiter(first)
+        return ",", json_cells(lines)
     return delimiter, _csv_cells(lines, name, delimiter)
 
 
@@ -87,18 +123,3 @@ def _csv_cells(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tupl
         yield from ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
         raise DataError(f"{name}:{reader.line_num} is not CSV: {error}") from error
-
-
-def _json_cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Objects as cells; the members of the first one are the columns. What is no such object has no cells."""
-    names: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            entry = None
-        row = entry if isinstance(entry, dict) else {}
-        if not names:
-            names = list(row)
-            yield 0, names
-        yield number, [str(row[name]) for name in names if name in row]

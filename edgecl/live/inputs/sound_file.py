@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, extra, wav_blocks
+from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -64,25 +64,23 @@ def _blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
         if os.fstat(file.fileno()).st_size == 0:
             raise UnusableError("empty file: it has no bytes")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if content[:4] == b"RIFF":
+    if is_wav(content[:4]):
         return wav_blocks(content, block_s=PLAYED_S)
-    if content[:4] == b"fLaC":
-        return _flac_blocks(path)
-    raise UnusableError(f"not audio: begins with {ascii(content[:4])[1:]}, wanted a WAV or FLAC file")
+    return _compressed_blocks(path, compression(content[:12]))
 
 
-def _flac_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
-    soundfile = extra("soundfile", "reading FLAC")
+def _compressed_blocks(path: Path, name: str) -> tuple[int, Iterator[NDArray[np.float32]]]:
+    soundfile = extra("soundfile", f"reading {name}")
     try:
         file = soundfile.SoundFile(path)
     except soundfile.SoundFileError as error:
-        raise UnusableError(f"not audio: damaged FLAC ({error})") from error
+        raise UnusableError(f"not audio: damaged {name} ({error})") from error
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         with file:
             try:
                 yield from file.blocks(round(PLAYED_S * file.samplerate), dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
-                raise UnusableError(f"not audio: damaged FLAC ({error})") from error
+                raise UnusableError(f"not audio: damaged {name} ({error})") from error
 
     return file.samplerate, blocks()

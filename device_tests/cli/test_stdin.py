@@ -1,0 +1,41 @@
+"""`-` in place of a path."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..support.commands import clips, command_line, edgecl, write_clips
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("stdin")
+    write_clips(made / "words", clips("teach", ("yes", "no"), most=5))
+    assert edgecl("init", made / "kitchen", "--extractor", "voice").code == 0
+    assert edgecl("learn", made / "kitchen", made / "words").code == 0
+    return made
+
+
+def piped(content: bytes, *arguments: object) -> tuple[int, str, str]:
+    done = subprocess.run(command_line(*arguments), input=content, capture_output=True, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_clip_on_stdin_is_predicted(folder: Path) -> None:
+    clip = next((folder / "words" / "yes").glob("*.wav"))
+    code, out, _ = piped(clip.read_bytes(), "predict", folder / "kitchen", "-", "--json")
+    assert (code, '"label": "yes"' in out, "stdin.wav" in out) == (0, True, True)
+
+
+def test_an_empty_stdin_is_refused(folder: Path) -> None:
+    code, _, err = piped(b"", "predict", folder / "kitchen", "-")
+    assert (code, "stdin is empty" in err) == (4, True)
+
+
+def test_a_text_is_refused_by_a_store_of_sound(folder: Path) -> None:
+    done = edgecl("predict", folder / "kitchen", "--text", "yes")
+    assert done.code == 2
+    assert "--text is for a store of text" in done.err

@@ -1,0 +1,159 @@
+"""Experts: plans by memory, classes that come, labels that come late, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.learning.expert_plan import FIXED, ExpertPlan, plan_experts
+from edgecl.learning.expert_state import ExpertState
+from edgecl.learning.experts import Experts, Learning
+from edgecl.learning.row_scaling import FIRST_ROWS, LIMIT, RowScaling
+
+
+def plan(columns: int = 3, classes: int = 4, available_bytes: int = 1 << 20) -> ExpertPlan:
+    return plan_experts(row_dimension=columns, max_classes=classes, available_bytes=available_bytes)
+
+
+def stream(count: int, *, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    rows = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    return rows, ["high" if one > 0 else "low" for one in rows[:, 0]]
+
+
+def follow(experts: Experts, rows: np.ndarray, labels: list[str]) -> np.ndarray:
+    fixed = np.zeros((len(rows), FIXED, len(experts.labels)), np.float32)
+    return experts.follow(rows, fixed, [Learning(at, at, label) for at, label in enumerate(labels)])[0]
+
+
+@pytest.mark.parametrize("available_bytes", [40_000, 80_000, 150_000, 1 << 20])
+def test_what_runs_fits_the_memory_and_states_its_bytes(available_bytes: int) -> None:
+    chosen = plan(available_bytes=available_bytes)
+    state = ExpertState.start(chosen)
+    assert chosen.nbytes <= available_bytes
+    assert state.nbytes <= chosen.nbytes
+
+
+def test_more_memory_never_runs_fewer_experts() -> None:
+    counts = [len(plan(available_bytes=size).names) for size in (3000, 20_000, 60_000, 120_000, 200_000, 1 << 20)]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
+def test_without_room_for_one_the_error_names_the_memory() -> None:
+    with pytest.raises(SettingError) as error:
+        plan(available_bytes=100)
+    assert error.value.parameter == "memory_bytes"
+
+
+def test_a_rule_is_learnt() -> None:
+    experts = Experts(ExpertState.start(plan()))
+    given = follow(experts, *stream(1500))
+    truth = [experts.labels.index(label) for label in stream(1500)[1]]
+    assert (given.argmax(axis=1) == truth)[500:].mean() > 0.95
+
+
+def test_same_rows_same_bits_however_they_are_cut() -> None:
+    rows, labels = stream(FIRST_ROWS + 200)
+    whole, pieces = Experts(ExpertState.start(plan())), Experts(ExpertState.start(plan()))
+    follow(whole, rows, labels)
+    for first in range(0, len(rows), 37):
+        follow(pieces, rows[first : first + 37], labels[first : first + 37])
+    for name, array in whole.state.arrays().items():
+        np.testing.assert_array_equal(pieces.state.arrays()[name], array, err_msg=name)
+
+
+def test_a_label_that_comes_late_teaches_the_row_it_belongs_to() -> None:
+    rows, labels = stream(300)
+    experts = Experts(ExpertState.start(plan()))
+    _, tickets = experts.follow(rows, np.zeros((300, FIXED, 0), np.float32), [])
+    for at, label in enumerate(labels):
+        experts.learn(tickets[at], label)
+    given = follow(experts, *stream(200, seed=1))
+    truth = [experts.labels.index(label) for label in stream(200, seed=1)[1]]
+    assert (given.argmax(axis=1) == truth).mean() > 0.9
+
+
+def test_arrays_grow_with_the_classes_and_nothing_is_lost() -> None:
+    experts = Experts(ExpertState.start(plan(classes=4)))
+    rows, labels = stream(600)
+    follow(experts, rows, labels)
+    gradient = experts.state.gradient.copy()
+    follow(experts, rows[:3], ["c", "d", "e"])
+    assert experts.state.plan.max_classes == 8
+    assert experts.state.gradient.shape[2] == 8
+    assert np.abs(experts.state.gradient[:, 0, :2] - gradient[:, 0, :2]).max() < 1
+    assert experts.labels == ("high", "low", "c", "d", "e") or set(experts.labels) == {"high", "low", "c", "d", "e"}
+
+
+def test_memory_is_flat_whatever_comes() -> None:
+    experts = Experts(ExpertState.start(plan()))
+    before = experts.state.nbytes
+    follow(experts, *stream(5000))
+    assert experts.state.nbytes == before
+    assert experts.state.is_finite
+
+
+def test_values_far_out_are_cut_and_state_stays_finite() -> None:
+    rows, labels = stream(2000)
+    rows[1500] = 1e30
+    experts = Experts(ExpertState.start(plan()))
+    follow(experts, rows, labels)
+    assert experts.state.is_finite
+
+
+def test_an_expert_that_comes_in_starts_with_an_even_share() -> None:
+    experts = Experts(ExpertState.start(plan()))
+    experts.take_part(0, present=True)
+    weights = experts.mixing()
+    assert weights["closed form"] == pytest.approx(1 / len(weights))
+    experts.take_part(0, present=False)
+    assert sum(experts.mixing().values()) == pytest.approx(1)
+
+
+def test_the_scale_is_that_of_the_first_rows() -> None:
+    rows = np.random.default_rng(0).normal(5, 3, (FIRST_ROWS + 50, 2)).astype(np.float32)
+    scaling, scaled = RowScaling.start(2).take(rows)
+    first = rows[:FIRST_ROWS].astype(float)
+    expected = np.clip((rows[FIRST_ROWS:] - first.mean(axis=0)) / first.std(axis=0), -LIMIT, LIMIT)
+    np.testing.assert_allclose(scaled[FIRST_ROWS:], expected, atol=1e-4)
+    assert scaling.take(rows * 100)[0] is scaling
+
+
+def test_a_column_that_never_changes_is_zero() -> None:
+    assert not RowScaling.start(1).take(np.full((50, 1), 7, np.float32))[1].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("counters", [9, 0, 0, 0]),
+        ("memory_labels", 7),
+        ("gradient", np.nan),
+        ("weights", None),
+        ("solved", np.zeros(2)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(name: str, value: object) -> None:
+    experts = Experts(ExpertState.start(plan()))
+    follow(experts, *stream(50))
+    arrays = {key: array.copy() for key, array in experts.state.arrays().items()}
+    if value is None:
+        del arrays[name]
+    elif isinstance(value, np.ndarray):
+        arrays[name] = value
+    else:
+        arrays[name][:] = value
+    with pytest.raises(ValueError, match="experts"):
+        ExpertState.from_arrays(arrays, plan=plan(), labels=experts.labels)
+
+
+def test_a_state_goes_through_arrays_unchanged() -> None:
+    experts = Experts(ExpertState.start(plan()))
+    follow(experts, *stream(50))
+    again = ExpertState.from_arrays(experts.state.arrays(), plan=plan(), labels=experts.labels)
+    for name, array in experts.state.arrays().items():
+        np.testing.assert_array_equal(again.arrays()[name], array)
+    assert replace(again, labels=()).labels == ()

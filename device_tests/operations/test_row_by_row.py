@@ -1,0 +1,139 @@
+"""Rows as dictionaries, the revision that a stream leaves, and that it answers what the stream would have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.errors import DataError, SettingError
+from edgecl.learner import Learner
+from edgecl.model.model import EXPERTS
+
+from ..support.commands import voice_extractor
+
+export = pytest.importorskip("edgecl_export")
+pytestmark = pytest.mark.host  # the extractor of a table is made by the exporter
+
+
+def payments(count: int, *, seed: int = 0) -> list[tuple[dict[str, object], str]]:
+    generator = np.random.default_rng(seed)
+    rows = []
+    for amount, hour in zip(generator.gamma(2, 50, count), generator.integers(24, size=count), strict=True):
+        rows.append(({"amount": round(float(amount), 2), "hour": int(hour)}, "large" if amount > 90 else "small"))
+    return rows
+
+
+def table(rows: list[dict[str, object]]) -> np.ndarray:
+    """Rows as the extractor takes them: numbers, then what is missing."""
+    return np.array([[row["amount"], row["hour"], 0, 0] for row in rows], np.float32)
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Learner:
+    like = tmp_path / "like.csv"
+    lines = [f"{row['amount']},{row['hour']},{label}" for row, label in payments(300)]
+    like.write_text("\n".join(["amount,hour,label", *lines]) + "\n")
+    export.export_table(tmp_path / "table.onnx", like)
+    return Learner.create(tmp_path / "shop", extractor=tmp_path / "table.onnx", max_classes=4)
+
+
+def taught(learner: Learner, count: int = 400) -> Learner:
+    for row, label in payments(count):
+        learner.learn_one(row, label)
+    return learner
+
+
+def test_before_the_first_label_there_is_no_answer(learner: Learner) -> None:
+    assert learner.predict_one({"amount": 3, "hour": 1}) is None
+    assert learner.predict_proba_one({"amount": 3, "hour": 1}) == {}
+
+
+def test_rows_are_learnt_one_at_a_time(learner: Learner) -> None:
+    taught(learner)
+    right = [learner.predict_one(row) == label for row, label in payments(200, seed=1)]
+    assert np.mean(right) > 0.9
+    assert sum(learner.predict_proba_one({"amount": 200, "hour": 3}).values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_committed_revision_answers_what_the_stream_would_have(learner: Learner) -> None:
+    taught(learner)
+    assert learner.commit().accepted
+    asked = [row for row, _ in payments(60, seed=2)]
+    expected = np.array([sorted(learner.predict_proba_one(row).items()) for row in asked])[:, :, 1].astype(float)
+    again = Learner.open(learner.store.path)
+    np.testing.assert_array_equal(again.predict_proba(table(asked)), expected.astype(np.float32))
+    assert [again.predict_one(row) for row in asked] == [learner.predict_one(row) for row in asked]
+
+
+def test_a_stream_goes_on_from_its_revision_as_if_it_had_never_stopped(learner: Learner) -> None:
+    taught(learner).commit()
+    again = Learner.open(learner.store.path)
+    for row, label in payments(50, seed=3):
+        for one in (learner, again):
+            one.learn_one(row, label)
+    experts = again.rows.stream.panel.experts.state, learner.rows.stream.panel.experts.state
+    np.testing.assert_array_equal(experts[0].gradient, experts[1].gradient)
+    np.testing.assert_array_equal(experts[0].inverses, experts[1].inverses)
+    np.testing.assert_array_equal(experts[0].memory, experts[1].memory)
+
+
+def test_same_rows_give_the_same_bytes(learner: Learner, tmp_path: Path) -> None:
+    taught(learner).commit()
+    other = Learner.create(tmp_path / "other", extractor=tmp_path / "table.onnx", max_classes=4)
+    taught(other).commit()
+    assert learner.store.current().objects == other.store.current().objects
+
+
+def test_a_rollback_brings_the_experts_of_that_revision_back(learner: Learner) -> None:
+    taught(learner).commit()
+    before = learner.store.current().objects[EXPERTS]
+    again = Learner.open(learner.store.path)
+    taught(again, 200).commit()
+    assert again.store.current().objects[EXPERTS] != before
+    again.rollback()
+    assert again.store.current().objects[EXPERTS] == before
+    assert again.predict(table([{"amount": 300, "hour": 3}]))
+
+
+def test_a_class_that_is_forgotten_leaves_no_experts(learner: Learner) -> None:
+    taught(learner).commit()
+    learner.forget(["small"])
+    assert EXPERTS not in learner.store.current().objects
+    assert learner.store.check() == []
+    assert [one.label for one in Learner.open(learner.store.path).predict(table([{"amount": 3, "hour": 3}]))] == [
+        "large"
+    ]
+
+
+def test_a_lesson_is_answered_by_its_head_again(learner: Learner) -> None:
+    taught(learner).commit()
+    learner.learn(
+        table([row for row, _ in payments(100, seed=5)]), [label for _, label in payments(100, seed=5)], force=True
+    )
+    assert EXPERTS not in learner.store.current().objects
+
+
+@pytest.mark.parametrize(
+    ("row", "label", "message"),
+    [({"amount": "much", "hour": 1}, "small", "not a number"), ({"amount": 1, "hour": 1}, "", "label")],
+)
+def test_what_cannot_be_used_is_refused_and_changes_nothing(learner: Learner, row, label, message) -> None:
+    taught(learner, 20)
+    with pytest.raises(DataError, match=message):
+        learner.learn_one(row, label)
+    assert learner.rows.stream.tally.labelled == 20
+
+
+def test_a_class_too_many_is_refused(learner: Learner) -> None:
+    for label in "abcd":
+        learner.learn_one({"amount": 1, "hour": 1}, label)
+    with pytest.raises(DataError, match="no room for 'e'"):
+        learner.learn_one({"amount": 1, "hour": 1}, "e")
+
+
+def test_a_store_of_sound_has_no_rows(tmp_path: Path) -> None:
+    sound = Learner.create(tmp_path / "kitchen", extractor=voice_extractor())
+    with pytest.raises(SettingError, match="not a store for rows"):
+        sound.learn_one({"amount": 1}, "small")

@@ -1,0 +1,25 @@
+"""Columns by sensor and axis."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgecl.sources.csv_axes import found_by_axis
+
+SIX = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "expected"),
+    [
+        (["accel_z", "accel_y", "accel_x"], ["x", "y", "z"], [2, 1, 0]),
+        ([f"acceleration {axis} (m/s^2)" for axis in "zxy"], ["acc_x", "acc_y", "acc_z"], [1, 2, 0]),
+        (["wx", "wy", "wz", "ax", "ay", "az"], SIX, [3, 4, 5, 0, 1, 2]),
+        (["gyr_z", "gyr_y", "gyr_x", "acc_z_g", "acc_y_g", "acc_x_g"], SIX, [5, 4, 3, 2, 1, 0]),
+        (["temperature", "x", "y"], ["x", "y", "z"], None),
+        (["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"], ["x", "y", "z"], None),
+        (["one", "two", "three"], ["x", "y", "z"], None),
+    ],
+)
+def test_channels_are_found_by_sensor_and_axis(names: list[str], wanted: list[str], expected: list[int] | None) -> None:
+    assert found_by_axis(names, wanted) == expected

@@ -1,0 +1,28 @@
+"""Tables of texts and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgecl.errors import DataError
+
+from ..support.recordings import contract_of, put, samples_of, skips_of
+
+TEXT = contract_of("text", 0.0, ("utf8",), 1, 1)
+
+
+def test_texts_and_labels_are_read(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", 'text,label\n"where is it, please",parcel\nstop,end\nhm,nan\n')
+    assert [(bytes(one.signal[:, 0].astype("u1")), one.label) for one in samples_of(path, TEXT)] == [
+        (b"where is it, please", "parcel"),
+        (b"stop", "end"),
+    ]
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, TEXT)] == ["no label"]
+
+
+@pytest.mark.parametrize(("head", "message"), [("a,label", "no column text"), ("text,b", "has no labels")])
+def test_a_table_without_its_columns_is_refused(tmp_path: Path, head: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        samples_of(put(tmp_path / "t.csv", f"{head}\nx,y\n"), TEXT)

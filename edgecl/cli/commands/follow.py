@@ -1,0 +1,108 @@
+"""`edgecl follow`: a stream of rows, each answered first and learnt from when its label comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli.commands import _prequential
+from edgecl.cli.options import (
+    Finite,
+    choice_options,
+    example,
+    json_option,
+    label_column_option,
+    path_argument,
+    store_argument,
+)
+
+if TYPE_CHECKING:
+    from edgecl.sources.choices import Choices
+
+REJECTED = 3
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog=example(
+        "edgecl follow prices stream.csv --label-column class",
+        "edgecl follow prices stream.csv --label-column class --label-delay 100 --plot prices.svg",
+        "edgecl follow cards payments.csv --watch fraud --cost missed=50,false=1",
+        "edgecl follow cards payments.csv --watch fraud --alerts-per-1000 20 --json",
+    )
+)
+@store_argument
+@path_argument
+@label_column_option
+@click.option(
+    "--label-delay",
+    metavar="ROWS",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Rows between a row and its label. [default: 0]",
+)
+@click.option(
+    "--prior",
+    metavar="stream|balanced|A=0.01,B=0.99",
+    default="stream",
+    help="How frequent the classes are taken to be in an answer. [default: as in the stream]",
+)
+@click.option("--watch", metavar="NAME", help="Class to raise alerts for, such as fraud.")
+@click.option(
+    "--cost",
+    metavar="missed=M,false=F",
+    help="Alert where it costs less than none: what a missed row and a false alert cost.",
+)
+@click.option(
+    "--alerts-per-1000", metavar="N", type=Finite(0, 1000), help="Alert on the likeliest rows, at most N of 1,000."
+)
+@click.option("--curve", metavar="FILE.csv", type=FILE, help="Write accuracy, kappas and classes over time.")
+@click.option("--plot", metavar="FILE.svg", type=FILE, help="Draw accuracy over time, with a mark at each drift.")
+@click.option("--dry-run", is_flag=True, help="Answer and learn, but commit nothing.")
+@choice_options
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    store: Path,
+    path: Path,
+    label_column: str | None,
+    label_delay: int,
+    prior: str,
+    watch: str | None,
+    cost: str | None,
+    alerts_per_1000: float | None,
+    curve: Path | None,
+    plot: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    how: Choices,
+) -> None:
+    """Answer each row of a stream, then learn from its label.
+
+    PATH is a table (.csv); a row with an empty label is only answered. Experts at several time scales answer together,
+    and those that have been right of late count most. Exit code 3: the revision in the store answers the latest rows
+    better, and stays live.
+    """
+    if watch is None and (cost or alerts_per_1000 is not None):
+        raise click.UsageError("--cost and --alerts-per-1000 are about one class: add --watch NAME")
+    if cost and alerts_per_1000 is not None:
+        raise click.UsageError("alerts by --cost or by --alerts-per-1000: choose one")
+    accepted = _prequential.run(
+        store,
+        path,
+        label_column=label_column,
+        label_delay=label_delay,
+        dry_run=dry_run,
+        as_json=as_json,
+        how=how,
+        curve=curve,
+        plot=plot,
+        prior=prior,
+        watch=watch,
+        cost=cost,
+        alerts_per_1000=alerts_per_1000,
+    )
+    ctx.exit(0 if accepted else REJECTED)

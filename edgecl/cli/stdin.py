@@ -1,0 +1,50 @@
+"""What is piped in, kept as a file that is read like another."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from edgecl.errors import DataError
+
+_SUFFIXES = {
+    b"RIFF": ".wav",
+    b"RF64": ".wav",
+    b"BW64": ".wav",
+    b"fLaC": ".flac",
+    b"OggS": ".ogg",
+    b"PK\x03\x04": ".npz",
+}
+
+
+def kept(ctx: click.Context) -> Path:
+    """Return the path of a copy of stdin, of the kind that its first bytes show; it is gone when the command ends.
+
+    Raises
+    ------
+    DataError
+        Nothing is piped in.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise DataError("- is what is piped to stdin, and nothing is: pipe data in, or give a path")
+    folder = Path(ctx.with_resource(tempfile.TemporaryDirectory(prefix="edgecl-")))
+    whole = folder / "whole"
+    with whole.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    with whole.open("rb") as file:
+        begins = file.read(64)
+    if not begins:
+        raise DataError("stdin is empty")
+    return whole.rename(folder / f"stdin{_suffix(begins)}")
+
+
+def _suffix(begins: bytes) -> str:
+    if begins[:4] in _SUFFIXES:
+        return _SUFFIXES[begins[:4]]
+    if begins[:3] == b"ID3" or begins[:2] in (b"\xff\xfb", b"\xff\xf3"):
+        return ".mp3"
+    return ".jsonl" if begins.lstrip().startswith(b"{") else ".csv"

@@ -1,0 +1,177 @@
+"""The experts of a stream next to the heads of models: the closed form, and kept revisions that may come back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.learning.expert_plan import CLOSED_FORM, FIXED, ExpertPlan, capacity_for, plan_experts
+from edgecl.learning.expert_state import ExpertState
+from edgecl.learning.experts import Experts, Learning, Ticket
+from edgecl.learning.row_scaling import FIRST_ROWS
+from edgecl.model.head import HeadState, probabilities
+from edgecl.model.settings import Settings
+
+_PLAN_MEMBERS = ("row_dimension", "max_classes", "lift_width", "rates", "forgettings", "tables", "remembered")
+
+
+class Panel:
+    """Everything that answers a stream's rows; its answers are the mixture's.
+
+    Parameters
+    ----------
+    experts
+        Those that learn at every label.
+    kept
+        Heads of kept revisions, at most FIXED - 1.
+    label_delay
+        Rows that come between a row and its label.
+    """
+
+    def __init__(self, experts: Experts, kept: Sequence[HeadState] = (), *, label_delay: int = 0) -> None:
+        self.experts = experts
+        self._delay = label_delay
+        self._rows = 0
+        self._waiting: deque[tuple[int, str, Ticket]] = deque()
+        self.kept: tuple[HeadState, ...] = ()
+        self.keep(kept)
+
+    @staticmethod
+    def start(settings: Settings, labels: Sequence[str], *, available_bytes: int, label_delay: int = 0) -> Panel:
+        """Return the panel of a model that knows labels; raises SettingError where not one expert fits."""
+        plan = plan_experts(
+            row_dimension=settings.features.row_dimension,
+            max_classes=capacity_for(len(labels)),
+            available_bytes=available_bytes,
+        )
+        experts = Experts(ExpertState.start(plan), seed=settings.seed, available_bytes=available_bytes)
+        experts.know(labels)
+        return Panel(experts, label_delay=label_delay)
+
+    @property
+    def nbytes(self) -> int:
+        waiting = len(self._waiting) * self.experts.state.plan.waiting_bytes(len(self.labels))
+        return self.experts.state.nbytes + waiting + sum(one.nbytes for one in self.kept)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.experts.labels
+
+    def keep(self, heads: Iterable[HeadState]) -> None:
+        """Let the heads of kept revisions take part, newest first, in place of those before."""
+        self.kept = tuple(heads)[: FIXED - 1]
+        for place in range(1, FIXED):
+            self.experts.take_part(place, present=place <= len(self.kept))
+
+    def rebalance(self) -> None:
+        """Weigh all that take part alike: after a drift, what was best before it says little."""
+        weights = self.experts.state.weights
+        weights[0] = weights[1] / weights[1].sum()
+
+    def fixed(self, inputs: NDArray[np.float32], head: HeadState | None) -> NDArray[np.float32]:
+        """Compute what the heads answer to features (n, d): (n, FIXED, C) for `labels`."""
+        out = np.zeros((len(inputs), FIXED, len(self.labels)), np.float32)
+        self.experts.take_part(CLOSED_FORM, present=head is not None and len(head.labels) > 0)
+        for place, one in enumerate((head, *self.kept)):
+            if one is not None and one.labels:
+                known = [at for at, label in enumerate(one.labels) if label in self.labels]
+                columns = [self.labels.index(one.labels[at]) for at in known]
+                out[:, place, columns] = probabilities(one.logits(inputs))[:, known]
+        return out
+
+    def take(
+        self,
+        labels: Sequence[str | None],
+        rows: NDArray[np.float32],
+        inputs: NDArray[np.float32],
+        head: HeadState | None,
+    ) -> NDArray[np.float32]:
+        """Answer rows (n, p), whose features for heads are inputs (n, d), and learn from the labels that are due.
+
+        Returns
+        -------
+        Probabilities (n, C) for `labels`.
+        """
+        first, learnings = self._rows, []
+        inside: list[int] = []
+        for at in range(len(rows)):
+            due = first + at - self._delay
+            while self._waiting and self._waiting[0][0] <= due:
+                _, awaited, ticket = self._waiting.popleft()
+                learnings.append(Learning(at, ticket, awaited))
+            if due >= first and (known := labels[due - first]) is not None:
+                learnings.append(Learning(at, due - first, known))
+                inside.append(due - first)
+        out, tickets = self.experts.follow(rows, self.fixed(inputs, head), learnings)
+        learnt = set(inside)
+        for at, label in enumerate(labels):
+            if label is not None and at not in learnt:
+                self._waiting.append((first + at, label, tickets[at]))
+        self._rows += len(rows)
+        return out
+
+    def flush(self) -> None:
+        """Learn from the labels that are still delayed."""
+        while self._waiting:
+            _, label, ticket = self._waiting.popleft()
+            self.experts.learn(ticket, label)
+
+    def predict(
+        self, rows: NDArray[np.float32], inputs: NDArray[np.float32], head: HeadState | None
+    ) -> NDArray[np.float32]:
+        """Compute probabilities (n, C) for `labels`, each row as if it came next; nothing is learnt or changed."""
+        scaling, fixed = self.experts.state.scaling, self.fixed(inputs, head)
+        at_once = 1 if scaling.count < FIRST_ROWS else max(len(rows), 1)  # each of the first rows changes the scale
+        out = [np.zeros((0, len(self.labels)), np.float32)]
+        for at in range(0, len(rows), at_once):
+            out.append(self.experts.follow(rows[at : at + at_once], fixed[at : at + at_once], [])[0])
+            self.experts.state = replace(self.experts.state, scaling=scaling)
+        return np.concatenate(out)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays that `from_arrays` reads back."""
+        held = {f"kept_{at}_{name}": value for at, one in enumerate(self.kept) for name, value in one.arrays().items()}
+        return {**self.experts.state.arrays(), **held}
+
+    def body(self) -> dict[str, Any]:
+        """Return what a revision states about the experts, next to their arrays."""
+        plan = {name: getattr(self.experts.state.plan, name) for name in _PLAN_MEMBERS}
+        return {
+            "plan": {name: list(one) if isinstance(one, tuple) else one for name, one in plan.items()},
+            "labels": list(self.labels),
+            "kept": [{"labels": list(one.labels), "kind": one.kind} for one in self.kept],
+        }
+
+    @staticmethod
+    def from_arrays(
+        arrays: Mapping[str, NDArray[np.generic]],
+        body: Mapping[str, Any],
+        *,
+        settings: Settings,
+        available_bytes: int | None = None,
+        label_delay: int = 0,
+    ) -> Panel:
+        """Rebuild from stored arrays; raises ValueError where they do not fit the revision's body."""
+        try:
+            stated = {name: body["plan"][name] for name in _PLAN_MEMBERS}
+            members: dict[str, Any] = {
+                name: tuple(one) if isinstance(one, list) else one for name, one in stated.items()
+            }
+            plan = ExpertPlan(**members)
+            if plan.row_dimension != settings.features.row_dimension:
+                raise ValueError(f"the experts are of {plan.row_dimension} columns")
+            state = ExpertState.from_arrays(arrays, plan=plan, labels=body["labels"])
+            kept = [_kept_head(arrays, at, one) for at, one in enumerate(body["kept"])]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the experts of the revision cannot be used: {error}") from error
+        return Panel(Experts(state, seed=settings.seed, available_bytes=available_bytes), kept, label_delay=label_delay)
+
+
+def _kept_head(arrays: Mapping[str, NDArray[np.generic]], at: int, stated: Mapping[str, Any]) -> HeadState:
+    parts = {name: arrays[f"kept_{at}_{name}"] for name in ("weights", "bias", "typical")}
+    return HeadState.from_arrays(parts, labels=stated["labels"], kind=stated["kind"])

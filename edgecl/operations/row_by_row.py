@@ -1,0 +1,117 @@
+"""Rows one at a time, as dictionaries: the interface that River's users know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError, EdgeclError, SettingError
+from edgecl.gate.verdict import Verdict
+from edgecl.learning.drift_response import AS_IT_IS
+from edgecl.learning.prequential import Prequential
+from edgecl.operations.data import checked_label
+from edgecl.operations.live_answers import live_panel
+from edgecl.operations.open_store import OpenStore, StoredObjects
+from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
+from edgecl.sources.samples import UnusableError
+from edgecl.sources.tables import TableEncoding
+
+
+class RowByRow:
+    """A stream that is fed by hand. What it learns is in memory until it is committed.
+
+    Raises
+    ------
+    SettingError
+        The store is not for tables, is centred, or its memory does not hold what a stream needs.
+    """
+
+    def __init__(self, opened: OpenStore) -> None:
+        if opened.extractor.contract.modality != "table":
+            raise SettingError(f"{opened.store.path} is not a store for rows of a table")
+        self._opened = opened
+        self._encoding = TableEncoding(opened.extractor.contract)
+        live, model = opened.model()
+        if model.centre is not None:
+            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        self._live, self._committed_at = live, 0
+        self.stream = Prequential(model, panel=live_panel(opened, live, label_delay=0))
+
+    def predict_proba_one(self, row: Mapping[str, Any]) -> dict[str, float]:
+        """Return the probability of each label for a row; empty before the first label.
+
+        Raises
+        ------
+        DataError
+            When a cell cannot be used.
+        """
+        given = self.stream.predict(self._latent(row))[0]
+        return {label: float(one) for label, one in zip(self.stream.panel.labels, given, strict=True)}
+
+    def predict_one(self, row: Mapping[str, Any]) -> str | None:
+        """Return the likeliest label for a row; None before the first label. Raises as `predict_proba_one`."""
+        given = self.predict_proba_one(row)
+        return max(given, key=lambda label: given[label]) if given else None
+
+    def learn_one(self, row: Mapping[str, Any], label: str) -> None:
+        """Learn the label of a row; every COMMIT_EVERY labels, and at a drift, a revision is committed.
+
+        Raises
+        ------
+        DataError
+            When a cell or the label cannot be used, or there is no room for another class.
+        """
+        label = checked_label(label, "the row")
+        if not self.stream.has_room_for(label, ()):
+            raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
+        self.stream.take([label], self._latent(row))
+        if self.stream.has_drifted:
+            self._respond()
+        elif self.stream.tally.labelled - self._committed_at >= COMMIT_EVERY:
+            self.commit()
+
+    def commit(self) -> Verdict:
+        """Commit what is known now, unless the live revision answers better.
+
+        Raises
+        ------
+        StoreLockedError
+            When another process is writing.
+        EdgeclError
+            When another writer has committed meanwhile.
+        """
+        with self._opened.store.writer() as writer:
+            saver = self._saver(StoredObjects(writer), writer)
+            verdict = saver.judged(self.stream)
+        self._note(saver)
+        return verdict
+
+    def _respond(self) -> None:
+        """Respond to a drift, and commit what it brought."""
+        drift = self.stream.adapt(kept_models(self._opened))
+        if drift.chosen == AS_IT_IS:
+            return
+        with self._opened.store.writer() as writer:
+            saver = self._saver(StoredObjects(writer), writer)
+            saver.keep(self.stream, drift)
+        self._note(saver)
+
+    def _saver(self, objects: StoredObjects, writer: Any) -> StreamSaver:
+        if self._opened.store.current().number != self._live.number:
+            raise EdgeclError(f"{self._opened.store.path} has another live revision than this stream began from")
+        return StreamSaver(objects, writer, self._live)
+
+    def _note(self, saver: StreamSaver) -> None:
+        self._live, self._committed_at = saver.live, self.stream.tally.labelled
+
+    def _latent(self, row: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
+        cells = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
+        try:
+            values = self._encoding.encode([cells.get(column, "") for column in self._encoding.columns])
+        except UnusableError as error:
+            raise DataError(f"the row cannot be used: {error}") from error
+        return self._opened.extractor.latents([np.array([values], np.float32)])

@@ -1,0 +1,164 @@
+"""Whether there is something to hear in sound: in the stretch that is learnt, as the extractor gets it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.sources.labels import BACKGROUND
+from edgecl.sources.samples import Sample, Skip, UnusableError
+from edgecl.sources.sound import SILENCE
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+logger = logging.getLogger(__name__)
+FRAME_S = 0.01
+# A click or bump: so much of the power, above the floor, within so short a time: so do 4 of 5652 spoken words.
+TRANSIENT_SHARE, TRANSIENT_S = 0.95, 0.05
+# Hum: so much of the power in the harmonics of the mains, half of it in the first three, at a level that stays.
+HUM_BASE = 3.5  # times the mains, that half of hum is below: a beep of 300 Hz is none
+HUM_SHARE, MAINS_HZ, HUM_UP_TO_HZ, HUM_WIDTH_HZ = 0.95, (50, 60), 1000, 3.0
+# Noise that does not rise and is this weak is a microphone that is off or not plugged in; 6 dB is what speech has.
+DEAD_LEVEL, RISE = 3e-3, 4.0
+# Against the median of its own lesson, in power: 50 dB. Only what does not rise is judged by it.
+FAR_BELOW = 1e-5
+COMPARED = 8  # samples from which on a level is compared with those before
+EDGE_S, EDGE_SHARE = 0.02, 0.25  # of the loudest: a clip that begins or ends so loud may be cut off
+CUT_SHARE = 0.2  # of the clips, from which on it is worth a word: 4 to 11 % of good ones begin or end so
+
+
+class Hearing:
+    """Judges the samples of one lesson, one after the other."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._levels: list[float] = []
+        self.heard = self.cut = 0
+
+    def _note(self, sample: Sample, placed: NDArray[np.float32]) -> None:
+        power = frame_power(placed, self._contract.sample_rate_hz)
+        self._levels.append(float(np.percentile(power, 95)))
+        self.heard += 1
+        self.cut += is_cut(sample.signal[:, 0], self._contract.sample_rate_hz)
+
+    def fault(self, sample: Sample) -> str | None:
+        """Return why nobody could learn from a sample, or None; of background only what is no sound at all."""
+        try:
+            placed = self._placed(sample)
+            check_moving(placed)
+            if sample.label not in BACKGROUND:
+                usual = float(np.median(self._levels)) if len(self._levels) >= COMPARED else 0.0
+                check_heard(placed, self._contract.sample_rate_hz, usual=usual)
+                self._note(sample, placed)
+        except UnusableError as error:
+            return str(error)
+        return None
+
+    def _placed(self, sample: Sample) -> NDArray[np.float32]:
+        from edgecl.extractors.base import placed
+
+        return placed(sample.signal, self._contract)[1][:, 0]
+
+
+def judged(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: bool) -> Iterator[Sample | Skip]:
+    """Pass samples in which there is something to hear; others become skips, or a warning where not `is_strict`."""
+    hearing = Hearing(contract)
+    for item in items:
+        yield _judged(item, hearing, is_strict=is_strict)
+    if hearing.cut > CUT_SHARE * hearing.heard:
+        logger.warning(
+            "%d of %d clips begin or end in the middle of sound: is the word cut off there?", hearing.cut, hearing.heard
+        )
+
+
+def _judged(item: Sample | Skip, hearing: Hearing, *, is_strict: bool) -> Sample | Skip:
+    fault = hearing.fault(item) if isinstance(item, Sample) else None
+    if fault is None:
+        return item
+    if is_strict:
+        return Skip(item.source, fault)
+    logger.warning("%s: %s", item.source, fault)
+    return item
+
+
+def check_moving(sound: NDArray[np.float32]) -> None:
+    """Refuse sound (n,) that is silent, or does not move.
+
+    Raises
+    ------
+    UnusableError
+        Without its mean it stays below -60 dBFS.
+    """
+    if float(np.abs(sound).max(initial=0)) < SILENCE:
+        raise UnusableError("silent: in the stretch that is learnt nothing is above -60 dBFS")
+    if float(np.abs(sound - np.median(sound)).max(initial=0)) < SILENCE:
+        raise UnusableError("constant: the samples have one value, and no sound around it: is the input connected?")
+
+
+def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.0) -> None:
+    """Refuse sound (n,) in which nobody would hear a word: a click, hum, the noise of an open input.
+
+    Parameters
+    ----------
+    usual
+        Level in power of the samples beside it.
+
+    Raises
+    ------
+    UnusableError
+        It is one of these.
+    """
+    power = frame_power(sound, rate_hz)
+    if _is_transient(power):
+        raise UnusableError("transient: a click or bump of at most 50 ms, and nothing beside it in what is learnt")
+    floor, level = np.percentile(power, (20, 95))
+    is_flat = level < RISE * max(floor, 1e-12)
+    if is_flat and (level < DEAD_LEVEL**2 or level < FAR_BELOW * usual):
+        decibels = 10 * np.log10(max(float(level), 1e-12))
+        raise UnusableError(f"nothing to hear: steady noise at {decibels:.0f} dBFS: is the microphone on?")
+    if is_flat and (mains := _hum(sound, rate_hz)):
+        raise UnusableError(f"hum: nothing but the mains at {mains} Hz: is the cable of the microphone sound?")
+
+
+def frame_power(sound: NDArray[np.float32], rate_hz: float) -> NDArray[np.float64]:
+    """Return the power of each 10 ms of sound (n,), without its offset."""
+    step = max(round(FRAME_S * rate_hz), 1)
+    frames = sound[: max(len(sound) // step, 1) * step]
+    frames = (frames - np.median(sound)).astype(np.float64)
+    power: NDArray[np.float64] = np.square(frames).reshape(-1, min(step, len(frames))).mean(axis=1)
+    return power
+
+
+def _is_transient(power: NDArray[np.float64]) -> bool:
+    above = np.clip(power - np.percentile(power, 20), 0, None)
+    loudest = int(above.argmax())
+    reach = round(TRANSIENT_S / FRAME_S) // 2
+    inside = above[max(loudest - reach, 0) : loudest + reach + 1].sum()
+    return bool(inside > TRANSIENT_SHARE * above.sum())
+
+
+def _hum(sound: NDArray[np.float32], rate_hz: float) -> int:
+    """Return the frequency of the mains if nearly all power is in its harmonics, else 0."""
+    window = np.hanning(len(sound))
+    power = np.square(np.abs(np.fft.rfft((sound - sound.mean()) * window)))
+    hertz = np.fft.rfftfreq(len(sound), 1 / rate_hz)
+    for mains in MAINS_HZ:
+        distance = np.abs(hertz - mains * np.rint(hertz / mains))
+        near = (distance <= HUM_WIDTH_HZ) & (hertz > mains / 2) & (hertz <= HUM_UP_TO_HZ)
+        low = near & (hertz < HUM_BASE * mains)
+        if power[near].sum() > HUM_SHARE * power[hertz > 10].sum() and power[low].sum() > power[near].sum() / 2:
+            return mains
+    return 0
+
+
+def is_cut(sound: NDArray[np.float32], rate_hz: float) -> bool:
+    """Test whether sound (n,) begins or ends nearly as loud as it gets."""
+    power = frame_power(sound, rate_hz)
+    edge = round(EDGE_S / FRAME_S)
+    loud = np.percentile(power, 95)
+    return bool(max(power[:edge].mean(), power[-edge:].mean()) > EDGE_SHARE * loud)

@@ -1,0 +1,121 @@
+"""Whether movement comes in the contract's units: the gravity of a recording against what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.samples import Sample, Skip
+
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+GRAVITY = {"m/s2": 9.80665, "m/s^2": 9.80665, "m/s\u00b2": 9.80665, "g": 1.0}
+JUDGED = 32  # samples at the beginning of a file
+# A mean so near to the gravity of another unit, and so much of all there is, is that unit: without gravity the mean of
+# movement is small against the movement, and at rest it is far below 1 g in any unit.
+LOWEST, HIGHEST, COHERENT = 0.4, 1.5, 0.6
+NEAR = 0.2  # of 1000, for mg
+BEYOND = 5.0  # times gravity that no movement of a person has on the average over a window
+
+
+def in_units(
+    items: Iterator[Sample | Skip], path: Path, contract: Contract, scale: Mapping[str, float]
+) -> Iterator[Sample | Skip]:
+    """Pass the samples of one file, scaled as settled; refuse it where gravity shows another unit.
+
+    Raises
+    ------
+    DataError
+        The acceleration is in g, m/s2 or counts where the contract states another unit, or `scale` names no channel.
+    """
+    factors = factors_of(contract, scale)
+    if factors is not None:
+        yield from (replace(one, signal=one.signal * factors) if isinstance(one, Sample) else one for one in items)
+        return
+    held: list[Sample | Skip] = []
+    for item in items:
+        held.append(item)
+        if len(held) == JUDGED:
+            break
+    check_gravity([one.signal for one in held if isinstance(one, Sample)], str(path), contract)
+    yield from chain(held, items)
+
+
+def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contract) -> None:
+    """Refuse signals (n, channels) whose gravity is not the one of the contract's unit.
+
+    Raises
+    ------
+    DataError
+        As `in_units`.
+    """
+    axes = acceleration(contract)
+    if axes is None or not signals:
+        return
+    expected = GRAVITY[contract.units[axes[0]].lower()]
+    felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
+    usual = float(np.median(felt))
+    strength = np.median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
+    unit = _other_unit(usual, expected, is_coherent=usual > COHERENT * float(strength))
+    if unit:
+        raise DataError(
+            f"{name}: gravity is {usual:.4g} on the average, where {expected:.3g} {contract.units[axes[0]]} is "
+            f"wanted: it looks like {unit}. Convert it, or give the factors of channels, such as "
+            f"{_stem(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
+            "a factor of 1 takes the values as they are",
+            parameter="scale",
+        )
+
+
+def _stem(channel: str) -> str:
+    """Return the name of a channel without its axis: acc of acc_x."""
+    return channel[:-1].rstrip("_ ") or channel
+
+
+def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
+    """Return the unit that gravity shows, nothing where it fits the contract or tells nothing."""
+    if usual > BEYOND * expected and usual > BEYOND * 9.80665:
+        return "mg" if abs(usual / 1000 - 1) < NEAR else "raw counts of the sensor"
+    for unit, gravity in (("g", 1.0), ("m/s2", 9.80665)):
+        if gravity != expected and is_coherent and LOWEST * gravity < usual < HIGHEST * gravity:
+            return unit
+    return ""
+
+
+def _factor(unit: str, usual: float, expected: float) -> float:
+    """Return the factor that leads to the contract's unit; counts of a sensor are a power of two per g."""
+    gravity = {"g": 1.0, "m/s2": 9.80665, "mg": 1000.0}
+    return expected / gravity.get(unit, float(2.0 ** round(np.log2(usual))))
+
+
+def acceleration(contract: Contract) -> list[int] | None:
+    """Return the channels x, y, z of the acceleration, if the contract states a unit with gravity for them."""
+    known = [index for index, unit in enumerate(contract.units) if unit.lower() in GRAVITY]
+    if len(known) < 3 or len({contract.units[index] for index in known}) > 1:
+        return None
+    names = [contract.channels[index].lower() for index in known]
+    found = found_by_axis(names, ["x", "y", "z"]) or found_by_axis(names, ["acc_x", "acc_y", "acc_z"])
+    return [known[index] for index in found] if found else None
+
+
+def factors_of(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:
+    """Return the factor of each channel, or None where nothing is settled; raises DataError for a name that is none."""
+    if not scale:
+        return None
+    factors = np.ones(len(contract.channels), np.float32)
+    for name, factor in scale.items():
+        chosen = [index for index, channel in enumerate(contract.channels) if channel.lower().startswith(name.lower())]
+        if not chosen:
+            named = ", ".join(contract.channels)
+            raise DataError(f"no channel begins with {name}: there are {named}", parameter="scale")
+        factors[chosen] = factor
+    return factors

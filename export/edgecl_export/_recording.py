@@ -1,0 +1,117 @@
+"""Recordings of movement as windows to calibrate an extractor by: rate and channels are those of the file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError
+from edgecl.extractors.contract import Contract
+from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.csv_columns import HEAD_ROWS, csv_lines, header_line, open_table
+from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_name, time_or_none
+from edgecl.sources.json_lines import json_cells
+from edgecl.sources.labels import valid_text
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
+
+WINDOW_S = 2.0
+_USUAL_HZ = 100.0  # of movement, within a factor of ten: the unit of the times follows from it
+_ROUND = 0.03  # of a rate that is taken as the whole number next to it
+_NO_CHANNEL = ("label", "subject", "speaker")
+_NEAR, _GRAVITY = 0.12, (("m/s2", 9.80665), ("g", 1.0))
+
+
+def read_recording(
+    path: Path, rate_hz: float | None, channels: Sequence[str] | None
+) -> tuple[NDArray[np.float32], float, tuple[str, ...]]:
+    """Return windows (n, time, channels) of a .csv or .jsonl of rows with times, their rate and channels.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, has no times, or is shorter than a window.
+    """
+    names, rows, delimiter = _head(path)
+    rate = rate_hz or _rate(path, names, rows, delimiter)
+    found = [name for name in names if time_name(name) is None and name not in _NO_CHANNEL]
+    named = tuple(channels or found)
+    length = round(WINDOW_S * rate)
+    contract = Contract(
+        modality="imu",
+        sample_rate_hz=rate,
+        channels=named,
+        units=("unit",) * len(named),
+        window_samples=length,
+        hop_samples=max(length // 2, 1),
+        pool_frames=1,
+        dimension=1,
+        mean=np.zeros(1, np.float32),
+        normalisation="none",
+        shrinkage_floor=0.0,
+        source="",
+        licence="",
+    )
+    items = read_samples(path, contract, labelled=False)
+    windows = [one.signal[:length] for one in items if isinstance(one, Sample) and len(one.signal) >= length]
+    if not windows:
+        raise DataError(f"{path} holds no {WINDOW_S:g} s of movement without a gap")
+    return np.stack(windows), rate, named
+
+
+def felt_units(values: NDArray[np.float32], channels: Sequence[str]) -> tuple[str, ...]:
+    """Return the unit of each channel: of the acceleration the one that gravity shows, of others just "unit"."""
+    units = ["unit"] * len(channels)
+    names = [name.lower() for name in channels]
+    axes = found_by_axis(names, ["acc_x", "acc_y", "acc_z"])
+    if axes is None and len(channels) == 3:
+        axes = found_by_axis(names, ["x", "y", "z"])
+    if axes is None or values.ndim != 3 or not np.isfinite(values).all():
+        return tuple(units)
+    felt = float(np.median(np.linalg.norm(values[:, :, axes].mean(axis=1, dtype=np.float64), axis=1)))
+    unit = next((unit for unit, gravity in _GRAVITY if abs(felt / gravity - 1) < _NEAR), "unit")
+    for axis in axes:
+        units[axis] = unit
+    return tuple(units)
+
+
+def _head(path: Path) -> tuple[list[str], list[list[str]], str]:
+    """Return the names of the columns, the first rows and the delimiter."""
+    try:
+        with open_table(path) as file:
+            first, delimiter = header_line(file)
+            if first.lstrip().startswith("{"):
+                cells = json_cells(line for one in ([first], csv_lines(file)) for line in one)
+                names, rows, delimiter = next(cells)[1], [row for _, row in islice(cells, HEAD_ROWS)], ","
+            else:
+                names = next(csv.reader([first], delimiter=delimiter), [])
+                rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV: {error}") from error
+    return [valid_text(name).lower() for name in names], rows, delimiter
+
+
+def _rate(path: Path, names: list[str], rows: list[list[str]], delimiter: str) -> float:
+    """Return the rate of the first rows, a whole number where it nearly is one."""
+    ranked = sorted((found[0], index) for index, name in enumerate(names) if (found := time_name(name)))
+    if not ranked:
+        raise DataError(f"{path} has no column timestamp, only {', '.join(names)}")
+    column = ranked[0][1]
+    texts = [row[column] for row in rows if len(row) == len(names)]
+    iso = bool(texts) and not is_number(texts[0], delimiter)
+    times = [time for text in texts if (time := time_or_none(text, delimiter, iso=iso)) is not None]
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    if not steps.size:
+        raise DataError(f"{path}: its times do not grow: give the rate")
+    step, stated = float(np.median(steps)), time_name(names[column])
+    unit = (stated[1] if stated else "") or guess_unit(times[0], step, _USUAL_HZ)
+    rate = 1 / (step * (1.0 if iso else TIME_UNITS[unit]))
+    return float(round(rate)) if abs(round(rate) / rate - 1) < _ROUND else rate

@@ -1,0 +1,103 @@
+"""Samples that intake refuses, by reason: run by tools/intake_table where edgecl is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.splits import data_root
+from edgecl.extractors.contract import Contract
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.sources.choices import Choices
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample, reason_kind
+
+SOUND = ("fsdd", "speech_commands")
+MOVEMENT = ("geotec_phone", "geotec_watch", "hapt_uci_har", "physio_exercises", "spar_watch")
+TEXT = ("bitext_customer", "clinc150", "hwu64", "snips")
+TABLES = {"elec2": "class", "noaa_weather": "target"}  # and their column of labels
+NO_SAMPLE = "other file"  # beside the clips, such as a README
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, required=True)
+    arguments = parser.parse_args()
+    root = data_root()
+    voice = open_extractor(builtin_extractor("voice")).contract
+    rows = [counted(name, root / name, voice) for name in SOUND]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in MOVEMENT:
+            made = exported(Path(folder, f"{name}.onnx"), "imu", root / name / "windows.npz")
+            rows.append(counted(name, root / name / "windows.npz", made))
+        for name, column in TABLES.items():
+            table = root / name / "data.csv"
+            made = exported(Path(folder, f"{name}.onnx"), "identity", table, "--label-column", column)
+            rows.append(counted(name, table, made, label_column=column))
+    rows += [counted(name, root / name / "data.jsonl", text_contract()) for name in TEXT]
+    arguments.json.write_text(json.dumps(rows))
+
+
+def exported(out: Path, kind: str, like: Path, *options: str) -> Contract:
+    """Build an extractor for the data and return its contract."""
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "edgecl.cli",
+        "export",
+        kind,
+        "--like",
+        like,
+        "-o",
+        out,
+        *options,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return open_extractor(out).contract
+
+
+def text_contract() -> Contract:
+    """Return a contract of text, for which no model is needed to read."""
+    return Contract(
+        modality="text",
+        sample_rate_hz=0.0,
+        channels=("utf8",),
+        units=("byte",),
+        window_samples=1,
+        hop_samples=1,
+        pool_frames=1,
+        dimension=1,
+        mean=np.zeros(1, np.float32),
+        normalisation="none",
+        shrinkage_floor=0.0,
+        source="",
+        licence="",
+    )
+
+
+def counted(name: str, path: Path, contract: Contract, *, label_column: str | None = None) -> dict[str, Any]:
+    """Read a set as a lesson would, and count what is refused."""
+    good, reasons = 0, Counter[str]()
+    for item in read_samples(path, contract, how=Choices(label_column=label_column)):
+        if isinstance(item, Sample):
+            good += 1
+        else:
+            reasons[reason_kind(item.reason)] += 1
+    del reasons[NO_SAMPLE]
+    refused = sum(reasons.values())
+    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
+    samples = good + refused
+    one_in = f"1 in {samples / refused:,.0f}" if refused else "none"
+    return {"set": name, "samples": samples, "refused": refused, "share": one_in, "by reason": listed}
+
+
+if __name__ == "__main__":
+    main()
