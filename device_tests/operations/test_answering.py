@@ -47,7 +47,7 @@ def test_text_says_what_an_unknown_sample_is_most_like(one_word: Path, tmp_path:
     assert "unknown (most like yes)" in done.out
     (told,) = edgecl("predict", one_word, tmp_path / "noise.wav", "--json", "--top", 3).lines
     assert (told["label"], told["known"]) == ("yes", False)
-    assert told["top"] == [{"label": "yes", "confidence": 1.0}]
+    assert told["top"] == [{"label": "yes", "probability": 1.0}]
 
 
 def test_a_threshold_is_a_revision_that_lessons_keep_and_rollback_undoes(one_word: Path, tmp_path: Path) -> None:
