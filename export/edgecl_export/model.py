@@ -30,8 +30,8 @@ def export_model(
     """Write extractor and head; returns the bytes written.
 
     The graph takes a signal (1, clip_samples, channels) as the contract says, placed by the caller where it is longer,
-    and gives `probabilities` (1, C), in the order of the metadata's labels, and `novelty` (1,), that of the head alone: 1
-    less the best logit over the typical one. `predict` measures novelty by distances, which the graph does not have.
+    and gives `probabilities` (1, C), in the order of the metadata's labels, and `novelty` (1,), that of the head alone:
+    1 minus the best logit over the typical one. `predict` measures novelty by distances, which the graph does not have.
 
     Parameters
     ----------
