@@ -11,6 +11,7 @@ import click
 
 from edgecl.errors import DataError
 
+_PREFIX = "edgecl-stdin-"
 _SUFFIXES = {
     b"RIFF": ".wav",
     b"RF64": ".wav",
@@ -31,7 +32,7 @@ def kept(ctx: click.Context) -> Path:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("- is what is piped to stdin, and nothing is: pipe data in, or give a path")
-    folder = Path(ctx.with_resource(tempfile.TemporaryDirectory(prefix="edgecl-")))
+    folder = Path(ctx.with_resource(tempfile.TemporaryDirectory(prefix=_PREFIX)))
     whole = folder / "whole"
     with whole.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
@@ -40,6 +41,11 @@ def kept(ctx: click.Context) -> Path:
     if not begins:
         raise DataError("stdin is empty")
     return whole.rename(folder / f"stdin{_suffix(begins)}")
+
+
+def shown(source: str, path: Path) -> str:
+    """Return where a sample of `path` comes from, without the folder of a copy of stdin."""
+    return source.removeprefix(f"{path.parent}/") if path.parent.name.startswith(_PREFIX) else source
 
 
 def _suffix(begins: bytes) -> str:

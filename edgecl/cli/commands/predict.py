@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.options import choice_options, example, json_option, paths_argument, store_argument
+from edgecl.cli.stdin import shown
 from edgecl.cli.text import print_json, printable
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def _answers(
     if texts:
         yield from learner.run.predict(_samples(texts, learner), top=top)
     for path in paths:
-        yield from learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top)
+        for answer in learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top):
+            yield replace(answer, source=shown(answer.source, path))
 
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
