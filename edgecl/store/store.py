@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.files import locked
+from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
     add_once,
@@ -288,7 +288,7 @@ class Store:
         EdgeclError
             When the store cannot be written to.
         """
-        with locked(self._folder.lock, timeout_s=timeout_s):
+        with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
             base, is_followed = live_revision(self._folder, self.damage)
             writer = Writer(
                 self._folder,
@@ -297,6 +297,7 @@ class Store:
                 name=self._header.name,
                 settings=self.settings,
                 damage=self.damage,
+                lock=lock,
             )
             try:
                 yield writer
