@@ -266,7 +266,7 @@ def _acquired(path: Path, timeout_s: float) -> int:
 def _is_at(path: Path, descriptor: int) -> bool:
     """Test whether `path` still names the open file."""
     try:
-        return os.path.samestat(os.stat(path, follow_symlinks=path.is_dir()), os.fstat(descriptor))
+        return os.path.samestat(path.stat(follow_symlinks=path.is_dir()), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import random
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -57,7 +55,7 @@ def contended(folder: Path, size: Size) -> dict[str, Any]:
     """Run all processes on a new store in `folder`, and return what they did and what was wrong."""
     (folder / "extractor.onnx").write_bytes(b"a graph")
     settings = {"disk_bytes": 1 << 24, "keep_revisions": 5}
-    body = {"commits": {}, "marks": {}}
+    body: dict[str, Any] = {"commits": {}, "marks": {}}
     path = Store.create(
         folder / "kitchen", extractor=folder / "extractor.onnx", settings=settings, revision_body=body, time=TIME
     ).path
@@ -86,14 +84,14 @@ def contended(folder: Path, size: Size) -> dict[str, Any]:
 
 def write(path: Path, report: Path, which: int, commits: int, seed: int) -> None:
     """Commit `commits` lessons, each on top of what is live, and report the number of each."""
-    draw, store = random.Random(seed * 100 + which), Store.open(path)
+    draw, store = np.random.default_rng([seed, which]), Store.open(path)
     with report.open("w") as file:
         done = 0
         while done < commits:
             with suppress(StoreLockedError), store.writer(timeout_s=PATIENCE_S) as writer:
                 live = store.current()
-                role, mark = f"statistics/{draw.randrange(ROLES)}", draw.random()
-                digest = writer.put({"filled": np.full(draw.randint(1, 3000), mark, np.float32)})
+                role, mark = f"statistics/{draw.integers(ROLES)}", draw.random()
+                digest = writer.put({"filled": np.full(draw.integers(1, 3000), mark, np.float32)})
                 counts = {**live.body["commits"], str(which): done + 1}
                 revision = writer.commit(
                     kind="lesson",
@@ -104,6 +102,7 @@ def write(path: Path, report: Path, which: int, commits: int, seed: int) -> None
                 )
                 done += 1
                 file.write(f"{revision.number}\n")
+                file.flush()
 
 
 def read(path: Path, report: Path, is_over: Event) -> None:
@@ -141,7 +140,7 @@ def attack(path: Path, report: Path, is_over: Event) -> None:
             if done % 2:
                 other = path.with_name("another lock")
                 other.touch()
-                os.replace(other, path / "lock")
+                other.replace(path / "lock")
             else:
                 (path / "lock").unlink()
         done += 1

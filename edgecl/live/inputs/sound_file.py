@@ -44,7 +44,8 @@ def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = F
             played_s += len(block) / rate_hz
             if realtime:
                 time.sleep(max(started + played_s - time.monotonic(), 0))
-            signal = convert(block.mean(axis=1, dtype=np.float32))
+            mono = np.nan_to_num(block.clip(-1, 1)).mean(axis=1, dtype=np.float32)  # of a float file: any number
+            signal = convert(mono)
             yield from _cut(Piece(signal, 0.0 if is_first else None), contract.hop_samples)
             is_first = False
     except UnusableError as error:
