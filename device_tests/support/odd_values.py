@@ -12,6 +12,7 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,13 @@ class OddValues:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             shutil.copytree(self.folder / f"{name}0", self.folder / name)
 
+    def _work(self) -> Path:
+        """The working folder of a run: an odd value may be a file that is written."""
+        path = self.folder / "work"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
     def judge(self, seed: int) -> str:
         """Make one run; return what is wrong with it: empty for nothing."""
         if seed % 25 == 0:
@@ -102,7 +110,8 @@ class OddValues:
         run = self.run(random.Random(seed))
         started = time.monotonic()
         try:
-            done = edgecl(*run.words)
+            with chdir(self._work()):
+                done = edgecl(*run.words)
         except Exception as error:
             return f"{run.words}: {type(error).__name__}: {error}"
         spent = time.monotonic() - started
