@@ -12,6 +12,9 @@ from where it was, with `hop_samples` in and one frame out.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -254,7 +257,9 @@ class FrameStream:
 def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
     """Return the content of an extractor's file, or its first `limit` bytes; raises ContractError."""
     try:
-        with Path(path).open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
             return file.read(limit)
     except OSError as error:
         raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
+from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines, require_file
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 
@@ -43,6 +43,7 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     tally = SkipTally(str(path))
     first_seen: dict[bytes, int] = {}
     try:
+        require_file(path)
         with path.open("rb") as file:
             lines = bounded_lines(file, limit=LONGEST_DOCUMENT, error=partial(_too_long, path))
             for number, line in enumerate(lines, start=1):
@@ -96,6 +97,7 @@ def is_rows(path: Path) -> bool:
     from edgecl.sources.csv_times import time_name
 
     try:
+        require_file(path)
         with path.open("rb") as file:
             lines = (file.readline(LONGEST_DOCUMENT) for _ in range(_FIRST_LINES))
             first = next((line for line in lines if line.strip()), b"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, AnyStr
@@ -28,6 +30,19 @@ def bounded_lines(file: IO[AnyStr], *, limit: int, error: Callable[[int, str], E
         yield line
 
 
+def require_file(path: Path) -> None:
+    """Raise OSError unless a path is a file with bytes of its own: opening a pipe or device may never end.
+
+    A file of /proc or /sys has no length, though reading it gives bytes: it counts as empty.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind} and no file")
+    if status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
+        raise OSError(errno.EINVAL, "it is made by the system and no file")
+
+
 def count_lines(path: Path) -> int:
     """Return the number of line ends.
 
@@ -37,6 +52,7 @@ def count_lines(path: Path) -> int:
         The file is unreadable.
     """
     try:
+        require_file(path)
         with path.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     except OSError as error:

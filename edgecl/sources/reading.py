@@ -34,7 +34,7 @@ from edgecl.sources.choices import Choices
 from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
-from edgecl.sources.lines import count_lines
+from edgecl.sources.lines import count_lines, require_file
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
 
@@ -283,6 +283,7 @@ def _sounds(
 
 def _content(path: Path) -> bytes:
     try:
+        require_file(path)
         size = path.stat().st_size
         if size > LARGEST:
             raise UnusableError(

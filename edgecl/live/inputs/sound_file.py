@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
+from edgecl.sources.lines import require_file
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks
 
@@ -61,6 +62,7 @@ def _cut(piece: Piece, length: int) -> Iterator[Piece]:
 
 def _blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
     """The rate, and the sound (n, channels) of about PLAYED_S at a time; never the whole file in memory."""
+    require_file(path)
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise UnusableError("empty file: it has no bytes")
