@@ -45,7 +45,8 @@ DEFAULT_BYTES = 2 << 20
 DETECTIONS_KEPT = 10
 LARGEST_RECORDING = 1 << 24
 _LOCK_S = 2.0
-_JSON = re.compile(r"(\d{6})\.json")
+_ID = r"\d{6}|[1-9]\d{6,11}"
+_JSON = re.compile(rf"({_ID})\.json")
 
 
 SURPRISE, DETECTION, SUGGESTION = "surprise", "detection", "suggestion"  # what a listener keeps
@@ -79,6 +80,18 @@ class Item:
     """The name under which it was taught and left out."""
     source: str = ""
     """Where it came from then."""
+    order: int = 0
+    """Grows with every item that is kept or heard again; 0 in those of earlier versions. The clock decides nothing."""
+
+    @property
+    def number(self) -> int:
+        """The id as a number, which is the order of arrival."""
+        return int(self.id)
+
+    @property
+    def latest(self) -> int:
+        """The place among all items by when they were last heard."""
+        return self.order or self.number
 
 
 class Inbox:
@@ -177,6 +190,7 @@ class Inbox:
                 sha256=digest,
                 called=called,
                 source=source,
+                order=self._next_order(),
             )
             item = replace(item, file=f"{item.id}{suffix}")
             self._write(self.folder / item.file, content)
@@ -193,7 +207,7 @@ class Inbox:
         with self._changing():
             now = _read(self.folder, f"{item.id}.json")
             if now is not None:
-                now = replace(now, count=now.count + 1, kept=_now())
+                now = replace(now, count=now.count + 1, kept=_now(), order=self._next_order())
                 self._write(self.folder / f"{item.id}.json", json.dumps(asdict(now)).encode())
 
     def remove(self, item: Item) -> None:
@@ -210,8 +224,12 @@ class Inbox:
         return locked(self.folder, timeout_s=_LOCK_S)
 
     def _next_id(self) -> str:
-        numbers = [int(entry.name[:6]) for entry in entries(self.folder) if entry.name[:6].isdigit()]
+        stems = (entry.name.partition(".")[0] for entry in entries(self.folder))
+        numbers = [int(stem) for stem in stems if re.fullmatch(_ID, stem)]
         return f"{max(numbers, default=0) + 1:06d}"
+
+    def _next_order(self) -> int:
+        return max((max(one.latest, one.number) for one in self.items()), default=0) + 1
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
@@ -230,7 +248,7 @@ class Inbox:
         outdated = [one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT]
         left = [one for one in items if one not in outdated]
         sizes = {one.id: sum(self._size(name) for name in (f"{one.id}.json", one.file)) for one in left}
-        by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.kept, one.id))
+        by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.latest, one.number))
         while len(by_age) > 1 and sum(sizes[one.id] for one in by_age) > self._capacity:
             outdated.append(by_age.pop(0))
         for one in outdated:
@@ -246,7 +264,7 @@ class Inbox:
 def listed(folder: Path) -> list[Item]:
     """Return what is kept in the folder of an inbox, oldest first."""
     found = (_read(folder, entry.name) for entry in entries(folder) if _JSON.fullmatch(entry.name))
-    return sorted((one for one in found if one), key=lambda one: one.id)
+    return sorted((one for one in found if one), key=lambda one: one.number)
 
 
 def _read(folder: Path, name: str) -> Item | None:

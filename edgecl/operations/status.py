@@ -28,6 +28,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
                 "samples": count,
                 "exemplars": body.exemplars.get(label, 0),
                 "taught": (body.taught or {}).get(label, ""),
+                "taught_trusted": label in (body.timed or ()),
             }
             for label, count in body.classes.items()
         },

@@ -17,7 +17,7 @@ from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
@@ -253,7 +253,8 @@ def _collected(
     if not collector.count:
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
-    lesson = replace(collector.finish(), time=utc_now(), sources=sources)
+    moment = now(trusted_times(opened.store.current().body))
+    lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted, sources=sources)
     return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 
@@ -268,13 +269,29 @@ def _sure(lesson: Lesson, confirmed: frozenset[str]) -> dict[str, NDArray[np.boo
 def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
     """Commit what was learnt; a line in the journal where the model stays."""
     counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.stored()
-    model, strategy, now = outcome.model, outcome.strategy, utc_now()
+    model, strategy, moment = outcome.model, outcome.strategy, now(trusted_times(live.body))
     if model is None or outcome.is_unchanged:
         kind = "unchanged" if model else "rejected"
-        note = LessonNote(kind=kind, time=now, lesson=counts, strategy=strategy, verdict=verdict, forced=forced)
+        note = LessonNote(
+            kind=kind,
+            time=moment.time,
+            lesson=counts,
+            strategy=strategy,
+            verdict=verdict,
+            forced=forced,
+            timed=moment.is_trusted,
+        )
         writer.note(note.as_dict())
         return None
     body = LessonBody(
-        **model.body(), lesson=counts, strategy=strategy, verdict=verdict, forced=forced, bytes=model.bytes()
+        **model.body(),
+        lesson=counts,
+        strategy=strategy,
+        verdict=verdict,
+        forced=forced,
+        bytes=model.bytes(),
+        clock=moment.doubt,
     )
-    return writer.commit(kind="lesson", objects=model.digests, body=body.as_dict(), time=now, parent=live.number)
+    return writer.commit(
+        kind="lesson", objects=model.digests, body=body.as_dict(), time=moment.time, parent=live.number
+    )

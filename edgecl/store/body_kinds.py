@@ -275,6 +275,7 @@ def read_note(entry: Mapping[str, Any]) -> Note:
         strategy=strategy,
         verdict=verdict,
         forced=member(entry, "forced", bool),
+        timed=entry.get("timed"),
     )
 
 
@@ -293,7 +294,10 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
         centred_on = member(body, "centred_on", int)
         return CentreBody(**model, verdict=verdict, forced=forced, bytes=size, centred_on=centred_on)
     lesson, strategy = member(body, "lesson", dict), member(body, "strategy", str)
-    return LessonBody(**model, lesson=lesson, strategy=strategy, verdict=verdict, forced=forced, bytes=size)
+    clock = body.get("clock", "")
+    return LessonBody(
+        **model, lesson=lesson, strategy=strategy, verdict=verdict, forced=forced, bytes=size, clock=str(clock)
+    )
 
 
 def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBody:
