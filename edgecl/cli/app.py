@@ -99,6 +99,7 @@ OPTIONS = {
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "port": "--port",
+    "rate": "--rate",
     "prior": "--prior",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
@@ -129,6 +130,10 @@ MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
 
 
+# what is said anew each time, never by the environment: it overrides a refusal, or answers a question
+NEVER_FROM_ENVIRONMENT = {"distinct", "force", "help", "overwrite", "repair", "same_as", "version", "yes"}
+
+
 class Failure(click.ClickException):
     """A message with its exit code."""
 
@@ -147,6 +152,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"edgecl.cli.commands.{cmd_name}").command
+        _read_environment(command, f"EDGECL_{cmd_name.upper()}")
         return command
 
     def resolve_command(
@@ -161,7 +167,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_JSON] = "--json" in args
+        ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -178,15 +184,34 @@ class Commands(click.Group):
                 if ctx.meta[_JSON]:
                     told = {"error": failure.format_message(), "exit_code": failure.exit_code}
                     click.echo(json.dumps(told))
-                sys.stdout.flush()
+                _flush()
             raise failure from error.__cause__
 
     def run_interruptibly(self, ctx: click.Context) -> Any:
         """Run the command; `interrupts` knows this function by its name, and lets interrupts fall only in here."""
         interrupts.expected()
         result = super().invoke(ctx)
-        sys.stdout.flush()  # here, where a full disk can still be reported
+        _flush()  # here, where a full disk can still be reported
         return result
+
+
+def _flush() -> None:
+    """Write what stdout holds; where it is closed there is nothing to write to."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _read_environment(command: click.Command, prefix: str) -> None:
+    """Let options be given as EDGECL_<COMMAND>_<OPTION>; an option on the command line goes first."""
+    for one in command.params:
+        if isinstance(one, click.Option) and not one.envvar and one.name not in NEVER_FROM_ENVIRONMENT:
+            longest = max(one.opts, key=len).lstrip("-")
+            one.envvar = f"{prefix}_{longest.replace('-', '_').upper()}"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            if below is not None:
+                _read_environment(below, f"{prefix}_{name.replace('-', '_').upper()}")
 
 
 @contextmanager
