@@ -29,9 +29,8 @@ from typing import Any
 import click
 
 import edgecl
-from edgecl.cli import interrupts
+from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
-from edgecl.cli.warn import Handler
 from edgecl.errors import EdgeclError
 
 # name -> its line in `edgecl --help`, without loading its module
@@ -116,7 +115,7 @@ OPTIONS = {
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {
-    "bench": "`edgecl bench --json FILE`",
+    "bench": "`edgecl bench --output FILE`",
     "centre": "`edgecl centre STORE --off`",
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",
@@ -172,6 +171,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         _print_anything()
+        warn.BEGUN.clear()
         try:
             return self.run_interruptibly(ctx)
         except BrokenPipeError:
@@ -226,8 +226,7 @@ def _unwritable_output_dropped() -> Iterator[None]:
 def _failure(error: BaseException) -> click.ClickException | None:
     """What to tell the user, or None where the user has nothing to do with it."""
     if _is_interrupt(error):
-        text = "interrupted: a lesson is committed whole or not at all, `edgecl status` says which"
-        return Failure(text, INTERRUPTED)
+        return Failure(_what_was_done(), INTERRUPTED)
     match error:
         case click.ClickException():
             return error
@@ -240,6 +239,24 @@ def _failure(error: BaseException) -> click.ClickException | None:
         case OSError():
             return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
     return None
+
+
+def _what_was_done() -> str:
+    """What an interrupted command did and did not do to the stores that it had opened."""
+    from edgecl.store.store import Store
+
+    done = []
+    for path, before in warn.BEGUN.items():
+        try:
+            now = Store.open(path).current().number
+        except EdgeclError as error:
+            return f"interrupted: {error}"
+        name = printable(str(path))
+        if now == before:
+            done.append(f"nothing was committed to {name}, revision {before} is live")
+        else:
+            done.append(f"revision {now} of {name} is committed and live, what follows a commit may be missing")
+    return f"interrupted before the end: {'; '.join(done) or 'no store was opened or changed'}"
 
 
 def _advice(error: EdgeclError) -> str:
@@ -283,4 +300,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
+    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]

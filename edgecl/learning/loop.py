@@ -219,8 +219,8 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
         return None
     granted = model.settings
     reason = (
-        f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"make a store for {classes} classes or more"
+        f"the lesson would make {classes} classes, the store was made for {granted.max_classes}, and force does not "
+        f"change that: resize it or make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -81,13 +82,13 @@ class Receipt:
         }
 
 
-def _taken_out(
-    store: Store, writer: Writer, model: Model, labels: Collection[str], *, time: str, dry_run: bool = False
-) -> Receipt:
+def _taken_out(store: Store, writer: Writer | None, model: Model, labels: Collection[str], *, time: str) -> Receipt:
     """Take classes out of the live model, of every kept revision and of the journal, and look that nothing is left.
 
     Parameters
     ----------
+    writer
+        None for a trial, which removes nothing.
     model
         The live one, loaded under the writer.
     labels
@@ -107,12 +108,12 @@ def _taken_out(
         return _mentions(told, labels)
 
     for label in labels:
-        if not writer.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
+        if not store.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
             raise SettingError(f"{store.path} knows nothing of {label!r}: {_known(model)}")
     before = _state(store, model)
-    left = without_classes(model, labels, objects=MemoryObjects() if dry_run else writer)
-    if dry_run:
-        removed = writer.would_forget(saw)
+    left = without_classes(model, labels, objects=MemoryObjects() if writer is None else writer)
+    if writer is None:
+        removed = store.would_forget(saw)
     else:
         _, removed = writer.forget(objects=left.digests, body=left.body(), time=time, saw=saw)
         _require_no_trace(store, labels)
@@ -122,9 +123,9 @@ def _taken_out(
         had_ewc=model.ewc is not None and left.ewc is None,
         removed=removed,
         before=before,
-        after=before if dry_run else _state(store, left),
+        after=before if writer is None else _state(store, left),
         head_restarted=left.head is not model.head and model.head is not None and model.head.is_refined,
-        dry_run=dry_run,
+        dry_run=writer is None,
     )
 
 
@@ -207,14 +208,14 @@ def forget(
     named = sorted({_normalised(one) for one in ([labels] if isinstance(labels, str) else labels)})
     if bool(named) == (older_than is not None):
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
-    with opened.store.writer() as writer:
+    with nullcontext() if dry_run else opened.store.writer() as writer:
         model = opened.model()[1]
         left_alone = {} if older_than is None else undated(opened)
         if older_than is not None:
             named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
             return None
-        receipt = _taken_out(opened.store, writer, model, named, time=utc_now(), dry_run=dry_run)
+        receipt = _taken_out(opened.store, writer, model, named, time=utc_now())
         return replace(receipt, left_alone=left_alone)
 
 

@@ -80,6 +80,8 @@ class Item:
     """The name under which it was taught and left out."""
     source: str = ""
     """Where it came from then."""
+    event: str = ""
+    """Id of the detection's event."""
     order: int = 0
     """Grows with every item that is kept or heard again; 0 in those of earlier versions. The clock decides nothing."""
 
@@ -115,8 +117,12 @@ class Inbox:
         return [one for one in listed(self.folder) if kind in (None, one.kind)]
 
     def item(self, name: str) -> Item:
-        """The item of an id, whose leading zeros may be left out; raises SettingError where there is none."""
-        kept = {one.id: one for one in self.items()}
+        """The item of an id, without its leading zeros or of its event; raises SettingError where there is none."""
+        items = self.items()
+        kept = {one.id: one for one in items}
+        by_event = {one.event: one for one in items if one.event}
+        if name in by_event:
+            return by_event[name]
         if name.zfill(6) not in kept:
             there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it detects"
             raise SettingError(f"{self.folder} holds no {name!r}: there is {there}", remedy="" if kept else "listen")
@@ -129,6 +135,22 @@ class Inbox:
         if hashlib.sha256(content).hexdigest() != item.sha256:
             raise StoreDamagedError(f"{path} is not what {item.id}.json says: the power went while it was written")
         return content
+
+    def exported(self, item: Item, suffix: str) -> bytes:
+        """Return an item as a file of a kind: its own, or of movement .csv; raises as `recording`.
+
+        Raises
+        ------
+        SettingError
+            When it cannot be written as such a file.
+        """
+        own = Path(item.file).suffix
+        if suffix == own:
+            return self.recording(item)
+        if suffix != ".csv" or own != ".npz":
+            wanted = f"{own} or .csv" if own == ".npz" else own
+            raise SettingError(f"item {item.id} cannot be written as {suffix or 'a file without suffix'}: use {wanted}")
+        return _as_csv(self.signal(item), self._contract)
 
     def signal(self, item: Item) -> NDArray[np.float32]:
         """The signal (n, channels) of an item; raises as `recording`."""
@@ -162,6 +184,7 @@ class Inbox:
         novelty: float,
         called: str = "",
         source: str = "",
+        event: str = "",
     ) -> Item:
         """Keep a signal (n, channels); the oldest go where there is no room, and detections beyond the latest ten.
 
@@ -190,6 +213,7 @@ class Inbox:
                 sha256=digest,
                 called=called,
                 source=source,
+                event=event,
                 order=self._next_order(),
             )
             item = replace(item, file=f"{item.id}{suffix}")
@@ -303,6 +327,14 @@ def questions(items: Sequence[Item], model: Model) -> list[Question]:
         for label, one in sorted(model.alike.items())
         if one.asked and label in model.statistics and not model.are_distinct(label, one.like)
     ]
+
+
+def _as_csv(signal: NDArray[np.float32], contract: Contract) -> bytes:
+    """Return movement (n, channels) as rows with a time in seconds, as `learn` reads them."""
+    lines = [",".join(["timestamp", *contract.channels])]
+    for at, row in enumerate(signal):
+        lines.append(",".join([f"{at / contract.sample_rate_hz:.6f}", *(f"{one:.7g}" for one in row)]))
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:

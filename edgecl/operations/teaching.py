@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ class Report:
             **verdict,
             "accepted": self.outcome.verdict.accepted and self.is_accepted,
             "unchanged": self.outcome.is_unchanged,
-            "forced": self.forced,
+            "forced": self.forced and self.is_accepted,
             "dry_run": self.dry_run,
             "revision": self.revision,
             "new_classes": list(self.new_classes),
@@ -173,11 +173,11 @@ def teach(
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
         embedded_at = time.perf_counter()
-        with opened.store.writer() as writer:
+        with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
             if model.digests.get(CENTRE) != head.digests.get(CENTRE):
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
-            objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+            objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             outcome = yield from lesson_stages(
                 model,
                 lesson,
@@ -194,8 +194,8 @@ def teach(
             forced = force and not outcome.verdict.accepted
             if outcome.model is not None and not outcome.is_unchanged and not dry_run:
                 yield Stage("commit", f"on top of revision {live.number}")
-            waiting = [] if dry_run else _waiting(opened, signals, outcome, lesson)
-            revision = None if dry_run else commit(writer, live, outcome, lesson, forced=forced)
+            waiting = [] if writer is None else _waiting(opened, signals, outcome, lesson)
+            revision = None if writer is None else commit(writer, live, outcome, lesson, forced=forced)
     if answer.is_given and outcome.model is not None and not dry_run:
         from edgecl.operations.waiting import drop_answered
 

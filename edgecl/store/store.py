@@ -48,6 +48,8 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgecl.store.erasure import Removed, Saw
+
 
 logger = logging.getLogger(__name__)
 
@@ -272,6 +274,14 @@ class Store:
         require_same_extractor(self._folder, self._header, Path(source))
         with self.writer():
             restore_extractor(self._folder, self._header, Path(source))
+
+    def would_forget(self, saw: Saw) -> Removed:
+        """Return what `Writer.forget` would remove, without the lock and without a change: see there."""
+        from edgecl.store.erasure import count_traces
+        from edgecl.store.journal import Journal
+
+        journal = Journal(self._folder.journal, name=self._header.name, longest=0)
+        return count_traces(self._folder, journal, saw, damage=self.damage)
 
     def bytes_on_disk(self) -> int:
         """Return the total length in bytes of all files in the folder."""

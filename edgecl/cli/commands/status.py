@@ -94,7 +94,8 @@ def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:
 
 
 def _made_by(status: Mapping[str, Any]) -> str:
-    return f", {status['strategy']}" if status["strategy"] else ""
+    said = [one for one in (status["strategy"], status["verdict"].upper()) if one]
+    return "".join(f", {one}" for one in said)
 
 
 def _share(used: int, granted: int) -> str:
