@@ -216,6 +216,10 @@ class FeatureMap:
             half *= 2
         return np.ascontiguousarray(work[:, kept]) / np.float32(np.sqrt(self.projection))
 
+    def kept_columns(self) -> NDArray[np.intp]:
+        """Return the columns of the transform that the projection keeps; those of a narrower one are among them."""
+        return _hadamard_plan(self.latent_dimension, self.projection, self.seed)[1]
+
     def lift(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Lift (n, p) to (n, d)."""
         if not self.lift_width:

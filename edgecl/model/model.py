@@ -217,6 +217,8 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    is_resized: bool = False
+    """Whether its settings are no longer those that its store was made with: a revision states them then."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -275,6 +277,7 @@ class Model:
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
             **{name: value for name, value in said.items() if value},
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
+            **({"settings": self.settings.resizable()} if self.is_resized else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
         }
 
@@ -353,7 +356,7 @@ def load_head(
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:
-            return Model(settings, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
+            return replace(_bare(settings, body), digests=digests, centre=centre)
         head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     except ValueError as error:
         raise StoreDamagedError(str(error)) from error
@@ -361,7 +364,12 @@ def load_head(
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
-    return Model(settings, head=head, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
+    return replace(_bare(settings, body), head=head, digests=digests, centre=centre)
+
+
+def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
+    """Return a model without parts, with what its revision states beside them."""
+    return Model(settings, unknown_above=body.get("unknown_above"), is_resized="settings" in body)
 
 
 def _require_body(body: Mapping[str, Any]) -> None:

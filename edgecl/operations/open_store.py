@@ -44,7 +44,7 @@ class OpenStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         try:
-            self.settings = Settings.from_dict(store.settings["learner"])
+            self._made = Settings.from_dict(store.settings["learner"])
         except (KeyError, TypeError) as error:
             raise StoreDamagedError(f"{store.path}: store.json has no usable learner settings: {error}") from error
 
@@ -52,6 +52,18 @@ class OpenStore:
     def open(cls, path: str | Path) -> OpenStore:
         """Open a store; raises StoreMissingError or StoreDamagedError."""
         return cls(Store.open(Path(path)))
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the live revision: those of store.json, with what a resize has changed."""
+        return self.settings_of(self.store.current())
+
+    def settings_of(self, revision: Revision) -> Settings:
+        """Return the settings of a revision; raises StoreDamagedError where it states what cannot be."""
+        try:
+            return self._made.with_resized(revision.body.get("settings") or {})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise StoreDamagedError(f"revision {revision.number} states no usable settings: {error}") from error
 
     @cached_property
     def extractor(self) -> FileExtractor:
@@ -68,13 +80,13 @@ class OpenStore:
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
         revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
-        return revision, load_model(self.settings, revision.objects, revision.body, parts)
+        return revision, load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def model_of(self, number: int) -> Model:
         """Return a kept revision with all its parts; raises StoreDamagedError where one is damaged."""
         revision = self.store.revision(number)
         parts = {role: self.store.read(digest) for role, digest in revision.objects.items()}
-        return load_model(self.settings, revision.objects, revision.body, parts)
+        return load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def head(self) -> Model:
         """Return the live head alone."""
@@ -83,7 +95,7 @@ class OpenStore:
     def live_head(self) -> tuple[Revision, Model]:
         """Return the live revision with its head alone."""
         revision, parts = self.store.load("head", CENTRE)
-        return revision, load_head(self.settings, revision.objects, revision.body, parts)
+        return revision, load_head(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def taught_head(self) -> Model:
         """Return the live head; raises ModelError where nothing has been learnt."""

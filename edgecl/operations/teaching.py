@@ -177,6 +177,8 @@ def teach(
             live, model = opened.model()
             if model.digests.get(CENTRE) != head.digests.get(CENTRE):
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
+            if model.settings.features != head.settings.features:
+                raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             outcome = yield from lesson_stages(
                 model,

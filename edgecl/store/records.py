@@ -259,6 +259,8 @@ class ModelBody:
     """Label to number of exemplars."""
     taught: Mapping[str, str] | None = None
     """Label to the time of its last lesson (UTC, ISO 8601; empty: unknown); None in stores of early versions."""
+    settings: Mapping[str, Any] | None = None
+    """Settings that differ from those of store.json since a resize; None where none do."""
     timed: Sequence[str] | None = None
     """Labels whose time in `taught` was read from a clock that could be trusted; None where there is none."""
     head: str | None
@@ -293,8 +295,19 @@ class ModelBody:
         return {name: value for name, value in members.items() if name not in OPTIONAL or value is not None}
 
 
-MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above", "timed")
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "timed")
+MODEL_MEMBERS = (
+    "classes",
+    "exemplars",
+    "taught",
+    "head",
+    "ewc_classes",
+    "alike",
+    "distinct",
+    "unknown_above",
+    "settings",
+    "timed",
+)
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -309,6 +322,7 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
+        and isinstance(body.get("settings", {}), dict)
         and isinstance(body.get("timed", []), list)
         and all(isinstance(one, str) for one in body.get("timed", []))
     )

@@ -288,8 +288,13 @@ class Store:
         return tree_bytes(self.path)
 
     @contextmanager
-    def writer(self, *, timeout_s: float = 10) -> Iterator[Writer]:
+    def writer(self, *, timeout_s: float = 10, disk_bytes: int | None = None) -> Iterator[Writer]:
         """Hold the writer lock; what was put and not committed is dropped at the end.
+
+        Parameters
+        ----------
+        disk_bytes
+            Limit of all files; by default that of the live revision, or of store.json.
 
         Raises
         ------
@@ -300,12 +305,13 @@ class Store:
         """
         with locked(self._folder.lock, timeout_s=timeout_s):
             base, is_followed = live_revision(self._folder, self.damage)
+            limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
                 self._folder,
                 base,
                 is_followed=is_followed,
                 name=self._header.name,
-                settings=self.settings,
+                settings={**self.settings, **{name: one for name, one in limits.items() if name == "disk_bytes"}},
                 damage=self.damage,
             )
             try:

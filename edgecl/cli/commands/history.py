@@ -83,6 +83,8 @@ def _what(entry: Entry, kind: str) -> str:
     from edgecl.store import body_kinds as kinds
     from edgecl.store.records import LessonBody, LessonNote
 
+    if getattr(entry, "strategy", "") == kinds.RESIZE:
+        return "resized"
     match entry:
         case kinds.Forgotten():
             return f"{entry.kind}, its details forgotten"
@@ -96,6 +98,8 @@ def _what(entry: Entry, kind: str) -> str:
             return "no longer centred"
         case kinds.SetBody(unknown_above=above):
             return "unknown: automatic" if above is None else f"unknown above {above:.2f}"
+        case kinds.ResizeBody():
+            return "resized"
         case kinds.BackgroundBody():
             return "background"
         case LessonBody() | LessonNote() | kinds.StreamBody() | kinds.StreamNote():

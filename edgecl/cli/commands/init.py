@@ -65,7 +65,8 @@ def command(
     """Make a store: one model in one folder.
 
     STORE is the folder to make. It contains a copy of the extractor and everything that is learnt; nothing outside
-    of it is needed later. Memory, disk and the number of classes are fixed here for good.
+    of it is needed later. `edgecl resize` changes memory, disk and the number of classes later, within the features
+    that are chosen here.
     """
     from edgecl.learner import Learner
 
