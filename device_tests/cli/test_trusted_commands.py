@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -167,3 +168,19 @@ def test_an_interrupt_says_what_was_done_and_what_was_not(kitchen: Path, monkeyp
 def test_json_is_a_flag_everywhere() -> None:
     assert edgecl("bench", "--json", "--compare", "a", "b").value["exit_code"] == 4
     assert edgecl("bench", "--help").out.count("--output FILE") == 1
+
+
+@pytest.mark.parametrize("extractor", ["voice", "imu"])
+@pytest.mark.parametrize("given", [("10KiB", "64MiB"), ("1KiB", "1KiB"), ("1MiB", "1MiB")])
+def test_the_budgets_that_init_names_work_and_agree(tmp_path: Path, extractor: str, given: tuple[str, str]) -> None:
+    made = ("init", tmp_path / "k", "--extractor", extractor, "--max-classes", 24)
+    done = edgecl(*made, "--memory", given[0], "--disk", given[1])
+    assert done.code == 2
+    found = re.search(r"smallest that can hold them are ([\d.]+) (\w+) of memory and ([\d.]+) (\w+) of disk", done.err)
+    assert found is not None
+    memory, disk = found[1] + found[2], found[3] + found[4]
+    table = edgecl(*made, "--memory", memory, "--disk", disk)
+    assert table.code == 0, table.err
+    smallest = table.out.splitlines()[-4]
+    assert f"{found[1]} {found[2]}" in smallest
+    assert f"{found[3]} {found[4]}" in smallest

@@ -205,13 +205,30 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
             if _fits(tier, overhead_disk_bytes):
                 return tier
     tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
+    memory = at_least(smallest_memory(tightest))
+    disk = at_least(smallest_disk(replace(tightest, memory_bytes=memory), overhead_disk_bytes))
+    own = at_least(smallest_disk(tightest, overhead_disk_bytes))
+    with_own = f", {format_bytes(settings.memory_bytes)} of memory needs {format_bytes(own)} of disk"
     raise SettingError(
         f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
-        f"small for {settings.max_classes} classes: the smallest that can hold them are "
-        f"{format_bytes(smallest_memory(tightest))} of memory and "
-        f"{format_bytes(smallest_disk(tightest, overhead_disk_bytes))} of disk, or make it for fewer classes",
+        f"small for {settings.max_classes} classes: the smallest that can hold them are {format_bytes(memory)} of "
+        f"memory and {format_bytes(disk)} of disk{with_own if _holds(tightest) and own != disk else ''}, or make it "
+        "for fewer classes",
         parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
     )
+
+
+def at_least(size: int) -> int:
+    """Round a size up to what is printed of it exactly: whole KiB, from 1 MiB on tenths of a MiB.
+
+    >>> format_bytes(at_least((2 << 20) + 1)), format_bytes(at_least(190_001))
+    ('2.1 MiB', '186 KiB')
+    """
+    if size <= 1 << 20:
+        return -(-size // 1024) * 1024
+    tenths = -(-size * 10 // (1 << 20))
+    return -(-tenths * (1 << 20) // 10)
 
 
 def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
