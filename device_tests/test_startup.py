@@ -16,7 +16,8 @@ from .support.commands import clips, edgecl, voice_extractor, write_clips
 MOST_FILES = 36  # of edgecl, the command line apart, in which a lesson of sound calls a function
 MOST_MODULES = 82  # of edgecl that it loads, packages and the command line included
 OTHER_VERBS = {
-    "answering", "background", "centring", "creation", "evaluating", "forgetting", "recovery", "status", "streaming",
+    "answering", "background", "centring", "creation", "evaluating", "forgetting", "recovery", "resizing", "status",
+    "streaming",
 }  # fmt: skip
 OTHER_ROOMS = {"bench", "compare", "demo", "drift", "live", "service", "spotting"}
 LISTING = """

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
+    from edgecl.operations.resizing import ResizeReport
     from edgecl.operations.teaching import Report
     from edgecl.store.records import Revision
 
@@ -189,6 +190,27 @@ class Learner(InboxHandle):
         from edgecl.operations.setting import set_unknown_above
 
         return set_unknown_above(self._opened, unknown_above)
+
+    def resize(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        disk_bytes: int | None = None,
+        max_classes: int | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+    ) -> ResizeReport:
+        """Give the store other budgets, as a revision that the gate judges.
+
+        Raises
+        ------
+        SettingError
+            When they cannot work, or have room for richer features, which need every class to be taught again.
+        """
+        from edgecl.operations.resizing import resize
+
+        given = {"memory_bytes": memory_bytes, "disk_bytes": disk_bytes, "max_classes": max_classes}
+        return resize(self._opened, **given, dry_run=dry_run, force=force)
 
     def forget(
         self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False

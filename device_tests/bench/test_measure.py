@@ -37,7 +37,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(kitchen: Path) -> tuple[Result, dict[str, Any], bool]:
     """What a run on a store printed, its JSON, and whether the store was left as it was."""
     before, file = tree(kitchen), kitchen.parent / "run.json"
-    done = edgecl("bench", kitchen, "--rounds", 3, "--json", file)
+    done = edgecl("bench", kitchen, "--rounds", 3, "--output", file)
     is_same = tree(kitchen) == before and sorted(one.name for one in kitchen.parent.iterdir()) == [
         "kitchen",
         "run.json",
@@ -274,7 +274,7 @@ def test_a_file_that_is_no_run_is_bad_data(tmp_path: Path, text: str, why: str) 
         ("--compare", "a.json", "b.json", "--rounds", "5"),
         ("--fail-above", "p95:10%"),
         ("--rounds", "0"),
-        ("--json", "none/such.json"),
+        ("--output", "none/such.json"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_measured(arguments: tuple[str, ...]) -> None:
@@ -327,3 +327,39 @@ def test_this_board_is_as_fast_as_its_reference() -> None:
     if run["marks"]:
         pytest.skip("; ".join(run["marks"]))
     assert results.beyond_reference(path, run) == []
+
+
+# Intervals and busy runs
+
+
+def test_the_interval_of_a_ratio_covers_what_chance_does() -> None:
+    draws = np.random.default_rng(1)
+    runs = [{"phases": {"lesson": {"samples_ms": list(draws.normal(10, 1, 30).clip(5))}}} for _ in range(2)]
+    (change,) = results.changes(*runs)
+    low, high = change.interval("p50") or (0, 0)
+    assert 0.8 < low < 1 < high < 1.25
+    twice = {"phases": {"lesson": {"samples_ms": [2 * one for one in runs[0]["phases"]["lesson"]["samples_ms"]]}}}
+    (change,) = results.changes(runs[0], twice)
+    assert change.interval("p50") == change.interval("p50")
+    assert (change.interval("p50") or (0, 0))[0] > 1.5
+
+
+def test_a_busy_run_is_no_comparison(tmp_path: Path) -> None:
+    busy = {"environment": {"board": BOARD, "cores": 2, "before": {"load_average": [1.8, 1.0, 0.5]}}}
+    files = made(tmp_path / "a.json"), made(tmp_path / "b.json", **busy)
+    refused = edgecl("bench", "--compare", *files)
+    assert refused.code == 2
+    assert "of the second run the machine was busy: load average 1.8 on 2 cores" in refused.err
+    forced = edgecl("bench", "--compare", *files, "--force", "--json")
+    assert forced.value["phases"]["lesson"]["interval"]["p50"][0] <= 1
+
+
+def test_json_with_a_file_still_writes_it_and_says_what_to_write(tmp_path: Path) -> None:
+    files, out = (made(tmp_path / "a.json"), made(tmp_path / "b.json")), tmp_path / "changes.json"
+    for given in (["--json", out], [f"--json={out}"]):
+        out.unlink(missing_ok=True)
+        done = edgecl("bench", "--compare", *files, *given)
+        assert done.code == 0
+        assert "say --output" in done.err
+        assert json.loads(out.read_text())["exceeded"] == []
+    assert edgecl("bench", "--compare", *files, "--json", "-").value["exceeded"] == []

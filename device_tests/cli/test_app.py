@@ -193,7 +193,7 @@ def test_force_commits_what_the_gate_rejects_and_says_so(kitchen: Path, tmp_path
     assert done.code == 0
     assert "FORCED" in done.out
     assert edgecl("status", kitchen, "--json").value["revision"] == 4
-    assert "forced" in edgecl("history", kitchen).out
+    assert "FORCED" in edgecl("history", kitchen).out
 
 
 def test_required_proof_turns_doubt_into_exit_code_3(kitchen: Path, tmp_path: Path) -> None:

@@ -72,7 +72,12 @@ def test_words(folder):
     say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
+    say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
+    looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
+    for one in looks:
+        if "reason" in one:
+            check("listen --scores", one)
     assert say("inbox", "inbox", kitchen)[0]["items"]
     say("learn", "inbox", kitchen, "label", "2", "left")
     say("learn", "wrong", kitchen)
@@ -143,8 +148,8 @@ def test_commands_without_a_store(tmp_path):
 @pytest.mark.native("measures")
 def test_bench(tmp_path):
     run, changes = tmp_path / "run.json", tmp_path / "changes.json"
-    assert edgecl("bench", "--rounds", 3, "--json", run).code == 0
-    assert edgecl("bench", "--compare", run, run, "--force", "--json", changes).code == 0
+    assert edgecl("bench", "--rounds", 3, "--output", run).code == 0
+    assert edgecl("bench", "--compare", run, run, "--force", "--output", changes).code == 0
     check("bench", json.loads(run.read_text()))
     check("bench --compare", json.loads(changes.read_text()))
 

@@ -179,3 +179,30 @@ def test_wrong_is_refused_where_nothing_was_kept(kitchen: Path) -> None:
     done = edgecl("wrong", kitchen)
     assert done.code == 2
     assert "--inbox" in done.err
+
+
+def test_a_clock_that_is_set_back_costs_nothing_that_is_new(
+    contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract, capacity_bytes=100_000)
+    monkeypatch.setattr("edgecl.operations.inbox._now", lambda: "2026-11-28T12:00:00+00:00")
+    for seed in range(4):
+        keep(inbox, seed=seed)
+    monkeypatch.setattr("edgecl.operations.inbox._now", lambda: "1970-01-01T00:00:05+00:00")
+    for seed in range(4, 8):
+        assert keep(inbox, seed=seed) in inbox.items()
+    assert [one.id for one in inbox.items()] == ["000006", "000007", "000008"]
+    inbox.heard_again(inbox.items()[0])
+    keep(inbox, seed=8)
+    assert [one.id for one in inbox.items()] == ["000006", "000008", "000009"]
+
+
+def test_ids_go_on_beyond_six_digits(contract: Contract, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "999998.tmp").touch()
+    kept = [keep(inbox, seed=seed) for seed in range(3)]
+    assert [one.id for one in kept] == ["999999", "1000000", "1000001"]
+    assert inbox.items() == kept
+    assert inbox.item("1000000") == kept[1]
+    np.testing.assert_array_equal(inbox.signal(kept[2]), inbox.signal(inbox.item("1000001")))

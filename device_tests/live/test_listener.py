@@ -20,7 +20,7 @@ def test_words_in_a_recording_are_heard_once_each_where_they_are(kitchen: Path, 
     assert done.code == 0
     assert [one["label"] for one in done.lines] == ["yes", "left", "stop", "right"]
     for one in done.lines:
-        assert set(one) == {"time", "label", "confidence", "novelty", "span"}
+        assert set(one) == {"time", "label", "confidence", "novelty", "span", "wall", "revision", "id"}
         assert one["span"][0] < one["time"] <= one["span"][1]
     assert [one["time"] for one in done.lines] == sorted(one["time"] for one in done.lines)
     assert "4 events" in done.err
@@ -43,7 +43,7 @@ def test_options_that_contradict_are_refused(kitchen: Path, options: tuple[objec
 
 
 def test_a_threshold_that_nothing_reaches_hears_nothing(kitchen: Path, tmp_path: Path) -> None:
-    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes")), "--json", "--threshold", 1.1)
+    done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes")), "--json", "--threshold", 1)
     assert (done.code, done.lines) == (0, [])
 
 

@@ -81,7 +81,8 @@ def learn(
         live, model = opened.model()
         outcome = teach(model, latents, objects=writer, strategy=strategy, policy=ANYTHING)
         assert outcome.model is not None
-        learnt = replace(outcome.model, taught={**model.taught, **dict.fromkeys(latents, time)})
+        learnt = replace(outcome.model, taught=model.taught, timed=model.timed)
+        learnt = learnt.after_lesson(latents, time=time, is_timed=True)
         told = {"lesson": {label: len(rows) for label, rows in latents.items()}, "verdict": outcome.verdict.as_dict()}
         if accept:
             body = {**learnt.body(), **told}
@@ -294,6 +295,13 @@ def test_outdated_is_what_was_last_taught_before(store: Store) -> None:
     assert outdated(unknown, older_than=timedelta(days=90), now=now) == []
 
 
+@pytest.fixture
+def right_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: True)
+    monkeypatch.setattr("edgecl.operations.open_store.BUILT", "2020-01-01T00:00:00+00:00")
+
+
+@pytest.mark.usefixtures("right_clock")
 def test_forgetting_the_outdated_keeps_the_rest(store: Store) -> None:
     learn(store, WORDS.lesson(4, LABELS[1:2]), time=datetime.now(UTC).isoformat(timespec="seconds"))
     receipt = forget(OpenStore(store), older_than=timedelta(days=1))
@@ -302,15 +310,17 @@ def test_forgetting_the_outdated_keeps_the_rest(store: Store) -> None:
     assert forget(OpenStore(store), older_than=timedelta(days=1)) is None
 
 
+@pytest.mark.usefixtures("right_clock")
 def test_a_lesson_that_had_nothing_new_keeps_its_class(store: Store) -> None:
     learn(store, WORDS.lesson(4, LABELS[1:2]), time=datetime.now(UTC).isoformat(timespec="seconds"))
     with store.writer() as writer:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        writer.note({"kind": "unchanged", "time": now, "lesson": {LABELS[0]: 5}})
+        writer.note({"kind": "unchanged", "time": now, "lesson": {LABELS[0]: 5}, "timed": True})
     assert forget(OpenStore(store), older_than=timedelta(days=1)) is not None
     assert list(OpenStore(store).model()[1].statistics) == LABELS[:2]
 
 
+@pytest.mark.usefixtures("right_clock")
 def test_a_wrong_clock_does_not_cost_everything(store: Store) -> None:
     with pytest.raises(SettingError, match="all 4 classes are that old, is the clock right"):
         forget(OpenStore(store), older_than=timedelta(hours=1))
@@ -320,7 +330,7 @@ def test_when_memory_runs_short_the_longest_untaught_class_gives_up_exemplars_fi
     words = Words(3)
     granted = settings(memory_bytes=29 << 10, max_classes=4)
     model, objects = Model(granted), MemoryObjects()
-    for day, label in ((3, words.labels[0]), (1, words.labels[1]), (2, words.labels[2])):
+    for day, label in ((1, words.labels[1]), (3, words.labels[0]), (2, words.labels[2])):  # the clock was set back
         lesson = as_lesson(model, words.lesson(200, [label]))
         model = take_in(model, replace(lesson, time=f"2026-01-0{day}"), objects=objects)
     room = model.plan().exemplars // row_bytes(granted.features.row_dimension)

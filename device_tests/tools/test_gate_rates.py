@@ -63,6 +63,7 @@ def test_wilson_intervals_are_those_of_the_formula(report: Any) -> None:
             assert (count / of - bound) ** 2 == pytest.approx(report.Z**2 * bound * (1 - bound) / of, abs=1e-12)
 
 
+@pytest.mark.host  # the module that it runs loads exporters
 def test_a_decision_is_that_of_learn_and_its_reasons_are_known(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, words = tool("measure.gate_rates", monkeypatch), Words(6)
     model = taught(Model(settings()), words.lesson(30, words.labels[:5]))

@@ -109,11 +109,17 @@ def marks(machine: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[
     return found
 
 
+def why_busy(before: Mapping[str, Any], cores: int) -> str:
+    """Return what says that other work ran when a measurement began; empty where nothing does."""
+    load = before["load_average"][0]
+    return f"the machine was busy: load average {load:.1f} on {cores} cores" if load > BUSY * cores else ""
+
+
 def remarks(before: Mapping[str, Any], cores: int) -> list[str]:
     """What may have made the figures worse or less steady without spoiling them."""
     found = []
-    if before["load_average"][0] > BUSY * cores:
-        found.append(f"the machine was busy: load average {before['load_average'][0]:.1f} on {cores} cores")
+    if busy := why_busy(before, cores):
+        found.append(busy)
     if before["governor"] not in (None, "performance"):
         found.append(f"the CPU governor is {before['governor']}: set it to performance for steadier figures")
     return found

@@ -59,7 +59,7 @@ class Bed:
 
 def scratch_folder(store: Path | None) -> Path | None:
     """Where a copy has the file system of the store; for a store of our own a disk rather than memory."""
-    if store is not None:
+    if store is not None and os.access(store.absolute().parent, os.W_OK):
         return store.absolute().parent
     disk = Path("/var/tmp")  # noqa: S108 (a private folder is made in it)
     return disk if "TMPDIR" not in os.environ and os.access(disk, os.W_OK) else None
@@ -89,9 +89,9 @@ def prepare_bed(given: Path | None, folder: Path, *, command: Sequence[str]) -> 
 
 
 def _copied(store: Path, target: Path) -> None:
-    """A copy that no commit of another process runs through; the lock is held, nothing is written."""
+    """A copy that no commit of another process runs through: the lock is held where it can be, nothing is written."""
     lock = store / "lock"
-    with locked(lock, timeout_s=10) if lock.exists() else nullcontext():
+    with locked(lock, timeout_s=10) if os.access(lock, os.W_OK) else nullcontext():
         shutil.copytree(store, target, ignore=shutil.ignore_patterns(f"*{TEMPORARY}"))
 
 

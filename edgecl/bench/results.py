@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from edgecl.bench.board import why_busy
 from edgecl.errors import DataError, EdgeclError, SettingError
 
 SCHEMA_VERSION = 1
 QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
+RESAMPLES = 1000
 REFERENCE_BAND = 0.3  # by which the median of a phase may differ from its board's reference
 
 
@@ -113,7 +115,14 @@ def why_not_comparable(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
         found.append(f"they measured different models: {told}")
     for name, one in (("first", before), ("second", after)):
         found += [f"the {name} run is marked, {mark}" for mark in one["marks"]]
+        environment = one["environment"]
+        if "before" in environment and "cores" in environment and (busy := why_busy(**_begun(environment))):
+            found.append(f"of the {name} run {busy}")
     return found
+
+
+def _begun(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {"before": environment["before"], "cores": environment["cores"]}
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,20 @@ class Change:
     phase: str
     before: Mapping[str, float] | None
     after: Mapping[str, float] | None
+    samples: tuple[Sequence[float], Sequence[float]] = ((), ())
+    """Of both runs, in ms."""
+
+    def interval(self, quantile: str) -> tuple[float, float] | None:
+        """Compute the 95 % interval of the ratio, by bootstrap: what other runs of the same two states would give."""
+        if not all(self.samples):
+            return None
+        draws = np.random.default_rng(0)
+        quantiles = [
+            np.percentile(draws.choice(np.asarray(one), (RESAMPLES, len(one))), QUANTILES[quantile], axis=1)
+            for one in self.samples
+        ]
+        low, high = np.percentile(quantiles[1] / quantiles[0], (2.5, 97.5))
+        return float(low), float(high)
 
     def ratio(self, quantile: str) -> float | None:
         if self.before is None or self.after is None:
@@ -144,7 +167,13 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     def quantiles(phases: Mapping[str, Any], name: str) -> dict[str, float] | None:
         return summary(phases[name]["samples_ms"]) if name in phases else None
 
-    return [Change(name, quantiles(old, name), quantiles(new, name)) for name in dict.fromkeys([*old, *new])]
+    def samples(name: str) -> tuple[Sequence[float], Sequence[float]]:
+        before, after = ((phases.get(name) or {"samples_ms": ()})["samples_ms"] for phases in (old, new))
+        return before, after
+
+    return [
+        Change(name, quantiles(old, name), quantiles(new, name), samples(name)) for name in dict.fromkeys([*old, *new])
+    ]
 
 
 def reference_path(folder: Path, board: str) -> Path:

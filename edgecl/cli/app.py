@@ -29,9 +29,8 @@ from typing import Any
 import click
 
 import edgecl
-from edgecl.cli import interrupts
+from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
-from edgecl.cli.warn import Handler
 from edgecl.errors import EdgeclError
 
 # name -> its line in `edgecl --help`, without loading its module
@@ -49,6 +48,7 @@ COMMANDS = {
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
     "set": "Set from which novelty on an answer is unknown.",
+    "resize": "Change memory, disk or number of classes of a store.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
@@ -99,6 +99,7 @@ OPTIONS = {
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "port": "--port",
+    "rate": "--rate",
     "prior": "--prior",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
@@ -115,18 +116,23 @@ OPTIONS = {
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {
-    "bench": "`edgecl bench --json FILE`",
+    "bench": "`edgecl bench --output FILE`",
     "centre": "`edgecl centre STORE --off`",
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
     "listen": "`edgecl listen STORE --inbox`",
     "reference": "`edgecl bench --reference`",
+    "resize": "`edgecl resize STORE --max-classes N`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
+
+
+# what is said anew each time, never by the environment: it overrides a refusal, or answers a question
+NEVER_FROM_ENVIRONMENT = {"distinct", "force", "help", "overwrite", "repair", "same_as", "version", "yes"}
 
 
 class Failure(click.ClickException):
@@ -147,6 +153,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"edgecl.cli.commands.{cmd_name}").command
+        _read_environment(command, f"EDGECL_{cmd_name.upper()}")
         return command
 
     def resolve_command(
@@ -161,11 +168,12 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_JSON] = "--json" in args
+        ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         _print_anything()
+        warn.BEGUN.clear()
         try:
             return self.run_interruptibly(ctx)
         except BrokenPipeError:
@@ -178,15 +186,34 @@ class Commands(click.Group):
                 if ctx.meta[_JSON]:
                     told = {"error": failure.format_message(), "exit_code": failure.exit_code}
                     click.echo(json.dumps(told))
-                sys.stdout.flush()
+                _flush()
             raise failure from error.__cause__
 
     def run_interruptibly(self, ctx: click.Context) -> Any:
         """Run the command; `interrupts` knows this function by its name, and lets interrupts fall only in here."""
         interrupts.expected()
         result = super().invoke(ctx)
-        sys.stdout.flush()  # here, where a full disk can still be reported
+        _flush()  # here, where a full disk can still be reported
         return result
+
+
+def _flush() -> None:
+    """Write what stdout holds; where it is closed there is nothing to write to."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _read_environment(command: click.Command, prefix: str) -> None:
+    """Let options be given as EDGECL_<COMMAND>_<OPTION>; an option on the command line goes first."""
+    for one in command.params:
+        if isinstance(one, click.Option) and not one.envvar and one.name not in NEVER_FROM_ENVIRONMENT:
+            longest = max(one.opts, key=len).lstrip("-")
+            one.envvar = f"{prefix}_{longest.replace('-', '_').upper()}"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            if below is not None:
+                _read_environment(below, f"{prefix}_{name.replace('-', '_').upper()}")
 
 
 @contextmanager
@@ -201,8 +228,7 @@ def _unwritable_output_dropped() -> Iterator[None]:
 def _failure(error: BaseException) -> click.ClickException | None:
     """What to tell the user, or None where the user has nothing to do with it."""
     if _is_interrupt(error):
-        text = "interrupted: a lesson is committed whole or not at all, `edgecl status` says which"
-        return Failure(text, INTERRUPTED)
+        return Failure(_what_was_done(), INTERRUPTED)
     match error:
         case click.ClickException():
             return error
@@ -215,6 +241,24 @@ def _failure(error: BaseException) -> click.ClickException | None:
         case OSError():
             return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
     return None
+
+
+def _what_was_done() -> str:
+    """What an interrupted command did and did not do to the stores that it had opened."""
+    from edgecl.store.store import Store
+
+    done = []
+    for path, before in warn.BEGUN.items():
+        try:
+            now = Store.open(path).current().number
+        except EdgeclError as error:
+            return f"interrupted: {error}"
+        name = printable(str(path))
+        if now == before:
+            done.append(f"nothing was committed to {name}, revision {before} is live")
+        else:
+            done.append(f"revision {now} of {name} is committed and live, what follows a commit may be missing")
+    return f"interrupted before the end: {'; '.join(done) or 'no store was opened or changed'}"
 
 
 def _advice(error: EdgeclError) -> str:
@@ -258,4 +302,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
+    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]

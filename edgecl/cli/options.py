@@ -114,7 +114,7 @@ label_column_option = click.option(
 )
 
 rate_option = click.option(
-    "--rate", metavar="HZ", type=Finite(min=1), help="Rate of raw PCM on stdin. [default: the extractor's]"
+    "--rate", metavar="HZ", type=Finite(1000, 768_000), help="Rate of raw PCM on stdin. [default: the extractor's]"
 )
 _LAYOUT = (
     click.option(

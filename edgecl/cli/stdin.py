@@ -22,6 +22,24 @@ _SUFFIXES = {
 }
 
 
+def is_terminal() -> bool:
+    """Test whether somebody types into stdin; a closed one is no terminal."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+def descriptor() -> int:
+    """Return the number of stdin.
+
+    Raises
+    ------
+    DataError
+        It is closed.
+    """
+    if sys.stdin is None or sys.stdin.closed:
+        raise DataError("stdin is closed: pipe data in, or give a file")
+    return sys.stdin.fileno()
+
+
 def kept(ctx: click.Context) -> Path:
     """Return the path of a copy of stdin, of the kind that its first bytes show; it is gone when the command ends.
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.sources.samples import Skip
 
+BEGUN: dict[Path, int] = {}
+"""Stores that the command has opened, with the revision that was live then."""
 SKIPS_LISTED = 3  # for each reason
 
 
@@ -25,6 +27,7 @@ def opened(path: Path) -> Iterator[Learner]:
     from edgecl.learner import Learner
 
     learner = Learner.open(path)
+    BEGUN[path] = learner.revision
     try:
         yield learner
     finally:

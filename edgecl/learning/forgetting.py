@@ -15,12 +15,16 @@ Value = TypeVar("Value")
 
 
 def outdated(model: Model, *, older_than: timedelta, now: datetime) -> list[str]:
-    """Return the classes whose last lesson is longer ago; one taught at an unknown time is not among them.
+    """Return the classes whose last lesson is longer ago; one whose time cannot be trusted is not among them.
 
     A store keeps the time of a class's last lesson, not of every sample, so a class is outdated as a whole.
     """
     limit = now - older_than
-    return [label for label in model.labels if (last := model.taught.get(label)) and _moment(last) < limit]
+    return [
+        label
+        for label in model.labels
+        if (last := model.taught.get(label)) and label in model.timed and _moment(last) < limit
+    ]
 
 
 def _moment(text: str) -> datetime:
@@ -43,6 +47,7 @@ def without_classes(model: Model, labels: Collection[str], *, objects: Objects) 
         statistics=_without(model.statistics, labels),
         exemplars=_without(model.exemplars, labels),
         taught=_without(model.taught, labels),
+        timed=model.timed - set(labels),
         digests=_without(model.digests, roles),
         alike={label: one for label, one in _without(model.alike, labels).items() if one.like not in labels},
         distinct=frozenset(pair for pair in model.distinct if not set(pair) & set(labels)),

@@ -219,8 +219,8 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
         return None
     granted = model.settings
     reason = (
-        f"the lesson would make {classes} classes, the store was made for {granted.max_classes}: "
-        f"make a store for {classes} classes or more"
+        f"the lesson would make {classes} classes, the store was made for {granted.max_classes}, and force does not "
+        f"change that: resize it or make a store for {classes} classes or more"
     )
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
@@ -278,8 +278,8 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
-    taught = {**model.taught, **dict.fromkeys(lesson.rows, lesson.time)}
-    return within_memory(replace(model, statistics=statistics, exemplars=exemplars, digests=digests, taught=taught))
+    taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
+    return within_memory(replace(taught, statistics=statistics, exemplars=exemplars, digests=digests))
 
 
 def within_memory(model: Model) -> Model:

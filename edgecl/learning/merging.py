@@ -21,10 +21,9 @@ def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
         mean = joined.mean[features.lift_width :]
         exemplars[into] = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
         digests[f"exemplars/{into}"] = objects.put(exemplars[into].arrays())
-    taught = {**model.taught, into: max(model.taught.get(into, ""), model.taught.get(label, ""))}
-    whole = replace(
-        model, statistics={**model.statistics, into: joined}, exemplars=exemplars, taught=taught, digests=digests
-    )
+    latest = next((one for one in reversed([*model.taught]) if one in (label, into)), into)
+    timed = model.after_lesson([into], time=model.taught.get(latest, ""), is_timed=latest in model.timed)
+    whole = replace(timed, statistics={**model.statistics, into: joined}, exemplars=exemplars, digests=digests)
     left = within_memory(without_classes(whole, [label], objects=objects))
     head = whitened_cosine(factor_of(left))
     return replace(left, head=head, ewc=None, digests={**left.digests, "head": objects.put(head.arrays())})

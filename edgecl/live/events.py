@@ -17,11 +17,40 @@ class Event:
     novelty: float
     span: tuple[float, float]
     """Beginning and end of the signal that was answered, in seconds."""
+    wall: str = field(default="", compare=False)
+    """Time of this machine when it was reported: UTC, ISO 8601."""
+    revision: int = field(default=0, compare=False)
+    """Number of the revision that answered."""
+    id: str = field(default="", compare=False)
+    """Different for every event; `edgecl wrong` takes it, where the inbox keeps detections."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         rounded = {"time": seconds(self.time), "span": [seconds(one) for one in self.span]}
         return {**asdict(self), "confidence": round(self.confidence, 4), "novelty": round(self.novelty, 4), **rounded}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one hop came to: "why was my word not detected?"."""
+
+    time: float
+    """End of the hop's window, in seconds of the stream."""
+    label: str
+    """The label that is highest above its threshold, or least below; empty where nothing was scored."""
+    score: float
+    threshold: float | None
+    """From which the label counts; None where it never does."""
+    level_db: float
+    """Level of the hop in dB of full scale; of movement in dB of 1 unit."""
+    reason: str
+    """Why it makes no event of its own; empty where the label reaches its threshold."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        threshold = None if self.threshold is None else round(self.threshold, 4)
+        rounded = {"time": seconds(self.time), "score": round(self.score, 4), "level_db": round(self.level_db, 1)}
+        return {**asdict(self), **rounded, "threshold": threshold}
 
 
 def seconds(time: float) -> float:

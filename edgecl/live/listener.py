@@ -66,7 +66,8 @@ def listen(
     summary = summary or Summary()
     how = how or Listening()
     live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
-    stream = Stream(opened.extractor, spotter_for(opened.extractor.contract, how), summary, noticer)
+    spotter = spotter_for(opened.extractor.contract, how)
+    stream = Stream(opened.extractor, spotter, summary, noticer, look=how.look)
     _take_up(live, stream, summary)
     for piece in as_pieces(pieces, opened.extractor.contract):
         started = time.perf_counter()
@@ -84,6 +85,7 @@ def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
     """Go on with the revision that is live now."""
     if live.refresh():
         stream.spotter.scorer = live.scorer
+        stream.revision = live.revision
         if stream.rest is not None:
             stream.rest.take_up(live.model)
         summary.revisions.append(live.revision)

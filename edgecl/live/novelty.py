@@ -98,6 +98,7 @@ class Noticer:
                 label=event.label,
                 confidence=event.confidence,
                 novelty=event.novelty,
+                event=event.id,
             )
 
     def _stands_out(self) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgecl.live.events import Look
 
 WAKE_SPAN_S = 4.0
 
@@ -20,3 +25,5 @@ class Listening:
     wake: str | None = None
     """The label of a wake word: other labels count only after it."""
     span_s: float = WAKE_SPAN_S
+    look: Callable[[Look], None] | None = None
+    """Is shown every hop, with the reason why it makes no event; must not take long."""

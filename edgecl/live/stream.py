@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.live.events import Event, Summary
+from edgecl.live.events import Event, Look, Summary
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.rest import Rest
 from edgecl.spotting.spotters import Detection, Spotter
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FULL_SCALE = 1 - 2.0**-14
+QUIETEST = 1e-10  # power, -100 dB
+ID_BYTES = 6
 RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 
 
@@ -30,11 +35,19 @@ class Stream:
     """
 
     def __init__(
-        self, extractor: FileExtractor, spotter: Spotter, summary: Summary, noticer: Noticer | None = None
+        self,
+        extractor: FileExtractor,
+        spotter: Spotter,
+        summary: Summary,
+        noticer: Noticer | None = None,
+        *,
+        look: Callable[[Look], None] | None = None,
     ) -> None:
         contract = extractor.contract
         self.spotter = spotter
         self.rest = Rest.of(contract)
+        self.revision = 0  # that is live
+        self._look = look
         self._extractor = extractor
         self._contract = contract
         self._summary = summary
@@ -118,16 +131,28 @@ class Stream:
                 continue
             if self._silent >= self._contract.clip_samples:
                 events += self._told(self.spotter.skip(1))
+                self._show(signal, "digital silence: is the microphone muted?")
                 continue
             latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
             if self.rest is not None and self.rest.is_idle(frame, latent):
                 self._summary.idle_s += self._hop_s
                 events += self._told(self.spotter.skip(1))
+                self._show(signal, "at rest, which no class is")
                 continue
             events += self._told(self.spotter.push(latent))
+            self._show(signal)
             if self._noticer:
                 self._notice(self._noticer, latent)
         return events
+
+    def _show(self, signal: NDArray[np.float32], skipped: str = "") -> None:
+        """Show a hop to whoever looks; `skipped` is why it was not scored."""
+        if self._look is None:
+            return
+        label, score, threshold, reason = ("", 0.0, None, skipped) if skipped else self.spotter.look
+        power = float(np.vdot(signal, signal)) / max(signal.size, 1)
+        level = 10 * math.log10(max(power, QUIETEST))
+        self._look(Look(self._window_s(self.spotter.hops - 1)[1], label, score, threshold, level, reason))
 
     def _notice(self, noticer: Noticer, latent: NDArray[np.float32]) -> None:
         hop, length = self.spotter.hops - 1, self._contract.clip_samples
@@ -162,7 +187,16 @@ class Stream:
         begins_s, _ = self._window_s(found.first)
         _, known_s = self._window_s(found.first + self.spotter.patience - 1)
         _, ends_s = self._window_s(found.last)
-        return Event(known_s, found.label, found.confidence, found.novelty, (begins_s, ends_s))
+        return Event(
+            known_s,
+            found.label,
+            found.confidence,
+            found.novelty,
+            (begins_s, ends_s),
+            wall=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            revision=self.revision,
+            id=os.urandom(ID_BYTES).hex(),
+        )
 
     def _window_s(self, hop: int) -> tuple[float, float]:
         """When the window of a hop begins and ends, without what was added to the stream."""

@@ -6,7 +6,7 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import edgecl_kernels as kernels
@@ -142,24 +142,25 @@ def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exem
 
 
 def quotas(
-    held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int, taught: Mapping[str, str] | None = None
+    held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int, taught: Iterable[str] = ()
 ) -> dict[str, int]:
     """Return how many exemplars each class may keep in `capacity_bytes`.
 
     The largest class shrinks first, until all are equal: knowledge must not be lost because it is old, and
     the evidence of every class is worth the same. The remainder of an equal division is taken from the class whose last
-    lesson is longest ago (`taught`: label to time; one that is not there is older than all). Within a class the most
-    redundant goes first: the end of the herding order. Use does not count: predicting stores nothing.
+    lesson is longest ago (`taught`: labels in the order of their last lessons; one that is not there comes first).
+    Within a class the most redundant goes first: the end of the herding order. Use does not count: predicting stores
+    nothing.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}
-    >>> quotas({"no": 9, "yes": 9}, capacity_bytes=900, row_dimension=96, taught={"no": "2026-02", "yes": "2026-01"})
+    >>> quotas({"no": 9, "yes": 9}, capacity_bytes=900, row_dimension=96, taught=("yes", "no"))
     {'no': 5, 'yes': 4}
     """
-    times = taught or {}
+    order = {label: at for at, label in enumerate(taught)}
     left = capacity_bytes // row_bytes(row_dimension)
     kept: dict[str, int] = {}
-    first_to_give = sorted(held, key=lambda one: (held[one], times.get(one, ""), one))
+    first_to_give = sorted(held, key=lambda one: (held[one], order.get(one, -1), one))
     for waiting, label in zip(range(len(held), 0, -1), first_to_give, strict=True):
         kept[label] = min(held[label], left // waiting)
         left -= kept[label]
@@ -214,6 +215,10 @@ class FeatureMap:
             pairs[:, :, 1] = upper
             half *= 2
         return np.ascontiguousarray(work[:, kept]) / np.float32(np.sqrt(self.projection))
+
+    def kept_columns(self) -> NDArray[np.intp]:
+        """Return the columns of the transform that the projection keeps; those of a narrower one are among them."""
+        return _hadamard_plan(self.latent_dimension, self.projection, self.seed)[1]
 
     def lift(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Lift (n, p) to (n, d)."""

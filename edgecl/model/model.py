@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -58,6 +58,8 @@ class Lesson:
     rows: Mapping[str, Exemplars]
     time: str = ""
     """When it was taught: UTC, ISO 8601."""
+    is_timed: bool = False
+    """Whether the clock could be trusted then."""
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By label: the file, line or window that each row came from; a label may be missing."""
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -205,7 +207,9 @@ class Model:
     ewc: EwcState | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     taught: Mapping[str, str] = field(default_factory=dict)
-    """Label to the time of its last lesson: UTC, ISO 8601."""
+    """Label to the time of its last lesson (UTC, ISO 8601), in the order of the lessons."""
+    timed: frozenset[str] = frozenset()
+    """Labels whose time was read from a clock that could be trusted."""
     centre: Centre | None = None
     alike: Mapping[str, Alike] = field(default_factory=dict)
     """By label: the class that it is most like, where the two may be one."""
@@ -213,6 +217,8 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    is_resized: bool = False
+    """Whether its settings are no longer those that its store was made with: a revision states them then."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -266,12 +272,26 @@ class Model:
         return {
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             "exemplars": {label: len(one) for label, one in sorted(self.exemplars.items())},
-            "taught": {label: self.taught.get(label, "") for label in sorted(self.statistics)},
+            "taught": self._times(),
             "head": self.head.kind if self.head else None,
             "ewc_classes": list(self.ewc.labels) if self.ewc else [],
             **{name: value for name, value in said.items() if value},
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
+            **({"settings": self.settings.resizable()} if self.is_resized else {}),
+            **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
         }
+
+    def _times(self) -> dict[str, str]:
+        """Return the time of each class, empty where it is not known, in the order of the lessons."""
+        untold = {label: "" for label in sorted(self.statistics) if label not in self.taught}
+        return {**untold, **{label: time for label, time in self.taught.items() if label in self.statistics}}
+
+    def after_lesson(self, labels: Iterable[str], *, time: str, is_timed: bool) -> Model:
+        """Return the model with the time of a lesson; the order of the labels is that of the lessons, not of times."""
+        fresh = dict.fromkeys(sorted(labels), time)
+        before = {label: one for label, one in self.taught.items() if label not in fresh}
+        timed = self.timed | set(fresh) if is_timed else self.timed - set(fresh)
+        return replace(self, taught={**before, **fresh}, timed=frozenset(timed))
 
 
 def pair_of(label: str, other: str) -> tuple[str, str]:
@@ -321,6 +341,7 @@ def load_model(
         exemplars=exemplars,
         ewc=ewc,
         taught=body.get("taught", {}),
+        timed=frozenset(body.get("timed", ())),
         alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
         distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
     )
@@ -335,7 +356,7 @@ def load_head(
     try:
         centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
         if "head" not in parts:
-            return Model(settings, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
+            return replace(_bare(settings, body), digests=digests, centre=centre)
         head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
     except ValueError as error:
         raise StoreDamagedError(str(error)) from error
@@ -343,7 +364,12 @@ def load_head(
         raise StoreDamagedError(
             f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
         )
-    return Model(settings, head=head, digests=digests, centre=centre, unknown_above=body.get("unknown_above"))
+    return replace(_bare(settings, body), head=head, digests=digests, centre=centre)
+
+
+def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
+    """Return a model without parts, with what its revision states beside them."""
+    return Model(settings, unknown_above=body.get("unknown_above"), is_resized="settings" in body)
 
 
 def _require_body(body: Mapping[str, Any]) -> None:

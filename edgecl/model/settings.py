@@ -1,4 +1,4 @@
-"""Settings that are fixed at init, default budgets, and how granted memory is divided."""
+"""Settings that are chosen at init, default budgets, and how granted memory is divided."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
 FIXED_BYTES = 2048  # labels, counts and small arrays
+RESIZABLE = ("memory_bytes", "disk_bytes", "max_classes", "projection", "precision")
 LARGEST_MEMORY = 1 << 40
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Fixed at init, part of the store; sizes in bytes.
+    """Chosen at init, part of the store; sizes in bytes.
 
     Examples
     --------
@@ -64,6 +65,23 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def resizable(self) -> dict[str, Any]:
+        """Return the members that may change after init, as a revision states them."""
+        return {name: getattr(self, name) for name in RESIZABLE}
+
+    def with_resized(self, stated: Mapping[str, Any]) -> Settings:
+        """Return the settings with what a revision states of them; raises TypeError or ValueError where it cannot be.
+
+        Members that are not known, or may not change, are ignored.
+        """
+        members = {name: stated[name] for name in RESIZABLE if name in stated}
+        if members.get("precision", "float64") not in ("float64", "float32"):
+            raise ValueError(f"precision {members['precision']!r}")
+        sizes = [one for name, one in members.items() if name != "precision"]
+        if not all(isinstance(one, int) and one >= 0 for one in sizes):
+            raise TypeError("a size is no number")
+        return replace(self, **members)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
@@ -187,13 +205,30 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
             if _fits(tier, overhead_disk_bytes):
                 return tier
     tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
+    memory = at_least(smallest_memory(tightest))
+    disk = at_least(smallest_disk(replace(tightest, memory_bytes=memory), overhead_disk_bytes))
+    own = at_least(smallest_disk(tightest, overhead_disk_bytes))
+    with_own = f", {format_bytes(settings.memory_bytes)} of memory needs {format_bytes(own)} of disk"
     raise SettingError(
         f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
-        f"small for {settings.max_classes} classes: the smallest that can hold them are "
-        f"{format_bytes(smallest_memory(tightest))} of memory and "
-        f"{format_bytes(smallest_disk(tightest, overhead_disk_bytes))} of disk, or make it for fewer classes",
+        f"small for {settings.max_classes} classes: the smallest that can hold them are {format_bytes(memory)} of "
+        f"memory and {format_bytes(disk)} of disk{with_own if _holds(tightest) and own != disk else ''}, or make it "
+        "for fewer classes",
         parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
     )
+
+
+def at_least(size: int) -> int:
+    """Round a size up to what is printed of it exactly: whole KiB, from 1 MiB on tenths of a MiB.
+
+    >>> format_bytes(at_least((2 << 20) + 1)), format_bytes(at_least(190_001))
+    ('2.1 MiB', '186 KiB')
+    """
+    if size <= 1 << 20:
+        return -(-size // 1024) * 1024
+    tenths = -(-size * 10 // (1 << 20))
+    return -(-tenths * (1 << 20) // 10)
 
 
 def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:

@@ -85,6 +85,14 @@ class ClassStatistics:
         )
 
 
+def square(packed: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    """Return the symmetric matrix (d, d) of a packed lower triangle."""
+    lower = np.zeros((dimension, dimension), np.float32)
+    lower[np.tril_indices(dimension)] = packed
+    whole: NDArray[np.float32] = lower + np.tril(lower, -1).T
+    return whole
+
+
 def packed_length(dimension: int) -> int:
     """Return the entries of the packed lower triangle of a (dimension, dimension) matrix."""
     return dimension * (dimension + 1) // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,19 +70,19 @@ def centre(
         yield Embedded(sum(map(len, blocks)))
     if not blocks:
         raise DataError("there is no sample that could be used")
-    with opened.store.writer() as writer:
+    with nullcontext() if dry_run else opened.store.writer() as writer:
         live, model = opened.model()
         found = fit_centre(model, np.concatenate(blocks))
         verdict, revision = found.verdict.as_dict(), None
         if found.verdict.accepted or force:
-            if not dry_run:
+            if writer is not None:
                 now = within_memory(replace(model, centre=found.centre))
                 digests = {**now.digests, CENTRE: writer.put(found.centre.arrays())}
                 body = CentreBody(
                     **now.body(), verdict=verdict, forced=force, bytes=now.bytes(), centred_on=found.centre.count
                 ).as_dict()
                 revision = writer.commit(kind="lesson", objects=digests, body=body, time=utc_now(), parent=live.number)
-        elif not dry_run:
+        elif writer is not None:
             note = CentreNote(
                 kind="rejected", time=utc_now(), lesson={}, strategy=CENTRE, verdict=verdict, forced=force
             )

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
 from edgecl.model.model import MemoryObjects, Model
-from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.operations.open_store import OpenStore, now, utc_now
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
@@ -57,6 +58,8 @@ class Receipt:
     head_restarted: bool
     """Whether a refined head was replaced by the closed form."""
     dry_run: bool
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+    """Label to the reason why its age is not known, where classes were chosen by age."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -74,17 +77,18 @@ class Receipt:
             "after": vars(self.after),
             "head_restarted": self.head_restarted,
             "dry_run": self.dry_run,
+            "left_alone": dict(self.left_alone),
             "not_promised": list(NOT_PROMISED),
         }
 
 
-def _taken_out(
-    store: Store, writer: Writer, model: Model, labels: Collection[str], *, time: str, dry_run: bool = False
-) -> Receipt:
+def _taken_out(store: Store, writer: Writer | None, model: Model, labels: Collection[str], *, time: str) -> Receipt:
     """Take classes out of the live model, of every kept revision and of the journal, and look that nothing is left.
 
     Parameters
     ----------
+    writer
+        None for a trial, which removes nothing.
     model
         The live one, loaded under the writer.
     labels
@@ -104,12 +108,12 @@ def _taken_out(
         return _mentions(told, labels)
 
     for label in labels:
-        if not writer.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
+        if not store.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
             raise SettingError(f"{store.path} knows nothing of {label!r}: {_known(model)}")
     before = _state(store, model)
-    left = without_classes(model, labels, objects=MemoryObjects() if dry_run else writer)
-    if dry_run:
-        removed = writer.would_forget(saw)
+    left = without_classes(model, labels, objects=MemoryObjects() if writer is None else writer)
+    if writer is None:
+        removed = store.would_forget(saw)
     else:
         _, removed = writer.forget(objects=left.digests, body=left.body(), time=time, saw=saw)
         _require_no_trace(store, labels)
@@ -119,9 +123,9 @@ def _taken_out(
         had_ewc=model.ewc is not None and left.ewc is None,
         removed=removed,
         before=before,
-        after=before if dry_run else _state(store, left),
+        after=before if writer is None else _state(store, left),
         head_restarted=left.head is not model.head and model.head is not None and model.head.is_refined,
-        dry_run=dry_run,
+        dry_run=writer is None,
     )
 
 
@@ -190,7 +194,8 @@ def forget(
     Returns
     -------
     Receipt or None
-        None where no class is that old.
+        None where no class is that old. Only times that were read from a clock which could be trusted count: `undated`
+        names the others.
 
     Raises
     ------
@@ -203,13 +208,27 @@ def forget(
     named = sorted({_normalised(one) for one in ([labels] if isinstance(labels, str) else labels)})
     if bool(named) == (older_than is not None):
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
-    with opened.store.writer() as writer:
+    with nullcontext() if dry_run else opened.store.writer() as writer:
         model = opened.model()[1]
+        left_alone = {} if older_than is None else undated(opened)
         if older_than is not None:
-            named = _outdated(opened.store, model, older_than)
+            named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
             return None
-        return _taken_out(opened.store, writer, model, named, time=utc_now(), dry_run=dry_run)
+        receipt = _taken_out(opened.store, writer, model, named, time=utc_now())
+        return replace(receipt, left_alone=left_alone)
+
+
+def undated(opened: OpenStore) -> dict[str, str]:
+    """Return the classes whose age is not known, with the reason: the clock of their last lesson, or that of now."""
+    model = opened.model()[1]
+    doubt = now(model.taught[label] for label in model.timed if label in model.taught).doubt
+    timed = {label for label, (_, is_timed) in _last_taught(opened.store, model).items() if is_timed}
+    return {
+        label: doubt or "the clock could not be trusted when it was last taught"
+        for label in model.labels
+        if doubt or label not in timed
+    }
 
 
 def _normalised(label: str) -> str:
@@ -217,11 +236,26 @@ def _normalised(label: str) -> str:
     return unicodedata.normalize("NFC", label).strip()
 
 
-def _outdated(store: Store, model: Model, older_than: timedelta) -> list[str]:
+def _outdated(store: Store, model: Model, older_than: timedelta, left_alone: Collection[str]) -> list[str]:
     """Find the classes not taught for so long; a lesson that had nothing new of them counts as taught."""
-    confirmed = {label: one["time"] for one in store.journal() for label in unchanged_labels(one)}
-    last = {label: max(time, confirmed.get(label, "")) for label, time in model.taught.items() if time}
-    labels = outdated(replace(model, taught=last), older_than=older_than, now=datetime.now(UTC))
+    last = {label: time for label, (time, _) in _last_taught(store, model).items()}
+    timed = frozenset(last) - frozenset(left_alone)
+    labels = outdated(replace(model, taught=last, timed=timed), older_than=older_than, now=datetime.now(UTC))
     if labels and len(labels) == len(model.labels):
         raise SettingError(f"all {len(labels)} classes are that old, is the clock right? Name those to forget")
     return list(labels)
+
+
+def _last_taught(store: Store, model: Model) -> dict[str, tuple[str, bool]]:
+    """Find when each class was last taught, or confirmed since, and whether that time can be trusted.
+
+    What came last is decided by the order of the journal, never by the times.
+    """
+    confirmed: dict[str, tuple[str, bool]] = {}
+    for entry in store.journal():
+        for label in unchanged_labels(entry):
+            confirmed[label] = (entry["time"], bool(entry.get("timed")))
+        for label in entry.get("body", {}).get("lesson", ()):
+            confirmed.pop(label, None)
+    last = {label: (time, label in model.timed) for label, time in model.taught.items() if time}
+    return {**last, **{label: one for label, one in confirmed.items() if label in model.labels}}

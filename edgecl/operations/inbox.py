@@ -45,7 +45,8 @@ DEFAULT_BYTES = 2 << 20
 DETECTIONS_KEPT = 10
 LARGEST_RECORDING = 1 << 24
 _LOCK_S = 2.0
-_JSON = re.compile(r"(\d{6})\.json")
+_ID = r"\d{6}|[1-9]\d{6,11}"
+_JSON = re.compile(rf"({_ID})\.json")
 
 
 SURPRISE, DETECTION, SUGGESTION = "surprise", "detection", "suggestion"  # what a listener keeps
@@ -79,6 +80,20 @@ class Item:
     """The name under which it was taught and left out."""
     source: str = ""
     """Where it came from then."""
+    event: str = ""
+    """Id of the detection's event."""
+    order: int = 0
+    """Grows with every item that is kept or heard again; 0 in those of earlier versions. The clock decides nothing."""
+
+    @property
+    def number(self) -> int:
+        """The id as a number, which is the order of arrival."""
+        return int(self.id)
+
+    @property
+    def latest(self) -> int:
+        """The place among all items by when they were last heard."""
+        return self.order or self.number
 
 
 class Inbox:
@@ -102,8 +117,12 @@ class Inbox:
         return [one for one in listed(self.folder) if kind in (None, one.kind)]
 
     def item(self, name: str) -> Item:
-        """The item of an id, whose leading zeros may be left out; raises SettingError where there is none."""
-        kept = {one.id: one for one in self.items()}
+        """The item of an id, without its leading zeros or of its event; raises SettingError where there is none."""
+        items = self.items()
+        kept = {one.id: one for one in items}
+        by_event = {one.event: one for one in items if one.event}
+        if name in by_event:
+            return by_event[name]
         if name.zfill(6) not in kept:
             there = ", ".join(sorted(kept)) or "nothing, until a listener keeps what it detects"
             raise SettingError(f"{self.folder} holds no {name!r}: there is {there}", remedy="" if kept else "listen")
@@ -116,6 +135,22 @@ class Inbox:
         if hashlib.sha256(content).hexdigest() != item.sha256:
             raise StoreDamagedError(f"{path} is not what {item.id}.json says: the power went while it was written")
         return content
+
+    def exported(self, item: Item, suffix: str) -> bytes:
+        """Return an item as a file of a kind: its own, or of movement .csv; raises as `recording`.
+
+        Raises
+        ------
+        SettingError
+            When it cannot be written as such a file.
+        """
+        own = Path(item.file).suffix
+        if suffix == own:
+            return self.recording(item)
+        if suffix != ".csv" or own != ".npz":
+            wanted = f"{own} or .csv" if own == ".npz" else own
+            raise SettingError(f"item {item.id} cannot be written as {suffix or 'a file without suffix'}: use {wanted}")
+        return _as_csv(self.signal(item), self._contract)
 
     def signal(self, item: Item) -> NDArray[np.float32]:
         """The signal (n, channels) of an item; raises as `recording`."""
@@ -149,6 +184,7 @@ class Inbox:
         novelty: float,
         called: str = "",
         source: str = "",
+        event: str = "",
     ) -> Item:
         """Keep a signal (n, channels); the oldest go where there is no room, and detections beyond the latest ten.
 
@@ -177,6 +213,8 @@ class Inbox:
                 sha256=digest,
                 called=called,
                 source=source,
+                event=event,
+                order=self._next_order(),
             )
             item = replace(item, file=f"{item.id}{suffix}")
             self._write(self.folder / item.file, content)
@@ -193,7 +231,7 @@ class Inbox:
         with self._changing():
             now = _read(self.folder, f"{item.id}.json")
             if now is not None:
-                now = replace(now, count=now.count + 1, kept=_now())
+                now = replace(now, count=now.count + 1, kept=_now(), order=self._next_order())
                 self._write(self.folder / f"{item.id}.json", json.dumps(asdict(now)).encode())
 
     def remove(self, item: Item) -> None:
@@ -210,8 +248,12 @@ class Inbox:
         return locked(self.folder, timeout_s=_LOCK_S)
 
     def _next_id(self) -> str:
-        numbers = [int(entry.name[:6]) for entry in entries(self.folder) if entry.name[:6].isdigit()]
+        stems = (entry.name.partition(".")[0] for entry in entries(self.folder))
+        numbers = [int(stem) for stem in stems if re.fullmatch(_ID, stem)]
         return f"{max(numbers, default=0) + 1:06d}"
+
+    def _next_order(self) -> int:
+        return max((max(one.latest, one.number) for one in self.items()), default=0) + 1
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
@@ -230,7 +272,7 @@ class Inbox:
         outdated = [one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT]
         left = [one for one in items if one not in outdated]
         sizes = {one.id: sum(self._size(name) for name in (f"{one.id}.json", one.file)) for one in left}
-        by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.kept, one.id))
+        by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.latest, one.number))
         while len(by_age) > 1 and sum(sizes[one.id] for one in by_age) > self._capacity:
             outdated.append(by_age.pop(0))
         for one in outdated:
@@ -246,7 +288,7 @@ class Inbox:
 def listed(folder: Path) -> list[Item]:
     """Return what is kept in the folder of an inbox, oldest first."""
     found = (_read(folder, entry.name) for entry in entries(folder) if _JSON.fullmatch(entry.name))
-    return sorted((one for one in found if one), key=lambda one: one.id)
+    return sorted((one for one in found if one), key=lambda one: one.number)
 
 
 def _read(folder: Path, name: str) -> Item | None:
@@ -285,6 +327,14 @@ def questions(items: Sequence[Item], model: Model) -> list[Question]:
         for label, one in sorted(model.alike.items())
         if one.asked and label in model.statistics and not model.are_distinct(label, one.like)
     ]
+
+
+def _as_csv(signal: NDArray[np.float32], contract: Contract) -> bytes:
+    """Return movement (n, channels) as rows with a time in seconds, as `learn` reads them."""
+    lines = [",".join(["timestamp", *contract.channels])]
+    for at, row in enumerate(signal):
+        lines.append(",".join([f"{at / contract.sample_rate_hz:.6f}", *(f"{one:.7g}" for one in row)]))
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:

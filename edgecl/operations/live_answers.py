@@ -33,7 +33,7 @@ class LiveAnswers:
 
     def __init__(self, opened: OpenStore) -> None:
         revision, parts = opened.store.load("head", CENTRE, EXPERTS)
-        self.model = load_head(opened.settings, revision.objects, revision.body, parts)
+        self.model = load_head(opened.settings_of(revision), revision.objects, revision.body, parts)
         if self.model.head is None:
             raise ModelError(f"{opened.store.path} has learnt nothing yet: teach it first", remedy="learn")
         self._panel = _panel(opened, revision, parts, label_delay=0)

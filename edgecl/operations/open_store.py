@@ -1,11 +1,17 @@
-"""A store with its extractor, opened, and where its objects are kept: what every operation is given."""
+"""A store with its extractor, opened, where its objects are kept, and the clock: what every operation is given.
+
+A clock may be wrong: a board without a battery starts in 1970, or when it was shut down.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import ctypes
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import ModelError, StoreDamagedError
 from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model, load_head, load_model
@@ -17,6 +23,13 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.store.records import Revision
+
+BUILT = "2026-11-28T00:00:00+00:00"
+"""No clock is before this version; `CHANGELOG.md` states the same date or an earlier one."""
+LONGEST_JUMP = timedelta(days=400)
+"""From the newest time that is known, where nothing tells whether the clock is synchronised."""
+TIMEX_BYTES = 512  # more than any struct timex
+UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 
 
 class OpenStore:
@@ -31,7 +44,7 @@ class OpenStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         try:
-            self.settings = Settings.from_dict(store.settings["learner"])
+            self._made = Settings.from_dict(store.settings["learner"])
         except (KeyError, TypeError) as error:
             raise StoreDamagedError(f"{store.path}: store.json has no usable learner settings: {error}") from error
 
@@ -39,6 +52,18 @@ class OpenStore:
     def open(cls, path: str | Path) -> OpenStore:
         """Open a store; raises StoreMissingError or StoreDamagedError."""
         return cls(Store.open(Path(path)))
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the live revision: those of store.json, with what a resize has changed."""
+        return self.settings_of(self.store.current())
+
+    def settings_of(self, revision: Revision) -> Settings:
+        """Return the settings of a revision; raises StoreDamagedError where it states what cannot be."""
+        try:
+            return self._made.with_resized(revision.body.get("settings") or {})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise StoreDamagedError(f"revision {revision.number} states no usable settings: {error}") from error
 
     @cached_property
     def extractor(self) -> FileExtractor:
@@ -55,13 +80,13 @@ class OpenStore:
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
         revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
-        return revision, load_model(self.settings, revision.objects, revision.body, parts)
+        return revision, load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def model_of(self, number: int) -> Model:
         """Return a kept revision with all its parts; raises StoreDamagedError where one is damaged."""
         revision = self.store.revision(number)
         parts = {role: self.store.read(digest) for role, digest in revision.objects.items()}
-        return load_model(self.settings, revision.objects, revision.body, parts)
+        return load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def head(self) -> Model:
         """Return the live head alone."""
@@ -70,7 +95,7 @@ class OpenStore:
     def live_head(self) -> tuple[Revision, Model]:
         """Return the live revision with its head alone."""
         revision, parts = self.store.load("head", CENTRE)
-        return revision, load_head(self.settings, revision.objects, revision.body, parts)
+        return revision, load_head(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def taught_head(self) -> Model:
         """Return the live head; raises ModelError where nothing has been learnt."""
@@ -83,6 +108,82 @@ class OpenStore:
 def utc_now() -> str:
     """Return the present time in UTC: ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time as it was read."""
+
+    time: str
+    """UTC, ISO 8601, to the second."""
+    doubt: str = ""
+    """Why the clock cannot be trusted; empty where it can."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Test whether nothing speaks against the clock."""
+        return not self.doubt
+
+
+def now(known: Iterable[str] = ()) -> Moment:
+    """Read the clock.
+
+    Parameters
+    ----------
+    known
+        Trusted times of before (UTC, ISO 8601), such as those of a store's lessons.
+    """
+    return judged(datetime.now(UTC), known, synchronised=is_synchronised())
+
+
+def judged(read: datetime, known: Iterable[str], *, synchronised: bool | None) -> Moment:
+    """Return a time with what speaks against it.
+
+    Parameters
+    ----------
+    synchronised
+        None where the system does not tell: then a long jump forward is doubted as well.
+
+    >>> judged(datetime(1970, 1, 1, tzinfo=UTC), (), synchronised=True).doubt
+    'the clock is before the date of this edgecl'
+    """
+    text = read.isoformat(timespec="seconds")
+    newest = max([BUILT, *filter(_is_time, known)], key=datetime.fromisoformat)
+    if text < BUILT:
+        return Moment(text, "the clock is before the date of this edgecl")
+    if read < datetime.fromisoformat(newest):
+        return Moment(text, f"the clock is before {newest}, when the store was taught")
+    if synchronised is False:
+        return Moment(text, "the clock is not synchronised")
+    if synchronised is None and read - datetime.fromisoformat(newest) > LONGEST_JUMP:
+        return Moment(text, f"the clock has jumped forward from {newest}, and nothing tells whether it is synchronised")
+    return Moment(text)
+
+
+def _is_time(text: str) -> bool:
+    """Test whether a text of a file is a time in UTC."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def is_synchronised() -> bool | None:
+    """Return what the kernel says of the clock, which ntpd, chrony and timesyncd tell it; None where it says nothing.
+
+    `adjtimex` with no modes set reads alone, and needs no privilege.
+    """
+    try:
+        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != UNSYNCHRONISED
+
+
+def trusted_times(body: Mapping[str, Any]) -> list[str]:
+    """Return the times of lessons, of a revision's body, that were read from a clock that could be trusted."""
+    taught = body.get("taught") or {}
+    return [taught[label] for label in body.get("timed", ()) if taught.get(label)]
 
 
 class StoredObjects:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,12 +89,12 @@ def _answered_live(opened: OpenStore, label: str, same_as: str | None, *, dry_ru
     from edgecl.learning.merging import merged
 
     started = time.perf_counter()
-    with opened.store.writer() as writer:
+    with nullcontext() if dry_run else opened.store.writer() as writer:
         live, model = opened.model()
         one = model.alike.get(label)
         if label not in model.statistics or one is None or not one.asked:
             raise SettingError(f"nothing called {label!r} waits for an answer")
-        objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+        objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
         if same_as is None:
             now = replace(model, distinct=model.distinct | {pair_of(label, one.like)})
             reason = f"{label!r} and {one.like!r} are not the same: that is remembered"
@@ -104,7 +105,7 @@ def _answered_live(opened: OpenStore, label: str, same_as: str | None, *, dry_ru
             reason = f"{label!r} is part of {same_as!r} now"
         outcome = Outcome(now, Verdict(True, True, (reason,), {}, None, None), "closed-form")
         lesson = Lesson({}, utc_now())
-        revision = None if dry_run else commit(writer, live, outcome, lesson, forced=False)
+        revision = None if writer is None else commit(writer, live, outcome, lesson, forced=False)
     elapsed = 1e3 * (time.perf_counter() - started)
     return Report(
         outcome=outcome,

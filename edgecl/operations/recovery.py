@@ -111,7 +111,7 @@ def _salvage(opened: OpenStore) -> list[str]:
         if len(parts) == len(revision.objects):
             return []
         try:
-            left, lost = salvaged(opened.settings, revision, parts, objects=writer)
+            left, lost = salvaged(opened.settings_of(revision), revision, parts, objects=writer)
         except StoreDamagedError:
             return []
         intact = ModelBody.members_of(opened.store.newest_intact().body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from edgecl.store.records import ModelBody
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
+
+
+FORCED, NOTHING_NEW = "forced", "nothing new"
 
 
 def status(opened: OpenStore) -> dict[str, Any]:
@@ -28,11 +32,13 @@ def status(opened: OpenStore) -> dict[str, Any]:
                 "samples": count,
                 "exemplars": body.exemplars.get(label, 0),
                 "taught": (body.taught or {}).get(label, ""),
+                "taught_trusted": label in (body.timed or ()),
             }
             for label, count in body.classes.items()
         },
         "head": body.head,
         "strategy": revision.body.get("strategy"),
+        "verdict": decision(revision.kind, revision.body),
         "bytes": model.bytes(),
         "budget_bytes": opened.settings.memory_bytes,
         "exemplar_capacity_bytes": plan.exemplars,
@@ -75,6 +81,30 @@ def _waiting(opened: OpenStore, model: Model) -> dict[str, Any]:
     items = listed(folder)
     asked = [one.as_dict() for one in questions(items, model)]
     return {"set_aside": sum(one.kind == SET_ASIDE for one in items), "questions": asked}
+
+
+def decision(kind: str, told: Mapping[str, Any]) -> str:
+    """Return the one word for what became of a lesson, as `learn` prints it; empty where nothing was judged.
+
+    Parameters
+    ----------
+    kind
+        Of the revision, or of the journal's note.
+    told
+        Body of the revision, or the note.
+    """
+    from edgecl.gate.verdict import ACCEPTED, ASKS, REJECTED, UNPROVEN
+
+    verdict = told.get("verdict")
+    if kind == "rollback" or not isinstance(verdict, Mapping):
+        return ""
+    if kind == "unchanged":
+        return NOTHING_NEW
+    if kind == "rejected":
+        return ASKS if verdict.get("verdict") == ASKS else REJECTED
+    if told.get("forced") and not verdict["accepted"]:
+        return FORCED
+    return ACCEPTED if verdict["proven"] else UNPROVEN
 
 
 def history(opened: OpenStore) -> dict[str, Any]:

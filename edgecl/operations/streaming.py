@@ -12,7 +12,7 @@ from edgecl.errors import DataError, EdgeclError, SettingError, StoreDamagedErro
 from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
@@ -114,10 +114,10 @@ class StreamSaver:
         drift: Mapping[str, Any] | None = None,
         concept: str | None = None,
     ) -> None:
-        now = utc_now()
+        moment = now(trusted_times(self.live.body))
         panel = stream.panel if concept is None else None  # a concept of before is answered by its head
-        taught = dict.fromkeys(set(stream.tally.by_label) & set(model.statistics), now)
-        stored = self._stored(replace(model, taught={**model.taught, **taught}))
+        labels = set(stream.tally.by_label) & set(model.statistics)
+        stored = self._stored(model.after_lesson(labels, time=moment.time, is_timed=moment.is_trusted))
         digests = dict(stored.digests)
         if panel is not None:
             digests[EXPERTS] = self._objects.put(panel.arrays())
@@ -133,7 +133,7 @@ class StreamSaver:
                 experts=panel.body() if panel is not None else None,
             )
             self.live = self._writer.commit(
-                kind="lesson", objects=digests, body=body.as_dict(), time=now, parent=self.live.number
+                kind="lesson", objects=digests, body=body.as_dict(), time=moment.time, parent=self.live.number
             )
         stream.committed()
 

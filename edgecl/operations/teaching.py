@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
@@ -84,7 +84,7 @@ class Report:
             **verdict,
             "accepted": self.outcome.verdict.accepted and self.is_accepted,
             "unchanged": self.outcome.is_unchanged,
-            "forced": self.forced,
+            "forced": self.forced and self.is_accepted,
             "dry_run": self.dry_run,
             "revision": self.revision,
             "new_classes": list(self.new_classes),
@@ -173,11 +173,13 @@ def teach(
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
         embedded_at = time.perf_counter()
-        with opened.store.writer() as writer:
+        with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
             if model.digests.get(CENTRE) != head.digests.get(CENTRE):
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
-            objects: Objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+            if model.settings.features != head.settings.features:
+                raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
+            objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             outcome = yield from lesson_stages(
                 model,
                 lesson,
@@ -194,8 +196,8 @@ def teach(
             forced = force and not outcome.verdict.accepted
             if outcome.model is not None and not outcome.is_unchanged and not dry_run:
                 yield Stage("commit", f"on top of revision {live.number}")
-            waiting = [] if dry_run else _waiting(opened, signals, outcome, lesson)
-            revision = None if dry_run else commit(writer, live, outcome, lesson, forced=forced)
+            waiting = [] if writer is None else _waiting(opened, signals, outcome, lesson)
+            revision = None if writer is None else commit(writer, live, outcome, lesson, forced=forced)
     if answer.is_given and outcome.model is not None and not dry_run:
         from edgecl.operations.waiting import drop_answered
 
@@ -253,7 +255,8 @@ def _collected(
     if not collector.count:
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
-    lesson = replace(collector.finish(), time=utc_now(), sources=sources)
+    moment = now(trusted_times(opened.store.current().body))
+    lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted, sources=sources)
     return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 
@@ -268,13 +271,29 @@ def _sure(lesson: Lesson, confirmed: frozenset[str]) -> dict[str, NDArray[np.boo
 def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, forced: bool) -> Revision | None:
     """Commit what was learnt; a line in the journal where the model stays."""
     counts, verdict = {label: len(rows) for label, rows in lesson.rows.items()}, outcome.verdict.stored()
-    model, strategy, now = outcome.model, outcome.strategy, utc_now()
+    model, strategy, moment = outcome.model, outcome.strategy, now(trusted_times(live.body))
     if model is None or outcome.is_unchanged:
         kind = "unchanged" if model else "rejected"
-        note = LessonNote(kind=kind, time=now, lesson=counts, strategy=strategy, verdict=verdict, forced=forced)
+        note = LessonNote(
+            kind=kind,
+            time=moment.time,
+            lesson=counts,
+            strategy=strategy,
+            verdict=verdict,
+            forced=forced,
+            timed=moment.is_trusted,
+        )
         writer.note(note.as_dict())
         return None
     body = LessonBody(
-        **model.body(), lesson=counts, strategy=strategy, verdict=verdict, forced=forced, bytes=model.bytes()
+        **model.body(),
+        lesson=counts,
+        strategy=strategy,
+        verdict=verdict,
+        forced=forced,
+        bytes=model.bytes(),
+        clock=moment.doubt,
     )
-    return writer.commit(kind="lesson", objects=model.digests, body=body.as_dict(), time=now, parent=live.number)
+    return writer.commit(
+        kind="lesson", objects=model.digests, body=body.as_dict(), time=moment.time, parent=live.number
+    )

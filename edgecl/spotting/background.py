@@ -48,6 +48,7 @@ NEARLY_ALL = 0.9  # share of a word's clips
 # Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / 0.1 / 0.25 / 0.5
 # there were 3.0 / 1.6 / 0.68 / 0.09 false accepts per hour at 6 / 8 / 12 / 19 % misses.
 MARGIN = 0.25
+PROJECTED_FLOOR = 1e-4  # of the mean variance
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
 
@@ -158,10 +159,15 @@ def _shrunk(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _projected(covariance: NDArray[np.float32], features: FeatureMap) -> NDArray[np.float32]:
-    """Return P C Pᵀ for the projection P of a store."""
+    """Return P C Pᵀ for the projection P of a store, with a floor.
+
+    Columns of the transform may depend on each other where latents are shorter than it is: then P C Pᵀ is singular.
+    """
     rows = features.project(np.linalg.cholesky(covariance.astype(np.float64)).T.astype(np.float32))
-    projected: NDArray[np.float32] = rows.T @ rows
-    return projected
+    projected = rows.T @ rows
+    floor = PROJECTED_FLOOR * float(np.trace(projected)) / len(projected)
+    floored: NDArray[np.float32] = (projected + floor * np.eye(len(projected))).astype(np.float32)
+    return floored
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.spotting.scorers import Scorer, Scores
+from edgecl.spotting.scorers import UNKNOWN, HeadScorer, Scorer, Scores
 
 WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
@@ -58,6 +58,21 @@ class Spotter(ABC):
         self._run_first = 0
         self._open: OpenEvent | None = None
         self._scores: Scores | None = None
+        self._reason = ""
+
+    @property
+    def look(self) -> tuple[str, float, float | None, str]:
+        """Label, score and threshold of the latest hop, and why it makes no event: empty where it counts.
+
+        The label is the one that is highest above its threshold, or least below; the threshold is None where the label
+        never counts.
+        """
+        if self.scorer is None or self._scores is None:
+            return ("", 0.0, None, "nothing is taught yet")
+        scores, thresholds = self._scores.scores[-1], self.scorer.thresholds
+        best = int((scores if np.isinf(thresholds).all() else scores - thresholds).argmax())
+        threshold = None if np.isinf(thresholds[best]) else float(thresholds[best])
+        return (self.scorer.labels[best], float(scores[best]), threshold, self._reason)
 
     @property
     def answer(self) -> tuple[str, float, float]:
@@ -87,6 +102,8 @@ class Spotter(ABC):
         found = []
         for index, label in enumerate(margins.argmax(axis=1).tolist()):
             margin = float(margins[index, label])
+            is_unknown = isinstance(self.scorer, HeadScorer) and float(scores.scores[index, label]) < -UNKNOWN / 2
+            self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown)
             detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:
                 found.append(detection)
@@ -119,6 +136,8 @@ class Spotter(ABC):
         if label != self._run_label:
             self._run_label, self._run_first = label, self._hop
         is_patient = self._hop - self._run_first + 1 >= self.patience
+        if answer and not is_patient:
+            self._reason = f"wins too few hops in a row: {self.patience} are wanted"
         detection = self._follow(answer.since(self._run_first) if answer else None, is_patient=is_patient)
         self._hop += 1
         return detection
@@ -126,6 +145,17 @@ class Spotter(ABC):
     @abstractmethod
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
         """Take the answer of hop `_hop`, and whether its run is long enough; return what it completes."""
+
+
+def _why_not(label: str, margin: float, *, is_unknown: bool) -> str:
+    """Return why a hop does not count, by its best label and its margin; empty where it does."""
+    if np.isinf(margin):
+        return "waits for the wake word"
+    if is_unknown:
+        return "unknown: like nothing that was taught"
+    if margin < 0:
+        return "below its threshold"
+    return "background, which makes no event" if label.startswith("_") else ""
 
 
 class WordSpotter(Spotter):
@@ -142,6 +172,9 @@ class WordSpotter(Spotter):
         if answer is None or answer.detection.first != self._told_run:
             self._told_run = None
         if self._hop < self._ignored_until or self._told_run is not None:
+            if answer:
+                goes_on = self._told_run is not None
+                self._reason = "still the sound of the event before" if goes_on else "pause after the event before"
             return None
         if answer and is_patient and (self._open is None or answer.margin > self._open.margin):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)

@@ -8,6 +8,7 @@ class             kind       members, after those of the model
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
 `SetBody`         lesson     lesson {}, strategy "set"
+`ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
                              [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
@@ -18,7 +19,7 @@ class             kind       members, after those of the model
 ================  =========  ==================================================================================
 
 The notes are journal entries without a revision: `LessonNote`, of kind "rejected" or "unchanged", `CentreNote` and
-`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Six classes are written with kind "lesson" and
+`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Seven classes are written with kind "lesson" and
 three with "rejected": `read_body` and `read_note` distinguish them by their members.
 """
 
@@ -43,6 +44,7 @@ from edgecl.store.records import (
 CENTRE = "centre"
 UNCENTRE = "uncentre"
 SET = "set"
+RESIZE = "resize"
 PREQUENTIAL = "prequential"
 
 
@@ -60,6 +62,23 @@ class SetBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         return {**super().as_dict(), "lesson": {}, "strategy": SET}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeBody(ModelBody):
+    """The body of a model that was given other budgets."""
+
+    verdict: Mapping[str, Any]
+    """As `Verdict.as_dict` returned it."""
+    forced: bool
+    """Whether it was committed in spite of its verdict."""
+    bytes: Mapping[str, int]
+    """Resident learner state by part."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members in the order in which they are written."""
+        judged = {"verdict": self.verdict, "forced": self.forced, "bytes": self.bytes}
+        return {**super().as_dict(), "lesson": {}, "strategy": RESIZE, **judged}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +232,7 @@ Body: TypeAlias = (
     | CentreBody
     | UncentreBody
     | SetBody
+    | ResizeBody
     | StreamBody
     | BackgroundBody
     | RollbackBody
@@ -275,6 +295,7 @@ def read_note(entry: Mapping[str, Any]) -> Note:
         strategy=strategy,
         verdict=verdict,
         forced=member(entry, "forced", bool),
+        timed=entry.get("timed"),
     )
 
 
@@ -289,11 +310,16 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
     if body.get("strategy") == SET:
         return SetBody(**model)
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
+    if body.get("strategy") == RESIZE:
+        return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if "centred_on" in body:
         centred_on = member(body, "centred_on", int)
         return CentreBody(**model, verdict=verdict, forced=forced, bytes=size, centred_on=centred_on)
     lesson, strategy = member(body, "lesson", dict), member(body, "strategy", str)
-    return LessonBody(**model, lesson=lesson, strategy=strategy, verdict=verdict, forced=forced, bytes=size)
+    clock = body.get("clock", "")
+    return LessonBody(
+        **model, lesson=lesson, strategy=strategy, verdict=verdict, forced=forced, bytes=size, clock=str(clock)
+    )
 
 
 def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBody:

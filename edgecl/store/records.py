@@ -259,6 +259,10 @@ class ModelBody:
     """Label to number of exemplars."""
     taught: Mapping[str, str] | None = None
     """Label to the time of its last lesson (UTC, ISO 8601; empty: unknown); None in stores of early versions."""
+    settings: Mapping[str, Any] | None = None
+    """Settings that differ from those of store.json since a resize; None where none do."""
+    timed: Sequence[str] | None = None
+    """Labels whose time in `taught` was read from a clock that could be trusted; None where there is none."""
     head: str | None
     """Kind of the head; None before the first lesson."""
     ewc_classes: Sequence[str]
@@ -291,8 +295,19 @@ class ModelBody:
         return {name: value for name, value in members.items() if name not in OPTIONAL or value is not None}
 
 
-MODEL_MEMBERS = ("classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above")
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above")
+MODEL_MEMBERS = (
+    "classes",
+    "exemplars",
+    "taught",
+    "head",
+    "ewc_classes",
+    "alike",
+    "distinct",
+    "unknown_above",
+    "settings",
+    "timed",
+)
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -307,6 +322,9 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
+        and isinstance(body.get("settings", {}), dict)
+        and isinstance(body.get("timed", []), list)
+        and all(isinstance(one, str) for one in body.get("timed", []))
     )
 
 
@@ -332,11 +350,14 @@ class LessonBody(ModelBody):
     """Whether it was committed in spite of its verdict."""
     bytes: Mapping[str, int]
     """Resident learner state by part."""
+    clock: str = ""
+    """Why the clock could not be trusted; empty where it could, or an earlier version did not look."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         return {
             **super().as_dict(),
+            **({"clock": self.clock} if self.clock else {}),
             "lesson": self.lesson,
             "strategy": self.strategy,
             "verdict": self.verdict,
@@ -361,10 +382,12 @@ class LessonNote:
     """As `Verdict.as_dict` returned it."""
     forced: bool
     """Whether it was to be committed in spite of its verdict."""
+    timed: bool | None = None
+    """Whether the clock could be trusted; None of notes of earlier versions."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def member(members: Mapping[str, Any], name: str, kind: type[Value]) -> Value:

@@ -48,6 +48,8 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgecl.store.erasure import Removed, Saw
+
 
 logger = logging.getLogger(__name__)
 
@@ -273,13 +275,26 @@ class Store:
         with self.writer():
             restore_extractor(self._folder, self._header, Path(source))
 
+    def would_forget(self, saw: Saw) -> Removed:
+        """Return what `Writer.forget` would remove, without the lock and without a change: see there."""
+        from edgecl.store.erasure import count_traces
+        from edgecl.store.journal import Journal
+
+        journal = Journal(self._folder.journal, name=self._header.name, longest=0)
+        return count_traces(self._folder, journal, saw, damage=self.damage)
+
     def bytes_on_disk(self) -> int:
         """Return the total length in bytes of all files in the folder."""
         return tree_bytes(self.path)
 
     @contextmanager
-    def writer(self, *, timeout_s: float = 10) -> Iterator[Writer]:
+    def writer(self, *, timeout_s: float = 10, disk_bytes: int | None = None) -> Iterator[Writer]:
         """Hold the writer lock; what was put and not committed is dropped at the end.
+
+        Parameters
+        ----------
+        disk_bytes
+            Limit of all files; by default that of the live revision, or of store.json.
 
         Raises
         ------
@@ -290,12 +305,13 @@ class Store:
         """
         with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
             base, is_followed = live_revision(self._folder, self.damage)
+            limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
                 self._folder,
                 base,
                 is_followed=is_followed,
                 name=self._header.name,
-                settings=self.settings,
+                settings={**self.settings, **{name: one for name, one in limits.items() if name == "disk_bytes"}},
                 damage=self.damage,
                 lock=lock,
             )

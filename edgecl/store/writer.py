@@ -191,12 +191,6 @@ class Writer:
         with explained(f"removing files of {self._folder.path}", outcome=outcome):
             return revision, remove_traces(self._journal, journal_entry(revision, text), space=self._space)
 
-    def would_forget(self, saw: Saw) -> Removed:
-        """Return the revisions and the number of journal lines that `forget` would change; see there."""
-        from edgecl.store.erasure import count_traces
-
-        return count_traces(self._folder, self._journal, saw, damage=self._damage)
-
     def point_at(self, number: int) -> bool:
         """Let `current` name an intact revision, and return whether it had to be written."""
         pointer = encode_pointer(number, sha256(self._folder.load(number)[1]))

@@ -43,7 +43,7 @@ step init edgecl init store --extractor voice --json
 step learn edgecl learn store known --json
 step eval edgecl eval store heldout --json
 step predict edgecl predict store one --json
-step bench edgecl bench store --rounds 3 --json -
+step bench edgecl bench store --rounds 3 --json
 """
 # the plug is pulled when the commit has written its first file
 _CUT = """\

@@ -11,11 +11,16 @@ from ...support.commands import RATE, edgecl, noise, write_wav
 from ...support.listening import pcm, piped, said
 
 
+def signal_of(event: dict[str, object]) -> dict[str, object]:
+    """An event without what differs from run to run."""
+    return {name: value for name, value in event.items() if name not in ("wall", "id")}
+
+
 def test_raw_pcm_on_stdin_is_heard_like_the_file(kitchen: Path, tmp_path: Path) -> None:
     sound = said("yes", "left", "stop")
     from_file = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", sound), "--json").lines
     done = piped(kitchen, pcm(sound) + b"\x01")
-    assert (done.code, done.lines) == (0, from_file)
+    assert (done.code, list(map(signal_of, done.lines))) == (0, list(map(signal_of, from_file)))
     assert "1 byte of a torn sample" in done.err
 
 
@@ -31,11 +36,10 @@ def test_a_wav_file_on_stdin_is_refused_with_advice(kitchen: Path, tmp_path: Pat
     assert "arecord -t raw" in done.err
 
 
-def test_an_empty_input_ends_cleanly(kitchen: Path) -> None:
+def test_an_empty_input_is_an_error(kitchen: Path) -> None:
     done = piped(kitchen, b"")
-    assert (done.code, done.out) == (0, "")
-    assert "heard 0.0 s, 0 events" in done.err
-    assert "revision 2" in done.err
+    assert done.code == 4
+    assert "stdin is empty: did the program that should write to it fail?" in done.err
 
 
 @pytest.mark.parametrize("name", ["S24_3LE", "S24_LE", "S32_LE", "FLOAT_LE"])

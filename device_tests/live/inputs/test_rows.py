@@ -131,7 +131,7 @@ def test_exercises_are_one_event_each_with_their_span(tmp_path: Path) -> None:
         assert one["span"] == [pytest.approx(begins_s, abs=2.1), pytest.approx(begins_s + seconds, abs=2.1)]
         assert begins_s < one["time"] < begins_s + 6
         begins_s += seconds
-    assert edgecl("listen", wrist, stream, "--inbox", "--novelty", 0, "--threshold", 2).code == 0
+    assert edgecl("listen", wrist, stream, "--inbox", "--novelty", 0, "--threshold", 1).code == 0
     assert edgecl("inbox", wrist, "--json").value["items"][0]["file"].endswith(".npz")
 
 

@@ -17,8 +17,8 @@ import edgecl
 from edgecl.cli import warn
 from edgecl.cli.options import EDGECL
 from edgecl.cli.text import print_json, printable
-from edgecl.live.events import seconds
-from edgecl.live.fanout import Fanout, undelivered
+from edgecl.live.events import Look, seconds
+from edgecl.live.fanout import Fanout, Mailbox, undelivered
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
@@ -133,19 +133,34 @@ def _wyoming(doors: Doors, learner: Learner, fanout: Fanout[Event], how: Listeni
     return WyomingServer(learner.opened, address, how=how, publish=fanout.publish)
 
 
+def scores_to(printed: Mailbox[Any], *, is_every_hop: bool) -> Callable[[Look], None]:
+    """Return what puts looks at hops into the queue of what is printed: all, or those that differ from the latest."""
+    latest: list[tuple[str, str]] = []
+
+    def take(look: Look) -> None:
+        state = (look.label, look.reason)
+        if is_every_hop or [state] != latest:
+            latest[:] = [state]
+            printed.put(look)
+
+    return take
+
+
 class Printer:
     """Prints events to stdout, and never blocks for longer than it takes to notice that the program ends."""
 
     def __init__(self, halt: Halt, *, as_json: bool) -> None:
         self._halt, self._as_json = halt, as_json
 
-    def take(self, event: Event) -> None:
-        """Print an event once stdout takes it; one that it does not take until the end is lost."""
+    def take(self, event: Event | Look) -> None:
+        """Print an event, or a look at a hop, once stdout takes it; one that it does not take until the end is lost."""
         while not _is_writable():
             if self._halt.is_asked:
                 return
         if self._as_json:
             print_json(event.as_dict())
+        elif isinstance(event, Look):
+            click.echo(_look_text(event))
         else:
             start, end = map(seconds, event.span)
             click.echo(
@@ -153,6 +168,15 @@ class Printer:
                 f"novelty {event.novelty:.2f}  ({start:.2f} to {end:.2f} s)"
             )
         sys.stdout.flush()
+
+
+def _look_text(look: Look) -> str:
+    threshold = "-" if look.threshold is None else f"{look.threshold:.2f}"
+    score = f"{look.score:.2f} of {threshold}" if look.label else ""
+    return (
+        f"{seconds(look.time):9.2f} s  . {printable(look.label):18}  {score:>16}  {look.level_db:6.1f} dB  "
+        f"{look.reason or 'reaches its threshold'}"
+    )
 
 
 def _is_writable() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress
+from edgecl.cli.stdin import is_terminal
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Ask
@@ -19,7 +20,7 @@ SAME, DISTINCT, LATER = "same", "distinct", "later"
 
 def is_possible() -> bool:
     """Test whether there is somebody to answer."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return is_terminal() and sys.stdout is not None and sys.stdout.isatty()
 
 
 def ask(learner: Learner, report: Report) -> bool:

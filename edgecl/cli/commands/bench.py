@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import EDGECL, example
-from edgecl.cli.text import counted, pairs, printable, table, wrapped
+from edgecl.cli import warn
+from edgecl.cli.options import EDGECL, example, json_option
+from edgecl.cli.text import counted, pairs, print_json, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.units import format_bytes
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 QUANTILES = ("p50", "p90", "p95", "p99", "max")  # of edgecl.bench.results, not loaded for --help
-FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Limits(click.ParamType["Limit"]):
@@ -37,22 +38,43 @@ class Limits(click.ParamType["Limit"]):
             self.fail(str(error), param, ctx)
 
 
+class JsonFlag(click.Command):
+    """A command whose --json once took a file: where one follows, it is taken as --output, with a warning."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for at, one in enumerate(args):
+            after = args[at + 1] if at + 1 < len(args) else ""
+            if one == "--json" and (after == "-" or after.endswith(".json")) and not Path(after).is_dir():
+                return super().parse_args(ctx, [*args[:at], *_as_output(after), *args[at + 2 :]])
+            if one.startswith("--json="):
+                after = one.removeprefix("--json=")
+                return super().parse_args(ctx, [*args[:at], *_as_output(after), *args[at + 1 :]])
+        return super().parse_args(ctx, args)
+
+
+def _as_output(file: str) -> list[str]:
+    warn.warn(f"--json is a flag now: say --output {file}; --json FILE ends with the next version")
+    return ["--json"] if file == "-" else ["--output", file]
+
+
 @click.command(
+    cls=JsonFlag,
     epilog=example(
         "edgecl bench",
-        "edgecl bench kitchen --json after.json",
+        "edgecl bench kitchen --output after.json",
         "edgecl bench --compare before.json after.json --fail-above p95:10%",
-    )
+    ),
 )
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
 @click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
-@click.option("--json", "json_file", metavar="FILE|-", type=FILE, help="Write all results, raw samples included.")
+@json_option
+@click.option("--output", metavar="FILE", type=FILE, help="Write all results as JSON, raw samples included.")
 @click.option(
     "--compare",
     nargs=2,
     metavar="BEFORE AFTER",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Compare two files of --json; nothing is measured.",
+    help="Compare two files of --output; nothing is measured.",
 )
 @click.option(
     "--fail-above",
@@ -74,7 +96,8 @@ def command(
     ctx: click.Context,
     store: Path | None,
     rounds: int | None,
-    json_file: Path | None,
+    as_json: bool,
+    output: Path | None,
     compare: tuple[Path, Path] | None,
     limits: tuple[Limit, ...],
     force: bool,
@@ -83,35 +106,38 @@ def command(
     """Measure the cost of a lesson on this board, phase by phase.
 
     Uses copies next to STORE, or a store that is taught the demo's words; STORE is not changed. A run that was
-    throttled, emulated or swapping is marked. Exit code 1: a limit of --fail-above is exceeded.
+    throttled, emulated or swapping is marked. --compare shows 95% intervals of each ratio, and refuses marked and busy
+    runs. Exit code 1: a limit of --fail-above is exceeded.
     """
     if compare is not None:
         if store or rounds or reference:
             raise click.UsageError("--compare measures nothing: leave out STORE, --rounds and --reference")
-        if _compared(*compare, limits=limits, force=force, json_file=json_file):
+        if _compared(*compare, limits=limits, force=force, as_json=as_json, output=output):
             ctx.exit(FAILED)
         return
     if limits or force:
         raise click.UsageError("--fail-above and --force go with --compare BEFORE AFTER")
     if store and reference:
         raise click.UsageError("a reference is of the demo's words, the same on all boards: leave out STORE")
-    run = _measured(store, rounds, json_file, reference)
-    if json_file is None or str(json_file) != "-":
+    run = _measured(store, rounds, output, reference)
+    _write(run, output)
+    if as_json:
+        print_json(run)
+    else:
         _print(run)
-    _write_json(run, json_file)
     if reference:
         from edgecl.bench.results import write_reference
 
         click.echo(f"wrote {printable(str(write_reference(reference, run)))}", err=True)
 
 
-def _measured(store: Path | None, rounds: int | None, json_file: Path | None, reference: Path | None) -> dict[str, Any]:
+def _measured(store: Path | None, rounds: int | None, output: Path | None, reference: Path | None) -> dict[str, Any]:
     """Refuse at once what would be refused after minutes, then measure."""
     from edgecl.bench import board
     from edgecl.bench.measure import ROUNDS, measure
 
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise SettingError(f"{json_file} cannot be written: {json_file.parent} is not a folder")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise SettingError(f"{output} cannot be written: {output.parent} is not a folder")
     reason = board.why_not_real()
     if reference and reason:
         raise EdgeclError(f"no reference is written: {reason}")
@@ -123,14 +149,9 @@ def _show(phase: str) -> None:
     click.secho(f"  {phase} ...", err=True, dim=sys.stderr.isatty())
 
 
-def _write_json(told: Mapping[str, Any], json_file: Path | None) -> None:
-    if json_file is None:
-        return
-    text = json.dumps(told, allow_nan=False)
-    if str(json_file) == "-":
-        click.echo(text)
-    else:
-        json_file.write_text(text + "\n", encoding="utf-8")
+def _write(told: Mapping[str, Any], output: Path | None) -> None:
+    if output is not None:
+        output.write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
 
 
 # What was measured
@@ -210,7 +231,7 @@ def _ms(value: float) -> str:
 
 
 def _compared(
-    before: Path, after: Path, *, limits: Sequence[Limit], force: bool, json_file: Path | None
+    before: Path, after: Path, *, limits: Sequence[Limit], force: bool, as_json: bool, output: Path | None
 ) -> list[Change]:
     """Print two runs side by side, and return the phases that exceed a limit."""
     from edgecl.bench import results
@@ -223,16 +244,23 @@ def _compared(
         )
     found = results.changes(*runs)
     failed = [one for one in found if any(one.exceeds(limit) for limit in limits)]
-    if json_file is not None:
-        _write_json(_told(found, failed, reasons), json_file)
-    if json_file is None or str(json_file) != "-":
+    told = _told(found, failed, reasons)
+    _write(told, output)
+    if as_json:
+        print_json(told)
+    else:
         _print_changes(found, failed, limits, [path.name for path in (before, after)], reasons)
     return failed
 
 
 def _told(found: Sequence[Change], failed: Sequence[Change], reasons: Sequence[str]) -> dict[str, Any]:
     phases = {
-        one.phase: {"before": one.before, "after": one.after, "ratio": {q: one.ratio(q) for q in QUANTILES}}
+        one.phase: {
+            "before": one.before,
+            "after": one.after,
+            "ratio": {q: one.ratio(q) for q in QUANTILES},
+            "interval": {q: one.interval(q) for q in QUANTILES},
+        }
         for one in found
     }
     return {"phases": phases, "exceeded": [one.phase for one in failed], "not_comparable": list(reasons)}
@@ -250,7 +278,7 @@ def _print_changes(
     shown = list(dict.fromkeys(["p50", "p95", *(limit.quantile for limit in limits)]))
     header = ["phase, in ms"]
     for quantile in shown:
-        header += [f"{quantile} {printable(name)}" for name in names] + ["ratio"]
+        header += [f"{quantile} {printable(name)}" for name in names] + ["ratio", "95% interval"]
     rows = [(one.phase, *(cell for q in shown for cell in _cells(one, q))) for one in found]
     click.echo(table(rows, header=header, align="l" + "r" * (len(header) - 1), indent=0))
     for limit in limits:
@@ -263,12 +291,17 @@ def _print_changes(
             click.secho(f"within {bound}: every phase", fg="green")
 
 
-def _cells(change: Change, quantile: str) -> tuple[str, str, str]:
-    ratio = change.ratio(quantile)
+def _cells(change: Change, quantile: str) -> tuple[str, str, str, str]:
+    ratio, interval = change.ratio(quantile), change.interval(quantile)
     before, after = (_ms(side[quantile]) if side else "-" for side in (change.before, change.after))
-    return before, after, "-" if ratio is None else f"{ratio:.2f}"
+    between = "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
+    return before, after, "-" if ratio is None else f"{ratio:.2f}", between
 
 
 def _excess(change: Change, limit: Limit) -> str:
     ratio = change.ratio(limit.quantile)
-    return f"{change.phase} (not measured)" if ratio is None else f"{change.phase} ({ratio - 1:+.0%})"
+    if ratio is None:
+        return f"{change.phase} (not measured)"
+    interval = change.interval(limit.quantile)
+    unclear = ", which may be chance" if interval is not None and interval[0] <= 1 else ""
+    return f"{change.phase} ({ratio - 1:+.0%}{unclear})"

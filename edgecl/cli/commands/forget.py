@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from edgecl.cli.options import example, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable, wrapped
 
 if TYPE_CHECKING:
+    from edgecl.learner import Learner
     from edgecl.operations.forgetting import Receipt, State
 
 HEADS = {"whitened-cosine": "closed form", "refined": "refined", "refined-closed-form": "refined closed form"}
@@ -41,7 +43,11 @@ class Age(click.ParamType[timedelta]):
 )
 @store_argument
 @click.argument("labels", metavar="[LABEL]...", nargs=-1)
-@click.option("--older-than", type=Age(), help="Forget the classes whose last lesson is older: 36h, 90d, 12w.")
+@click.option(
+    "--older-than",
+    type=Age(),
+    help="Forget classes whose last lesson is older: 36h, 90d, 12w; only times of a trusted clock count.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed and remove nothing.")
 @json_option
 def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, dry_run: bool, as_json: bool) -> None:
@@ -56,7 +62,7 @@ def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, 
     with warn.opened(store) as learner:
         receipt = learner.forget(labels, older_than=older_than, dry_run=dry_run)
         if receipt is None:
-            _print_none(learner.revision, as_json=as_json)
+            _print_none(learner, as_json=as_json)
             return
     if as_json:
         print_json(receipt.as_dict())
@@ -64,11 +70,24 @@ def command(store: Path, labels: tuple[str, ...], older_than: timedelta | None, 
         _print(receipt)
 
 
-def _print_none(revision: int, *, as_json: bool) -> None:
+def _print_none(learner: Learner, *, as_json: bool) -> None:
+    from edgecl.operations.forgetting import undated
+
+    left_alone = undated(learner.opened)
     if as_json:
-        print_json({"forgotten": {}, "revision": revision})
+        print_json({"forgotten": {}, "revision": learner.revision, "left_alone": left_alone})
     else:
-        click.echo(f"No class is that old: revision {revision} stays live, untouched.")
+        click.echo(f"No class is known to be that old: revision {learner.revision} stays live, untouched.")
+        _print_left_alone(left_alone)
+
+
+def _print_left_alone(left_alone: Mapping[str, str]) -> None:
+    """Name the classes whose age is not known, for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for label, reason in left_alone.items():
+        by_reason.setdefault(reason, []).append(label)
+    for reason, labels in by_reason.items():
+        click.echo(wrapped(f"{listed(labels)}: {reason}. To forget one, name it", first="left alone: "))
 
 
 def _print(receipt: Receipt) -> None:
@@ -90,6 +109,7 @@ def _print(receipt: Receipt) -> None:
         click.echo(wrapped(f"{counted(removed.inbox_files, 'file')} of the inbox, which have no label"))
     if receipt.head_restarted:
         click.echo("The refined head was made from all classes: the model restarts from the closed form.")
+    _print_left_alone(receipt.left_alone)
     if not receipt.dry_run:
         click.echo(f"before: {_state(receipt.before)}\nafter:  {_state(receipt.after)}")
         click.echo("not promised, since it is not in the store's hands:")

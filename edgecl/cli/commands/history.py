@@ -48,6 +48,7 @@ def command(store: Path, as_json: bool) -> None:
 
 
 def _table(journal: list[dict[str, Any]], *, live: int, kept: list[int]) -> str:
+    from edgecl.operations.status import decision
     from edgecl.store.body_kinds import read_entry
 
     found = [read_entry(entry) for entry in journal]
@@ -56,7 +57,7 @@ def _table(journal: list[dict[str, Any]], *, live: int, kept: list[int]) -> str:
             _number(entry.get("revision"), live=live, kept=kept),
             entry["time"].replace("+00:00", "").replace("T", " "),
             _what(one, entry["kind"]),
-            _verdict(one),
+            decision(entry["kind"], entry.get("body", entry)).upper(),
             _evidence(one),
         )
         for entry, one in zip(journal, found, strict=True)
@@ -64,8 +65,8 @@ def _table(journal: list[dict[str, Any]], *, live: int, kept: list[int]) -> str:
     text = table(rows, header=("rev", "time (UTC)", "what", "verdict", "evidence"), align="rllll")
     lines = iter(text.splitlines())
     out = [next(lines)]
-    for line, one in zip(lines, found, strict=True):
-        out += [line, *_reasons(one)]
+    for line, one, entry in zip(lines, found, journal, strict=True):
+        out += [line, *(_reasons(one) if entry["kind"] == "rejected" else ())]
     return "\n".join(out)
 
 
@@ -82,6 +83,8 @@ def _what(entry: Entry, kind: str) -> str:
     from edgecl.store import body_kinds as kinds
     from edgecl.store.records import LessonBody, LessonNote
 
+    if getattr(entry, "strategy", "") == kinds.RESIZE:
+        return "resized"
     match entry:
         case kinds.Forgotten():
             return f"{entry.kind}, its details forgotten"
@@ -95,32 +98,13 @@ def _what(entry: Entry, kind: str) -> str:
             return "no longer centred"
         case kinds.SetBody(unknown_above=above):
             return "unknown: automatic" if above is None else f"unknown above {above:.2f}"
+        case kinds.ResizeBody():
+            return "resized"
         case kinds.BackgroundBody():
             return "background"
         case LessonBody() | LessonNote() | kinds.StreamBody() | kinds.StreamNote():
             return listed((f"{label} +{count}" for label, count in entry.lesson.items()), most=LABELS_SHOWN)
     return kind
-
-
-def _verdict(entry: Entry) -> str:
-    """Return the decision in a word; empty where there was none."""
-    verdict = _verdict_of(entry)
-    if verdict is None:
-        return ""
-    if getattr(entry, "forced", False):
-        return "forced"
-    kind = getattr(entry, "kind", "")
-    if kind == "unchanged":
-        return "nothing new"
-    return "REJECTED" if _is_note(entry) else "accepted" if verdict["proven"] else "unproven"
-
-
-def _is_note(entry: Entry) -> bool:
-    """Test whether an entry has no revision: what was tried was not committed."""
-    from edgecl.store.body_kinds import StreamNote
-    from edgecl.store.records import LessonNote
-
-    return isinstance(entry, LessonNote | StreamNote)
 
 
 def _verdict_of(entry: Entry) -> Mapping[str, Any] | None:
@@ -147,5 +131,5 @@ def _evidence(entry: Entry) -> str:
 def _reasons(entry: Entry) -> Iterator[str]:
     """Yield why a lesson was rejected, below its line."""
     verdict = _verdict_of(entry)
-    if verdict is not None and _verdict(entry) == "REJECTED":
+    if verdict is not None:
         yield from (wrapped(reason, first="       ") for reason in verdict["reasons"])

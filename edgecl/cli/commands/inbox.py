@@ -14,6 +14,7 @@ from edgecl.cli.commands import learn
 from edgecl.cli.commands._teaching import teach
 from edgecl.cli.options import example, json_option, store_argument
 from edgecl.cli.text import print_json, printable, table
+from edgecl.errors import SettingError
 
 if TYPE_CHECKING:
     from edgecl.operations.inbox import Item
@@ -91,14 +92,20 @@ def _print(items: Sequence[Item], store: Path) -> None:
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .wav of sound, .npz of movement.",
+    help="File to write: .wav of sound, .npz or .csv of movement, .jsonl of text.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace FILE where it exists.")
 @click.pass_obj
-def export(store: Path, name: str, out: Path) -> None:
-    """Export a recording as a file."""
+def export(store: Path, name: str, out: Path, overwrite: bool) -> None:
+    """Export a recording as a file of the kind that its name ends in."""
     with warn.opened(store) as learner:
         inbox = learner.inbox()
-        out.write_bytes(inbox.recording(inbox.item(name)))
+        content = inbox.exported(inbox.item(name), out.suffix.lower())
+    try:
+        with out.open("wb" if overwrite else "xb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        raise SettingError(f"{out} exists: --overwrite replaces it") from error
     click.echo(f"{out} written", err=True)
 
 

@@ -65,7 +65,8 @@ def command(
     """Make a store: one model in one folder.
 
     STORE is the folder to make. It contains a copy of the extractor and everything that is learnt; nothing outside
-    of it is needed later. Memory, disk and the number of classes are fixed here for good.
+    of it is needed later. `edgecl resize` changes memory, disk and the number of classes later, within the features
+    that are chosen here.
     """
     from edgecl.learner import Learner
 
@@ -109,7 +110,7 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features for this number of classes, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.settings import PROJECTIONS, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, at_least, smallest_disk, smallest_memory
 
     settings = learner.settings
     overhead = learner.store.extractor_path.stat().st_size + (64 << 10)
@@ -117,13 +118,13 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
         for precision in ("float64", "float32"):
             tier = replace(settings, projection=projection, precision=precision)
-            at_smallest = replace(tier, memory_bytes=smallest_memory(tier))
+            at_smallest = replace(tier, memory_bytes=at_least(smallest_memory(tier)))
             tiers.append(
                 {
                     "features": tier.features.dimension,
                     "precision": precision,
                     "memory_bytes": at_smallest.memory_bytes,
-                    "disk_bytes": smallest_disk(at_smallest, overhead),
+                    "disk_bytes": at_least(smallest_disk(at_smallest, overhead)),
                     "chosen": (projection, precision) == (settings.projection, settings.precision),
                 }
             )
@@ -153,9 +154,13 @@ def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
     """A line for each width of features, with the memory that it takes solved in float64 and in float32."""
     rows = []
     for double, single in zip(tiers[::2], tiers[1::2], strict=True):
-        memory = [f"{'* ' if one['chosen'] else ''}{format_bytes(one['memory_bytes'])}" for one in (double, single)]
-        rows.append((str(double["features"]), *memory, format_bytes(double["disk_bytes"])))
-    return table(rows, header=("features", "--memory in float64", "in float32", "--disk"), align="rrrr")
+        budgets: list[str] = []
+        for one in (double, single):
+            chosen = "* " if one["chosen"] else ""
+            budgets += [f"{chosen}{format_bytes(one['memory_bytes'])}", format_bytes(one["disk_bytes"])]
+        rows.append((str(double["features"]), *budgets))
+    header = ("features", "--memory in float64", "--disk", "--memory in float32", "--disk")
+    return table(rows, header=header, align="rrrrr")
 
 
 def _takes(extractor: Mapping[str, Any]) -> str:

@@ -251,16 +251,15 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
     if report.outcome.is_unchanged:
         return f"{trial}NOTHING NEW, revision {live} stays live.", "green"
     outcome = "nothing is written" if report.dry_run else f"revision {report.revision} is live"
-    if report.forced:
+    if report.forced and report.is_accepted:
         return f"{trial}FORCED against the gate, {outcome}.", "yellow"
     if report.is_accepted and report.verdict.proven:
         return f"{trial}ACCEPTED, {outcome}.", "green"
     if report.is_accepted:
         return f"{trial}UNPROVEN but accepted, {outcome}.", "green"
     if report.verdict.waits:
-        what = "ASKS first" if report.asks else "SET ASIDE"
-        return f"{trial}{what}, nothing is taught: revision {live} stays live, untouched.", "yellow"
-    why = " for lack of proof" if report.verdict.accepted else ""
+        return f"{trial}ASKS first, nothing is taught: revision {live} stays live, untouched.", "yellow"
+    why = " for lack of proof" if report.verdict.accepted else ", and --force cannot help" if report.forced else ""
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
 
@@ -330,6 +329,8 @@ def _advice(report: Report) -> str:
         return "Nothing of it is live until you answer. --force commits the lesson as it is."
     if verdict.accepted:
         return "Record more samples, or leave out --require-proof."
+    if report.forced:
+        return "No memory was set aside for it: the reason above says what has to change first."
     if not verdict.classes:  # it was not judged: the reason states what to do
         return "--dry-run tries a lesson without writing."
     if verdict.is_final:

@@ -25,6 +25,7 @@ from edgecl.cli.options import (
     row_options,
     store_argument,
 )
+from edgecl.cli.stdin import descriptor, is_terminal
 from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
 from edgecl.live.fanout import Fanout
@@ -59,7 +60,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @layout_options
 @row_options
 @click.option("--realtime", is_flag=True, help="Read FILE at its own speed in place of full speed.")
-@click.option("--threshold", type=Finite(), help="Confidence from which a label counts. [default: 0.5]")
+@click.option("--threshold", type=Finite(0, 1), help="Confidence from which a label counts, 0 to 1. [default: 0.5]")
 @click.option(
     "--patience",
     metavar="HOPS",
@@ -85,6 +86,14 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
     type=click.Path(path_type=Path),
     help='Socket on which its owner requests lessons: a line {"learn": "/path", "label": "name"}.',
 )
+@click.option(
+    "--scores",
+    metavar="[change|hop]",
+    type=click.Choice(["change", "hop"]),
+    is_flag=False,
+    flag_value="change",
+    help="Also print the best word, its score and threshold, the level and why there is no event.",
+)
 @door_options
 @click.option("--avahi", is_flag=True, help="Print the file by which Home Assistant finds --wyoming, and end.")
 @json_option
@@ -105,6 +114,7 @@ def command(
     wake: str | None,
     span: float | None,
     control: Path | None,
+    scores: str | None,
     avahi: bool,
     as_json: bool,
     **doors: Any,
@@ -155,14 +165,21 @@ def command(
             )
         noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
         _require_wake_word(learner, wake)
-        listening = Listening(threshold, patience, refractory, wake=wake, span_s=span or WAKE_SPAN_S)
-        events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
         requests = Control(control, store, command=EDGECL) if control else None
         if requests is not None:
             systemd.watch(requests.is_alive)
+        listening = Listening(
+            threshold,
+            patience,
+            refractory,
+            wake=wake,
+            span_s=span or WAKE_SPAN_S,
+            look=None if scores is None else _doors.scores_to(printed, is_every_hop=scores == "hop"),
+        )
+        events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with (
             interrupts.asking(halt.ask),
             requests or nullcontext(),
@@ -233,7 +250,7 @@ def _refuse_contradictions(
         raise click.UsageError("--rate is for raw PCM on stdin: a file states its own, a microphone is set to one")
     if realtime and file is None:
         raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
-    if file is None and not microphone and not has_clients and sys.stdin.isatty():
+    if file is None and not microphone and not has_clients and is_terminal():
         raise click.UsageError(
             "nothing is piped to stdin: give a FILE or --microphone, "
             "or `arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen STORE`"
@@ -265,7 +282,7 @@ def pieces_of(
     if file is not None:
         return sound_file(file, contract, halt=halt, realtime=realtime)
     return raw_pcm(
-        sys.stdin.fileno(),
+        descriptor(),
         contract,
         rate_hz=rate or contract.sample_rate_hz,
         halt=halt,
@@ -280,16 +297,16 @@ def _rows(
     from edgecl.live.inputs.rows import movement
 
     if file is None:
-        yield from movement(sys.stdin.fileno(), "stdin", contract, halt=halt, arrival=arrival, how=how)
+        yield from movement(descriptor(), "stdin", contract, halt=halt, arrival=arrival, how=how)
         return
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(descriptor, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
+        yield from movement(number, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
     finally:
-        os.close(descriptor)
+        os.close(number)
 
 
 def _print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event]) -> None:

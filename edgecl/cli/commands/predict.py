@@ -13,6 +13,7 @@ from edgecl.cli import warn
 from edgecl.cli.options import choice_options, example, json_option, paths_argument, store_argument
 from edgecl.cli.stdin import shown
 from edgecl.cli.text import print_json, printable
+from edgecl.errors import DataError
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
@@ -46,31 +47,40 @@ def command(
     label, confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where
     the novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
     class and "known" whether it is meant; a sample that cannot be used is {"source", "skipped"}. With --top the number
-    of classes, the probability of each.
+    of classes, the probability of each. A PATH that cannot be used does not stop the others;
+    exit code 4: there was one.
     """
     if not paths and not texts:
         raise click.UsageError("give a PATH, - for stdin, or --text")
     with warn.opened(store) as learner:
         names = ("label", *(_unknown(label) for label in learner.classes))
         width = min(max(map(len, names)), WIDEST_LABEL)
-        has_header = not as_json
-        for answer in _answers(learner, paths, texts, how, top=top or 0):
+        has_header, failures = not as_json, list[str]()
+        for answer in _answers(learner, paths, texts, how, failures, top=top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
+    if failures:
+        raise DataError("; ".join(failures))
 
 
 def _answers(
-    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices, *, top: int
+    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices, failures: list[str], *, top: int
 ) -> Iterator[Answer | Skip]:
+    """Yield the answers of all paths; why one cannot be used goes to the failures."""
     from edgecl.sources.reading import read_samples
 
     if texts:
         yield from learner.run.predict(_samples(texts, learner), top=top)
     for path in paths:
-        for answer in learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top):
-            yield replace(answer, source=shown(answer.source, path))
+        try:
+            for answer in learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top):
+                yield replace(answer, source=shown(answer.source, path))
+        except DataError as error:
+            if len(paths) == 1 and not texts:
+                raise
+            failures.append(str(error))
 
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:

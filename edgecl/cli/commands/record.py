@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgecl.cli import interrupts, warn
 from edgecl.cli.options import Finite, example, json_option, layout_options, rate_option
+from edgecl.cli.stdin import descriptor, is_terminal
 from edgecl.cli.text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
 
@@ -69,7 +70,7 @@ def command(
     contract = _contract(store)
     if not contract.is_sound:
         raise SettingError(f"{store} takes {contract.modality}: record takes sound")
-    if not microphone and sys.stdin.isatty():
+    if not microphone and is_terminal():
         raise click.UsageError(
             "nothing is piped to stdin: say --microphone, or `arecord -q -t raw ... | edgecl record`"
         )
@@ -123,7 +124,7 @@ def _pieces(contract: Contract, halt: Halt, *, microphone: bool, rate: float | N
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     rate_hz = rate or contract.sample_rate_hz
-    return raw_pcm(sys.stdin.fileno(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival, layout=layout)
+    return raw_pcm(descriptor(), contract, rate_hz=rate_hz, halt=halt, arrival=arrival, layout=layout)
 
 
 def _takes(pieces: Iterator[Piece], contract: Contract, *, seconds: float) -> Iterator[NDArray[np.float32]]:

@@ -56,13 +56,20 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
                 label,
                 str(one["samples"]),
                 str(one["exemplars"]),
-                one["taught"].replace("+00:00", "").replace("T", " "),
+                one["taught"].replace("+00:00", "").replace("T", " ") + _doubt(one),
                 *_spotting(status["spotting"].get(label)),
             )
             for label, one in status["classes"].items()
         ]
         header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
         click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+        if any(_doubt(one) for one in status["classes"].values()):
+            click.echo("  ? the clock was not known to be right; `forget --older-than` leaves these alone")
+
+
+def _doubt(one: Mapping[str, Any]) -> str:
+    """Return the mark of a time that was read from a clock which could not be trusted."""
+    return " ?" if one["taught"] and not one["taught_trusted"] else ""
 
 
 def _unknown(unknown: Mapping[str, Any] | None) -> str:
@@ -87,7 +94,8 @@ def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:
 
 
 def _made_by(status: Mapping[str, Any]) -> str:
-    return f", {status['strategy']}" if status["strategy"] else ""
+    said = [one for one in (status["strategy"], status["verdict"].upper()) if one]
+    return "".join(f", {one}" for one in said)
 
 
 def _share(used: int, granted: int) -> str:

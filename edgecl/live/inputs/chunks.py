@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 POLL_S = 0.2  # longest time between two checks for a stop
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1000.0, 768_000.0  # of sound that is resampled
 LATE_S = 1.0  # without input, from which on it counts as late
 
 
@@ -80,7 +81,16 @@ def read_arrived(descriptor: int, buffer: memoryview, halt: Halt, arrival: Arriv
 
 
 def rate_converter(rate_hz: float, contract: Contract) -> Any:
-    """From mono samples (n,) at one rate to a signal (m, 1) at the contract's."""
+    """From mono samples (n,) at one rate to a signal (m, 1) at the contract's.
+
+    Raises
+    ------
+    DataError
+        When the rate is none of sound.
+    """
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        wanted = f"{LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g} Hz"
+        raise DataError(f"a rate of {rate_hz:g} Hz is none of sound: wanted {wanted}", parameter="rate")
     if rate_hz == contract.sample_rate_hz:
         return lambda samples: samples[:, None]
     soxr = extra("soxr", f"the sound has {rate_hz:g} Hz, the extractor takes {contract.sample_rate_hz:g}: resampling")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # Bytes of a sample, by the words of arecord.
 FORMATS = {"S16_LE": 2, "S24_3LE": 3, "S24_LE": 4, "S32_LE": 4, "FLOAT_LE": 4}
+NOTHING_CAME = "stdin is empty: did the program that should write to it fail?"
 PROBED_S = 3.0  # of sound, that the format is judged by
 
 
@@ -105,6 +106,8 @@ def raw_pcm(
         probe.push(whole)
         yield Piece(convert(layout.mono(whole)), 0.0 if is_first else None)
         is_first = False
+    if is_first and not halt.is_asked:
+        raise DataError(NOTHING_CAME)
     probe.judge()
 
 

@@ -72,7 +72,12 @@ def _pieces(
     descriptor: int, name: str, contract: Contract, halt: Halt, arrival: Arrival, *, realtime: bool, how: Choices
 ) -> Iterator[Piece]:
     lines = _lines(descriptor, name, halt, arrival)
-    delimiter, cells = _cells(lines, name)
+    first = next(lines, None)
+    if first is None and halt.is_asked:
+        return
+    if first is None:
+        raise DataError(f"{name} is empty: did the program that should write it fail?")
+    delimiter, cells = _cells(chain([first], lines), name)
     layout, rows = read_live(cells, name, contract, arrival.rows, delimiter=delimiter, how=how)
     every = max(round(contract.hop_samples / contract.sample_rate_hz / layout.step_s), 1)  # rows
     samples: Resampler | None = None
