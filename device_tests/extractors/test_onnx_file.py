@@ -65,6 +65,11 @@ def test_external_data_is_refused_wherever_it_is() -> None:
             require_self_contained(model.SerializeToString())
 
 
+def test_a_field_whose_number_others_would_cut_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such field"):
+        require_self_contained(b"\xba\x80\x80\x80\x10\x00")  # field 7, the graph, with bit 32 set
+
+
 def test_custom_domains_and_operators_that_read_files_are_refused() -> None:
     onnx = pytest.importorskip("onnx")
     custom = onnx.helper.make_node("Mine", ["signal"], ["out"], domain="my.ops")

@@ -91,7 +91,7 @@ def open_graph(path: str | Path) -> tuple[Any, Contract, str, Mapping[str, str]]
     try:
         require_self_contained(content)
     except ValueError as error:
-        raise ContractError(f"{path} cannot be used: {error}") from error
+        raise ContractError(f"{path} is not an ONNX file that can be used: {error}") from error
     session = onnx_session(content, path)
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     contract = Contract.from_metadata(metadata, file=path)
@@ -185,6 +185,8 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
     while at < end:
         start = at
         tag, at = _varint(data, at)
+        if tag >> 32:  # which others may cut to a field that was not judged
+            raise ValueError("no such field")
         content = at
         match tag & 7:
             case 0:

@@ -110,10 +110,7 @@ class Control:
             answer = {"error": "this request could not be answered"}
         peer.settimeout(PATIENCE_S)
         peer.sendall(json.dumps(answer).encode() + b"\n")
-        with suppress(OSError):  # what is closed before all of it was read may lose the answer
-            peer.shutdown(socket.SHUT_WR)
-            peer.settimeout(0)
-            peer.recv(LONGEST_LINE)
+        _leave(peer)
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
@@ -153,6 +150,17 @@ class Control:
                 break
             line += more
         return line
+
+
+def _leave(peer: socket.socket) -> None:
+    """End what is sent, and wait shortly for the client to end: who still sends would lose the answer."""
+    ends = time.monotonic() + POLL_S
+    with suppress(OSError):
+        peer.shutdown(socket.SHUT_WR)
+        while (left := ends - time.monotonic()) > 0:
+            peer.settimeout(left)
+            if not peer.recv(LONGEST_LINE):
+                return
 
 
 def _is_text(request: object) -> bool:
