@@ -12,6 +12,8 @@ from edgecl.operations.judging import judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
+from edgecl.store.files import read_file
+from edgecl.store.records import POINTER_BYTES
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
@@ -90,8 +92,8 @@ class LiveScorer:
     def _is_named(self, number: int) -> bool:
         """Test whether `current` names a revision; where it can't be read, it names another one."""
         try:
-            return self._current.read_bytes().startswith(b"%d " % number)
-        except OSError:
+            return read_file(self._current, limit=POINTER_BYTES).startswith(b"%d " % number)
+        except EdgeclError:
             return False
 
     def _stamp(self) -> tuple[int, int]:

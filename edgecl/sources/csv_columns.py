@@ -17,9 +17,10 @@ from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
+from edgecl.sources.folders import require_file
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import valid_text
-from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter, require_file
+from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
 from edgecl.sources.tables import TableEncoding
 

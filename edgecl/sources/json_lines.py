@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines, require_file
+from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 

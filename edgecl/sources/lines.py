@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, AnyStr
 
 from edgecl.errors import DataError
+from edgecl.sources.folders import require_file
 
 LONGEST_LINE = 1 << 20  # characters of a row
 LONGEST_DOCUMENT = 1 << 26  # bytes of a line that is a whole window
@@ -28,19 +27,6 @@ def bounded_lines(file: IO[AnyStr], *, limit: int, error: Callable[[int, str], E
         if len(line) == limit:
             raise error(number, f"line is longer than {limit >> 20} MiB")
         yield line
-
-
-def require_file(path: Path) -> None:
-    """Raise OSError unless a path is a file with bytes of its own: opening a pipe or device may never end.
-
-    A file of /proc or /sys has no length, though reading it gives bytes: it counts as empty.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-        raise OSError(errno.EINVAL, f"it is {kind} and no file")
-    if status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
-        raise OSError(errno.EINVAL, "it is made by the system and no file")
 
 
 def count_lines(path: Path) -> int:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import require_file
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
 

@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes
+from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes, require_file
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
-from edgecl.sources.lines import count_lines, require_file
+from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
 

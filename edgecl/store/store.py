@@ -267,6 +267,12 @@ class Store:
         self.damage.clear()
         return done
 
+    def remove_no_files(self) -> list[str]:
+        """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""
+        from edgecl.store.repair import remove_no_files
+
+        return remove_no_files(self._folder)
+
     def restore_extractor(self, source: str | Path) -> None:
         """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
         from edgecl.store.repair import require_same_extractor, restore_extractor

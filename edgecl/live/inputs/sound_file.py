@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
-from edgecl.sources.lines import require_file
+from edgecl.sources.folders import require_file
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks
 
