@@ -166,7 +166,7 @@ def _leave(peer: socket.socket) -> None:
 def _is_text(request: object) -> bool:
     """Test whether all words of a request can be arguments of a command."""
     words = request.values() if isinstance(request, dict) else ()
-    return all("\0" not in word and word.isprintable() for word in words if isinstance(word, str))
+    return all("\0" not in word and valid_text(word) == word for word in words if isinstance(word, str))
 
 
 def _options(said: Mapping[Any, Any]) -> list[str]:
