@@ -166,7 +166,10 @@ def _leave(peer: socket.socket) -> None:
 def _is_text(request: object) -> bool:
     """Test whether all words of a request can be arguments of a command."""
     words = request.values() if isinstance(request, dict) else ()
-    return all("\0" not in word and valid_text(word) == word for word in words if isinstance(word, str))
+    try:
+        return not any(b"\0" in word.encode() for word in words if isinstance(word, str))
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _options(said: Mapping[Any, Any]) -> list[str]:
