@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecl.errors import SettingError
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
-from edgecl.store.records import InitBody
+from edgecl.store.records import MAX_BYTES, InitBody
 from edgecl.store.store import Store
+
+RECORD_BYTES = 800
+"""Of a class in a revision's file: digests, dates and a name of 64 letters where each is stated."""
+MOST_CLASSES = MAX_BYTES // RECORD_BYTES
 
 
 def create(
@@ -56,6 +61,7 @@ def create(
         lift_width=lift_width,
         seed=seed,
     )
+    require_storable(settings)
     settings = choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
     stored = {
         "learner": settings.as_dict(),
@@ -74,3 +80,12 @@ def create(
         Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
     )
     return OpenStore(store)
+
+
+def require_storable(settings: Settings) -> None:
+    """Raise SettingError for what no lesson could commit, however much memory and disk there is."""
+    if settings.max_classes > MOST_CLASSES:
+        raise SettingError(
+            f"{settings.max_classes:,} classes: a revision's file has room for {MOST_CLASSES:,}",
+            parameter="max_classes",
+        )

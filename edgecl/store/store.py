@@ -70,6 +70,12 @@ class Reader:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
         verify_extractor(self._folder, self._header)
 
+    def write_fault(self) -> str:
+        """Return why the store cannot be written to: empty where it can."""
+        from edgecl.store.check import write_fault
+
+        return write_fault(self._folder)
+
     def current(self) -> Revision:
         """Return the live revision.
 
