@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes
+from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes, require_file
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
 from edgecl.sources.lines import count_lines
@@ -283,6 +283,7 @@ def _sounds(
 
 def _content(path: Path) -> bytes:
     try:
+        require_file(path)
         size = path.stat().st_size
         if size > LARGEST:
             raise UnusableError(

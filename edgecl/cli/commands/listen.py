@@ -178,6 +178,9 @@ def command(
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
+        requests = Control(control, store, command=EDGECL) if control else None
+        if requests is not None:
+            systemd.watch(requests.is_alive)
         listening = Listening(
             threshold,
             patience,
@@ -189,7 +192,7 @@ def command(
         events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with (
             interrupts.asking(halt.ask),
-            Control(control, store, command=EDGECL) if control else nullcontext(),
+            requests or nullcontext(),
             _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
