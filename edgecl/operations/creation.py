@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edgecl.errors import SettingError
+from edgecl.extractors.base import extractor_bytes
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
@@ -26,6 +31,7 @@ def create(
     max_classes: int | None = None,
     lift_width: int = 0,
     seed: int = 0,
+    require_signature: str | Path | None = None,
 ) -> OpenStore:
     """Make a store around a copy of the extractor.
 
@@ -41,6 +47,9 @@ def create(
         Random features in front of the latents.
     seed
         Of projection and lift.
+    require_signature
+        PEM file of the Ed25519 public key that has to have signed the extractor, in the file `extractor`.sig; before
+        any runtime sees it.
 
     Raises
     ------
@@ -48,8 +57,21 @@ def create(
         When the path is taken, or the budget cannot work: names the smallest that can.
     ContractError
         When the extractor has no contract, or a wrong one.
+    ModelError
+        When it is not signed by that key.
     """
     source = extractor_file(extractor)
+    if require_signature is not None:
+        with _verified_copy(source, Path(require_signature)) as copy:
+            return create(
+                path,
+                extractor=copy,
+                memory_bytes=memory_bytes,
+                disk_bytes=disk_bytes,
+                max_classes=max_classes,
+                lift_width=lift_width,
+                seed=seed,
+            )
     contract = open_extractor(source).contract
     budgets = default_budgets(contract.modality)
     settings = Settings(
@@ -89,3 +111,16 @@ def require_storable(settings: Settings) -> None:
             f"{settings.max_classes:,} classes: a revision's file has room for {MOST_CLASSES:,}",
             parameter="max_classes",
         )
+
+
+@contextmanager
+def _verified_copy(source: Path, key: Path) -> Iterator[Path]:
+    """Copy an extractor to where nobody else writes, and yield that path once the signature of the copy is verified."""
+    from edgecl.signatures import require_signed_file
+
+    content = extractor_bytes(source)
+    require_signed_file(source, hashlib.sha256(content).hexdigest(), key=key)
+    with TemporaryDirectory(prefix="edgecl-") as folder:
+        copy = Path(folder, source.name)
+        copy.write_bytes(content)
+        yield copy

@@ -48,6 +48,7 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgecl.store.backup import Backup
     from edgecl.store.erasure import Removed, Saw
 
 
@@ -280,6 +281,15 @@ class Store(Reader):
             done = repair(self._folder, writer, require_usable=require_usable, time=time)
         self.damage.clear()
         return done
+
+    def backup(
+        self, file: Path, *, sign: Callable[[str], Mapping[str, str]] | None = None, overwrite: bool = False
+    ) -> Backup:
+        """Write the store to one file; see `edgecl.store.backup.write_backup`."""
+        from edgecl.store.backup import write_backup
+
+        with self.writer():
+            return write_backup(self._folder, self._header, file, sign=sign, overwrite=overwrite)
 
     def remove_no_files(self) -> list[str]:
         """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""
