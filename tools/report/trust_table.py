@@ -14,6 +14,7 @@ from report.tables import markdown
 ROWS = {
     "killed at a file-changing system call of `init`, `learn`, `rollback`, `forget`": ("killed",),
     "the call fails instead: ENOSPC, EROFS, EIO": ("ENOSPC", "EROFS", "EIO"),
+    "that call and all later ones of its name fail": ("lasting",),
     "power cut with what was not flushed lost, reordered or torn": ("unflushed",),
     "a bit of a byte flipped, or a file cut at a length: noticed": ("flipped",),
     "`forget` against a model that never saw the class, bit for bit": ("exact",),
