@@ -16,6 +16,7 @@ SHOWN = {
     "monthly_intents.py": "month 3: change address; accepted True; 5 intents",
     "drifting_table.py": "drift noticed at row",
     "without_a_store.py": "red and green swapped: accepted False",
+    "fruit.py": "edgecl, no replay",
 }
 pytestmark = [pytest.mark.host, pytest.mark.native("runs every example")]
 
