@@ -34,4 +34,5 @@ def test_every_example_is_run():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         *SHOWN,
         "write_demo_data.py",
-    }  # the README's commands run it
+        "intents_avalanche.py",
+    }  # the README's commands run the one, test_avalanche_strategy.py the other

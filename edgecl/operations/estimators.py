@@ -12,7 +12,8 @@ from edgecl.errors import ModelError, SettingError
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import FeatureMap
-from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model, load_model
+from edgecl.model.loading import load_model
+from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import ClassStatistics
 from edgecl.operations.creation import chosen_settings, create
