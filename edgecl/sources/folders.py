@@ -24,6 +24,9 @@ _SPLIT = re.compile(
 )
 CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+CONVERTED_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jp2", ".dng", ".svg")
+CONVERT_PICTURE = "ffmpeg -i FILE FILE.png"
 
 
 def require_file(path: Path) -> None:
@@ -196,6 +199,8 @@ def _entry(path: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int
         yield from _walk(path, suffixes=suffixes, trail=trail)
     elif path.suffix.lower() not in suffixes:
         to_do = f": convert it: {CONVERT}" if path.suffix.lower() in CONVERTED and ".wav" in suffixes else ""
+        if path.suffix.lower() in CONVERTED_PICTURES and ".png" in suffixes:
+            to_do = f": convert it: {CONVERT_PICTURE}"
         yield Skip(str(path), f"other file: not a {named_suffixes(suffixes)} file{to_do}")
     elif not stat.S_ISREG(mode):
         yield Skip(str(path), "not a regular file: a pipe, socket or device")
