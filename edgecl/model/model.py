@@ -41,14 +41,21 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._held: dict[str, Arrays] = {}
+        self._count = 0
 
     def put(self, arrays: Arrays) -> str:
-        digest = f"{len(self._held):08d}"
+        digest = f"{self._count:08d}"
+        self._count += 1
         self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
         return digest
 
     def read(self, digest: str) -> Arrays:
         return self._held[digest]
+
+    def keep(self, digests: Iterable[str]) -> None:
+        """Drop every object but these."""
+        kept = set(digests)
+        self._held = {digest: arrays for digest, arrays in self._held.items() if digest in kept}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def samples_of(
     data
         Samples and skips as `read_samples` yields them; or signals at the contract's rate and in its units: an array
         (n, samples), (n, samples, channels) or (n, columns), a list of arrays (samples,), (samples, channels) or
-        (columns,), one such array alone, texts; or a mapping from label to any of these.
+        (columns,), one such array alone, texts; pictures (height, width, 3) uint8; or a mapping from label to any of
+        these.
     labels
         One for each signal, where the data has none of its own.
     contract
@@ -184,8 +185,10 @@ def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
 
 
 def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
-    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
+    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), a picture, or a latent."""
     channels = len(contract.channels)
+    if contract.is_picture and not latents:
+        return data.ndim == 2 or (data.ndim == 3 and data.shape[1] != contract.window_samples)
     if latents or contract.sample_rate_hz == 0:
         return data.ndim == 1
     return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
