@@ -158,8 +158,9 @@ def injected(
             rule = f"inject={name}:{fault}:when={count}{'+' if lasting else ''}"
             strace = ("strace", "-qq", "-o", os.devnull, "-e", f"trace={name}", "-e", rule)
             done = edgecl(*given, strace=strace)
-            is_killed = fault.startswith("signal")
-            yield judged(action, store, None if is_killed else done), f"{action.name}, {fault} at {name} {count}"
+            # where no write works there is no message either
+            is_mute = fault.startswith("signal") or (lasting and name == "write")
+            yield judged(action, store, None if is_mute else done), f"{action.name}, {fault} at {name} {count}"
 
 
 def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] | None) -> str:
