@@ -72,6 +72,7 @@ def test_words(folder):
     say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
+    say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
