@@ -42,10 +42,9 @@ def test_use_of_long_ago_fades_as_new_use_comes(model):
 def test_a_class_of_little_use_has_a_smaller_share_and_others_what_they_had(model):
     a, b, c, d = model.labels
     model = replace(model, priorities={a: "while-used", b: "always"}, use={b: 10.0})
-    shares = quotas(
-        dict.fromkeys(model.labels, 100), capacity_bytes=13 * 10_000, row_dimension=96, weights=weights(model)
-    )
+    held, said = dict.fromkeys(model.labels, 100), weights(model)
+    shares = quotas(held, capacity_bytes=130_000, row_dimension=96, weights=said)
     assert shares[b] == shares[c] == shares[d] == 100
-    tight = quotas(dict.fromkeys(model.labels, 100), capacity_bytes=13_000, row_dimension=96, weights=weights(model))
+    tight = quotas(held, capacity_bytes=13_000, row_dimension=96, weights=said)
     assert tight[a] == pytest.approx(tight[b] / 4, abs=1)
     assert sum(tight.values()) <= 130

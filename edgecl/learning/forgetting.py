@@ -15,9 +15,9 @@ Value = TypeVar("Value")
 
 
 def outdated(model: Model, *, older_than: timedelta, now: datetime) -> list[str]:
-    """Return the classes whose last lesson is longer ago; one whose time cannot be trusted, or that is kept always, is
-    not among them.
+    """Return the classes whose last lesson is longer ago, but for those that are kept always.
 
+    One whose time cannot be trusted is not among them.
     A store keeps the time of a class's last lesson, not of every sample, so a class is outdated as a whole.
     """
     limit = now - older_than

@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Say which classes are kept, and which give way first.
 
-    A store has room for --max-classes classes and for so many exemplars. Without a word of yours a lesson with one class
-    too many is rejected and exemplars are shared evenly. With it, what is past its date gives way first, then the least
+    A store has room for --max-classes classes and for so many exemplars. By default a lesson with one class too many
+    is rejected, and exemplars are shared evenly. With `keep`, what is past its date gives way first, then the least
     used of the --while-used classes: `listen` counts events in memory, and the next lesson writes the counts. The
     change is a revision: `edgecl rollback` undoes it, and brings back classes that gave way.
     """
