@@ -17,6 +17,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     marks: Mapping[str, Sequence[float]] | None = None,
+    dots: bool = False,
 ) -> str:
     """Draw lines of points (x, y), with vertical marks, as a standalone SVG.
 
@@ -26,6 +27,8 @@ def line_chart(
         Name to points, in order of x; a line without points is left out.
     marks
         Name to places on the x axis.
+    dots
+        Mark every point, so that a line of one point shows.
 
     Examples
     --------
@@ -40,6 +43,7 @@ def line_chart(
     legend = 0
     for legend, (name, line) in enumerate(lines.items()):
         parts += _line(line, xs, ys, COLOURS[legend % len(COLOURS)])
+        parts += _dots(line, xs, ys, COLOURS[legend % len(COLOURS)]) if dots else []
         parts += _legend(name, legend, COLOURS[legend % len(COLOURS)], dashed=False)
     for at, (name, one) in enumerate((marks or {}).items(), legend + 1):
         parts += [_dashed(xs.place(x)) for x in one]
@@ -95,6 +99,10 @@ def _ticks(xs: _Axis, ys: _Axis) -> list[str]:
 def _line(line: Sequence[tuple[float, float]], xs: _Axis, ys: _Axis, colour: str) -> list[str]:
     path = " ".join(f"{xs.place(x)},{ys.place(y)}" for x, y in line)
     return [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'] if line else []
+
+
+def _dots(line: Sequence[tuple[float, float]], xs: _Axis, ys: _Axis, colour: str) -> list[str]:
+    return [f'<circle cx="{xs.place(x)}" cy="{ys.place(y)}" r="3.5" fill="{colour}"/>' for x, y in line]
 
 
 def _dashed(x: float) -> str:
