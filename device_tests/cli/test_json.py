@@ -73,6 +73,7 @@ def test_words(folder):
     say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
+    say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
     say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
     say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")

@@ -291,7 +291,12 @@ def within_memory(model: Model) -> Model:
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
     held = {label: len(one) for label, one in model.exemplars.items()}
     width = model.settings.features.row_dimension
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    said = None
+    if model.priorities:
+        from edgecl.learning.priorities import weights  # few stores have any
+
+        said = weights(model)
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught, weights=said)
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 

@@ -226,6 +226,10 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    priorities: Mapping[str, str] = field(default_factory=dict)
+    """By label: how long its user wants it kept, see `edgecl.learning.priorities`; a label may be missing."""
+    use: Mapping[str, float] = field(default_factory=dict)
+    """By label: events of it that are remembered."""
     is_resized: bool = False
     """Whether its settings are no longer those that its store was made with: a revision states them then."""
 
@@ -288,7 +292,12 @@ class Model:
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
+            **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},
         }
+
+    def _of_known(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is said of labels that are known, in order."""
+        return {label: one for label, one in sorted(said.items()) if label in self.statistics}
 
     def _times(self) -> dict[str, str]:
         """Return the time of each class, empty where it is not known, in the order of the lessons."""

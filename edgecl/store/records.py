@@ -271,6 +271,10 @@ class ModelBody:
     """Label to the class that it resembles, and the odds that the two are one; None where there is none."""
     distinct: Sequence[Sequence[str]] | None = None
     """Pairs of labels that their user has said are not the same; None where there is none."""
+    priorities: Mapping[str, str] | None = None
+    """Label to how long its user wants it kept: "always", "while-used" or a day; None where nothing is said."""
+    use: Mapping[str, float] | None = None
+    """Label to the events of it that are remembered; None where there are none."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
 
@@ -306,8 +310,10 @@ MODEL_MEMBERS = (
     "unknown_above",
     "settings",
     "timed",
+    "priorities",
+    "use",
 )
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed")
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "priorities", "use")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -324,6 +330,8 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("unknown_above", 1.0), int | float)
         and isinstance(body.get("settings", {}), dict)
         and isinstance(body.get("timed", []), list)
+        and isinstance(body.get("priorities", {}), dict)
+        and isinstance(body.get("use", {}), dict)
         and all(isinstance(one, str) for one in body.get("timed", []))
     )
 

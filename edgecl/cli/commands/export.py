@@ -111,8 +111,9 @@ def text(out: Path, sign: Path | None, as_json: bool) -> None:
     help="Numbers in a latent, at most 1280, which is unprojected. [default: 384]",
 )
 @out_option
+@sign_option
 @json_option
-def image(size: int, columns: int, out: Path, as_json: bool) -> None:
+def image(size: int, columns: int, out: Path, sign: Path | None, as_json: bool) -> None:
     """Build the extractor of pictures.
 
     EfficientNet-Lite0 without its classifier, composed from the weights in the package
@@ -121,7 +122,7 @@ def image(size: int, columns: int, out: Path, as_json: bool) -> None:
     """
     from edgecl_export import export_image
 
-    _print(out, export_image(out, size=size, columns=columns), as_json=as_json)
+    _print(out, export_image(out, size=size, columns=columns), sign=sign, as_json=as_json)
 
 
 @command.command(
