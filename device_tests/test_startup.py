@@ -13,7 +13,7 @@ import edgecl as edgecl_package
 
 from .support.commands import clips, edgecl, voice_extractor, write_clips
 
-MOST_FILES = 36  # of edgecl, the command line apart, in which a lesson of sound calls a function
+MOST_FILES = 38  # of edgecl, the command line apart, in which a lesson of sound calls a function
 MOST_MODULES = 82  # of edgecl that it loads, packages and the command line included
 OTHER_VERBS = {
     "answering", "background", "centring", "creation", "evaluating", "forgetting", "recovery", "resizing", "status",

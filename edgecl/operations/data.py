@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label
-from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
+from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
 
 if TYPE_CHECKING:
@@ -79,10 +79,25 @@ def embedded(
             continue
         batch.append(one)
         if len(batch) == at_once:
-            yield batch, latents_of(opened, batch)
+            yield from _sound_latents(opened, batch, skipped)
             batch = []
     if batch:
-        yield batch, latents_of(opened, batch)
+        yield from _sound_latents(opened, batch, skipped)
+
+
+def _sound_latents(
+    opened: OpenStore, batch: list[Sample], skipped: list[Skip]
+) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
+    """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
+    latents = latents_of(opened, batch)
+    is_sound = np.abs(latents).max(axis=1, initial=0) <= LARGEST  # NaN is not
+    if not is_sound.all():
+        reason = f"too large: its latent is not finite or beyond {LARGEST:g}"
+        skipped.extend(Skip(one.source, reason) for one, sound in zip(batch, is_sound, strict=True) if not sound)
+        batch = [one for one, sound in zip(batch, is_sound, strict=True) if sound]
+        latents = latents[is_sound]
+    if batch:
+        yield batch, latents
 
 
 def latents_of(opened: OpenStore, samples: list[Sample]) -> NDArray[np.float32]:
@@ -129,6 +144,11 @@ def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
         if peak < SILENCE:
             level = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
             return Skip(item.source, f"silent: {level}, wanted above -60 dBFS")
+        return item
+    try:
+        check_size(item.signal, opened.extractor.contract.units)
+    except UnusableError as error:
+        return Skip(item.source, str(error))
     return item
 
 
@@ -210,8 +230,7 @@ def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
         raise UnusableError(f"not numbers: a latent of type {latent.dtype}")
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         latent = latent.astype(np.float32)
-    if not np.isfinite(latent).all():
-        raise UnusableError("not finite: the latent contains NaN or infinity")
+    check_size(latent)
     return latent
 
 

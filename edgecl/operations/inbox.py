@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BYTES = 2 << 20
 DETECTIONS_KEPT = 10
+SUGGESTIONS_KEPT = 100
 LARGEST_RECORDING = 1 << 24
 _LOCK_S = 2.0
 _ID = r"\d{6}|[1-9]\d{6,11}"
@@ -272,7 +273,10 @@ class Inbox:
         for entry in entries(self.folder):
             if entry.name not in owned:
                 Path(entry.path).unlink(missing_ok=True)
-        outdated = [one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT]
+        outdated = [
+            *[one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT],
+            *[one for one in items if one.kind == SUGGESTION][:-SUGGESTIONS_KEPT],
+        ]
         left = [one for one in items if one not in outdated]
         sizes = {one.id: sum(self._size(name) for name in (f"{one.id}.json", one.file)) for one in left}
         by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.latest, one.number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 from collections.abc import Iterator
@@ -26,6 +27,19 @@ CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CONVERTED_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jp2", ".dng", ".svg")
 CONVERT_PICTURE = "ffmpeg -i FILE FILE.png"
+
+
+def require_file(path: Path) -> None:
+    """Raise OSError unless a path is a file with bytes of its own: opening a pipe or device may never end.
+
+    A file of /proc or /sys has no length, though reading it gives bytes: it counts as empty.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind} and no file")
+    if status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
+        raise OSError(errno.EINVAL, "it is made by the system and no file")
 
 
 class Found(NamedTuple):

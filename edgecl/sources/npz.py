@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
@@ -162,10 +163,15 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive whose headers have been checked."""
     headers = _headers(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in headers}
+        with zipfile.ZipFile(path) as archive:  # not np.load: it prefers a member `X` that nobody has judged
+            return {name: _array(archive, f"{name}.npy") for name in headers}
     except (OSError, *_DAMAGE) as error:
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -177,6 +183,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")
     headers = {}
     try:
+        require_file(path)
         with zipfile.ZipFile(path) as archive:
             for name in known:
                 if f"{name}.npy" in archive.namelist():

@@ -43,6 +43,7 @@ from edgecl.sources.folders import (
     find_files,
     group_of,
     named_suffixes,
+    require_file,
 )
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
@@ -330,6 +331,7 @@ def _sounds(
 
 def _content(path: Path) -> bytes:
     try:
+        require_file(path)
         size = path.stat().st_size
         if size > LARGEST:
             raise UnusableError(

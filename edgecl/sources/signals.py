@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.sources.interpolation import resample
-from edgecl.sources.samples import UnusableError
+from edgecl.sources.samples import UnusableError, check_size
 from edgecl.sources.sound import Sound, clip
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
     signal = as_float(shaped(raw, contract), contract)
     if contract.is_sound:
         return clip(Sound(signal, round(rate_hz), 16), rate_hz=contract.sample_rate_hz)
-    if not np.isfinite(signal).all():
-        raise UnusableError("not finite: the samples hold NaN or infinity")
+    check_size(signal)
     if not signal.any() and contract.sample_rate_hz:
         raise UnusableError("silent: all samples are zero")
     if rate_hz != contract.sample_rate_hz and len(signal) > 1:
