@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.demo.pictures import SIGNS, SIZE, WEATHER, picture, weathered
+from edgecl.demo.pictures import SIGNS, SIZE, WEATHER, scene, weathered
 from edgecl.extractors.base import FileExtractor
 
 TAUGHT, ASKED = 20, 20  # pictures of each class under each weather; no scene is under two
@@ -40,9 +41,14 @@ class PictureSet:
     """Clear pictures, taught and asked, by the columns of another extractor."""
 
 
+@lru_cache(maxsize=4000)
+def _scene(label: int, number: int) -> NDArray[np.float32]:
+    return scene(tuple(SIGNS)[label], number).astype(np.float32)
+
+
 def sign(label: int, number: int, weather: str) -> NDArray[np.uint8]:
-    """Return a drawn sign."""
-    return picture(tuple(SIGNS)[label], number, weather=weather)
+    """Return a drawn sign; its scene is drawn once for all weather."""
+    return weathered(_scene(label, number), weather, np.random.default_rng([6, label, number, DOMAINS.index(weather)]))
 
 
 def digits() -> Draw:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from peers.run import MOMENTUM, load_avalanche
 
 EPOCHS, BATCH, REPLAY = 10, 32, 200
-RATES, EWC_STRENGTHS, LWF_STRENGTHS = (0.3, 1.0, 3.0), (1.0, 100.0), (1.0, 10.0)
+RATES, EWC_STRENGTHS, LWF_STRENGTHS = (1.0, 3.0), (1.0, 100.0), (1.0, 10.0)
 Pair = tuple[NDArray[np.float32], NDArray[np.int64]]
 Parts = dict[str, tuple[Pair, Pair]]
 
