@@ -74,6 +74,8 @@ def test_words(folder):
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
+    say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
+    say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
     for one in looks:
