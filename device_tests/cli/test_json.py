@@ -30,7 +30,7 @@ ELSEWHERE = {
     "inbox export": "",
     "wrong": "learn",
     "export wrap": "export",
-} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
+} | {f"export {name}": "export" for name in ("identity", "image", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:

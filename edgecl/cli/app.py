@@ -96,6 +96,7 @@ OPTIONS = {
     "experiences": "--experiences",
     "label": "--label",
     "label_case": "--label-case keep|lower",
+    "frame": "--frame",
     "label_column": "--label-column",
     "label_folder": "--label-folder",
     "labels_from": "--labels-from",
