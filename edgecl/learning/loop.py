@@ -267,24 +267,33 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     """Return the model with the lesson in its statistics and exemplars, still under the old head."""
     features = model.settings.features
     scatter = workspace_for(model.settings)
-    statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
+    exemplars, digests = dict(model.exemplars), {}
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
-        lifted = features.blocks(rows)
-        count, mean = accumulate(statistics.get(label), lifted, scatter)
+        count, mean = accumulate(model.own_of(label), features.blocks(rows), scatter)
         one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
-        digests[f"statistics/{label}"] = objects.put(one.arrays())
-        statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        model = _with_class(model, label, one, objects)
         kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
-    return within_memory(replace(taught, statistics=statistics, exemplars=exemplars, digests=digests))
+    return within_memory(replace(taught, exemplars=exemplars, digests={**taught.digests, **digests}))
+
+
+def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects) -> Model:
+    """Return the model with what it has itself learnt of a class, put into `objects`."""
+    if model.others:
+        from edgecl.model.shares import placed  # few stores have any
+
+        return placed(model, label, one, objects=objects)
+    digest = objects.put(one.arrays())
+    statistics = {**model.statistics, label: ClassStatistics.from_arrays(objects.read(digest))}
+    return replace(model, statistics=statistics, digests={**model.digests, f"statistics/{label}": digest})
 
 
 def within_memory(model: Model) -> Model:
     """Return the model with no more exemplars than fit its memory."""
-    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
     held = {label: len(one) for label, one in model.exemplars.items()}
     width = model.settings.features.row_dimension
     shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
