@@ -73,6 +73,9 @@ def test_words(folder):
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
+    say("share", "share", kitchen, "-o", folder / "kitchen.share")
+    say("init", "init", folder / "bath", "--extractor", "voice")
+    say("merge", "merge", folder / "bath", folder / "kitchen.share")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
     for one in looks:
