@@ -54,6 +54,7 @@ COMMANDS = {
     "rollback": "Make an earlier revision the live one.",
     "share": "Write what the store has learnt to a file for other devices, without samples.",
     "merge": "Take in what other devices have learnt; commit only if known classes do not get worse.",
+    "federate": "Merge many devices in rounds, on Flower.",
     "forget": "Remove a class for good, as if it had never been taught.",
     "report": "Write one HTML file about a store: decisions, accuracy, memory and time.",
     "compare": "Compare all strategies on your own data.",
@@ -68,6 +69,7 @@ INTERRUPTED = 130
 # what an extra installs, by the package that is missed
 EXTRAS = {
     "ai_edge_litert": "tflite",
+    "flwr": "federated",
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
