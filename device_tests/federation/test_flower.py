@@ -45,26 +45,20 @@ class Federation:
         self.environ = quiet_environment({**os.environ, "FLWR_HOME": str(home), "PATH": path})
 
     def start(self, name: str, *arguments: object) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{name}.log").open("wb")
         line = command_line("federate", *arguments)
-        self._started.append(subprocess.Popen(line, env=self.environ, stdout=log, stderr=log, start_new_session=True))
-        return self._started[-1]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            made = subprocess.Popen(line, env=self.environ, stdout=log, stderr=log, start_new_session=True)
+        self._started.append(made)
+        return made
 
-    def run(self, app: Path) -> None:
-        line = ["flwr", "run", str(app), "lo"]
+    def run(self, app: Path) -> str:
+        """Run the app to its end, and return the line that the server prints of its round."""
+        line = ["flwr", "run", str(app), "lo", "--stream"]
         done = subprocess.run(line, env=self.environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-
-    def line(self, number: int) -> str:
-        """What the server prints of a round, in its log."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            text = (self.folder / "serve.log").read_text(errors="replace")
-            found = [one for one in text.splitlines() if f"EDGECL round {number}:" in one]
-            if found:
-                return found[0]
-            time.sleep(0.5)
-        raise AssertionError(text[-4000:])
+        found = [one for one in (done.stdout + done.stderr).splitlines() if "EDGECL round" in one]
+        assert found, done.stdout + done.stderr
+        return found[0]
 
     def end(self) -> None:
         for one in reversed(self._started):
@@ -102,8 +96,7 @@ def test_three_nodes_are_summed_and_one_that_is_killed_is_left_out(federation: F
         federation.start(f"node {name}", "join", tmp_path / name, f"127.0.0.1:{federation.port}", "--port", free_port())
         for name in "abc"
     ]
-    federation.run(app)
-    assert "3 of 3 nodes replied" in federation.line(1)
+    assert "3 of 3 nodes replied" in federation.run(app)
     for name in "abc":
         model = Learner.open(tmp_path / name).opened.model()[1]
         assert {label: one.count for label, one in model.statistics.items()} == dict.fromkeys(LABELS, 36)
@@ -111,9 +104,8 @@ def test_three_nodes_are_summed_and_one_that_is_killed_is_left_out(federation: F
     nodes[2].send_signal(signal.SIGTERM)
     nodes[2].wait(30)
     Learner.open(tmp_path / "a").learn(latents(7), latents=True, force=True)
-    federation.run(app)
-    line = federation.line(2)
-    assert "2 of " in line
+    line = federation.run(app)
+    assert "round 2: 2 of " in line
     assert "3 devices known" in line
     counts = {name: Learner.open(tmp_path / name).opened.model()[1].statistics["yes"].count for name in "abc"}
     assert counts == {"a": 48, "b": 48, "c": 36}

@@ -67,9 +67,7 @@ def play_round(grid: Any, nodes: Iterable[int], fleet: Fleet, *, round_number: i
         owners[reply.metadata.src_node_id] = [one for one in taken if one is not None]
     sums = fleet.sums(round_number=round_number)
     brought = {
-        node: RecordDict(
-            {FILES: ConfigRecord({DEVICES: known, FILES: [sums[one] for one in known]})}  # type: ignore[dict-item]
-        )
+        node: RecordDict({FILES: ConfigRecord({DEVICES: known, FILES: [sums[one] for one in known]})})
         for node, devices in owners.items()
         if (known := [one for one in devices if one in sums])
     }

@@ -14,7 +14,8 @@ from edgecl.sharing.sums import Sums
 
 FEWEST_DEVICES = 3  # of two nobody can say which is wrong
 LEAST_RIGHT = 0.5
-CAP = 4.0  # times the median: what a device's class weighs at most while it is screened
+CAP = 4.0  # times the median count: a cap that honest devices seldom reach
+VOTE = 1.0  # the same while devices are screened: each has one vote, however much it claims to have learnt
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def screened(
     own: Mapping[str, ClassStatistics],
     *,
     floor: float,
-    cap: float = CAP,
+    cap: float = VOTE,
     least_right: float = LEAST_RIGHT,
 ) -> Screened:
     """Leave out the devices whose class means the head of all others answers by other labels.

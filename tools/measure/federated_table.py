@@ -76,7 +76,8 @@ def head_of(case: Case, statistics: Statistics) -> HeadState:
 
 def answers(case: Case, head: HeadState) -> NDArray[np.str_]:
     """Return the labels that a head answers to what is tested."""
-    return np.array(head.labels)[head.logits(case.latents.x[case.tested()]).argmax(axis=1)]
+    found: NDArray[np.str_] = np.array(head.labels)[head.logits(case.latents.x[case.tested()]).argmax(axis=1)]
+    return found
 
 
 def accuracy(case: Case, found: NDArray[np.str_]) -> float:
@@ -262,7 +263,7 @@ def averaging_rows(found: Sequence[Case], count: int) -> list[dict[str, Any]]:
     merged = float(np.mean([score(case, total([statistics_of(d) for d in devices_of(case, count)])) for case in found]))
     shape = Shape("0" * 64, found[0].latents.x.shape[1], found[0].latents.x.shape[1], 0, 0, 0)
     parts = [statistics_of(one) for one in devices_of(found[0], count)]
-    size = np.mean([len(encode(shared("a", one), shape, half=True, compact=True)) for one in parts])
+    size = float(np.mean([len(encode(shared("a", one), shape, half=True, compact=True)) for one in parts]))
     rows = [_row_of("statistics, summed once", count, merged, 1, 1, 1, size)]
     for name, proximal in (("FedAvg", 0.0), ("FedProx, μ = 0.1", 0.1)):
         curves = []
