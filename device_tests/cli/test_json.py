@@ -25,6 +25,7 @@ pytestmark = pytest.mark.host
 ELSEWHERE = {
     "inbox label": "learn",
     "inbox answer": "learn",
+    "inbox accept-suggestions": "learn",
     "follow": "learn --prequential",
     "inbox export": "",
     "wrong": "learn",
@@ -76,6 +77,8 @@ def test_words(folder):
     say("share", "share", kitchen, "-o", folder / "kitchen.share")
     say("init", "init", folder / "bath", "--extractor", "voice")
     say("merge", "merge", folder / "bath", folder / "kitchen.share")
+    say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
+    say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
     for one in looks:

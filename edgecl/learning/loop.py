@@ -270,9 +270,15 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     exemplars, digests = dict(model.exemplars), {}
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
-        count, mean = accumulate(model.own_of(label), features.blocks(rows), scatter)
-        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
+        own = model.own_of(label)
+        is_light = lesson.weight < 1 and own is not None
+        count, mean = accumulate(None if is_light else own, features.blocks(rows), scatter)
+        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=is_light))
+        if is_light and own is not None:
+            one = own.merged(one.decayed(max(round(lesson.weight * count), 1)))
         model = _with_class(model, label, one, objects)
+        if is_light:
+            continue
         kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))

@@ -46,14 +46,21 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._held: dict[str, Arrays] = {}
+        self._count = 0
 
     def put(self, arrays: Arrays) -> str:
-        digest = f"{len(self._held):08d}"
+        digest = f"{self._count:08d}"
+        self._count += 1
         self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
         return digest
 
     def read(self, digest: str) -> Arrays:
         return self._held[digest]
+
+    def keep(self, digests: Iterable[str]) -> None:
+        """Drop every object but these."""
+        kept = set(digests)
+        self._held = {digest: arrays for digest, arrays in self._held.items() if digest in kept}
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ class Lesson:
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
+    weight: float = 1.0
+    """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:

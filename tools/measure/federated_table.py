@@ -310,7 +310,7 @@ def main() -> int:
                 note("noise, poison, averaging")
                 tables["privacy"], tables["poison"] = privacy_rows(found), poison_rows(found)
                 tables["averaging"] = averaging_rows(found, HOSTILE)
-    arguments.json.write_text(json.dumps(tables, indent=1))
+            arguments.json.write_text(json.dumps(tables, indent=1))
     return 0
 
 
