@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import Finite, example, json_option, store_argument
+from edgecl.cli.options import Finite, example, json_option, sign_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable
 from edgecl.errors import SettingError
 from edgecl.units import format_bytes
@@ -37,13 +37,6 @@ out_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="File to write.",
-)
-sign_option = click.option(
-    "--sign",
-    metavar="KEY",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=lambda _ctx, _param, value: _usable(value),
-    help="Private Ed25519 key (PEM): writes FILE.sig, for `edgecl init --require-signature`; extra [sign].",
 )
 rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples per second.")
 channels_option = click.option("--channels", type=Listed(), help="Channel names, in the order of the signal.")
@@ -366,15 +359,6 @@ def _rate(modality: str, rate: float | None) -> float:
     if rate is None and modality != "table":
         raise click.UsageError("--rate is needed: how many samples a second the model was made for")
     return rate or 0.0
-
-
-def _usable(key: Path | None) -> Path | None:
-    """Refuse a key that cannot sign before anything is built."""
-    if key is not None:
-        from edgecl.signatures import private_key
-
-        private_key(key)
-    return key
 
 
 def _print(out: Path, contract: Contract, *, sign: Path | None, as_json: bool) -> None:
