@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics
+from edgecl.values import dataclass, field, replace
 
 Arrays = Mapping[str, NDArray[np.generic]]
 EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from edgecl.cli.options import (
 from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
