@@ -110,6 +110,7 @@ OPTIONS = {
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
+    "via": "--via",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
@@ -169,6 +170,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
+        ctx.meta["edgecl.arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -3,6 +3,10 @@
 One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
 what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
 What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
+
+`edgecl learn --via` sends `{"lesson": ..., "store": ...}` with its streams as descriptors, and a lesson is forked for
+it from a process that waits with all modules loaded (`edgecl.service.resident`): `{"pid": ...}` and then
+`{"exit_code": ...}` are the answers.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import Any
 
 from edgecl.errors import SettingError
 from edgecl.service.lessons import Lessons
+from edgecl.service.resident import STREAMS, Resident, announcement
 
 ANSWERS = {"same_as", "distinct"}
 WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
@@ -40,6 +45,8 @@ class Control:
         That is taught.
     command
         How a lesson is started: "learn", the store and the request follow.
+    resident
+        Teaches what `edgecl learn --via` hands over; without it that is refused. Stopped at the end.
 
     Raises
     ------
@@ -47,8 +54,10 @@ class Control:
         When entered: `path` is taken, or cannot be made.
     """
 
-    def __init__(self, path: Path, store: Path, *, command: Sequence[str]) -> None:
+    def __init__(self, path: Path, store: Path, *, command: Sequence[str], resident: Resident | None = None) -> None:
         self._path = path
+        self._store = store.resolve()
+        self._resident = resident
         self._lessons = Lessons(command, store)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgecl control", daemon=True)
@@ -68,6 +77,9 @@ class Control:
         self._socket.listen(4)
         self._socket.settimeout(POLL_S)
         self._thread.start()
+        if self._resident is not None:
+            with suppress(OSError):  # a store that cannot be written to is listened to all the same
+                announcement(self._store).write_text(json.dumps({"control": str(self._path.absolute())}))
         return self
 
     def __exit__(
@@ -75,6 +87,9 @@ class Control:
     ) -> None:
         self._is_over.set()
         self._lessons.stop()
+        if self._resident is not None:
+            announcement(self._store).unlink(missing_ok=True)
+            self._resident.stop()
         self._thread.join()
         self._socket.close()
         self._path.unlink(missing_ok=True)
@@ -88,16 +103,27 @@ class Control:
                     peer.sendall(json.dumps(self._answer(peer)).encode() + b"\n")
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
-        with peer.makefile("rb") as file:
-            line = file.readline(LONGEST_LINE)  # first: an answer sent before the request was read is lost
-        _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if user not in (0, os.geteuid()):
-            return {"error": f"user {user} does not own this listener"}
+        line, streams = _received(peer)  # first: an answer sent before the request was read is lost
+        try:
+            _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            if user not in (0, os.geteuid()):
+                return {"error": f"user {user} does not own this listener"}
+            return self._answered(line, peer, streams)
+        finally:
+            for one in streams:
+                os.close(one)
+
+    def _answered(self, line: bytes, peer: socket.socket, streams: Sequence[int]) -> dict[str, Any]:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
         match request:
+            case {
+                "lesson": {"arguments": list(), "folder": str(), "environment": dict()} as lesson,
+                "store": str(store),
+            }:
+                return self._handed(lesson, store, peer, streams)
             case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
                 label = rest.get("label")
                 named = [] if label is None else [f"--label={label}"]
@@ -105,6 +131,32 @@ class Control:
             case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
                 return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
         return {"error": f"wanted a line {WANTED}"}
+
+    def _handed(
+        self, lesson: Mapping[str, Any], store: str, peer: socket.socket, streams: Sequence[int]
+    ) -> dict[str, Any]:
+        """Teach a lesson with the caller's own streams."""
+        if self._resident is None or len(streams) != STREAMS:
+            return {"error": "this listener takes no lessons with streams"}
+        if Path(store) != self._store:
+            return {"error": f"it listens to {self._store}"}
+        pid = self._resident.begin(lesson, streams)
+        if not pid:
+            return {"error": "the lesson could not be started"}
+        peer.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+        return {"exit_code": self._resident.end()}
+
+
+def _received(peer: socket.socket) -> tuple[bytes, list[int]]:
+    """Return the first line that a client sends, and the descriptors that come with it."""
+    line, streams = b"", []
+    while len(line) < LONGEST_LINE and not line.endswith(b"\n"):
+        more, found, _, _ = socket.recv_fds(peer, LONGEST_LINE, STREAMS)
+        streams += found
+        if not more:
+            break
+        line += more
+    return line, streams
 
 
 def _options(said: Mapping[Any, Any]) -> list[str]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.service.resident import Resident
     from edgecl.sources.choices import Choices
 
 POLL_S = 0.2
@@ -149,6 +150,7 @@ def command(
     fanout: Fanout[Event] = Fanout()
     with fanout, warn.opened(store) as learner:
         contract = learner.contract
+        resident = _resident() if control else None  # before threads: it is forked
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
         else:
@@ -179,7 +181,7 @@ def command(
         events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with (
             interrupts.asking(halt.ask),
-            Control(control, store, command=EDGECL) if control else nullcontext(),
+            Control(control, store, command=EDGECL, resident=resident) if control else nullcontext(),
             _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
@@ -193,6 +195,14 @@ def command(
     if server is not None:
         summary.add(server.summary)
     _print_summary(summary, arrival, fanout)
+
+
+def _resident() -> Resident:
+    """The process that `edgecl learn --via` has its lessons taught by."""
+    from edgecl.cli.commands import _via
+    from edgecl.service.resident import Resident
+
+    return Resident(_via.taught, prepare=_via.prepare)
 
 
 def _nothing(halt: Halt, beat: Callable[[], None]) -> Iterator[Piece]:
