@@ -132,7 +132,7 @@ def test_the_commands_of_a_document_run(folder, topic):
 def test_the_python_of_the_document_runs(folder):
     assert run(WRITE_DEMO_DATA, folder).returncode == 0
     found = blocks(DOCS / "python.md", "python")
-    assert len(found) == 2
+    assert len(found) == 3
     for block in found:
         assert run_python(block.text, folder).startswith("True")
 

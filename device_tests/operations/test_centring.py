@@ -14,7 +14,8 @@ from edgecl.demo import movement
 from edgecl.errors import StoreDamagedError
 from edgecl.learner import Learner
 from edgecl.learning.centring import FEWEST, PRIOR, fit_centre
-from edgecl.model.model import Centre, MemoryObjects, Model, load_head
+from edgecl.model.loading import load_head
+from edgecl.model.model import Centre, MemoryObjects, Model
 from edgecl.operations.open_store import OpenStore
 from edgecl.sources.reading import read_samples
 

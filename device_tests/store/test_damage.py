@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError, StoreMissingError
-from edgecl.model.model import load_model
+from edgecl.model.loading import load_model
 from edgecl.store import journal as journal_file
 from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store

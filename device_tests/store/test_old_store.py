@@ -98,7 +98,7 @@ def test_it_forgets_a_class_from_the_revisions_of_then(old: Path) -> None:
 def test_history_lists_every_decision(old: Path) -> None:
     done = edgecl("history", old)
     assert done.code == 0
-    for text in ("init", "nothing new", "REJECTED", "centred", "no longer centred", "before the drift", "drift at"):
+    for text in ("init", "NOTHING NEW", "REJECTED", "centred", "no longer centred", "before the drift", "drift at"):
         assert text in done.out
     assert "rollback to 4" in done.out
     assert "lesson, its details forgotten" in done.out

@@ -12,7 +12,8 @@ from edgecl.gate.verdict import Policy
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import Outcome, learn
 from edgecl.learning.strategies import RefineSettings
-from edgecl.model.model import Arrays, Lesson, MemoryObjects, Model, Objects, load_model
+from edgecl.model.loading import load_model
+from edgecl.model.model import Arrays, Lesson, MemoryObjects, Model, Objects
 from edgecl.model.settings import Settings
 
 DIMENSION = 24

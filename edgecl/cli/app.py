@@ -48,7 +48,7 @@ COMMANDS = {
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
     "set": "Set from which novelty on an answer is unknown.",
-    "resize": "Change memory, disk or number of classes of a store.",
+    "resize": "Change memory, disk or number of classes of a store that has learnt.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
@@ -125,6 +125,7 @@ REMEDIES = {
     "listen": "`edgecl listen STORE --inbox`",
     "reference": "`edgecl bench --reference`",
     "resize": "`edgecl resize STORE --max-classes N`",
+    "suggest": "`edgecl listen STORE --suggest`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecl.errors import DataError, StoreDamagedError
+from edgecl.errors import DataError
 from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
@@ -41,14 +41,21 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._held: dict[str, Arrays] = {}
+        self._count = 0
 
     def put(self, arrays: Arrays) -> str:
-        digest = f"{len(self._held):08d}"
+        digest = f"{self._count:08d}"
+        self._count += 1
         self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
         return digest
 
     def read(self, digest: str) -> Arrays:
         return self._held[digest]
+
+    def keep(self, digests: Iterable[str]) -> None:
+        """Drop every object but these."""
+        kept = set(digests)
+        self._held = {digest: arrays for digest, arrays in self._held.items() if digest in kept}
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class Lesson:
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
+    weight: float = 1.0
+    """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
@@ -302,103 +311,3 @@ def pair_of(label: str, other: str) -> tuple[str, str]:
 def factor_of(model: Model) -> Factor:
     settings = model.settings
     return factorise(model.statistics, workspace_for(settings), shrinkage_floor=settings.shrinkage_floor)
-
-
-def load_model(
-    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
-) -> Model:
-    """Rebuild a revision from its parts by role; the scatters stay what they are, pages of their files.
-
-    Raises
-    ------
-    StoreDamagedError
-        When a part is missing, or does not fit the others.
-    """
-    _require_body(body)
-    try:
-        model = load_head(settings, digests, body, parts)
-        statistics = {
-            label: ClassStatistics.from_arrays(parts[f"statistics/{label}"]) for label in sorted(body["classes"])
-        }
-        exemplars = {
-            label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
-            for label, kept in sorted(body["exemplars"].items())
-        }
-        ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
-    except KeyError as error:
-        raise StoreDamagedError(f"the revision lacks {error}") from error
-    except ValueError as error:
-        raise StoreDamagedError(str(error)) from error
-    for label, one in statistics.items():
-        if one.dimension != settings.features.dimension or one.count != body["classes"][label]:
-            raise StoreDamagedError(
-                f"the statistics of {label!r} are of {one.count} samples in {one.dimension} columns, "
-                f"the revision says {body['classes'][label]} in {settings.features.dimension}"
-            )
-    return replace(
-        model,
-        statistics=statistics,
-        exemplars=exemplars,
-        ewc=ewc,
-        taught=body.get("taught", {}),
-        timed=frozenset(body.get("timed", ())),
-        alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
-        distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
-    )
-
-
-def load_head(
-    settings: Settings, digests: Mapping[str, str], body: Mapping[str, Any], parts: Mapping[str, Arrays]
-) -> Model:
-    """Rebuild the head alone, which is all that a prediction needs; raises as `load_model` does."""
-    _require_body(body)
-    digests = {role: digest for role, digest in digests.items() if role != EXPERTS}
-    try:
-        centre = Centre.from_arrays(parts[CENTRE], dimension=settings.latent_dimension) if CENTRE in parts else None
-        if "head" not in parts:
-            return replace(_bare(settings, body), digests=digests, centre=centre)
-        head = HeadState.from_arrays(parts["head"], labels=sorted(body["classes"]), kind=body["head"])
-    except ValueError as error:
-        raise StoreDamagedError(str(error)) from error
-    if head.weights.shape[1] != settings.features.dimension:
-        raise StoreDamagedError(
-            f"the head has {head.weights.shape[1]} columns, the store's features {settings.features.dimension}"
-        )
-    return replace(_bare(settings, body), head=head, digests=digests, centre=centre)
-
-
-def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
-    """Return a model without parts, with what its revision states beside them."""
-    return Model(settings, unknown_above=body.get("unknown_above"), is_resized="settings" in body)
-
-
-def _require_body(body: Mapping[str, Any]) -> None:
-    """Check the body of a revision: a valid seal does not prove that edgecl wrote it."""
-    match body:
-        case {"classes": dict(classes), "exemplars": dict(exemplars), "head": str() | None, "ewc_classes": list(names)}:
-            counts = [*classes.values(), *exemplars.values()]
-            taught = body.get("taught", {})
-            if (
-                all(isinstance(one, int) and one >= 0 for one in counts)
-                and set(exemplars) <= set(classes)
-                and all(isinstance(one, str) for one in names)
-                and isinstance(taught, dict)
-                and all(isinstance(one, str) for one in taught.values())
-                and _has_answers(body)
-                and isinstance(body.get("unknown_above", 1.0), int | float)
-            ):
-                return
-    raise StoreDamagedError("the body of the revision is not that of a model")
-
-
-def _has_answers(body: Mapping[str, Any]) -> bool:
-    """Test whether what a revision says of classes that are alike or distinct has the form that is read."""
-    for one in body.get("alike", {}).values():
-        match one:
-            case {"like": str(), "odds": int() | float(), "asked": bool()} if len(one) == 3:
-                continue
-        return False
-    pairs = body.get("distinct", [])
-    return isinstance(pairs, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
-    )

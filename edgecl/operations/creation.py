@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
@@ -46,17 +47,15 @@ def create(
     """
     source = extractor_file(extractor)
     contract = open_extractor(source).contract
-    budgets = default_budgets(contract.modality)
-    settings = Settings(
-        memory_bytes=memory_bytes or budgets.memory_bytes,
-        disk_bytes=disk_bytes or budgets.disk_bytes,
-        max_classes=max_classes or budgets.max_classes,
-        latent_dimension=contract.dimension,
-        shrinkage_floor=contract.shrinkage_floor,
+    settings = chosen_settings(
+        source,
+        contract,
+        memory_bytes=memory_bytes,
+        disk_bytes=disk_bytes,
+        max_classes=max_classes,
         lift_width=lift_width,
         seed=seed,
     )
-    settings = choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
     stored = {
         "learner": settings.as_dict(),
         "disk_bytes": settings.disk_bytes,
@@ -74,3 +73,27 @@ def create(
         Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
     )
     return OpenStore(store)
+
+
+def chosen_settings(
+    source: Path,
+    contract: Contract,
+    *,
+    memory_bytes: int | None = None,
+    disk_bytes: int | None = None,
+    max_classes: int | None = None,
+    lift_width: int = 0,
+    seed: int = 0,
+) -> Settings:
+    """Return the settings of a store that is made around an extractor; raises SettingError where none can work."""
+    budgets = default_budgets(contract.modality)
+    settings = Settings(
+        memory_bytes=memory_bytes or budgets.memory_bytes,
+        disk_bytes=disk_bytes or budgets.disk_bytes,
+        max_classes=max_classes or budgets.max_classes,
+        latent_dimension=contract.dimension,
+        shrinkage_floor=contract.shrinkage_floor,
+        lift_width=lift_width,
+        seed=seed,
+    )
+    return choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))

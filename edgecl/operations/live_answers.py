@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from edgecl.errors import ModelError, StoreDamagedError
 from edgecl.model.exemplars import dequantise, quantise
 from edgecl.model.head import probabilities
-from edgecl.model.model import CENTRE, EXPERTS, Prediction, load_head
+from edgecl.model.loading import load_head
+from edgecl.model.model import CENTRE, EXPERTS, Prediction
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import Revision
 

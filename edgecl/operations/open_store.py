@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import ModelError, StoreDamagedError
-from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model, load_head, load_model
+from edgecl.model.loading import load_head, load_model
+from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.store.records import ModelBody
 from edgecl.store.store import Store

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.model.head import whitened_cosine
-from edgecl.model.model import Arrays, Model, Objects, factor_of, load_model
+from edgecl.model.loading import load_model
+from edgecl.model.model import Arrays, Model, Objects, factor_of
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.records import ModelBody, RepairBody, Revision, member
@@ -96,7 +97,11 @@ def repair(opened: OpenStore) -> list[str]:
     EdgeclError
         When writing fails.
     """
-    done = [*_salvage(opened), *opened.store.repair(require_usable=opened.model_of, time=utc_now())]
+    done = [
+        *opened.store.remove_no_files(),
+        *_salvage(opened),
+        *opened.store.repair(require_usable=opened.model_of, time=utc_now()),
+    ]
     try:
         opened.store.verify_extractor()
     except StoreDamagedError:

@@ -17,6 +17,7 @@ import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +25,17 @@ from types import TracebackType
 from typing import Any
 
 from edgecl.errors import SettingError
+from edgecl.notes import Logger
 from edgecl.service.lessons import Lessons
 from edgecl.service.resident import STREAMS, Resident, announcement
 
+logger = Logger(__name__)
 ANSWERS = {"same_as", "distinct"}
 WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 LONGEST_LINE = 1 << 16
-POLL_S, PATIENCE_S = 0.2, 5.0
+POLL_S = 0.2
+PATIENCE_S = 5.0
+"""For a whole request, however its bytes come, and for the thread at the end."""
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
 
 
@@ -76,6 +81,8 @@ class Control:
             os.umask(before)
         self._socket.listen(4)
         self._socket.settimeout(POLL_S)
+        status = self._path.stat()
+        self._made = status.st_dev, status.st_ino
         self._thread.start()
         if self._resident is not None:
             with suppress(OSError):  # a store that cannot be written to is listened to all the same
@@ -90,24 +97,45 @@ class Control:
         if self._resident is not None:
             announcement(self._store).unlink(missing_ok=True)
             self._resident.stop()
-        self._thread.join()
+        self._thread.join(2 * PATIENCE_S)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            status = self._path.lstat()
+            if (status.st_dev, status.st_ino) == self._made:  # else it is another listener's by now
+                self._path.unlink()
+
+    def is_alive(self) -> bool:
+        """Test whether requests are served: for a watchdog."""
+        return self._thread.is_alive()
 
     def _serve(self) -> None:
         while not self._is_over.is_set():
             with suppress(OSError):  # no client, or one that left: the next may connect
                 peer, _ = self._socket.accept()
                 with peer:
-                    peer.settimeout(PATIENCE_S)
-                    peer.sendall(json.dumps(self._answer(peer)).encode() + b"\n")
+                    self._serve_one(peer)
+
+    def _serve_one(self, peer: socket.socket) -> None:
+        try:
+            answer = self._answer(peer)
+        except OSError:
+            raise
+        except Exception as error:  # nothing that a client sends may end the thread
+            logger.warning("a request could not be answered: %r", error)
+            answer = {"error": "this request could not be answered"}
+        peer.settimeout(PATIENCE_S)
+        peer.sendall(json.dumps(answer).encode() + b"\n")
+        _leave(peer)
 
     def _answer(self, peer: socket.socket) -> dict[str, Any]:
-        line, streams = _received(peer)  # first: an answer sent before the request was read is lost
+        _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if user not in (0, os.geteuid()):
+            return {"error": f"user {user} does not own this listener"}
+        streams: list[int] = []
         try:
-            _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-            if user not in (0, os.geteuid()):
-                return {"error": f"user {user} does not own this listener"}
+            line = self._line_of(peer, streams)
+            if line is None:
+                return {"error": f"no whole line came within {PATIENCE_S:g} s: wanted a line {WANTED}"}
             return self._answered(line, peer, streams)
         finally:
             for one in streams:
@@ -118,6 +146,8 @@ class Control:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
+        if not _is_text(request):
+            return {"error": f"a name or path cannot contain such characters: wanted a line {WANTED}"}
         match request:
             case {
                 "lesson": {"arguments": list(), "folder": str(), "environment": dict()} as lesson,
@@ -146,17 +176,43 @@ class Control:
         peer.sendall(json.dumps({"pid": pid}).encode() + b"\n")
         return {"exit_code": self._resident.end()}
 
+    def _line_of(self, peer: socket.socket, streams: list[int]) -> bytes | None:
+        """Return a line of a client, and add its descriptors; None where none comes in time, or the service ends."""
+        deadline, line = time.monotonic() + PATIENCE_S, b""
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or self._is_over.is_set() or len(line) >= LONGEST_LINE:
+                return None
+            peer.settimeout(min(left, POLL_S))
+            try:
+                more, found, _, _ = socket.recv_fds(peer, LONGEST_LINE, STREAMS)
+                streams += found
+            except TimeoutError:
+                continue
+            if not more:
+                break
+            line += more
+        return line
 
-def _received(peer: socket.socket) -> tuple[bytes, list[int]]:
-    """Return the first line that a client sends, and the descriptors that come with it."""
-    line, streams = b"", []
-    while len(line) < LONGEST_LINE and not line.endswith(b"\n"):
-        more, found, _, _ = socket.recv_fds(peer, LONGEST_LINE, STREAMS)
-        streams += found
-        if not more:
-            break
-        line += more
-    return line, streams
+
+def _leave(peer: socket.socket) -> None:
+    """End what is sent, and wait shortly for the client to end: who still sends would lose the answer."""
+    ends = time.monotonic() + POLL_S
+    with suppress(OSError):
+        peer.shutdown(socket.SHUT_WR)
+        while (left := ends - time.monotonic()) > 0:
+            peer.settimeout(left)
+            if not peer.recv(LONGEST_LINE):
+                return
+
+
+def _is_text(request: object) -> bool:
+    """Test whether all words of a request can be arguments of a command."""
+    words = request.values() if isinstance(request, dict) else ()
+    try:
+        return not any(b"\0" in word.encode() for word in words if isinstance(word, str))
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _options(said: Mapping[Any, Any]) -> list[str]:

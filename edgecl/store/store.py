@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.notes import Logger
-from edgecl.store.files import locked
+from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
     add_once,
@@ -54,29 +54,8 @@ if TYPE_CHECKING:
 logger = Logger(__name__)
 
 
-class Store:
-    """A model folder, for reading; `writer` returns the one object that may change it.
-
-    Attributes
-    ----------
-    path
-        The folder.
-    settings
-        As given to `create`. The store itself uses `disk_bytes`, the limit of all files, and `keep_revisions`.
-    extractor_path, extractor_digest
-        The extractor's file and the sha256 it should have: `verify_extractor` compares.
-    damage
-        What was found damaged so far and could be worked around, in sentences that name the file.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from edgecl import Learner
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = Learner.create(folder + "/kitchen", extractor="voice").store
-    ...     store.current().number, store.revisions(), store.check()
-    (1, [1], [])
-    """
+class Reader:
+    """What can be read of a model folder, without a lock."""
 
     def __init__(self, folder: Folder, header: Header) -> None:
         self._folder = folder
@@ -86,75 +65,6 @@ class Store:
         self.extractor_path = folder.path / header.extractor_file
         self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
-
-    @classmethod
-    def create(
-        cls,
-        path: str | Path,
-        *,
-        extractor: str | Path,
-        settings: Mapping[str, Any],
-        revision_body: Mapping[str, Any],
-        time: str | None = None,
-    ) -> Store:
-        """Make an empty store with revision 1.
-
-        It is written to a folder next to `path` that is renamed at the end, so a cut leaves no half store.
-
-        Parameters
-        ----------
-        path
-            A folder that does not exist, or is empty; its parent folder must exist.
-        extractor
-            The file that is copied in.
-        settings, revision_body
-            Plain JSON.
-        time
-            UTC, ISO 8601; by default now.
-
-        Raises
-        ------
-        SettingError
-            When `path` or `extractor` cannot be used, or `disk_bytes` is too small for an empty store.
-        EdgeclError
-            When writing fails.
-        """
-        from edgecl.store.creation import create_folder  # here and below: what a lesson does not need
-
-        path = Path(path).resolve()
-        create_folder(path, extractor=Path(extractor), settings=settings, body=revision_body, time=time)
-        return cls.open(path)
-
-    @classmethod
-    def open(cls, path: str | Path) -> Store:
-        """Open for reading.
-
-        Raises
-        ------
-        StoreMissingError
-            When there is no store at `path`.
-        StoreDamagedError
-            When store.json is damaged or no revision is intact.
-        ModelError
-            When the store has a format that this edgecl does not read, or may not be read.
-        """
-        path = Path(path).absolute()
-        require_store(path)
-        header, digest = read_header(path)
-        store = cls(Folder(path, digest, header.format), header)
-        if has_unfinished_forgetting(store._folder, store.current()):
-            store._finish_interrupted()
-        return store
-
-    def _finish_interrupted(self) -> None:
-        """Open and close a writer, which finishes the forgetting that was interrupted."""
-        try:
-            with self.writer(timeout_s=0):
-                pass
-        except StoreLockedError:
-            pass  # its writer does that
-        except EdgeclError as error:
-            logger.warning("%s still contains what revision %d forgot: %s", self.path, self.current().number, error)
 
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
@@ -254,6 +164,104 @@ class Store:
         """Return the newest revision of which every byte is intact; raises StoreDamagedError where none is."""
         return newest_intact(self._folder, self.damage)
 
+    def bytes_on_disk(self) -> int:
+        """Return the total length in bytes of all files in the folder."""
+        return tree_bytes(self.path)
+
+
+class Store(Reader):
+    """A model folder, for reading; `writer` returns the one object that may change it.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    settings
+        As given to `create`. The store itself uses `disk_bytes`, the limit of all files, and `keep_revisions`.
+    extractor_path, extractor_digest
+        The extractor's file and the sha256 it should have: `verify_extractor` compares.
+    damage
+        What was found damaged so far and could be worked around, in sentences that name the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edgecl import Learner
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Learner.create(folder + "/kitchen", extractor="voice").store
+    ...     store.current().number, store.revisions(), store.check()
+    (1, [1], [])
+    """
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        extractor: str | Path,
+        settings: Mapping[str, Any],
+        revision_body: Mapping[str, Any],
+        time: str | None = None,
+    ) -> Store:
+        """Make an empty store with revision 1.
+
+        It is written to a folder next to `path` that is renamed at the end, so a cut leaves no half store.
+
+        Parameters
+        ----------
+        path
+            A folder that does not exist, or is empty; its parent folder must exist.
+        extractor
+            The file that is copied in.
+        settings, revision_body
+            Plain JSON.
+        time
+            UTC, ISO 8601; by default now.
+
+        Raises
+        ------
+        SettingError
+            When `path` or `extractor` cannot be used, or `disk_bytes` is too small for an empty store.
+        EdgeclError
+            When writing fails.
+        """
+        from edgecl.store.creation import create_folder  # here and below: what a lesson does not need
+
+        path = Path(path).resolve()
+        create_folder(path, extractor=Path(extractor), settings=settings, body=revision_body, time=time)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Store:
+        """Open for reading.
+
+        Raises
+        ------
+        StoreMissingError
+            When there is no store at `path`.
+        StoreDamagedError
+            When store.json is damaged or no revision is intact.
+        ModelError
+            When the store has a format that this edgecl does not read, or may not be read.
+        """
+        path = Path(path).absolute()
+        require_store(path)
+        header, digest = read_header(path)
+        store = cls(Folder(path, digest, header.format), header)
+        if has_unfinished_forgetting(store._folder, store.current()):
+            store._finish_interrupted()
+        return store
+
+    def _finish_interrupted(self) -> None:
+        """Open and close a writer, which finishes the forgetting that was interrupted."""
+        try:
+            with self.writer(timeout_s=0):
+                pass
+        except StoreLockedError:
+            pass  # its writer does that
+        except EdgeclError as error:
+            logger.warning("%s still contains what revision %d forgot: %s", self.path, self.current().number, error)
+
     def repair(self, *, require_usable: Callable[[int], object], time: str) -> list[str]:
         """Repair the store from what is intact in it, and return what was done, in sentences.
 
@@ -266,6 +274,12 @@ class Store:
             done = repair(self._folder, writer, require_usable=require_usable, time=time)
         self.damage.clear()
         return done
+
+    def remove_no_files(self) -> list[str]:
+        """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""
+        from edgecl.store.repair import remove_no_files
+
+        return remove_no_files(self._folder)
 
     def restore_extractor(self, source: str | Path) -> None:
         """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
@@ -283,10 +297,6 @@ class Store:
         journal = Journal(self._folder.journal, name=self._header.name, longest=0)
         return count_traces(self._folder, journal, saw, damage=self.damage)
 
-    def bytes_on_disk(self) -> int:
-        """Return the total length in bytes of all files in the folder."""
-        return tree_bytes(self.path)
-
     @contextmanager
     def writer(self, *, timeout_s: float = 10, disk_bytes: int | None = None) -> Iterator[Writer]:
         """Hold the writer lock; what was put and not committed is dropped at the end.
@@ -303,7 +313,7 @@ class Store:
         EdgeclError
             When the store cannot be written to.
         """
-        with locked(self._folder.lock, timeout_s=timeout_s):
+        with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
             base, is_followed = live_revision(self._folder, self.damage)
             limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
@@ -313,6 +323,7 @@ class Store:
                 name=self._header.name,
                 settings={**self.settings, **{name: one for name, one in limits.items() if name == "disk_bytes"}},
                 damage=self.damage,
+                lock=lock,
             )
             try:
                 yield writer

@@ -1,0 +1,134 @@
+"""What a learner's object has of a store's upkeep: settings, budgets, what goes and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal
+
+from edgecl.operations.handle import Progress
+from edgecl.operations.inbox_handle import InboxHandle
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from edgecl.operations.centring import CentringReport
+    from edgecl.operations.data import Data
+    from edgecl.operations.forgetting import Receipt
+    from edgecl.operations.resizing import ResizeReport
+    from edgecl.store.records import Revision
+
+
+class UpkeepHandle(InboxHandle):
+    """The verbs that change a store without teaching it something new."""
+
+    def centre(
+        self,
+        data: Data,
+        *,
+        latents: bool = False,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> CentringReport:
+        """Fit the store to its user or place, with samples that need no labels.
+
+        Raises
+        ------
+        SettingError
+            When the store cannot be centred.
+        DataError
+            When there is no sample.
+        """
+        return self.run.centre(data, latents=latents, dry_run=dry_run, force=force).finish(progress)
+
+    def uncentre(self) -> Revision:
+        """Take latents as they are from now on; raises SettingError where they are."""
+        from edgecl.operations.centring import uncentre
+
+        return uncentre(self._opened)
+
+    def set(self, *, unknown_above: float | Literal["auto"]) -> Revision:
+        """Set the novelty above which an answer is "unknown", as a revision.
+
+        Parameters
+        ----------
+        unknown_above
+            0 to 1, 1 for never; "auto" for the threshold that the store finds by itself.
+
+        Raises
+        ------
+        SettingError
+            When it is neither, or set already.
+        """
+        from edgecl.operations.setting import set_unknown_above
+
+        return set_unknown_above(self._opened, unknown_above)
+
+    def resize(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        disk_bytes: int | None = None,
+        max_classes: int | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+    ) -> ResizeReport:
+        """Give the store other budgets, as a revision that the gate judges.
+
+        Raises
+        ------
+        SettingError
+            When they cannot work, or have room for richer features, which need every class to be taught again.
+        """
+        from edgecl.operations.resizing import resize
+
+        given = {"memory_bytes": memory_bytes, "disk_bytes": disk_bytes, "max_classes": max_classes}
+        return resize(self._opened, **given, dry_run=dry_run, force=force)
+
+    def forget(
+        self, labels: str | Collection[str] = (), *, older_than: timedelta | None = None, dry_run: bool = False
+    ) -> Receipt | None:
+        """Take classes out for good, and every revision that knew them.
+
+        Parameters
+        ----------
+        labels
+            One or more.
+        older_than
+            In place of labels: the classes that have not been taught for so long.
+        dry_run
+            Tell what would be removed.
+
+        Returns
+        -------
+        Receipt or None
+            None where no class is that old.
+
+        Raises
+        ------
+        SettingError
+            When nothing is known of a label, or no class would be left by `older_than`.
+        EdgeclError
+            When writing or removing fails.
+        """
+        from edgecl.operations.forgetting import forget
+
+        return forget(self._opened, labels, older_than=older_than, dry_run=dry_run)
+
+    def rollback(self, revision: int | None = None) -> Revision:
+        """Make an earlier revision live, by default that before; raises SettingError where it is not kept."""
+        from edgecl.operations.recovery import rollback
+
+        return rollback(self._opened, revision)
+
+    def repair(self) -> list[str]:
+        """Make the store whole from what is sound in it; returns what was done.
+
+        Raises
+        ------
+        StoreDamagedError
+            When no revision is sound: nothing is changed.
+        """
+        from edgecl.operations.recovery import repair
+
+        return repair(self._opened)
