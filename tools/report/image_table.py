@@ -80,13 +80,13 @@ def target_rows(figures: Figures) -> list[list[str]]:
         orders = one["strategies"]["edgecl auto"]
         lost = mean(orders, "clear first") - mean(orders, "clear last")
         behind = one["joint"]["all last"] - mean(orders, "all last")
-        clear = one["clear"]["384"]
-        few = clear["joint"] - clear["closed form"]
         rows += [
             [f"{name}: at most 1 point lost on clear", f"{lost:.1f}", yes(lost <= MOST_FORGOTTEN)],
             [f"{name}: all weather within 2.5 points of joint", f"{behind:.1f}", yes(behind <= WITHIN_JOINT)],
-            [f"{name}: clear alone within 2.5 points of joint", f"{few:.1f}", yes(few <= WITHIN_JOINT)],
         ]
+        if one["clear"]:
+            few = one["clear"]["384"]["joint"] - one["clear"]["384"]["closed form"]
+            rows.append([f"{name}: clear alone within 2.5 points of joint", f"{few:.1f}", yes(few <= WITHIN_JOINT)])
     return rows
 
 
