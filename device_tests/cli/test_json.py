@@ -25,6 +25,7 @@ pytestmark = pytest.mark.host
 ELSEWHERE = {
     "inbox label": "learn",
     "inbox answer": "learn",
+    "inbox accept-suggestions": "learn",
     "follow": "learn --prequential",
     "inbox export": "",
     "wrong": "learn",

@@ -126,6 +126,7 @@ REMEDIES = {
     "listen": "`edgecl listen STORE --inbox`",
     "reference": "`edgecl bench --reference`",
     "resize": "`edgecl resize STORE --max-classes N`",
+    "suggest": "`edgecl listen STORE --suggest`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library

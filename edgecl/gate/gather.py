@@ -93,7 +93,7 @@ class Before:
         contradictions: list[Contradiction] = []
         foreign: list[Foreign] = []
         for label, rows in sorted(lesson.rows.items()):
-            if label not in factor.labels:
+            if label not in factor.labels or not known.typical > 0:  # where all are in one place, none is far
                 continue
             logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
             contradictions += _contradictions(label, head, logits, distances / known.typical)

@@ -270,11 +270,15 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
-        lifted = features.blocks(rows)
-        count, mean = accumulate(statistics.get(label), lifted, scatter)
-        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
+        is_light = lesson.weight < 1 and label in statistics
+        count, mean = accumulate(None if is_light else statistics.get(label), features.blocks(rows), scatter)
+        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=is_light))
+        if is_light:
+            one = statistics[label].merged(one.decayed(max(round(lesson.weight * count), 1)))
         digests[f"statistics/{label}"] = objects.put(one.arrays())
         statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        if is_light:
+            continue
         kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))

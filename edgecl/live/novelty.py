@@ -17,6 +17,7 @@ from edgecl.errors import EdgeclError
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.live.events import Event
+    from edgecl.live.suggesting import Suggester
     from edgecl.operations.inbox import Inbox, Item
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,16 @@ class Noticer:
     taught. Movement stands out where two windows in a row are novel.
     """
 
-    def __init__(self, inbox: Inbox, extractor: FileExtractor, *, novelty: float | None = None) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        extractor: FileExtractor,
+        *,
+        novelty: float | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
         contract = extractor.contract
+        self._suggester = suggester
         self._inbox = inbox
         self._novelty = novelty if novelty is not None else (SOUND_NOVELTY if contract.is_sound else MOVEMENT_NOVELTY)
         self._is_sound = contract.is_sound
@@ -100,6 +109,8 @@ class Noticer:
                 novelty=event.novelty,
                 event=event.id,
             )
+        if self._suggester is not None:
+            self._suggester.event(event, signal)
 
     def _stands_out(self) -> bool:
         if not self._novel_hops:

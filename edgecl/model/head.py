@@ -9,6 +9,7 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import DataError
 from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
 
 REFINED_CLOSED_FORM = (
@@ -156,6 +157,8 @@ def factorise(
     if trace <= 0:  # one sample a class: nothing is known of the scatter, no direction is better than another
         rho, scale = 1.0, float(np.square(whitened).sum(axis=1).mean()) / dimension or 1.0
     while not _shrink_and_factor(workspace, rho, rho * scale):
+        if rho >= 1 or not np.isfinite(trace):
+            raise DataError("the samples contain values so large that nothing can be computed: scale them down")
         rho = min(4 * rho, 1.0)  # rounding left no positive pivot: shrink more
         pooled_scatter(classes, workspace)
     _kernel("forward_packed", workspace)(workspace, whitened)

@@ -73,6 +73,8 @@ class Lesson:
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
+    weight: float = 1.0
+    """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:

@@ -104,6 +104,8 @@ def default_budgets(modality: str) -> Budgets:
     match modality:
         case "imu":
             return Budgets(4 << 20, 64 << 20, 24)
+        case "image":
+            return Budgets(4 << 20, 128 << 20, 64)
         case "text":
             return Budgets(4 << 20, 128 << 20, 128)
     return Budgets(1 << 20, 64 << 20, 64)

@@ -97,7 +97,11 @@ def repair(opened: OpenStore) -> list[str]:
     EdgeclError
         When writing fails.
     """
-    done = [*_salvage(opened), *opened.store.repair(require_usable=opened.model_of, time=utc_now())]
+    done = [
+        *opened.store.remove_no_files(),
+        *_salvage(opened),
+        *opened.store.repair(require_usable=opened.model_of, time=utc_now()),
+    ]
     try:
         opened.store.verify_extractor()
     except StoreDamagedError:

@@ -124,6 +124,7 @@ def teach(
     distinct: bool = False,
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
+    weight: float = 1.0,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -154,6 +155,8 @@ def teach(
         Labels that are known not to be the same.
     confirmed
         Sources of samples whose label their user has confirmed: they are not doubted.
+    weight
+        Of each sample in the statistics of a known class, 0 to 1.
 
     Raises
     ------
@@ -175,6 +178,7 @@ def teach(
     head = opened.head()
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
+        lesson = replace(lesson, weight=weight)
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()

@@ -17,6 +17,7 @@ from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
+from edgecl.sources.folders import require_file
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
@@ -100,6 +101,7 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
 
 def open_table(path: Path) -> IO[str]:
     """Open a CSV file: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
+    require_file(path)
     with path.open("rb") as file:
         begins = file.read(2)
     encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

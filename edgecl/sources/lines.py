@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, AnyStr
 
 from edgecl.errors import DataError
+from edgecl.sources.folders import require_file
 
 LONGEST_LINE = 1 << 20  # characters of a row
 LONGEST_DOCUMENT = 1 << 26  # bytes of a line that is a whole window
@@ -37,6 +38,7 @@ def count_lines(path: Path) -> int:
         The file is unreadable.
     """
     try:
+        require_file(path)
         with path.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     except OSError as error:

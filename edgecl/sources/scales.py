@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.csv_axes import found_by_axis
-from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.samples import LARGEST_IN, Sample, Skip
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -62,6 +62,7 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
     if axes is None or not signals:
         return
     expected = GRAVITY[contract.units[axes[0]].lower()]
+    signals = [_without_spikes(one, axes, limit=LARGEST_IN[contract.units[axes[0]].lower()]) for one in signals]
     felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
     usual = float(np.median(felt))
     strength = np.median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
@@ -74,6 +75,12 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
+
+
+def _without_spikes(signal: NDArray[np.float32], axes: list[int], *, limit: float) -> NDArray[np.float32]:
+    """Return the rows (n, channels) that a sensor can give: all of them where few can be, as in another unit."""
+    usual = np.abs(signal[:, axes]).max(axis=1) <= limit
+    return signal[usual] if 2 * usual.sum() > len(signal) else signal
 
 
 def _stem(channel: str) -> str:

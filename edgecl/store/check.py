@@ -21,6 +21,7 @@ def check(folder: Folder, header: Header, *, damage: list[str]) -> list[str]:
     """
     known = {"store.json", header.extractor_file}
     found = [f"{path} does not belong to a store" for path in folder.strangers(known)]
+    found += [f"{path} is not a regular file" for path in folder.no_files()]
     digests = set(folder.object_bytes())
     with collect_errors(found):
         if read_header(folder.path)[1] != folder.store_digest:

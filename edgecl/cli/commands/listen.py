@@ -74,6 +74,14 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
     help="Pause after an event; for movement the pause that ends one. [default: 10 hops, for movement 3]",
 )
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
+@click.option(
+    "--suggest",
+    metavar="[PER DAY]",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=20,
+    help="Keep detections that are sure and new in kind for `edgecl inbox STORE accept-suggestions`. [20 a day]",
+)
 @click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
     "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.5]"
@@ -109,6 +117,7 @@ def command(
     patience: int | None,
     refractory: float | None,
     inbox: bool,
+    suggest: int | None,
     inbox_size: int | None,
     novelty: float | None,
     wake: str | None,
@@ -135,6 +144,7 @@ def command(
 
     if span and wake is None:
         raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
+    inbox = inbox or suggest is not None
     if not inbox and (inbox_size or novelty is not None):
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     open_doors = Doors(**doors)
@@ -163,11 +173,14 @@ def command(
                 halt=halt,
                 arrival=arrival,
             )
-        noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
+        noticer = _noticer(learner, size=inbox_size, novelty=novelty, suggest=suggest) if inbox else None
         _require_wake_word(learner, wake)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
+        requests = Control(control, store, command=EDGECL) if control else None
+        if requests is not None:
+            systemd.watch(requests.is_alive)
         listening = Listening(
             threshold,
             patience,
@@ -179,7 +192,7 @@ def command(
         events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with (
             interrupts.asking(halt.ask),
-            Control(control, store, command=EDGECL) if control else nullcontext(),
+            requests or nullcontext(),
             _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
@@ -230,10 +243,8 @@ def _require_wake_word(learner: Learner, wake: str | None) -> None:
         )
 
 
-def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> Noticer:
-    from edgecl.live.novelty import Noticer
-
-    return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
+def _noticer(learner: Learner, *, size: int | None, novelty: float | None, suggest: int | None) -> Noticer:
+    return learner.noticer(capacity_bytes=size, novelty=novelty, suggestions_per_day=suggest)
 
 
 def _refuse_contradictions(
