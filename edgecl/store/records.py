@@ -300,19 +300,9 @@ class ModelBody:
 
 
 MODEL_MEMBERS = (
-    "classes",
-    "exemplars",
-    "taught",
-    "head",
-    "ewc_classes",
-    "alike",
-    "distinct",
-    "unknown_above",
-    "settings",
-    "timed",
-    "priorities",
-    "use",
-)
+    "classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above",
+    "settings", "timed", "priorities", "use",
+)  # fmt: skip
 OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "priorities", "use")
 
 
