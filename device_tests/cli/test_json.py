@@ -30,7 +30,7 @@ ELSEWHERE = {
     "inbox export": "",
     "wrong": "learn",
     "export wrap": "export",
-} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
+} | {f"export {name}": "export" for name in ("identity", "image", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:
@@ -75,6 +75,8 @@ def test_words(folder):
     say("set", "set", kitchen, "--unknown-above", "auto")
     say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
+    say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
+    say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
     for one in looks:

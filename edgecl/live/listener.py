@@ -17,6 +17,7 @@ from edgecl.live.events import Event, Summary
 from edgecl.live.inputs.chunks import Piece, as_pieces
 from edgecl.live.novelty import Noticer
 from edgecl.live.options import Listening
+from edgecl.live.pictures import PATIENCE_FRAMES, REFRACTORY_FRAMES, PictureStream
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
 from edgecl.live.use import counted
@@ -68,7 +69,8 @@ def listen(
     how = how or Listening()
     live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
     spotter = spotter_for(opened.extractor.contract, how)
-    stream = Stream(opened.extractor, spotter, summary, noticer, look=how.look)
+    kind = PictureStream if opened.extractor.contract.is_picture else Stream
+    stream = kind(opened.extractor, spotter, summary, noticer, look=how.look)
     _take_up(live, stream, summary)
     with counted(opened.store.path) as use:
         for piece in as_pieces(pieces, opened.extractor.contract):
@@ -83,7 +85,7 @@ def listen(
         yield from use.of(stream.end())
 
 
-def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
+def _take_up(live: LiveScorer, stream: Stream | PictureStream, summary: Summary) -> None:
     """Go on with the revision that is live now."""
     if live.refresh():
         stream.spotter.scorer = live.scorer
@@ -94,7 +96,9 @@ def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
 
 
 def spotter_for(contract: Contract, how: Listening) -> Spotter:
-    """What turns answers into events: peaks of sound, runs of movement."""
+    """What turns answers into events: peaks of sound and of pictures, runs of movement."""
+    if contract.is_picture:
+        return WordSpotter(None, patience=how.patience or PATIENCE_FRAMES, refractory=REFRACTORY_FRAMES)
     kind, patience, hops = (
         (WordSpotter, 1, REFRACTORY_HOPS) if contract.is_sound else (BoutSpotter, BOUT_PATIENCE_HOPS, BOUT_PAUSE_HOPS)
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import date, timedelta
+    from pathlib import Path
 
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
     from edgecl.operations.keeping import KeepReport
     from edgecl.operations.resizing import ResizeReport
+    from edgecl.store.backup import Backup
     from edgecl.store.records import Revision
 
 
@@ -140,6 +142,59 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.recovery import rollback
 
         return rollback(self._opened, revision)
+
+    def backup(self, file: str | Path, *, sign: str | Path | None = None, overwrite: bool = False) -> Backup:
+        """Write the store to one file, without the recordings of its inbox.
+
+        Parameters
+        ----------
+        sign
+            PEM file of an Ed25519 private key (extra `[sign]`).
+        overwrite
+            Replace a file that is there.
+
+        Raises
+        ------
+        SettingError
+            When the file is there already, or the key cannot be used.
+        StoreDamagedError
+            When the store is damaged.
+        """
+        from edgecl.operations.backup import backup
+
+        return backup(self._opened, file, sign=sign, overwrite=overwrite)
+
+    @classmethod
+    def restore(
+        cls,
+        file: str | Path,
+        path: str | Path,
+        *,
+        require_signature: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Make the store of a backup, whole or not at all, and open it.
+
+        Parameters
+        ----------
+        path
+            The folder to make.
+        require_signature
+            PEM file of the Ed25519 public key that has to have signed it.
+        overwrite
+            Replace the store that is there: what it has learnt since is lost.
+
+        Raises
+        ------
+        SettingError
+            When the path is taken, or the key cannot be used.
+        ModelError
+            When it does not verify: damaged, not sound, or not signed by that key.
+        """
+        from edgecl.operations.backup import restore
+
+        restore(file, path, require_signature=require_signature, overwrite=overwrite)
+        return cls.open(path)
 
     def repair(self) -> list[str]:
         """Make the store whole from what is sound in it; returns what was done.
