@@ -11,7 +11,6 @@ from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import timedelta
-    from pathlib import Path
 
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
