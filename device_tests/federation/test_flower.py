@@ -89,7 +89,7 @@ def test_three_nodes_are_summed_and_one_that_is_killed_is_left_out(federation: F
     for seed, name in enumerate("abc"):
         Learner.create(tmp_path / name, extractor="voice").learn(latents(seed), latents=True)
     app = tmp_path / "fleet"
-    write_app(app, rounds=1, nodes=3, timeout_s=60)
+    write_app(app, rounds=1, nodes=3, timeout_s=100)
     federation.start("serve", "serve", "--port", federation.port)
     wait_for(federation.port)
     nodes = [

@@ -17,7 +17,6 @@ a command prints lines, else the only one.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ import edgecl
 from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
 from edgecl.errors import EdgeclError
+from edgecl.notes import AT_FIRST
 
 # name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
@@ -125,6 +125,7 @@ OPTIONS = {
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
+    "via": "--via",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
@@ -187,6 +188,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
+        ctx.meta["edgecl.arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -320,4 +322,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]
+    AT_FIRST[:] = [warn.of_the_library]

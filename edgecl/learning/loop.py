@@ -9,7 +9,6 @@ one the old model stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
+from edgecl.values import dataclass, replace
 
 UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
 SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it

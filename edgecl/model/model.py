@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import FIXED_CLASS_BYTES, MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from edgecl.model.shares import Share

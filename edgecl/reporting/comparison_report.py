@@ -11,7 +11,7 @@ from edgecl.compare.advice import choose, paired, points, recommend
 from edgecl.compare.results import JOINT
 from edgecl.reporting import charts
 from edgecl.reporting.page import document, figure, section, table
-from edgecl.svg import line_chart
+from edgecl.svg import Svg, line_chart
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -72,23 +72,22 @@ def _pairs(found: Comparison) -> list[list[str]]:
     return [[one.name, points(one.difference), str(one.better), str(one.worse)] for one in paired(found)]
 
 
-def _frontier(found: Comparison) -> str:
+def _frontier(found: Comparison) -> Svg:
     """Draw accuracy against the bytes that are remembered: a point for each strategy, a line for each sweep."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in (*found.strategies, *found.budgets):
         kib = (row.mean("memory_bytes") + row.mean("disk_bytes")) / 1024
-        name = row.name if row.budget is None else f"{row.name}, by amount"
+        name = row.name if row.budget is None else f"{row.name}, kept"
         lines.setdefault(name, []).append((kib, 100 * row.mean("accuracy")))
     kib = (found.joint.mean("memory_bytes") + found.joint.mean("disk_bytes")) / 1024
     lines[JOINT] = [(kib, 100 * found.joint.mean("accuracy"))]
-    chart = line_chart(
+    return line_chart(
         {name: sorted(line) for name, line in lines.items()},
         title="accuracy against bytes",
         x_label="KiB remembered",
         y_label="balanced accuracy, %",
         dots=True,
     )
-    return str(chart)
 
 
 def _escaped(text: str) -> str:

@@ -17,11 +17,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.store.files import Bytes
+from edgecl.values import dataclass, replace
 
 
 @dataclass(frozen=True)
