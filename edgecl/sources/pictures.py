@@ -262,11 +262,11 @@ def _rgb(image: Image) -> Image:
     """Return a picture of any mode as RGB: 16 bits become 8, what is transparent becomes white."""
     pillow = _pillow()
     if image.mode.startswith("I") or image.mode == "F":
-        return pillow.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+        image = pillow.fromarray(_eight_bits(np.asarray(image)))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return pillow.alpha_composite(white, rgba).convert("RGB")
+        image = pillow.alpha_composite(white, rgba)
     return image.convert("RGB")
 
 
