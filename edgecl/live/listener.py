@@ -20,6 +20,7 @@ from edgecl.live.options import Listening
 from edgecl.live.pictures import PATIENCE_FRAMES, REFRACTORY_FRAMES, PictureStream
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
+from edgecl.live.use import counted
 from edgecl.spotting.spotters import REFRACTORY_HOPS, BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeSpotter
 
@@ -71,16 +72,17 @@ def listen(
     kind = PictureStream if opened.extractor.contract.is_picture else Stream
     stream = kind(opened.extractor, spotter, summary, noticer, look=how.look)
     _take_up(live, stream, summary)
-    for piece in as_pieces(pieces, opened.extractor.contract):
-        started = time.perf_counter()
-        _take_up(live, stream, summary)
-        events = stream.push(piece)
-        spent = time.perf_counter() - started
-        summary.busy_s += spent
-        summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)
-        yield from events
-        beat()
-    yield from stream.end()
+    with counted(opened.store.path) as use:
+        for piece in as_pieces(pieces, opened.extractor.contract):
+            started = time.perf_counter()
+            _take_up(live, stream, summary)
+            events = stream.push(piece)
+            spent = time.perf_counter() - started
+            summary.busy_s += spent
+            summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)
+            yield from use.of(events)
+            beat()
+        yield from use.of(stream.end())
 
 
 def _take_up(live: LiveScorer, stream: Stream | PictureStream, summary: Summary) -> None:

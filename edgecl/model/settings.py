@@ -22,6 +22,7 @@ SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+FIXED_CLASS_BYTES = 64  # of a class: its label and count
 FIXED_BYTES = 2048  # labels, counts and small arrays
 RESIZABLE = ("memory_bytes", "disk_bytes", "max_classes", "projection", "precision")
 LARGEST_MEMORY = 1 << 40
@@ -156,7 +157,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
         judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
         herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
     )
-    statistics = classes * (d * 8 + 64)
+    statistics = classes * (d * 8 + FIXED_CLASS_BYTES)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES

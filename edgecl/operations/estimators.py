@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def load(path: Path) -> tuple[Model, MemoryObjects]:
     return model, objects
 
 
-def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[str, int]) -> None:
+def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[str, Any]) -> None:
     """Make a store with a model in it.
 
     Raises

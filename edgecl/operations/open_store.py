@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import ModelError, StoreDamagedError
 from edgecl.model.loading import load_head, load_model
-from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model
+from edgecl.model.model import CENTRE, OTHERS, OWN, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.store.records import ModelBody
 from edgecl.store.store import Store
@@ -80,7 +80,7 @@ class OpenStore:
 
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
-        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
+        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE, OWN, OTHERS)
         return revision, load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def model_of(self, number: int) -> Model:

@@ -240,7 +240,10 @@ class BackgroundScorer:
         self._densities = Densities(background)
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
-        exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
+        exemplars = [
+            next(kept.blocks(1 << 30), means[:0]) if (kept := model.exemplars.get(label)) is not None else means[:0]
+            for label in self.labels
+        ]
         self.calibration = self._calibrated(background, counts, exemplars)
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)

@@ -67,6 +67,11 @@ class Reader:
         self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
 
+    @property
+    def name(self) -> str:
+        """Random name, by which other devices know what it shares."""
+        return self._header.name
+
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
         verify_extractor(self._folder, self._header)

@@ -233,6 +233,8 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     if report.outcome.is_unchanged:
         click.echo("--force teaches it nevertheless.")
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
+    if report.gave_way:
+        click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))
     _print_classes(verdict.classes, taught)
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
         click.echo(
