@@ -75,6 +75,9 @@ def test_words(folder):
     say("set", "set", kitchen, "--unknown-above", "auto")
     say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
+    say("share", "share", kitchen, "-o", folder / "kitchen.share")
+    say("init", "init", folder / "bath", "--extractor", "voice")
+    say("merge", "merge", folder / "bath", folder / "kitchen.share")
     say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
     say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3

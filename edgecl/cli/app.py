@@ -17,7 +17,6 @@ a command prints lines, else the only one.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ import edgecl
 from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
 from edgecl.errors import EdgeclError
+from edgecl.notes import AT_FIRST
 
 # name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
@@ -53,6 +53,9 @@ COMMANDS = {
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
+    "share": "Write what the store has learnt to a file for other devices, without samples.",
+    "merge": "Take in what other devices have learnt; commit only if known classes do not get worse.",
+    "federate": "Merge many devices in rounds, on Flower.",
     "forget": "Remove a class for good, as if it had never been taught.",
     "backup": "Write a store to one file, signed where a key is given.",
     "restore": "Make the store of a backup.",
@@ -70,6 +73,7 @@ INTERRUPTED = 130
 EXTRAS = {
     "ai_edge_litert": "tflite",
     "cryptography": "sign",
+    "flwr": "federated",
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
@@ -94,6 +98,8 @@ OPTIONS = {
     "disk_bytes": "--disk",
     "execute": "--exec",
     "experiences": "--experiences",
+    "at_least": "--at-least",
+    "cap": "--cap",
     "label": "--label",
     "label_case": "--label-case keep|lower",
     "frame": "--frame",
@@ -119,6 +125,7 @@ OPTIONS = {
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
+    "via": "--via",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
@@ -131,6 +138,7 @@ REMEDIES = {
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
     "listen": "`edgecl listen STORE --inbox`",
+    "merge": "`edgecl merge STORE --without DEVICE`",
     "reference": "`edgecl bench --reference`",
     "repair": "`edgecl doctor STORE --repair`",
     "resize": "`edgecl resize STORE --max-classes N`",
@@ -180,6 +188,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
+        ctx.meta["edgecl.arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -313,4 +322,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]
+    AT_FIRST[:] = [warn.of_the_library]

@@ -45,6 +45,11 @@ def without_classes(model: Model, labels: Collection[str], *, objects: Objects) 
     """
     if not set(labels) & set(model.statistics):
         return model
+    if model.others:
+        from edgecl.model.shares import with_others
+
+        others = {device: share.without(labels) for device, share in model.others.items()}
+        model = with_others(model, others, combine=model.combine, objects=objects)
     roles = {"head", "ewc", *(f"{part}/{label}" for part in ("statistics", "exemplars") for label in labels)}
     left = replace(
         model,

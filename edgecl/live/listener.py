@@ -6,7 +6,6 @@ looked at before each, and the scorer is replaced whole, between two hops.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from edgecl.live.pictures import PATIENCE_FRAMES, REFRACTORY_FRAMES, PictureStre
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
 from edgecl.live.use import counted
+from edgecl.notes import Logger
 from edgecl.spotting.spotters import REFRACTORY_HOPS, BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeSpotter
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgecl.operations.open_store import OpenStore
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 # Chosen on subjects of hapt_uci_har and spar_watch: F1 of events 0.86 and 0.72 by probability alone; with a patience of
 # 1 0.83 and 0.62, of 3 0.79 and 0.78.
 BOUT_PATIENCE_HOPS = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgecl.live.suggesting import Suggester
     from edgecl.operations.inbox import Inbox, Item
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 # Novelty from which on something is a surprise. Sound: of clips of speech_commands that taught nothing, 4 % of the
 # eight words that were taught lie above, 75 % of those that were not.

@@ -7,11 +7,12 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.values import dataclass
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace

@@ -36,6 +36,10 @@ def load_model(
             for label, kept in sorted(body["exemplars"].items())
         }
         ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
+        if body.get("others"):
+            from edgecl.model.shares import read_others  # few stores have any
+
+            model = read_others(model, body["others"], parts)
     except KeyError as error:
         raise StoreDamagedError(f"the revision lacks {error}") from error
     except ValueError as error:

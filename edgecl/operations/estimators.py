@@ -57,7 +57,7 @@ def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[st
     source = extractor_file(extractor)
     settings = chosen_settings(source, open_extractor(source).contract, seed=model.settings.seed, **budgets)
     _require_features(model, settings)
-    opened = create(path, extractor=source, seed=model.settings.seed, **budgets)
+    opened = create(path, extractor=source, require_signature=None, seed=model.settings.seed, **budgets)
     verdict = Verdict(True, False, ("learnt from arrays outside of the store",), {}, None, None)
     moment = now()
     with opened.store.writer() as writer:

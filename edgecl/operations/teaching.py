@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObject
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
+from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Ask, SetAside, Verdict

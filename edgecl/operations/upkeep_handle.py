@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgecl.operations.forgetting import Receipt
     from edgecl.operations.keeping import KeepReport
     from edgecl.operations.resizing import ResizeReport
+    from edgecl.operations.sharing import MergeReport, ShareReport
     from edgecl.store.backup import Backup
     from edgecl.store.records import Revision
 
@@ -207,3 +209,43 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.recovery import repair
 
         return repair(self._opened)
+
+    def share(self, output: str | Path, **how: Any) -> ShareReport:
+        """Write what the store has itself learnt to a file: counts, means and scatters by class, no samples.
+
+        Parameters
+        ----------
+        output
+            The file.
+        **how
+            `only` (labels), `at_least` (samples of a class), `half`, `compact`, `name`, `epsilon`, `delta`.
+
+        Raises
+        ------
+        SettingError
+            When a label is not known, or nothing is left to share.
+        """
+        from edgecl.operations.sharing import share
+
+        return share(self._opened, output, **how)
+
+    def merge(self, files: Sequence[str | Path] = (), **how: Any) -> MergeReport:
+        """Take in what other devices have shared, as a revision that the gate judges.
+
+        Parameters
+        ----------
+        files
+            What `share` has written on other devices.
+        **how
+            `without` (devices), `dry_run`, `require_proof`, `force`, `same_as`, `distinct`, `screen`, `cap`, `combine`.
+
+        Raises
+        ------
+        SettingError
+            When a share has other features, is the store's own, or would count a device twice.
+        DataError
+            When a file is not an intact share, or its numbers are not those of samples.
+        """
+        from edgecl.operations.sharing import merge
+
+        return merge(self._opened, files, **how)

@@ -10,6 +10,7 @@ class             kind       members, after those of the model
 `SetBody`         lesson     lesson {}, strategy "set"
 `KeepBody`        lesson     lesson {}, strategy "keep"
 `ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
+`MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
                              [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from edgecl.store.erasure import Forgets
 from edgecl.store.records import (
@@ -47,6 +48,7 @@ UNCENTRE = "uncentre"
 SET = "set"
 KEEP = "keep"
 RESIZE = "resize"
+MERGE = "merge"
 PREQUENTIAL = "prequential"
 
 
@@ -78,6 +80,7 @@ class KeepBody(ModelBody):
 class ResizeBody(ModelBody):
     """The body of a model that was given other budgets."""
 
+    STRATEGY: ClassVar[str] = RESIZE
     verdict: Mapping[str, Any]
     """As `Verdict.as_dict` returned it."""
     forced: bool
@@ -88,7 +91,14 @@ class ResizeBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {"verdict": self.verdict, "forced": self.forced, "bytes": self.bytes}
-        return {**super().as_dict(), "lesson": {}, "strategy": RESIZE, **judged}
+        return {**super().as_dict(), "lesson": {}, "strategy": self.STRATEGY, **judged}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeBody(ResizeBody):
+    """The body of a model with other shares of other devices."""
+
+    STRATEGY: ClassVar[str] = MERGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +254,7 @@ Body: TypeAlias = (
     | SetBody
     | KeepBody
     | ResizeBody
+    | MergeBody
     | StreamBody
     | BackgroundBody
     | RollbackBody
@@ -325,6 +336,8 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
     if body.get("strategy") == RESIZE:
         return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)
+    if body.get("strategy") == MERGE:
+        return MergeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if "centred_on" in body:
         centred_on = member(body, "centred_on", int)
         return CentreBody(**model, verdict=verdict, forced=forced, bytes=size, centred_on=centred_on)

@@ -6,13 +6,16 @@ pixels), widened and laid under the same weather. No package was found that brin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import edgecl.demo.pictures
 from edgecl.demo.pictures import SIGNS, SIZE, WEATHER, scene, weathered
 from edgecl.extractors.base import FileExtractor
 
@@ -75,26 +78,38 @@ def _widened(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.interp(at, np.arange(len(grey)), column) for column in rows.T], axis=1)
 
 
-def read(name: str, extractor: FileExtractor, others: dict[int, FileExtractor]) -> PictureSet:
-    """Return a set through an extractor, and its clear pictures through others."""
+def read(name: str, extractor: FileExtractor, others: dict[int, FileExtractor], *, cache: Path) -> PictureSet:
+    """Return a set through an extractor, and its clear pictures through others; latents are kept in `cache`."""
     draw = {"signs": lambda: sign, "digits": digits}[name]()
     classes = tuple(SIGNS) if name == "signs" else tuple(map(str, range(10)))
+    held = len(DOMAINS) * TAUGHT  # the same scenes under every weather are asked for, and none of them is taught
+    asked_numbers = range(held, held + ASKED)
     taught, asked = {}, {}
     for index, weather in enumerate(DOMAINS):
-        first = index * TAUGHT
-        taught[weather] = _part(draw, extractor, range(first, first + TAUGHT), weather)
-        # the same scenes under every weather are asked for, and none of them is taught
-        held = len(DOMAINS) * TAUGHT
-        asked[weather] = _part(draw, extractor, range(held, held + ASKED), weather)
-    held = len(DOMAINS) * TAUGHT
+        numbers = range(index * TAUGHT, (index + 1) * TAUGHT)
+        taught[weather] = _kept(cache, f"{name} {weather} taught", draw, extractor, numbers, weather)
+        asked[weather] = _kept(cache, f"{name} {weather} asked", draw, extractor, asked_numbers, weather)
     whole = {
         columns: (
-            _part(draw, other, range(4 * TAUGHT), "clear"),
-            _part(draw, other, range(held, held + ASKED), "clear"),
+            _kept(cache, f"{name} clear whole", draw, other, range(4 * TAUGHT), "clear"),
+            _kept(cache, f"{name} clear asked", draw, other, asked_numbers, "clear"),
         )
-        for columns, other in {extractor.contract.dimension: extractor, **others}.items()
+        for columns, other in others.items()
     }
     return PictureSet(name, classes, taught, asked, whole)
+
+
+def _kept(cache: Path, what: str, draw: Draw, extractor: FileExtractor, numbers: range, weather: str) -> Part:
+    """Return latents from the cache where extractor and drawing are the same, else compute and keep them."""
+    drawing = Path(edgecl.demo.pictures.__file__).read_bytes() + Path(__file__).read_bytes()
+    key = hashlib.sha256(drawing + extractor.digest.encode() + what.encode()).hexdigest()[:16]
+    file = cache / f"{what.replace(' ', '-')}-{key}.npz"
+    if not file.exists():
+        part = _part(draw, extractor, numbers, weather)
+        np.savez(file.with_suffix(".part.npz"), x=part.x, y=part.y)
+        file.with_suffix(".part.npz").replace(file)
+    with np.load(file) as arrays:
+        return Part(arrays["x"], arrays["y"])
 
 
 def _part(draw: Draw, extractor: FileExtractor, numbers: range, weather: str) -> Part:

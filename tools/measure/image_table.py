@@ -281,21 +281,24 @@ def _of_columns(bench: Bench, columns: int, scratch: Path) -> Bench:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="without clear pictures alone")
+    parser.add_argument("--orders", type=int, default=ORDERS, help="of the weather")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for latents")
     parser.add_argument("--peers-python", type=Path, help="the interpreter of an environment with tools/peers")
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     chosen = parser.parse_args()
     started = time.perf_counter()
-    every = orders(1 if chosen.quick else ORDERS)
+    every = orders(chosen.orders)
+    chosen.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edgecl-pictures-") as folder:
         scratch = Path(folder)
         figures: dict[str, Any] = {"sets": {}, "orders": every, "timings": timings(scratch)}
         extractor = _exported(scratch / "image.onnx")
-        wide = {1280: _exported(scratch / "columns1280.onnx", columns=1280)}
+        wide = {384: extractor, 1280: _exported(scratch / "columns1280.onnx", columns=1280)}
         settings = settings_for(scratch / "image.onnx", scratch)
         for name in chosen.sets:
             note(f"{name}: pictures through the extractor")
-            bench = Bench(read(name, extractor, wide), settings, scratch)
+            bench = Bench(read(name, extractor, {} if chosen.quick else wide, cache=chosen.cache), settings, scratch)
             figures["sets"][name] = measured(bench, every, chosen.peers_python, scratch)
     figures["seconds"] = time.perf_counter() - started
     chosen.json.write_text(json.dumps(figures, indent=1))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.service.resident import Resident
     from edgecl.sources.choices import Choices
 
 POLL_S = 0.2
@@ -175,6 +176,7 @@ def command(
     fanout: Fanout[Event] = Fanout()
     with fanout, warn.opened(store) as learner:
         contract = learner.contract
+        resident = _resident() if control else None  # before threads: it is forked
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
         elif camera is not None or contract.is_picture:
@@ -196,7 +198,7 @@ def command(
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
-        requests = Control(control, store, command=EDGECL) if control else None
+        requests = Control(control, store, command=EDGECL, resident=resident) if control else None
         if requests is not None:
             systemd.watch(requests.is_alive)
         listening = Listening(
@@ -224,6 +226,14 @@ def command(
     if server is not None:
         summary.add(server.summary)
     _print_summary(summary, arrival, fanout)
+
+
+def _resident() -> Resident:
+    """The process that `edgecl learn --via` has its lessons taught by."""
+    from edgecl.cli.commands import _via
+    from edgecl.service.resident import Resident
+
+    return Resident(_via.taught, prepare=_via.prepare)
 
 
 def _nothing(halt: Halt, beat: Callable[[], None]) -> Iterator[Piece]:
