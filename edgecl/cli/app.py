@@ -17,7 +17,6 @@ a command prints lines, else the only one.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ import edgecl
 from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
 from edgecl.errors import EdgeclError
+from edgecl.notes import AT_FIRST
 
 # name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
@@ -48,6 +48,7 @@ COMMANDS = {
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
     "set": "Set from which novelty on an answer is unknown.",
+    "keep": "Say which classes are kept, and which give way first.",
     "resize": "Change memory, disk or number of classes of a store that has learnt.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
@@ -101,6 +102,7 @@ OPTIONS = {
     "cap": "--cap",
     "label": "--label",
     "label_case": "--label-case keep|lower",
+    "frame": "--frame",
     "label_column": "--label-column",
     "label_folder": "--label-folder",
     "labels_from": "--labels-from",
@@ -112,6 +114,7 @@ OPTIONS = {
     "rate": "--rate",
     "prior": "--prior",
     "overwrite": "--overwrite",
+    "priority": "--always, --while-used or --until",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
     "scale": "--scale",
@@ -122,6 +125,7 @@ OPTIONS = {
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
+    "via": "--via",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
@@ -184,6 +188,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
+        ctx.meta["edgecl.arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -317,4 +322,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]
+    AT_FIRST[:] = [warn.of_the_library]

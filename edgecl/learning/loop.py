@@ -9,7 +9,6 @@ one the old model stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
+from edgecl.values import dataclass, replace
 
 UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
 SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
@@ -302,7 +302,12 @@ def within_memory(model: Model) -> Model:
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
     held = {label: len(one) for label, one in model.exemplars.items()}
     width = model.settings.features.row_dimension
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    said = None
+    if model.priorities:
+        from edgecl.learning.priorities import weights  # few stores have any
+
+        said = weights(model)
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught, weights=said)
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 

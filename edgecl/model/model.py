@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import FIXED_CLASS_BYTES, MemoryPlan, Settings, plan_memory, workspace_for
 from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from edgecl.model.shares import Share
@@ -231,6 +231,10 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    priorities: Mapping[str, str] = field(default_factory=dict)
+    """By label: how long its user wants it kept, see `edgecl.learning.priorities`; a label may be missing."""
+    use: Mapping[str, float] = field(default_factory=dict)
+    """By label: events of it that are remembered."""
     is_resized: bool = False
     """Whether its settings are no longer those that its store was made with: a revision states them then."""
     others: Mapping[str, Share] = field(default_factory=dict)
@@ -316,7 +320,12 @@ class Model:
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
             **({"others": self._others()} if self.others else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
+            **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},
         }
+
+    def _of_known(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is said of labels that are known, in order."""
+        return {label: one for label, one in sorted(said.items()) if label in self.statistics}
 
     def _others(self) -> dict[str, Any]:
         """Return what a revision states of the shares of other devices."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, FeatureMap
 from edgecl.model.head import judging_bytes, workspace_bytes
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
+from edgecl.values import dataclass, fields, replace
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
@@ -65,7 +65,7 @@ class Settings:
         return np.dtype(self.precision)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def resizable(self) -> dict[str, Any]:
         """Return the members that may change after init, as a revision states them."""
@@ -87,7 +87,7 @@ class Settings:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
         """Rebuild the settings; unknown keys are ignored, so that a store of a newer minor version opens."""
-        known = Settings.__dataclass_fields__
+        known = {one.name for one in fields(Settings)}
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 

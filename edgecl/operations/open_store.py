@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgecl.model.settings import Settings
 from edgecl.store.records import ModelBody
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor

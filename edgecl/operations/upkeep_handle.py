@@ -10,11 +10,13 @@ from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import date, timedelta
+    from pathlib import Path
 
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
+    from edgecl.operations.keeping import KeepReport
     from edgecl.operations.resizing import ResizeReport
     from edgecl.operations.sharing import MergeReport, ShareReport
     from edgecl.store.backup import Backup
@@ -66,6 +68,25 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.setting import set_unknown_above
 
         return set_unknown_above(self._opened, unknown_above)
+
+    def keep(self, labels: str | Collection[str], priority: str | date) -> KeepReport:
+        """Say of classes how long they are kept, as a revision.
+
+        Parameters
+        ----------
+        labels
+            One or more.
+        priority
+            "always", "while-used", or the last day on which they matter.
+
+        Raises
+        ------
+        SettingError
+            When a label is not known, or the priority is none.
+        """
+        from edgecl.operations.keeping import keep
+
+        return keep(self._opened, labels, priority)
 
     def resize(
         self,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median
 from edgecl.model.model import Arrays
 from edgecl.spotting.room import Room
 from edgecl.store.arrays import unpack
@@ -296,7 +297,7 @@ class BackgroundScorer:
         found = {}
         for index, label in enumerate(self.labels):
             own = self._left_out(index, float(counts[index]), exemplars[index] + background.offset)
-            typical = float(np.median(own)) if len(own) else float(mistaken[index])
+            typical = median(own) if len(own) else float(mistaken[index])
             above = mistaken[index] + MARGIN * max(typical - mistaken[index], 0)
             threshold = float(max(above, np.nextafter(lowest[index], np.float32(np.inf))))
             heard = float(np.mean(own >= threshold)) if len(own) else 0.0

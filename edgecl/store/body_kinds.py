@@ -8,6 +8,7 @@ class             kind       members, after those of the model
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
 `SetBody`         lesson     lesson {}, strategy "set"
+`KeepBody`        lesson     lesson {}, strategy "keep"
 `ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
 `MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
@@ -45,6 +46,7 @@ from edgecl.store.records import (
 CENTRE = "centre"
 UNCENTRE = "uncentre"
 SET = "set"
+KEEP = "keep"
 RESIZE = "resize"
 MERGE = "merge"
 PREQUENTIAL = "prequential"
@@ -64,6 +66,14 @@ class SetBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         return {**super().as_dict(), "lesson": {}, "strategy": SET}
+
+
+class KeepBody(ModelBody):
+    """The body of a model whose user has said how long classes are kept."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members in the order in which they are written."""
+        return {**super().as_dict(), "lesson": {}, "strategy": KEEP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +252,7 @@ Body: TypeAlias = (
     | CentreBody
     | UncentreBody
     | SetBody
+    | KeepBody
     | ResizeBody
     | MergeBody
     | StreamBody
@@ -320,6 +331,8 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
         return UncentreBody(**model)
     if body.get("strategy") == SET:
         return SetBody(**model)
+    if body.get("strategy") == KEEP:
+        return KeepBody(**model)
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
     if body.get("strategy") == RESIZE:
         return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)

@@ -20,13 +20,13 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.notes import Logger
 from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from edgecl.store.erasure import Removed, Saw
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 class Reader:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from edgecl.cli.commands._written import print_made, print_written
 from edgecl.cli.options import Finite, example, json_option, store_argument
-from edgecl.cli.text import counted, listed, print_json, printable
 from edgecl.errors import SettingError
-from edgecl.units import format_bytes
-
-if TYPE_CHECKING:
-    from edgecl.extractors.contract import Contract
 
 MODALITIES = ("voice", "imu", "table", "custom")
 
@@ -78,7 +74,7 @@ def voice(out: Path, sign: Path | None, as_json: bool) -> None:
     """
     from edgecl_export import export_voice
 
-    _print(out, export_voice(out), sign=sign, as_json=as_json)
+    print_made(out, export_voice(out), sign=sign, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export text -o text.onnx"))
@@ -93,7 +89,7 @@ def text(out: Path, sign: Path | None, as_json: bool) -> None:
     """
     from edgecl_export import export_text
 
-    _print(out, export_text(out), sign=sign, as_json=as_json)
+    print_made(out, export_text(out), sign=sign, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export image -o image.onnx", "edgecl export image --size 96 -o small.onnx"))
@@ -111,8 +107,9 @@ def text(out: Path, sign: Path | None, as_json: bool) -> None:
     help="Numbers in a latent, at most 1280, which is unprojected. [default: 384]",
 )
 @out_option
+@sign_option
 @json_option
-def image(size: int, columns: int, out: Path, as_json: bool) -> None:
+def image(size: int, columns: int, out: Path, sign: Path | None, as_json: bool) -> None:
     """Build the extractor of pictures.
 
     EfficientNet-Lite0 without its classifier, composed from the weights in the package
@@ -121,7 +118,7 @@ def image(size: int, columns: int, out: Path, as_json: bool) -> None:
     """
     from edgecl_export import export_image
 
-    _print(out, export_image(out, size=size, columns=columns), as_json=as_json)
+    print_made(out, export_image(out, size=size, columns=columns), sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -165,7 +162,7 @@ def imu(
     from edgecl_export import export_imu
 
     contract = export_imu(out, like, rate_hz=rate, channels=channels, units=units, hop_samples=hop, seed=seed)
-    _print(out, contract, sign=sign, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -210,7 +207,7 @@ def identity(
         contract = export_table(out, like, label_column=label_column, categories=categories)
     else:
         contract = export_identity(out, columns or (), units=units)
-    _print(out, contract, sign=sign, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -281,7 +278,7 @@ def wrap(
         source=source,
         licence=licence,
     )
-    _print(out, contract, sign=sign, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export wakeword kitchen marvin -o marvin.onnx"))
@@ -316,7 +313,7 @@ def wakeword(store: Path, label: str, out: Path, as_json: bool) -> None:
             features=model.settings.features,
             revision=revision.number,
         )
-    _print_written(out, written, {"label": label, "revision": revision.number}, as_json=as_json)
+    print_written(out, written, {"label": label, "revision": revision.number}, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export model kitchen -o kitchen.onnx"))
@@ -343,14 +340,7 @@ def model(store: Path, out: Path, as_json: bool) -> None:
             revision=revision.number,
             thresholds={label: one.threshold for label, one in learner.calibration().items()},
         )
-    _print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
-
-
-def _print_written(out: Path, written: int, more: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"file": str(out), "bytes": written, **more})
-    else:
-        click.echo(f"{printable(str(out))} is written, {format_bytes(written)}, of revision {more['revision']}")
+    print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
 
 
 def _channel_names(modality: str, channels: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -374,30 +364,3 @@ def _usable(key: Path | None) -> Path | None:
 
         private_key(key)
     return key
-
-
-def _print(out: Path, contract: Contract, *, sign: Path | None, as_json: bool) -> None:
-    written = out.stat().st_size
-    signature = None
-    if sign is not None:
-        from edgecl.signatures import sign_file
-
-        signature = str(sign_file(out, key=sign))
-    if as_json:
-        names = "modality sample_rate_hz channels units window_samples hop_samples pool_frames clip_samples dimension"
-        told = {name: getattr(contract, name) for name in f"{names} source licence".split()}
-        print_json({"file": str(out), "bytes": written, **told, "signature": signature})
-        return
-    name = printable(str(out))
-    channels = f"{counted(len(contract.channels), 'channel')} ({listed(contract.channels, most=9)})"
-    if contract.is_picture:
-        channels = f"{contract.picture_size}x{contract.picture_size} pixels ({listed(contract.channels, most=9)})"
-    seconds = contract.clip_samples / contract.sample_rate_hz if contract.sample_rate_hz else 0.0
-    window = f" at {contract.sample_rate_hz:g} Hz, {seconds:.3g} s of it" if seconds else ""
-    click.echo(
-        f"{name} is written, {format_bytes(written)}: "
-        f"{contract.modality}, {channels}{window} to {contract.dimension} latents"
-    )
-    if signature:
-        click.echo(f"{printable(signature)} is its signature")
-    click.echo(f"Next:\n  edgecl init STORE --extractor {name}")
