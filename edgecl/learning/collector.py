@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +73,8 @@ class LessonCollector:
 
     def _flush(self) -> None:
         try:
+            import tempfile
+
             self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `finish`)
             for label, parts in self._held.items():
                 for part in parts:
@@ -89,6 +90,8 @@ class LessonCollector:
         assert self._file is not None
         size = self._record.itemsize
         try:
+            import tempfile
+
             with self._file, tempfile.TemporaryFile(dir=self._spool) as ordered:
                 for _, pieces in sorted(self._pieces.items()):
                     for first, count in pieces:

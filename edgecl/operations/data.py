@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -16,6 +14,7 @@ from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -50,7 +49,8 @@ def samples_of(
     data
         Samples and skips as `read_samples` yields them; or signals at the contract's rate and in its units: an array
         (n, samples), (n, samples, channels) or (n, columns), a list of arrays (samples,), (samples, channels) or
-        (columns,), one such array alone, texts; or a mapping from label to any of these.
+        (columns,), one such array alone, texts; pictures (height, width, 3) uint8; or a mapping from label to any of
+        these.
     labels
         One for each signal, where the data has none of its own.
     contract
@@ -184,8 +184,10 @@ def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
 
 
 def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
-    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
+    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), a picture, or a latent."""
     channels = len(contract.channels)
+    if contract.is_picture and not latents:
+        return data.ndim == 2 or (data.ndim == 3 and data.shape[1] != contract.window_samples)
     if latents or contract.sample_rate_hz == 0:
         return data.ndim == 1
     return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
@@ -286,6 +288,8 @@ class KeptSignals:
 
     def _spooled(self, signal: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
         try:
+            import tempfile
+
             self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
             first = self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.live.fanout import Mailbox
 from edgecl.live.takes import peak_db, why_unusable
+from edgecl.notes import Logger
 from edgecl.operations.inbox import Inbox, Item
 from edgecl.service.commands import outcome
 from edgecl.service.lessons import Lessons
@@ -31,7 +31,7 @@ from edgecl.sources.sound import clip, decode
 if TYPE_CHECKING:
     from edgecl.learner import Learner
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 TAKE = "take"
 JOBS_WAITING = 8
