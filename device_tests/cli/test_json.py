@@ -118,6 +118,16 @@ def test_a_table_with_a_drift(folder):
     say("init", "init", table, "--extractor", extractor, "--max-classes", 4)
     stream = ("learn", table, folder / "stream.csv", "--prequential", "--label-column", "y")
     assert say("learn --prequential", *stream)[0]["drifts"]
+    header, *rows = (folder / "stream.csv").read_text().splitlines()
+    numbered = [f"{at},{row}" for at, row in enumerate(rows[:50])]
+    by_id, labels = folder / "by_id.csv", folder / "labels.csv"
+    by_id.write_text("\n".join([f"id,{header}", *numbered]) + "\n")
+    labels.write_text("id,label\n" + "".join(f"{row.partition(',')[0]},a\n" for row in numbered))
+    *lines, report = edgecl("follow", table, by_id, "--id-column", "id", "--labels", labels, "--json").lines
+    check("learn --prequential", report)
+    assert report["late"]
+    for line in lines:
+        check("follow --labels", line)
     say("history", "history", table)
 
 

@@ -100,6 +100,13 @@ def _path_or_stdin(ctx: click.Context, param: click.Parameter, value: Any) -> An
     return tuple(held) if isinstance(value, tuple) else held[0]
 
 
+def path_or_stdin(ctx: click.Context, path: Path) -> Path:
+    """Return a path as it is; of `-` one to what stdin holds, until the command ends."""
+    from edgecl.cli.stdin import kept
+
+    return kept(ctx) if str(path) == "-" else path
+
+
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 path_argument = click.argument("path", type=click.Path(path_type=Path), callback=_path_or_stdin)
 paths_argument = click.argument(

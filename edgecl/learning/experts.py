@@ -141,7 +141,8 @@ class Experts:
         if width and rows:
             constants = np.broadcast_to(self._constants, (rows, CONSTANTS))
             lifted = np.empty((rows, width + self._plan.row_dimension + CONSTANTS), np.float32)
-            kernels.lift_rows(np.concatenate([scaled, constants], axis=1), self._seed, lifted)
+            both = np.concatenate([scaled, constants], axis=1)
+            kernels.lift_rows(np.ascontiguousarray(both), self._seed, lifted)  # one column is made column by column
             out[:, :width] = lifted[:, :width]
         return out
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgecl.learning.expert_plan import CLOSED_FORM, FIXED, ExpertPlan, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
-from edgecl.learning.experts import Experts, Learning, Ticket
+from edgecl.learning.experts import Experts, Learning, Ticket, Tickets
 from edgecl.learning.row_scaling import FIRST_ROWS
 from edgecl.model.head import HeadState, probabilities
 from edgecl.model.settings import Settings
@@ -114,6 +114,14 @@ class Panel:
                 self._waiting.append((first + at, label, tickets[at]))
         self._rows += len(rows)
         return out
+
+    def open(
+        self, rows: NDArray[np.float32], inputs: NDArray[np.float32], head: HeadState | None
+    ) -> tuple[NDArray[np.float32], Tickets]:
+        """Answer rows as `take` does; each ticket is given to `experts.learn` when its label comes."""
+        out, tickets = self.experts.follow(rows, self.fixed(inputs, head), [])
+        self._rows += len(rows)
+        return out, tickets
 
     def flush(self) -> None:
         """Learn from the labels that are still delayed."""

@@ -28,9 +28,11 @@ from edgecl.learning.stream_statistics import (
     CONFIRM,
     RECENT,
     KnownRow,
+    OpenRow,
     Statistics,
     StreamSolver,
     head_answers,
+    rank_of,
     with_exemplars,
 )
 from edgecl.model.exemplars import dequantise, quantise, row_bytes
@@ -167,7 +169,7 @@ class Prequential:
                     live_correct,
                     answer=answer,
                     answered=answer == label,
-                    rank=_rank(self.probabilities[index], self.panel.labels, label),
+                    rank=rank_of(self.probabilities[index], self.panel.labels, label),
                     watched=self._watched(index, answer),
                 )
                 self._waiting.append((self.tally.rows, known))
@@ -181,13 +183,38 @@ class Prequential:
         self, labels: Sequence[str | None], projected: NDArray[np.float32], inputs: NDArray[np.float32]
     ) -> None:
         """Let the panel answer rows (n, p) and learn from the labels that are due."""
-        given = self.panel.take(labels, projected, inputs, self.model.head)
+        self._note(self.panel.take(labels, projected, inputs, self.model.head), len(labels))
+
+    def _note(self, given: NDArray[np.float32], rows: int) -> None:
+        """Keep what the panel answered to the rows taken last."""
         self.probabilities = self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
-        best = self.probabilities.argmax(axis=1) if self.panel.labels else [None] * len(labels)
+        best = self.probabilities.argmax(axis=1) if self.panel.labels else [None] * rows
         self.answers = [
             self.panel.labels[at] if at is not None and given[at] > 0 else None
             for at, given in zip(best, self.probabilities, strict=True)
         ]
+
+    def open(self, latents: NDArray[np.float32]) -> list[OpenRow]:
+        """Predict rows (n, D) whose labels come later, in any order, by `close`."""
+        projected = self._features.project(latents)
+        rows = quantise(projected)
+        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
+        heads, live = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
+        given, tickets = self.panel.open(projected, inputs, self.model.head)
+        self._note(given, len(inputs))
+        self.tally.rows += len(inputs)
+        return [
+            OpenRow(
+                tickets[at], rows.rows[at], rows.scales[at], heads[at], live[at], self.answers[at],
+                self.probabilities[at].copy(), self.panel.labels, self._watched(at, self.answers[at]),
+            )
+            for at in range(len(inputs))
+        ]  # fmt: skip
+
+    def close(self, row: OpenRow, label: str) -> None:
+        """Learn from the label of a row of `open`; each row once."""
+        self.panel.experts.learn(row.ticket, label)
+        self._learn([row.labelled(label)])
 
     def predict(self, latents: NDArray[np.float32]) -> NDArray[np.floating]:
         """Compute probabilities (n, C) for `panel.labels` of rows (n, D), as if each came next; nothing is learnt."""
@@ -352,11 +379,3 @@ def _memory_left(settings: Settings, *, label_delay: int) -> int:
             parameter="memory_bytes",
         )
     return settings.memory_bytes - needed
-
-
-def _rank(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
-    """Return how many labels were likelier for a row (C,); None where its label was not known."""
-    if label not in labels or not probabilities.any():
-        return None
-    own = probabilities[labels.index(label)]
-    return int((probabilities > own).sum()) if own > 0 else None

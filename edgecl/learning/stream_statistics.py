@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
+from edgecl.learning.experts import Ticket
 from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
 from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
@@ -45,6 +46,48 @@ class KnownRow:
     @property
     def is_right(self) -> bool:
         return self.correct if self.answered is None else self.answered
+
+
+@dataclass(frozen=True)
+class OpenRow:
+    """One row that was predicted and waits for its label."""
+
+    ticket: Ticket
+    row: NDArray[np.int8]
+    """(p,)"""
+    scale: np.float32
+    head_answer: str | None
+    """The closed form's."""
+    live_answer: str | None
+    """The live revision's."""
+    answer: str | None
+    """The mixture's."""
+    probabilities: NDArray[np.float32]
+    """(C,) for `labels`."""
+    labels: tuple[str, ...]
+    watched: tuple[float, bool]
+
+    def labelled(self, label: str) -> KnownRow:
+        """Return the row with its label, judged by what was predicted before it came."""
+        return KnownRow(
+            label,
+            self.row,
+            self.scale,
+            self.head_answer == label,
+            self.live_answer == label,
+            answer=self.answer,
+            answered=self.answer == label,
+            rank=rank_of(self.probabilities, self.labels, label),
+            watched=self.watched,
+        )
+
+
+def rank_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
+    """Return how many labels were likelier for a row (C,); None where its label was not known."""
+    if label not in labels or not probabilities.any():
+        return None
+    own = probabilities[labels.index(label)]
+    return int((probabilities > own).sum()) if own > 0 else None
 
 
 class StreamSolver:

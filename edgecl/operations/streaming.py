@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,8 @@ class StreamReport:
     """Weight of each expert in the mixture at the end."""
     alerts: Mapping[str, Any] | None = None
     """As `Alerts.as_dict` returned it, where a class was watched."""
+    late: Mapping[str, int] | None = None
+    """Rows and labels that did not meet, where labels come by id."""
 
     def as_dict(self) -> dict[str, Any]:
         tally = self.tally
@@ -73,6 +75,7 @@ class StreamReport:
             "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
             "experts": {name: round(weight, 4) for name, weight in self.experts.items()},
             **({"alerts": dict(self.alerts)} if self.alerts is not None else {}),
+            **({"late": dict(self.late)} if self.late is not None else {}),
             "bytes": dict(self.bytes),
         }
 
@@ -234,15 +237,32 @@ def follow(
                 yield Embedded(stream.tally.rows)
         stream.flush()
         verdict = saved.judged(stream)
+    committed = saved.live.number if saved.live.number != live.number else None
+    return report_of(stream, verdict, committed, drifts, skipped, started=started, dry_run=dry_run)
+
+
+def report_of(
+    stream: Prequential,
+    verdict: Verdict,
+    revision: int | None,
+    drifts: Sequence[Drift],
+    skipped: Sequence[Skip],
+    *,
+    started: float,
+    dry_run: bool,
+    late: Mapping[str, int] | None = None,
+) -> StreamReport:
+    """Return the outcome of a stream that began at `started` (seconds of `perf_counter`)."""
     return StreamReport(
         verdict=verdict,
-        revision=saved.live.number if saved.live.number != live.number else None,
+        revision=revision,
         tally=stream.tally,
         drifts=tuple(drifts),
         skipped=tuple(skipped),
         elapsed_ms=1e3 * (time.perf_counter() - started),
         bytes=bytes_with_stream(stream),
         dry_run=dry_run,
+        late=late,
         curves=stream.curves,
         experts=stream.panel.experts.mixing(),
         alerts=stream.alerts.as_dict() if stream.alerts is not None else None,

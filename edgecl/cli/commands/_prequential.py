@@ -52,6 +52,11 @@ def run(
             alerts_per_1000=alerts_per_1000,
         )
         budget_bytes = learner.settings.memory_bytes
+    return finish(report, budget_bytes, curve=curve, plot=plot, as_json=as_json)
+
+
+def finish(report: StreamReport, budget_bytes: int, *, curve: Path | None, plot: Path | None, as_json: bool) -> bool:
+    """Write curve and plot, print the report, and say whether the outcome was accepted."""
     drifts = [one.row for one in report.drifts]
     for file, text in ((curve, report.curves.as_csv), (plot, report.curves.as_svg)):
         if file is not None:
@@ -96,6 +101,12 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     most = ", ".join(f"{name} {percent(weight)}" for name, weight in weights if weight >= SHOWN_WEIGHT)
     click.echo(wrapped(f"weight of the experts at the end: {most}"))
     _print_drifts(report.drifts)
+    if report.late is not None:
+        late = report.late
+        click.echo(
+            f"without a label: {counted(late['rows_waiting'], 'row')} at the end, and {late['rows_dropped']:,} that "
+            f"waited too long; {counted(late['labels_without_row'], 'label')} without a row"
+        )
     if tally.shifts:
         places = ", ".join(f"{row:,}" for row in tally.shifts[:5])
         click.echo(

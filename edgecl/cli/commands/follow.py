@@ -14,7 +14,7 @@ from edgecl.cli.options import (
     example,
     json_option,
     label_column_option,
-    path_argument,
+    path_or_stdin,
     store_argument,
 )
 
@@ -31,10 +31,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
         "edgecl follow prices stream.csv --label-column class --label-delay 100 --plot prices.svg",
         "edgecl follow cards payments.csv --watch fraud --cost missed=50,false=1",
         "edgecl follow cards payments.csv --watch fraud --alerts-per-1000 20 --json",
+        "tail -f payments.csv | edgecl follow cards - --id-column id --labels chargebacks.fifo",
     )
 )
 @store_argument
-@path_argument
+@click.argument("path", type=click.Path(path_type=Path))
 @label_column_option
 @click.option(
     "--label-delay",
@@ -42,6 +43,20 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(min=0),
     default=0,
     help="Rows between a row and its label. [default: 0]",
+)
+@click.option("--id-column", metavar="NAME", help="Column of PATH by which --labels names its rows.")
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Labels that come later: a .csv or a pipe with the columns id and label.",
+)
+@click.option(
+    "--waiting",
+    metavar="ROWS",
+    type=click.IntRange(min=1),
+    default=1000,
+    help="Rows that may wait for their label in --labels. [default: 1000]",
 )
 @click.option(
     "--prior",
@@ -70,6 +85,9 @@ def command(
     path: Path,
     label_column: str | None,
     label_delay: int,
+    id_column: str | None,
+    labels: Path | None,
+    waiting: int,
     prior: str,
     watch: str | None,
     cost: str | None,
@@ -83,16 +101,30 @@ def command(
     """Answer each row of a stream, then learn from its label.
 
     PATH is a table (.csv); a row with an empty label is only answered. Experts at several time scales answer together,
-    and those that have been right of late count most. Exit code 3: the revision in the store answers the latest rows
+    and those that have been right of late count most. With --labels, rows and labels are read as they come, from files
+    or pipes, and each prediction is printed at once. Exit code 3: the revision in the store answers the latest rows
     better, and stays live.
     """
     if watch is None and (cost or alerts_per_1000 is not None):
         raise click.UsageError("--cost and --alerts-per-1000 are about one class: add --watch NAME")
     if cost and alerts_per_1000 is not None:
         raise click.UsageError("alerts by --cost or by --alerts-per-1000: choose one")
+    if (id_column is None) != (labels is None):
+        raise click.UsageError("--id-column and --labels go together")
+    alerts = {"prior": prior, "watch": watch, "cost": cost, "alerts_per_1000": alerts_per_1000}
+    if id_column is not None and labels is not None:
+        if label_column is not None or label_delay:
+            raise click.UsageError("labels come by --labels, or by --label-column and --label-delay: choose one")
+        from edgecl.cli.commands import _by_id
+
+        report, budget = _by_id.run(
+            store, path, labels, id_column=id_column, waiting_rows=waiting, as_json=as_json, dry_run=dry_run, **alerts
+        )
+        accepted = _prequential.finish(report, budget, curve=curve, plot=plot, as_json=as_json)
+        ctx.exit(0 if accepted else REJECTED)
     accepted = _prequential.run(
         store,
-        path,
+        path_or_stdin(ctx, path),
         label_column=label_column,
         label_delay=label_delay,
         dry_run=dry_run,

@@ -1,0 +1,248 @@
+"""Follow a stream whose labels come later and by id: rows are predicted at once, labels meet them when they come.
+
+Rows wait in bounded memory. The oldest goes where there is no room: its label, should it come, teaches nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgecl.errors import DataError, SettingError
+from edgecl.operations.data import checked_label
+from edgecl.operations.live_answers import live_panel
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects
+from edgecl.operations.streaming import (
+    COMMIT_EVERY,
+    StreamReport,
+    StreamSaver,
+    kept_models,
+    report_of,
+    saved_before_an_error,
+)
+from edgecl.progress import watched
+from edgecl.sources.samples import Skip, UnusableError
+from edgecl.sources.tables import TableEncoding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgecl.learning.drift_response import Drift
+    from edgecl.learning.prequential import Prequential
+    from edgecl.learning.stream_statistics import OpenRow
+
+WAITING_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table."""
+
+    id: str
+    cells: Mapping[str, str]
+    """Column to text."""
+
+
+@dataclass(frozen=True)
+class LateLabel:
+    """The label of a row."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was answered to a row."""
+
+    id: str
+    label: str | None
+    confidence: float
+    is_alert: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        alert = {"alert": True} if self.is_alert else {}
+        return {"id": self.id, "label": self.label, "confidence": round(self.confidence, 4), **alert}
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A label that has met its row."""
+
+    id: str
+    label: str
+    answered: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"id": self.id, "learnt": self.label, "answered": self.answered, "right": self.answered == self.label}
+
+
+class Meeting:
+    """Rows that wait for labels, and labels that were earlier than their rows; at most `most` of each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rows: OrderedDict[str, OpenRow] = OrderedDict()
+        self._labels: OrderedDict[str, str] = OrderedDict()
+        self._dropped = self._unmatched = 0
+
+    def row(self, name: str, row: OpenRow) -> str | None:
+        """Let a row wait; return its label where that is there already."""
+        label = self._labels.pop(name, None)
+        if label is None:
+            self._dropped += name in self._rows  # an id that is used again: the row before will get no label
+            self._rows[name] = row
+            self._rows.move_to_end(name)
+            if len(self._rows) > self._most:
+                self._rows.popitem(last=False)
+                self._dropped += 1
+        return label
+
+    def label(self, name: str, label: str) -> OpenRow | None:
+        """Return the row of a label; a label whose row is not there waits for it."""
+        row = self._rows.pop(name, None)
+        if row is None:
+            self._labels[name] = label
+            if len(self._labels) > self._most:
+                self._labels.popitem(last=False)
+                self._unmatched += 1
+        return row
+
+    def counts(self) -> dict[str, int]:
+        """Return what did not meet."""
+        return {
+            "rows_waiting": len(self._rows),
+            "rows_dropped": self._dropped,
+            "labels_without_row": self._unmatched + len(self._labels),
+        }
+
+
+@watched
+def follow_by_id(
+    opened: OpenStore,
+    arrivals: Iterable[Row | LateLabel],
+    *,
+    waiting_rows: int = WAITING_ROWS,
+    dry_run: bool = False,
+    prior: str = "stream",
+    watch: str | None = None,
+    cost: str | None = None,
+    alerts_per_1000: float | None = None,
+) -> Generator[Predicted | Learnt | Drift, None, StreamReport]:
+    """Predict rows and learn from labels as they arrive; the stages are predictions, labels learnt and drifts.
+
+    Parameters
+    ----------
+    arrivals
+        Rows, and labels of rows by their id, in any order.
+    waiting_rows
+        Rows that may wait for their labels.
+
+    Raises
+    ------
+    SettingError
+        The store is not for tables, is centred, or its memory does not hold a stream with so many waiting rows.
+    """
+    from edgecl.learning.alerts import Watch
+    from edgecl.learning.decisions import Costs, Prior
+    from edgecl.learning.prequential import Prequential
+
+    if opened.extractor.contract.modality != "table":
+        raise SettingError(f"{opened.store.path} is not a store for rows of a table")
+    costs = Costs.parse(cost) if cost is not None else None
+    watched_class = Watch(watch, costs, alerts_per_1000) if watch is not None else None
+    started = time.perf_counter()
+    with opened.store.writer() as writer:
+        live, model = opened.model()
+        if model.centre is not None:
+            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        panel = live_panel(opened, live, label_delay=0)
+        stream = Prequential(
+            model, label_delay=waiting_rows, panel=panel, prior=Prior.parse(prior), watch=watched_class
+        )
+        objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
+        saved = StreamSaver(objects, None if dry_run else writer, live)
+        followed = _Followed(opened, stream, saved, Meeting(waiting_rows))
+        with saved_before_an_error(saved, stream):
+            for one in arrivals:
+                yield from followed.arrived(one)
+        stream.flush()
+        verdict = saved.judged(stream)
+    return report_of(
+        stream, verdict, saved.live.number if saved.live.number != live.number else None, followed.drifts,
+        followed.skipped, started=started, dry_run=dry_run, late=followed.meeting.counts(),
+    )  # fmt: skip
+
+
+class _Followed:
+    """A stream, and what has come of it."""
+
+    def __init__(self, opened: OpenStore, stream: Prequential, saved: StreamSaver, meeting: Meeting) -> None:
+        self._opened, self._stream, self._saved, self.meeting = opened, stream, saved, meeting
+        self._encoding = TableEncoding(opened.extractor.contract)
+        self.skipped: list[Skip] = []
+        self.drifts: list[Drift] = []
+
+    def arrived(self, one: Row | LateLabel) -> Generator[Predicted | Learnt | Drift, None, None]:
+        """Predict a row, or learn a label."""
+        if isinstance(one, LateLabel):
+            yield from self._label(one)
+            return
+        try:
+            latent = self._latent(one)
+        except UnusableError as error:
+            self.skipped.append(Skip(f"row {one.id}", str(error)))
+            return
+        (row,) = self._stream.open(latent)
+        yield Predicted(one.id, row.answer, float(row.probabilities.max(initial=0)), row.watched[1])
+        label = self.meeting.row(one.id, row)
+        if label is not None:
+            yield from self._learn(one.id, row, label)
+
+    def _label(self, one: LateLabel) -> Generator[Learnt | Drift, None, None]:
+        try:
+            label = checked_label(one.label, f"the label of row {one.id}")
+        except DataError as error:
+            self.skipped.append(Skip(f"label of row {one.id}", str(error)))
+            return
+        row = self.meeting.label(one.id, label)
+        if row is not None:
+            yield from self._learn(one.id, row, label)
+
+    def _learn(self, name: str, row: OpenRow, label: str) -> Generator[Learnt | Drift, None, None]:
+        stream = self._stream
+        if not stream.has_room_for(label, ()):
+            self.skipped.append(Skip(f"row {name}", f"too many classes: no room for {label!r}"))
+            return
+        stream.close(row, label)
+        yield Learnt(name, label, row.answer)
+        if stream.has_drifted:
+            yield self._respond()
+        elif stream.tally.labelled - self._saved.at >= COMMIT_EVERY:
+            self._saved.judged(stream)
+
+    def _respond(self) -> Drift:
+        """Respond to a drift, and commit what it brought."""
+        from edgecl.learning.drift_response import AS_IT_IS
+
+        drift = self._stream.adapt(kept_models(self._opened))
+        if drift.chosen != AS_IT_IS:
+            self._saved.keep(self._stream, drift)
+        self.drifts.append(drift)
+        return drift
+
+    def _latent(self, row: Row) -> NDArray[np.float32]:
+        cells = {name.strip().lower(): text for name, text in row.cells.items()}
+        missing = [column for column in self._encoding.columns if column not in cells]
+        if missing:
+            raise UnusableError(f"it has no column {missing[0]!r}")
+        values = self._encoding.encode([cells[column] for column in self._encoding.columns])
+        latents: NDArray[np.float32] = self._opened.extractor.latents([np.array([values], np.float32)])
+        return latents
