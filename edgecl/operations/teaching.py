@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
 
 if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
     from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
     from edgecl.learning.strategies import RefineSettings
@@ -56,6 +57,10 @@ class Report:
     """What waits in the inbox: samples that were set aside, and those of names that are asked about."""
     unkept: int = 0
     """Samples that wait and are not in the inbox, for lack of room: their files have to be kept."""
+    taught_before: int = 0
+    """Samples among `skipped` that were taught before."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Label to samples of the lesson, without what was skipped."""
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:
@@ -97,6 +102,7 @@ class Report:
             "bytes_written": self.bytes_written,
             "waiting": [one.id for one in self.waiting],
             "unkept": self.unkept,
+            "taught_before": self.taught_before,
         }
 
 
@@ -122,6 +128,7 @@ def teach(
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
     weight: float = 1.0,
+    again: bool = False,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -154,6 +161,8 @@ def teach(
         Sources of samples whose label their user has confirmed: they are not doubted.
     weight
         Of each sample in the statistics of a known class, 0 to 1.
+    again
+        Teach also what was taught before; by default it is skipped, since the same sample twice is no evidence.
 
     Raises
     ------
@@ -183,17 +192,23 @@ def teach(
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
+            whole, before = lesson, 0
+            if _is_recorded(opened.extractor.contract):
+                lesson, before = _new_of(model, whole, signals, skipped, again=again)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
-            outcome = yield from lesson_stages(
-                model,
-                lesson,
-                objects=objects,
-                strategy=strategy,
-                settings=refine,
-                seed=seed,
-                force=force,
-                answer=answer,
-            )
+            if lesson.count:
+                outcome = yield from lesson_stages(
+                    model,
+                    lesson,
+                    objects=objects,
+                    strategy=strategy,
+                    settings=refine,
+                    seed=seed,
+                    force=force,
+                    answer=answer,
+                )
+            else:
+                outcome, lesson = _nothing_left(model, before), whole
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
@@ -212,6 +227,8 @@ def teach(
         revision=revision.number if revision else None,
         samples=lesson.count,
         skipped=tuple(skipped),
+        taught_before=before,
+        counts={label: len(rows) for label, rows in sorted(lesson.rows.items())},
         new_classes=tuple(
             sorted(set(lesson.rows) - set(model.statistics) - {one.label for one in outcome.verdict.asks})
         ),
@@ -224,6 +241,40 @@ def teach(
         waiting=tuple(waiting),
         unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
+
+
+def _is_recorded(contract: Contract) -> bool:
+    """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
+    return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
+
+
+def _new_of(
+    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], *, again: bool
+) -> tuple[Lesson, int]:
+    """The lesson without its repeats, which are skipped, and how many of these were taught before.
+
+    Raises
+    ------
+    DataError
+        When nothing is left, and none of it was taught before.
+    """
+    from edgecl.learning.repeats import taught_otherwise, without_repeats
+
+    found = without_repeats(model, lesson, again=again)
+    skipped += [Skip(one.source, one.reason) for one in found.repeats]
+    signals.only(found.keep)
+    if not found.lesson.count and not found.taught_before:
+        raise DataError(f"nothing to learn: {found.repeats[0].source}: {found.repeats[0].reason}")
+    return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
+
+
+def _nothing_left(model: Model, before: int) -> Outcome:
+    """What becomes of a lesson of repeats: the model stays as it is."""
+    from edgecl.gate.verdict import Verdict
+    from edgecl.learning.loop import UNCHANGED, Outcome
+
+    reason = f"all {before} samples were taught before: there is nothing to learn"
+    return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
 
 
 def _waiting(opened: OpenStore, signals: KeptSignals, outcome: Outcome, lesson: Lesson) -> list[Item]:

@@ -98,13 +98,13 @@ class NpzWindows:
 
     def samples(self, label: str | None) -> Iterator[Sample | Skip]:
         """Yield window by window; `label` is for archives without `y`."""
-        first_seen: dict[bytes, int] = {}
+        first_seen: dict[tuple[bytes, str | None], int] = {}
         for i in range(len(self)):
             source = f"{self.path}[{i}]"
             try:
                 name = label if self.labels is None else self._name(self.labels[i])
                 signal = window(self._window(i), self.contract, rate_hz=self.rate_hz)
-                first = first_seen.setdefault(hashlib.sha256(signal.tobytes()).digest(), i)
+                first = first_seen.setdefault((hashlib.sha256(signal.tobytes()).digest(), name), i)
                 if first != i and (self.contract.sample_rate_hz or self.contract.is_picture):
                     raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
                 yield Sample(source, name, signal, self._group(i))
