@@ -81,7 +81,7 @@ def test_a_clip_under_two_labels_is_taught_as_neither(tmp_path: Path) -> None:
 
 def test_equal_rows_of_a_table_are_each_a_sample(tmp_path: Path) -> None:
     learner = Learner.create(tmp_path / "store", extractor=_table(tmp_path))
-    rows = {"dry": [[0.0, 1.0, 2.0]] * 3, "wet": [[5.0, 1.0, 0.0]] * 3}
+    rows = {"dry": [[0.0, 1.0, 2.0, 0.0, 0.0, 0.0]] * 3, "wet": [[5.0, 1.0, 0.0, 0.0, 0.0, 0.0]] * 3}
     assert learner.learn(rows).samples == 6
     assert learner.learn(rows, force=True).taught_before == 0
 

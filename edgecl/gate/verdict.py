@@ -74,6 +74,8 @@ class Evidence:
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()
     """A head that is not finite or a budget that is exceeded: always rejected."""
+    grouped: frozenset[str] = frozenset()
+    """Classes whose entries in `taught` are recordings of several samples, in place of samples."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class Lesson:
     """By label: the file, line or window that each row came from; a label may be missing."""
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
+    recordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the recording of each row, where several are of one; they are one witness when the gate judges."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
     otherwise: Mapping[str, Mapping[int, str]] = field(default_factory=dict)

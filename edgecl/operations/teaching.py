@@ -299,11 +299,13 @@ def _collected(
     limit_bytes = Model(opened.settings).plan().lesson
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources: dict[str, list[str]] = {}
+    recordings: dict[str, list[str]] = {}
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
             label = checked_label(sample.label, sample.source)
             collector.add(label, latent[None])
             signals.add(label, sample)
+            recordings.setdefault(label, []).append(sample.recording or sample.source)
             if collector.count <= MOST_SOURCES:
                 sources.setdefault(label, []).append(sample.source)
         yield Embedded(collector.count)
@@ -311,7 +313,9 @@ def _collected(
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
     moment = now(trusted_times(opened.store.current().body))
-    lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted, sources=sources)
+    recordings = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
+    lesson = collector.finish()
+    lesson = replace(lesson, time=moment.time, is_timed=moment.is_trusted, sources=sources, recordings=recordings)
     return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 

@@ -355,7 +355,8 @@ def _clips(content: bytes, file: Found, contract: Contract, *, channel: int | No
         return
     for start in range(0, len(signal) - contract.clip_samples + 1, contract.clip_samples):
         source = f"{file.path}@{start / contract.sample_rate_hz:.2f}s"
-        yield Sample(source, file.label, signal[start : start + contract.clip_samples], file.group)
+        piece = signal[start : start + contract.clip_samples]
+        yield Sample(source, file.label, piece, file.group, str(file.path))
 
 
 def _recordings(
