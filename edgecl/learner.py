@@ -187,7 +187,7 @@ class Learner(UpkeepHandle):
         ----------
         chunks
             Arrays (samples,) or (samples, channels) that follow each other, of any length, at the rate and in the units
-            of `contract`.
+            of `contract`; of pictures one frame (height, width, 3) uint8 each.
         how
             Thresholds and the like.
         summary, noticer

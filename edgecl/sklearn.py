@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.gate.verdict import Verdict
+from edgecl.learning.admission import Answer
 from edgecl.learning.forgetting import without_classes
+from edgecl.learning.loop import Outcome, lesson_stages
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.model.head import factorise, linear_discriminant, whitened_cosine
 from edgecl.model.model import Lesson, MemoryObjects, Model
@@ -143,7 +145,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._learn(X, y, classes, sample_weight)
 
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
-        self._require_parameters()
+        require_parameters(self)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
         check_classification_targets(labels)
         weight = None if sample_weight is None else _weights(sample_weight, rows)
@@ -151,80 +153,37 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows, labels, weight = rows[weight > 0], labels[weight > 0], weight[weight > 0]
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
-        if self._has_memory:
+        if self.memory is not None:
             self._judge(rows, labels, weight)
         else:
             self._add(rows, labels, np.ones(len(labels)) if weight is None else weight)
         self.classes_ = announced
         return self
 
-    def _require_parameters(self) -> None:
-        if self.head not in HEADS:
-            raise SettingError(f"head {self.head!r} is none of {', '.join(HEADS)}", parameter="head")
-        if self.strategy not in STRATEGIES:
-            raise SettingError(f"strategy {self.strategy!r} is none of {', '.join(STRATEGIES)}", parameter="strategy")
-        if not 0 <= self.shrinkage_floor <= 1:
-            raise SettingError(f"shrinkage_floor {self.shrinkage_floor}: 0 to 1", parameter="shrinkage_floor")
-        if self._has_memory and self.head != "whitened-cosine":
-            raise SettingError("with a memory the head is whitened-cosine", parameter="head")
-
-    @property
-    def _has_memory(self) -> bool:
-        return self.memory is not None
-
     def _add(self, X: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
         """Add rows (n, D) to the statistics, and solve the head."""
-        old = getattr(self, "model_", None) or Model(self._settings(1 << 50, X.shape[1]))
+        old = getattr(self, "model_", None) or Model(settings_of(self, X.shape[1]))
         statistics = dict(old.statistics)
         for label in np.unique(y):
             own = y == label
             fresh, name = weighted_statistics(X[own], weight[own]), str(label)
             statistics[name] = combined(statistics[name], fresh) if name in statistics else fresh
-        self.model_ = self._solved(replace(old, statistics=statistics))
+        self.model_ = solved(self, replace(old, statistics=statistics))
         self.verdict_: Verdict | None = None
-
-    def _solved(self, model: Model) -> Model:
-        workspace = np.empty(packed_length(model.settings.features.dimension))
-        factor = factorise(model.statistics, workspace, shrinkage_floor=self.shrinkage_floor)
-        return replace(model, head=HEADS[self.head](factor))
 
     def _judge(self, X: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
         """Learn rows (n, D) as a store does; the first lesson is forced."""
-        from edgecl.learning.admission import Answer
-        from edgecl.learning.loop import lesson_stages
-
-        X, y = _repeated(X, y, weight)
-        model, is_first = getattr(self, "model_", None), not hasattr(self, "model_")
-        if model is None:
-            model, self._objects = Model(self._fitted_settings(X.shape[1])), MemoryObjects()
-        rows = {str(label): model.centred(X[y == label].astype(np.float32)) for label in np.unique(y)}
-        outcome = lesson_stages(
-            model,
-            Lesson.of(rows, model.settings),
-            objects=self._objects,
-            strategy=self.strategy,
-            seed=self._seed,
-            force=is_first,
-            answer=Answer(distinct=True) if not is_first else None,
-        ).finish(None)
+        is_first = not hasattr(self, "model_")
+        if is_first:
+            self._objects = MemoryObjects()
+        before = Model(settings_of(self, X.shape[1])) if is_first else self.model_
+        outcome = judged(self, before, self._objects, *_repeated(X, y, weight), force=is_first)
         if outcome.model is None and is_first:
             raise SettingError("; ".join(outcome.verdict.reasons), parameter="max_classes")
         if outcome.model is None:
             warnings.warn(f"the gate rejected the lesson: {outcome.verdict.reasons[0]}", UserWarning, stacklevel=4)
-        self.model_, self.verdict_ = outcome.model or model, outcome.verdict
+        self.model_, self.verdict_ = outcome.model or before, outcome.verdict
         self._objects.keep(self.model_.digests.values())
-
-    @property
-    def _seed(self) -> int:
-        given = self.random_state
-        return int(given or 0) if given is None or isinstance(given, int | np.integer) else _drawn(given)
-
-    def _settings(self, memory_bytes: int, dimension: int) -> Settings:
-        return Settings(memory_bytes, DISK_BYTES, self.max_classes, dimension, self.shrinkage_floor, seed=self._seed)
-
-    def _fitted_settings(self, dimension: int) -> Settings:
-        granted = parse_bytes(self.memory) if isinstance(self.memory, str) else int(self.memory or 0)
-        return choose_tier(self._settings(granted, dimension), overhead_disk_bytes=0)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return logits (n, C); with two classes the difference (n,), positive for `classes_[1]`."""
@@ -247,14 +206,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self, "model_")
         given: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, reset=False)
-        model: Model = self.model_
-        assert model.head is not None
-        is_latent = model.settings.features.dimension == given.shape[1] and model.centre is None
-        rows = given if is_latent else model.features(given.astype(np.float32))
-        logits = rows @ model.head.weights.T.astype(np.float64) + model.head.bias
-        known = dict(zip(model.head.labels, logits.T, strict=True))
-        none = np.full(len(given), ABSENT)
-        return np.stack([known.get(str(label), none) for label in self.classes_], axis=1)
+        return logits_of(self.model_, self.classes_, given)
 
     def forget(self, labels: Any) -> Self:
         """Take classes out, exactly: what is left is the model that never saw them.
@@ -277,11 +229,11 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = {str(one) for one in gone}
         if not set(self.model_.statistics) - names:
             raise SettingError("no class would be left: fit again instead", parameter="labels")
-        if self._has_memory:
+        if self.memory is not None:
             self.model_ = without_classes(self.model_, names, objects=self._objects)
         else:
             left = {label: one for label, one in self.model_.statistics.items() if label not in names}
-            self.model_ = self._solved(replace(self.model_, statistics=left))
+            self.model_ = solved(self, replace(self.model_, statistics=left))
         self.classes_ = self.classes_[~np.isin(self.classes_, gone)]
         return self
 
@@ -333,6 +285,68 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return made
 
 
+def require_parameters(one: EdgeClassifier) -> None:
+    """Check the parameters of an estimator; raises SettingError."""
+    if one.head not in HEADS:
+        raise SettingError(f"head {one.head!r} is none of {', '.join(HEADS)}", parameter="head")
+    if one.strategy not in STRATEGIES:
+        raise SettingError(f"strategy {one.strategy!r} is none of {', '.join(STRATEGIES)}", parameter="strategy")
+    if not 0 <= one.shrinkage_floor <= 1:
+        raise SettingError(f"shrinkage_floor {one.shrinkage_floor}: 0 to 1", parameter="shrinkage_floor")
+    if one.memory is not None and one.head != "whitened-cosine":
+        raise SettingError("with a memory the head is whitened-cosine", parameter="head")
+
+
+def settings_of(one: EdgeClassifier, dimension: int) -> Settings:
+    """Return the settings of an estimator's model of D columns; raises SettingError where its memory is too small."""
+    granted = parse_bytes(one.memory) if isinstance(one.memory, str) else int(one.memory or 0)
+    seed = seed_of(one.random_state)
+    memory_bytes = DISK_BYTES if one.memory is None else granted
+    settings = Settings(memory_bytes, DISK_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
+    return settings if one.memory is None else choose_tier(settings, overhead_disk_bytes=0)
+
+
+def seed_of(given: Any) -> int:
+    """Return a number of what scikit-learn takes as `random_state`; 0 of None."""
+    if given is None or isinstance(given, int | np.integer):
+        return int(given or 0)
+    return int(check_random_state(given).randint(1 << 31))
+
+
+def solved(one: EdgeClassifier, model: Model) -> Model:
+    """Return the model with the head of its statistics."""
+    workspace = np.empty(packed_length(model.settings.features.dimension))
+    factor = factorise(model.statistics, workspace, shrinkage_floor=one.shrinkage_floor)
+    return replace(model, head=HEADS[one.head](factor))
+
+
+def judged(
+    one: EdgeClassifier, model: Model, objects: MemoryObjects, X: NDArray[np.float64], y: NDArray[Any], *, force: bool
+) -> Outcome:
+    """Learn rows (n, D) with labels (n,) by the loop of a store; names are the user's word, so none is asked about."""
+    rows = {str(label): model.centred(X[y == label].astype(np.float32)) for label in np.unique(y)}
+    return lesson_stages(
+        model,
+        Lesson.of(rows, model.settings),
+        objects=objects,
+        strategy=one.strategy,
+        seed=seed_of(one.random_state),
+        force=force,
+        answer=None if force else Answer(distinct=True),
+    ).finish(None)
+
+
+def logits_of(model: Model, classes: NDArray[Any], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logits (n, C) of rows (n, D) in the order of the classes, ABSENT where one has no sample."""
+    assert model.head is not None
+    is_latent = model.settings.features.dimension == given.shape[1] and model.centre is None
+    rows = given if is_latent else model.features(given.astype(np.float32))
+    logits = rows @ model.head.weights.T.astype(np.float64) + model.head.bias
+    known = dict(zip(model.head.labels, logits.T, strict=True))
+    none = np.full(len(given), ABSENT)
+    return np.stack([known.get(str(label), none) for label in classes], axis=1)
+
+
 def _weights(given: ArrayLike, X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return sample weights (n,), checked."""
     weight: NDArray[np.float64] = _check_sample_weight(given, X, dtype=np.float64)
@@ -352,10 +366,6 @@ def _repeated(
         X, y = np.repeat(X, weight.astype(np.intp), axis=0), np.repeat(y, weight.astype(np.intp))
     order = np.lexsort(X.T)
     return X[order], y[order]
-
-
-def _drawn(generator: Any) -> int:
-    return int(check_random_state(generator).randint(1 << 31))
 
 
 def weighted_statistics(rows: NDArray[np.float64], weight: NDArray[np.float64]) -> ClassStatistics:

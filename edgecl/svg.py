@@ -121,6 +121,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     marks: Mapping[str, Sequence[float]] | None = None,
+    dots: bool = False,
 ) -> Svg:
     """Draw lines of points (x, y), with vertical marks.
 
@@ -130,6 +131,8 @@ def line_chart(
         Name to points, in order of x; a line without points is left out.
     marks
         Name to places on the x axis.
+    dots
+        Mark every point, so that a line of one point shows.
 
     Examples
     --------
@@ -150,6 +153,8 @@ def line_chart(
         colour = COLOURS[index % len(COLOURS)]
         if line:
             picture.line([(xs.place(x), ys.place(y)) for x, y in line], colour=colour, title=name)
+        for x, y in line if dots else ():
+            picture.circle(xs.place(x), ys.place(y), 3.5, fill=colour)
         _legend(picture, name, index, colour)
     for index, (name, one) in enumerate((marks or {}).items(), len(lines)):
         for x in one:

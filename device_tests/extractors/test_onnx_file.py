@@ -92,3 +92,10 @@ def test_init_refuses_weights_of_another_file_before_any_runtime_sees_them(tmp_p
     ):
         Learner.create(tmp_path / "store", extractor=path)
     session.assert_not_called()
+
+
+def test_a_model_of_endless_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than 500,000 fields"):
+        require_self_contained(b"\x08\x01" * 600_000)
+    with pytest.raises(ValueError, match="no such field"):
+        require_self_contained(bytes(1 << 20))

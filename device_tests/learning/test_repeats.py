@@ -9,9 +9,9 @@ import numpy as np
 from edgecl.gate.gather import Known
 from edgecl.gate.verdict import Policy
 from edgecl.learning.admission import admit
+from edgecl.learning.collector import CONTRADICTION, DUPLICATE, TAUGHT_BEFORE, taught_otherwise, without_repeats
 from edgecl.learning.forgetting import without_classes
 from edgecl.learning.loop import take_in
-from edgecl.learning.repeats import CONTRADICTION, DUPLICATE, TAUGHT_BEFORE, taught_otherwise, without_repeats
 from edgecl.model.exemplars import Exemplars, bounded_memory, digests, quantise
 from edgecl.model.model import Lesson, MemoryObjects, Model
 

@@ -154,19 +154,24 @@ def picture(name: str, number: int, *, weather: str = "clear") -> NDArray[np.uin
     DataError
         There is no such sign or weather.
     """
+    return weathered(
+        scene(name, number), weather, np.random.default_rng([4, number, zlib.crc32(f"{name} {weather}".encode())])
+    )
+
+
+def scene(name: str, number: int) -> Field:
+    """Return what a picture (128, 128, 3) shows before any weather, 0 to 255 and a little beyond; raises DataError."""
     layers = {**SIGNS, **NEW_SIGNS}.get(name)
-    if layers is None or weather not in WEATHER:
-        raise DataError(
-            f"there is no {name!r} under {weather!r} in the demo, wanted one of {', '.join(SIGNS)} "
-            f"under {', '.join(WEATHER)}"
-        )
-    scene = _scene(layers, np.random.default_rng([3, number, zlib.crc32(name.encode())]))
-    return weathered(scene, weather, np.random.default_rng([4, number, zlib.crc32(f"{name} {weather}".encode())]))
+    if layers is None:
+        raise DataError(f"there is no {name!r} in the demo, wanted one of {', '.join([*SIGNS, *NEW_SIGNS])}")
+    return _scene(layers, np.random.default_rng([3, number, zlib.crc32(name.encode())]))
 
 
-def weathered(scene: NDArray[Any], weather: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a picture (height, width, 3), 0 to 255, under one of `WEATHER`."""
-    laid = WEATHER[weather](scene.astype(np.float64), rng)
+def weathered(clear: NDArray[Any], weather: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a picture (height, width, 3), 0 to 255, under one of `WEATHER`; raises DataError."""
+    if weather not in WEATHER:
+        raise DataError(f"there is no weather {weather!r} in the demo, wanted one of {', '.join(WEATHER)}")
+    laid = WEATHER[weather](clear.astype(np.float64), rng)
     return np.asarray(laid.round().clip(0, 255).astype(np.uint8))
 
 

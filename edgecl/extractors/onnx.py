@@ -144,11 +144,14 @@ def require_self_contained(model: bytes) -> None:
     ValueError
         It is not a serialised message, has external data, an operator of a custom domain, or one that reads files.
     """
-    to_read = [("model", 0, len(model))]
+    to_read, left = [("model", 0, len(model))], MOST_FIELDS
     while to_read:
         kind, start, end = to_read.pop()
         known = _READ[kind]
         for number, _, at, after in _fields(model, start, end):
+            left -= 1
+            if not left:
+                raise ValueError(f"it has more than {MOST_FIELDS:,} fields")
             inner = known.get(number)
             if inner is None:
                 continue
@@ -163,6 +166,7 @@ def require_self_contained(model: bytes) -> None:
                 to_read.append((inner, at, after))
 
 
+MOST_FIELDS = 500_000  # the text extractor, of 22 million weights, has some thousands
 # of each message of onnx.proto the fields that matter: a message, or what is judged
 _READ: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
@@ -185,7 +189,7 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
     while at < end:
         start = at
         tag, at = _varint(data, at)
-        if tag >> 32:  # which others may cut to a field that was not judged
+        if tag >> 32 or not tag >> 3:  # which others may cut to a field that was not judged
             raise ValueError("no such field")
         content = at
         match tag & 7:

@@ -9,7 +9,6 @@ one the old model stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
+from edgecl.values import dataclass, replace
 
 UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
 SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
@@ -267,16 +267,16 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     """Return the model with the lesson in its statistics and exemplars, still under the old head."""
     features = model.settings.features
     scatter = workspace_for(model.settings)
-    statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
+    exemplars, digests = dict(model.exemplars), {}
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
-        is_light = lesson.weight < 1 and label in statistics
-        count, mean = accumulate(None if is_light else statistics.get(label), features.blocks(rows), scatter)
+        own = model.own_of(label)
+        is_light = lesson.weight < 1 and own is not None
+        count, mean = accumulate(None if is_light else own, features.blocks(rows), scatter)
         one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=is_light))
-        if is_light:
-            one = statistics[label].merged(one.decayed(max(round(lesson.weight * count), 1)))
-        digests[f"statistics/{label}"] = objects.put(one.arrays())
-        statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        if is_light and own is not None:
+            one = own.merged(one.decayed(max(round(lesson.weight * count), 1)))
+        model = _with_class(model, label, one, objects)
         held = exemplars.get(label)
         if is_light:  # no exemplar, but it is remembered
             kept = Exemplars.joined([held]) if held else rows.first(0)
@@ -286,17 +286,33 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
-    return within_memory(replace(taught, statistics=statistics, exemplars=exemplars, digests=digests))
+    return within_memory(replace(taught, exemplars=exemplars, digests={**taught.digests, **digests}))
+
+
+def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects) -> Model:
+    """Return the model with what it has itself learnt of a class, put into `objects`."""
+    if model.others:
+        from edgecl.model.shares import placed  # few stores have any
+
+        return placed(model, label, one, objects=objects)
+    digest = objects.put(one.arrays())
+    statistics = {**model.statistics, label: ClassStatistics.from_arrays(objects.read(digest))}
+    return replace(model, statistics=statistics, digests={**model.digests, f"statistics/{label}": digest})
 
 
 def within_memory(model: Model) -> Model:
     """Return the model with no more exemplars than fit its memory."""
-    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
     exemplars = bounded_memory(model.exemplars, capacity_bytes=memory_bytes(model.plan().exemplars))
     capacity -= DIGEST_BYTES * sum(one.remembered for one in exemplars.values())
     held = {label: len(one) for label, one in exemplars.items()}
     width = model.settings.features.row_dimension
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    said = None
+    if model.priorities:
+        from edgecl.learning.priorities import weights  # few stores have any
+
+        said = weights(model)
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught, weights=said)
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in exemplars.items()})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgecl.live.suggesting import Suggester
     from edgecl.operations.inbox import Inbox, Item
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 # Novelty from which on something is a surprise. Sound: of clips of speech_commands that taught nothing, 4 % of the
 # eight words that were taught lie above, 75 % of those that were not.
@@ -33,6 +33,7 @@ SAME = 0.95
 STRETCH_S = 0.5  # of sound, as `edgecl.extractors.base.fit` places a clip
 RISE = 4.0  # in power, of the loudest stretch over the quietest
 PATIENCE_HOPS = 2  # of movement
+PICTURE_HOPS = 5  # frames after a surprise or detection that belong to it
 WAIT_HOPS = 3  # for an event that explains it
 
 
@@ -73,8 +74,10 @@ class Noticer:
         self._inbox = inbox
         self._novelty = novelty if novelty is not None else (SOUND_NOVELTY if contract.is_sound else MOVEMENT_NOVELTY)
         self._is_sound = contract.is_sound
-        hop_s = contract.hop_samples / contract.sample_rate_hz
+        hop_s = contract.hop_samples / contract.sample_rate_hz if contract.sample_rate_hz else 1.0
         self._window = max(round(contract.clip_samples / contract.hop_samples), 1)  # hops
+        if contract.is_picture:
+            self._window = PICTURE_HOPS
         self._stretch = max(round(STRETCH_S / hop_s), 1)
         self._powers: deque[float] = deque(maxlen=self._window)
         self._novel_hops = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 from edgecl.operations.background import background
 from edgecl.operations.judging import judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.operations.open_store import OpenStore
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 MOST_CALLS = 255  # between two tries to read a revision, some 20 seconds
 
 

@@ -6,7 +6,6 @@ chosen on fsdd, where one speaker taught five clips of ten words and another was
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 from edgecl.operations.inbox import SUGGESTION
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgecl.operations.inbox import Inbox
     from edgecl.operations.open_store import OpenStore
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 SURE = 0.9  # confidence among the classes: that of an event is about speech of all kinds
 TYPICAL = 0.5  # novelty: more of it is a surprise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
+from edgecl.values import dataclass
 
 REFINED_CLOSED_FORM = (
     "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over

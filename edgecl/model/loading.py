@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
@@ -13,6 +12,7 @@ from edgecl.model.head import HeadState
 from edgecl.model.model import CENTRE, EXPERTS, Alike, Arrays, Centre, Model, pair_of
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import ClassStatistics
+from edgecl.values import replace
 
 
 def load_model(
@@ -38,6 +38,10 @@ def load_model(
         capacity_bytes = memory_bytes(model.plan(len(statistics)).exemplars)
         exemplars = bounded_memory(exemplars, capacity_bytes=capacity_bytes)
         ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
+        if body.get("others"):
+            from edgecl.model.shares import read_others  # few stores have any
+
+            model = read_others(model, body["others"], parts)
     except KeyError as error:
         raise StoreDamagedError(f"the revision lacks {error}") from error
     except ValueError as error:
@@ -55,6 +59,8 @@ def load_model(
         ewc=ewc,
         taught=body.get("taught", {}),
         timed=frozenset(body.get("timed", ())),
+        priorities=body.get("priorities", {}),
+        use=body.get("use", {}),
         alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
         distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
     )
@@ -98,6 +104,7 @@ def _require_body(body: Mapping[str, Any]) -> None:
                 and isinstance(taught, dict)
                 and all(isinstance(one, str) for one in taught.values())
                 and _has_answers(body)
+                and _has_priorities(body)
                 and isinstance(body.get("unknown_above", 1.0), int | float)
             ):
                 return
@@ -114,4 +121,15 @@ def _has_answers(body: Mapping[str, Any]) -> bool:
     pairs = body.get("distinct", [])
     return isinstance(pairs, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
+    )
+
+
+def _has_priorities(body: Mapping[str, Any]) -> bool:
+    """Test whether what a revision says of priorities and use has the form that is read."""
+    said, use = body.get("priorities", {}), body.get("use", {})
+    return (
+        isinstance(said, dict)
+        and isinstance(use, dict)
+        and all(isinstance(one, str) for one in said.values())
+        and all(isinstance(one, int | float) and 0 <= one < 1e12 for one in use.values())
     )

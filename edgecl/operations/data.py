@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -16,6 +14,7 @@ from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -296,6 +295,8 @@ class KeptSignals:
 
     def _spooled(self, signal: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
         try:
+            import tempfile
+
             self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
             first = self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())

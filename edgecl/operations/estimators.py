@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def load(path: Path) -> tuple[Model, MemoryObjects]:
     return model, objects
 
 
-def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[str, int]) -> None:
+def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[str, Any]) -> None:
     """Make a store with a model in it.
 
     Raises
@@ -56,7 +57,7 @@ def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[st
     source = extractor_file(extractor)
     settings = chosen_settings(source, open_extractor(source).contract, seed=model.settings.seed, **budgets)
     _require_features(model, settings)
-    opened = create(path, extractor=source, seed=model.settings.seed, **budgets)
+    opened = create(path, extractor=source, require_signature=None, seed=model.settings.seed, **budgets)
     verdict = Verdict(True, False, ("learnt from arrays outside of the store",), {}, None, None)
     moment = now()
     with opened.store.writer() as writer:

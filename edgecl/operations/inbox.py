@@ -211,7 +211,7 @@ class Inbox:
                 label=label,
                 confidence=round(confidence, 4),
                 novelty=round(novelty, 4),
-                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3),
+                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3) * (not self._contract.is_picture),
                 count=there.count + 1 if there else 1,
                 file="",
                 sha256=digest,

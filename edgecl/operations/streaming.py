@@ -208,6 +208,11 @@ def follow(
     drifts: list[Drift] = []
     with opened.store.writer() as writer:
         live, model = opened.model()
+        if model.others:
+            raise SettingError(
+                f"{opened.store.path} has merged other devices, a stream follows its own: take them out first",
+                remedy="merge",
+            )
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         panel = live_panel(opened, live, label_delay=label_delay)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.learning.collector import LessonCollector
+from edgecl.learning.collector import LessonCollector, taught_otherwise, without_repeats
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
+from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -55,6 +55,8 @@ class Report:
     forced: bool
     waiting: tuple[Item, ...] = ()
     """What waits in the inbox: samples that were set aside, and those of names that are asked about."""
+    gave_way: tuple[str, ...] = ()
+    """Classes that gave their place to new ones, as `keep` allows."""
     unkept: int = 0
     """Samples that wait and are not in the inbox, for lack of room: their files have to be kept."""
     taught_before: int = 0
@@ -103,6 +105,7 @@ class Report:
             "waiting": [one.id for one in self.waiting],
             "unkept": self.unkept,
             "taught_before": self.taught_before,
+            "gave_way": list(self.gave_way),
         }
 
 
@@ -192,11 +195,15 @@ def teach(
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
-            whole, before = lesson, 0
+            whole, repeated = lesson, 0
             if _is_recorded(opened.extractor.contract):
-                lesson, before = _new_of(model, whole, signals, skipped, again=again)
+                lesson, repeated = _new_of(model, whole, signals, skipped, again=again)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
+            untouched = model
+            events: dict[str, int] = {}
+            gave_way: tuple[str, ...] = ()
             if lesson.count:
+                model, events, gave_way = _with_room(opened, model, lesson, objects)
                 outcome = yield from lesson_stages(
                     model,
                     lesson,
@@ -208,7 +215,7 @@ def teach(
                     answer=answer,
                 )
             else:
-                outcome, lesson = _nothing_left(model, before), whole
+                outcome, lesson = _nothing_left(model, repeated), whole
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
@@ -217,17 +224,21 @@ def teach(
                 yield Stage("commit", f"on top of revision {live.number}")
             waiting = [] if writer is None else _waiting(opened, signals, outcome, lesson)
             revision = None if writer is None else commit(writer, live, outcome, lesson, forced=forced)
+    if revision is not None and events:
+        from edgecl.store.use_counts import take_counts
+
+        take_counts(opened.store.path, events)
     if answer.is_given and outcome.model is not None and not dry_run:
         from edgecl.operations.waiting import drop_answered
 
         drop_answered(opened, lesson)
-    now_live = outcome.model or model
+    now_live = untouched if outcome.model is None or outcome.is_unchanged else outcome.model
     return Report(
         outcome=outcome,
         revision=revision.number if revision else None,
         samples=lesson.count,
         skipped=tuple(skipped),
-        taught_before=before,
+        taught_before=repeated,
         counts={label: len(rows) for label, rows in sorted(lesson.rows.items())},
         new_classes=tuple(
             sorted(set(lesson.rows) - set(model.statistics) - {one.label for one in outcome.verdict.asks})
@@ -239,6 +250,7 @@ def teach(
         dry_run=dry_run,
         forced=forced,
         waiting=tuple(waiting),
+        gave_way=() if now_live is untouched else gave_way,
         unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
 
@@ -258,8 +270,6 @@ def _new_of(
     DataError
         When nothing is left, and none of it was taught before.
     """
-    from edgecl.learning.repeats import taught_otherwise, without_repeats
-
     found = without_repeats(model, lesson, again=again)
     skipped += [Skip(one.source, one.reason) for one in found.repeats]
     signals.only(found.keep)
@@ -275,6 +285,23 @@ def _nothing_left(model: Model, before: int) -> Outcome:
 
     reason = f"all {before} samples were taught before: there is nothing to learn"
     return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
+
+
+def _with_room(
+    opened: OpenStore, model: Model, lesson: Lesson, objects: Objects
+) -> tuple[Model, dict[str, int], tuple[str, ...]]:
+    """Return the model that is to learn a lesson, the events counted in it, and the classes that gave way."""
+    from edgecl.store.use_counts import counts_file
+
+    if not (model.priorities or model.use or counts_file(opened.store.path).exists()):
+        return model, {}, ()
+    from edgecl.learning.forgetting import without_classes
+    from edgecl.learning.priorities import make_way
+    from edgecl.operations.keeping import with_use
+
+    counted, events = with_use(opened, model, lesson.rows)
+    gone = make_way(counted, lesson.rows, today=lesson.time if lesson.is_timed else "")
+    return without_classes(counted, gone, objects=objects), events, tuple(gone)
 
 
 def _waiting(opened: OpenStore, signals: KeptSignals, outcome: Outcome, lesson: Lesson) -> list[Item]:

@@ -3,12 +3,15 @@
 One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
 what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
 What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
+
+`edgecl learn --via` sends `{"lesson": ..., "store": ...}` with its streams as descriptors, and a lesson is forked for
+it from a process that waits with all modules loaded (`edgecl.service.resident`): `{"pid": ...}` and then
+`{"exit_code": ...}` are the answers.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import stat
@@ -22,9 +25,11 @@ from types import TracebackType
 from typing import Any
 
 from edgecl.errors import SettingError
+from edgecl.notes import Logger
 from edgecl.service.lessons import Lessons
+from edgecl.service.resident import STREAMS, Resident, announcement
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 ANSWERS = {"same_as", "distinct"}
 WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 LONGEST_LINE = 1 << 16
@@ -45,6 +50,8 @@ class Control:
         That is taught.
     command
         How a lesson is started: "learn", the store and the request follow.
+    resident
+        Teaches what `edgecl learn --via` hands over; without it that is refused. Stopped at the end.
 
     Raises
     ------
@@ -52,8 +59,10 @@ class Control:
         When entered: `path` is taken, or cannot be made.
     """
 
-    def __init__(self, path: Path, store: Path, *, command: Sequence[str]) -> None:
+    def __init__(self, path: Path, store: Path, *, command: Sequence[str], resident: Resident | None = None) -> None:
         self._path = path
+        self._store = store.resolve()
+        self._resident = resident
         self._lessons = Lessons(command, store)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgecl control", daemon=True)
@@ -75,6 +84,9 @@ class Control:
         status = self._path.stat()
         self._made = status.st_dev, status.st_ino
         self._thread.start()
+        if self._resident is not None:
+            with suppress(OSError):  # a store that cannot be written to is listened to all the same
+                announcement(self._store).write_text(json.dumps({"control": str(self._path.absolute())}))
         return self
 
     def __exit__(
@@ -82,6 +94,9 @@ class Control:
     ) -> None:
         self._is_over.set()
         self._lessons.stop()
+        if self._resident is not None:
+            announcement(self._store).unlink(missing_ok=True)
+            self._resident.stop()
         self._thread.join(2 * PATIENCE_S)
         self._socket.close()
         with suppress(FileNotFoundError):
@@ -116,9 +131,17 @@ class Control:
         _, user, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if user not in (0, os.geteuid()):
             return {"error": f"user {user} does not own this listener"}
-        line = self._line_of(peer)
-        if line is None:
-            return {"error": f"no whole line came within {PATIENCE_S:g} s: wanted a line {WANTED}"}
+        streams: list[int] = []
+        try:
+            line = self._line_of(peer, streams)
+            if line is None:
+                return {"error": f"no whole line came within {PATIENCE_S:g} s: wanted a line {WANTED}"}
+            return self._answered(line, peer, streams)
+        finally:
+            for one in streams:
+                os.close(one)
+
+    def _answered(self, line: bytes, peer: socket.socket, streams: Sequence[int]) -> dict[str, Any]:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -126,6 +149,11 @@ class Control:
         if not _is_text(request):
             return {"error": f"a name or path cannot contain such characters: wanted a line {WANTED}"}
         match request:
+            case {
+                "lesson": {"arguments": list(), "folder": str(), "environment": dict()} as lesson,
+                "store": str(store),
+            }:
+                return self._handed(lesson, store, peer, streams)
             case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
                 label = rest.get("label")
                 named = [] if label is None else [f"--label={label}"]
@@ -134,8 +162,22 @@ class Control:
                 return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
         return {"error": f"wanted a line {WANTED}"}
 
-    def _line_of(self, peer: socket.socket) -> bytes | None:
-        """Return a line of a client; None where it is not there in time or too long, or the service ends."""
+    def _handed(
+        self, lesson: Mapping[str, Any], store: str, peer: socket.socket, streams: Sequence[int]
+    ) -> dict[str, Any]:
+        """Teach a lesson with the caller's own streams."""
+        if self._resident is None or len(streams) != STREAMS:
+            return {"error": "this listener takes no lessons with streams"}
+        if Path(store) != self._store:
+            return {"error": f"it listens to {self._store}"}
+        pid = self._resident.begin(lesson, streams)
+        if not pid:
+            return {"error": "the lesson could not be started"}
+        peer.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+        return {"exit_code": self._resident.end()}
+
+    def _line_of(self, peer: socket.socket, streams: list[int]) -> bytes | None:
+        """Return a line of a client, and add its descriptors; None where none comes in time, or the service ends."""
         deadline, line = time.monotonic() + PATIENCE_S, b""
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
@@ -143,7 +185,8 @@ class Control:
                 return None
             peer.settimeout(min(left, POLL_S))
             try:
-                more = peer.recv(LONGEST_LINE)
+                more, found, _, _ = socket.recv_fds(peer, LONGEST_LINE, STREAMS)
+                streams += found
             except TimeoutError:
                 continue
             if not more:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -14,6 +13,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from edgecl.errors import DataError
+from edgecl.metrics import median
+from edgecl.notes import Logger
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 # Rows that the kind of the timestamps and their typical distance are judged by.
 HEAD_ROWS = 256
 # Above this many times the wanted rate the unit of the times is taken for wrong.
@@ -253,7 +254,7 @@ def _step(path: Path, times: list[float], first: str) -> float:
             "record times that are finer than the rate, or name another column of times",
             parameter="time_column",
         )
-    return float(np.median(grown))
+    return median(grown)
 
 
 def _check_step(path: Path, step_s: float, unit: str, contract: Contract) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,10 +88,11 @@ def _check_splits(root: Path) -> None:
     Raises
     ------
     DataError
-        All of them are called train, test, fold1 and the like, or two that are hold folders of the same names.
+        All of them are called train, test, fold1 and the like, or two that are hold folders of the same names, or they
+        are numbered from 1 and hold the same folders.
     """
     below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
-    parts = [name for name in below if _SPLIT.fullmatch(name.lower())]
+    parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
     signs = {"positive", "negative", "pos", "neg"}
     if are_all and {name.lower() for name in parts} <= signs and not any(below.values()):
@@ -105,6 +106,17 @@ def _check_splits(root: Path) -> None:
             "Give one of them, or the depth of the folder that is the label: 1 for the first, 2 for those below",
             parameter="label_folder",
         )
+
+
+def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
+    """Return folders that are numbered from 1 without a gap and share two folders or more: folds, as a rule.
+
+    Digits as labels with a folder for each speaker begin with 0.
+    """
+    numbers = sorted(int(name) for name in below if name.isdecimal())
+    if len(numbers) < 2 or len(numbers) < len(below) or numbers != list(range(1, len(numbers) + 1)):
+        return []
+    return list(below) if len(set.intersection(*below.values())) > 1 else []
 
 
 def _folders(folder: Path) -> set[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
+from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 
@@ -101,7 +101,7 @@ def is_rows(path: Path) -> bool:
     try:
         require_file(path)
         with path.open("rb") as file:
-            lines = (file.readline(LONGEST_DOCUMENT) for _ in range(_FIRST_LINES))
+            lines = (file.readline(LONGEST_LINE) for _ in range(_FIRST_LINES))
             first = next((line for line in lines if line.strip()), b"")
         entry = json.loads(first)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import struct
 import tokenize
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.notes import Logger
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 SEGMENT = "segment"
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.notes import Logger
 from edgecl.sources.folders import Found
 from edgecl.sources.samples import Sample, Skip, UnusableError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgecl.extractors.contract import Contract
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 LARGEST_FILE = 64 << 20
 LARGEST_PIXELS = 32 << 20  # that are decoded: 96 MiB of RGB; a plain JPEG is decoded at an eighth of its size
@@ -262,11 +262,11 @@ def _rgb(image: Image) -> Image:
     """Return a picture of any mode as RGB: 16 bits become 8, what is transparent becomes white."""
     pillow = _pillow()
     if image.mode.startswith("I") or image.mode == "F":
-        return pillow.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+        image = pillow.fromarray(_eight_bits(np.asarray(image)))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return pillow.alpha_composite(white, rgba).convert("RGB")
+        image = pillow.alpha_composite(white, rgba)
     return image.convert("RGB")
 
 

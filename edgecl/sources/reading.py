@@ -27,7 +27,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +49,7 @@ from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
 from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract

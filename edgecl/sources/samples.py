@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.values import dataclass
 
 GROUP_COLUMNS = ("subject", "speaker")
 LARGEST = 1e12  # of a value: its square, summed over a million samples, is still a float32

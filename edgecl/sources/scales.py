@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.metrics import median
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.samples import LARGEST_IN, Sample, Skip
 
@@ -64,8 +65,8 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
     expected = GRAVITY[contract.units[axes[0]].lower()]
     signals = [_without_spikes(one, axes, limit=LARGEST_IN[contract.units[axes[0]].lower()]) for one in signals]
     felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
-    usual = float(np.median(felt))
-    strength = np.median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
+    usual = median(felt)
+    strength = median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
     unit = _other_unit(usual, expected, is_coherent=usual > COHERENT * float(strength))
     if unit:
         raise DataError(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median
 from edgecl.model.model import Arrays
 from edgecl.spotting.room import Room
 from edgecl.store.arrays import unpack
@@ -240,7 +241,10 @@ class BackgroundScorer:
         self._densities = Densities(background)
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
-        exemplars = [next(model.exemplars[label].blocks(1 << 30), means[:0]) for label in self.labels]
+        exemplars = [
+            next(kept.blocks(1 << 30), means[:0]) if (kept := model.exemplars.get(label)) is not None else means[:0]
+            for label in self.labels
+        ]
         self.calibration = self._calibrated(background, counts, exemplars)
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
@@ -293,7 +297,7 @@ class BackgroundScorer:
         found = {}
         for index, label in enumerate(self.labels):
             own = self._left_out(index, float(counts[index]), exemplars[index] + background.offset)
-            typical = float(np.median(own)) if len(own) else float(mistaken[index])
+            typical = median(own) if len(own) else float(mistaken[index])
             above = mistaken[index] + MARGIN * max(typical - mistaken[index], 0)
             threshold = float(max(above, np.nextafter(lowest[index], np.float32(np.inf))))
             heard = float(np.mean(own >= threshold)) if len(own) else 0.0

@@ -50,9 +50,13 @@ def explained(doing: str, *, outcome: str = "the live model is unchanged") -> It
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0)
-        reason = f"{error.strerror or error}{f' ({advice})' if advice else ''}"
-        raise EdgeclError(f"{doing} failed: {reason}; {outcome}") from error
+        raise EdgeclError(f"{doing} failed: {reason_of(error)}; {outcome}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the system says of an error, and what to do about it."""
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{error.strerror or error}{f' ({advice})' if advice else ''}"
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from edgecl.store.records import (
     sha256,
     upgraded,
 )
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,13 +16,13 @@ import time
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
 from edgecl.store.files import extend, flush, read_file, replace_file
 from edgecl.store.records import Seal
+from edgecl.values import dataclass
 
 MAX_BYTES = 1 << 26  # edgecl writes no journal that is longer
 RESERVED = frozenset({"line", "end", "crc"})

@@ -20,13 +20,13 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.notes import Logger
 from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
@@ -48,10 +48,11 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgecl.store.backup import Backup
     from edgecl.store.erasure import Removed, Saw
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 class Reader:
@@ -66,9 +67,20 @@ class Reader:
         self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
 
+    @property
+    def name(self) -> str:
+        """Random name, by which other devices know what it shares."""
+        return self._header.name
+
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
         verify_extractor(self._folder, self._header)
+
+    def write_fault(self) -> str:
+        """Return why the store cannot be written to: empty where it can."""
+        from edgecl.store.check import write_fault
+
+        return write_fault(self._folder)
 
     def current(self) -> Revision:
         """Return the live revision.
@@ -274,6 +286,15 @@ class Store(Reader):
             done = repair(self._folder, writer, require_usable=require_usable, time=time)
         self.damage.clear()
         return done
+
+    def backup(
+        self, file: Path, *, sign: Callable[[str], Mapping[str, str]] | None = None, overwrite: bool = False
+    ) -> Backup:
+        """Write the store to one file; see `edgecl.store.backup.write_backup`."""
+        from edgecl.store.backup import write_backup
+
+        with self.writer():
+            return write_backup(self._folder, self._header, file, sign=sign, overwrite=overwrite)
 
     def remove_no_files(self) -> list[str]:
         """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""

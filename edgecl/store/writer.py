@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError
+from edgecl.notes import Logger
 from edgecl.store import records
 from edgecl.store.files import TEMPORARY, Lock, explained, replace_file
 from edgecl.store.folder import Folder, add_once, entries, has_unfinished_forgetting, upgrade_bytes
@@ -258,7 +258,7 @@ class Writer:
             add_once(self._damage, error)
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 def remove_leftovers(folder: Folder, orphans: Collection[int]) -> None:

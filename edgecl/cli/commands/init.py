@@ -51,6 +51,12 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     help="Number of random features in front of the latents; costs memory. [default: 0]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
+@click.option(
+    "--require-signature",
+    metavar="PUBLIC_KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Refuse an extractor that this Ed25519 key (PEM) has not signed, in FILE.sig; extra [sign].",
+)
 @json_option
 def command(
     store: Path,
@@ -60,6 +66,7 @@ def command(
     max_classes: int | None,
     lift: int,
     seed: int,
+    require_signature: Path | None,
     as_json: bool,
 ) -> None:
     """Make a store: one model in one folder.
@@ -78,6 +85,7 @@ def command(
         max_classes=max_classes,
         lift_width=lift,
         seed=seed,
+        require_signature=require_signature,
     )
     made = _made(store, learner)
     if as_json:
