@@ -67,6 +67,7 @@ class Learner(UpkeepHandle):
         seed: int = 0,
         same_as: str | None = None,
         distinct: bool = False,
+        again: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -91,6 +92,8 @@ class Learner(UpkeepHandle):
             The known class that new names are which sound like it.
         distinct
             New names that sound like known ones are classes of their own; remembered for each pair.
+        again
+            Teach also samples that were taught before; by default they are skipped.
         progress
             Called with every stage.
 
@@ -121,6 +124,7 @@ class Learner(UpkeepHandle):
             seed=seed,
             same_as=same_as,
             distinct=distinct,
+            again=again,
         )
         return run.finish(progress)
 

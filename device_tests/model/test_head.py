@@ -12,6 +12,7 @@ from edgecl.model.head import (
     Factor,
     HeadState,
     factorise,
+    leave_group_out,
     leave_one_out,
     linear_discriminant,
     probabilities,
@@ -220,3 +221,49 @@ def test_a_head_of_other_classes_is_damage(data: tuple[NDArray[np.float32], NDAr
     factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
     with pytest.raises(ValueError, match="classes"):
         HeadState.from_arrays(whitened_cosine(factor).arrays(), labels=["one"], kind="whitened-cosine")
+
+
+@pytest.mark.parametrize("size", [2, 7, 15])
+def test_a_group_left_out_is_the_model_made_without_it(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]], size: int
+) -> None:
+    """By dense matrices, with the shrinkage and d_eff that the downdate leaves as they are."""
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    wide, own = latents.astype(np.float64), 1
+    group = np.flatnonzero(labels == own)[:size]
+    rest = np.setdiff1d(np.arange(len(labels)), group)
+    count = int((labels == own).sum())
+
+    def scatter(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        away = rows - rows.mean(axis=0)
+        return np.asarray(away.T @ away)
+
+    lost = scatter(wide[labels == own]) - scatter(wide[rest][labels[rest] == own])
+    sigma = naive_sigma(wide, labels)[0] - factor.downdate[own] * lost
+    means = np.stack([wide[rest][labels[rest] == one].mean(axis=0) for one in range(CLASSES)])
+    origin = means.mean(axis=0)
+    solved = np.linalg.solve(sigma, (means - origin).T)
+    squared = np.sum((means - origin) * solved.T, axis=1)
+    counts = factor.counts.copy()
+    counts[own] = count - size
+    typical = np.sqrt(np.maximum(squared - factor.effective_dimension / counts, squared / 2))
+    away = wide[group] - means[own]
+    found = leave_group_out(factor, latents[group], own=own)
+    np.testing.assert_allclose(found.logits, (wide[group] - origin) @ solved / typical, rtol=5e-3, atol=5e-3)
+    np.testing.assert_allclose(found.distance, np.sum(away * np.linalg.solve(sigma, away.T).T, axis=1), rtol=5e-3)
+
+
+def test_a_group_of_one_is_leave_one_out(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    one, group = (leave(factor, latents[:1], own=int(labels[0])) for leave in (leave_one_out, leave_group_out))
+    np.testing.assert_allclose(group.logits, one.logits, rtol=1e-5)
+    np.testing.assert_allclose(group.distance, one.distance, rtol=1e-5)
+
+
+def test_a_class_that_is_one_group_cannot_be_left_out(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    with pytest.raises(ValueError, match="cannot be left out"):
+        leave_group_out(factor, latents[labels == 0], own=0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
 from edgecl.learning.loop import take_in
-from edgecl.model.exemplars import row_bytes
+from edgecl.model.exemplars import DIGEST_BYTES, row_bytes
 from edgecl.model.model import MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.operations.forgetting import Receipt, forget
@@ -328,12 +328,13 @@ def test_a_wrong_clock_does_not_cost_everything(store: Store) -> None:
 
 def test_when_memory_runs_short_the_longest_untaught_class_gives_up_exemplars_first() -> None:
     words = Words(3)
-    granted = settings(memory_bytes=29 << 10, max_classes=4)
+    granted = settings(memory_bytes=(29 << 10) + 70, max_classes=4)
     model, objects = Model(granted), MemoryObjects()
     for day, label in ((1, words.labels[1]), (3, words.labels[0]), (2, words.labels[2])):  # the clock was set back
         lesson = as_lesson(model, words.lesson(200, [label]))
         model = take_in(model, replace(lesson, time=f"2026-01-0{day}"), objects=objects)
-    room = model.plan().exemplars // row_bytes(granted.features.row_dimension)
+    remembered = DIGEST_BYTES * sum(one.remembered for one in model.exemplars.values())
+    room = (model.plan().exemplars - remembered) // row_bytes(granted.features.row_dimension)
     assert room % 3 == 2
     assert [len(model.exemplars[label]) for label in words.labels] == [room // 3 + 1, room // 3, room // 3 + 1]
 

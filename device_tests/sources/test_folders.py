@@ -74,7 +74,7 @@ def test_other_files_are_skipped_and_hidden_ones_passed_over(tmp_path: Path) -> 
 
 def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:
     first = put(tmp_path / "go" / "1.wav", wav(tone()))
-    put(tmp_path / "stop" / "1.wav", wav(tone()))
+    put(tmp_path / "go" / "2.wav", wav(tone()))
     (skip,) = skips_of(tmp_path)
     assert skip.reason == f"duplicate: the same as {first}"
 

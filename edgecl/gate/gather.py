@@ -69,7 +69,8 @@ class Known:
         }
         factor = factor_of(model)
         seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
-        return Known(factor, judged, seen, _typical_distance(seen))
+        distances = [one.distance for one in seen.values() if len(one.distance)]
+        return Known(factor, judged, seen, median(np.concatenate(distances)) if distances else np.inf)
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,19 @@ def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: 
     )
 
 
+def _taught(factor: Factor, model: Model, lesson: Lesson, label: str, *, old: Model) -> NDArray[np.bool_]:
+    """Test which samples of a lesson's class, or groups of them, are predicted right, each left out."""
+    if label in lesson.recordings:
+        from edgecl.gate.witnesses import right_groups  # few lessons have groups
+
+        return right_groups(factor, model, lesson, label, most=EVIDENCE_PER_CLASS)
+    return left_out(factor, model, lesson.rows[label].spread(EVIDENCE_PER_CLASS), label, old=old).correct
+
+
 def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
     """Return logits (n, C) with classes that the old model does not have at minus infinity."""
     known = np.array([label in old.statistics for label in labels])
     return np.where(known, logits, -np.inf)
-
-
-def _typical_distance(seen: Mapping[str, _Seen]) -> float:
-    """Return the median squared distance of a kept sample to its own class without it."""
-    distances = [one.distance for one in seen.values() if len(one.distance)]
-    return median(np.concatenate(distances)) if distances else np.inf
 
 
 def _answers(
@@ -183,12 +187,11 @@ class After:
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
         """Score every judged sample and the lesson's by the closed form of `factor`, each left out in turn."""
         seen = {label: left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
-        sample = {label: rows.spread(EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
         return After(
             before=before.correct,
             after={label: one.correct for label, one in seen.items()},
             among_old={label: one.among_old for label, one in seen.items()},
-            taught={label: left_out(factor, taught, rows, label, old=model).correct for label, rows in sample.items()},
+            taught={label: _taught(factor, taught, lesson, label, old=model) for label in lesson.rows},
         )
 
     @staticmethod
@@ -256,6 +259,7 @@ def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, 
         contradictions=before.contradictions,
         foreign=before.foreign,
         faults=faults,
+        grouped=frozenset(lesson.recordings),
     )
 
 

@@ -204,9 +204,10 @@ def _below_floor(evidence: Evidence, policy: Policy) -> dict[str, str]:
         correct = evidence.taught[label]
         right, of = int(correct.sum()), len(correct)
         if of > 1 and posterior_above(right, of - right, policy.new_class_floor) < 1 - policy.certainty:
+            what = _witnesses(evidence, label)
             texts[label] = (
-                f"{label!r} would be answered right in only {right} of its own {of} samples, each left out in turn "
-                f"(more than {policy.new_class_floor:.0%} wanted): more, or cleaner, samples are needed"
+                f"{label!r} would be answered right in only {right} of its own {of} {what}, each left out in turn "
+                f"(more than {policy.new_class_floor:.0%} wanted): more, or cleaner, {what} are needed"
             )
     return texts
 
@@ -222,11 +223,21 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
         correct = evidence.taught.get(label, np.zeros(0, bool))
         right = int(correct.sum())
         if posterior_above(right, len(correct) - right, policy.new_class_floor) <= policy.certainty:
-            texts.append(
-                f"unproven: {label!r} has {len(correct)} samples to be judged by, "
-                f"{_samples_to_prove(correct, policy)} would settle it"
-            )
+            needed = _samples_to_prove(correct, policy)
+            if label in evidence.grouped and not len(correct):
+                texts.append(
+                    f"unproven: all samples of {label!r} are of one recording, which cannot vouch for itself: about "
+                    f"{needed} recordings would settle it"
+                )
+                continue
+            what = _witnesses(evidence, label)
+            texts.append(f"unproven: {label!r} has {len(correct)} {what} to be judged by, {needed} would settle it")
     return texts
+
+
+def _witnesses(evidence: Evidence, label: str) -> str:
+    """Return what a class is judged by: windows of one recording are one witness."""
+    return "recordings" if label in evidence.grouped else "samples"
 
 
 def _samples_to_prove(correct: NDArray[np.bool_], policy: Policy) -> int:

@@ -74,6 +74,8 @@ class Evidence:
     foreign: Sequence[Foreign] = ()
     faults: Sequence[str] = ()
     """A head that is not finite or a budget that is exceeded: always rejected."""
+    grouped: frozenset[str] = frozenset()
+    """Classes whose entries in `taught` are recordings of several samples, in place of samples."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,13 @@ class SetAside:
     """Its number among the samples of its label."""
     is_asked: bool = False
     """Whether it is one of so few samples of a new class that it should be asked about rather than left out."""
+    is_taught: bool = False
+    """Whether the same sample was taught before, as `like`."""
 
     def as_dict(self) -> dict[str, object]:
         """Return plain JSON."""
         stated = {"source": self.source, "label": self.label, "like": self.like}
-        return {**stated, "probability": round(self.probability, 4), "asked": self.is_asked}
+        return {**stated, "probability": round(self.probability, 4), "asked": self.is_asked, "taught": self.is_taught}
 
 
 @dataclass(frozen=True)

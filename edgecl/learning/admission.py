@@ -86,12 +86,12 @@ def admit(
     if known is None or force:
         return Admission(model, lesson)
     names, found = fits(known.factor, model.settings.features, lesson.rows, groups=lesson.groups)
+    found = _never_doubted(_taught_otherwise(found, names, lesson), lesson)
     sifted = sift(
-        _never_doubted(found, lesson),
-        frozenset(model.statistics),
-        doubted_below=policy.doubted_below,
-        most=policy.most_doubted,
-    )
+        found, frozenset(model.statistics), doubted_below=policy.doubted_below, most=policy.most_doubted
+    )  # fmt: skip
+    for label, rows in lesson.otherwise.items():
+        sifted.keep[label][[*rows]] = lesson.is_confirmed(label)[[*rows]]  # a new name is not kept whole with them
     if sifted.is_refused:
         return Admission(model, lesson, verdict=_refusal(lesson, names, found, sifted, model, policy))
     near = _Resemblances.of(model, known, lesson, names, sifted, policy)
@@ -112,6 +112,17 @@ def _never_doubted(found: Mapping[str, Fit], lesson: Lesson) -> dict[str, Fit]:
         label: replace(one, probability=np.where(lesson.is_confirmed(label), 1.0, one.probability))
         for label, one in found.items()
     }
+
+
+def _taught_otherwise(found: Mapping[str, Fit], names: Names, lesson: Lesson) -> dict[str, Fit]:
+    """The fits, with no probability where the same sample was taught under another name."""
+    changed = dict(found)
+    for label, others in lesson.otherwise.items():
+        probability, like = found[label].probability.copy(), found[label].like.copy()
+        for row, other in others.items():
+            probability[row], like[row] = 0.0, names.labels.index(other)
+        changed[label] = Fit(probability, like)
+    return changed
 
 
 @dataclass(frozen=True)
@@ -223,6 +234,7 @@ def _doubted(
             float(found[label].probability[row]),
             int(row),
             is_asked=label not in known.statistics and len(keep) <= FEW,
+            is_taught=int(row) in lesson.otherwise.get(label, ()),
         )
         for label, keep in sifted.keep.items()
         if label not in asked
@@ -247,6 +259,8 @@ def _refusal(
         f"{sifted.doubted} of {sifted.of} samples with names that are known do not fit them (samples called {shown}"
         f"{' and others' if len(like) > 4 else ''}): check the labels, and for noise"
     )
+    if taught := sum(map(len, lesson.otherwise.values())):
+        reason += f". {taught} of them were taught before, under the other name: forget that class if it was wrong"
     return Verdict(False, False, (reason,), {}, None, None, is_final=True)
 
 
@@ -255,6 +269,8 @@ def _waiting(set_aside: tuple[SetAside, ...], asks: tuple[Ask, ...]) -> Verdict:
     parts = [f"the {one.samples} samples called {one.label!r} may be {one.like!r}: is it the same?" for one in asks]
     if set_aside:
         parts.append(f"{len(set_aside)} samples do not fit the name that they have")
+    if taught := [repr(one.like) for one in set_aside if one.is_taught]:
+        parts.append(f"{len(taught)} of them were taught before as {' or '.join(sorted(set(taught)))}")
     return Verdict(False, False, tuple(parts), {}, None, None, is_final=True, set_aside=set_aside, asks=asks)
 
 
@@ -270,7 +286,9 @@ def part_of(lesson: Lesson, keep: Mapping[str, NDArray[np.bool_]]) -> Lesson:
         },
         sources=_picked(lesson.sources, where),
         groups=_picked(lesson.groups, where),
+        recordings=_picked(lesson.recordings, where),
         confirmed={label: lesson.confirmed[label][one] for label, one in where.items() if label in lesson.confirmed},
+        otherwise={},
     )
 
 
@@ -287,10 +305,12 @@ def renamed(lesson: Lesson, label: str, name: str) -> Lesson:
         rows={**{one: rows for one, rows in lesson.rows.items() if one != label}, name: joined},
         sources=_joined(lesson, lesson.sources, order, label, name, fill=""),
         groups=_joined(lesson, lesson.groups, order, label, name, fill=None) if lesson.groups else {},
+        recordings=_joined(lesson, lesson.recordings, order, label, name, fill=None) if lesson.recordings else {},
         confirmed={
             **{one: rows for one, rows in lesson.confirmed.items() if one != label},
             name: np.concatenate(confirmed),
         },
+        otherwise={},
     )
 
 

@@ -19,7 +19,7 @@ from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
 from edgecl.learning.admission import Answer, admit
 from edgecl.learning.candidates import ladder, update
 from edgecl.learning.strategies import RefineSettings
-from edgecl.model.exemplars import Exemplars, herd, quotas
+from edgecl.model.exemplars import DIGEST_BYTES, Exemplars, bounded_memory, herd, memory_bytes, quotas
 from edgecl.model.head import HeadState, probabilities, whitened_cosine
 from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
@@ -277,9 +277,12 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         if is_light and own is not None:
             one = own.merged(one.decayed(max(round(lesson.weight * count), 1)))
         model = _with_class(model, label, one, objects)
-        if is_light:
-            continue
-        kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
+        held = exemplars.get(label)
+        if is_light:  # no exemplar, but it is remembered
+            kept = Exemplars.joined([held]) if held else rows.first(0)
+        else:
+            kept = herded(held, rows, mean[features.lift_width :], candidates)
+        kept = kept.remembering(held, rows)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
@@ -300,7 +303,9 @@ def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects
 def within_memory(model: Model) -> Model:
     """Return the model with no more exemplars than fit its memory."""
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
-    held = {label: len(one) for label, one in model.exemplars.items()}
+    exemplars = bounded_memory(model.exemplars, capacity_bytes=memory_bytes(model.plan().exemplars))
+    capacity -= DIGEST_BYTES * sum(one.remembered for one in exemplars.values())
+    held = {label: len(one) for label, one in exemplars.items()}
     width = model.settings.features.row_dimension
     said = None
     if model.priorities:
@@ -308,7 +313,7 @@ def within_memory(model: Model) -> Model:
 
         said = weights(model)
     shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught, weights=said)
-    return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
+    return replace(model, exemplars={label: one.first(shares[label]) for label, one in exemplars.items()})
 
 
 def herded(held: Exemplars | None, rows: Exemplars, mean: NDArray[np.float64], candidates: int) -> Exemplars:

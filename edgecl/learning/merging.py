@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
 from edgecl.learning.forgetting import without_classes
 from edgecl.learning.loop import herded, within_memory
+from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates
+from edgecl.values import replace
 
 
 def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
@@ -22,7 +25,8 @@ def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
     digests = {**model.digests, f"statistics/{into}": objects.put(joined.arrays())}
     if label in exemplars:
         mean = joined.mean[features.lift_width :]
-        exemplars[into] = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
+        kept = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
+        exemplars[into] = replace(kept, taught=_joined(exemplars.get(into), exemplars[label]))
         digests[f"exemplars/{into}"] = objects.put(exemplars[into].arrays())
     latest = next((one for one in reversed([*model.taught]) if one in (label, into)), into)
     timed = model.after_lesson([into], time=model.taught.get(latest, ""), is_timed=latest in model.timed)
@@ -30,6 +34,12 @@ def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
     left = within_memory(without_classes(whole, [label], objects=objects))
     head = whitened_cosine(factor_of(left))
     return replace(left, head=head, ewc=None, digests={**left.digests, "head": objects.put(head.arrays())})
+
+
+def _joined(one: Exemplars | None, other: Exemplars) -> NDArray[np.int64]:
+    """Return the digests of the rows that either class was taught."""
+    known = [part.taught for part in (one, other) if part is not None and part.taught is not None]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *known]))
 
 
 def _merged_apart(model: Model, label: str, into: str, *, objects: Objects) -> Model:

@@ -6,17 +6,21 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.values import dataclass
+from edgecl.values import dataclass, replace
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
 DRAWN_AT_ONCE = 512  # rows that gradient steps draw at a time
+DIGEST_BYTES = 8
+MOST_REMEMBERED_BYTES = 64 << 10  # digests of taught rows in all, ...
+REMEMBERED_SHARE = 16  # ... and at most this part of what exemplars may take
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,38 @@ class Exemplars:
     """(m, p)."""
     scales: NDArray[np.float32]
     """(m,)."""
+    taught: NDArray[np.int64] | None = None
+    """(k,) digests of the rows that the class was taught, kept or not, oldest first; None where they are not known."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        return self.rows.nbytes + self.scales.nbytes
+        return self.rows.nbytes + self.scales.nbytes + DIGEST_BYTES * self.remembered
+
+    @property
+    def remembered(self) -> int:
+        """Number of taught rows whose digest is known."""
+        return 0 if self.taught is None else len(self.taught)
 
     def first(self, count: int) -> Exemplars:
-        """Return the first `count` of the order, as a view."""
-        return Exemplars(self.rows[:count], self.scales[:count])
+        """Return the first `count` of the order, as a view; digests of taught rows stay."""
+        return Exemplars(self.rows[:count], self.scales[:count], self.taught)
+
+    def remembering(self, older: Exemplars | None, rows: Exemplars) -> Exemplars:
+        """Return the exemplars with the digests that `older` has and those of `rows`, at most MOST_REMEMBERED_BYTES."""
+        known = np.zeros(0, np.int64) if older is None or older.taught is None else older.taught
+        fresh = digests(rows.last(MOST_REMEMBERED_BYTES // DIGEST_BYTES))
+        again = set(fresh.tolist())
+        older_ones = [one for one in known.tolist() if one not in again]
+        joined = np.concatenate([np.array(older_ones, np.int64), fresh])
+        return replace(self, taught=joined[-(MOST_REMEMBERED_BYTES // DIGEST_BYTES) :])
+
+    def last(self, count: int) -> Exemplars:
+        """Return the last `count` rows, as a view."""
+        start = max(len(self) - count, 0)
+        return Exemplars(self.rows[start:], self.scales[start:])
 
     def spread(self, most: int) -> Exemplars:
         """Return a copy of at most `most` rows, evenly spread over all."""
@@ -59,7 +84,8 @@ class Exemplars:
         return Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        return {"rows": self.rows, "scales": self.scales}
+        arrays: dict[str, NDArray[np.generic]] = {"rows": self.rows, "scales": self.scales}
+        return arrays if self.taught is None else {**arrays, "taught": self.taught}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
@@ -70,7 +96,38 @@ class Exemplars:
             raise ValueError(f"exemplars lack {error}") from error
         if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
             raise ValueError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
+        taught = arrays.get("taught")  # an earlier version wrote none
+        if taught is not None and (taught.ndim != 1 or taught.dtype != np.int64):
+            raise ValueError(f"digests of taught rows have shape {taught.shape} and type {taught.dtype}")
+        known = None if taught is None else np.asarray(taught, np.int64)
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known)
+
+
+def digests(rows: Exemplars) -> NDArray[np.int64]:
+    """Return a digest of each row (n,): blake2b of its bytes and its scale, the first 8 bytes."""
+    scales = np.asarray(rows.scales, "<f4")
+    found = [
+        hashlib.blake2b(row.tobytes() + scale.tobytes(), digest_size=DIGEST_BYTES).digest()
+        for row, scale in zip(rows.rows, scales, strict=True)
+    ]
+    return np.frombuffer(b"".join(found), "<i8").astype(np.int64)
+
+
+def bounded_memory(exemplars: Mapping[str, Exemplars], *, capacity_bytes: int) -> dict[str, Exemplars]:
+    """Return exemplars with digests of taught rows in so many bytes: the class with most gives first, its oldest."""
+    held = {label: one.remembered for label, one in exemplars.items()}
+    if DIGEST_BYTES * sum(held.values()) <= capacity_bytes:
+        return dict(exemplars)
+    shares = quotas(held, capacity_bytes=capacity_bytes, row_dimension=DIGEST_BYTES - row_bytes(0))
+    return {
+        label: one if one.taught is None else replace(one, taught=one.taught[held[label] - shares[label] :])
+        for label, one in exemplars.items()
+    }
+
+
+def memory_bytes(exemplar_bytes: int) -> int:
+    """Return what digests of taught rows may take, of the bytes that exemplars may take."""
+    return min(MOST_REMEMBERED_BYTES, max(exemplar_bytes, 0) // REMEMBERED_SHARE)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgecl.errors import StoreDamagedError
 from edgecl.model.ewc import EwcState
-from edgecl.model.exemplars import Exemplars
+from edgecl.model.exemplars import Exemplars, bounded_memory, memory_bytes
 from edgecl.model.head import HeadState
 from edgecl.model.model import CENTRE, EXPERTS, Alike, Arrays, Centre, Model, pair_of
 from edgecl.model.settings import Settings
@@ -35,6 +35,8 @@ def load_model(
             label: Exemplars.from_arrays(parts[f"exemplars/{label}"]).first(kept)
             for label, kept in sorted(body["exemplars"].items())
         }
+        capacity_bytes = memory_bytes(model.plan(len(statistics)).exemplars)
+        exemplars = bounded_memory(exemplars, capacity_bytes=capacity_bytes)
         ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
         if body.get("others"):
             from edgecl.model.shares import read_others  # few stores have any

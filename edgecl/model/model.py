@@ -76,8 +76,12 @@ class Lesson:
     """By label: the file, line or window that each row came from; a label may be missing."""
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
+    recordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: the recording of each row, where several are of one; they are one witness when the gate judges."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
+    otherwise: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """By label and row: the other class as which the same row was taught before; such a row is doubted."""
     weight: float = 1.0
     """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 

@@ -281,6 +281,13 @@ class KeptSignals:
         self._file.seek(first)
         return np.frombuffer(self._file.read(4 * int(np.prod(shape))), np.float32).reshape(shape)
 
+    def only(self, keep: Mapping[str, NDArray[np.bool_]]) -> None:
+        """Leave the signals of rows that are true in `keep`, (n,) by label; they are counted from 0 again."""
+        self._rows = {
+            label: [one for one, kept in zip(rows, keep[label], strict=True) if kept]
+            for label, rows in self._rows.items()
+        }
+
     def close(self) -> None:
         """Let go of what is spooled."""
         if self._file:

@@ -33,6 +33,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
                 "exemplars": body.exemplars.get(label, 0),
                 "taught": (body.taught or {}).get(label, ""),
                 "taught_trusted": label in (body.timed or ()),
+                "remembered": model.exemplars[label].remembered if label in model.exemplars else 0,
             }
             for label, count in body.classes.items()
         },
@@ -56,9 +57,19 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
         "unknown": _unknown(opened, model),
+        "remembered": _remembered(model),
         "damage": list(opened.store.damage),
         "waiting": _waiting(opened, model),
     }
+
+
+def _remembered(model: Model) -> dict[str, int]:
+    """Number of taught samples that would be recognised, the bytes of their digests, and how many may be kept."""
+    from edgecl.model.exemplars import DIGEST_BYTES, memory_bytes
+
+    samples = sum(one.remembered for one in model.exemplars.values())
+    most = memory_bytes(model.plan().exemplars)
+    return {"samples": samples, "bytes": DIGEST_BYTES * samples, "most_bytes": most}
 
 
 def _unknown(opened: OpenStore, model: Model) -> dict[str, Any] | None:

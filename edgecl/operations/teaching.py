@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.learning.collector import LessonCollector
+from edgecl.learning.collector import LessonCollector, taught_otherwise, without_repeats
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
-from edgecl.values import dataclass, replace
+from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
     from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
     from edgecl.learning.strategies import RefineSettings
@@ -58,6 +59,10 @@ class Report:
     """Classes that gave their place to new ones, as `keep` allows."""
     unkept: int = 0
     """Samples that wait and are not in the inbox, for lack of room: their files have to be kept."""
+    taught_before: int = 0
+    """Samples among `skipped` that were taught before."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Label to samples of the lesson, without what was skipped."""
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:
@@ -99,6 +104,7 @@ class Report:
             "bytes_written": self.bytes_written,
             "waiting": [one.id for one in self.waiting],
             "unkept": self.unkept,
+            "taught_before": self.taught_before,
             "gave_way": list(self.gave_way),
         }
 
@@ -125,6 +131,7 @@ def teach(
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
     weight: float = 1.0,
+    again: bool = False,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -157,6 +164,8 @@ def teach(
         Sources of samples whose label their user has confirmed: they are not doubted.
     weight
         Of each sample in the statistics of a known class, 0 to 1.
+    again
+        Teach also what was taught before; by default it is skipped, since the same sample twice is no evidence.
 
     Raises
     ------
@@ -186,19 +195,27 @@ def teach(
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
+            whole, repeated = lesson, 0
+            if _is_recorded(opened.extractor.contract):
+                lesson, repeated = _new_of(model, whole, signals, skipped, again=again)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
-            before = model
-            model, events, gave_way = _with_room(opened, model, lesson, objects)
-            outcome = yield from lesson_stages(
-                model,
-                lesson,
-                objects=objects,
-                strategy=strategy,
-                settings=refine,
-                seed=seed,
-                force=force,
-                answer=answer,
-            )
+            untouched = model
+            events: dict[str, int] = {}
+            gave_way: tuple[str, ...] = ()
+            if lesson.count:
+                model, events, gave_way = _with_room(opened, model, lesson, objects)
+                outcome = yield from lesson_stages(
+                    model,
+                    lesson,
+                    objects=objects,
+                    strategy=strategy,
+                    settings=refine,
+                    seed=seed,
+                    force=force,
+                    answer=answer,
+                )
+            else:
+                outcome, lesson = _nothing_left(model, repeated), whole
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
@@ -215,12 +232,14 @@ def teach(
         from edgecl.operations.waiting import drop_answered
 
         drop_answered(opened, lesson)
-    now_live = before if outcome.model is None or outcome.is_unchanged else outcome.model
+    now_live = untouched if outcome.model is None or outcome.is_unchanged else outcome.model
     return Report(
         outcome=outcome,
         revision=revision.number if revision else None,
         samples=lesson.count,
         skipped=tuple(skipped),
+        taught_before=repeated,
+        counts={label: len(rows) for label, rows in sorted(lesson.rows.items())},
         new_classes=tuple(
             sorted(set(lesson.rows) - set(model.statistics) - {one.label for one in outcome.verdict.asks})
         ),
@@ -231,9 +250,41 @@ def teach(
         dry_run=dry_run,
         forced=forced,
         waiting=tuple(waiting),
-        gave_way=() if now_live is before else gave_way,
+        gave_way=() if now_live is untouched else gave_way,
         unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
+
+
+def _is_recorded(contract: Contract) -> bool:
+    """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
+    return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
+
+
+def _new_of(
+    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], *, again: bool
+) -> tuple[Lesson, int]:
+    """The lesson without its repeats, which are skipped, and how many of these were taught before.
+
+    Raises
+    ------
+    DataError
+        When nothing is left, and none of it was taught before.
+    """
+    found = without_repeats(model, lesson, again=again)
+    skipped += [Skip(one.source, one.reason) for one in found.repeats]
+    signals.only(found.keep)
+    if not found.lesson.count and not found.taught_before:
+        raise DataError(f"nothing to learn: {found.repeats[0].source}: {found.repeats[0].reason}")
+    return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
+
+
+def _nothing_left(model: Model, before: int) -> Outcome:
+    """What becomes of a lesson of repeats: the model stays as it is."""
+    from edgecl.gate.verdict import Verdict
+    from edgecl.learning.loop import UNCHANGED, Outcome
+
+    reason = f"all {before} samples were taught before: there is nothing to learn"
+    return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
 
 
 def _with_room(
@@ -275,11 +326,13 @@ def _collected(
     limit_bytes = Model(opened.settings).plan().lesson
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources: dict[str, list[str]] = {}
+    recordings: dict[str, list[str]] = {}
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
             label = checked_label(sample.label, sample.source)
             collector.add(label, latent[None])
             signals.add(label, sample)
+            recordings.setdefault(label, []).append(sample.recording or sample.source)
             if collector.count <= MOST_SOURCES:
                 sources.setdefault(label, []).append(sample.source)
         yield Embedded(collector.count)
@@ -287,7 +340,9 @@ def _collected(
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
     moment = now(trusted_times(opened.store.current().body))
-    lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted, sources=sources)
+    recordings = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
+    lesson = collector.finish()
+    lesson = replace(lesson, time=moment.time, is_timed=moment.is_trusted, sources=sources, recordings=recordings)
     return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 

@@ -169,6 +169,7 @@ class _Stretch:
 
     def _sample(self, signal: NDArray[np.float32], line: int, tally: SkipTally) -> Iterator[Sample | Skip]:
         if signal.any():
-            yield Sample(f"{self._path}:{line}", self._first.label, signal, self._first.group)
+            stretch = f"{self._path}:{self._first.line}"
+            yield Sample(f"{self._path}:{line}", self._first.label, signal, self._first.group, stretch)
         else:
             yield from tally.skip(line, "silent: all samples are zero")

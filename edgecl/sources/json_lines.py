@@ -42,7 +42,7 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
         The file is unreadable, holds text, a line is longer than 64 MiB, or lines and `label` both label.
     """
     tally = SkipTally(str(path))
-    first_seen: dict[bytes, int] = {}
+    first_seen: dict[tuple[bytes, str | None], int] = {}
     try:
         require_file(path)
         with path.open("rb") as file:
@@ -52,7 +52,8 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
                     continue
                 try:
                     sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
-                    first = first_seen.setdefault(hashlib.sha256(sample.signal.tobytes()).digest(), number)
+                    digest = hashlib.sha256(sample.signal.tobytes()).digest()
+                    first = first_seen.setdefault((digest, sample.label), number)
                     if first != number and contract.sample_rate_hz:
                         raise UnusableError(f"duplicate: the same as line {first}")
                     yield sample

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 logger = Logger(__name__)
+SEGMENT = "segment"
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
 MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
@@ -68,6 +69,7 @@ class NpzWindows:
         self.windows = arrays["X"]
         count, time = self.windows.shape[0], self.windows.shape[1]
         self.labels = _column(arrays, "y", count=count, path=path)
+        self.segments = _column(arrays, SEGMENT, count=count, path=path) if SEGMENT in arrays else None
         self.groups = next(
             (_column(arrays, name, count=count, path=path) for name in GROUP_COLUMNS if name in arrays), None
         )
@@ -98,16 +100,16 @@ class NpzWindows:
 
     def samples(self, label: str | None) -> Iterator[Sample | Skip]:
         """Yield window by window; `label` is for archives without `y`."""
-        first_seen: dict[bytes, int] = {}
+        first_seen: dict[tuple[bytes, str | None], int] = {}
         for i in range(len(self)):
             source = f"{self.path}[{i}]"
             try:
                 name = label if self.labels is None else self._name(self.labels[i])
                 signal = window(self._window(i), self.contract, rate_hz=self.rate_hz)
-                first = first_seen.setdefault(hashlib.sha256(signal.tobytes()).digest(), i)
+                first = first_seen.setdefault((hashlib.sha256(signal.tobytes()).digest(), name), i)
                 if first != i and (self.contract.sample_rate_hz or self.contract.is_picture):
                     raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
-                yield Sample(source, name, signal, self._group(i))
+                yield Sample(source, name, signal, self._group(i), self._recording(i))
             except UnusableError as error:
                 yield Skip(source, str(error))
 
@@ -117,6 +119,10 @@ class NpzWindows:
 
     def _group(self, i: int) -> str | None:
         return None if self.groups is None else valid_text(str(self.groups[i])) or None
+
+    def _recording(self, i: int) -> str | None:
+        """Return the unbroken recording that a window is cut from, where the archive has `segment`."""
+        return None if self.segments is None else f"{self.path}#{self._group(i) or ''}/{self.segments[i]}"
 
     def _name(self, value: str | float) -> str:
         if isinstance(value, str):
@@ -180,7 +186,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     A header is believed only if it asks for as many bytes as the archive has for it: a small file
     can otherwise ask for all the memory there is.
     """
-    known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")
+    known = ("X", "y", "label_names", *GROUP_COLUMNS, SEGMENT, "rate_hz", "channels")
     headers = {}
     try:
         require_file(path)

@@ -104,7 +104,7 @@ def read_pictures(
         Pillow is not installed.
     """
     _pillow()
-    first_seen: dict[bytes, str] = {}
+    first_seen: dict[tuple[bytes, str | None], str] = {}
     bursts: dict[str | None, Bursts] = {}
     for file in files:
         if isinstance(file, Skip):
@@ -113,7 +113,7 @@ def read_pictures(
         source = str(file.path)
         try:
             content = _content(file)
-            first = first_seen.setdefault(hashlib.sha256(content).digest(), source)
+            first = first_seen.setdefault((hashlib.sha256(content).digest(), file.label), source)
             if first != source and not is_given:
                 raise UnusableError(f"duplicate: the same as {first}")
             picture = decode_picture(content, contract.picture_size)

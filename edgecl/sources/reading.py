@@ -314,14 +314,14 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
 def _sounds(
     files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
 ) -> Iterator[Sample | Skip]:
-    first_seen: dict[bytes, Path] = {}
+    first_seen: dict[tuple[bytes, str | None], Path] = {}  # under another label it is a contradiction, for the lesson
     for file in files:
         if isinstance(file, Skip):
             yield file
             continue
         try:
             content = _content(file.path)
-            first = first_seen.setdefault(hashlib.sha256(content).digest(), file.path)
+            first = first_seen.setdefault((hashlib.sha256(content).digest(), file.label), file.path)
             if first != file.path:
                 raise UnusableError(f"duplicate: the same as {first}")
             yield from _clips(content, file, contract, channel=how.channel)
@@ -355,7 +355,8 @@ def _clips(content: bytes, file: Found, contract: Contract, *, channel: int | No
         return
     for start in range(0, len(signal) - contract.clip_samples + 1, contract.clip_samples):
         source = f"{file.path}@{start / contract.sample_rate_hz:.2f}s"
-        yield Sample(source, file.label, signal[start : start + contract.clip_samples], file.group)
+        piece = signal[start : start + contract.clip_samples]
+        yield Sample(source, file.label, piece, file.group, str(file.path))
 
 
 def _recordings(

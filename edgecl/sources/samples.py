@@ -38,6 +38,8 @@ class Sample:
     """(n_samples, channels) at the contract's rate; voice in [-1, 1]."""
     group: str | None
     """Speaker or subject, where the data names it."""
+    recording: str | None = None
+    """The unbroken recording that it is one of several windows of; None where it is alone, or that is not known."""
 
 
 @dataclass(frozen=True)

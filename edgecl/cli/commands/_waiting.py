@@ -42,7 +42,7 @@ def _set_aside(report: Report) -> str:
 
 def _named(one: SetAside) -> str:
     source = "/".join(Path(one.source).parts[-2:]) if one.source else f"{one.label} {one.row + 1}"
-    return f'{printable(source)} (more like "{one.like}")'
+    return f'{printable(source)} ({"taught before as" if one.is_taught else "more like"} "{one.like}")'
 
 
 def _teach_one(report: Report, store: str) -> str:

@@ -62,6 +62,7 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
 @click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
 @click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
+@click.option("--again", is_flag=True, help="Teach also samples that were taught before; they are skipped otherwise.")
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -110,6 +111,7 @@ def command(
     force: bool,
     same_as: str | None,
     distinct: bool,
+    again: bool,
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
@@ -169,11 +171,12 @@ def command(
             seed=seed,
             same_as=same_as,
             distinct=distinct,
+            again=again,
             progress=progress.stage,
         )
     tell(report, taught, live=live, learner=learner, as_json=as_json)
     if report.revision and not as_json:
-        _print_hard_to_hear(learner, taught)
+        _print_hard_to_hear(learner, report.counts)
         _print_reload(store, report.new_classes)
     is_taught = report.is_accepted
     if not as_json and not dry_run and _prompt.is_possible():
@@ -200,6 +203,7 @@ def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -
         "force",
         "same_as",
         "distinct",
+        "again",
         "replay_weight",
         "ewc_strength",
         "seed",
@@ -237,7 +241,7 @@ def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learn
         print_json(report.as_dict())
     else:
         warn.skips(report.skipped)
-        _print(report, taught, live=live, budget_bytes=learner.settings.memory_bytes)
+        _print(report, report.counts or taught, live=live, budget_bytes=learner.settings.memory_bytes)
         _waiting.tell(report, learner.path)
 
 
@@ -251,7 +255,7 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
     if report.outcome.is_unchanged:
-        click.echo("--force teaches it nevertheless.")
+        click.echo(f"{'--again' if report.taught_before else '--force'} teaches it nevertheless.")
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     if report.gave_way:
         click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))

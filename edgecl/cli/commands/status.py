@@ -46,6 +46,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
         "unknown": _unknown(status["unknown"]),
+        "remembered": _remembered(status["remembered"]) if status["classes"] else "",
         "waiting": _waiting(status["waiting"], store),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
@@ -78,6 +79,12 @@ def _unknown(unknown: Mapping[str, Any] | None) -> str:
         return ""
     by = "found by the store" if unknown["set_by"] == "store" else "set by `edgecl set`"
     return f"above a novelty of {unknown['above']:.2f}, {by}"
+
+
+def _remembered(remembered: Mapping[str, int]) -> str:
+    """How many samples would be skipped if they were taught again."""
+    size = f"{format_bytes(remembered['bytes'])} of {format_bytes(remembered['most_bytes'])}"
+    return f"{counted(remembered['samples'], 'sample')} that would be skipped as taught before ({size})"
 
 
 def _waiting(waiting: Mapping[str, Any], store: Path) -> str:

@@ -1,0 +1,92 @@
+"""A lesson that was taught before, in whole or in part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from edgecl_export.table import export_table
+
+from edgecl import Learner
+from edgecl.errors import DataError
+
+from ..support.commands import clips, edgecl, voice_extractor, write_clips
+
+WORDS = ("yes", "no", "up")
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Path:
+    """A store that was taught the clips in the folder next to it, `clips`."""
+    voice_extractor()
+    write_clips(tmp_path / "clips", clips("teach", WORDS, most=6))
+    assert edgecl("init", tmp_path / "kitchen", "--extractor", "voice").code == 0
+    assert edgecl("learn", tmp_path / "kitchen", tmp_path / "clips").code == 0
+    return tmp_path / "kitchen"
+
+
+def test_the_same_folder_again_makes_no_revision_and_says_so(kitchen: Path) -> None:
+    done = edgecl("learn", kitchen, kitchen.parent / "clips")
+    assert done.code == 0
+    assert "NOTHING NEW, revision 2 stays live" in done.out
+    assert "all 18 samples were taught before" in done.out
+    assert "--again teaches it nevertheless" in done.out
+    value = edgecl("learn", kitchen, kitchen.parent / "clips", "--json").value
+    assert value["unchanged"]
+    assert value["taught_before"] == len(value["skipped"]) == 18
+    assert value["skipped"][0]["reason"].startswith("taught before")
+    status = edgecl("status", kitchen, "--json").value
+    assert status["revision"] == 2
+    assert status["remembered"]["samples"] == 18
+    assert status["classes"]["yes"]["remembered"] == 6
+
+
+def test_one_clip_more_in_a_folder_is_the_one_that_is_taught(kitchen: Path) -> None:
+    write_clips(kitchen.parent / "clips", clips("teach", ("yes",))[:7])
+    value = edgecl("learn", kitchen, kitchen.parent / "clips", "--json", "--force").value
+    assert (value["samples"], value["taught_before"]) == (1, 18)
+    assert edgecl("status", kitchen, "--json").value["classes"]["yes"]["samples"] == 7
+
+
+def test_again_teaches_a_repeat_on_purpose(kitchen: Path) -> None:
+    assert edgecl("learn", kitchen, kitchen.parent / "clips", "--again", "--force").code == 0
+    assert edgecl("status", kitchen, "--json").value["classes"]["yes"]["samples"] == 12
+
+
+def test_a_forgotten_class_can_be_taught_the_same_clips(kitchen: Path) -> None:
+    learner = Learner.open(kitchen)
+    learner.forget("up")
+    report = learner.learn(clips("teach", ("up",), most=6), distinct=True)
+    assert report.taught_before == 0
+    assert report.revision is not None
+
+
+def test_a_rollback_takes_back_what_was_remembered(kitchen: Path) -> None:
+    learner = Learner.open(kitchen)
+    learner.rollback(1)
+    assert learner.learn(clips("teach", WORDS, most=6)).samples == 18
+
+
+def test_a_clip_under_two_labels_is_taught_as_neither(tmp_path: Path) -> None:
+    voice_extractor()
+    learner = Learner.create(tmp_path / "store", extractor="voice")
+    yes = clips("teach", ("yes",), most=6)
+    report = learner.learn([*yes, *(replace(one, label="no") for one in yes[:2])])
+    assert report.counts == {"yes": 4}
+    assert sum(one.reason.startswith("contradiction") for one in report.skipped) == 4
+    with pytest.raises(DataError, match="'no' and 'yes'"):
+        learner.learn([yes[0], replace(yes[0], label="no")])
+
+
+def test_equal_rows_of_a_table_are_each_a_sample(tmp_path: Path) -> None:
+    learner = Learner.create(tmp_path / "store", extractor=_table(tmp_path))
+    rows = {"dry": [[0.0, 1.0, 2.0, 0.0, 0.0, 0.0]] * 3, "wet": [[5.0, 1.0, 0.0, 0.0, 0.0, 0.0]] * 3}
+    assert learner.learn(rows).samples == 6
+    assert learner.learn(rows, force=True).taught_before == 0
+
+
+def _table(folder: Path) -> Path:
+    (folder / "rows.csv").write_text("a,b,c,y\n" + "0,1,2,dry\n5,1,0,wet\n1,1,2,dry\n5,2,0,wet\n" * 10)
+    export_table(folder / "table.onnx", folder / "rows.csv", label_column="y")
+    return folder / "table.onnx"
