@@ -67,6 +67,7 @@ class Learner(UpkeepHandle):
         seed: int = 0,
         same_as: str | None = None,
         distinct: bool = False,
+        detect_for: str | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -91,6 +92,9 @@ class Learner(UpkeepHandle):
             The known class that new names are which sound like it.
         distinct
             New names that sound like known ones are classes of their own; remembered for each pair.
+        detect_for
+            "me" where a stream is to detect these words of the people who teach them, "anyone" of others too; None
+            leaves that as it is, which is "anyone" to begin with.
         progress
             Called with every stage.
 
@@ -121,6 +125,7 @@ class Learner(UpkeepHandle):
             seed=seed,
             same_as=same_as,
             distinct=distinct,
+            detect_for=detect_for,
         )
         return run.finish(progress)
 

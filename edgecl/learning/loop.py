@@ -248,6 +248,8 @@ def has_nothing_new(model: Model, lesson: Lesson) -> bool:
     if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
         return False
     known = model.statistics
+    if lesson.is_mine is not None and _mine(model, lesson) != model.mine:
+        return False
     if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
         return False
     closed = head if head.kind == "whitened-cosine" else whitened_cosine(factor_of(model))
@@ -279,14 +281,24 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
-    return within_memory(replace(taught, statistics=statistics, exemplars=exemplars, digests=digests))
+    return within_memory(
+        replace(taught, statistics=statistics, exemplars=exemplars, digests=digests, mine=_mine(model, lesson))
+    )
+
+
+def _mine(model: Model, lesson: Lesson) -> frozenset[str]:
+    """Return the labels that are detected of those who taught them alone, as the lesson says of its own."""
+    if lesson.is_mine is None:
+        return model.mine
+    return model.mine | set(lesson.rows) if lesson.is_mine else model.mine - set(lesson.rows)
 
 
 def within_memory(model: Model) -> Model:
     """Return the model with no more exemplars than fit its memory."""
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
     held = {label: len(one) for label, one in model.exemplars.items()}
-    width = model.settings.features.row_dimension
+    knows_people = any(one.people is not None for one in model.exemplars.values())
+    width = model.settings.features.row_dimension + knows_people  # a byte a row
     shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 

@@ -6,6 +6,7 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,26 +27,30 @@ class Exemplars:
     """(m, p)."""
     scales: NDArray[np.float32]
     """(m,)."""
+    people: NDArray[np.uint8] | None = None
+    """(m,) number of who gave each row, see `person_number`; 0 or None: not known."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        return self.rows.nbytes + self.scales.nbytes
+        return self.rows.nbytes + self.scales.nbytes + (0 if self.people is None else self.people.nbytes)
 
     def first(self, count: int) -> Exemplars:
         """Return the first `count` of the order, as a view."""
-        return Exemplars(self.rows[:count], self.scales[:count])
+        return Exemplars(self.rows[:count], self.scales[:count], None if self.people is None else self.people[:count])
 
     def spread(self, most: int) -> Exemplars:
         """Return a copy of at most `most` rows, evenly spread over all."""
         if len(self) <= most:
-            return Exemplars(np.ascontiguousarray(self.rows), np.ascontiguousarray(self.scales))
+            return self.take(np.arange(len(self)))
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))
 
     def take(self, indices: NDArray[np.integer]) -> Exemplars:
-        return Exemplars(self.rows[indices], self.scales[indices])
+        return Exemplars(
+            self.rows[indices], self.scales[indices], None if self.people is None else self.people[indices]
+        )
 
     def blocks(self, size: int) -> Iterator[NDArray[np.float32]]:
         """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
@@ -55,10 +60,18 @@ class Exemplars:
     @staticmethod
     def joined(parts: Sequence[Exemplars]) -> Exemplars:
         """Return the rows of all parts in one; at least one part."""
-        return Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
+        rows, scales = [one.rows for one in parts], [one.scales for one in parts]
+        known = any(one.people is not None for one in parts)
+        people = np.concatenate([one.who() for one in parts]) if known else None
+        return Exemplars(np.concatenate(rows), np.concatenate(scales), people)
+
+    def who(self) -> NDArray[np.uint8]:
+        """Return who gave each row, (m,); 0 where that is not known."""
+        return np.zeros(len(self), np.uint8) if self.people is None else self.people
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        return {"rows": self.rows, "scales": self.scales}
+        people = {} if self.people is None else {"people": self.people}
+        return {"rows": self.rows, "scales": self.scales, **people}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
@@ -69,7 +82,16 @@ class Exemplars:
             raise ValueError(f"exemplars lack {error}") from error
         if rows.ndim != 2 or rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
             raise ValueError(f"exemplars do not fit together: rows {rows.shape}, scales {scales.shape}")
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32))
+        people = arrays.get("people")
+        if people is not None and (people.dtype != np.uint8 or people.shape != rows.shape[:1]):
+            raise ValueError(f"exemplars do not fit together: rows {rows.shape}, people {people.shape}")
+        who = None if people is None else np.asarray(people, np.uint8)
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), who)
+
+
+def person_number(name: str | None) -> int:
+    """Return 1 to 255 for a name, 0 for none: enough to tell few people apart, too little to find a name again."""
+    return 0 if name is None else zlib.crc32(name.encode()) % 255 + 1
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ class Lesson:
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
+    is_mine: bool | None = None
+    """Whether a stream detects its labels of the people who taught them alone; None leaves that as it is."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
@@ -217,6 +219,8 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    mine: frozenset[str] = frozenset()
+    """Labels that a stream detects of the people who taught them alone; others of anyone."""
     is_resized: bool = False
     """Whether its settings are no longer those that its store was made with: a revision states them then."""
 
@@ -278,6 +282,7 @@ class Model:
             **{name: value for name, value in said.items() if value},
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
+            **({"mine": sorted(self.mine & set(self.statistics))} if self.mine & set(self.statistics) else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
         }
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgecl.store.writer import Writer
 
 
+ME, ANYONE = "me", "anyone"
 MOST_SOURCES = 20_000  # samples of a lesson whose source is remembered
 
 
@@ -121,6 +122,7 @@ def teach(
     distinct: bool = False,
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
+    detect_for: str | None = None,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -151,6 +153,9 @@ def teach(
         Labels that are known not to be the same.
     confirmed
         Sources of samples whose label their user has confirmed: they are not doubted.
+    detect_for
+        Whom a stream detects the labels of: ME, the people who teach them, or ANYONE; None leaves that as it is, which
+        is ANYONE to begin with.
 
     Raises
     ------
@@ -166,12 +171,15 @@ def teach(
 
     if force and require_proof:
         raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
+    if detect_for not in (None, ME, ANYONE):
+        raise SettingError(f"{detect_for!r}: wanted {ME!r} or {ANYONE!r}", parameter="detect_for")
     answer = Answer(same_as, distinct, frozenset(pairs))
     started = time.perf_counter()
     skipped: list[Skip] = []
     head = opened.head()
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
+        lesson = replace(lesson, is_mine=None if detect_for is None else detect_for == ME)
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
@@ -244,10 +252,11 @@ def _collected(
     limit_bytes = Model(opened.settings).plan().lesson
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources: dict[str, list[str]] = {}
+    hears = opened.extractor.contract.is_sound
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
             label = checked_label(sample.label, sample.source)
-            collector.add(label, latent[None])
+            collector.add(label, latent[None], person=sample.group if hears else None)
             signals.add(label, sample)
             if collector.count <= MOST_SOURCES:
                 sources.setdefault(label, []).append(sample.source)

@@ -273,6 +273,8 @@ class ModelBody:
     """Pairs of labels that their user has said are not the same; None where there is none."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
+    mine: Sequence[str] | None = None
+    """Labels that a stream detects of the people who taught them alone; None where there is none."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,10 +306,9 @@ MODEL_MEMBERS = (
     "alike",
     "distinct",
     "unknown_above",
-    "settings",
-    "timed",
-)
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed")
+    "settings", "mine", "timed",
+)  # fmt: skip
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "mine", "timed")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -323,8 +324,8 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
         and isinstance(body.get("settings", {}), dict)
-        and isinstance(body.get("timed", []), list)
-        and all(isinstance(one, str) for one in body.get("timed", []))
+        and all(isinstance(body.get(name, []), list) for name in ("timed", "mine"))
+        and all(isinstance(one, str) for name in ("timed", "mine") for one in body.get(name, []))
     )
 
 

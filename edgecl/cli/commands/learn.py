@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgecl.operations.teaching import Report
     from edgecl.sources.choices import Choices
     from edgecl.sources.samples import Sample, Skip
+    from edgecl.spotting.calibration import Calibration
 
 REJECTED = 3
 HARD_TO_HEAR = 0.5  # share of a word's clips
@@ -43,6 +44,7 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
     epilog=example(
         "edgecl learn kitchen clips/",
         'edgecl learn kitchen recordings/ --label "lights off"',
+        "edgecl learn kitchen clips/ --for me",
         "edgecl learn kitchen clips/ --dry-run --json",
         "edgecl learn kitchen --background room.wav",
         "edgecl learn prices stream.csv --prequential --label-column y",
@@ -62,6 +64,12 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
 @click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
 @click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
+@click.option(
+    "--for",
+    "detect_for",
+    type=click.Choice(("me", "anyone")),
+    help="Whom `listen` is to detect these words of: the people who teach them, or others too. [default: anyone]",
+)
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -103,6 +111,7 @@ def command(
     force: bool,
     same_as: str | None,
     distinct: bool,
+    detect_for: str | None,
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
@@ -158,6 +167,7 @@ def command(
             seed=seed,
             same_as=same_as,
             distinct=distinct,
+            detect_for=detect_for,
             progress=progress.stage,
         )
     tell(report, taught, live=live, learner=learner, as_json=as_json)
@@ -180,6 +190,7 @@ def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -
         "force",
         "same_as",
         "distinct",
+        "detect_for",
         "replay_weight",
         "ewc_strength",
         "seed",
@@ -303,6 +314,18 @@ def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
                 f"(`listen --wake LABEL`) it is heard"
             )
             click.echo(wrapped(text, first="note: "))
+        elif label in taught and not label.startswith("_") and not one.is_mine and _is_doubtful(one):
+            text = (
+                f"{label!r}: {percent(one.unseen)} of what people say who did not teach it is expected to be heard in "
+                f"quiet, {percent(one.unseen_least)} to {percent(one.unseen_most)} of nine people in ten. "
+                f"{'One person' if one.people == 1 else f'{one.people} people'} taught it: clips of others help most"
+            )
+            click.echo(wrapped(text, first="note: "))
+
+
+def _is_doubtful(one: Calibration) -> bool:
+    """Test whether other people are expected to be heard much less than those who taught."""
+    return one.unseen is not None and one.unseen < one.heard - DRAWN_AWAY
 
 
 def _print_reload(store: Path, new_labels: Iterable[str]) -> None:
