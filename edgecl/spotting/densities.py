@@ -45,6 +45,40 @@ class Densities:
         return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
 
 
+class Bound:
+    """An upper bound of the scores of a hop: its word's density less that of the nearest distractor alone.
+
+    Parameters
+    ----------
+    words
+        (C, D) whitened means.
+    spread
+        (C,).
+    """
+
+    def __init__(self, words: NDArray[np.float32], spread: NDArray[np.float32], densities: Densities) -> None:
+        dimension, means = words.shape[1], np.concatenate([words, densities.distractors])
+        self._count, self._spread = len(words), spread
+        self._whiten = np.ascontiguousarray(densities.factors[:, :dimension])
+        self._means = np.ascontiguousarray(means.T)
+        self._half_lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
+        self._constant = (dimension * np.log(spread) / 2).astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        return sum(one.nbytes for one in (self._whiten, self._means, self._half_lengths))
+
+    def __call__(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return bounds (C,) of the scores of a row (1, D)."""
+        whitened = row @ self._whiten
+        near = (whitened @ self._means)[0] - self._half_lengths  # minus half the squared distance, plus half |x|²
+        half = np.float32(whitened[0] @ whitened[0] / 2)
+        words = (near[: self._count] - half) / self._spread - self._constant
+        bounds: NDArray[np.float32] = words - (near[self._count :].max() - half)
+        return bounds
+
+
 def log_density(
     whitened: NDArray[np.float32], means: NDArray[np.float32], spread: NDArray[np.float32]
 ) -> NDArray[np.float32]:
