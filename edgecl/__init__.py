@@ -5,7 +5,7 @@ Every public name is loaded on first use, so that ``import edgecl`` costs nothin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as type checkers know the name; to load `typing` takes longer than all else of a start
 
 if TYPE_CHECKING:
     from edgecl import drift as drift

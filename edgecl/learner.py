@@ -147,6 +147,32 @@ class Learner(UpkeepHandle):
             return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
         return self.run.learn_background(data).finish(progress)
 
+    def noticer(
+        self,
+        *,
+        capacity_bytes: int | None = None,
+        novelty: float | None = None,
+        suggestions_per_day: int | None = None,
+    ) -> Noticer:
+        """Return what keeps surprises and the latest detections of `listen` in the inbox.
+
+        Parameters
+        ----------
+        capacity_bytes
+            Of the inbox; by default 2 MiB.
+        novelty
+            0 to 1, from which a sample is a surprise; by default what suits the modality.
+        suggestions_per_day
+            Also keep so many detections a day that are sure and new in kind: see `accept_suggestions`.
+        """
+        from edgecl.live.novelty import Noticer
+        from edgecl.live.suggesting import Suggester
+
+        inbox = self.inbox(capacity_bytes=capacity_bytes)
+        wanted = suggestions_per_day is not None
+        suggester = Suggester(self._opened, inbox, per_day=suggestions_per_day or 0) if wanted else None
+        return Noticer(inbox, self.extractor, novelty=novelty, suggester=suggester)
+
     def listen(
         self,
         chunks: Iterable[Piece | NDArray[Any]],
@@ -162,7 +188,7 @@ class Learner(UpkeepHandle):
         ----------
         chunks
             Arrays (samples,) or (samples, channels) that follow each other, of any length, at the rate and in the units
-            of `contract`.
+            of `contract`; of pictures one frame (height, width, 3) uint8 each.
         how
             Thresholds and the like.
         summary, noticer

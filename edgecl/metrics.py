@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 def balanced_accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> float:
@@ -145,3 +145,38 @@ def kappa(right: float, by_chance: float) -> float:
     0.5
     """
     return round((right - by_chance) / (1 - by_chance), 12) if by_chance < 1 else 0.0
+
+
+def median(values: ArrayLike) -> float:
+    """Return the median of all values, with the bits of `numpy.median`.
+
+    `numpy.median` loads `numpy.ma` to look for NaN, which takes a small device as long as a tenth of a lesson.
+
+    >>> median([3.0, 1.0, 2.0, 10.0]), median([])
+    (2.5, nan)
+    """
+    flat = np.asarray(values).ravel()
+    if not flat.size:
+        return float("nan")
+    half = flat.size // 2
+    first = half - 1 + flat.size % 2
+    ordered = np.partition(flat, (first, half, flat.size - 1))
+    largest = ordered[-1]  # NaN is the largest of all
+    return float(ordered[first : half + 1].mean() if largest == largest else largest)
+
+
+def quantile(values: ArrayLike, share: float) -> float:
+    """Return a quantile of all values, at least one and none NaN, with the bits that `numpy.quantile` gives float64.
+
+    Between two values it is interpolated. `numpy.quantile` loads `numpy.ma` as well, through `numpy.unique`.
+
+    >>> quantile([1.0, 2.0, 4.0], 0.75), quantile([5.0], 0.1)
+    (3.0, 5.0)
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    place = (flat.size - 1) * share
+    below = int(place)
+    above, part = min(below + 1, flat.size - 1), place - below
+    ordered = np.partition(flat, (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
+    return high - (high - low) * (1 - part) if part >= 0.5 else low + (high - low) * part

@@ -25,11 +25,12 @@ pytestmark = pytest.mark.host
 ELSEWHERE = {
     "inbox label": "learn",
     "inbox answer": "learn",
+    "inbox accept-suggestions": "learn",
     "follow": "learn --prequential",
     "inbox export": "",
     "wrong": "learn",
     "export wrap": "export",
-} | {f"export {name}": "export" for name in ("identity", "imu", "text", "voice")}
+} | {f"export {name}": "export" for name in ("identity", "image", "imu", "text", "voice")}
 
 
 def check(name: str, value: Any) -> None:
@@ -72,7 +73,13 @@ def test_words(folder):
     say("eval", "eval", kitchen, folder / "heard", "--unknown", folder / "new")
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
+    say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
+    say("share", "share", kitchen, "-o", folder / "kitchen.share")
+    say("init", "init", folder / "bath", "--extractor", "voice")
+    say("merge", "merge", folder / "bath", folder / "kitchen.share")
+    say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")
+    say("restore", "restore", kitchen.parent / "kitchen.backup", kitchen.parent / "restored")
     assert len(say("listen", "listen", kitchen, folder / "evening.wav", "--inbox")) == 3
     looks = edgecl("listen", kitchen, folder / "evening.wav", "--scores", "--json").lines
     for one in looks:

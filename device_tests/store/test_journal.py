@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from edgecl.store import journal as journal_file
 from edgecl.store.journal import Journal, read_journal
 
-from ..support.stores import counted, failing_at, folder_in_memory
+from ..support.stores import Calls, counted, failing_at, folder_in_memory
 
 NAME = "5f2b073711908d92"
 
@@ -193,4 +194,16 @@ def test_an_append_that_fails_leaves_the_journal_as_it_was(path: Path, step: int
         journal.append({"tick": 1})
     assert ticks(path) == ([0], [])
     journal.append({"tick": 2})
+    assert ticks(path) == ([0, 2], [])
+
+
+def test_what_a_failing_disk_left_after_the_end_is_removed_by_the_next_writer(path: Path) -> None:
+    journal = opened(path)
+    journal.append({"tick": 0})
+    calls = Calls(lambda _, name: OSError(errno.EIO, "error") if name == "ftruncate" else None)
+    with counted(calls), pytest.raises(OSError, match="error"):
+        journal.append({"tick": 1, "long": "x" * 500})
+    assert ticks(path)[0] == [0]
+    assert any("goes on after its end" in one for one in ticks(path)[1])
+    opened(path).append({"tick": 2})
     assert ticks(path) == ([0, 2], [])

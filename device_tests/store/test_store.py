@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,8 @@ from edgecl.errors import (
 from edgecl.store import journal as journal_file
 from edgecl.store.store import Store
 
-from ..support.stores import TIME, commit, counted, failing_at, folder_in_memory, is_whole, make_store, teach
+from ..support.commands import tree
+from ..support.stores import TIME, Calls, commit, counted, failing_at, folder_in_memory, is_whole, make_store, teach
 
 
 @pytest.fixture
@@ -637,3 +639,17 @@ def test_every_json_file_can_be_read_by_others(store: Store) -> None:
     for line in (store.path / "journal.jsonl").read_text().splitlines():
         json.loads(line)
     assert (store.path / "current").read_text().split()[0] == "2"
+
+
+def test_a_store_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "kitchen")
+    before = tree(store.path)
+    assert store.write_fault() == ""
+    assert tree(store.path) == before
+    full = Calls(lambda _, name: OSError(errno.ENOSPC, "No space left on device") if name == "write" else None)
+    with counted(full):
+        assert re.search("cannot be written: No space left on device .free some space.", store.write_fault())
+    read_only = Calls(lambda _, name: OSError(errno.EROFS, "Read-only file system") if name == "open" else None)
+    with counted(read_only):
+        assert "mounted read-only" in store.write_fault()
+    assert tree(store.path) == before

@@ -16,6 +16,7 @@ SHOWN = {
     "monthly_intents.py": "month 3: change address; accepted True; 5 intents",
     "drifting_table.py": "drift noticed at row",
     "without_a_store.py": "red and green swapped: accepted False",
+    "fruit.py": "edgecl, no replay",
 }
 pytestmark = [pytest.mark.host, pytest.mark.native("runs every example")]
 
@@ -33,4 +34,5 @@ def test_every_example_is_run():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         *SHOWN,
         "write_demo_data.py",
-    }  # the README's commands run it
+        "intents_avalanche.py",
+    }  # the README's commands run the one, test_avalanche_strategy.py the other

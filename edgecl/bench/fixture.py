@@ -120,6 +120,8 @@ def _write_lesson(folder: Path, contract: Contract, label: str) -> tuple[Path, s
     noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     if contract.is_sound:
         return _write_sound(folder, list(noise / 10), contract, label), "noise"
+    if contract.is_picture:
+        noise = (128 + 50 * noise).clip(0, 255)
     rate = {"rate_hz": np.float32(contract.sample_rate_hz)} if contract.sample_rate_hz else {}
     path = folder / "windows.npz"
     np.savez(path, X=noise, y=np.zeros(CLIPS, np.int64), label_names=np.array([label]), **rate)  # type: ignore[arg-type]

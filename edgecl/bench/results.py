@@ -15,6 +15,7 @@ import numpy as np
 
 from edgecl.bench.board import why_busy
 from edgecl.errors import DataError, EdgeclError, SettingError
+from edgecl.sources.folders import require_file
 
 SCHEMA_VERSION = 1
 QUANTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
@@ -67,6 +68,7 @@ def read(path: Path) -> dict[str, Any]:
         It cannot be read, is of another schema version, or lacks what a comparison needs.
     """
     try:
+        require_file(path)
         told = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -217,6 +219,7 @@ def beyond_reference(path: Path, run: Mapping[str, Any], *, band: float = REFERE
         The reference cannot be read, or is of another workload.
     """
     try:
+        require_file(path)
         with path.open(newline="", encoding="utf-8") as file:
             rows = {row["phase"]: (row["workload"], float(row["p50_ms"])) for row in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError) as error:

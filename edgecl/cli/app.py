@@ -17,7 +17,6 @@ a command prints lines, else the only one.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ import edgecl
 from edgecl.cli import interrupts, warn
 from edgecl.cli.text import printable
 from edgecl.errors import EdgeclError
+from edgecl.notes import AT_FIRST
 
 # name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
@@ -48,11 +48,17 @@ COMMANDS = {
     "centre": "Adapt to a user or place with samples that have no labels.",
     "eval": "Measure accuracy on labelled samples.",
     "set": "Set from which novelty on an answer is unknown.",
+    "keep": "Say which classes are kept, and which give way first.",
     "resize": "Change memory, disk or number of classes of a store that has learnt.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
+    "share": "Write what the store has learnt to a file for other devices, without samples.",
+    "merge": "Take in what other devices have learnt; commit only if known classes do not get worse.",
+    "federate": "Merge many devices in rounds, on Flower.",
     "forget": "Remove a class for good, as if it had never been taught.",
+    "backup": "Write a store to one file, signed where a key is given.",
+    "restore": "Make the store of a backup.",
     "report": "Write one HTML file about a store: decisions, accuracy, memory and time.",
     "compare": "Compare all strategies on your own data.",
     "bench": "Measure the cost of a lesson on this board, phase by phase.",
@@ -66,6 +72,8 @@ INTERRUPTED = 130
 # what an extra installs, by the package that is missed
 EXTRAS = {
     "ai_edge_litert": "tflite",
+    "cryptography": "sign",
+    "flwr": "federated",
     "livekit": "export",
     "numba": "jit",
     "onnx": "export",
@@ -91,8 +99,11 @@ OPTIONS = {
     "disk_bytes": "--disk",
     "execute": "--exec",
     "experiences": "--experiences",
+    "at_least": "--at-least",
+    "cap": "--cap",
     "label": "--label",
     "label_case": "--label-case keep|lower",
+    "frame": "--frame",
     "label_column": "--label-column",
     "label_folder": "--label-folder",
     "labels_from": "--labels-from",
@@ -100,17 +111,22 @@ OPTIONS = {
     "max_classes": "--max-classes",
     "memory_bytes": "--memory",
     "port": "--port",
+    "require_signature": "--require-signature",
     "rate": "--rate",
     "prior": "--prior",
+    "overwrite": "--overwrite",
+    "priority": "--always, --while-used or --until",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
     "scale": "--scale",
     "scenario": "--scenario",
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
+    "sign": "--sign",
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
+    "via": "--via",
     "wyoming": "--wyoming",
     "time_column": "--time-column",
     "time_unit": "--time-unit",
@@ -123,8 +139,11 @@ REMEDIES = {
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
     "listen": "`edgecl listen STORE --inbox`",
+    "merge": "`edgecl merge STORE --without DEVICE`",
     "reference": "`edgecl bench --reference`",
+    "repair": "`edgecl doctor STORE --repair`",
     "resize": "`edgecl resize STORE --max-classes N`",
+    "suggest": "`edgecl listen STORE --suggest`",
     "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library
@@ -170,6 +189,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
+        ctx.meta["edgecl.arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -303,4 +323,4 @@ def main() -> None:
     """Teach a small device new things from a few examples, without the cloud and without forgetting."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a device has other work, and each thread costs memory
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report its use to its maker
-    logging.getLogger("edgecl").handlers = [warn.Handler(logging.WARNING)]
+    AT_FIRST[:] = [warn.of_the_library]

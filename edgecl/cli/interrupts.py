@@ -2,14 +2,22 @@
 
 A compiled library that is interrupted while it is loaded makes an error of its own of that, or forgets it. So an
 interrupt is held, by a timer, until nothing is being loaded; a second one does not wait for that.
+
+Until `hold` was called Python itself ends with a traceback, so this is the first module that a start loads, and it
+loads none that Python does not have at hand.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+    from typing import Any
+else:
+    import _signal as signal  # built in; `signal` adds names for people, and loads `enum` and `re`
 
 RETRY_S = 0.002
 _LOADER = "<frozen importlib._bootstrap>"
@@ -22,14 +30,20 @@ def hold() -> None:
         signal.signal(signal.SIGINT, _fall)
 
 
-@contextmanager
-def asking(ask: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+class asking:  # noqa: N801 (a context manager, used as a function)
     """Let Ctrl-C and SIGTERM ask to stop meanwhile, instead of stopping."""
-    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
+
+    def __init__(self, ask: Callable[[int, FrameType | None], None]) -> None:
+        self._ask = ask
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one, handler in self._before.items():
             signal.signal(one, handler)
 
 

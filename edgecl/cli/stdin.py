@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -48,6 +46,9 @@ def kept(ctx: click.Context) -> Path:
     DataError
         Nothing is piped in.
     """
+    import shutil
+    import tempfile
+
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("- is what is piped to stdin, and nothing is: pipe data in, or give a path")
     folder = Path(ctx.with_resource(tempfile.TemporaryDirectory(prefix=_PREFIX)))

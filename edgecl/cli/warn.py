@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,11 +34,17 @@ def opened(path: Path) -> Iterator[Learner]:
             warn(f"{damage}; the newest intact revision is used, see `edgecl doctor {path}`")
 
 
-class Handler(logging.Handler):
-    """What the library logs, as warnings."""
+def of_the_library() -> None:
+    """From here on print what the library logs as warnings."""
+    import logging
 
-    def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
+    class Handler(logging.Handler):
+        """What the library logs, as warnings."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            warn(record.getMessage())
+
+    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
 
 
 def warn(text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgecl.compare.results import GATED, REPLAYING, Comparison, Estimate, Result, break_even
+from edgecl.compare.results import FEWEST_STREAMS, GATED, REPLAYING, Comparison, Estimate, Pair, Result, break_even
 from edgecl.units import format_bytes
 
 WORTH = 0.005  # half a point of balanced accuracy: less is not worth memory or time
@@ -34,6 +34,22 @@ def choose(found: Comparison) -> Result:
     return min((row for row in rows if row.mean("accuracy") >= best - WORTH), key=_remembered)
 
 
+def paired(found: Comparison) -> list[Pair]:
+    """Return every other strategy, and joint training, beside the one that is recommended."""
+    chosen = choose(found)
+    return [Pair.of(row, chosen) for row in (*found.strategies, found.joint) if row is not chosen]
+
+
+def _reason(found: Comparison, chosen: Result) -> str:
+    """Say why a result is recommended."""
+    rows = [row for row in (*found.strategies, *found.budgets) if row.name != GATED]
+    best = max(rows, key=lambda row: row.mean("accuracy"))
+    if best.mean("accuracy") <= chosen.mean("accuracy"):
+        return "no other is right more often"
+    least = f"of all within {100 * WORTH:g} points of the best it remembers the least"
+    return f"{least} (the best, {best.name}{_amount(found, best)}: {_share(best)} with {_bytes(best)})"
+
+
 def difference(row: Result, other: Result, measure: str = "accuracy") -> Estimate:
     """Return how much more `row` has, seed by seed: both played the same streams."""
     return Estimate.of(row.values[measure] - other.values[measure])
@@ -56,7 +72,8 @@ def points(one: Estimate) -> str:
 
 def _choice(found: Comparison, chosen: Result) -> Iterator[str]:
     yield (
-        f"On your data: {chosen.name}{_amount(found, chosen)}. {_share(chosen)} after the last lesson, "
+        f"On your data: {chosen.name}{_amount(found, chosen)}, because {_reason(found, chosen)}. {_share(chosen)} "
+        f"after the last lesson, "
         f"{points(difference(chosen, found.joint))} against joint training on everything; it remembers "
         f"{_places(chosen)} and takes {_time(float(chosen.median_ms.mean()))} a lesson."
     )
@@ -64,8 +81,9 @@ def _choice(found: Comparison, chosen: Result) -> Iterator[str]:
     same = [row for row in others if np.array_equal(row.values["accuracy"], chosen.values["accuracy"])]
     if same:
         yield f"The same accuracy in every stream: {_names(same)}."
-    if found.options.seeds == 1:
-        yield "One seed is no evidence on chance: play more seeds."
+    if found.options.seeds < FEWEST_STREAMS:
+        few = "One stream is" if found.options.seeds == 1 else f"{found.options.seeds} streams are"
+        yield f"{few} no evidence on chance, so no interval is given: play {FEWEST_STREAMS} seeds or more."
         return
     alike = [row for row in others if row not in same and not is_clear(difference(row, chosen))]
     if alike:

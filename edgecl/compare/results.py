@@ -23,6 +23,7 @@ MEASURES = (*SHARES, "memory_bytes", "disk_bytes", "ms", "exemplars", "refused")
 # Student's t, two-sided 95 %, by degrees of freedom from 1
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.960
+FEWEST_STREAMS = 4  # from which an interval is computed: with two, Student's t makes 12.7 of every standard error
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Estimate:
 
     mean: float
     interval: float | None
-    """Half of the 95 % t interval; None with one seed."""
+    """Half of the 95 % t interval; None with fewer than FEWEST_STREAMS seeds."""
 
     @staticmethod
     def of(values: NDArray[np.float64]) -> Estimate:
@@ -57,7 +58,7 @@ class Estimate:
         """
         mean = float(values.mean())
         freedom = len(values) - 1
-        if freedom < 1:
+        if len(values) < FEWEST_STREAMS:
             return Estimate(mean, None)
         return Estimate(mean, _t_95(freedom) * float(values.std(ddof=1)) / float(np.sqrt(len(values))))
 
@@ -99,6 +100,26 @@ class Result:
         more = {name: value for name in ("budget", "replay_weight") if (value := getattr(self, name)) is not None}
         lessons = {"lesson_ms": self.median_ms.tolist(), "refusals": list(self.refusals)}
         return {"strategy": self.name, **more, **measures, **lessons}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A way to learn beside the one that is recommended, stream by stream: both learnt the same lessons."""
+
+    name: str
+    difference: Estimate
+    """Of balanced accuracy, over the streams."""
+    better: int
+    """Streams in which it is right more often."""
+    worse: int
+
+    @staticmethod
+    def of(row: Result, chosen: Result) -> Pair:
+        apart = row.values["accuracy"] - chosen.values["accuracy"]
+        return Pair(row.name, Estimate.of(apart), int((apart > 0).sum()), int((apart < 0).sum()))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "difference": vars(self.difference)}
 
 
 @dataclass(frozen=True)

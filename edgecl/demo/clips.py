@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.sources.samples import Sample
 
-NOTICE = "the voices are synthetic (espeak-ng), the movement is simulated"
+NOTICE = "the voices are synthetic (espeak-ng), the movement is simulated, the pictures are drawn"
 KNOWN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 NEW_WORDS = ("lights off", "coffee")
 SPLITS = ("teach", "test", "new", "new-test")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecl.demo import movement
+from edgecl.demo import movement, pictures
 from edgecl.demo.clips import KNOWN_WORDS, NEW_WORDS, voice_clips
 from edgecl.metrics import forgetting
 from edgecl.operations.creation import create
@@ -20,6 +20,8 @@ from edgecl.operations.status import status
 from edgecl.operations.teaching import teach
 from edgecl.sources.samples import Sample
 
+ROAD_SIGNS = ("stop", "give way", "priority", "parking", "danger", "ahead")
+SIGNS_EACH = 20  # pictures of each sign in a lesson
 SECONDS = 20.0  # of each exercise by each subject
 
 
@@ -104,7 +106,30 @@ def exercises() -> Scenario:
     )
 
 
-SCENARIOS = {"voice": spoken_commands, "fitness": exercises}
+def road_signs() -> Scenario:
+    """Six signs in three lessons in clear light, the same signs at night and in fog, then a new one by one user."""
+    names, new = ROAD_SIGNS, tuple(pictures.NEW_SIGNS)[:1]
+    taught = pictures.samples(names, range(SIGNS_EACH))
+    lessons = [_pick(taught, names[first : first + 2]) for first in range(0, len(names), 2)]
+    for weather in ("night", "fog"):
+        seen = pictures.samples(names, range(100, 100 + SIGNS_EACH // 2), weather=weather)
+        lessons.append(Lesson(f"the same in {weather}", seen))
+    lessons.append(_pick(pictures.samples(new, range(SIGNS_EACH // 2)), new, by="one user"))
+    numbers = range(1000, 1012)
+    heldout = [
+        one for weather in ("clear", "night", "fog") for one in pictures.samples(names, numbers, weather=weather)
+    ]
+    return Scenario(
+        name="pictures",
+        about="Road signs. The pictures are drawn, under drawn weather; no camera took them.",
+        extractor="",
+        lessons=lessons,
+        mislabelled=_swapped(heldout, names[:2]),
+        heldout=[*heldout, *pictures.samples(new, numbers)],
+    )
+
+
+SCENARIOS = {"voice": spoken_commands, "fitness": exercises, "pictures": road_signs}
 
 
 def run(scenario: Scenario, store: Path) -> Iterator[Step]:

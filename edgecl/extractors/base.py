@@ -12,6 +12,9 @@ from where it was, with `hop_samples` in and one frame out.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +28,7 @@ from edgecl.extractors.contract import Contract, join_names
 
 # Frames of one run at most, whatever the length of the signal: memory is bounded.
 _FRAMES_AT_ONCE = 16
+LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
 # Sound is placed by its loudest stretch: speech between silences of unknown length.
 _LOUD_S, _LOUD_STEP_S = 0.5, 0.01
 
@@ -254,7 +258,12 @@ class FrameStream:
 def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
     """Return the content of an extractor's file, or its first `limit` bytes; raises ContractError."""
     try:
-        with Path(path).open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
+            if status.st_size > LARGEST_FILE:
+                raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
             return file.read(limit)
     except OSError as error:
         raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error

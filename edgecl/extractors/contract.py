@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
+from edgecl.values import dataclass, fields
 
 FORMAT = "1"
 PREFIX = "edgecl."
-MODALITIES = ("voice", "imu", "text", "table", "custom")
+MODALITIES = ("voice", "imu", "text", "table", "image", "custom")
+PICTURE_CHANNELS = ("red", "green", "blue")
 NORMALISATIONS = ("l2", "none")
 LARGEST_DIMENSION = 65_536
 LARGEST_CLIP = 1 << 24  # numbers
@@ -41,7 +42,7 @@ class Contract:
     """
 
     modality: str
-    """"voice", "imu", "text", "table" or "custom"."""
+    """"voice", "imu", "text", "table", "image" or "custom"."""
     sample_rate_hz: float
     """0 where there is no time axis."""
     channels: tuple[str, ...]
@@ -95,6 +96,10 @@ class Contract:
                 f"a clip of {self.clip_samples} samples in {len(self.channels)} channels, at most {LARGEST_CLIP:,} fit",
             ),
             (
+                self.is_picture and not self._is_square(),
+                f"{self.window_samples} pixels in {join_names(self.channels)}, wanted a square in red, green, blue",
+            ),
+            (
                 self.hop_samples > self.window_samples,
                 f"hop_samples {self.hop_samples} leaves gaps between windows of {self.window_samples}",
             ),
@@ -122,6 +127,20 @@ class Contract:
         """Whether the extractor takes sound: voice, or one custom channel at the rate of sound."""
         is_fast = len(self.channels) == 1 and self.sample_rate_hz >= _LOWEST_SOUND_HZ
         return self.modality == "voice" or (self.modality == "custom" and is_fast)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a signal is the pixels of a square picture, row after row."""
+        return self.modality == "image"
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels on each side of a picture."""
+        return math.isqrt(self.window_samples)
+
+    def _is_square(self) -> bool:
+        is_one = self.pool_frames == 1 and self.hop_samples == self.window_samples
+        return is_one and self.picture_size**2 == self.window_samples and self.channels == PICTURE_CHANNELS
 
     def metadata(self) -> dict[str, str]:
         """Return the contract as texts, by the keys that files use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,10 @@ def open_graph(path: str | Path) -> tuple[Any, Contract, str, Mapping[str, str]]
         There is no such file, it is not ONNX, or it has no contract or that of another graph.
     """
     content = extractor_bytes(path)
+    try:
+        require_self_contained(content)
+    except ValueError as error:
+        raise ContractError(f"{path} is not an ONNX file that can be used: {error}") from error
     session = onnx_session(content, path)
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     contract = Contract.from_metadata(metadata, file=path)
@@ -123,27 +127,86 @@ def graph_digest(model: bytes) -> str:
     ValueError
         It is not a serialised message, or cut short.
     """
-    digest, at, whole = hashlib.sha256(), 0, memoryview(model)
-    while at < len(model):
+    digest, whole = hashlib.sha256(), memoryview(model)
+    for number, start, _, end in _fields(model, 0, len(model)):
+        if number != _METADATA_PROPS:
+            digest.update(whole[start:end])
+    return digest.hexdigest()
+
+
+def require_self_contained(model: bytes) -> None:
+    """Refuse an ONNX model of which a part is not in its bytes, or that runs what ONNX Runtime does not ship.
+
+    Weights in another file would be resolved against the working folder, and are in no digest.
+
+    Raises
+    ------
+    ValueError
+        It is not a serialised message, has external data, an operator of a custom domain, or one that reads files.
+    """
+    to_read, left = [("model", 0, len(model))], MOST_FIELDS
+    while to_read:
+        kind, start, end = to_read.pop()
+        known = _READ[kind]
+        for number, _, at, after in _fields(model, start, end):
+            left -= 1
+            if not left:
+                raise ValueError(f"it has more than {MOST_FIELDS:,} fields")
+            inner = known.get(number)
+            if inner is None:
+                continue
+            if inner == "external" and model[at:after] != _IN_PLACE:
+                raise ValueError("its weights are in another file: save the model as one file")
+            if inner == "domain" and bytes(model[at:after]).decode("utf-8", "replace") not in _DOMAINS:
+                name = ascii(bytes(model[at:after]))[1:60]
+                raise ValueError(f"it has operators of the domain {name}, which no ONNX Runtime ships")
+            if inner == "operator" and model[at:after] in _READS_FILES:
+                raise ValueError(f"its operator {bytes(model[at:after]).decode()} reads other files")
+            if inner in _READ:
+                to_read.append((inner, at, after))
+
+
+MOST_FIELDS = 500_000  # the text extractor, of 22 million weights, has some thousands
+# of each message of onnx.proto the fields that matter: a message, or what is judged
+_READ: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
+    "opset": {1: "domain"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 9: "opset", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {4: "operator", 5: "attribute", 7: "domain"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "external", 14: "external"},
+}
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "ai.onnx.training", "ai.onnx.preview.training"}
+_IN_PLACE = b"\0"  # TensorProto.DEFAULT
+_READS_FILES = {b"EPContext", b"PyOp", b"PythonOp"}
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, start, start of the content and end of each field of a message; raises ValueError."""
+    while at < end:
         start = at
-        tag, at = _varint(model, at)
+        tag, at = _varint(data, at)
+        if tag >> 32 or not tag >> 3:  # which others may cut to a field that was not judged
+            raise ValueError("no such field")
+        content = at
         match tag & 7:
             case 0:
-                _, at = _varint(model, at)
+                _, at = _varint(data, at)
             case 1:
                 at += 8
             case 2:
-                length, at = _varint(model, at)
-                at += length
+                length, content = _varint(data, at)
+                at = content + length
             case 5:
                 at += 4
             case kind:
                 raise ValueError(f"no field of kind {kind}")
-        if at > len(model):
+        if at > end:
             raise ValueError("cut short")
-        if tag >> 3 != _METADATA_PROPS:
-            digest.update(whole[start:at])
-    return digest.hexdigest()
+        yield tag >> 3, start, content, at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

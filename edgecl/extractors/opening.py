@@ -59,9 +59,7 @@ def builtin_extractor(name: str) -> Path:
     ContractError
         There is none, or this is a checkout in which it has not been built.
     """
-    from importlib.resources import files
-
-    path = Path(str(files("edgecl").joinpath("data", f"{name}.onnx")))
+    path = Path(__file__).parents[1] / "data" / f"{name}.onnx"
     if not path.is_file():
         raise ContractError(
             f"no {name} extractor ships with this installation: build one and give its file", remedy="export"

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate.verdict import ASKED_ABOVE, Contradiction, Evidence, Foreign
+from edgecl.metrics import median
 from edgecl.model.exemplars import Exemplars, Selection, is_evidence
 from edgecl.model.head import (
     Factor,
@@ -30,6 +30,7 @@ from edgecl.model.head import (
 )
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
+from edgecl.values import dataclass, replace
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which a prediction is confident
@@ -93,13 +94,13 @@ class Before:
         contradictions: list[Contradiction] = []
         foreign: list[Foreign] = []
         for label, rows in sorted(lesson.rows.items()):
-            if label not in factor.labels:
+            if label not in factor.labels or not known.typical > 0:  # where all are in one place, none is far
                 continue
             logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
             contradictions += _contradictions(label, head, logits, distances / known.typical)
             own = distances[:, factor.labels.index(label)]
             recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
-            foreign.append(Foreign(label, float(np.median(own)) / known.typical, recall, len(own)))
+            foreign.append(Foreign(label, median(own) / known.typical, recall, len(own)))
         correct = {label: one.correct for label, one in known.seen.items()}
         return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
 
@@ -108,7 +109,7 @@ def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
     """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
     if len(foreign) < COMMON_LABELS:
         return foreign
-    common = max(1.0, float(np.median([one.distance for one in foreign])))
+    common = max(1.0, median([one.distance for one in foreign]))
     return [replace(one, distance=one.distance / common) for one in foreign]
 
 
@@ -144,7 +145,7 @@ def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> 
 def _typical_distance(seen: Mapping[str, _Seen]) -> float:
     """Return the median squared distance of a kept sample to its own class without it."""
     distances = [one.distance for one in seen.values() if len(one.distance)]
-    return float(np.median(np.concatenate(distances))) if distances else np.inf
+    return median(np.concatenate(distances)) if distances else np.inf
 
 
 def _answers(
@@ -163,7 +164,7 @@ def _contradictions(
     rank = np.arange(len(answers))
     confident = probabilities(logits)[rank, answers] > CONFIDENT
     sure = answers[confident & (distances[rank, answers] < FAMILIAR)]
-    for other in np.unique(sure):
+    for other in sorted(set(sure.tolist())):
         if head.labels[other] != label:
             yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
 
@@ -300,7 +301,7 @@ def typical_gap(means: NDArray[np.floating], counts: NDArray[np.float64], *, typ
     squared = lengths[:, None] + lengths - 2 * (means @ means.T)
     apart = squared / typical - 1 / counts[:, None] - 1 / counts
     np.fill_diagonal(apart, np.inf)
-    return max(float(np.median(apart.min(axis=1))), NARROWEST)
+    return max(median(apart.min(axis=1)), NARROWEST)
 
 
 def apart(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from edgecl.gate.verdict import (
     Verdict,
     posterior_above,
 )
+from edgecl.values import dataclass
 
 
 def judge(evidence: Evidence, policy: Policy) -> Verdict:

@@ -8,13 +8,13 @@ whitened space of the old model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.exemplars import Exemplars, FeatureMap
 from edgecl.model.head import Factor, debiased, whiten
+from edgecl.values import dataclass, replace
 
 SESSION_WEIGHT = 16.0  # samples of a lesson that weigh as much as what is known of a class, at most all of that
 EXPECTED_WRONG = 0.1  # share of wrong names that is expected before anything is seen

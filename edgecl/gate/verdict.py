@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate import set_aside
+from edgecl.values import dataclass, replace
 
 ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
 ASKED_ABOVE = 0.9  # log odds above which it is asked: 3 % of harmful lessons go live, 6 % of good ones are asked about

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from edgecl.gate.set_aside import Fit, Names, Sifted, fits, kept_sum, sift
 from edgecl.gate.verdict import Ask, Policy, SetAside, Verdict
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.model import Alike, Lesson, Model, pair_of
+from edgecl.values import dataclass, field, replace
 
 FEW = 5  # samples of a new name of which each counts: a doubted one is asked about
 REMEMBERED = -1.5  # log odds from which a resemblance is kept and computed again: below, no later lesson made it close

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from edgecl.model.exemplars import Selection, is_evidence
 from edgecl.model.head import REFINED_CLOSED_FORM, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
+from edgecl.values import replace
 
 ALLOWED_ON_OTHERS = 0.02  # loss of balanced accuracy on exemplars, as the gate allows
 REFINE_EXEMPLARS = 10  # fewest exemplars of every class with which refinement can pay

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError
 from edgecl.model.exemplars import Exemplars, FeatureMap, person_number, quantise, row_bytes
 from edgecl.model.model import Lesson
+from edgecl.values import replace
 
 
 class LessonCollector:
@@ -79,6 +78,8 @@ class LessonCollector:
 
     def _flush(self) -> None:
         try:
+            import tempfile
+
             self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `finish`)
             for label, parts in self._held.items():
                 for part in parts:
@@ -94,6 +95,8 @@ class LessonCollector:
         assert self._file is not None
         size = self._record.itemsize
         try:
+            import tempfile
+
             with self._file, tempfile.TemporaryFile(dir=self._spool) as ordered:
                 for _, pieces in sorted(self._pieces.items()):
                     for first, count in pieces:

@@ -109,10 +109,11 @@ class Curves:
         """Draw accuracy, balanced accuracy and the baseline, with a mark at each drift."""
         points = [(rows, one.shares()) for rows, one in self._points()]
         lines = {name: [(float(rows), shares[name]) for rows, shares in points] for name in DRAWN}
-        return line_chart(
+        chart = line_chart(
             lines,
             title="answered right before the label was seen",
             x_label="labelled rows",
             y_label="share",
             marks={"drift": list(map(float, drifts))} if drifts else None,
         )
+        return chart.standalone()

@@ -15,15 +15,19 @@ Value = TypeVar("Value")
 
 
 def outdated(model: Model, *, older_than: timedelta, now: datetime) -> list[str]:
-    """Return the classes whose last lesson is longer ago; one whose time cannot be trusted is not among them.
+    """Return the classes whose last lesson is longer ago, but for those that are kept always.
 
+    One whose time cannot be trusted is not among them.
     A store keeps the time of a class's last lesson, not of every sample, so a class is outdated as a whole.
     """
     limit = now - older_than
     return [
         label
         for label in model.labels
-        if (last := model.taught.get(label)) and label in model.timed and _moment(last) < limit
+        if (last := model.taught.get(label))
+        and label in model.timed
+        and model.priorities.get(label) != "always"
+        and _moment(last) < limit
     ]
 
 
@@ -41,6 +45,11 @@ def without_classes(model: Model, labels: Collection[str], *, objects: Objects) 
     """
     if not set(labels) & set(model.statistics):
         return model
+    if model.others:
+        from edgecl.model.shares import with_others
+
+        others = {device: share.without(labels) for device, share in model.others.items()}
+        model = with_others(model, others, combine=model.combine, objects=objects)
     roles = {"head", "ewc", *(f"{part}/{label}" for part in ("statistics", "exemplars") for label in labels)}
     left = replace(
         model,
@@ -51,6 +60,8 @@ def without_classes(model: Model, labels: Collection[str], *, objects: Objects) 
         mine=model.mine - set(labels),
         digests=_without(model.digests, roles),
         alike={label: one for label, one in _without(model.alike, labels).items() if one.like not in labels},
+        priorities=_without(model.priorities, labels),
+        use=_without(model.use, labels),
         distinct=frozenset(pair for pair in model.distinct if not set(pair) & set(labels)),
         head=None,
         ewc=None,

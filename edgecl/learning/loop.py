@@ -9,7 +9,6 @@ one the old model stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
+from edgecl.values import dataclass, replace
 
 UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
 SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
@@ -269,21 +269,24 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     """Return the model with the lesson in its statistics and exemplars, still under the old head."""
     features = model.settings.features
     scatter = workspace_for(model.settings)
-    statistics, exemplars, digests = dict(model.statistics), dict(model.exemplars), dict(model.digests)
+    exemplars, digests = dict(model.exemplars), {}
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):
-        lifted = features.blocks(rows)
-        count, mean = accumulate(statistics.get(label), lifted, scatter)
-        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=False))
-        digests[f"statistics/{label}"] = objects.put(one.arrays())
-        statistics[label] = ClassStatistics.from_arrays(objects.read(digests[f"statistics/{label}"]))
+        own = model.own_of(label)
+        is_light = lesson.weight < 1 and own is not None
+        count, mean = accumulate(None if is_light else own, features.blocks(rows), scatter)
+        one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=is_light))
+        if is_light and own is not None:
+            one = own.merged(one.decayed(max(round(lesson.weight * count), 1)))
+        model = _with_class(model, label, one, objects)
+        if is_light:
+            continue
         kept = herded(exemplars.get(label), rows, mean[features.lift_width :], candidates)
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
-    return within_memory(
-        replace(taught, statistics=statistics, exemplars=exemplars, digests=digests, mine=_mine(model, lesson))
-    )
+    digests = {**taught.digests, **digests}
+    return within_memory(replace(taught, exemplars=exemplars, digests=digests, mine=_mine(model, lesson)))
 
 
 def _mine(model: Model, lesson: Lesson) -> frozenset[str]:
@@ -293,13 +296,29 @@ def _mine(model: Model, lesson: Lesson) -> frozenset[str]:
     return model.mine | set(lesson.rows) if lesson.is_mine else model.mine - set(lesson.rows)
 
 
+def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects) -> Model:
+    """Return the model with what it has itself learnt of a class, put into `objects`."""
+    if model.others:
+        from edgecl.model.shares import placed  # few stores have any
+
+        return placed(model, label, one, objects=objects)
+    digest = objects.put(one.arrays())
+    statistics = {**model.statistics, label: ClassStatistics.from_arrays(objects.read(digest))}
+    return replace(model, statistics=statistics, digests={**model.digests, f"statistics/{label}": digest})
+
+
 def within_memory(model: Model) -> Model:
     """Return the model with no more exemplars than fit its memory."""
-    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0)
+    capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
     held = {label: len(one) for label, one in model.exemplars.items()}
     knows_people = any(one.people is not None for one in model.exemplars.values())
     width = model.settings.features.row_dimension + knows_people  # a byte a row
-    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught)
+    said = None
+    if model.priorities:
+        from edgecl.learning.priorities import weights  # few stores have any
+
+        said = weights(model)
+    shares = quotas(held, capacity_bytes=max(capacity, 0), row_dimension=width, taught=model.taught, weights=said)
     return replace(model, exemplars={label: one.first(shares[label]) for label, one in model.exemplars.items()})
 
 

@@ -60,7 +60,7 @@ def resized(model: Model, settings: Settings, *, objects: Objects) -> Model:
     before, after = model.settings.features, settings.features
     made = replace(model, settings=settings, is_resized=True)
     if before.projection != after.projection:
-        made = _with_narrowed_parts(made, model, objects)
+        made = _narrowed_apart(made, model, objects) if model.others else _with_narrowed_parts(made, model, objects)
     if made.ewc is not None and not made.plan().can_consolidate:
         made = replace(made, ewc=None, digests={role: one for role, one in made.digests.items() if role != "ewc"})
     made = within_memory(made)
@@ -83,6 +83,23 @@ def _with_narrowed_parts(made: Model, model: Model, objects: Objects) -> Model:
         exemplars[label] = narrowed_rows(rows, before, after)
         digests[f"exemplars/{label}"] = objects.put(exemplars[label].arrays())
     return replace(made, statistics=statistics, exemplars=exemplars, digests=digests)
+
+
+def _narrowed_apart(made: Model, model: Model, objects: Objects) -> Model:
+    """Narrow one's own statistics and those of the shares, each for itself."""
+    from edgecl.model.shares import with_others
+
+    before, after = model.settings.features, made.settings.features
+    own = with_others(model, {}, combine=model.combine, objects=objects)
+    narrow = _with_narrowed_parts(replace(own, settings=made.settings, is_resized=True), own, objects)
+    others = {
+        device: replace(
+            share,
+            statistics={label: _narrowed_statistics(one, before, after) for label, one in share.statistics.items()},
+        )
+        for device, share in model.others.items()
+    }
+    return with_others(narrow, others, combine=model.combine, objects=objects)
 
 
 def judged(model: Model, made: Model) -> Verdict:

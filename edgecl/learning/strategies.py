@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from edgecl.values import dataclass
 
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
 # the same, in the order in which `compare` plays and lists them

@@ -81,6 +81,10 @@ class Summary:
     """Seconds in which the device was still, and no class is."""
     clipped_s: float = 0.0
     """Seconds of pieces that touch full scale."""
+    frames: int = 0
+    """Frames of a camera."""
+    dark_frames: int = 0
+    """Frames that were black or of one colour."""
     total: float = 0.0
     """Sum of all samples of sound."""
     samples: int = 0
@@ -101,6 +105,8 @@ class Summary:
         self.silent_s += other.silent_s
         self.idle_s += other.idle_s
         self.clipped_s += other.clipped_s
+        self.frames += other.frames
+        self.dark_frames += other.dark_frames
         self.total += other.total
         self.samples += other.samples
 

@@ -7,7 +7,6 @@ fan-out is closed is left behind.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,7 +15,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-logger = logging.getLogger(__name__)
+from edgecl.notes import Logger
+
+logger = Logger(__name__)
 
 CAPACITY = 100
 """Notices that wait for one consumer."""

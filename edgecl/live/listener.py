@@ -6,7 +6,6 @@ looked at before each, and the scorer is replaced whole, between two hops.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,11 @@ from edgecl.live.events import Event, Summary
 from edgecl.live.inputs.chunks import Piece, as_pieces
 from edgecl.live.novelty import Noticer
 from edgecl.live.options import Listening
+from edgecl.live.pictures import PATIENCE_FRAMES, REFRACTORY_FRAMES, PictureStream
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
+from edgecl.live.use import counted
+from edgecl.notes import Logger
 from edgecl.spotting.spotters import REFRACTORY_HOPS, BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeSpotter
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from edgecl.operations.open_store import OpenStore
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 # Chosen on subjects of hapt_uci_har and spar_watch: F1 of events 0.86 and 0.72 by probability alone; with a patience of
 # 1 0.83 and 0.62, of 3 0.79 and 0.78.
 BOUT_PATIENCE_HOPS = 2
@@ -67,21 +69,23 @@ def listen(
     how = how or Listening()
     live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
     spotter = spotter_for(opened.extractor.contract, how)
-    stream = Stream(opened.extractor, spotter, summary, noticer, look=how.look)
+    kind = PictureStream if opened.extractor.contract.is_picture else Stream
+    stream = kind(opened.extractor, spotter, summary, noticer, look=how.look)
     _take_up(live, stream, summary)
-    for piece in as_pieces(pieces, opened.extractor.contract):
-        started = time.perf_counter()
-        _take_up(live, stream, summary)
-        events = stream.push(piece)
-        spent = time.perf_counter() - started
-        summary.busy_s += spent
-        summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)
-        yield from events
-        beat()
-    yield from stream.end()
+    with counted(opened.store.path) as use:
+        for piece in as_pieces(pieces, opened.extractor.contract):
+            started = time.perf_counter()
+            _take_up(live, stream, summary)
+            events = stream.push(piece)
+            spent = time.perf_counter() - started
+            summary.busy_s += spent
+            summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)
+            yield from use.of(events)
+            beat()
+        yield from use.of(stream.end())
 
 
-def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
+def _take_up(live: LiveScorer, stream: Stream | PictureStream, summary: Summary) -> None:
     """Go on with the revision that is live now."""
     if live.refresh():
         stream.spotter.scorer = live.scorer
@@ -92,7 +96,9 @@ def _take_up(live: LiveScorer, stream: Stream, summary: Summary) -> None:
 
 
 def spotter_for(contract: Contract, how: Listening) -> Spotter:
-    """What turns answers into events: peaks of sound, runs of movement."""
+    """What turns answers into events: peaks of sound and of pictures, runs of movement."""
+    if contract.is_picture:
+        return WordSpotter(None, patience=how.patience or PATIENCE_FRAMES, refractory=REFRACTORY_FRAMES)
     kind, patience, hops = (
         (WordSpotter, 1, REFRACTORY_HOPS) if contract.is_sound else (BoutSpotter, BOUT_PATIENCE_HOPS, BOUT_PAUSE_HOPS)
     )

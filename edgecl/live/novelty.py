@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.live.events import Event
+    from edgecl.live.suggesting import Suggester
     from edgecl.operations.inbox import Inbox, Item
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 # Novelty from which on something is a surprise. Sound: of clips of speech_commands that taught nothing, 4 % of the
 # eight words that were taught lie above, 75 % of those that were not.
@@ -32,6 +33,7 @@ SAME = 0.95
 STRETCH_S = 0.5  # of sound, as `edgecl.extractors.base.fit` places a clip
 RISE = 4.0  # in power, of the loudest stretch over the quietest
 PATIENCE_HOPS = 2  # of movement
+PICTURE_HOPS = 5  # frames after a surprise or detection that belong to it
 WAIT_HOPS = 3  # for an event that explains it
 
 
@@ -59,13 +61,23 @@ class Noticer:
     taught. Movement stands out where two windows in a row are novel.
     """
 
-    def __init__(self, inbox: Inbox, extractor: FileExtractor, *, novelty: float | None = None) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        extractor: FileExtractor,
+        *,
+        novelty: float | None = None,
+        suggester: Suggester | None = None,
+    ) -> None:
         contract = extractor.contract
+        self._suggester = suggester
         self._inbox = inbox
         self._novelty = novelty if novelty is not None else (SOUND_NOVELTY if contract.is_sound else MOVEMENT_NOVELTY)
         self._is_sound = contract.is_sound
-        hop_s = contract.hop_samples / contract.sample_rate_hz
+        hop_s = contract.hop_samples / contract.sample_rate_hz if contract.sample_rate_hz else 1.0
         self._window = max(round(contract.clip_samples / contract.hop_samples), 1)  # hops
+        if contract.is_picture:
+            self._window = PICTURE_HOPS
         self._stretch = max(round(STRETCH_S / hop_s), 1)
         self._powers: deque[float] = deque(maxlen=self._window)
         self._novel_hops = 0
@@ -100,6 +112,8 @@ class Noticer:
                 novelty=event.novelty,
                 event=event.id,
             )
+        if self._suggester is not None:
+            self._suggester.event(event, signal)
 
     def _stands_out(self) -> bool:
         if not self._novel_hops:

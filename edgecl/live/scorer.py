@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
+from edgecl.notes import Logger
 from edgecl.operations.background import background
 from edgecl.operations.judging import judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
+from edgecl.store.files import read_file
+from edgecl.store.records import POINTER_BYTES
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.operations.open_store import OpenStore
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
+MOST_CALLS = 255  # between two tries to read a revision, some 20 seconds
 
 
 class LiveScorer:
@@ -38,6 +41,9 @@ class LiveScorer:
         self._threshold, self._wake = threshold, wake
         self._current = opened.store.path / "current"
         self._seen: tuple[int, int] | None = None
+        self._failed: tuple[int, int] | None = None  # a stamp whose revision could not be read yet
+        self._wait = 0  # calls until that is tried again
+        self._tries = 0
         self.scorer: Scorer | None = None
         self.model: Model | None = None
         self.revision = 0
@@ -45,7 +51,8 @@ class LiveScorer:
     def refresh(self) -> bool:
         """Whether another revision is live than at the last call; costs one stat where none is.
 
-        Where the new one cannot be read, which is logged, the one before goes on.
+        Where the new one cannot be read, which is logged, the one before goes on, and the new one is tried again: at
+        the next call, then ever more seldom, as it may be damaged for good.
 
         Raises
         ------
@@ -55,19 +62,39 @@ class LiveScorer:
         seen = self._stamp()
         if seen == self._seen:
             return False
-        self._seen = seen
+        if seen == self._failed and self._wait > 0:
+            self._wait -= 1
+            return False
         try:
             revision, model = self._opened.live_head()
-            if revision.number == self.revision:
+            if revision.number != self.revision:
+                self.scorer = self._made(model)
+            elif not self._is_named(revision.number):
+                self._put_off(seen, "the revision that is live cannot be read")
                 return False
-            self.scorer = self._made(model)
         except EdgeclError as error:
             if not self.revision:
                 raise
-            logger.warning("%s; revision %d is listened with", error, self.revision)
+            self._put_off(seen, error)
             return False
-        self.revision = revision.number
-        return True
+        self._seen, self._failed = seen, None
+        is_new, self.revision = revision.number != self.revision, revision.number
+        return is_new
+
+    def _put_off(self, seen: tuple[int, int], why: object) -> None:
+        """Try again later; log the first failure alone."""
+        if seen != self._failed:
+            self._failed, self._tries = seen, 0
+            logger.warning("%s; revision %d is listened with", why, self.revision)
+        self._wait = min((1 << self._tries) - 1, MOST_CALLS)
+        self._tries = min(self._tries + 1, 10)
+
+    def _is_named(self, number: int) -> bool:
+        """Test whether `current` names a revision; where it can't be read, it names another one."""
+        try:
+            return read_file(self._current, limit=POINTER_BYTES).startswith(b"%d " % number)
+        except EdgeclError:
+            return False
 
     def _stamp(self) -> tuple[int, int]:
         try:

@@ -7,7 +7,6 @@ the gradient of a batch mean is a different quantity, about 4 % of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecl.model.exemplars import Exemplars, FeatureMap
 from edgecl.model.head import HeadState
+from edgecl.values import dataclass
 
 
 @dataclass(frozen=True)

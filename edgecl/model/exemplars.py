@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.values import dataclass
 
 EVIDENCE_EVERY = 4
 HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its workspace
@@ -164,27 +165,36 @@ def herd(candidates: Exemplars, mean: NDArray[np.float64], *, keep: int) -> Exem
 
 
 def quotas(
-    held: Mapping[str, int], *, capacity_bytes: int, row_dimension: int, taught: Iterable[str] = ()
+    held: Mapping[str, int],
+    *,
+    capacity_bytes: int,
+    row_dimension: int,
+    taught: Iterable[str] = (),
+    weights: Mapping[str, float] | None = None,
 ) -> dict[str, int]:
     """Return how many exemplars each class may keep in `capacity_bytes`.
 
     The largest class shrinks first, until all are equal: knowledge must not be lost because it is old, and
     the evidence of every class is worth the same. The remainder of an equal division is taken from the class whose last
     lesson is longest ago (`taught`: labels in the order of their last lessons; one that is not there comes first).
-    Within a class the most redundant goes first: the end of the herding order. Use does not count: predicting stores
-    nothing.
+    Within a class the most redundant goes first: the end of the herding order. Classes of other `weights` than 1 have a
+    share in that proportion.
 
     >>> quotas({"no": 2, "yes": 90}, capacity_bytes=1000, row_dimension=96)
     {'no': 2, 'yes': 8}
     >>> quotas({"no": 9, "yes": 9}, capacity_bytes=900, row_dimension=96, taught=("yes", "no"))
     {'no': 5, 'yes': 4}
+    >>> quotas({"no": 9, "yes": 9}, capacity_bytes=900, row_dimension=96, weights={"no": 0.5})
+    {'no': 3, 'yes': 6}
     """
     order = {label: at for at, label in enumerate(taught)}
     left = capacity_bytes // row_bytes(row_dimension)
     kept: dict[str, int] = {}
-    first_to_give = sorted(held, key=lambda one: (held[one], order.get(one, -1), one))
-    for waiting, label in zip(range(len(held), 0, -1), first_to_give, strict=True):
-        kept[label] = min(held[label], left // waiting)
+    weight = {label: (weights or {}).get(label, 1.0) for label in held}
+    waiting = sum(weight.values())
+    for label in sorted(held, key=lambda one: (held[one] / weight[one], order.get(one, -1), one)):
+        kept[label] = min(held[label], int(left * weight[label] / waiting + 1e-9)) if waiting > 1e-9 else 0
+        waiting -= weight[label]
         left -= kept[label]
     return {label: kept[label] for label in held}
 

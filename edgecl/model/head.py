@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import DataError
 from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
+from edgecl.values import dataclass
 
 REFINED_CLOSED_FORM = (
     "refined-closed-form"  # the kind of a head whose difference to its closed form may be carried over
@@ -156,6 +157,8 @@ def factorise(
     if trace <= 0:  # one sample a class: nothing is known of the scatter, no direction is better than another
         rho, scale = 1.0, float(np.square(whitened).sum(axis=1).mean()) / dimension or 1.0
     while not _shrink_and_factor(workspace, rho, rho * scale):
+        if rho >= 1 or not np.isfinite(trace):
+            raise DataError("the samples contain values so large that nothing can be computed: scale them down")
         rho = min(4 * rho, 1.0)  # rounding left no positive pivot: shrink more
         pooled_scatter(classes, workspace)
     _kernel("forward_packed", workspace)(workspace, whitened)

@@ -36,6 +36,10 @@ def load_model(
             for label, kept in sorted(body["exemplars"].items())
         }
         ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
+        if body.get("others"):
+            from edgecl.model.shares import read_others  # few stores have any
+
+            model = read_others(model, body["others"], parts)
     except KeyError as error:
         raise StoreDamagedError(f"the revision lacks {error}") from error
     except ValueError as error:
@@ -53,6 +57,8 @@ def load_model(
         ewc=ewc,
         taught=body.get("taught", {}),
         timed=frozenset(body.get("timed", ())),
+        priorities=body.get("priorities", {}),
+        use=body.get("use", {}),
         alike={label: Alike(**one) for label, one in body.get("alike", {}).items()},
         distinct=frozenset(pair_of(*pair) for pair in body.get("distinct", [])),
     )
@@ -97,6 +103,7 @@ def _require_body(body: Mapping[str, Any]) -> None:
                 and isinstance(taught, dict)
                 and all(isinstance(one, str) for one in taught.values())
                 and _has_answers(body)
+                and _has_priorities(body)
                 and isinstance(body.get("unknown_above", 1.0), int | float)
             ):
                 return
@@ -113,4 +120,15 @@ def _has_answers(body: Mapping[str, Any]) -> bool:
     pairs = body.get("distinct", [])
     return isinstance(pairs, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair) for pair in pairs
+    )
+
+
+def _has_priorities(body: Mapping[str, Any]) -> bool:
+    """Test whether what a revision says of priorities and use has the form that is read."""
+    said, use = body.get("priorities", {}), body.get("use", {})
+    return (
+        isinstance(said, dict)
+        and isinstance(use, dict)
+        and all(isinstance(one, str) for one in said.values())
+        and all(isinstance(one, int | float) and 0 <= one < 1e12 for one in use.values())
     )

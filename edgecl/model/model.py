@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,12 +12,18 @@ from edgecl.errors import DataError
 from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
-from edgecl.model.settings import MemoryPlan, Settings, plan_memory, workspace_for
-from edgecl.model.statistics import ClassStatistics
+from edgecl.model.settings import FIXED_CLASS_BYTES, MemoryPlan, Settings, plan_memory, workspace_for
+from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.values import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from edgecl.model.shares import Share
 
 Arrays = Mapping[str, NDArray[np.generic]]
 EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel
 CENTRE = "centre"  # the role of a Centre
+OWN = "own"  # first part of the role of one's own statistics of a class that other devices have taught too
+OTHERS = "others"  # first part of the role of what another device has shared
 
 
 class Objects(Protocol):
@@ -41,14 +46,21 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._held: dict[str, Arrays] = {}
+        self._count = 0
 
     def put(self, arrays: Arrays) -> str:
-        digest = f"{len(self._held):08d}"
+        digest = f"{self._count:08d}"
+        self._count += 1
         self._held[digest] = {name: np.array(array) for name, array in arrays.items()}
         return digest
 
     def read(self, digest: str) -> Arrays:
         return self._held[digest]
+
+    def keep(self, digests: Iterable[str]) -> None:
+        """Drop every object but these."""
+        kept = set(digests)
+        self._held = {digest: arrays for digest, arrays in self._held.items() if digest in kept}
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ class Lesson:
     """By label: rows whose name their user has confirmed; they are never doubted."""
     is_mine: bool | None = None
     """Whether a stream detects its labels of the people who taught them alone; None leaves that as it is."""
+    weight: float = 1.0
+    """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
     @staticmethod
     def of(latents: Mapping[str, ArrayLike], settings: Settings, *, time: str = "") -> Lesson:
@@ -221,13 +235,38 @@ class Model:
     """Novelty above which an answer is "unknown", where the user has set it."""
     mine: frozenset[str] = frozenset()
     """Labels that a stream detects of the people who taught them alone; others of anyone."""
+    priorities: Mapping[str, str] = field(default_factory=dict)
+    """By label: how long its user wants it kept, see `edgecl.learning.priorities`; a label may be missing."""
+    use: Mapping[str, float] = field(default_factory=dict)
+    """By label: events of it that are remembered."""
     is_resized: bool = False
     """Whether its settings are no longer those that its store was made with: a revision states them then."""
+    others: Mapping[str, Share] = field(default_factory=dict)
+    """By device: what it has shared; `statistics` are the sums with these."""
+    own: Mapping[str, ClassStatistics] = field(default_factory=dict)
+    """One's own statistics of the classes that others have shared too."""
+    combine: str = "sum"
+    """How one's own statistics and those of others become one: "sum" or "median"."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of what is known, in order."""
         return tuple(sorted(self.statistics))
+
+    def own_of(self, label: str) -> ClassStatistics | None:
+        """Return what this store itself has learnt of a class, without the shares of others; None for nothing."""
+        if any(label in share.statistics for share in self.others.values()):
+            return self.own.get(label)
+        return self.statistics.get(label)
+
+    @property
+    def others_bytes(self) -> int:
+        """Resident bytes of what others have shared, of one's own statistics beside it, and of the room to sum in."""
+        if not self.others:
+            return 0
+        apart = sum(one.dimension * 8 + FIXED_CLASS_BYTES for one in self.own.values())
+        room = packed_length(self.settings.features.dimension) * self.settings.solver_type.itemsize
+        return room + apart + sum(share.nbytes for share in self.others.values())
 
     def plan(self, classes: int | None = None) -> MemoryPlan:
         """Return how the memory is divided, at this or another number of classes."""
@@ -243,6 +282,7 @@ class Model:
             "ewc": self.ewc.nbytes if self.ewc else 0,
             "centre": self.centre.nbytes if self.centre else 0,
             "workspace": plan.workspace + plan.lesson,
+            **({"others": self.others_bytes} if self.others else {}),
         }
         return {**parts, "total": sum(parts.values())}
 
@@ -283,7 +323,21 @@ class Model:
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
             **({"mine": sorted(self.mine & set(self.statistics))} if self.mine & set(self.statistics) else {}),
+            **({"others": self._others()} if self.others else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
+            **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},
+        }
+
+    def _of_known(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is said of labels that are known, in order."""
+        return {label: one for label, one in sorted(said.items()) if label in self.statistics}
+
+    def _others(self) -> dict[str, Any]:
+        """Return what a revision states of the shares of other devices."""
+        return {
+            "combine": self.combine,
+            "own": {label: one.count for label, one in sorted(self.own.items())},
+            "devices": {device: share.stated() for device, share in sorted(self.others.items())},
         }
 
     def _times(self) -> dict[str, str]:

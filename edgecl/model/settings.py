@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, FeatureMap
 from edgecl.model.head import judging_bytes, workspace_bytes
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
+from edgecl.values import dataclass, fields, replace
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
@@ -22,6 +22,7 @@ SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+FIXED_CLASS_BYTES = 64  # of a class: its label and count
 FIXED_BYTES = 2048  # labels, counts and small arrays
 RESIZABLE = ("memory_bytes", "disk_bytes", "max_classes", "projection", "precision")
 LARGEST_MEMORY = 1 << 40
@@ -64,7 +65,7 @@ class Settings:
         return np.dtype(self.precision)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def resizable(self) -> dict[str, Any]:
         """Return the members that may change after init, as a revision states them."""
@@ -86,7 +87,7 @@ class Settings:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Settings:
         """Rebuild the settings; unknown keys are ignored, so that a store of a newer minor version opens."""
-        known = Settings.__dataclass_fields__
+        known = {one.name for one in fields(Settings)}
         return Settings(**{name: value for name, value in values.items() if name in known})
 
 
@@ -104,6 +105,8 @@ def default_budgets(modality: str) -> Budgets:
     match modality:
         case "imu":
             return Budgets(4 << 20, 64 << 20, 24)
+        case "image":
+            return Budgets(4 << 20, 128 << 20, 64)
         case "text":
             return Budgets(4 << 20, 128 << 20, 128)
     return Budgets(1 << 20, 64 << 20, 64)
@@ -154,7 +157,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
         judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
         herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
     )
-    statistics = classes * (d * 8 + 64)
+    statistics = classes * (d * 8 + FIXED_CLASS_BYTES)
     head = 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // LESSON_SHARE
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES

@@ -7,11 +7,12 @@ packed lower triangle (row i holds columns 0..i at offset i(i+1)/2), stored as f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.values import dataclass
 
 PANEL_ENTRIES = 2048  # entries of a packed matrix that are summed in float64 at a time: 16 KiB
 

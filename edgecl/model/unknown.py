@@ -22,6 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median, quantile
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import leave_one_out, squared_distances
 from edgecl.model.model import Model, factor_of
@@ -77,7 +78,7 @@ class DistanceMeasure:
         self._limits = allowance.limit + allowance.few / self._factor.counts
         left_out = [self._left_out(own, label) for own, label in enumerate(self._factor.labels)]
         distances = np.concatenate(left_out)
-        self._typical = float(np.median(distances)) if len(distances) else 0.0
+        self._typical = median(distances) if len(distances) else 0.0
         self.left_out = [self._scaled(one, np.full(len(one), own)) for own, one in enumerate(left_out)]
         self.threshold = limited(EVEN, np.concatenate(self.left_out))
 
@@ -113,5 +114,5 @@ def scaled(values: NDArray[np.floating], *, typical: float, limit: NDArray[np.fl
 
 def limited(least: float, left_out: NDArray[np.float32]) -> float:
     """Return a threshold: at least `least`, and above KNOWN_SHARE of the left-out samples; HIGHEST at most."""
-    reached = float(np.quantile(left_out, KNOWN_SHARE)) if len(left_out) else 0.0
+    reached = quantile(left_out, KNOWN_SHARE) if len(left_out) else 0.0
     return min(max(least, reached), HIGHEST)

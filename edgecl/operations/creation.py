@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from edgecl.errors import SettingError
+from edgecl.extractors.base import extractor_bytes
+from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
-from edgecl.store.records import InitBody
+from edgecl.store.records import MAX_BYTES, InitBody
 from edgecl.store.store import Store
+
+RECORD_BYTES = 800
+"""Of a class in a revision's file: digests, dates and a name of 64 letters where each is stated."""
+MOST_CLASSES = MAX_BYTES // RECORD_BYTES
 
 
 def create(
@@ -21,6 +32,7 @@ def create(
     max_classes: int | None = None,
     lift_width: int = 0,
     seed: int = 0,
+    require_signature: str | Path | None = None,
 ) -> OpenStore:
     """Make a store around a copy of the extractor.
 
@@ -36,6 +48,9 @@ def create(
         Random features in front of the latents.
     seed
         Of projection and lift.
+    require_signature
+        PEM file of the Ed25519 public key that has to have signed the extractor, in the file `extractor`.sig; before
+        any runtime sees it.
 
     Raises
     ------
@@ -43,20 +58,31 @@ def create(
         When the path is taken, or the budget cannot work: names the smallest that can.
     ContractError
         When the extractor has no contract, or a wrong one.
+    ModelError
+        When it is not signed by that key.
     """
     source = extractor_file(extractor)
+    if require_signature is not None:
+        with _verified_copy(source, Path(require_signature)) as copy:
+            return create(
+                path,
+                extractor=copy,
+                memory_bytes=memory_bytes,
+                disk_bytes=disk_bytes,
+                max_classes=max_classes,
+                lift_width=lift_width,
+                seed=seed,
+            )
     contract = open_extractor(source).contract
-    budgets = default_budgets(contract.modality)
-    settings = Settings(
-        memory_bytes=memory_bytes or budgets.memory_bytes,
-        disk_bytes=disk_bytes or budgets.disk_bytes,
-        max_classes=max_classes or budgets.max_classes,
-        latent_dimension=contract.dimension,
-        shrinkage_floor=contract.shrinkage_floor,
+    settings = chosen_settings(
+        source,
+        contract,
+        memory_bytes=memory_bytes,
+        disk_bytes=disk_bytes,
+        max_classes=max_classes,
         lift_width=lift_width,
         seed=seed,
     )
-    settings = choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
     stored = {
         "learner": settings.as_dict(),
         "disk_bytes": settings.disk_bytes,
@@ -74,3 +100,50 @@ def create(
         Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
     )
     return OpenStore(store)
+
+
+def chosen_settings(
+    source: Path,
+    contract: Contract,
+    *,
+    memory_bytes: int | None = None,
+    disk_bytes: int | None = None,
+    max_classes: int | None = None,
+    lift_width: int = 0,
+    seed: int = 0,
+) -> Settings:
+    """Return the settings of a store that is made around an extractor; raises SettingError where none can work."""
+    budgets = default_budgets(contract.modality)
+    settings = Settings(
+        memory_bytes=memory_bytes or budgets.memory_bytes,
+        disk_bytes=disk_bytes or budgets.disk_bytes,
+        max_classes=max_classes or budgets.max_classes,
+        latent_dimension=contract.dimension,
+        shrinkage_floor=contract.shrinkage_floor,
+        lift_width=lift_width,
+        seed=seed,
+    )
+    require_storable(settings)
+    return choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
+
+
+def require_storable(settings: Settings) -> None:
+    """Raise SettingError for what no lesson could commit, however much memory and disk there is."""
+    if settings.max_classes > MOST_CLASSES:
+        raise SettingError(
+            f"{settings.max_classes:,} classes: a revision's file has room for {MOST_CLASSES:,}",
+            parameter="max_classes",
+        )
+
+
+@contextmanager
+def _verified_copy(source: Path, key: Path) -> Iterator[Path]:
+    """Copy an extractor to where nobody else writes, and yield that path once the signature of the copy is verified."""
+    from edgecl.signatures import require_signed_file
+
+    content = extractor_bytes(source)
+    require_signed_file(source, hashlib.sha256(content).hexdigest(), key=key)
+    with TemporaryDirectory(prefix="edgecl-") as folder:
+        copy = Path(folder, source.name)
+        copy.write_bytes(content)
+        yield copy

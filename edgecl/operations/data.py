@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.labels import clean_label
-from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
+from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -50,7 +49,8 @@ def samples_of(
     data
         Samples and skips as `read_samples` yields them; or signals at the contract's rate and in its units: an array
         (n, samples), (n, samples, channels) or (n, columns), a list of arrays (samples,), (samples, channels) or
-        (columns,), one such array alone, texts; or a mapping from label to any of these.
+        (columns,), one such array alone, texts; pictures (height, width, 3) uint8; or a mapping from label to any of
+        these.
     labels
         One for each signal, where the data has none of its own.
     contract
@@ -78,10 +78,25 @@ def embedded(
             continue
         batch.append(one)
         if len(batch) == at_once:
-            yield batch, latents_of(opened, batch)
+            yield from _sound_latents(opened, batch, skipped)
             batch = []
     if batch:
-        yield batch, latents_of(opened, batch)
+        yield from _sound_latents(opened, batch, skipped)
+
+
+def _sound_latents(
+    opened: OpenStore, batch: list[Sample], skipped: list[Skip]
+) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
+    """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
+    latents = latents_of(opened, batch)
+    is_sound = np.abs(latents).max(axis=1, initial=0) <= LARGEST  # NaN is not
+    if not is_sound.all():
+        reason = f"too large: its latent is not finite or beyond {LARGEST:g}"
+        skipped.extend(Skip(one.source, reason) for one, sound in zip(batch, is_sound, strict=True) if not sound)
+        batch = [one for one, sound in zip(batch, is_sound, strict=True) if sound]
+        latents = latents[is_sound]
+    if batch:
+        yield batch, latents
 
 
 def latents_of(opened: OpenStore, samples: list[Sample]) -> NDArray[np.float32]:
@@ -128,6 +143,11 @@ def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
         if peak < SILENCE:
             level = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
             return Skip(item.source, f"silent: {level}, wanted above -60 dBFS")
+        return item
+    try:
+        check_size(item.signal, opened.extractor.contract.units)
+    except UnusableError as error:
+        return Skip(item.source, str(error))
     return item
 
 
@@ -164,8 +184,10 @@ def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
 
 
 def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
-    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), or one latent (D,)."""
+    """Test whether an array is one signal (samples,), (samples, channels) or (columns,), a picture, or a latent."""
     channels = len(contract.channels)
+    if contract.is_picture and not latents:
+        return data.ndim == 2 or (data.ndim == 3 and data.shape[1] != contract.window_samples)
     if latents or contract.sample_rate_hz == 0:
         return data.ndim == 1
     return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
@@ -207,8 +229,7 @@ def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
         raise UnusableError(f"not numbers: a latent of type {latent.dtype}")
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         latent = latent.astype(np.float32)
-    if not np.isfinite(latent).all():
-        raise UnusableError("not finite: the latent contains NaN or infinity")
+    check_size(latent)
     return latent
 
 
@@ -267,6 +288,8 @@ class KeptSignals:
 
     def _spooled(self, signal: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
         try:
+            import tempfile
+
             self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
             first = self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())

@@ -215,6 +215,10 @@ def forget(
             named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
             return None
+        if not dry_run:
+            from edgecl.store.use_counts import drop_counts
+
+            drop_counts(opened.store.path, set(named))
         receipt = _taken_out(opened.store, writer, model, named, time=utc_now())
         return replace(receipt, left_alone=left_alone)
 

@@ -3,7 +3,8 @@
 ::
 
     inbox/
-      000012.wav     the sound (16-bit), or 000012.npz the movement (X, rate_hz, channels): as a lesson takes it
+      000012.wav     the sound (16-bit), 000012.png the picture, or 000012.npz the movement (X, rate_hz,
+                     channels): as a lesson takes it
       000012.json    what is known of it; names the sha256 of the recording, and is written last
 
 A recording without its .json, or not of the digest that this states, is what a cut left: it is not listed, and goes
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BYTES = 2 << 20
 DETECTIONS_KEPT = 10
+SUGGESTIONS_KEPT = 100
 LARGEST_RECORDING = 1 << 24
 _LOCK_S = 2.0
 _ID = r"\d{6}|[1-9]\d{6,11}"
@@ -52,7 +54,7 @@ _JSON = re.compile(rf"({_ID})\.json")
 SURPRISE, DETECTION, SUGGESTION = "surprise", "detection", "suggestion"  # what a listener keeps
 SET_ASIDE, QUESTION = "set aside", "question"  # what a lesson left out
 WAITING = (SET_ASIDE, QUESTION)
-SUFFIXES = (".wav", ".npz", ".jsonl")
+SUFFIXES = (".wav", ".png", ".npz", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class Inbox:
         try:
             if item.file.endswith(".wav"):
                 return decode(content).samples
+            if item.file.endswith(".png"):
+                return _picture(content)
             if item.file.endswith(".jsonl"):
                 return text_signal(json.loads(content)["text"])
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -207,7 +211,7 @@ class Inbox:
                 label=label,
                 confidence=round(confidence, 4),
                 novelty=round(novelty, 4),
-                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3),
+                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3) * (not self._contract.is_picture),
                 count=there.count + 1 if there else 1,
                 file="",
                 sha256=digest,
@@ -269,7 +273,10 @@ class Inbox:
         for entry in entries(self.folder):
             if entry.name not in owned:
                 Path(entry.path).unlink(missing_ok=True)
-        outdated = [one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT]
+        outdated = [
+            *[one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT],
+            *[one for one in items if one.kind == SUGGESTION][:-SUGGESTIONS_KEPT],
+        ]
         left = [one for one in items if one not in outdated]
         sizes = {one.id: sum(self._size(name) for name in (f"{one.id}.json", one.file)) for one in left}
         by_age = sorted(left, key=lambda one: (one.kind in WAITING, one.latest, one.number))
@@ -341,6 +348,11 @@ def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, st
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
         return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
+    if contract.is_picture:
+        from edgecl.sources.pictures import as_picture
+        from edgecl.sources.png import encode_png
+
+        return encode_png(as_picture(signal, contract)), ".png"
     if contract.modality == "text":
         text = signal[:, 0].astype(np.uint8).tobytes().decode("utf-8", "replace")
         return json.dumps({"text": text}).encode() + b"\n", ".jsonl"
@@ -348,6 +360,13 @@ def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, st
     rate = np.float64(contract.sample_rate_hz)
     np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))
     return file.getvalue(), ".npz"
+
+
+def _picture(content: bytes) -> NDArray[np.float32]:
+    from edgecl.sources.pictures import picture_signal
+    from edgecl.sources.png import decode_png
+
+    return picture_signal(decode_png(content))
 
 
 def _now() -> str:

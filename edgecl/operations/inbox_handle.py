@@ -56,6 +56,18 @@ class InboxHandle(StreamHandle):
         run = answer(self._opened, label, same_as=same_as, distinct=distinct, dry_run=dry_run)
         return run.finish(progress)
 
+    def accept_suggestions(self, *, dry_run: bool = False, progress: Progress | None = None) -> Report:
+        """Teach the detections that a listener suggested, through the gate and with a quarter of the weight.
+
+        Raises
+        ------
+        DataError
+            When no suggestion waits.
+        """
+        from edgecl.operations.suggestions import accept_suggestions
+
+        return accept_suggestions(self._opened, self.inbox(), dry_run=dry_run).finish(progress)
+
     def learn_items(
         self, items: Sequence[Item], *, label: str, force: bool = False, progress: Progress | None = None
     ) -> Report:

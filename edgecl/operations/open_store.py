@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import ModelError, StoreDamagedError
 from edgecl.model.loading import load_head, load_model
-from edgecl.model.model import CENTRE, Arrays, MemoryObjects, Model
+from edgecl.model.model import CENTRE, OTHERS, OWN, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.store.records import ModelBody
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
@@ -80,7 +80,7 @@ class OpenStore:
 
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
-        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE)
+        revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE, OWN, OTHERS)
         return revision, load_model(self.settings_of(revision), revision.objects, revision.body, parts)
 
     def model_of(self, number: int) -> Model:

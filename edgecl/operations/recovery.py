@@ -12,7 +12,7 @@ from dataclasses import replace
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.model.head import whitened_cosine
 from edgecl.model.loading import load_model
-from edgecl.model.model import Arrays, Model, Objects, factor_of
+from edgecl.model.model import OWN, Arrays, Model, Objects, factor_of
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.records import ModelBody, RepairBody, Revision, member
@@ -36,10 +36,11 @@ def salvaged(
     StoreDamagedError
         When the parts that are there do not fit together.
     """
-    stated = ModelBody(**ModelBody.members_of(revision.body))
+    stated, parts, roles = _own_alone(ModelBody(**ModelBody.members_of(revision.body)), parts, revision.objects)
     classes = [label for label in stated.classes if f"statistics/{label}" in parts]
     lost = [f"{label!r} is lost: its statistics are damaged" for label in stated.classes if label not in classes]
     unseen = [label for label in stated.exemplars if label in classes and f"exemplars/{label}" not in parts]
+    lost += ["what other devices have shared is left out: merge it again"] if revision.body.get("others") else []
     lost += [f"the exemplars of {label!r} are lost" for label in unseen]
     body = replace(
         stated,
@@ -48,12 +49,29 @@ def salvaged(
         ewc_classes=[],
     ).as_dict()
     kept = {role: part for role, part in parts.items() if role.partition("/")[0] in ("statistics", "exemplars")}
-    digests = {role: revision.objects[role] for role in kept}
+    digests = {role: roles[role] for role in kept}
     left = load_model(settings, digests, body, kept)
     if not left.statistics:
         return left, lost
     head = whitened_cosine(factor_of(left))
     return replace(left, head=head, digests={**digests, "head": objects.put(head.arrays())}), lost
+
+
+def _own_alone(
+    stated: ModelBody, parts: Mapping[str, Arrays], roles: Mapping[str, str]
+) -> tuple[ModelBody, Mapping[str, Arrays], Mapping[str, str]]:
+    """Return a body, its intact parts and the digests of their roles without what other devices have shared."""
+    if not stated.others:
+        return stated, parts, roles
+    own = stated.others["own"]
+    shared = {label for one in stated.others["devices"].values() for label in one["classes"]}
+    alone = {label: count for label, count in stated.classes.items() if label not in shared}
+    classes = {label: own.get(label, alone.get(label, 0)) for label in stated.classes if label in own or label in alone}
+    moved = {f"{OWN}/{label}": f"statistics/{label}" for label in own}
+    apart = {f"statistics/{label}" for label in shared}
+    left = {moved.get(role, role): part for role, part in parts.items() if role not in apart}
+    digests = {moved.get(role, role): one for role, one in roles.items() if role not in apart}
+    return replace(stated, classes=classes, others=None), left, digests
 
 
 def rollback(opened: OpenStore, number: int | None = None) -> Revision:
@@ -97,7 +115,11 @@ def repair(opened: OpenStore) -> list[str]:
     EdgeclError
         When writing fails.
     """
-    done = [*_salvage(opened), *opened.store.repair(require_usable=opened.model_of, time=utc_now())]
+    done = [
+        *opened.store.remove_no_files(),
+        *_salvage(opened),
+        *opened.store.repair(require_usable=opened.model_of, time=utc_now()),
+    ]
     try:
         opened.store.verify_extractor()
     except StoreDamagedError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.model.settings import PROJECTIONS, Settings, choose_tier, smallest_memory
+from edgecl.operations.creation import require_storable
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
 from edgecl.units import format_bytes
 
@@ -136,6 +137,7 @@ def _chosen(opened: OpenStore, model: Model, changes: dict[str, Any]) -> Setting
             f"first, of {', '.join(model.labels)}",
             parameter="max_classes",
         )
+    require_storable(wanted)
     overhead = opened.store.extractor_path.stat().st_size + OVERHEAD_BYTES
     best = choose_tier(wanted, overhead_disk_bytes=overhead)
     if not model.statistics:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgecl.errors import SettingError, StoreDamagedError
+from edgecl.errors import DataError, EdgeclError, SettingError, StoreDamagedError
 from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
@@ -207,6 +208,11 @@ def follow(
     drifts: list[Drift] = []
     with opened.store.writer() as writer:
         live, model = opened.model()
+        if model.others:
+            raise SettingError(
+                f"{opened.store.path} has merged other devices, a stream follows its own: take them out first",
+                remedy="merge",
+            )
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         panel = live_panel(opened, live, label_delay=label_delay)
@@ -214,17 +220,18 @@ def follow(
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )
-        for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped, at_once=ROWS_AT_ONCE):
-            stream.take([one.label for one in batch], latents)
-            if stream.has_drifted:
-                drift = stream.adapt(kept_models(opened))
-                if drift.chosen != AS_IT_IS:
-                    saved.keep(stream, drift)
-                drifts.append(drift)
-                yield drift
-            elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
-                saved.judged(stream)
-            yield Embedded(stream.tally.rows)
+        with saved_before_an_error(saved, stream):
+            for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped, at_once=ROWS_AT_ONCE):
+                stream.take([one.label for one in batch], latents)
+                if stream.has_drifted:
+                    drift = stream.adapt(kept_models(opened))
+                    if drift.chosen != AS_IT_IS:
+                        saved.keep(stream, drift)
+                    drifts.append(drift)
+                    yield drift
+                elif stream.tally.labelled - saved.at >= COMMIT_EVERY:
+                    saved.judged(stream)
+                yield Embedded(stream.tally.rows)
         stream.flush()
         verdict = saved.judged(stream)
     return StreamReport(
@@ -240,6 +247,19 @@ def follow(
         experts=stream.panel.experts.mixing(),
         alerts=stream.alerts.as_dict() if stream.alerts is not None else None,
     )
+
+
+@contextmanager
+def saved_before_an_error(saved: StreamSaver, stream: Prequential) -> Iterator[None]:
+    """Commit what is known until an error of the data, which then goes on."""
+    try:
+        yield
+    except DataError:
+        with suppress(EdgeclError):  # the first one is told
+            if stream.tally.labelled > saved.at:
+                stream.flush()
+                saved.judged(stream)
+        raise
 
 
 def kept_models(opened: OpenStore) -> dict[str, Model]:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObject
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
+from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Ask, SetAside, Verdict
@@ -55,6 +55,8 @@ class Report:
     forced: bool
     waiting: tuple[Item, ...] = ()
     """What waits in the inbox: samples that were set aside, and those of names that are asked about."""
+    gave_way: tuple[str, ...] = ()
+    """Classes that gave their place to new ones, as `keep` allows."""
     unkept: int = 0
     """Samples that wait and are not in the inbox, for lack of room: their files have to be kept."""
 
@@ -98,6 +100,7 @@ class Report:
             "bytes_written": self.bytes_written,
             "waiting": [one.id for one in self.waiting],
             "unkept": self.unkept,
+            "gave_way": list(self.gave_way),
         }
 
 
@@ -123,6 +126,7 @@ def teach(
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
     detect_for: str | None = None,
+    weight: float = 1.0,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -156,6 +160,8 @@ def teach(
     detect_for
         Whom a stream detects the labels of: ME, the people who teach them, or ANYONE; None leaves that as it is, which
         is ANYONE to begin with.
+    weight
+        Of each sample in the statistics of a known class, 0 to 1.
 
     Raises
     ------
@@ -179,7 +185,7 @@ def teach(
     head = opened.head()
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
-        lesson = replace(lesson, is_mine=None if detect_for is None else detect_for == ME)
+        lesson = replace(lesson, weight=weight, is_mine=None if detect_for is None else detect_for == ME)
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
@@ -188,6 +194,8 @@ def teach(
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
+            before = model
+            model, events, gave_way = _with_room(opened, model, lesson, objects)
             outcome = yield from lesson_stages(
                 model,
                 lesson,
@@ -206,11 +214,15 @@ def teach(
                 yield Stage("commit", f"on top of revision {live.number}")
             waiting = [] if writer is None else _waiting(opened, signals, outcome, lesson)
             revision = None if writer is None else commit(writer, live, outcome, lesson, forced=forced)
+    if revision is not None and events:
+        from edgecl.store.use_counts import take_counts
+
+        take_counts(opened.store.path, events)
     if answer.is_given and outcome.model is not None and not dry_run:
         from edgecl.operations.waiting import drop_answered
 
         drop_answered(opened, lesson)
-    now_live = outcome.model or model
+    now_live = before if outcome.model is None or outcome.is_unchanged else outcome.model
     return Report(
         outcome=outcome,
         revision=revision.number if revision else None,
@@ -226,8 +238,26 @@ def teach(
         dry_run=dry_run,
         forced=forced,
         waiting=tuple(waiting),
+        gave_way=() if now_live is before else gave_way,
         unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
+
+
+def _with_room(
+    opened: OpenStore, model: Model, lesson: Lesson, objects: Objects
+) -> tuple[Model, dict[str, int], tuple[str, ...]]:
+    """Return the model that is to learn a lesson, the events counted in it, and the classes that gave way."""
+    from edgecl.store.use_counts import counts_file
+
+    if not (model.priorities or model.use or counts_file(opened.store.path).exists()):
+        return model, {}, ()
+    from edgecl.learning.forgetting import without_classes
+    from edgecl.learning.priorities import make_way
+    from edgecl.operations.keeping import with_use
+
+    counted, events = with_use(opened, model, lesson.rows)
+    gone = make_way(counted, lesson.rows, today=lesson.time if lesson.is_timed else "")
+    return without_classes(counted, gone, objects=objects), events, tuple(gone)
 
 
 def _waiting(opened: OpenStore, signals: KeptSignals, outcome: Outcome, lesson: Lesson) -> list[Item]:

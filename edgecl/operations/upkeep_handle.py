@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import date, timedelta
+    from pathlib import Path
 
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
+    from edgecl.operations.keeping import KeepReport
     from edgecl.operations.resizing import ResizeReport
+    from edgecl.operations.sharing import MergeReport, ShareReport
+    from edgecl.store.backup import Backup
     from edgecl.store.records import Revision
 
 
@@ -63,6 +68,25 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.setting import set_unknown_above
 
         return set_unknown_above(self._opened, unknown_above)
+
+    def keep(self, labels: str | Collection[str], priority: str | date) -> KeepReport:
+        """Say of classes how long they are kept, as a revision.
+
+        Parameters
+        ----------
+        labels
+            One or more.
+        priority
+            "always", "while-used", or the last day on which they matter.
+
+        Raises
+        ------
+        SettingError
+            When a label is not known, or the priority is none.
+        """
+        from edgecl.operations.keeping import keep
+
+        return keep(self._opened, labels, priority)
 
     def resize(
         self,
@@ -121,6 +145,59 @@ class UpkeepHandle(InboxHandle):
 
         return rollback(self._opened, revision)
 
+    def backup(self, file: str | Path, *, sign: str | Path | None = None, overwrite: bool = False) -> Backup:
+        """Write the store to one file, without the recordings of its inbox.
+
+        Parameters
+        ----------
+        sign
+            PEM file of an Ed25519 private key (extra `[sign]`).
+        overwrite
+            Replace a file that is there.
+
+        Raises
+        ------
+        SettingError
+            When the file is there already, or the key cannot be used.
+        StoreDamagedError
+            When the store is damaged.
+        """
+        from edgecl.operations.backup import backup
+
+        return backup(self._opened, file, sign=sign, overwrite=overwrite)
+
+    @classmethod
+    def restore(
+        cls,
+        file: str | Path,
+        path: str | Path,
+        *,
+        require_signature: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Make the store of a backup, whole or not at all, and open it.
+
+        Parameters
+        ----------
+        path
+            The folder to make.
+        require_signature
+            PEM file of the Ed25519 public key that has to have signed it.
+        overwrite
+            Replace the store that is there: what it has learnt since is lost.
+
+        Raises
+        ------
+        SettingError
+            When the path is taken, or the key cannot be used.
+        ModelError
+            When it does not verify: damaged, not sound, or not signed by that key.
+        """
+        from edgecl.operations.backup import restore
+
+        restore(file, path, require_signature=require_signature, overwrite=overwrite)
+        return cls.open(path)
+
     def repair(self) -> list[str]:
         """Make the store whole from what is sound in it; returns what was done.
 
@@ -132,3 +209,43 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.recovery import repair
 
         return repair(self._opened)
+
+    def share(self, output: str | Path, **how: Any) -> ShareReport:
+        """Write what the store has itself learnt to a file: counts, means and scatters by class, no samples.
+
+        Parameters
+        ----------
+        output
+            The file.
+        **how
+            `only` (labels), `at_least` (samples of a class), `half`, `compact`, `name`, `epsilon`, `delta`.
+
+        Raises
+        ------
+        SettingError
+            When a label is not known, or nothing is left to share.
+        """
+        from edgecl.operations.sharing import share
+
+        return share(self._opened, output, **how)
+
+    def merge(self, files: Sequence[str | Path] = (), **how: Any) -> MergeReport:
+        """Take in what other devices have shared, as a revision that the gate judges.
+
+        Parameters
+        ----------
+        files
+            What `share` has written on other devices.
+        **how
+            `without` (devices), `dry_run`, `require_proof`, `force`, `same_as`, `distinct`, `screen`, `cap`, `combine`.
+
+        Raises
+        ------
+        SettingError
+            When a share has other features, is the store's own, or would count a device twice.
+        DataError
+            When a file is not an intact share, or its numbers are not those of samples.
+        """
+        from edgecl.operations.sharing import merge
+
+        return merge(self._opened, files, **how)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.reporting.svg import Svg, blue, hue
+from edgecl.svg import Svg, blue, hue
 
 FIGURES_UP_TO = 24
 """Rows of a matrix whose cells hold figures; more are squares alone."""

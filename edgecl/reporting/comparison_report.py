@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecl.compare.advice import recommend
+from edgecl.compare.advice import choose, paired, points, recommend
+from edgecl.compare.results import JOINT
 from edgecl.reporting import charts
 from edgecl.reporting.page import document, figure, section, table
+from edgecl.svg import Svg, line_chart
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ def _sections(found: Comparison, rows: Sequence[Result]) -> list[str]:
             note="Balanced accuracy, mean ± half of the 95 % interval over the streams, in %.",
         ),
         section(
+            f"Beside {choose(found).name}, stream by stream",
+            table(("strategy", "difference", "better in", "worse in"), _pairs(found)),
+            note="Points of balanced accuracy; each stream is the same lessons for all.",
+        ),
+        section(
+            "Accuracy against bytes",
+            figure(_frontier(found)),
+            note="What is remembered from lesson to lesson, in memory and on disk; lines: by how much is kept.",
+        ),
+        section(
             "Time of each lesson",
             figure(charts.lines(_times(rows), "share of the longest lesson")),
             table(("strategy", *(str(one + 1) for one in range(found.experiences))), _lesson_rows(rows)),
@@ -54,6 +66,28 @@ def _sections(found: Comparison, rows: Sequence[Result]) -> list[str]:
     if found.remarks:
         sections.append(section("Notes", "".join(f"<p>{_escaped(one)}</p>" for one in found.remarks)))
     return sections
+
+
+def _pairs(found: Comparison) -> list[list[str]]:
+    return [[one.name, points(one.difference), str(one.better), str(one.worse)] for one in paired(found)]
+
+
+def _frontier(found: Comparison) -> Svg:
+    """Draw accuracy against the bytes that are remembered: a point for each strategy, a line for each sweep."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in (*found.strategies, *found.budgets):
+        kib = (row.mean("memory_bytes") + row.mean("disk_bytes")) / 1024
+        name = row.name if row.budget is None else f"{row.name}, kept"
+        lines.setdefault(name, []).append((kib, 100 * row.mean("accuracy")))
+    kib = (found.joint.mean("memory_bytes") + found.joint.mean("disk_bytes")) / 1024
+    lines[JOINT] = [(kib, 100 * found.joint.mean("accuracy"))]
+    return line_chart(
+        {name: sorted(line) for name, line in lines.items()},
+        title="accuracy against bytes",
+        x_label="KiB remembered",
+        y_label="balanced accuracy, %",
+        dots=True,
+    )
 
 
 def _escaped(text: str) -> str:

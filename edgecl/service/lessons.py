@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 NICENESS = 15
 POLL_S = 0.2
+KILLED_AFTER_S = 3.0  # where a command does not end as it should
 LONGEST_WAIT_S = 120.0
 """For the command before, until a caller is sent away."""
 
@@ -59,6 +61,7 @@ class Lessons:
     def _finished(self, command: list[str]) -> dict[str, Any]:
         if self._is_over.is_set():
             return {"error": "the service is stopping", "exit_code": 1}
+        ends = float("inf")
         with subprocess.Popen(  # noqa: S603 (the arguments are a list, and follow the verb)
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         ) as child:
@@ -71,6 +74,9 @@ class Lessons:
                 except subprocess.TimeoutExpired:
                     if self._is_over.is_set():
                         child.terminate()
+                        ends = min(ends, time.monotonic() + KILLED_AFTER_S)
+                    if time.monotonic() > ends:
+                        child.kill()
         return {**_last(out), "exit_code": child.returncode}
 
 

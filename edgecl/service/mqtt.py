@@ -7,7 +7,6 @@ others wait in the consumer's bounded queue. A will says that the device is offl
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import secrets
@@ -24,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.live.fanout import Mailbox
+from edgecl.notes import Logger
 from edgecl.service import home_assistant
 from edgecl.service.home_assistant import STATUS_TOPIC, Topics
 from edgecl.store.files import read_file
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from edgecl.live.events import Event
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 PASSWORD = "EDGECL_MQTT_PASSWORD"  # noqa: S105 (the name of a variable)
 KEEPALIVE_S = 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 
@@ -16,6 +17,11 @@ class Notifier:
         # systemd wants to hear twice in this time
         self._every_s = int(os.environ.get("WATCHDOG_USEC") or 0) / 2e6
         self._due = 0.0
+        self._watched: list[Callable[[], bool]] = []
+
+    def watch(self, is_alive: Callable[[], bool]) -> None:
+        """Feed the watchdog only as long as this is true too, such as of a thread."""
+        self._watched.append(is_alive)
 
     def send(self, state: str) -> None:
         """One message, such as READY=1; a systemd that does not listen is no reason to stop."""
@@ -29,6 +35,6 @@ class Notifier:
 
     def alive(self) -> None:
         """Feed the watchdog, if it is due."""
-        if self._every_s and time.monotonic() >= self._due:
+        if self._every_s and time.monotonic() >= self._due and all(is_alive() for is_alive in self._watched):
             self._due = time.monotonic() + self._every_s
             self.send("WATCHDOG=1")

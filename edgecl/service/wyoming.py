@@ -7,7 +7,6 @@ from the next chunk on. The protocol knows no authentication: who may connect is
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from edgecl.live.listener import spotter_for
 from edgecl.live.options import Listening
 from edgecl.live.scorer import LiveScorer
 from edgecl.live.stream import Stream
+from edgecl.notes import Logger
 from edgecl.service.addresses import Address
 from edgecl.service.labels import identifiers, spoken
 from edgecl.service.presence import Presence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgecl.live.events import Event
     from edgecl.operations.open_store import OpenStore
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 PORT = 10400
 """Of openWakeWord, which Home Assistant suggests."""

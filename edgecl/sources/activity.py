@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median, quantile
+from edgecl.notes import Logger
 from edgecl.sources.labels import BACKGROUND
 from edgecl.sources.samples import Sample, Skip, UnusableError
 from edgecl.sources.sound import SILENCE
@@ -16,7 +17,7 @@ from edgecl.sources.sound import SILENCE
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 FRAME_S = 0.01
 # A click or bump: so much of the power, above the floor, within so short a time: so do 4 of 5652 spoken words.
 TRANSIENT_SHARE, TRANSIENT_S = 0.95, 0.05
@@ -42,7 +43,7 @@ class Hearing:
 
     def _note(self, sample: Sample, placed: NDArray[np.float32]) -> None:
         power = frame_power(placed, self._contract.sample_rate_hz)
-        self._levels.append(float(np.percentile(power, 95)))
+        self._levels.append(quantile(power, 0.95))
         self.heard += 1
         self.cut += is_cut(sample.signal[:, 0], self._contract.sample_rate_hz)
 
@@ -52,7 +53,7 @@ class Hearing:
             placed = self._placed(sample)
             check_moving(placed)
             if sample.label not in BACKGROUND:
-                usual = float(np.median(self._levels)) if len(self._levels) >= COMPARED else 0.0
+                usual = median(self._levels) if len(self._levels) >= COMPARED else 0.0
                 check_heard(placed, self._contract.sample_rate_hz, usual=usual)
                 self._note(sample, placed)
         except UnusableError as error:
@@ -96,7 +97,7 @@ def check_moving(sound: NDArray[np.float32]) -> None:
     """
     if float(np.abs(sound).max(initial=0)) < SILENCE:
         raise UnusableError("silent: in the stretch that is learnt nothing is above -60 dBFS")
-    if float(np.abs(sound - np.median(sound)).max(initial=0)) < SILENCE:
+    if float(np.abs(sound - median(sound)).max(initial=0)) < SILENCE:
         raise UnusableError("constant: the samples have one value, and no sound around it: is the input connected?")
 
 
@@ -116,7 +117,7 @@ def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.
     power = frame_power(sound, rate_hz)
     if _is_transient(power):
         raise UnusableError("transient: a click or bump of at most 50 ms, and nothing beside it in what is learnt")
-    floor, level = np.percentile(power, (20, 95))
+    floor, level = quantile(power, 0.2), quantile(power, 0.95)
     is_flat = level < RISE * max(floor, 1e-12)
     if is_flat and (level < DEAD_LEVEL**2 or level < FAR_BELOW * usual):
         decibels = 10 * np.log10(max(float(level), 1e-12))
@@ -129,13 +130,13 @@ def frame_power(sound: NDArray[np.float32], rate_hz: float) -> NDArray[np.float6
     """Return the power of each 10 ms of sound (n,), without its offset."""
     step = max(round(FRAME_S * rate_hz), 1)
     frames = sound[: max(len(sound) // step, 1) * step]
-    frames = (frames - np.median(sound)).astype(np.float64)
+    frames = (frames - median(sound)).astype(np.float64)
     power: NDArray[np.float64] = np.square(frames).reshape(-1, min(step, len(frames))).mean(axis=1)
     return power
 
 
 def _is_transient(power: NDArray[np.float64]) -> bool:
-    above = np.clip(power - np.percentile(power, 20), 0, None)
+    above = np.clip(power - quantile(power, 0.2), 0, None)
     loudest = int(above.argmax())
     reach = round(TRANSIENT_S / FRAME_S) // 2
     inside = above[max(loudest - reach, 0) : loudest + reach + 1].sum()
@@ -160,5 +161,5 @@ def is_cut(sound: NDArray[np.float32], rate_hz: float) -> bool:
     """Test whether sound (n,) begins or ends nearly as loud as it gets."""
     power = frame_power(sound, rate_hz)
     edge = round(EDGE_S / FRAME_S)
-    loud = np.percentile(power, 95)
+    loud = quantile(power, 0.95)
     return bool(max(power[:edge].mean(), power[-edge:].mean()) > EDGE_SHARE * loud)

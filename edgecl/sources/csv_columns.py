@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -14,9 +13,12 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from edgecl.errors import DataError
+from edgecl.metrics import median
+from edgecl.notes import Logger
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
+from edgecl.sources.folders import require_file
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 # Rows that the kind of the timestamps and their typical distance are judged by.
 HEAD_ROWS = 256
 # Above this many times the wanted rate the unit of the times is taken for wrong.
@@ -100,6 +102,7 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
 
 def open_table(path: Path) -> IO[str]:
     """Open a CSV file: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
+    require_file(path)
     with path.open("rb") as file:
         begins = file.read(2)
     encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
@@ -251,7 +254,7 @@ def _step(path: Path, times: list[float], first: str) -> float:
             "record times that are finer than the rate, or name another column of times",
             parameter="time_column",
         )
-    return float(np.median(grown))
+    return median(grown)
 
 
 def _check_step(path: Path, step_s: float, unit: str, contract: Contract) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
@@ -17,7 +19,7 @@ from edgecl.sources.csv_times import TIME_UNITS, time_or_none
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_HEADER
-from edgecl.sources.samples import Skip, SkipTally, UnusableError
+from edgecl.sources.samples import LARGEST, Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -28,6 +30,7 @@ LIVE_HEAD_ROWS = 64  # rows of a live recording that are read before the first i
 RESTART_ROWS = 3
 # Rows held at a time.
 CHUNK_ROWS = 4096
+JOINED_LINES = 16  # of one cell in quotation marks
 
 
 class Row(NamedTuple):
@@ -130,14 +133,59 @@ def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
                 yield from islice(json_cells(csv_lines(file)), 1, None)
                 return
             before = _lines_to_header(file)
-            reader = csv.reader(csv_lines(file), delimiter=columns.delimiter)
-            for cells in reader:
-                if cells:
-                    yield before + reader.line_num, cells
+            for number, cells in csv_cells(csv_lines(file), columns.delimiter, width=columns.width):
+                yield before + number, cells
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
+
+
+def csv_cells(
+    lines: Iterable[str], delimiter: str, *, width: int = 0, joined: int = JOINED_LINES
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
+
+    A cell in quotation marks goes on over at most `joined` lines, where the row then has `width` cells. Any other
+    quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
+    """
+    source, number, waiting = iter(lines), 0, deque[str]()
+    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
+        number += 1
+        if joined and line.count('"') % 2:
+            waiting.extend(islice(source, max(joined - len(waiting), 0)))
+            length, cells = _joined(line, waiting, delimiter, width)
+            for _ in range(length):
+                waiting.popleft()
+            number += length
+        else:
+            cells = _parsed(line, delimiter)
+        if cells is not None:
+            yield number, cells
+
+
+def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:
+    """Return how many lines more a row has, and its cells."""
+    text = line
+    for length, more in enumerate(after, start=1):
+        text += more
+        if more.count('"') % 2:
+            cells = _parsed(text, delimiter)
+            return (length, cells) if cells and len(cells) == width else (0, _parsed(line, delimiter))
+    return 0, _parsed(line, delimiter)
+
+
+def _parsed(text: str, delimiter: str) -> list[str] | None:
+    """Return the cells of a row: None where it is empty, no cells where it is not CSV."""
+    content = text.rstrip("\r\n")
+    if not content:
+        return None
+    if '"' not in content and "\r" not in content:
+        return content.split(delimiter)
+    try:
+        return next(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter), None)
+    except csv.Error:
+        return []
 
 
 def _lines_to_header(file: IO[str]) -> int:
@@ -163,8 +211,9 @@ def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]
         values = [float(text) for text in texts]
     except ValueError as error:
         raise UnusableError(f"not a number: {error}") from error
-    # float32 is what the extractor sees: beyond its range there is only infinity.
-    if not all(-3.4e38 < value < 3.4e38 for value in values):
+    if not all(-LARGEST <= value <= LARGEST for value in values):  # NaN neither
+        if all(map(math.isfinite, values)):
+            raise UnusableError(f"too large: {max(values, key=abs):.3g}, at most {LARGEST:g} can be learnt")
         raise UnusableError("not finite: the row holds NaN or infinity")
     assert columns.timestamp is not None
     time = time_or_none(cells[columns.timestamp], columns.delimiter, iso=columns.unit == "ISO 8601")

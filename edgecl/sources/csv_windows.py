@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.notes import Logger
 from edgecl.sources.csv_columns import Columns
 from edgecl.sources.csv_rows import CHUNK_ROWS, Row, in_time_order, read_numbers, read_rows, time_of_row
 from edgecl.sources.csv_times import is_number
@@ -23,7 +23,7 @@ from edgecl.sources.tables import TableEncoding
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 def read_csv(

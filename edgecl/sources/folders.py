@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,22 @@ _SPLIT = re.compile(
 )
 CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+CONVERTED_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jp2", ".dng", ".svg")
+CONVERT_PICTURE = "ffmpeg -i FILE FILE.png"
+
+
+def require_file(path: Path) -> None:
+    """Raise OSError unless a path is a file with bytes of its own: opening a pipe or device may never end.
+
+    A file of /proc or /sys has no length, though reading it gives bytes: it counts as empty.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind} and no file")
+    if status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
+        raise OSError(errno.EINVAL, "it is made by the system and no file")
 
 
 class Found(NamedTuple):
@@ -71,10 +88,11 @@ def _check_splits(root: Path) -> None:
     Raises
     ------
     DataError
-        All of them are called train, test, fold1 and the like, or two that are hold folders of the same names.
+        All of them are called train, test, fold1 and the like, or two that are hold folders of the same names, or they
+        are numbered from 1 and hold the same folders.
     """
     below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
-    parts = [name for name in below if _SPLIT.fullmatch(name.lower())]
+    parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
     signs = {"positive", "negative", "pos", "neg"}
     if are_all and {name.lower() for name in parts} <= signs and not any(below.values()):
@@ -88,6 +106,17 @@ def _check_splits(root: Path) -> None:
             "Give one of them, or the depth of the folder that is the label: 1 for the first, 2 for those below",
             parameter="label_folder",
         )
+
+
+def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
+    """Return folders that are numbered from 1 without a gap and share two folders or more: folds, as a rule.
+
+    Digits as labels with a folder for each speaker begin with 0.
+    """
+    numbers = sorted(int(name) for name in below if name.isdecimal())
+    if len(numbers) < 2 or len(numbers) < len(below) or numbers != list(range(1, len(numbers) + 1)):
+        return []
+    return list(below) if len(set.intersection(*below.values())) > 1 else []
 
 
 def _folders(folder: Path) -> set[str]:
@@ -182,6 +211,8 @@ def _entry(path: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int
         yield from _walk(path, suffixes=suffixes, trail=trail)
     elif path.suffix.lower() not in suffixes:
         to_do = f": convert it: {CONVERT}" if path.suffix.lower() in CONVERTED and ".wav" in suffixes else ""
+        if path.suffix.lower() in CONVERTED_PICTURES and ".png" in suffixes:
+            to_do = f": convert it: {CONVERT_PICTURE}"
         yield Skip(str(path), f"other file: not a {named_suffixes(suffixes)} file{to_do}")
     elif not stat.S_ISREG(mode):
         yield Skip(str(path), "not a regular file: a pipe, socket or device")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import LONGEST_DOCUMENT, bounded_lines
+from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
 
@@ -42,6 +44,7 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     tally = SkipTally(str(path))
     first_seen: dict[bytes, int] = {}
     try:
+        require_file(path)
         with path.open("rb") as file:
             lines = bounded_lines(file, limit=LONGEST_DOCUMENT, error=partial(_too_long, path))
             for number, line in enumerate(lines, start=1):
@@ -95,8 +98,9 @@ def is_rows(path: Path) -> bool:
     from edgecl.sources.csv_times import time_name
 
     try:
+        require_file(path)
         with path.open("rb") as file:
-            lines = (file.readline(LONGEST_DOCUMENT) for _ in range(_FIRST_LINES))
+            lines = (file.readline(LONGEST_LINE) for _ in range(_FIRST_LINES))
             first = next((line for line in lines if line.strip()), b"")
         entry = json.loads(first)
     except OSError as error:
@@ -162,8 +166,11 @@ def _array(value: Any) -> NDArray[Any]:
 
 
 def _number(value: Any, name: str) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # of an integer beyond every float
+            return float(value)
     raise UnusableError(f"unknown rate: {name} is {ascii(value)[:40]}")
 
 

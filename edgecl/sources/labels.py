@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from edgecl.errors import DataError
 from edgecl.sources.samples import Sample, Skip, UnusableError
+from edgecl.values import replace
 
 BACKGROUND = ("_silence_", "_background_noise_")  # labels that stand for background
 NEGATIVE = BACKGROUND[-1]  # what a false accept without a right name is taught as

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import struct
 import tokenize
@@ -17,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.notes import Logger
 from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
 from edgecl.sources.signals import checked_rate, shaped, window
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
 MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
@@ -50,7 +51,8 @@ _DAMAGE = (
 class NpzWindows:
     """An open archive: its arrays, checked against each other and the contract.
 
-    `X` (n, time, channels), or (n, time) for one channel, or (n, channels) without time; optional `y` (n,) of
+    `X` (n, time, channels), or (n, time) for one channel, or (n, channels) without time, or (n, height, width, 3) of
+    pictures; optional `y` (n,) of
     integers or strings, `label_names`, `subject` or `speaker` (n,), `rate_hz`, `channels`.
 
     Raises
@@ -75,7 +77,10 @@ class NpzWindows:
             _check_indices(self.labels, len(self.label_names), path, labels_from=labels_from)
         self.channels = _channel_order(arrays.get("channels"), contract, path)
         try:
-            shaped(self.windows[0], contract)
+            if contract.is_picture:
+                window(self.windows[0], contract, rate_hz=0.0)
+            else:
+                shaped(self.windows[0], contract)
             self.rate_hz = checked_rate(_rate(arrays, path), contract, n_samples=time)
         except UnusableError as error:
             raise DataError(f"{path}: {error}") from error
@@ -100,7 +105,7 @@ class NpzWindows:
                 name = label if self.labels is None else self._name(self.labels[i])
                 signal = window(self._window(i), self.contract, rate_hz=self.rate_hz)
                 first = first_seen.setdefault(hashlib.sha256(signal.tobytes()).digest(), i)
-                if first != i and self.contract.sample_rate_hz:
+                if first != i and (self.contract.sample_rate_hz or self.contract.is_picture):
                     raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
                 yield Sample(source, name, signal, self._group(i))
             except UnusableError as error:
@@ -108,7 +113,7 @@ class NpzWindows:
 
     def _window(self, i: int) -> NDArray[Any]:
         raw: NDArray[Any] = self.windows[i]
-        return raw if self.channels is None or raw.ndim != 2 else raw[:, self.channels]
+        return raw if self.channels is None or raw.ndim < 2 else raw[..., self.channels]
 
     def _group(self, i: int) -> str | None:
         return None if self.groups is None else valid_text(str(self.groups[i])) or None
@@ -158,10 +163,15 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive whose headers have been checked."""
     headers = _headers(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in headers}
+        with zipfile.ZipFile(path) as archive:  # not np.load: it prefers a member `X` that nobody has judged
+            return {name: _array(archive, f"{name}.npy") for name in headers}
     except (OSError, *_DAMAGE) as error:
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -173,6 +183,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     known = ("X", "y", "label_names", *GROUP_COLUMNS, "rate_hz", "channels")
     headers = {}
     try:
+        require_file(path)
         with zipfile.ZipFile(path) as archive:
             for name in known:
                 if f"{name}.npy" in archive.namelist():
@@ -184,7 +195,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     if "X" not in headers:
         raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,)")
     shape = headers["X"][0]
-    if len(shape) not in (2, 3) or 0 in shape or headers["X"][1].kind not in "fiub":
+    if len(shape) not in (2, 3, 4) or 0 in shape or headers["X"][1].kind not in "fiub":
         raise DataError(f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)")
     return headers
 

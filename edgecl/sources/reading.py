@@ -12,6 +12,8 @@ A path is one of:
   optional `label` and `subject` (or `speaker`); cut into windows of the extractor's length and hop;
 - a .jsonl of `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`, one window a line;
 - a .jsonl of rows with times, as `listen` takes them: as such a .csv;
+- for an extractor of pictures, such a folder of .jpg, .png, .webp or .bmp, one such file (extra [image]), or an .npz
+  of `X` (n, height, width, 3) uint8;
 - for an extractor of text, a .jsonl of `{"text": ..., "label": ...}` or a .csv with the columns text and label.
 
 What cannot be used becomes a `Skip` with its reason; what makes the whole path useless is a `DataError`.
@@ -25,18 +27,29 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.folders import CONVERT, CONVERTED, Found, find_files, group_of, named_suffixes
+from edgecl.sources.folders import (
+    CONVERT,
+    CONVERT_PICTURE,
+    CONVERTED,
+    CONVERTED_PICTURES,
+    PICTURES,
+    Found,
+    find_files,
+    group_of,
+    named_suffixes,
+    require_file,
+)
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
 from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -45,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["Sample", "Skip", "count_samples", "read_samples"]
 SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 TABLES = (".csv", ".tsv")
-KINDS = (*SOUND, *TABLES, ".npz", ".jsonl")
+KINDS = (*SOUND, *PICTURES, *TABLES, ".npz", ".jsonl")
 # Units of an acceleration that has gravity in it.
 GRAVITY = {"m/s2", "m/s^2", "m/s\u00b2", "g"}
 
@@ -77,8 +90,8 @@ def read_samples(
     how
         What is settled about data that could be read in two ways.
     checked
-        Whether sound in which there is nothing to hear is skipped; False only names it, as for predictions. By default
-        as `labelled`.
+        Whether sound without content and black or constant pictures are skipped; False only names them, as for
+        predictions. By default as `labelled`.
 
     Yields
     ------
@@ -112,11 +125,12 @@ def read_samples(
     if label is not None:
         label = _given_label(label)
     settled = _settled(how, label_column)
-    items = _open(path, contract, label=label, labelled=labelled, how=settled)
+    is_strict = labelled if checked is None else checked
+    items = _open(path, contract, label=label, labelled=labelled, how=settled, is_strict=is_strict)
     if contract.is_sound:
         from edgecl.sources.activity import judged
 
-        items = judged(items, contract, is_strict=labelled if checked is None else checked)
+        items = judged(items, contract, is_strict=is_strict)
     elif GRAVITY.intersection(unit.lower() for unit in contract.units) and _kind(path) != "folder":
         from edgecl.sources.scales import in_units
 
@@ -149,7 +163,7 @@ def count_samples(
 
         settled = _settled(how, label_column)
         return csv_count(path, read_columns(path, contract, how=settled), contract)
-    return max(count_lines(path), 1) if kind not in SOUND else 1
+    return 1 if kind in (*SOUND, *PICTURES) else max(count_lines(path), 1)
 
 
 def _settled(how: Choices | None, label_column: str | None) -> Choices:
@@ -177,19 +191,24 @@ def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     if not is_file or suffix not in KINDS:
         to_do = f"; convert it: {CONVERT}" if suffix in CONVERTED else ""
+        to_do = f"; convert it: {CONVERT_PICTURE}" if suffix in CONVERTED_PICTURES else to_do
         raise DataError(f"{path} is of no known kind, wanted a folder or a {named_suffixes(KINDS)} file{to_do}")
     return suffix
 
 
 def _suffixes(contract: Contract) -> tuple[str, ...]:
+    if contract.is_picture:
+        return PICTURES
     return SOUND if contract.is_sound else TABLES
 
 
 def _open(
-    path: Path, contract: Contract, *, label: str | None, labelled: bool, how: Choices
+    path: Path, contract: Contract, *, label: str | None, labelled: bool, how: Choices, is_strict: bool
 ) -> Iterator[Sample | Skip]:
     """Open a path; what is wrong with it as a whole is raised here, before the first sample."""
     kind = _kind(path)
+    if contract.is_picture:
+        return _pictures(path, kind, contract, label=label, labelled=labelled, how=how, is_strict=is_strict)
     if contract.modality == "text" and kind in TABLES:
         from edgecl.sources.text_tables import read_text_table
 
@@ -232,7 +251,36 @@ def _open(
     return read_csv(path, columns, contract, label=label, labelled=labelled)
 
 
+def _pictures(
+    path: Path, kind: str, contract: Contract, *, label: str | None, labelled: bool, how: Choices, is_strict: bool
+) -> Iterator[Sample | Skip]:
+    from edgecl.sources.pictures import in_bursts, read_pictures
+
+    if kind == "folder":
+        found = find_files(path, suffixes=PICTURES, label=label, labelled=labelled, label_folder=how.label_folder)
+        return read_pictures((_grouped(one, path) for one in found), contract, is_strict=is_strict)
+    if kind in PICTURES:
+        _check_label(path, has_labels=False, label=label, labelled=labelled)
+        return read_pictures(iter([Found(path, label, None)]), contract, is_strict=is_strict)
+    if kind != ".npz":
+        raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
+    from edgecl.sources.npz import NpzWindows
+
+    windows = NpzWindows(path, contract, labels_from=how.labels_from)
+    _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
+    return in_bursts(windows.samples(label), contract)
+
+
+def _grouped(file: Found | Skip, root: Path) -> Found | Skip:
+    """Return a picture without the group of its name: IMG_0001.jpg and IMG_0002.jpg have nothing in common."""
+    if isinstance(file, Skip) or len(file.path.relative_to(root).parts) > 2:
+        return file
+    return file._replace(group=None)
+
+
 def _takes(contract: Contract) -> str:
+    if contract.is_picture:
+        return f"pictures: give {' or '.join(PICTURES)} files, or an .npz of X (n, height, width, 3)"
     if contract.is_sound:
         return f"sound: give {' or '.join(SOUND)} files"
     return f"{len(contract.channels)} channels ({', '.join(contract.channels)}): give .npz, .csv or .jsonl"
@@ -283,6 +331,7 @@ def _sounds(
 
 def _content(path: Path) -> bytes:
     try:
+        require_file(path)
         size = path.stat().st_size
         if size > LARGEST:
             raise UnusableError(

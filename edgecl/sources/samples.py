@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.values import dataclass
+
 GROUP_COLUMNS = ("subject", "speaker")
+LARGEST = 1e12  # of a value: its square, summed over a million samples, is still a float32
+# of a value in a unit, far beyond what sensors measure
+LARGEST_IN = {
+    **dict.fromkeys(("m/s2", "m/s^2", "m/s\u00b2"), 1e5),
+    **dict.fromkeys(("rad/s", "deg/s", "dps", "\u00b0/s"), 1e6),
+    "g": 1e4,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +57,38 @@ class Skip:
 
 class UnusableError(Exception):
     """One sample cannot be used; becomes a `Skip` with this reason. Never leaves the sources."""
+
+
+def check_size(signal: NDArray[np.floating], units: Sequence[str] = ()) -> None:
+    """Refuse values that no sensor gives, which would drown all others in the statistics.
+
+    Parameters
+    ----------
+    signal
+        (n, channels), or (D,) without units.
+    units
+        Of the channels; without them LARGEST is the bound of all.
+
+    Raises
+    ------
+    UnusableError
+        When a value is not finite, or beyond the bound of its unit.
+
+    Examples
+    --------
+    >>> check_size(np.array([[1e20]]))
+    Traceback (most recent call last):
+        ...
+    edgecl.sources.samples.UnusableError: too large: 1e+20, at most 1e+12 can be learnt
+    """
+    highest = np.abs(signal).reshape(-1, signal.shape[-1]).max(axis=0, initial=0)
+    if not np.isfinite(highest).all():
+        raise UnusableError("not finite: the samples contain NaN or infinity")
+    bounds = [LARGEST_IN.get(unit.lower(), LARGEST) for unit in units] or [LARGEST] * len(highest)
+    for channel, (value, bound) in enumerate(zip(highest.tolist(), bounds, strict=True)):
+        if value > bound:
+            unit = f" {units[channel]}" if units and units[channel] else ""
+            raise UnusableError(f"too large: {value:.3g}{unit}, at most {bound:g}{unit} can be learnt")
 
 
 class SkipTally:

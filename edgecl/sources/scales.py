@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.metrics import median
 from edgecl.sources.csv_axes import found_by_axis
-from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.samples import LARGEST_IN, Sample, Skip
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -62,9 +63,10 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
     if axes is None or not signals:
         return
     expected = GRAVITY[contract.units[axes[0]].lower()]
+    signals = [_without_spikes(one, axes, limit=LARGEST_IN[contract.units[axes[0]].lower()]) for one in signals]
     felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
-    usual = float(np.median(felt))
-    strength = np.median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
+    usual = median(felt)
+    strength = median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
     unit = _other_unit(usual, expected, is_coherent=usual > COHERENT * float(strength))
     if unit:
         raise DataError(
@@ -74,6 +76,12 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
+
+
+def _without_spikes(signal: NDArray[np.float32], axes: list[int], *, limit: float) -> NDArray[np.float32]:
+    """Return the rows (n, channels) that a sensor can give: all of them where few can be, as in another unit."""
+    usual = np.abs(signal[:, axes]).max(axis=1) <= limit
+    return signal[usual] if 2 * usual.sum() > len(signal) else signal
 
 
 def _stem(channel: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.sources.interpolation import resample
-from edgecl.sources.samples import UnusableError
+from edgecl.sources.samples import UnusableError, check_size
 from edgecl.sources.sound import Sound, clip
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
     Parameters
     ----------
     raw
-        (time, channels), or (time,) where the contract has one channel, or (channels,) where it has no time.
+        (time, channels), or (time,) where the contract has one channel, or (channels,) where it has no time; of
+        pictures as `edgecl.sources.pictures.picture_of_array`.
     rate_hz
         Of `raw`, from `checked_rate`.
 
@@ -74,11 +75,14 @@ def window(raw: NDArray[Any], contract: Contract, *, rate_hz: float) -> NDArray[
     UnusableError
         Wrong shape or channel count, NaN or infinity, too short, silent; for sound also clipped.
     """
+    if contract.is_picture:
+        from edgecl.sources.pictures import picture_of_array
+
+        return picture_of_array(raw, contract)
     signal = as_float(shaped(raw, contract), contract)
     if contract.is_sound:
         return clip(Sound(signal, round(rate_hz), 16), rate_hz=contract.sample_rate_hz)
-    if not np.isfinite(signal).all():
-        raise UnusableError("not finite: the samples hold NaN or infinity")
+    check_size(signal)
     if not signal.any() and contract.sample_rate_hz:
         raise UnusableError("silent: all samples are zero")
     if rate_hz != contract.sample_rate_hz and len(signal) > 1:

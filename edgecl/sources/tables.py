@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgecl.sources.labels import MISSING_WORDS
-from edgecl.sources.samples import UnusableError
+from edgecl.sources.samples import LARGEST, UnusableError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -86,9 +86,11 @@ class TableEncoding:
             value = float(text)
         except ValueError:
             raise UnusableError(f"not a number: {ascii(text)[:40]} in {self.columns[column]!r}") from None
-        # float32 is what the extractor sees: beyond its range there is only infinity
-        if not math.isfinite(value) or abs(value) > 3.4e38:
+        if not math.isfinite(value):
             raise UnusableError(f"not finite: {text} in {self.columns[column]!r}")
+        if abs(value) > LARGEST:
+            name = self.columns[column]
+            raise UnusableError(f"too large: {value:.3g} in {name!r}, at most {LARGEST:g} can be learnt")
         return value
 
     def notes(self) -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
 from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
 from edgecl.spotting.densities import Bound, Densities, best_other, log_density
@@ -223,7 +224,7 @@ class BackgroundScorer:
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         self._counts = counts
-        self.calibration = self._calibrated(background, model, [model.exemplars[label] for label in self.labels])
+        self.calibration = self._calibrated(background, model, [self._kept(model, label) for label in self.labels])
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
@@ -291,6 +292,12 @@ class BackgroundScorer:
             )
             for index, label in enumerate(self.labels)
         }
+
+    def _kept(self, model: Model, label: str) -> Exemplars:
+        """Return the kept clips of a word; none where only other devices have taught it."""
+        nothing = np.zeros((0, self._features.row_dimension), np.float32)
+        kept = model.exemplars.get(label)
+        return quantise(nothing) if kept is None else kept
 
     def own(self, index: int, kept: Exemplars, offset: NDArray[np.float32]) -> OwnClips:
         """Return the kept clips of a word, each without itself, and what else their scores depend on."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median
 from edgecl.spotting.densities import gaussian
 from edgecl.spotting.people import people_of, squared_left_out, unseen
 
@@ -107,7 +108,7 @@ def calibrated(
     """
     own = clips.scores()
     mistaken = float(np.sort(background)[-max(round(ACCEPTED_PER_HOUR * hours), 1)])
-    typical = float(np.median(own)) if len(own) else mistaken
+    typical = median(own) if len(own) else mistaken
     others = clips.unseen(allowance) if allowance is not None and len(own) else None
     above = MARGIN * max(typical - mistaken, 0)
     if others is not None and not is_mine:

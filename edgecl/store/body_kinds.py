@@ -8,7 +8,9 @@ class             kind       members, after those of the model
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
 `SetBody`         lesson     lesson {}, strategy "set"
+`KeepBody`        lesson     lesson {}, strategy "keep"
 `ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
+`MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
                              [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
@@ -19,7 +21,7 @@ class             kind       members, after those of the model
 ================  =========  ==================================================================================
 
 The notes are journal entries without a revision: `LessonNote`, of kind "rejected" or "unchanged", `CentreNote` and
-`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Seven classes are written with kind "lesson" and
+`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Eight classes are written with kind "lesson" and
 three with "rejected": `read_body` and `read_note` distinguish them by their members.
 """
 
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from edgecl.store.erasure import Forgets
 from edgecl.store.records import (
@@ -44,7 +46,9 @@ from edgecl.store.records import (
 CENTRE = "centre"
 UNCENTRE = "uncentre"
 SET = "set"
+KEEP = "keep"
 RESIZE = "resize"
+MERGE = "merge"
 PREQUENTIAL = "prequential"
 
 
@@ -64,10 +68,19 @@ class SetBody(ModelBody):
         return {**super().as_dict(), "lesson": {}, "strategy": SET}
 
 
+class KeepBody(ModelBody):
+    """The body of a model whose user has said how long classes are kept."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members in the order in which they are written."""
+        return {**super().as_dict(), "lesson": {}, "strategy": KEEP}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResizeBody(ModelBody):
     """The body of a model that was given other budgets."""
 
+    STRATEGY: ClassVar[str] = RESIZE
     verdict: Mapping[str, Any]
     """As `Verdict.as_dict` returned it."""
     forced: bool
@@ -78,7 +91,14 @@ class ResizeBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {"verdict": self.verdict, "forced": self.forced, "bytes": self.bytes}
-        return {**super().as_dict(), "lesson": {}, "strategy": RESIZE, **judged}
+        return {**super().as_dict(), "lesson": {}, "strategy": self.STRATEGY, **judged}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeBody(ResizeBody):
+    """The body of a model with other shares of other devices."""
+
+    STRATEGY: ClassVar[str] = MERGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +252,9 @@ Body: TypeAlias = (
     | CentreBody
     | UncentreBody
     | SetBody
+    | KeepBody
     | ResizeBody
+    | MergeBody
     | StreamBody
     | BackgroundBody
     | RollbackBody
@@ -309,9 +331,13 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
         return UncentreBody(**model)
     if body.get("strategy") == SET:
         return SetBody(**model)
+    if body.get("strategy") == KEEP:
+        return KeepBody(**model)
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
     if body.get("strategy") == RESIZE:
         return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)
+    if body.get("strategy") == MERGE:
+        return MergeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if "centred_on" in body:
         centred_on = member(body, "centred_on", int)
         return CentreBody(**model, verdict=verdict, forced=forced, bytes=size, centred_on=centred_on)

@@ -48,7 +48,7 @@ def create_folder(
     timeout_s: float = 10,
 ) -> None:
     """Make a store whose only revision is an empty one with that body; see `Store.create`."""
-    _require_vacant(path)
+    require_vacant(path)
     if not extractor.is_file():
         raise SettingError(f"{extractor} is not a file: an extractor is an .onnx or .tflite file")
     if extractor.stat().st_size > EXTRACTOR_BYTES:
@@ -68,7 +68,7 @@ def create_folder(
             raise
 
 
-def _require_vacant(path: Path) -> None:
+def require_vacant(path: Path) -> None:
     """Raise SettingError unless a store can be made at `path`."""
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is a file: name a folder that does not exist yet")

@@ -17,7 +17,8 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, ModelError, StoreDamagedError, StoreLockedError
@@ -31,6 +32,7 @@ _MAPPED_BYTES = 1 << 16
 _MAPPED_DESCRIPTORS = 512  # Python before 3.13 keeps one open for each map, and the usual limit is 1024
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCKS_NO_FOLDERS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # NFS, FAT over FUSE
 _NOT_THE_FILES_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _ADVICE = {
     errno.ENOSPC: "free some space",
@@ -48,9 +50,13 @@ def explained(doing: str, *, outcome: str = "the live model is unchanged") -> It
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0)
-        reason = f"{error.strerror or error}{f' ({advice})' if advice else ''}"
-        raise EdgeclError(f"{doing} failed: {reason}; {outcome}") from error
+        raise EdgeclError(f"{doing} failed: {reason_of(error)}; {outcome}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the system says of an error, and what to do about it."""
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{error.strerror or error}{f' ({advice})' if advice else ''}"
 
 
 @contextmanager
@@ -184,11 +190,28 @@ def extend(path: Path, data: bytes, *, offset: int) -> None:
         os.close(descriptor)
 
 
+@dataclass(frozen=True)
+class Lock:
+    """A lock that this process has on a file or folder."""
+
+    path: Path
+    descriptor: int
+
+    def require(self) -> None:
+        """Raise StoreLockedError where what is locked was removed, moved or replaced: others wait for another one."""
+        if not _is_at(self.path, self.descriptor):
+            raise StoreLockedError(
+                f"{self.path} was removed, moved or replaced while this process was writing: nothing was committed; "
+                "look at what is there now, then try again"
+            )
+
+
 @contextmanager
-def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
+def locked(path: Path, *, timeout_s: float) -> Iterator[Lock]:
     """Hold the lock on a file, made where it is missing, or on a folder.
 
-    The kernel releases it when the process ends, however it ends.
+    The kernel releases it when the process ends, however it ends. The file has the lock, not its name: where the name
+    means another file once the lock is there, that one is waited for.
 
     Raises
     ------
@@ -197,26 +220,59 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
     EdgeclError
         When the file cannot be opened for writing.
     """
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with explained(f"locking {path}"):
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        descriptor = _acquired(path, timeout_s)
     try:
-        with explained(f"locking {path}"):
-            _acquire(descriptor, path, timeout_s)
-        yield
+        yield Lock(path, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, timeout_s: float) -> None:
+@contextmanager
+def locked_store(folder: Path, *, timeout_s: float) -> Iterator[Lock]:
+    """Hold the writer lock of a store: on its file `lock`, which others wait for, and on the folder itself.
+
+    Anybody may remove a file; the folder stays what it is as long as there is a store. A file system that locks no
+    folders has the file alone. Raises as `locked` does.
+    """
+    with locked(folder / "lock", timeout_s=timeout_s) as lock, ExitStack() as stack:
+        try:
+            lock = stack.enter_context(locked(folder, timeout_s=timeout_s))
+        except EdgeclError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _LOCKS_NO_FOLDERS):
+                raise
+        yield lock
+
+
+def _acquired(path: Path, timeout_s: float) -> int:
+    """Return the descriptor of the file that `path` names, locked."""
     deadline = time.monotonic() + timeout_s
-    while not _is_acquired(descriptor):
-        if time.monotonic() >= deadline:
-            raise StoreLockedError(
-                f"another process is writing to {path.parent}: waited {timeout_s:g} s for its lock; "
-                "try again when it has finished"
-            )
-        time.sleep(_POLL_S)
+    while True:
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            if _is_acquired(descriptor):
+                if _is_at(path, descriptor):
+                    return descriptor
+            elif time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+            else:
+                raise StoreLockedError(
+                    f"another process is writing to {path.parent}: waited {timeout_s:g} s for its lock; "
+                    "try again when it has finished"
+                )
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Test whether `path` still names the open file."""
+    try:
+        return os.path.samestat(path.stat(follow_symlinks=path.is_dir()), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _is_acquired(descriptor: int) -> bool:

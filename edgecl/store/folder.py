@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from edgecl.store.records import (
     sha256,
     upgraded,
 )
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +96,12 @@ class Folder:
             names += [folder / one.name for one in entries(folder) if not pattern.fullmatch(one.name)]
         return [path for path in names if not path.name.endswith(TEMPORARY)]
 
+    def no_files(self) -> list[Path]:
+        """Return what has the name of a file of the store and is none: a folder, pipe, device or link."""
+        objects = [self.object(digest) for digest in self.object_bytes()]
+        names = [self.current, self.journal, self.lock, *map(self.revision, self.numbers()), *objects]
+        return [path for path in names if _is_no_file(path)]
+
     def pointer(self) -> bytes:
         """Return the content of `current`, empty where it cannot be read."""
         with suppress(StoreDamagedError):
@@ -131,6 +138,13 @@ class Folder:
     def read(self, digest: str) -> dict[str, NDArray[Any]]:
         """Return the arrays of an object; raises as `read_object` does."""
         return read_object(self.object(digest), digest)
+
+
+def _is_no_file(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def read_object(path: Path, digest: str) -> dict[str, NDArray[Any]]:

@@ -16,13 +16,13 @@ import time
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
 from edgecl.store.files import extend, flush, read_file, replace_file
 from edgecl.store.records import Seal
+from edgecl.values import dataclass
 
 MAX_BYTES = 1 << 26  # edgecl writes no journal that is longer
 RESERVED = frozenset({"line", "end", "crc"})
@@ -187,6 +187,7 @@ def _scan(path: Path, seal: Seal) -> _Scan:
         lines = bytes(read_file(path, limit=MAX_BYTES)).splitlines(keepends=True)
     except StoreDamagedError as error:
         return _Scan([], [str(error)], first=1, last=0, end=0, has_end=False)
+    is_longer = _cut_after_end(lines, seal)
     bounds = _bounds(lines, seal)
     if bounds:
         lines.pop()
@@ -197,11 +198,22 @@ def _scan(path: Path, seal: Seal) -> _Scan:
         damage.append(f"{path} has lost its end: lines may be missing")
         while lines and not is_intact[len(lines) - 1]:
             lines.pop()
+    if is_longer:
+        damage.append(f"{path} goes on after its end: the next writer removes that")
     first, last = bounds or ((_number(intact[0]), _number(intact[-1])) if intact else (1, 0))
     numbers = [_number(line) for line in intact]
     if last - first + 1 != len(lines) or any(a >= b for a, b in itertools.pairwise(numbers)):
         damage.append(f"{path} should contain the lines {first} to {last}, in order, and does not")
-    return _Scan(intact, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None)
+    return _Scan(intact, damage, first, last, end=sum(map(len, lines)), has_end=bounds is not None and not is_longer)
+
+
+def _cut_after_end(lines: list[bytes], seal: Seal) -> bool:
+    """Drop what follows an end line, and return whether there was something: a disk that would not cut the file."""
+    for at, line in enumerate(lines[:-1]):
+        if line.startswith(_END) and _bounds(lines[: at + 1], seal):
+            del lines[at + 1 :]
+            return True
+    return False
 
 
 def _is_entry(line: bytes, seal: Seal) -> bool:

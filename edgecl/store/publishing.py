@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.store.arrays import pack, unpack
-from edgecl.store.files import digest_file, explained, flush, replace_file, temporary, write_temporary
+from edgecl.store.files import Lock, digest_file, explained, flush, replace_file, temporary, write_temporary
 from edgecl.store.folder import Folder, read_object, tree_bytes, upgrade
 from edgecl.store.records import Revision, decode_revision, encode_pointer, encode_revision, sha256
 
@@ -259,10 +259,12 @@ class Publisher:
         Number of the next revision.
     """
 
-    def __init__(self, folder: Folder, objects: PendingObjects, *, space: Space) -> None:
+    def __init__(self, folder: Folder, objects: PendingObjects, *, space: Space, lock: Lock) -> None:
         self._folder = folder
         self._objects = objects
         self._space = space
+        self._lock = lock
+        self._found = folder.pointer()  # what `current` says as long as nobody else writes
         live = space.live.number
         self._pointer = encode_pointer(live, sha256(folder.load(live)[1]))
         self.next_number = live + 1
@@ -306,25 +308,43 @@ class Publisher:
             When writing fails; its message says which of the two is live.
         """
         pointer = encode_pointer(revision.number, sha256(text))
+        self._require_alone()
         try:
             with explained(f"writing revision {revision.number} of {self._folder.path}"):
                 self._write(revision, text, pointer)
+        except StoreLockedError:
+            raise  # what is there now is another writer's
         except BaseException as error:
             self._withdraw(revision.number)
+            self.follow_pointer()
             if self._folder.pointer() == pointer:  # not even the way back could be written
                 raise EdgeclError(
                     f"writing revision {revision.number} of {self._folder.path} failed, and so did taking it "
                     f"back: it is live, but may not last through a power cut ({error})"
                 ) from error
             raise
-        self._space.live, self._pointer, self.next_number = revision, pointer, revision.number + 1
+        self._found = self._pointer = pointer
+        self._space.live, self.next_number = revision, revision.number + 1
 
     def _write(self, revision: Revision, text: bytes, pointer: bytes) -> None:
         """Each step is on the disk before the next begins; the files of one step are flushed together."""
         self._objects.flush(revision.objects)
         upgrade(self._folder)
         replace_file(self._folder.revision(revision.number), text)
+        self._require_alone()
         replace_file(self._folder.current, pointer)
+
+    def follow_pointer(self) -> None:
+        """Take what `current` says now as written by this process."""
+        self._found = self._folder.pointer()
+
+    def _require_alone(self) -> None:
+        """Raise StoreLockedError where the lock is lost, or another process has let `current` name another revision."""
+        self._lock.require()
+        if self._folder.pointer() != self._found:
+            raise StoreLockedError(
+                f"another process has written {self._folder.current} at the same time: nothing was committed, try again"
+            )
 
     def _withdraw(self, number: int) -> None:
         """Leave the old model live, and as little as possible of the new one."""

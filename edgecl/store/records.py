@@ -17,11 +17,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.store.files import Bytes
+from edgecl.values import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -271,10 +271,16 @@ class ModelBody:
     """Label to the class that it resembles, and the odds that the two are one; None where there is none."""
     distinct: Sequence[Sequence[str]] | None = None
     """Pairs of labels that their user has said are not the same; None where there is none."""
+    priorities: Mapping[str, str] | None = None
+    """Label to how long its user wants it kept: "always", "while-used" or a day; None where nothing is said."""
+    use: Mapping[str, float] | None = None
+    """Label to the events of it that are remembered; None where there are none."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
     mine: Sequence[str] | None = None
     """Labels that a stream detects of the people who taught them alone; None where there is none."""
+    others: Mapping[str, Any] | None = None
+    """What other devices have shared, and what of it is one's own; None where nothing was merged."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,17 +304,10 @@ class ModelBody:
 
 
 MODEL_MEMBERS = (
-    "classes",
-    "exemplars",
-    "taught",
-    "head",
-    "ewc_classes",
-    "alike",
-    "distinct",
-    "unknown_above",
-    "settings", "mine", "timed",
+    "classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above", "settings", "timed",
+    "others", "priorities", "use", "mine",
 )  # fmt: skip
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "mine", "timed")
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "others", "priorities", "use", "mine")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -323,7 +322,7 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
-        and isinstance(body.get("settings", {}), dict)
+        and all(isinstance(body.get(name, {}), dict) for name in ("settings", "others", "priorities", "use"))
         and all(isinstance(body.get(name, []), list) for name in ("timed", "mine"))
         and all(isinstance(one, str) for name in ("timed", "mine") for one in body.get(name, []))
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.store.files import digest_file, explained, flush, replace_file
-from edgecl.store.folder import Folder
+from edgecl.store.folder import Folder, newest_readable
 from edgecl.store.records import Header
 
 if TYPE_CHECKING:
@@ -55,6 +55,25 @@ def repair(folder: Folder, writer: Writer, *, require_usable: Callable[[int], ob
     return done
 
 
+def remove_no_files(folder: Folder) -> list[str]:
+    """Remove what is in the place of a file and is none, and return what was done.
+
+    Raises
+    ------
+    StoreDamagedError
+        When no revision can be read: then nothing is changed.
+    EdgeclError
+        When removing fails.
+    """
+    newest_readable(folder)
+    found = folder.no_files()
+    with explained(f"repairing {folder.path}", outcome="what was repaired before that stays so"):
+        for path in found:
+            _remove(path)
+            flush(path.parent)
+    return [f"removed {path}: it is not a regular file" for path in found]
+
+
 def require_same_extractor(folder: Folder, header: Header, source: Path) -> None:
     """Raise SettingError unless `source` is the extractor that the store was made with."""
     if digest_file(source, limit=header.extractor_bytes) != header.extractor_digest:
@@ -67,6 +86,8 @@ def restore_extractor(folder: Folder, header: Header, source: Path) -> None:
     """Replace the extractor by a copy of `source`; EdgeclError when writing fails."""
     path = folder.path / header.extractor_file
     with explained(f"restoring {path}"):
+        if path.is_dir():
+            _remove(path)
         replace_file(path, source.read_bytes())
 
 

@@ -20,14 +20,14 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.files import locked
+from edgecl.notes import Logger
+from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     Folder,
     add_once,
@@ -48,10 +48,11 @@ from edgecl.store.writer import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgecl.store.backup import Backup
     from edgecl.store.erasure import Removed, Saw
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 class Reader:
@@ -66,9 +67,20 @@ class Reader:
         self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
 
+    @property
+    def name(self) -> str:
+        """Random name, by which other devices know what it shares."""
+        return self._header.name
+
     def verify_extractor(self) -> None:
         """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
         verify_extractor(self._folder, self._header)
+
+    def write_fault(self) -> str:
+        """Return why the store cannot be written to: empty where it can."""
+        from edgecl.store.check import write_fault
+
+        return write_fault(self._folder)
 
     def current(self) -> Revision:
         """Return the live revision.
@@ -275,6 +287,21 @@ class Store(Reader):
         self.damage.clear()
         return done
 
+    def backup(
+        self, file: Path, *, sign: Callable[[str], Mapping[str, str]] | None = None, overwrite: bool = False
+    ) -> Backup:
+        """Write the store to one file; see `edgecl.store.backup.write_backup`."""
+        from edgecl.store.backup import write_backup
+
+        with self.writer():
+            return write_backup(self._folder, self._header, file, sign=sign, overwrite=overwrite)
+
+    def remove_no_files(self) -> list[str]:
+        """Remove folders, pipes, devices and links in the place of files; see `edgecl.store.repair.remove_no_files`."""
+        from edgecl.store.repair import remove_no_files
+
+        return remove_no_files(self._folder)
+
     def restore_extractor(self, source: str | Path) -> None:
         """Replace the extractor by a copy of the same file; raises SettingError where `source` is another one."""
         from edgecl.store.repair import require_same_extractor, restore_extractor
@@ -307,7 +334,7 @@ class Store(Reader):
         EdgeclError
             When the store cannot be written to.
         """
-        with locked(self._folder.lock, timeout_s=timeout_s):
+        with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
             base, is_followed = live_revision(self._folder, self.damage)
             limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
@@ -317,6 +344,7 @@ class Store(Reader):
                 name=self._header.name,
                 settings={**self.settings, **{name: one for name, one in limits.items() if name == "disk_bytes"}},
                 damage=self.damage,
+                lock=lock,
             )
             try:
                 yield writer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError
+from edgecl.notes import Logger
 from edgecl.store import records
-from edgecl.store.files import TEMPORARY, explained, replace_file
+from edgecl.store.files import TEMPORARY, Lock, explained, replace_file
 from edgecl.store.folder import Folder, add_once, entries, has_unfinished_forgetting, upgrade_bytes
 from edgecl.store.journal import RESERVED, Journal
 from edgecl.store.publishing import Arrays, PendingObjects, Publisher, Space
@@ -35,6 +35,8 @@ class Writer:
         Name of the store, from store.json.
     damage
         Receives what is found damaged, and trouble that leaves the model whole.
+    lock
+        What keeps others from writing.
     """
 
     def __init__(
@@ -46,13 +48,15 @@ class Writer:
         name: str,
         settings: Mapping[str, Any],
         damage: list[str],
+        lock: Lock,
     ) -> None:
         self._folder = folder
+        self._lock = lock
         self._damage = damage
         self._unlogged: list[Mapping[str, Any]] = []  # entries of commits whose journal line failed
         self._objects = PendingObjects(folder)
         self._space = Space(folder, settings, live=base, damage=damage)
-        self._publisher = Publisher(folder, self._objects, space=self._space)
+        self._publisher = Publisher(folder, self._objects, space=self._space, lock=lock)
         numbers = folder.numbers()
         if not is_followed:
             self._publisher.next_number = numbers[-1] + 1
@@ -111,7 +115,7 @@ class Writer:
         SettingError
             When the store would exceed `disk_bytes` even without any older revision. Nothing is changed.
         StoreLockedError
-            When `parent` is no longer the live revision.
+            When `parent` is no longer the live revision, or the lock was lost: the folder was moved or replaced.
         StoreDamagedError
             When an object is missing.
         EdgeclError
@@ -190,10 +194,12 @@ class Writer:
     def point_at(self, number: int) -> bool:
         """Let `current` name an intact revision, and return whether it had to be written."""
         pointer = encode_pointer(number, sha256(self._folder.load(number)[1]))
+        self._lock.require()
         if self._folder.pointer() == pointer:
             return False
         with explained(f"writing {self._folder.current}"):
             replace_file(self._folder.current, pointer)
+        self._publisher.follow_pointer()
         return True
 
     def remove_unused(self) -> int:
@@ -223,6 +229,7 @@ class Writer:
             raise ValueError(f"a journal entry has at least one key, and not {', '.join(sorted(RESERVED))}")
         self.discard()
         self._space.make_room(self._journal.cost(entry))
+        self._lock.require()
         with explained(f"writing the journal of {self._folder.path}"):
             self._journal.append(*self._unlogged, entry)
         self._unlogged.clear()
@@ -251,7 +258,7 @@ class Writer:
             add_once(self._damage, error)
 
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 
 def remove_leftovers(folder: Folder, orphans: Collection[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgecl_export.identity import export_identity as export_identity
+from edgecl_export.image import export_image as export_image
 from edgecl_export.imu import export_imu as export_imu
 from edgecl_export.model import export_model as export_model
 from edgecl_export.table import export_table as export_table
@@ -13,6 +14,7 @@ from edgecl_export.wrap import export_wrap as export_wrap
 
 __all__ = [
     "export_identity",
+    "export_image",
     "export_imu",
     "export_model",
     "export_table",

@@ -1,6 +1,6 @@
 """Replay or EWC, when fraud changes and classic patterns must not be forgotten? Measured on a made-up stream.
 
-    python fraud_table.py [--quick] [--json FILE]
+`tools/fraud_table` runs this in an environment of its own.
 
 Every way of learning gives each payment a score before its label comes (1,000 rows later; a fifth of the labels never
 come). An alert is one of the 20 likeliest rows of each 1,000. The strategies with gradient steps learn a lesson of each
@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,27 +136,6 @@ def main() -> None:
             print(seed, name, json.dumps(table[name][-1]), file=sys.stderr, flush=True)
     if given.json:
         given.json.write_text(json.dumps(table, indent=1))
-    print(as_markdown(table))
-
-
-def as_markdown(table: dict[str, list[dict[str, Any]]]) -> str:
-    lines = [
-        "| way | average precision | recall | classic, last fifth | new patterns | found after labels | µs a row |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, rows in table.items():
-        means = [
-            np.mean([row[one] for row in rows])
-            for one in ("average precision", "recall", "classic at the end", "new patterns", "us")
-        ]
-        found = [one for row in rows for one in row["found after"].values()]
-        after = [one for one in found if one is not None]
-        text = f"{np.median(after):.0f}" if after else "never"
-        text += f" ({sum(one is None for one in found)} of {len(found)} never)"
-        lines.append(
-            f"| {name} | {means[0]:.3f} | {means[1]:.1%} | {means[2]:.1%} | {means[3]:.1%} | {text} | {means[4]:.0f} |"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

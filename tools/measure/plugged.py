@@ -7,18 +7,15 @@ import json
 import os
 import random
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -27,9 +24,8 @@ from edgecl.learner import Learner
 from edgecl.live.fanout import Fanout
 from edgecl.live.inputs.chunks import Piece
 from edgecl.sources.sound import encode_wav
-
-COMMAND = (sys.executable, "-m", "edgecl.cli")
-WORDS = ("yes", "stop")
+from measure import plugged_load
+from measure.plugged_processes import WORDS, Client, evening, running, status
 
 
 def main() -> None:
@@ -47,7 +43,7 @@ def main() -> None:
         found = [
             report("memory", memory(store)),
             report("hops", hops(store, options.hops)),
-            report("connections", connections(store, options.connections)),
+            *(report(name, found) for name, found in plugged_load.phases(store, options.connections)),
             report("kills", kills(store, options.lessons)),
         ]
     if options.out:
@@ -59,25 +55,6 @@ def report(name: str, found: dict[str, Any]) -> str:
     line = json.dumps({"what": name, **found}) + "\n"
     print(line, end="", flush=True)
     return line
-
-
-@contextmanager
-def running(*arguments: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command of edgecl; it is killed at the end where it has not ended."""
-    with tempfile.TemporaryDirectory() as state:
-        environment = {**os.environ, "STATE_DIRECTORY": state, "EDGECL_MQTT_PASSWORD": "x"}
-        given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, **more}
-        with subprocess.Popen([*COMMAND, *map(str, arguments)], env=environment, **given) as one:
-            try:
-                yield one
-            finally:
-                one.kill()
-
-
-def status(process: subprocess.Popen[bytes], key: str) -> float:
-    """Return a line of the process's status, such as VmRSS, in MiB."""
-    text = Path(f"/proc/{process.pid}/status").read_text()
-    return int(text.partition(f"{key}:")[2].split()[0]) / 1024
 
 
 def memory(store: Path) -> dict[str, Any]:
@@ -104,13 +81,6 @@ def memory(store: Path) -> dict[str, Any]:
         time.sleep(4)
         listener = status(one, "VmHWM")
     return {"serve_listen_mib": round(page, 1), "serve_with_all_mib": round(both, 1), "listen_mib": round(listener, 1)}
-
-
-def evening() -> bytes:
-    """Some seconds of words, as raw PCM."""
-    said = [one.signal[:, 0] for one in voice_clips("test") if one.label in WORDS][:6]
-    quiet = np.random.default_rng(0).normal(0, 0.0002, 16000)
-    return bytes((np.concatenate([part for one in said for part in (quiet, one)]) * 32767).astype("<i2").tobytes())
 
 
 def hops(store: Path, count: int) -> dict[str, Any]:
@@ -168,75 +138,6 @@ def _timed(learner: Learner, pieces: list[np.ndarray[Any, Any]], fanout: Fanout[
     return kept
 
 
-class Client:
-    """A browser that is paired."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        parts = urlsplit(told["url"])
-        self.host, self.port, self.cookie = parts.hostname or "", parts.port or 0, ""
-        _, headers, _ = self.ask("/api/pair", {"code": told["code"]})
-        self.cookie = headers["Set-Cookie"].partition(";")[0]
-
-    def ask(self, path: str, body: object = None) -> tuple[int, dict[str, str], bytes]:
-        """GET, or POST where there is a body."""
-        one = HTTPConnection(self.host, self.port, timeout=20)
-        is_sound = isinstance(body, bytes)
-        kind = "audio/wav" if is_sound else "application/json"
-        sent = body if body is None or is_sound else json.dumps(body)
-        try:
-            one.request("GET" if body is None else "POST", path, sent, {"Cookie": self.cookie, "Content-Type": kind})  # type: ignore[arg-type]
-            found = one.getresponse()
-            return found.status, dict(found.getheaders()), found.read()
-        finally:
-            one.close()
-
-
-def usage(process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """Return the descriptors and threads of a process."""
-    folder = Path(f"/proc/{process.pid}")
-    return len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir()))
-
-
-def connections(store: Path, count: int) -> dict[str, Any]:
-    """Open and drop connections to page and Wyoming while sound comes; no hop may be lost, nothing may be left."""
-    wyoming = free_port()
-    sound = evening() * 20
-    arguments = ("serve", store, "--port", 0, "--listen", "-", "--json", "--wyoming", wyoming)
-    with running(*arguments) as one:
-        assert one.stdin is not None
-        client = Client(one)
-        client.ask("/api/state")
-        wait_for(lambda: _is_open(wyoming))
-        time.sleep(1)
-        before, resident = usage(one), status(one, "VmRSS")
-        feeding = threading.Thread(target=one.stdin.write, args=(sound,), daemon=True)
-        feeding.start()
-        started = time.monotonic()
-        for number in range(count):
-            port = client.port if number % 2 else wyoming
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as dropped:
-                dropped.sendall(random.Random(number).randbytes(number % 200))  # noqa: S311
-        spent = time.monotonic() - started
-        feeding.join(60)
-        answered, _, _ = client.ask("/api/state")
-        wait_for(lambda: usage(one) <= before)
-        after, now = usage(one), status(one, "VmRSS")
-        stopping = time.monotonic()
-        one.terminate()
-        one.wait(10)
-        return {
-            "connections": count,
-            "seconds": round(spent, 1),
-            "still_answers": answered == 200,
-            "descriptors": [before[0], after[0]],
-            "threads": [before[1], after[1]],
-            "rss_mib": [round(resident, 1), round(now, 1)],
-            "stopped_in_s": round(time.monotonic() - stopping, 2),
-        }
-
-
 def kills(store: Path, count: int) -> dict[str, Any]:
     """Teach through the page and kill the service at random; the live revision is the old or the new one."""
     draw = random.Random(0)  # noqa: S311
@@ -267,28 +168,6 @@ def _left(store: Path) -> str:
     if learner.check():
         return "neither"
     return {("stop", "yes"): "old", ("coffee", "stop", "yes"): "new"}.get(learner.classes, "neither")
-
-
-def _is_open(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=5):
-        return True
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_for(is_so: Callable[[], bool], *, within_s: float = 20) -> None:
-    """Wait until something is so, or for so long."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        with suppress(OSError):
-            if is_so():
-                return
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

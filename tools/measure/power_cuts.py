@@ -142,16 +142,25 @@ class fresh:  # noqa: N801
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def injected(action: Action, folder: Path, fault: str, *, every: int) -> Iterator[tuple[str, str]]:
-    """Run an action once for each point, with a fault there: what went wrong afterwards, and where."""
+def injected(
+    action: Action, folder: Path, fault: str, *, every: int, lasting: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Run an action once for each point, with a fault there: what went wrong afterwards, and where.
+
+    Parameters
+    ----------
+    lasting
+        Let every later call of that name fail as well.
+    """
     for name, count in points(action, folder)[::every]:
         with fresh(action, folder) as store:
             given = [one.format(store=store) for one in action.arguments]
-            rule = f"inject={name}:{fault}:when={count}"
+            rule = f"inject={name}:{fault}:when={count}{'+' if lasting else ''}"
             strace = ("strace", "-qq", "-o", os.devnull, "-e", f"trace={name}", "-e", rule)
             done = edgecl(*given, strace=strace)
-            is_killed = fault.startswith("signal")
-            yield judged(action, store, None if is_killed else done), f"{action.name}, {fault} at {name} {count}"
+            # where no write works there is no message either
+            is_mute = fault.startswith("signal") or (lasting and name == "write")
+            yield judged(action, store, None if is_mute else done), f"{action.name}, {fault} at {name} {count}"
 
 
 def judged(action: Action, path: Path, failed: subprocess.CompletedProcess[str] | None) -> str:
@@ -291,7 +300,7 @@ def forgotten(runs: int) -> Iterator[tuple[str, str]]:
     yield from results
 
 
-PARTS = ("killed", "failed", "lost", "damaged", "forgotten")
+PARTS = ("killed", "failed", "lasting", "lost", "damaged", "forgotten")
 FORGETTING_RUNS = 2000
 
 
@@ -320,6 +329,9 @@ def main() -> None:
                 count(f"killed in {action.name}", injected(action, folder, "signal=KILL", every=arguments.every))
             for code in ERRORS if "failed" in arguments.only else ():
                 count(f"{code} in {action.name}", injected(action, folder, f"error={code}", every=arguments.every))
+            for code in ERRORS if "lasting" in arguments.only else ():
+                fails = injected(action, folder, f"error={code}", every=arguments.every, lasting=True)
+                count(f"lasting {code} in {action.name}", fails)
             if "lost" in arguments.only:
                 count(f"unflushed lost in {action.name}", lost(action, folder, random.Random(0)))  # noqa: S311
         if "damaged" in arguments.only:

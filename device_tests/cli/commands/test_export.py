@@ -44,7 +44,7 @@ def test_every_exporter_has_help_with_an_example(name: str) -> None:
 
 
 def test_models_of_ones_own_have_the_modalities_that_extractors_have() -> None:
-    assert {*MODALITIES, "text"} == set(ALL_MODALITIES)
+    assert {*MODALITIES, "text", "image"} == set(ALL_MODALITIES)
 
 
 def test_movement_is_learnt_with_an_extractor_calibrated_on_it(windows: Path, tmp_path: Path) -> None:

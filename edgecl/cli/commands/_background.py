@@ -19,9 +19,9 @@ HOP_S = 0.08
 
 
 def is_of_a_room(store: Path) -> bool:
-    """Test whether background is sound: of movement it is a class that makes no events."""
+    """Test whether background is sound: of movement and pictures it is a class that makes no events."""
     with warn.opened(store) as learner:
-        return bool(learner.status()["extractor"]["modality"] != "imu")
+        return learner.status()["extractor"]["modality"] not in ("imu", "image")
 
 
 def run(store: Path, path: Path, *, as_json: bool, how: Choices) -> None:

@@ -115,7 +115,7 @@ def command(
     several classes and, best, several people. Lessons are learnt in several orders, evaluated on people who taught
     nothing, and compared with joint training: one model fitted to everything at once. Nothing is written.
     """
-    from edgecl.compare.advice import recommend
+    from edgecl.compare.advice import paired, recommend
     from edgecl.compare.results import BUDGETS, SEEDS, Options
     from edgecl.compare.run import compare, settings_for
     from edgecl.compare.streams import embed
@@ -145,7 +145,8 @@ def command(
         report.write_text(comparison_report(found, name=path.name))
     if as_json:
         skipped = [vars(one) for one in data.skipped]
-        print_json({**found.as_dict(), "recommendation": recommend(found), "skipped": skipped})
+        pairs = [one.as_dict() for one in paired(found)]
+        print_json({**found.as_dict(), "recommendation": recommend(found), "paired": pairs, "skipped": skipped})
         return
     warn.skips(data.skipped)
     for remark in found.remarks:
@@ -169,6 +170,7 @@ def _print(found: Comparison, path: Path, *, person: str) -> None:
     click.secho(f"{printable(str(path))}: {what}", bold=True)
     click.echo(wrapped(_protocol(found, person), first=""))
     _print_accuracy(found, person)
+    _print_pairs(found)
     _print_cost(found)
     if found.budgets:
         _print_budgets(found)
@@ -195,7 +197,12 @@ def _protocol(found: Comparison, person: str) -> str:
 
 
 def _spread(found: Comparison) -> str:
-    return f" (mean ± 95 % interval over {found.options.seeds} seeds)" if found.options.seeds > 1 else " (one seed)"
+    from edgecl.compare.results import FEWEST_STREAMS
+
+    if found.options.seeds == 1:
+        return " (one seed)"
+    interval = " ± 95 % interval" if found.options.seeds >= FEWEST_STREAMS else ""
+    return f" (mean{interval} over {found.options.seeds} seeds)"
 
 
 def _share(one: Estimate) -> str:
@@ -221,6 +228,21 @@ def _print_accuracy(found: Comparison, person: str) -> None:
             first="  ",
         )
     )
+
+
+def _print_pairs(found: Comparison) -> None:
+    from edgecl.compare.advice import choose, paired
+
+    chosen = choose(found)
+    kept = "" if chosen.budget is None else f" with {100 * chosen.budget:g}% of old data"
+    click.secho(f"\nBeside {chosen.name}{kept}, stream by stream, in points of balanced accuracy", bold=True)
+    rows = [(one.name, _signed(one.difference), str(one.better), str(one.worse)) for one in paired(found)]
+    click.echo(table(rows, header=("strategy", "difference", "better in", "worse in"), align="lrrr"))
+
+
+def _signed(one: Estimate) -> str:
+    spread = "" if one.interval is None else f" ± {100 * one.interval:4.1f}"
+    return f"{100 * one.mean:+.1f}{spread}"
 
 
 def _print_cost(found: Comparison) -> None:

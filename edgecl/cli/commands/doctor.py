@@ -45,9 +45,9 @@ def command(ctx: click.Context, store: Path | None, repair: bool, as_json: bool)
     """Check this machine and a store; repair a damaged store.
 
     Imports every runtime in a process of its own, runs a kernel and an extractor. With STORE also reads every
-    byte of every kept revision. Exit code 1: something that edgecl needs does not work here; 5: the store is
-    damaged. With --repair the newest intact revision becomes the live one and damaged files are removed: copy
-    the folder first if you want to examine it.
+    byte of every kept revision, and writes a block. Exit code 1: something that edgecl needs does not work here, such
+    as writing to the store; 5: the store is damaged. With --repair the newest intact revision becomes the live one and
+    damaged files are removed: copy the folder first if you want to examine it.
     """
     if repair and store is None:
         raise click.UsageError("--repair wants a STORE")
@@ -129,6 +129,7 @@ def _store(path: Path, *, repair: bool) -> dict[str, Any]:
         "disk_bytes": learner.store.bytes_on_disk(),
         "disk_budget_bytes": learner.settings.disk_bytes,
         "disk_free_bytes": shutil.disk_usage(path).free,
+        "write_fault": learner.store.write_fault(),
         "extractor": probe.run("extractor", str(learner.store.extractor_path)),
     }
 
@@ -143,6 +144,8 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
     faults += [f"{name}: {found[name]['fault']}" for name in ("kernels", "extractor") if "fault" in found[name]]
     if "fault" in found.get("store", {}).get("extractor", {}):
         faults.append(f"the store's extractor: {found['store']['extractor']['fault']}")
+    if found.get("store", {}).get("write_fault"):
+        faults.append(found["store"]["write_fault"])
     return faults
 
 

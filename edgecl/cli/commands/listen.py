@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.commands import _doors
+from edgecl.cli.commands import _camera, _doors
 from edgecl.cli.commands._doors import Doors, Printer, door_options
 from edgecl.cli.options import (
     EDGECL,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Arrival, Halt, Piece
     from edgecl.live.inputs.pcm import Layout
     from edgecl.live.novelty import Noticer
+    from edgecl.service.resident import Resident
     from edgecl.sources.choices import Choices
 
 POLL_S = 0.2
@@ -51,11 +52,19 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
         "edgecl listen kitchen --microphone --wake marvin --span 4",
         "edgecl listen kitchen --wyoming 0.0.0.0:10400",
         "edgecl listen kitchen --microphone --mqtt mqtt://edge@homeassistant.local",
+        "ffmpeg -v error -f v4l2 -i /dev/video0 -r 2 -f mjpeg - | edgecl listen door --camera -",
+        "edgecl listen door --camera /run/snapshots",
     )
 )
 @store_argument
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--microphone", is_flag=True, help="Read the default microphone (extra [mic]).")
+@click.option(
+    "--camera",
+    metavar="-|FOLDER",
+    help="Frames of a camera: MJPEG on stdin (-), or pictures that appear in FOLDER.",
+)
+@click.option("--frame", metavar="WIDTHxHEIGHT", help="Size of frames of raw RGB on stdin, in place of MJPEG.")
 @rate_option
 @layout_options
 @row_options
@@ -74,6 +83,14 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
     help="Pause after an event; for movement the pause that ends one. [default: 10 hops, for movement 3]",
 )
 @click.option("--inbox", is_flag=True, help="Keep surprises and the latest detections for `edgecl inbox`.")
+@click.option(
+    "--suggest",
+    metavar="[PER DAY]",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=20,
+    help="Keep detections that are sure and new in kind for `edgecl inbox STORE accept-suggestions`. [20 a day]",
+)
 @click.option("--inbox-size", type=Bytes(), help="Largest size of the inbox. [default: 2MiB]")
 @click.option(
     "--novelty", type=Finite(0, 1), help="Novelty from which a sample is a surprise. [default: 0.5, for movement 0.5]"
@@ -101,6 +118,8 @@ def command(
     store: Path,
     file: Path | None,
     microphone: bool,
+    camera: str | None,
+    frame: str | None,
     rate: float | None,
     layout: Layout,
     how: Choices,
@@ -109,6 +128,7 @@ def command(
     patience: int | None,
     refractory: float | None,
     inbox: bool,
+    suggest: int | None,
     inbox_size: int | None,
     novelty: float | None,
     wake: str | None,
@@ -119,13 +139,13 @@ def command(
     as_json: bool,
     **doors: Any,
 ) -> None:
-    """Follow a stream of sound or movement and print its events.
+    """Follow a stream of sound, movement or pictures and print its events.
 
-    Reads raw PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), or a
-    microphone. Prints one event per line: time, label, confidence, novelty (0: typical of its class, 1: unlike all of
-    it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next hop on. Ends with its
-    input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound
-    comes from its clients, and also from the microphone where --microphone is given.
+    Reads raw PCM on stdin, FILE (.wav, .flac; for movement .csv or .jsonl with timestamps), a microphone, or of
+    pictures the frames of --camera. Prints one event per line: time, label, confidence, novelty (0: typical of its
+    class, 1: unlike all of it) and span. Never learns; what `edgecl learn` teaches the store is detected from the next
+    hop on. Ends with its input, on Ctrl-C or on SIGTERM, with a summary on stderr. With --wyoming the sound comes from
+    its clients, and also from the microphone where --microphone is given.
     """
     from edgecl.live.events import Summary
     from edgecl.live.inputs.chunks import Arrival, Halt
@@ -135,6 +155,7 @@ def command(
 
     if span and wake is None:
         raise click.UsageError("--span is the time after a wake word: add --wake LABEL")
+    inbox = inbox or suggest is not None
     if not inbox and (inbox_size or novelty is not None):
         raise click.UsageError("--inbox-size and --novelty say what is kept: add --inbox")
     open_doors = Doors(**doors)
@@ -143,14 +164,23 @@ def command(
         _print_avahi(store, open_doors)
         return
     _refuse_contradictions(
-        file, microphone=microphone, rate=rate, realtime=realtime, has_clients=open_doors.wyoming is not None
+        file,
+        microphone=microphone,
+        rate=rate,
+        realtime=realtime,
+        has_clients=open_doors.wyoming is not None,
+        camera=camera,
     )
+    _camera.require_consistent(camera, frame, refractory)
     halt, arrival, summary, systemd = Halt(), Arrival(), Summary(), Notifier()
     fanout: Fanout[Event] = Fanout()
     with fanout, warn.opened(store) as learner:
         contract = learner.contract
+        resident = _resident() if control else None  # before threads: it is forked
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
+        elif camera is not None or contract.is_picture:
+            pieces = _camera.frames(contract, camera, frame, halt=halt, arrival=arrival)
         else:
             pieces = pieces_of(
                 contract,
@@ -163,11 +193,14 @@ def command(
                 halt=halt,
                 arrival=arrival,
             )
-        noticer = _noticer(learner, size=inbox_size, novelty=novelty) if inbox else None
+        noticer = _noticer(learner, size=inbox_size, novelty=novelty, suggest=suggest) if inbox else None
         _require_wake_word(learner, wake)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
         )
+        requests = Control(control, store, command=EDGECL, resident=resident) if control else None
+        if requests is not None:
+            systemd.watch(requests.is_alive)
         listening = Listening(
             threshold,
             patience,
@@ -179,7 +212,7 @@ def command(
         events = learner.listen(pieces, how=listening, summary=summary, noticer=noticer, beat=systemd.alive)
         with (
             interrupts.asking(halt.ask),
-            Control(control, store, command=EDGECL) if control else nullcontext(),
+            requests or nullcontext(),
             _doors.opened(open_doors, learner, fanout, listening) as server,
         ):
             systemd.send("READY=1")
@@ -193,6 +226,14 @@ def command(
     if server is not None:
         summary.add(server.summary)
     _print_summary(summary, arrival, fanout)
+
+
+def _resident() -> Resident:
+    """The process that `edgecl learn --via` has its lessons taught by."""
+    from edgecl.cli.commands import _via
+    from edgecl.service.resident import Resident
+
+    return Resident(_via.taught, prepare=_via.prepare)
 
 
 def _nothing(halt: Halt, beat: Callable[[], None]) -> Iterator[Piece]:
@@ -230,15 +271,22 @@ def _require_wake_word(learner: Learner, wake: str | None) -> None:
         )
 
 
-def _noticer(learner: Learner, *, size: int | None, novelty: float | None) -> Noticer:
-    from edgecl.live.novelty import Noticer
-
-    return Noticer(learner.inbox(capacity_bytes=size), learner.extractor, novelty=novelty)
+def _noticer(learner: Learner, *, size: int | None, novelty: float | None, suggest: int | None) -> Noticer:
+    return learner.noticer(capacity_bytes=size, novelty=novelty, suggestions_per_day=suggest)
 
 
 def _refuse_contradictions(
-    file: Path | None, *, microphone: bool, rate: float | None, realtime: bool, has_clients: bool
+    file: Path | None,
+    *,
+    microphone: bool,
+    rate: float | None,
+    realtime: bool,
+    has_clients: bool,
+    camera: str | None = None,
 ) -> None:
+    if camera is not None:
+        _camera.require_alone(camera, is_alone=not (file or microphone or rate or realtime or has_clients))
+        return
     if has_clients and (file is not None or rate is not None):
         raise click.UsageError("--wyoming takes sound from its clients: leave out FILE and --rate, or say --microphone")
     if file is not None and microphone:
@@ -249,7 +297,7 @@ def _refuse_contradictions(
         raise click.UsageError("--realtime plays a FILE: stdin and microphones come at their own speed")
     if file is None and not microphone and not has_clients and is_terminal():
         raise click.UsageError(
-            "nothing is piped to stdin: give a FILE or --microphone, "
+            "nothing is piped to stdin: give a FILE, --microphone or --camera, "
             "or `arecord -q -t raw -f S16_LE -r 16000 -c 1 | edgecl listen STORE`"
         )
 
@@ -310,12 +358,19 @@ def _print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event]) ->
     told = summary.as_dict()
     revisions = ", ".join(map(str, summary.revisions)) or "none"
     click.echo(
-        f"heard {summary.seconds:,.1f} s, {counted(summary.events, 'event')}; at work {told['real_time_factor']:.2%} "
+        f"{_followed(summary)}, {counted(summary.events, 'event')}; at work {told['real_time_factor']:.2%} "
         f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
         err=True,
     )
     for note in [*_notes(summary, arrival), *_doors.notes(fanout)]:
         click.echo(f"  - {note}", err=True)
+
+
+def _followed(summary: Summary) -> str:
+    """Return how much was followed."""
+    if summary.frames:
+        return f"saw {counted(summary.frames, 'frame')} in {summary.seconds:,.1f} s"
+    return f"heard {summary.seconds:,.1f} s"
 
 
 def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
@@ -328,7 +383,9 @@ def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
     if arrival.torn_bytes:
         yield f"{counted(arrival.torn_bytes, 'byte')} of a torn sample at the end: left out"
     for reason, count in arrival.rows.counts.items():
-        yield f"{counted(count, 'row')} skipped: {reason}"
+        yield f"{counted(count, 'row' if not summary.frames else 'frame')} skipped: {reason}"
+    if summary.dark_frames:
+        yield f"{counted(summary.dark_frames, 'frame')} black or of one colour: is the lens covered?"
     if summary.silent_s:
         yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? Nothing was predicted there"
     if summary.clipped_s:

@@ -244,11 +244,10 @@ def _listen(
 ) -> None:
     """Follow a stream until it ends."""
     from edgecl.live.inputs.chunks import Arrival
-    from edgecl.live.novelty import Noticer
 
     assert tap is not None
     pieces = tap.through(_pieces(learner.contract, source, halt=halt, arrival=Arrival()))
-    noticer = Noticer(learner.inbox(), learner.extractor)
+    noticer = learner.noticer()
     for event in learner.listen(pieces, summary=summary, noticer=noticer, beat=beat):
         fanout.publish(event)
 

@@ -98,8 +98,14 @@ def rate_converter(rate_hz: float, contract: Contract) -> Any:
     return lambda samples: np.clip(stream.resample_chunk(samples), -1, 1)[:, None]
 
 
+def _picture(array: NDArray[Any], contract: Contract) -> NDArray[np.float32]:
+    from edgecl.sources.pictures import picture_of_array
+
+    return picture_of_array(array, contract)
+
+
 def as_pieces(chunks: Iterable[Piece | NDArray[Any]], contract: Contract) -> Iterator[Piece]:
-    """Yield pieces of a stream that comes as arrays (n,) or (n, channels); what is a piece already passes.
+    """Yield pieces of a stream that comes as arrays (n,), (n, channels) or pictures; what is a piece already passes.
 
     Raises
     ------
@@ -114,7 +120,9 @@ def as_pieces(chunks: Iterable[Piece | NDArray[Any]], contract: Contract) -> Ite
         if not array.size:
             continue
         try:
-            signal = as_float(shaped(array, contract), contract)
+            signal = (
+                as_float(shaped(array, contract), contract) if not contract.is_picture else _picture(array, contract)
+            )
         except UnusableError as error:
             raise DataError(f"a chunk of the stream cannot be used: {error}") from error
         if not np.isfinite(signal).all():

@@ -5,7 +5,6 @@ Every source gives `Piece`s of a hop or so, and ends where its input does or a `
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, rate_converter, read_arrived
+from edgecl.notes import Logger
 from edgecl.sources.sound import CANCELLED, compression, is_wav
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 # Bytes of a sample, by the words of arecord.
 FORMATS = {"S16_LE": 2, "S24_3LE": 3, "S24_LE": 4, "S32_LE": 4, "FLOAT_LE": 4}
 NOTHING_CAME = "stdin is empty: did the program that should write to it fail?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,7 @@ from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import header_line, is_comment
-from edgecl.sources.csv_rows import read_live
+from edgecl.sources.csv_rows import csv_cells, read_live
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler
@@ -25,6 +24,7 @@ from edgecl.sources.scales import check_gravity, factors_of
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
+KEPT_BYTES = 64  # of a line that is too long
 JUDGED_WINDOWS = 2  # of a stream, by which its unit is judged
 
 
@@ -102,11 +102,14 @@ def _pieces(
 
 def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator[str]:
     """Lines as they come, the last one too if it is whole enough to have an end."""
-    buffer, rest = bytearray(1 << 16), b""
+    buffer, rest, is_begun = bytearray(1 << 16), b"", False
     while length := read_arrived(descriptor, memoryview(buffer), halt, arrival):
         *whole, rest = (rest + buffer[:length]).split(b"\n")
+        is_begun = is_begun or bool(whole)
         if len(rest) > LONGEST_LINE:
-            raise DataError(f"{name}: a line is longer than {LONGEST_LINE >> 20} MiB: is it CSV or JSON Lines?")
+            if not is_begun:
+                raise DataError(f"{name}: a line is longer than {LONGEST_LINE >> 20} MiB: is it CSV or JSON Lines?")
+            rest = rest[:KEPT_BYTES]  # one bad row of a stream, whatever else comes of it
         yield from (line.decode("utf-8-sig", "surrogateescape") + "\n" for line in whole)
     arrival.torn_bytes = len(rest)
 
@@ -119,12 +122,4 @@ def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, li
     lines = chain([first], (line for line in lines if not is_comment(line)))
     if first.lstrip().startswith("{"):
         return ",", json_cells(lines)
-    return delimiter, _csv_cells(lines, name, delimiter)
-
-
-def _csv_cells(lines: Iterator[str], name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(lines, delimiter=delimiter)
-    try:
-        yield from ((reader.line_num, cells) for cells in reader if cells)
-    except csv.Error as error:
-        raise DataError(f"{name}:{reader.line_num} is not CSV: {error}") from error
+    return delimiter, csv_cells(lines, delimiter, joined=0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
+from edgecl.sources.folders import require_file
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks
 
@@ -44,7 +45,8 @@ def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = F
             played_s += len(block) / rate_hz
             if realtime:
                 time.sleep(max(started + played_s - time.monotonic(), 0))
-            signal = convert(block.mean(axis=1, dtype=np.float32))
+            mono = np.nan_to_num(block.clip(-1, 1)).mean(axis=1, dtype=np.float32)  # of a float file: any number
+            signal = convert(mono)
             yield from _cut(Piece(signal, 0.0 if is_first else None), contract.hop_samples)
             is_first = False
     except UnusableError as error:
@@ -60,6 +62,7 @@ def _cut(piece: Piece, length: int) -> Iterator[Piece]:
 
 def _blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
     """The rate, and the sound (n, channels) of about PLAYED_S at a time; never the whole file in memory."""
+    require_file(path)
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise UnusableError("empty file: it has no bytes")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.live.fanout import Mailbox
 from edgecl.live.takes import peak_db, why_unusable
+from edgecl.notes import Logger
 from edgecl.operations.inbox import Inbox, Item
 from edgecl.service.commands import outcome
 from edgecl.service.lessons import Lessons
@@ -30,7 +31,7 @@ from edgecl.sources.sound import clip, decode
 if TYPE_CHECKING:
     from edgecl.learner import Learner
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 TAKE = "take"
 JOBS_WAITING = 8
@@ -86,6 +87,7 @@ class Desk:
             "disk_budget_bytes": status["disk_budget_bytes"],
             "max_classes": status["max_classes"],
             "spotting": status["spotting"],
+            "questions": status["waiting"]["questions"],
         }
 
     def history(self) -> list[dict[str, Any]]:
@@ -93,8 +95,9 @@ class Desk:
         return [_told(entry) for entry in reversed(self._learner.history()["journal"][-JOURNAL_SHOWN:])]
 
     def inbox(self) -> list[dict[str, Any]]:
-        """Return what is kept, newest first."""
-        return [asdict(one) for one in reversed(self._inbox().items())]
+        """Return what is kept, newest first; of a text what it says."""
+        inbox = self._inbox()
+        return [{**asdict(one), **_said(inbox, one)} for one in reversed(inbox.items())]
 
     def recording(self, name: str) -> tuple[bytes, str]:
         """Return the file of an item, and its name."""
@@ -139,10 +142,11 @@ class Desk:
         Parameters
         ----------
         answer
-            To what the gate asked: "same:LABEL" or "distinct"; else empty.
+            To what the gate asked about `label`: "same:LABEL" or "distinct"; what waits in the inbox for it is taught,
+            and items need not be named.
         """
         names = [one for one in items if re.fullmatch(r"\d{1,6}", one)]
-        if not names or len(names) != len(items):
+        if len(names) != len(items) or not (names or answer):
             raise SettingError("a lesson needs takes")
         name, run = _label(label), self._lessons.run
         if answer:
@@ -242,6 +246,15 @@ def _label(text: str) -> str:
         return clean_label(text)
     except UnusableError as error:
         raise SettingError(str(error)) from error
+
+
+def _said(inbox: Inbox, item: Item) -> dict[str, str]:
+    """Return the text of a recording that is one, and that is intact."""
+    if not item.file.endswith(".jsonl"):
+        return {}
+    with suppress(EdgeclError, ValueError, KeyError, TypeError):
+        return {"text": str(json.loads(inbox.recording(item))["text"])[:LONGEST_TEXT]}
+    return {}
 
 
 def _answer(answer: str) -> list[str]:

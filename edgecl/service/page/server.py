@@ -7,7 +7,6 @@ taken, a connection that is not paired gives way. A slow reader of events is dro
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 import ssl
 import threading
@@ -21,12 +20,13 @@ from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import Any
 
+from edgecl.notes import Logger
 from edgecl.service.page import requests
 from edgecl.service.page.notices import Notices
 from edgecl.service.page.pairing import Pairing
 from edgecl.service.page.requests import HEADERS, Answer, RefusedError, Request
 
-logger = logging.getLogger(__name__)
+logger = Logger(__name__)
 
 MOST_CONNECTIONS = 16
 LONGEST_S = 30.0

@@ -130,7 +130,7 @@ function heardVerdict(verdict) {
   if (verdict.verb === 'rollback' && verdict.outcome === 'done') { return say('good', t('rolled_back', { n: verdict.rolled_back_to })); }
   const kind = { accepted: 'good', unproven: 'good', 'nothing new': 'good', asks: 'warn' }[verdict.outcome] ?? 'bad';
   const head = element('strong', {}, t(`outcome_${verdict.outcome.replace(' ', '_')}`));
-  say(kind, '', ...[explained(verdict), reasons(verdict), ...asked(verdict)].filter(Boolean));
+  say(kind, '', ...[explained(verdict), leftOut(verdict), reasons(verdict), ...asked(verdict)].filter(Boolean));
   $('verdict').firstChild.replaceChildren(head);
   return undefined;
 }
@@ -149,15 +149,25 @@ function reasons(verdict) {
   return found.length ? element('ul', { lang: 'en' }, ...found.map((one) => element('li', {}, one))) : null;
 }
 
-function asked(verdict) {
-  return (verdict.questions ?? []).map(({ label: name, like }) => {
-    const items = lesson?.job === verdict.job ? lesson.items : [];
-    const answer = (given) => guarded(() => teach(items, name, given));
-    return element('div', { className: 'question', role: 'group', ariaLabel: t('question', { label: name, like }) },
-      element('p', {}, t('question', { label: name, like })),
-      button(t('same', { like }), answer(`same:${like}`)),
-      button(t('distinct'), answer('distinct')));
-  });
+function question({ label: name, like }) {
+  const answer = (given) => guarded(() => teach([], name, given));
+  return element('div', { className: 'question', role: 'group', ariaLabel: t('question', { label: name, like }) },
+    element('p', {}, t('question', { label: name, like })),
+    button(t('same', { like }), answer(`same:${like}`)),
+    button(t('distinct'), answer('distinct')));
+}
+
+const asked = (verdict) => (verdict.questions ?? []).map(question);
+
+function leftOut(verdict) {
+  const n = (verdict.set_aside ?? []).length;
+  return n ? element('p', {}, t('set_aside_n', { n })) : null;
+}
+
+function showQuestions() {
+  const inVerdict = new Set((last?.questions ?? []).map((one) => one.label));
+  const waiting = state.questions.filter((one) => !inVerdict.has(one.label));
+  $('asked').replaceChildren(...waiting.map(question));
 }
 
 function receipt(verdict) {
@@ -188,6 +198,7 @@ async function showState() {
   $('chart').hidden = isSound || isText;
   showClasses();
   showBudget();
+  showQuestions();
 }
 
 function showClasses() {
@@ -230,7 +241,7 @@ function showTakes() {
 
 const player = (one) => (one.file.endsWith('.wav')
   ? element('audio', { controls: true, preload: 'none', src: `/api/inbox/${one.id}.wav`, ariaLabel: t('listen_to', { id: one.id }) })
-  : element('span', {}, `${one.seconds} s `));
+  : element('span', {}, one.text ? `“${one.text}” ` : `${one.seconds} s `));
 
 const discard = (one) => button(t('discard'), guarded(async () => {
   await call(`/api/inbox/${one.id}/discard`, {});
@@ -240,16 +251,21 @@ const discard = (one) => button(t('discard'), guarded(async () => {
 function inboxItem(one) {
   const field = element('input', { id: `name${one.id}`, value: '', maxLength: 64, autocomplete: 'off' });
   field.setAttribute('list', 'labels');
+  const teachAs = async (given) => {
+    say('', t('learning'));
+    lesson = { ...await call(`/api/inbox/${one.id}/label`, { label: given }), items: [one.id] };
+  };
   const name = guarded(async (event) => {
     event.preventDefault();
-    if (field.value.trim()) {
-      say('', t('learning'));
-      lesson = { ...await call(`/api/inbox/${one.id}/label`, { label: field.value.trim() }), items: [one.id] };
-    }
+    if (field.value.trim()) { await teachAs(field.value.trim()); }
   });
+  const isAside = one.kind === 'set aside';
+  const itIs = (given) => button(t('it_is', { label: given }), guarded(() => teachAs(given)));
+  const facts = t(one.called ? 'left_out' : 'answered', { called: one.called, label: one.label, share: percent(one.confidence) });
   return element('li', {},
-    element('p', { className: 'note' }, `${t(one.kind)} · ${when(one.kept)} · ${t('answered', { label: one.label, share: percent(one.confidence) })}${one.count > 1 ? ` · ${one.count}×` : ''}`),
+    element('p', { className: 'note' }, `${t(one.kind === 'question' ? 'kind_question' : one.kind)} · ${when(one.kept)} · ${facts}${one.count > 1 ? ` · ${one.count}×` : ''}`),
     player(one),
+    ...(isAside ? [itIs(one.called), itIs(one.label)] : []),
     element('form', { className: 'row', onsubmit: name },
       element('label', { htmlFor: field.id }, t('it_was')), field, element('button', { className: 'small' }, t('teach_it')), discard(one)));
 }

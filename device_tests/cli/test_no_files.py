@@ -1,0 +1,126 @@
+"""Pipes, folders, devices and files of the system in place of files: refused by every reader, and named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+
+from edgecl.errors import StoreDamagedError
+from edgecl.learner import Learner
+
+from ..support.commands import command_line, edgecl
+
+pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+TIME_S = 60
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    from edgecl_export import export_identity
+
+    export_identity(tmp_path / "identity.onnx", ["a", "b"])
+    learner = Learner.create(tmp_path / "table", extractor=tmp_path / "identity.onnx")
+    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.repeat([[0], [3]], 20, axis=0)
+    learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20)
+    return learner.path
+
+
+def replaced(path: Path, kind: str) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+
+
+@contextmanager
+def ended_in_time() -> Iterator[None]:
+    """Fail where something is waited for that never comes, such as the writer of a pipe."""
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"it took longer than {TIME_S} s")
+
+    before = signal.signal(signal.SIGALRM, ended)
+    signal.alarm(TIME_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+PARTS = ["extractor.onnx", "current", "journal.jsonl", "lock", "store.json", "revisions/000002.json", "objects/0"]
+COPIED_BACK = {"extractor.onnx", "store.json"}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("name", PARTS)
+def test_no_part_of_a_store_that_is_no_file_is_waited_for(table: Path, name: str, kind: str) -> None:
+    path = min((table / "objects").iterdir()) if name == "objects/0" else table / name
+    replaced(path, kind)
+    with ended_in_time():
+        if name == "store.json" or (name, kind) == ("current", "device"):
+            with pytest.raises(StoreDamagedError, match=path.name):
+                Learner.open(table)
+            return
+        learner = Learner.open(table)
+        assert any(path.name in one or f"`{path.name}`" in one for one in learner.check())
+        learner.repair()
+        left = Learner.open(table).check()
+    assert all("extractor.onnx" in one for one in left)
+    assert bool(left) == (name in COPIED_BACK)
+    assert name in COPIED_BACK or path.is_file() or not path.exists()
+
+
+@pytest.mark.native("starts processes")
+@pytest.mark.parametrize("name", ["extractor.onnx", "current"])
+def test_doctor_ends_on_a_pipe(table: Path, name: str) -> None:
+    replaced(table / name, "pipe")
+    for words in (("doctor", table), ("doctor", table, "--repair")):
+        done = subprocess.run(command_line(*words), capture_output=True, text=True, timeout=TIME_S, check=False)
+        assert "Traceback" not in done.stderr
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".jsonl", ".wav"])
+def test_data_that_is_no_file_is_refused(table: Path, tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"data{suffix}"
+    replaced(path, kind)
+    for words in (("learn", table, path), ("predict", table, path), ("follow", table, path)):
+        with ended_in_time():
+            done = edgecl(*words)
+        assert done.code == 4, done.err
+        assert path.name in done.err
+
+
+def test_files_of_the_system_are_refused(table: Path, tmp_path: Path) -> None:
+    for name in ("kmsg", "self/mem", "self/maps"):
+        link = tmp_path / "data.csv"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("/proc") / name)
+        done = edgecl("learn", table, link)
+        assert done.code == 4
+        assert "no file" in done.err or "can't be read" in done.err or "does not exist" in done.err
+
+
+def test_a_pipe_is_no_extractor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.onnx")
+    done = edgecl("init", tmp_path / "new", "--extractor", tmp_path / "mine.onnx")
+    assert done.code == 5
+    assert "no regular file" in done.err

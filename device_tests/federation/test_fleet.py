@@ -1,0 +1,98 @@
+"""Rounds without a network: what devices hand in, and the sum of the others that each gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.federation.app import join_command, serve_command, write_app
+from edgecl.federation.fleet import Fleet
+from edgecl.federation.node import FolderNode, StoreNode, node_of
+from edgecl.learner import Learner
+
+from ..operations.test_sharing import LABELS, latents
+from ..support.commands import voice_extractor
+from ..support.stores import without_waiting
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    voice_extractor()
+    folder = tmp_path_factory.mktemp("nodes")
+    with without_waiting():
+        for seed, name in enumerate("abc"):
+            Learner.create(folder / name, extractor="voice").learn(latents(seed), latents=True)
+    return [folder / name for name in "abc"]
+
+
+def test_each_merges_the_others_and_a_late_one_counts_in_the_next_round(stores: list[Path], tmp_path: Path) -> None:
+    nodes, fleet = [StoreNode(one) for one in stores], Fleet(tmp_path / "state", floor=0.03)
+    for node in nodes[:2]:
+        assert [fleet.take(data, source="a node") for data in node.hand_in()] != [None]
+    first = fleet.sums(round_number=1)
+    became = [list(node.take(first).values()) for node in nodes]
+    assert [set(one) <= {"accepted", "unproven"} for one in became] == [True] * 3
+    assert list(map(len, became)) == [1, 1, 0]
+    again = Fleet(tmp_path / "state", floor=0.03)  # the server was started anew
+    assert len(again.devices) == 2
+    again.take(nodes[2].hand_in()[0], source="late")
+    second = again.sums(round_number=2)
+    for node in nodes:
+        node.take(second)
+    for store in stores:
+        model = Learner.open(store).opened.model()[1]
+        assert {label: one.count for label, one in model.statistics.items()} == dict.fromkeys(LABELS, 36)
+    assert nodes[0].take(second) == {Learner.open(stores[0]).store.name: "unchanged"}
+
+
+def test_what_is_no_share_is_refused_by_name_and_the_others_go_on(stores: list[Path], tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "state", floor=0.03)
+    assert fleet.take(b"not a share", source="node 7") is None
+    assert "not an intact share" in fleet.refused["node 7"]
+    assert fleet.sums(round_number=1) == {}
+    fleet.take(StoreNode(stores[0]).hand_in()[0], source="one")
+    assert fleet.sums(round_number=1) == {}
+    assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+def test_a_gateway_carries_the_files_of_boards(stores: list[Path], tmp_path: Path) -> None:
+    gateway, fleet = FolderNode(tmp_path), Fleet(tmp_path / "state", floor=0.03)
+    for store in stores[:2]:
+        Learner.open(store).share(tmp_path / f"{store.name}.share")
+    (tmp_path / "half.share").write_bytes((tmp_path / "a.share").read_bytes()[:900])
+    assert [fleet.take(data, source="gateway") is not None for data in gateway.hand_in()] == [True, True]
+    became = gateway.take(fleet.sums(round_number=9))
+    assert set(became.values()) == {"waits for its board"}
+    assert sorted(one.name for one in (tmp_path / "for").iterdir()) == ["a.share", "b.share"]
+    Learner.open(stores[0]).merge([tmp_path / "for" / "a.share"])
+    with pytest.raises(SettingError, match="own share"):
+        Learner.open(stores[1]).merge([tmp_path / "for" / "a.share"])
+
+
+def test_a_node_states_what_it_serves(tmp_path: Path) -> None:
+    assert isinstance(node_of({"folder": str(tmp_path)}), FolderNode)
+    for config in ({}, {"store": 3}, {"folder": str(tmp_path / "nowhere")}):
+        with pytest.raises(SettingError):
+            node_of(config)
+
+
+def test_nothing_goes_beyond_loopback_without_tls(tmp_path: Path) -> None:
+    for refused in ({"host": "0.0.0.0"}, {"keys": True}):
+        with pytest.raises(SettingError, match="TLS"):
+            serve_command(**refused)
+    with pytest.raises(SettingError, match="TLS"):
+        join_command("hub.local:9092", {"store": "/k"})
+    line = join_command("hub.local:9092", {"store": "/k", "at-least": 2}, root_certificate=tmp_path / "ca.crt")
+    assert line[-1] == 'store="/k" at-least=2'
+    assert "--insecure" not in line
+    assert "--disable-runtime-dependency-installation" in serve_command()
+
+
+def test_the_app_is_written_to_a_new_folder_alone(tmp_path: Path) -> None:
+    files = write_app(tmp_path / "fleet", rounds=3, nodes=5)
+    assert all(one.is_file() for one in files)
+    assert "min-nodes = 5" in files[0].read_text()
+    with pytest.raises(SettingError, match="not empty"):
+        write_app(tmp_path / "fleet")

@@ -1,0 +1,130 @@
+"""Keep: which classes give way first, by what is said of them and how much they are used."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.learner import Learner
+from edgecl.live.use import counted
+from edgecl.store.use_counts import add_counts, counts_file, read_counts
+
+from ..support.commands import edgecl, voice_extractor
+
+WORDS = ("ask", "bed", "cat", "dog")
+
+
+def latents(label: str, count: int = 12) -> np.ndarray:
+    """Draw latents of one word, far from those of every other."""
+    mean = np.random.default_rng(sum(map(ord, label))).normal(size=96) * 2
+    return (mean + np.random.default_rng(1).normal(size=(count, 96))).astype(np.float32)
+
+
+def teach(learner: Learner, label: str):
+    return learner.learn(latents(label), [label] * 12, latents=True)
+
+
+@pytest.fixture(scope="module")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    voice_extractor()
+    path = tmp_path_factory.mktemp("keep") / "store"
+    learner = Learner.create(path, extractor="voice", max_classes=len(WORDS))
+    for word in WORDS:
+        teach(learner, word)
+    return path
+
+
+@pytest.fixture
+def learner(full_store: Path, tmp_path: Path):
+    yield Learner.open(shutil.copytree(full_store, tmp_path / "store"))
+    counts_file(tmp_path / "store").unlink(missing_ok=True)
+
+
+def test_a_full_store_rejects_a_class_until_something_may_give_way(learner):
+    assert not teach(learner, "eel").is_accepted
+    learner.keep(["ask", "bed"], "while-used")
+    add_counts(learner.opened.store.path, {"ask": 5})
+    report = teach(learner, "eel")
+    assert (report.gave_way, learner.classes) == (("bed",), ("ask", "cat", "dog", "eel"))
+    learner.rollback()
+    assert learner.classes == WORDS
+
+
+def test_what_is_past_its_date_goes_before_what_is_not_used(learner, monkeypatch):
+    monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: True)
+    learner.keep("ask", "while-used")
+    learner.keep("cat", date(2001, 1, 1))
+    assert teach(learner, "eel").gave_way == ("cat",)
+
+
+def test_a_date_does_not_count_where_the_clock_cannot_be_trusted(learner, monkeypatch):
+    monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: False)
+    learner.keep("ask", "while-used")
+    learner.keep("cat", date(2001, 1, 1))
+    assert teach(learner, "eel").gave_way == ("ask",)
+
+
+def test_what_is_kept_always_never_goes(learner):
+    learner.keep(WORDS, "always")
+    assert not teach(learner, "eel").is_accepted
+    assert learner.classes == WORDS
+
+
+def test_use_waits_in_memory_and_is_written_with_the_next_commit(learner):
+    path = learner.opened.store.path
+    revision, before = learner.revision, {file.name for file in path.rglob("*")}
+
+    class Event:
+        label = "dog"
+
+    with counted(path) as use:
+        assert [one.label for one in use.of([Event(), Event()])] == ["dog", "dog"]
+    assert read_counts(path) == {"dog": 2}
+    assert (learner.revision, {file.name for file in path.rglob("*")}) == (revision, before)
+    report = learner.keep("dog", "while-used")
+    assert report.use == {"dog": 2.0}
+    assert read_counts(path) == {}
+    assert Learner.open(path).opened.model()[1].use == {"dog": 2.0}
+
+
+def test_a_rejected_lesson_writes_no_use(learner):
+    add_counts(learner.opened.store.path, {"dog": 2})
+    assert not teach(learner, "eel").is_accepted
+    assert read_counts(learner.opened.store.path) == {"dog": 2}
+
+
+def test_nothing_of_a_forgotten_class_stays_in_the_counts(learner):
+    add_counts(learner.opened.store.path, {"dog": 2, "cat": 1})
+    learner.keep("dog", "while-used")
+    add_counts(learner.opened.store.path, {"dog": 2, "cat": 1})
+    learner.forget("dog")
+    assert read_counts(learner.opened.store.path) == {"cat": 1}
+    model = learner.opened.model()[1]
+    assert (dict(model.priorities), dict(model.use)) == ({}, {"cat": 1.0})
+
+
+def test_counts_of_something_else_are_no_counts(learner):
+    counts_file(learner.opened.store.path).write_text('{"dog": "many", "cat": -1}')
+    assert read_counts(learner.opened.store.path) == {}
+    counts_file(learner.opened.store.path).write_text("no json")
+    assert read_counts(learner.opened.store.path) == {}
+
+
+def test_a_class_or_priority_that_is_unknown_is_refused(learner):
+    with pytest.raises(SettingError, match="does not know 'fox'"):
+        learner.keep(["ask", "fox"], "always")
+    with pytest.raises(SettingError, match="'sometimes': wanted always"):
+        learner.keep("ask", "sometimes")
+
+
+def test_the_command_says_what_it_did_and_history_shows_it(learner):
+    store = learner.opened.store.path
+    assert edgecl("keep", store, "ask", "--while-used").out.strip().endswith("ask kept while-used.")
+    assert "ask kept while-used" in edgecl("history", store).out
+    assert edgecl("keep", store, "ask").code == 2
+    assert edgecl("keep", store, "ask", "--always", "--while-used").code == 2

@@ -1,0 +1,199 @@
+"""Backup and restore: the same store again, or nothing."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import random
+import shutil
+import stat
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgecl.errors import EdgeclError, ModelError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.store.backup import Backup, restore_backup
+from edgecl.store.store import Store
+
+from ..support.commands import tree
+from ..support.stores import Calls, Cut, counted, folder_in_memory, is_whole, make_store, teach
+
+STARTED_S = 2.0
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_in_memory() as path:
+        yield path
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    store = make_store(folder / "kitchen")
+    teach(store, {"head": 1, "statistics/yes": 2})
+    teach(store, {"head": 3, "statistics/yes": 2, "statistics/no": 4})
+    (store.path / "inbox").mkdir()
+    (store.path / "inbox" / "000001.wav").write_bytes(b"a voice")
+    return store
+
+
+def restored(file: Path, path: Path, *, overwrite: bool = False) -> Backup:
+    return restore_backup(file, path, require=lambda digest, members: None, overwrite=overwrite, timeout_s=0.1)
+
+
+def files(path: Path) -> dict[str, str]:
+    return {name: one for name, one in tree(path).items() if name != "lock" and not name.startswith("inbox")}
+
+
+def test_a_store_comes_back_as_it_was_without_its_recordings(store: Store, folder: Path) -> None:
+    made = store.backup(folder / "one.backup")
+    known = restored(folder / "one.backup", folder / "again")
+    assert files(folder / "again") == files(store.path)
+    assert not (folder / "again" / "inbox").exists()
+    assert (known.revision, known.digest, known.bytes) == (3, made.digest, (folder / "one.backup").stat().st_size)
+    again = Store.open(folder / "again")
+    assert again.check() == []
+    assert teach(again, {"head": 9}).number == 4
+
+
+def test_a_backup_is_for_its_owner_alone_and_the_same_each_time(store: Store, folder: Path) -> None:
+    first = store.backup(folder / "one.backup")
+    assert stat.S_IMODE((folder / "one.backup").stat().st_mode) == 0o600
+    assert store.backup(folder / "two.backup").digest == first.digest
+    with tarfile.open(folder / "one.backup") as archive:
+        assert archive.getnames()[0] == "backup.json"
+        assert {"store.json", "current", "journal.jsonl", "revisions/000003.json"} <= set(archive.getnames())
+
+
+def test_nothing_is_overwritten_without_being_told(store: Store, folder: Path) -> None:
+    file = folder / "one.backup"
+    store.backup(file)
+    before = file.read_bytes()
+    with pytest.raises(SettingError, match="is there already"):
+        store.backup(file)
+    with pytest.raises(SettingError, match="is a store already"):
+        restored(file, store.path)
+    with pytest.raises(SettingError, match="in the store that it would be a copy of"):
+        store.backup(store.path / "one.backup")
+    assert file.read_bytes() == before
+    teach(store, {"head": 5})
+    assert store.backup(file, overwrite=True).revision == 4
+
+
+def test_told_to_it_replaces_a_store_but_not_under_its_writer(store: Store, folder: Path) -> None:
+    file = folder / "one.backup"
+    store.backup(file)
+    teach(store, {"head": 5})
+    with store.writer(), pytest.raises(StoreLockedError):
+        restored(file, store.path, overwrite=True)
+    assert Store.open(store.path).current().number == 4
+    restored(file, store.path, overwrite=True)
+    assert Store.open(store.path).current().number == 3
+    assert Store.open(store.path).check() == []
+    assert sorted(one.name for one in folder.iterdir() if ".tmp" in one.name) == []
+
+
+def test_no_changed_byte_is_restored(store: Store, folder: Path) -> None:
+    file = folder / "one.backup"
+    store.backup(file)
+    whole, draw = file.read_bytes(), random.Random(0)
+    cases = [whole[:cut] for cut in (0, 100, 512, 5000, len(whole) - 1024, len(whole) - 1)] + [
+        whole + b"\0",
+        b"x" * 999,
+    ]
+    for _ in range(150):
+        changed = bytearray(whole)
+        changed[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        cases.append(bytes(changed))
+    for case in cases:
+        file.write_bytes(case)
+        with pytest.raises(StoreDamagedError):
+            restored(file, folder / "again")
+        assert sorted(one.name for one in folder.iterdir()) == ["extractor.onnx", "kitchen", "one.backup"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/passwd", "objects/../../evil", "inbox/000001.wav", "lock", "backup.json", "objects/a.npz"]
+)
+def test_names_that_are_no_stores_own_are_refused(folder: Path, name: str) -> None:
+    with tarfile.open(folder / "evil.backup", "w", format=tarfile.USTAR_FORMAT) as archive:
+        for one in ("backup.json", name):
+            entry = tarfile.TarInfo(one)
+            entry.size, entry.mode = 2, 0o600
+            archive.addfile(entry, io.BytesIO(b"{}"))
+    with pytest.raises(StoreDamagedError, match="no backup"):
+        restored(folder / "evil.backup", folder / "again")
+    assert [one.name for one in folder.iterdir()] == ["evil.backup"]
+
+
+def test_what_is_no_file_or_states_more_than_there_is_is_refused_at_once(store: Store, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    started = time.monotonic()
+    with pytest.raises(StoreDamagedError, match="not a regular file"):
+        restored(folder / "pipe", folder / "again")
+    entry = tarfile.TarInfo("backup.json")
+    entry.size, entry.mode = 1 << 32, 0o600
+    (folder / "long").write_bytes(entry.tobuf(tarfile.USTAR_FORMAT))
+    with pytest.raises(StoreDamagedError, match="no backup"):
+        restored(folder / "long", folder / "again")
+    assert time.monotonic() - started < STARTED_S
+
+
+def test_a_signature_is_looked_at_before_the_content(store: Store, folder: Path) -> None:
+    store.backup(folder / "one.backup", sign=lambda digest: {"signature": digest[::-1], "key": "mine"})
+    seen = []
+
+    def refuse(digest: str, members: object) -> None:
+        seen.append((digest, members))
+        raise ModelError("another's")
+
+    with pytest.raises(ModelError, match="another's"):
+        restore_backup(folder / "one.backup", folder / "again", require=refuse, overwrite=False)
+    ((digest, members),) = seen
+    assert members == {"signature": digest[::-1], "key": "mine"}
+    assert not (folder / "again").exists()
+
+
+def test_a_damaged_store_has_no_backup(store: Store, folder: Path) -> None:
+    path = min((store.path / "objects").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StoreDamagedError, match="is damaged"):
+        store.backup(folder / "one.backup")
+    assert not (folder / "one.backup").exists()
+
+
+def test_a_disk_that_fails_anywhere_leaves_what_was_there(store: Store, folder: Path) -> None:
+    file = folder / "one.backup"
+    store.backup(file)
+    before = files(store.path)
+    for count in range(1, 200):
+        calls = Calls(lambda number, _, at=count: OSError(errno.EIO, "error") if number == at else None)  # type: ignore[misc]
+        try:
+            with counted(calls):
+                restored(file, store.path, overwrite=True)
+        except EdgeclError:
+            assert files(store.path) == before
+        if len(calls.names) < count:
+            return
+    raise AssertionError("it never ended")
+
+
+def test_a_cut_anywhere_leaves_a_whole_store(store: Store, folder: Path) -> None:
+    file = folder / "one.backup"
+    store.backup(file)
+    for count in range(1, 200):
+        calls = Calls(lambda number, _, at=count: Cut() if number >= at else None)  # type: ignore[misc]
+        try:
+            with counted(calls):
+                restored(file, folder / "again")
+        except Cut:
+            if (folder / "again").exists():
+                assert is_whole(Store.open(folder / "again"))
+                shutil.rmtree(folder / "again")
+        else:
+            break
+    assert is_whole(Store.open(folder / "again"))

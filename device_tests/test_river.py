@@ -1,0 +1,61 @@
+"""The River classifier: River's own checks, and rows of any columns and labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("river", reason="the extra [river] is not installed")
+
+from river import checks
+
+from edgecl import SettingError
+from edgecl.river import EdgeClassifier
+
+pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore")]  # River warns of its own dependencies
+CHECKS = [one for one in checks.yield_checks(EdgeClassifier()) if "bounded_memory" not in one.__name__]
+
+
+def stream(rows, *, seed=0, columns=("a", "b", "c")):
+    """Yield rows whose label is the sign of the first column's deviation."""
+    rng = np.random.default_rng(seed)
+    for _ in range(rows):
+        values = rng.normal(size=len(columns))
+        yield dict(zip(columns, values.tolist(), strict=True)), "up" if values[0] > 0 else "down"
+
+
+def accuracy(model, rows):
+    right = seen = 0
+    for row, label in rows:
+        right, seen = right + (model.predict_one(row) == label), seen + 1
+        model.learn_one(row, label)
+    return right / seen
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=[f"{at} {one.__name__}" for at, one in enumerate(CHECKS)])
+def test_river_finds_nothing_to_object_to(check):
+    check(EdgeClassifier())
+
+
+def test_what_follows_a_stream_learns_it():
+    assert accuracy(EdgeClassifier(), stream(400)) > 0.85
+
+
+def test_a_new_column_costs_little_of_what_was_known():
+    model = EdgeClassifier()
+    accuracy(model, stream(400))
+    assert accuracy(model, stream(400, seed=1, columns=tuple("abcdefg"))) > 0.8
+
+
+def test_words_are_columns_of_their_own_until_there_are_too_many():
+    model = EdgeClassifier(max_columns=3)
+    for at in range(60):
+        model.learn_one({"colour": "red" if at % 2 else "blue", "size": 1.0}, at % 2)
+    assert (model.predict_one({"colour": "red"}), model.predict_one({"colour": "blue"})) == (1, 0)
+    model.learn_one({"colour": "green"}, 2)
+    assert model.predict_one({"colour": "red", "size": float("nan"), "other": None}) == 1
+
+
+def test_a_memory_without_room_is_refused():
+    with pytest.raises(SettingError, match="the experts of a stream need"):
+        EdgeClassifier(memory=1000).learn_one({"a": 1.0}, "up")

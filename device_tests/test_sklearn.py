@@ -1,0 +1,224 @@
+"""The scikit-learn classifier: scikit-learn's own checks, and what the closed form adds."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6", reason="the extra [sklearn] is not installed")
+
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from edgecl import Learner, SettingError
+from edgecl.sklearn import EdgeClassifier
+
+from .support.commands import voice_extractor
+
+pytestmark = pytest.mark.host
+WAYS = [EdgeClassifier(), EdgeClassifier(head="lda"), EdgeClassifier(memory="1 MiB")]
+CHECKS = [pair for way in WAYS for pair in estimator_checks_generator(way)]
+
+
+def blobs(labels=("a", "b", "c"), count=30, columns=6, seed=0):
+    rng = np.random.default_rng(seed)
+    means = {label: np.random.default_rng(ord(str(label)[0])).normal(size=columns) * 2 for label in labels}
+    rows = np.concatenate([means[label] + rng.normal(size=(count, columns)) for label in labels])
+    return rows, np.repeat(labels, count)
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's checks warn on purpose
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=[f"{at} {check.func.__name__}" for at, (_, check) in enumerate(CHECKS)]
+)
+def test_scikit_learn_finds_nothing_to_object_to(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+def test_digits_are_told_apart_nearly_as_well_class_by_class_as_all_at_once(memory):
+    X, y = load_digits(return_X_y=True)
+    train, test, labels, wanted = train_test_split(X / 16, y, random_state=0, stratify=y)
+    joint = EdgeClassifier(memory=memory).fit(train, labels)
+    model = EdgeClassifier(memory=memory)
+    for part in ((0, 1, 2, 3), (4, 5, 6), (7, 8, 9)):
+        chosen = np.isin(labels, part)
+        model.partial_fit(train[chosen], labels[chosen])
+    assert model.classes_.tolist() == list(range(10))
+    assert model.score(test, wanted) >= joint.score(test, wanted) - 0.01
+    assert joint.score(test, wanted) > 0.92
+
+
+def test_lessons_in_any_order_give_the_answers_of_one():
+    X, y = blobs()
+    order = np.random.default_rng(1).permutation(len(y))
+    parts = EdgeClassifier()
+    for rows in np.array_split(order, 7):
+        parts.partial_fit(X[rows], y[rows])
+    np.testing.assert_allclose(
+        parts.decision_function(X), EdgeClassifier().fit(X, y).decision_function(X), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+def test_a_forgotten_class_leaves_the_model_that_never_saw_it(memory):
+    X, y = blobs()
+    model = EdgeClassifier(memory=memory).fit(X[y != "c"], y[y != "c"])
+    before = model.decision_function(X)
+    with_c = clone(model).fit(X[y != "c"], y[y != "c"]).partial_fit(X[y == "c"], y[y == "c"])
+    assert "c" in with_c.predict(X)
+    np.testing.assert_allclose(with_c.forget("c").decision_function(X), before, rtol=1e-5, atol=1e-6)
+    assert with_c.classes_.tolist() == ["a", "b"]
+    with pytest.raises(SettingError, match="none of the classes"):
+        with_c.forget(["a", "c"])
+    with pytest.raises(SettingError, match="no class would be left"):
+        with_c.forget(["a", "b"])
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+def test_a_sample_of_weight_three_counts_as_three(memory):
+    X, y = blobs()
+    weight = np.random.default_rng(0).integers(0, 4, len(y)).astype(float)
+    times = weight.astype(int)
+    weighted = EdgeClassifier(memory=memory).fit(X, y, sample_weight=weight)
+    repeated = EdgeClassifier(memory=memory).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-6)
+
+
+def test_weights_that_mean_nothing_are_refused():
+    X, y = blobs()
+    with pytest.raises(SettingError, match="at least 0"):
+        EdgeClassifier().fit(X, y, sample_weight=-np.ones(len(y)))
+    with pytest.raises(SettingError, match="whole numbers"):
+        EdgeClassifier(memory="1 MiB").fit(X, y, sample_weight=np.full(len(y), 0.5))
+
+
+@pytest.mark.parametrize("labels", [(1, 2, 3), ("one", "two", "six"), (True, False)])
+def test_labels_come_back_in_the_type_that_was_given(labels):
+    X, y = blobs(labels)
+    model = EdgeClassifier().fit(X, y)
+    assert model.predict(X).dtype == y.dtype
+    assert model.score(X, y) > 0.9
+
+
+def test_a_class_that_was_announced_is_no_answer_before_it_has_a_sample():
+    X, y = blobs(("a", "b"))
+    model = EdgeClassifier().partial_fit(X, y, classes=["a", "b", "z"])
+    assert model.predict_proba(X).shape == (len(y), 3)
+    assert model.predict_proba(X)[:, 2].max() == 0
+
+
+def test_the_gate_keeps_the_model_from_a_lesson_of_swapped_labels():
+    X, y = blobs()
+    model = EdgeClassifier(memory="1 MiB").fit(X, y)
+    before = model.predict_proba(X)
+    swapped = np.where(y == "a", "b", np.where(y == "b", "a", y))
+    with pytest.warns(UserWarning, match="the gate rejected the lesson"):
+        model.partial_fit(X, swapped)
+    assert not model.verdict_.accepted
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_a_memory_does_not_grow_with_the_lessons():
+    X, y = blobs()
+    model = EdgeClassifier(memory="256 KiB", max_classes=8).fit(X, y)
+    sizes = []
+    for seed in range(6):
+        X, y = blobs(count=300, seed=seed)
+        model.partial_fit(X, y)
+        sizes.append(len(pickle.dumps(model)))
+    assert model.model_.bytes()["total"] <= 256 << 10
+    assert sizes[-1] <= 1.1 * sizes[2]
+
+
+def test_pipelines_searches_and_pickles_work():
+    X, y = blobs()
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), EdgeClassifier()), {"edgeclassifier__head": ["whitened-cosine", "lda"]}, cv=3
+    ).fit(X, y)
+    assert search.best_score_ > 0.9
+    again = pickle.loads(pickle.dumps(search))
+    np.testing.assert_array_equal(again.predict_proba(X), search.predict_proba(X))
+
+
+def test_names_of_columns_are_kept_and_compared():
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs()
+    table = pandas.DataFrame(X, columns=[f"column {at}" for at in range(X.shape[1])])
+    model = EdgeClassifier().fit(table, pandas.Series(y))
+    assert model.feature_names_in_.tolist() == table.columns.tolist()
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(table.rename(columns={"column 0": "other"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"head": "cosine"}, "head 'cosine' is none of"),
+        ({"strategy": "hope"}, "strategy 'hope' is none of"),
+        ({"shrinkage_floor": 2}, "0 to 1"),
+        ({"memory": "1 MiB", "head": "lda"}, "whitened-cosine"),
+        ({"memory": "2 KiB"}, "too small"),
+    ],
+)
+def test_a_wrong_parameter_is_named(given, message):
+    with pytest.raises(SettingError, match=message):
+        EdgeClassifier(**given).fit(*blobs())
+
+
+def test_before_fit_there_is_no_answer():
+    for ask in (EdgeClassifier().predict, EdgeClassifier().predict_proba, EdgeClassifier().forget):
+        with pytest.raises(NotFittedError):
+            ask([[0.0]])
+
+
+def voice_latents(seed=0):
+    """Draw latents of the voice extractor's width, of three words."""
+    return blobs(("yes", "no", "up"), count=20, columns=96, seed=seed)
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+def test_an_estimator_becomes_a_store_that_answers_and_goes_on_learning(tmp_path, memory):
+    voice_extractor()
+    X, y = voice_latents()
+    model = EdgeClassifier(memory=memory, shrinkage_floor=0.03).fit(X, y)
+    model.save(tmp_path / "store", extractor="voice")
+    learner = Learner.open(tmp_path / "store")
+    answers = learner.predict(X.astype(np.float32), latents=True)
+    assert [one.label for one in answers] == model.predict(X).tolist()
+    confidence = [one.confidence for one in answers]
+    np.testing.assert_allclose(confidence, model.predict_proba(X).max(axis=1), atol=1e-5)
+    more, labels = blobs(("on",), count=20, columns=96, seed=5)
+    assert learner.learn(more.astype(np.float32), labels.tolist(), latents=True).verdict.accepted
+    assert learner.classes == ("no", "on", "up", "yes")
+
+
+def test_a_store_becomes_an_estimator_with_its_answers(tmp_path):
+    voice_extractor()
+    X, y = voice_latents()
+    learner = Learner.create(tmp_path / "store", extractor="voice")
+    learner.learn(X.astype(np.float32), y.tolist(), latents=True)
+    model = EdgeClassifier.from_store(tmp_path / "store")
+    head = partial(learner.predict, latents=True)
+    np.testing.assert_allclose(
+        model.predict_proba(X).max(axis=1), [one.confidence for one in head(X.astype(np.float32))], atol=1e-6
+    )
+    fresh, labels = blobs(("on",), count=20, columns=96)
+    again = pickle.loads(pickle.dumps(model)).partial_fit(fresh, labels)
+    assert again.classes_.tolist() == ["no", "on", "up", "yes"]
+    assert learner.classes == ("no", "up", "yes")
+
+
+def test_a_store_of_other_columns_is_refused_before_it_is_made(tmp_path):
+    voice_extractor()
+    with pytest.raises(SettingError, match="6 features of 6 columns, the store would have"):
+        EdgeClassifier().fit(*blobs()).save(tmp_path / "store", extractor="voice")
+    assert not (tmp_path / "store").exists()

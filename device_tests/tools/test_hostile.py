@@ -1,0 +1,59 @@
+"""Some of the inputs and clients of `tools/hostile`: refused, within their bounds."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecl.errors import EdgeclError
+from edgecl.learner import Learner
+
+from ..support.commands import voice_extractor
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+pytestmark = pytest.mark.host
+LARGE = ("2 GiB", "2,000 times", "24 million", "48 MiB")  # left to the script
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> Any:
+    if not (TOOLS / "measure" / "hostile.py").exists():
+        pytest.skip("tools/measure/hostile.py is not beside the tests")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module("measure.hostile")
+
+
+def test_hostile_inputs_are_refused(hostile: Any, tmp_path: Path) -> None:
+    voice_extractor()
+    words = Learner.create(tmp_path / "kitchen", extractor="voice")
+    movement = Learner.create(tmp_path / "wrist", extractor="imu")
+    noise = np.random.default_rng(0).normal(size=(10, 100, 6)).astype(np.float32)
+    movement.learn(list(noise), ["a"] * 5 + ["b"] * 5)
+    tried = 0
+    for number, (name, attack) in enumerate(hostile.attacks(movement, words)):
+        if any(one in name for one in LARGE):
+            continue
+        place = tmp_path / str(number)
+        place.mkdir()
+        with pytest.raises(EdgeclError):
+            attack(place)()
+        tried += 1
+    assert tried > 20
+
+
+def test_an_honest_client_is_answered_after_hostile_ones(hostile: Any, tmp_path: Path) -> None:
+    found = hostile.clients(tmp_path, 12)
+    assert found["survived"] == found["tried"] == 12
+
+
+def test_what_is_over_a_bound_or_not_refused_is_counted_as_such(hostile: Any) -> None:
+    report = importlib.import_module("report.hostile")
+    good = {"input": "x", "ended": "refused: DataError", "seconds": 0.1, "mib": 1.0}
+    figures = {"inputs": [good, {**good, "mib": 65.0}, {**good, "ended": "not refused"}]}
+    text = report.as_markdown({**figures, "clients": {"tried": 2, "survived": 1, "slowest_s": 0.1}})
+    assert "1 of 3 within the bounds" in text
+    assert text.count("| NO |") == 2

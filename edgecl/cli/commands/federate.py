@@ -1,0 +1,128 @@
+"""`edgecl federate`: rounds over many devices, on Flower."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import click
+
+from edgecl.cli.options import example
+from edgecl.cli.text import printable
+from edgecl.errors import SettingError
+
+GRACE_S = 10
+
+
+@click.group()
+def command() -> None:
+    """Merge many devices in rounds: statistics travel, samples stay (needs edgecl[federated], which is Flower).
+
+    A server starts `serve` and runs the app with `flwr run`; every device starts `join`. In each round a device hands
+    in what its store has learnt and merges the sum of the others through its own gate. Devices that are late or away
+    are left out of the round. `edgecl help federated` has the steps.
+    """
+
+
+@command.command(epilog=example("edgecl federate app -o fleet --nodes 3", "flwr run fleet"))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=1, help="Rounds of one run. [default: 1]")
+@click.option("--nodes", type=click.IntRange(1, 100_000), default=2, help="Nodes that a round waits for. [default: 2]")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(1, 86_400), default=120.0, help="Seconds of waiting. [default: 120]"
+)
+def app(output: Path, rounds: int, nodes: int, timeout_s: float) -> None:
+    """Write the Flower app of the federation to a folder."""
+    from edgecl.federation.app import write_app
+
+    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s)
+    click.echo(f"{printable(str(output))} is written, {len(files)} files: run it with flwr run, once serve is up.")
+
+
+@command.command(
+    epilog=example("edgecl federate serve", "edgecl federate serve --host 0.0.0.0 --tls ca.crt:s.pem:s.key --keys")
+)
+@click.option("--host", default="127.0.0.1", help="Address that nodes reach. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65_535), default=9092, help="Port of it. [default: 9092]")
+@click.option("--tls", metavar="CA:CERT:KEY", help="Files of the CA, of the certificate and of its key.")
+@click.option("--keys", is_flag=True, help="Take only nodes whose public key was registered.")
+def serve(host: str, port: int, tls: str | None, keys: bool) -> None:
+    """Start Flower's SuperLink, without installing anything, until interrupted."""
+    from edgecl.federation.app import serve_command
+
+    files = tuple(Path(one) for one in tls.split(":")) if tls else None
+    if files is not None and len(files) != 3:
+        raise SettingError(f"{tls!r} are not three files: wanted CA:CERT:KEY")
+    _run(serve_command(host=host, port=port, tls=files, keys=keys))
+
+
+_JOIN = (
+    click.argument("superlink", metavar="HOST:PORT"),
+    click.option("--port", type=click.IntRange(1, 65_535), default=9094, help="Port on this machine. [default: 9094]"),
+    click.option("--ca", type=click.Path(path_type=Path), help="Certificate of the SuperLink's CA."),
+    click.option("--key", type=click.Path(path_type=Path), help="Private key of this node."),
+)
+
+
+def _joins(function: click.decorators.FC) -> click.decorators.FC:
+    for one in reversed(_JOIN):
+        function = one(function)
+    return function
+
+
+@command.command(epilog=example("edgecl federate join kitchen 127.0.0.1:9092"))
+@click.argument("store", type=click.Path(path_type=Path))
+@_joins
+@click.option("--at-least", type=click.IntRange(min=1), default=1, help="Fewest samples of a class. [default: 1]")
+def join(store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int) -> None:
+    """Take part with a store, until interrupted: start Flower's SuperNode (390 MiB while a round runs)."""
+    from edgecl.federation.app import join_command
+    from edgecl.store.store import Store
+
+    config: dict[str, str | int] = {"store": str(Store.open(store).path), "at-least": at_least}
+    _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
+
+
+@command.command(epilog=example("edgecl federate gateway boards 127.0.0.1:9092"))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@_joins
+def gateway(folder: Path, superlink: str, port: int, ca: Path | None, key: Path | None) -> None:
+    """Take part for boards that are too small: they leave share files in FOLDER and find theirs in FOLDER/for.
+
+    A board runs `edgecl share`, copies the file to FOLDER, and merges the file of the same name from FOLDER/for.
+    """
+    from edgecl.federation.app import join_command
+
+    config: dict[str, str | int] = {"folder": str(folder.absolute())}
+    _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
+
+
+def _run(line: list[str]) -> None:
+    """Run one of Flower's programs with its children in a group of their own, which ends with this command."""
+    from edgecl.federation.app import quiet_environment, require_flower
+
+    require_flower()
+    process = subprocess.Popen(line, env=quiet_environment(), process_group=0)  # noqa: S603 (no shell)
+    previous = signal.signal(signal.SIGTERM, lambda *_: _end(process))
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        _end(process)
+    if code > 0:
+        click.get_current_context().exit(1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it started; its group is gone when all of them are."""
+    import os
+    from contextlib import suppress
+
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)

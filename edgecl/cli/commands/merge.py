@@ -1,0 +1,108 @@
+"""`edgecl merge`: what other devices have learnt, through the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecl.cli import warn
+from edgecl.cli.options import Finite, example, json_option, store_argument
+from edgecl.cli.text import counted, listed, print_json, wrapped
+
+if TYPE_CHECKING:
+    from edgecl.operations.sharing import MergeReport
+
+REJECTED = 3
+
+
+@click.command(
+    epilog=example(
+        "edgecl merge kitchen bath.share attic.share",
+        "edgecl merge kitchen --without attic",
+    )
+)
+@store_argument
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--without", metavar="DEVICE", multiple=True, help="Take out what a device has shared; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Judge and commit nothing.")
+@click.option("--require-proof", is_flag=True, help="Reject what is only unproven.")
+@click.option("--force", is_flag=True, help="Commit whatever the verdict.")
+@click.option("--same-as", metavar="LABEL", help="Known class that names are which resemble it.")
+@click.option("--distinct", is_flag=True, help="Names that resemble known classes are classes of their own.")
+@click.option("--no-screen", is_flag=True, help="Keep devices that the others contradict.")
+@click.option(
+    "--cap", metavar="TIMES", type=Finite(1, 1000), help="Largest weight of a device's class, over the median's."
+)
+@click.option(
+    "--combine", type=click.Choice(["sum", "median"]), help="How devices become one. [default: sum, or as before]"
+)
+@json_option
+def command(
+    store: Path,
+    files: tuple[Path, ...],
+    without: tuple[str, ...],
+    dry_run: bool,
+    require_proof: bool,
+    force: bool,
+    same_as: str | None,
+    distinct: bool,
+    no_screen: bool,
+    cap: float | None,
+    combine: str | None,
+    as_json: bool,
+) -> None:
+    """Take in the files of `edgecl share` from other devices; the gate judges the result by this store's samples.
+
+    A device's share is kept apart and replaces its earlier one, so the same file twice is as once, and --without
+    takes it out again. From three devices on, one whose classes are not what the others call so is left out and
+    named. Exit code 3: known classes would get worse, or a name has to be settled by --same-as or --distinct.
+    """
+    if not files and not without and combine is None:
+        raise click.UsageError("name the files to merge, or a device to take out: --without")
+    if same_as is not None and distinct:
+        raise click.UsageError("--same-as and --distinct exclude each other")
+    with warn.opened(store) as learner:
+        live = learner.revision
+        report = learner.merge(
+            files,
+            without=without,
+            dry_run=dry_run,
+            require_proof=require_proof,
+            force=force,
+            same_as=same_as,
+            distinct=distinct,
+            screen=not no_screen,
+            cap=cap,
+            combine=combine,
+        )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report, live)
+    if not report.is_accepted:
+        click.get_current_context().exit(REJECTED)
+
+
+def _print(report: MergeReport, live: int) -> None:
+    trial = "DRY RUN: " if report.dry_run else ""
+    word = "FORCED" if report.forced else "NOTHING NEW" if report.unchanged else report.verdict.name.upper()
+    stays = (
+        f"revision {live} stays live, untouched" if report.revision is None else f"revision {report.revision} is live"
+    )
+    outcome = "nothing is written" if report.dry_run else stays
+    click.secho(f"{trial}{word}, {outcome}.", bold=True, fg="green" if report.is_accepted else "red")
+    for one in report.shares.values():
+        reason = f": {one['reason']}" if one["reason"] else ""
+        click.echo(wrapped(f"{one['name']}: {one['became']}, {counted(one['samples'], 'sample')}{reason}"))
+    for name in report.removed:
+        click.echo(wrapped(f"{name}: taken out"))
+    for ask in report.verdict.asks:
+        click.echo(
+            wrapped(f"is their {ask.label!r} your {ask.like!r}? Answer with --same-as {ask.like!r} or --distinct")
+        )
+    for reason in report.verdict.reasons:
+        click.echo(wrapped(reason.removeprefix("unproven: ")))
+    click.echo(f"  devices    {listed(report.devices.values()) or 'none but this one'}")
+    click.echo(f"  classes    {listed(report.classes) or 'none'}")

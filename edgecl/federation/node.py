@@ -1,0 +1,102 @@
+"""What a node does in a round: hand in shares, and pass on the sum of the others.
+
+A node has a store; or, on a gateway for boards that cannot run Flower, a folder in which they leave the files of
+`edgecl share` and find `for/<device>.share`, which they merge.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from edgecl.errors import EdgeclError, SettingError
+from edgecl.federation.fleet import SUFFIX
+from edgecl.sharing.share_file import LARGEST_FILE, read
+from edgecl.store.files import replace_file
+
+OUT = "for"  # folder of what a gateway's boards are to merge
+
+
+class Node(Protocol):
+    """What a server's round asks of a node."""
+
+    def hand_in(self) -> list[bytes]:
+        """Return the files of its devices."""
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        """Take the sum of the others for each of its devices; returns what became of each."""
+
+
+class StoreNode:
+    """A device with its own store."""
+
+    def __init__(self, store: Path, *, at_least: int = 1) -> None:
+        self._store, self._at_least = store, at_least
+
+    def hand_in(self) -> list[bytes]:
+        from edgecl.learner import Learner
+
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "own.share")
+            Learner.open(self._store).share(out, at_least=self._at_least, compact=True)
+            return [out.read_bytes()]
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        from edgecl.learner import Learner
+
+        learner = Learner.open(self._store)
+        device = learner.store.name
+        if device not in sums:
+            return {}
+        with tempfile.TemporaryDirectory() as folder:
+            given = Path(folder, "others.share")
+            given.write_bytes(sums[device])
+            report = learner.merge([given], screen=False)
+        return {device: "unchanged" if report.unchanged else report.verdict.name}
+
+
+class FolderNode:
+    """A gateway for the boards that leave their files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise SettingError(f"{folder} is not a folder: make it, and let boards put the files of share there")
+        self._folder = folder
+
+    def hand_in(self) -> list[bytes]:
+        """Return the intact files; what is still being written, or is not a share, is left for another round."""
+        found = []
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                read(path)
+            except EdgeclError:
+                continue
+            if path.stat().st_size <= LARGEST_FILE:
+                found.append(path.read_bytes())
+        return found
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        out = self._folder / OUT
+        out.mkdir(exist_ok=True)
+        names = {}
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                names[read(path).share.device] = path.name
+            except EdgeclError:
+                continue
+        for device in set(names) & set(sums):
+            replace_file(out.absolute() / names[device], sums[device])
+        return dict.fromkeys(set(names) & set(sums), "waits for its board")
+
+
+def node_of(config: Mapping[str, object]) -> Node:
+    """Return the node of a Flower node's configuration: `store`, or `folder` of a gateway; raises SettingError."""
+    match config:
+        case {"store": str(store)}:
+            at_least = config.get("at-least", 1)
+            return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1)
+        case {"folder": str(folder)}:
+            return FolderNode(Path(folder))
+    raise SettingError("the node has neither a store nor a folder: start it with `edgecl federate join`")

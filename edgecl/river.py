@@ -1,0 +1,142 @@
+"""A River classifier over edgecl's experts of a stream; the extra `[river]`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import EdgeclError
+from edgecl.learning.expert_plan import FIXED, capacity_for, plan_experts
+from edgecl.learning.expert_state import ExpertState
+from edgecl.learning.experts import Experts, Learning
+from edgecl.learning.row_scaling import RowScaling
+from edgecl.units import parse_bytes
+
+try:
+    from river import base
+except ImportError as error:
+    raise EdgeclError('edgecl.river needs River 0.22 or later: pip install "edgecl[river]"') from error
+
+FEWEST_COLUMNS = 4
+Column = tuple[Any, ...]
+
+
+class EdgeClassifier(base.Classifier):  # type: ignore[misc]
+    """Follow a stream of rows by experts at several time scales, mixed by how right each has been of late.
+
+    Rows are dictionaries. Numbers are scaled by the stream's first 1,000 rows; any other value becomes a column of its
+    own for each (feature, value), 1 where the row has it. A feature that a row lacks takes its mean.
+
+    Parameters
+    ----------
+    memory
+        Bytes, or a size such as "1 MiB", that the experts may take: fewer take part where it is small.
+    max_columns
+        Columns beyond which new ones are ignored.
+    seed
+        Of the random units and cells.
+
+    Examples
+    --------
+    >>> model = EdgeClassifier()
+    >>> for at in range(40):
+    ...     model.learn_one({"temperature": at % 2 + at / 100}, at % 2 == 1)
+    >>> model.predict_one({"temperature": 1.2}), model.predict_one({"temperature": 0.1})
+    (True, False)
+    """
+
+    def __init__(self, memory: int | str = "4 MiB", max_columns: int = 256, seed: int = 0) -> None:
+        self.memory = memory
+        self.max_columns = max_columns
+        self.seed = seed
+        self._columns: dict[Column, int] = {}
+        self._labels: dict[str, Any] = {}
+        self._experts: Experts | None = None
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def learn_one(self, x: dict[Any, Any], y: Any) -> None:
+        """Learn the label of a row.
+
+        Raises
+        ------
+        SettingError
+            When `memory` does not have room for the columns and classes.
+        """
+        experts = self._with_columns(x)
+        self._labels.setdefault(str(y), y)
+        row = self._row(x, experts)
+        experts.follow(row, _no_fixed(experts, 1), [Learning(0, 0, str(y))])
+
+    def predict_proba_one(self, x: dict[Any, Any]) -> dict[Any, float]:
+        """Return the probability of each label; empty before the first. Nothing changes by it."""
+        experts = self._experts
+        if experts is None or not experts.labels:
+            return {}
+        before = experts.state
+        shares, _ = experts.follow(self._row(x, experts), _no_fixed(experts, 1), [])
+        experts.state = before
+        whole = shares[0].astype(np.float64) / shares[0].sum(dtype=np.float64)
+        return {self._labels[label]: float(share) for label, share in zip(experts.labels, whole, strict=True)}
+
+    def _with_columns(self, x: dict[Any, Any]) -> Experts:
+        """Return experts with a column for everything in a row; where columns are added, arrays are made wider."""
+        known = (_column(name, value) for name, value in x.items())
+        fresh = [one for one in known if one is not None and one not in self._columns]
+        for column in sorted(fresh, key=repr)[: max(self.max_columns - len(self._columns), 0)]:
+            self._columns[column] = len(self._columns)
+        width = max(1 << max(len(self._columns) - 1, 0).bit_length(), FEWEST_COLUMNS)
+        if self._experts is None or width > len(self._experts.state.scaling.mean):
+            self._experts = self._widened(width)
+        return self._experts
+
+    def _widened(self, width: int) -> Experts:
+        """Return experts of more columns: mixture, order of labels and scale go on, what has weights starts again."""
+        granted = parse_bytes(self.memory) if isinstance(self.memory, str) else int(self.memory)
+        old = self._experts.state if self._experts else None
+        classes = capacity_for(len(old.labels) if old else 2)
+        plan = plan_experts(row_dimension=width, max_classes=classes, available_bytes=granted)
+        state = (
+            ExpertState.start(plan) if old is None else replace(old.fitted(plan), scaling=_wider(old.scaling, width))
+        )
+        return Experts(state, seed=self.seed, available_bytes=granted)
+
+    def _row(self, x: dict[Any, Any], experts: Experts) -> NDArray[np.float32]:
+        """Return a row (1, p): the mean where the row says nothing, 0 or 1 for what is no number."""
+        row = experts.state.scaling.mean.astype(np.float32)
+        for known, at in self._columns.items():
+            if len(known) > 1:
+                row[at] = 0
+        for name, value in x.items():
+            column = _column(name, value)
+            place = -1 if column is None else self._columns.get(column, -1)
+            if place >= 0:
+                row[place] = np.clip(float(value), -1e30, 1e30) if _is_number(value) else 1
+        return row[None]
+
+
+def _column(name: Any, value: Any) -> Column | None:
+    """Return what a value's column is known by: its name, and what is no number; None for a missing value."""
+    if _is_number(value):
+        return (name,) if math.isfinite(value) else None
+    return None if value is None else (name, str(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number | np.bool_)
+
+
+def _wider(scaling: RowScaling, width: int) -> RowScaling:
+    """Return the scale with columns that have not been seen."""
+    more = (0, width - len(scaling.mean))
+    return RowScaling(scaling.count, np.pad(scaling.mean, more), np.pad(scaling.squares, more))
+
+
+def _no_fixed(experts: Experts, rows: int) -> NDArray[np.float32]:
+    return np.zeros((rows, FIXED, len(experts.labels)), np.float32)

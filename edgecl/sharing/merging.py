@@ -1,0 +1,171 @@
+"""Merge shares into a model: which are new, what they are called here, the candidate, and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgecl.errors import SettingError
+from edgecl.gate.gather import Known, left_out, resemblance
+from edgecl.gate.judge import judge
+from edgecl.gate.verdict import Ask, Evidence, Policy, Verdict
+from edgecl.learning.loop import within_memory
+from edgecl.model.head import whiten, whitened_cosine
+from edgecl.model.model import Model, Objects, factor_of, pair_of
+from edgecl.model.shares import Share, with_others
+from edgecl.units import format_bytes
+
+NEW, SAME, OLDER = "new", "same", "older"
+
+
+def newest(held: Mapping[str, Share], given: Collection[Share]) -> tuple[dict[str, Share], dict[str, str]]:
+    """Return the shares that a store would have, and by device what became of each that was given.
+
+    One that is there already changes nothing; an older one is not taken; one that is newer replaces the one before.
+    """
+    others, found = dict(held), dict[str, str]()
+    for share in given:
+        before = others.get(share.device)
+        if before is not None and before.digest == share.digest:
+            found.setdefault(share.device, SAME)
+        elif before is not None and before.revision > share.revision:
+            found.setdefault(share.device, OLDER)
+        else:
+            known = {} if before is None else before.renamed
+            others[share.device], found[share.device] = share.called(known), NEW
+    return others, found
+
+
+@dataclass(frozen=True)
+class Named:
+    """Shares under the names of this store, and what has to be asked about them."""
+
+    others: Mapping[str, Share]
+    asks: tuple[Ask, ...]
+    """Names that are new here and resemble a known class."""
+    distinct: frozenset[tuple[str, str]]
+    """Pairs of labels that are not the same."""
+
+
+def named(
+    model: Model,
+    others: Mapping[str, Share],
+    *,
+    same_as: str | None = None,
+    distinct: bool = False,
+    policy: Policy | None = None,
+) -> Named:
+    """Return shares under the store's labels, with a question for each new name that resembles a known class.
+
+    Parameters
+    ----------
+    same_as
+        The known class that such names are.
+    distinct
+        They are classes of their own, which the store remembers.
+
+    Raises
+    ------
+    SettingError
+        When `same_as` is not known.
+    """
+    if same_as is not None and same_as not in model.statistics:
+        raise SettingError(f"{same_as!r} is not known: there are {', '.join(model.labels)}", parameter="same_as")
+    asks = _asks(model, others, policy or Policy())
+    if distinct:
+        return Named(others, (), model.distinct | {pair_of(one.label, one.like) for one in asks})
+    if same_as is None:
+        return Named(others, tuple(asks), model.distinct)
+    meant = {one.label: same_as for one in asks if one.like == same_as}
+    left = tuple(one for one in asks if one.label not in meant)
+    return Named({device: share.called(meant) for device, share in others.items()}, left, model.distinct)
+
+
+def _asks(model: Model, others: Mapping[str, Share], policy: Policy) -> list[Ask]:
+    """Return a question for each label that is new here and close to a known class."""
+    known = Known.of(model)
+    if known is None or not known.scale.is_usable:
+        return []
+    factor, asks = known.factor, {}
+    for share in others.values():
+        for label, one in share.statistics.items():
+            where = {other: row for row, other in enumerate(factor.labels) if not model.are_distinct(label, other)}
+            if label in model.statistics or label in asks or not where:
+                continue
+            mean = whiten(factor, one.mean[None].astype(np.float32))[0]
+            found = resemblance(
+                mean, one.count, where, factor.whitened, factor.counts, known.scale, level=policy.ask_above
+            )
+            if found is not None and found.is_close:
+                odds = None if np.isnan(found.odds) else found.odds
+                asks[label] = Ask(label, found.like, odds, one.count)
+    return list(asks.values())
+
+
+def merged(
+    model: Model, others: Mapping[str, Share], *, combine: str, objects: Objects, distinct: frozenset[tuple[str, str]]
+) -> Model:
+    """Return the model with these shares in place of those that it has, under the closed form of the sums."""
+    made = with_others(model, others, combine=combine, objects=objects)
+    digests = {role: one for role, one in made.digests.items() if role not in ("head", "ewc")}
+    made = within_memory(replace(made, head=None, ewc=None, digests=digests, distinct=distinct))
+    if not made.statistics:
+        return made
+    head = whitened_cosine(factor_of(made))
+    return replace(made, head=head, digests={**made.digests, "head": objects.put(head.arrays())})
+
+
+def too_many(model: Model, others: Mapping[str, Share]) -> Verdict | None:
+    """Return a rejection where one's own classes and those of the shares are more than the store was made for."""
+    own = {label for label in model.statistics if model.own_of(label) is not None}
+    classes = own | {label for share in others.values() for label in share.statistics}
+    if len(classes) <= model.settings.max_classes:
+        return None
+    reason = (
+        f"the shares would make {len(classes)} classes, the store was made for {model.settings.max_classes}, and force "
+        f"does not change that: resize it, or share some of them"
+    )
+    return Verdict(False, False, (reason,), {}, None, None, is_final=True)
+
+
+def judged(model: Model, made: Model, policy: Policy | None = None) -> Verdict:
+    """Judge a merged model by one's own kept samples, each left out of the old closed form and of the new one."""
+    faults = _faults(made)
+    known = Known.of(model)
+    if known is None or not known.judged:
+        doubt = "unproven: this store keeps no samples by which shares could be judged"
+        return Verdict(not faults, False, tuple(faults) or (doubt,), {}, None, None, is_final=bool(faults))
+    rows = {label: one for label, one in known.judged.items() if label in made.statistics}
+    before = {label: known.seen[label].correct for label in rows}
+    del known  # its workspace is that of the next factor
+    if not made.statistics:
+        return Verdict(False, False, ("nothing would be left",), {}, None, None, is_final=True)
+    factor = factor_of(made)
+    seen = {label: left_out(factor, made, one, label, old=model) for label, one in rows.items()}
+    pairs = {label: one for label, one in seen.items() if len(one.correct) == len(before[label])}
+    return judge(
+        Evidence(
+            before={label: before[label] for label in pairs},
+            after={label: one.correct for label, one in pairs.items()},
+            among_old={label: one.among_old for label, one in pairs.items()},
+            taught={},
+            new_labels=frozenset(),
+            faults=faults,
+        ),
+        policy or Policy(),
+    )
+
+
+def _faults(made: Model) -> list[str]:
+    """List what no verdict may let through: a head that is not finite, and a budget that is exceeded."""
+    faults, held, granted = [], made.bytes()["total"], made.settings.memory_bytes
+    if made.head is not None and not made.head.is_finite:
+        faults.append("the merged head is not finite")
+    if held > granted:
+        faults.append(
+            f"with these shares the model would take {format_bytes(held)}, {format_bytes(granted)} granted: "
+            "resize its memory, or merge fewer devices or one sum of them"
+        )
+    return faults

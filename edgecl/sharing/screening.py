@@ -1,0 +1,107 @@
+"""Screen shares: whether the head of all other devices answers a device's class means by their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecl.model.head import HeadState, factorise, whitened_cosine
+from edgecl.model.shares import Share
+from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.sharing.sums import Sums
+
+FEWEST_DEVICES = 3  # of two nobody can say which is wrong
+LEAST_RIGHT = 0.5
+CAP = 4.0  # times the median count: a cap that honest devices seldom reach
+VOTE = 1.0  # the same while devices are screened: each has one vote, however much it claims to have learnt
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What screening has found."""
+
+    kept: Mapping[str, Share]
+    right: Mapping[str, float]
+    """Device to the share of its class means that the others answer by their labels, 0 to 1."""
+    left_out: Mapping[str, str]
+    """Device to the reason why it is not merged."""
+
+
+def capped(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, times: float) -> dict[str, Share]:
+    """Return the shares with no class above `times` the median count of the devices that have it."""
+    labels = {label for share in shares.values() for label in share.statistics}
+    held = {label: [s.statistics[label].count for s in shares.values() if label in s.statistics] for label in labels}
+    own_counts = {label: [own[label].count] if label in own else [] for label in labels}
+    most = {label: max(int(times * np.median(held[label] + own_counts[label])), 1) for label in labels}
+    return {
+        device: Share(
+            share.device,
+            share.name,
+            share.revision,
+            share.digest,
+            {label: one.decayed(most[label]) for label, one in share.statistics.items()},
+            share.renamed,
+            share.members,
+        )
+        for device, share in shares.items()
+    }
+
+
+def screened(
+    shares: Mapping[str, Share],
+    own: Mapping[str, ClassStatistics],
+    *,
+    floor: float,
+    cap: float = VOTE,
+    least_right: float = LEAST_RIGHT,
+) -> Screened:
+    """Leave out the devices whose class means the head of all others answers by other labels.
+
+    The worst is left out first and the others are screened again, since a hostile device is among the others of an
+    honest one. One's own statistics are never left out.
+
+    Parameters
+    ----------
+    own
+        One's own statistics by label; may be empty.
+    floor
+        Shrinkage floor of the head.
+    """
+    kept, right, left_out = dict(shares), dict.fromkeys(shares, 1.0), {}
+    while len(kept) + bool(own) >= FEWEST_DEVICES:
+        found = _scores(capped(kept, own, times=cap), own, floor=floor)
+        right.update(found)
+        worst = min(found, key=lambda device: (found[device], device), default=None)
+        if worst is None or found[worst] >= least_right:
+            break
+        left_out[worst] = (
+            f"{found[worst]:.0%} of its classes are what the other devices call so, at least {least_right:.0%} are "
+            "wanted: its labels or its numbers are wrong"
+        )
+        del kept[worst]
+    return Screened(kept, right, left_out)
+
+
+def _scores(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, floor: float) -> dict[str, float]:
+    """Return, by device, the share of its class means that the head of the others answers right."""
+    total = Sums()
+    total.add(own)
+    for share in shares.values():
+        total.add(share.statistics)
+    found = {}
+    for device, share in shares.items():
+        rest = total.without(share.statistics)
+        both = sorted(set(share.statistics) & set(rest))
+        if both and len(rest) > 1:
+            head = _head_of(rest, floor)
+            means = np.array([share.statistics[label].mean for label in both], np.float32)
+            answers = [head.labels[one] for one in head.logits(means).argmax(axis=1)]
+            found[device] = float(np.mean([one == label for one, label in zip(answers, both, strict=True)]))
+    return found
+
+
+def _head_of(statistics: Mapping[str, ClassStatistics], floor: float) -> HeadState:
+    dimension = next(iter(statistics.values())).dimension
+    return whitened_cosine(factorise(statistics, np.empty(packed_length(dimension)), shrinkage_floor=floor))

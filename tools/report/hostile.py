@@ -1,0 +1,29 @@
+"""The figures of tools/hostile as a table; standard library only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from report.tables import markdown
+
+MOST_SECONDS, MOST_MIB = 1.0, 64.0
+
+
+def is_within(one: dict[str, Any]) -> bool:
+    """Test whether an input was refused within the bounds."""
+    is_refused = str(one["ended"]).startswith("refused")
+    return is_refused and float(one["seconds"]) <= MOST_SECONDS and float(one["mib"]) <= MOST_MIB
+
+
+def as_markdown(figures: dict[str, Any]) -> str:
+    """Return a row for each input, and a sentence about the clients."""
+    rows = [["input", "ended", "processor time, s", "memory, MiB", f"within {MOST_SECONDS:g} s and {MOST_MIB:g} MiB"]]
+    for one in figures["inputs"]:
+        within = "yes" if is_within(one) else "NO"
+        rows.append([one["input"], one["ended"], f"{one['seconds']:.3f}", f"{one['mib']:.1f}", within])
+    told, clients = sum(map(is_within, figures["inputs"])), figures["clients"]
+    return (
+        f"{markdown(rows)}\n\n{told} of {len(figures['inputs'])} within the bounds. After {clients['tried']:,} hostile "
+        f"clients of a control socket an honest one was answered {clients['survived']:,} times, at the latest after "
+        f"{clients['slowest_s']:g} s."
+    )
