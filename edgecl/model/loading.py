@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
@@ -13,6 +12,7 @@ from edgecl.model.head import HeadState
 from edgecl.model.model import CENTRE, EXPERTS, Alike, Arrays, Centre, Model, pair_of
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import ClassStatistics
+from edgecl.values import replace
 
 
 def load_model(
