@@ -39,7 +39,7 @@ MODEL: dict[str, Any] = {
 }
 VERDICT: dict[str, Any] = {"accepted": True, "reasons": []}
 
-UNSAID = ("unknown_above", "settings", "timed", "priorities", "use")
+UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use")
 
 
 def written(members: Any) -> str:

@@ -214,3 +214,21 @@ def _choices(settled: dict[str, Any]) -> Choices:
 def example(*lines: str) -> str:
     """The end of a command's help: lines that can be typed as they stand."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def usable_key(key: Path | None) -> Path | None:
+    """Refuse a key that cannot sign before anything is built."""
+    if key is not None:
+        from edgecl.signatures import private_key
+
+        private_key(key)
+    return key
+
+
+sign_option = click.option(
+    "--sign",
+    metavar="KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda _ctx, _param, value: usable_key(value),
+    help="Private Ed25519 key (PEM): writes FILE.sig, for `edgecl init --require-signature`; extra [sign].",
+)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from edgecl.errors import StoreDamagedError
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of
+from edgecl.values import replace
 
 Value = TypeVar("Value")
 

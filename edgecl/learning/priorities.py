@@ -8,9 +8,9 @@ used gives its place to a new class. One with a date is of no importance after i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from edgecl.model.model import Model
+from edgecl.values import replace
 
 ALWAYS, WHILE_USED = "always", "while-used"
 MOST_USE = 1000.0  # events that are remembered: use of long ago fades as new use comes, whatever the clock says

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.operations.open_store import OpenStore, now, trusted_times
+from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model

@@ -18,10 +18,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, ModelError, StoreDamagedError, StoreLockedError
+from edgecl.values import dataclass
 
 TEMPORARY = ".tmp"  # the ending of a file that is not yet, or no longer, part of the store
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgecl.cli.commands._written import print_made, print_written
-from edgecl.cli.options import Finite, example, json_option, store_argument
+from edgecl.cli.options import Finite, example, json_option, sign_option, store_argument
 from edgecl.errors import SettingError
 
 MODALITIES = ("voice", "imu", "table", "custom")
@@ -33,13 +33,6 @@ out_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="File to write.",
-)
-sign_option = click.option(
-    "--sign",
-    metavar="KEY",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=lambda _ctx, _param, value: _usable(value),
-    help="Private Ed25519 key (PEM): writes FILE.sig, for `edgecl init --require-signature`; extra [sign].",
 )
 rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples per second.")
 channels_option = click.option("--channels", type=Listed(), help="Channel names, in the order of the signal.")
@@ -355,12 +348,3 @@ def _rate(modality: str, rate: float | None) -> float:
     if rate is None and modality != "table":
         raise click.UsageError("--rate is needed: how many samples a second the model was made for")
     return rate or 0.0
-
-
-def _usable(key: Path | None) -> Path | None:
-    """Refuse a key that cannot sign before anything is built."""
-    if key is not None:
-        from edgecl.signatures import private_key
-
-        private_key(key)
-    return key
