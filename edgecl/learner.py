@@ -68,6 +68,7 @@ class Learner(UpkeepHandle):
         same_as: str | None = None,
         distinct: bool = False,
         again: bool = False,
+        detect_for: str | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -94,6 +95,9 @@ class Learner(UpkeepHandle):
             New names that sound like known ones are classes of their own; remembered for each pair.
         again
             Teach also samples that were taught before; by default they are skipped.
+        detect_for
+            "me" where a stream is to detect these words of the people who teach them, "anyone" of others too; None
+            leaves that as it is, which is "anyone" to begin with.
         progress
             Called with every stage.
 
@@ -125,6 +129,7 @@ class Learner(UpkeepHandle):
             same_as=same_as,
             distinct=distinct,
             again=again,
+            detect_for=detect_for,
         )
         return run.finish(progress)
 

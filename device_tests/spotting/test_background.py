@@ -107,7 +107,7 @@ def test_left_out_clips_score_as_if_they_had_not_been_taught() -> None:
         without = learn(Model(model.settings), Lesson({"yes": rest}), objects=MemoryObjects(), force=True).model
         assert without is not None
         expected.append(BackgroundScorer(without, background)(rows[index : index + 1] + background.offset).scores[0, 0])
-    found = scorer._left_out(0, 5.0, rows + background.offset)
+    found = scorer.own(0, model.exemplars["yes"], background.offset).scores()
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.2)  # the rest is quantised anew
 
 
@@ -189,3 +189,24 @@ def test_a_room_is_not_judged(tmp_path: Path) -> None:
     done = edgecl("learn", tmp_path, "--background", tmp_path / "room.wav", "--force")
     assert done.code == 2
     assert "--force does not go with --background" in done.err
+
+
+@pytest.mark.parametrize("projection", [0, 4])
+def test_hops_that_are_settled_early_change_no_event_and_nothing_that_is_shown(projection: int) -> None:
+    rng = np.random.default_rng(11)
+    background, model = _background(rng), _model(rng, {"yes": 5, "no": 3}, projection=projection)
+    scorer = BackgroundScorer(model, background)
+    latents = (4 * rng.standard_normal((400, D))).astype(np.float32)
+    whole, by_hop = WordSpotter(scorer), WordSpotter(scorer)
+    expected = whole.push(latents)
+    found, early = [], 0
+    for at in range(len(latents)):
+        early += scorer.is_below(latents[at : at + 1], scorer.thresholds)
+        found += by_hop.push(latents[at : at + 1])
+    scores = scorer(latents)
+    below = (scores.scores < scorer.thresholds).all(axis=1)
+    assert 0 < early <= below.sum() < len(latents)
+    assert [(one.label, one.first, one.last) for one in found] == [(one.label, one.first, one.last) for one in expected]
+    assert found
+    assert by_hop.look == pytest.approx(whole.look)
+    assert by_hop.answer == pytest.approx(whole.answer)

@@ -26,6 +26,9 @@ class Told:
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         return Scores(latents, latents.max(axis=1), 1 - latents.max(axis=1))
 
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+        return bool((latent < thresholds).all())
+
 
 def stream(hops: int, said: Mapping[int, tuple[int, float]]) -> NDArray[np.float32]:
     """Scores (hops, 2) of nothing, but at some hops of a label."""

@@ -95,6 +95,7 @@ OPTIONS = {
     "columns": "--columns",
     "control": "--control",
     "cost": "--cost",
+    "detect_for": "--for me|anyone",
     "disk_bytes": "--disk",
     "execute": "--exec",
     "experiences": "--experiences",

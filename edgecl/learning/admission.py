@@ -295,10 +295,7 @@ def part_of(lesson: Lesson, keep: Mapping[str, NDArray[np.bool_]]) -> Lesson:
 def renamed(lesson: Lesson, label: str, name: str) -> Lesson:
     """Return the lesson with the rows of a label under another name, behind those that have it; all confirmed."""
     order = [one for one in (name, label) if one in lesson.rows]
-    joined = Exemplars(
-        np.concatenate([lesson.rows[one].rows for one in order]),
-        np.concatenate([lesson.rows[one].scales for one in order]),
-    )
+    joined = Exemplars.joined([lesson.rows[one] for one in order])
     confirmed = [np.ones(len(lesson.rows[one]), bool) if one == label else lesson.is_confirmed(one) for one in order]
     return replace(
         lesson,

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError
-from edgecl.model.exemplars import Exemplars, FeatureMap, digests, quantise, row_bytes
+from edgecl.model.exemplars import Exemplars, FeatureMap, digests, person_number, quantise, row_bytes
 from edgecl.model.model import Lesson, Model
-from edgecl.values import dataclass
+from edgecl.values import dataclass, replace
 
 TAUGHT_BEFORE = "taught before"
 DUPLICATE = "duplicate"
@@ -47,7 +47,8 @@ class LessonCollector:
     def __init__(self, features: FeatureMap, *, limit_bytes: int, spool: Path | None) -> None:
         self.count = 0
         self._features = features
-        self._record = np.dtype([("scale", "<f4"), ("row", "i1", (features.row_dimension,))])
+        self._record = np.dtype([("scale", "<f4"), ("row", "i1", (features.row_dimension,)), ("person", "u1")])
+        self._knows_people = False
         self._limit_bytes = limit_bytes
         self._spool = spool
         self._held: dict[str, list[Exemplars]] = {}
@@ -56,8 +57,8 @@ class LessonCollector:
         self._spooled = 0  # rows
         self._pieces: dict[str, list[tuple[int, int]]] = {}  # by label: first row in the file and how many
 
-    def add(self, label: str, latents: NDArray[np.float32]) -> None:
-        """Add latents (n, D) of one label.
+    def add(self, label: str, latents: NDArray[np.float32], *, person: str | None = None) -> None:
+        """Add latents (n, D) of one label, by one person where that is known.
 
         Raises
         ------
@@ -69,6 +70,9 @@ class LessonCollector:
         if not np.isfinite(latents).all():
             raise DataError(f"a latent of {label!r} is not finite: was the extractor given NaN or infinity?")
         rows = quantise(self._features.project(latents))
+        if person is not None:
+            self._knows_people = True
+            rows = replace(rows, people=np.full(len(rows), person_number(person), np.uint8))
         self._held.setdefault(label, []).append(rows)
         self._held_bytes += len(rows) * row_bytes(self._features.row_dimension)
         self.count += len(rows)
@@ -115,13 +119,13 @@ class LessonCollector:
         rows, first = {}, 0
         for label, pieces in sorted(self._pieces.items()):
             own = records[first : first + sum(count for _, count in pieces)]
-            rows[label] = Exemplars(own["row"], own["scale"])
+            rows[label] = Exemplars(own["row"], own["scale"], people=own["person"] if self._knows_people else None)
             first += len(own)
         return rows
 
     def _records(self, rows: Exemplars) -> NDArray[np.void]:
         records = np.empty(len(rows), self._record)
-        records["scale"], records["row"] = rows.scales, rows.rows
+        records["scale"], records["row"], records["person"] = rows.scales, rows.rows, rows.who()
         return records
 
 

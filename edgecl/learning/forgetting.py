@@ -57,6 +57,7 @@ def without_classes(model: Model, labels: Collection[str], *, objects: Objects) 
         exemplars=_without(model.exemplars, labels),
         taught=_without(model.taught, labels),
         timed=model.timed - set(labels),
+        mine=model.mine - set(labels),
         digests=_without(model.digests, roles),
         alike={label: one for label, one in _without(model.alike, labels).items() if one.like not in labels},
         priorities=_without(model.priorities, labels),

@@ -248,6 +248,8 @@ def has_nothing_new(model: Model, lesson: Lesson) -> bool:
     if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
         return False
     known = model.statistics
+    if lesson.is_mine is not None and _mine(model, lesson) != model.mine:
+        return False
     if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
         return False
     closed = head if head.kind == "whitened-cosine" else whitened_cosine(factor_of(model))
@@ -286,7 +288,15 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         digests[f"exemplars/{label}"] = objects.put(kept.arrays())
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
-    return within_memory(replace(taught, exemplars=exemplars, digests={**taught.digests, **digests}))
+    digests = {**taught.digests, **digests}
+    return within_memory(replace(taught, exemplars=exemplars, digests=digests, mine=_mine(model, lesson)))
+
+
+def _mine(model: Model, lesson: Lesson) -> frozenset[str]:
+    """Return the labels that are detected of those who taught them alone, as the lesson says of its own."""
+    if lesson.is_mine is None:
+        return model.mine
+    return model.mine | set(lesson.rows) if lesson.is_mine else model.mine - set(lesson.rows)
 
 
 def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects) -> Model:
@@ -306,7 +316,8 @@ def within_memory(model: Model) -> Model:
     exemplars = bounded_memory(model.exemplars, capacity_bytes=memory_bytes(model.plan().exemplars))
     capacity -= DIGEST_BYTES * sum(one.remembered for one in exemplars.values())
     held = {label: len(one) for label, one in exemplars.items()}
-    width = model.settings.features.row_dimension
+    knows_people = any(one.people is not None for one in exemplars.values())
+    width = model.settings.features.row_dimension + knows_people  # a byte a row
     said = None
     if model.priorities:
         from edgecl.learning.priorities import weights  # few stores have any

@@ -40,7 +40,7 @@ def narrowed_rows(rows: Exemplars, before: FeatureMap, after: FeatureMap) -> Exe
     """Return quantised rows of a narrower projection; raises nothing, and leaves those of the same one as they are."""
     if before.projection == after.projection:
         return rows
-    return quantise(narrowed(dequantise(rows.rows, rows.scales), before, after))
+    return replace(quantise(narrowed(dequantise(rows.rows, rows.scales), before, after)), people=rows.people)
 
 
 def _narrowed_statistics(one: ClassStatistics, before: FeatureMap, after: FeatureMap) -> ClassStatistics:

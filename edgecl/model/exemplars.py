@@ -7,6 +7,7 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import edgecl_kernels as kernels
@@ -33,13 +34,16 @@ class Exemplars:
     """(m,)."""
     taught: NDArray[np.int64] | None = None
     """(k,) digests of the rows that the class was taught, kept or not, oldest first; None where they are not known."""
+    people: NDArray[np.uint8] | None = None
+    """(m,) number of who gave each row, see `person_number`; 0 or None: not known."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        return self.rows.nbytes + self.scales.nbytes + DIGEST_BYTES * self.remembered
+        people = 0 if self.people is None else self.people.nbytes
+        return self.rows.nbytes + self.scales.nbytes + people + DIGEST_BYTES * self.remembered
 
     @property
     def remembered(self) -> int:
@@ -48,7 +52,8 @@ class Exemplars:
 
     def first(self, count: int) -> Exemplars:
         """Return the first `count` of the order, as a view; digests of taught rows stay."""
-        return Exemplars(self.rows[:count], self.scales[:count], self.taught)
+        people = None if self.people is None else self.people[:count]
+        return Exemplars(self.rows[:count], self.scales[:count], self.taught, people)
 
     def remembering(self, older: Exemplars | None, rows: Exemplars) -> Exemplars:
         """Return the exemplars with the digests that `older` has and those of `rows`, at most MOST_REMEMBERED_BYTES."""
@@ -62,16 +67,18 @@ class Exemplars:
     def last(self, count: int) -> Exemplars:
         """Return the last `count` rows, as a view."""
         start = max(len(self) - count, 0)
-        return Exemplars(self.rows[start:], self.scales[start:])
+        people = None if self.people is None else self.people[start:]
+        return Exemplars(self.rows[start:], self.scales[start:], people=people)
 
     def spread(self, most: int) -> Exemplars:
         """Return a copy of at most `most` rows, evenly spread over all."""
         if len(self) <= most:
-            return Exemplars(np.ascontiguousarray(self.rows), np.ascontiguousarray(self.scales))
+            return self.take(np.arange(len(self)))
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))
 
     def take(self, indices: NDArray[np.integer]) -> Exemplars:
-        return Exemplars(self.rows[indices], self.scales[indices])
+        people = None if self.people is None else self.people[indices]
+        return Exemplars(self.rows[indices], self.scales[indices], people=people)
 
     def blocks(self, size: int) -> Iterator[NDArray[np.float32]]:
         """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
@@ -81,11 +88,19 @@ class Exemplars:
     @staticmethod
     def joined(parts: Sequence[Exemplars]) -> Exemplars:
         """Return the rows of all parts in one; at least one part."""
-        return Exemplars(np.concatenate([one.rows for one in parts]), np.concatenate([one.scales for one in parts]))
+        rows, scales = [one.rows for one in parts], [one.scales for one in parts]
+        known = any(one.people is not None for one in parts)
+        people = np.concatenate([one.who() for one in parts]) if known else None
+        return Exemplars(np.concatenate(rows), np.concatenate(scales), people=people)
+
+    def who(self) -> NDArray[np.uint8]:
+        """Return who gave each row, (m,); 0 where that is not known."""
+        return np.zeros(len(self), np.uint8) if self.people is None else self.people
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        arrays: dict[str, NDArray[np.generic]] = {"rows": self.rows, "scales": self.scales}
-        return arrays if self.taught is None else {**arrays, "taught": self.taught}
+        optional = {"taught": self.taught, "people": self.people}
+        known = {name: one for name, one in optional.items() if one is not None}
+        return {"rows": self.rows, "scales": self.scales, **known}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> Exemplars:
@@ -99,8 +114,12 @@ class Exemplars:
         taught = arrays.get("taught")  # an earlier version wrote none
         if taught is not None and (taught.ndim != 1 or taught.dtype != np.int64):
             raise ValueError(f"digests of taught rows have shape {taught.shape} and type {taught.dtype}")
+        people = arrays.get("people")
+        if people is not None and (people.dtype != np.uint8 or people.shape != rows.shape[:1]):
+            raise ValueError(f"exemplars do not fit together: rows {rows.shape}, people {people.shape}")
         known = None if taught is None else np.asarray(taught, np.int64)
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known)
+        who = None if people is None else np.asarray(people, np.uint8)
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, who)
 
 
 def digests(rows: Exemplars) -> NDArray[np.int64]:
@@ -128,6 +147,11 @@ def bounded_memory(exemplars: Mapping[str, Exemplars], *, capacity_bytes: int) -
 def memory_bytes(exemplar_bytes: int) -> int:
     """Return what digests of taught rows may take, of the bytes that exemplars may take."""
     return min(MOST_REMEMBERED_BYTES, max(exemplar_bytes, 0) // REMEMBERED_SHARE)
+
+
+def person_number(name: str | None) -> int:
+    """Return 1 to 255 for a name, 0 for none: enough to tell few people apart, too little to find a name again."""
+    return 0 if name is None else zlib.crc32(name.encode()) % 255 + 1
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ def load_head(
 
 def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
     """Return a model without parts, with what its revision states beside them."""
-    return Model(settings, unknown_above=body.get("unknown_above"), is_resized="settings" in body)
+    mine = frozenset(body.get("mine", ()))
+    return Model(settings, unknown_above=body.get("unknown_above"), mine=mine, is_resized="settings" in body)
 
 
 def _require_body(body: Mapping[str, Any]) -> None:

@@ -82,6 +82,8 @@ class Lesson:
     """By label: rows whose name their user has confirmed; they are never doubted."""
     otherwise: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """By label and row: the other class as which the same row was taught before; such a row is doubted."""
+    is_mine: bool | None = None
+    """Whether a stream detects its labels of the people who taught them alone; None leaves that as it is."""
     weight: float = 1.0
     """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
@@ -235,6 +237,8 @@ class Model:
     """Pairs of labels, each in order, that the user has said are not the same."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown", where the user has set it."""
+    mine: frozenset[str] = frozenset()
+    """Labels that a stream detects of the people who taught them alone; others of anyone."""
     priorities: Mapping[str, str] = field(default_factory=dict)
     """By label: how long its user wants it kept, see `edgecl.learning.priorities`; a label may be missing."""
     use: Mapping[str, float] = field(default_factory=dict)
@@ -322,6 +326,7 @@ class Model:
             **{name: value for name, value in said.items() if value},
             **({} if self.unknown_above is None else {"unknown_above": self.unknown_above}),
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
+            **({"mine": sorted(self.mine & set(self.statistics))} if self.mine & set(self.statistics) else {}),
             **({"others": self._others()} if self.others else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
             **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},

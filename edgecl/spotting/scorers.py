@@ -38,6 +38,9 @@ class Scorer(Protocol):
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Return the scores of latents (n, D)."""
 
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+        """Test quickly whether no score of a latent (1, D) can reach its threshold (C,); False leaves it open."""
+
 
 class HeadScorer:
     """Scores a label by the head's probability times (1 - novelty); one threshold for all.
@@ -68,6 +71,10 @@ class HeadScorer:
         self._measure, self._unknown_above = measure, unknown_above
         self.labels = model.head.labels
         self.thresholds = np.full(len(self.labels), threshold, np.float32)
+
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+        """Leave every hop open: the head is quick."""
+        return False
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         features = self._model.features(latents)

@@ -58,6 +58,7 @@ class Spotter(ABC):
         self._run_first = 0
         self._open: OpenEvent | None = None
         self._scores: Scores | None = None
+        self._settled: NDArray[np.float32] | None = None  # the latest latent, where it has no scores yet
         self._reason = ""
 
     @property
@@ -67,6 +68,7 @@ class Spotter(ABC):
         The label is the one that is highest above its threshold, or least below; the threshold is None where the label
         never counts.
         """
+        self._score_settled()
         if self.scorer is None or self._scores is None:
             return ("", 0.0, None, "nothing is taught yet")
         scores, thresholds = self._scores.scores[-1], self.scorer.thresholds
@@ -77,6 +79,7 @@ class Spotter(ABC):
     @property
     def answer(self) -> tuple[str, float, float]:
         """Label, confidence and novelty of the latest hop that was scored, above its threshold or not."""
+        self._score_settled()
         if self.scorer is None or self._scores is None:
             return ("", 0.0, 1.0)
         margins = self._scores.scores[-1] - self.scorer.thresholds
@@ -96,6 +99,11 @@ class Spotter(ABC):
         if self.scorer is None:
             self._hop += len(latents)
             return []
+        if len(latents) == 1 and self.scorer.is_below(latents, self.scorer.thresholds):
+            self._settled = latents
+            detection = self._follow_hop(None)
+            return [] if detection is None else [detection]
+        self._settled = None
         scores = self.scorer(latents)
         self._scores = scores
         margins = scores.scores - self.scorer.thresholds
@@ -108,6 +116,15 @@ class Spotter(ABC):
             if detection is not None:
                 found.append(detection)
         return found
+
+    def _score_settled(self) -> None:
+        """Score the latest hop after all, for those who want to see it."""
+        if self._settled is None or self.scorer is None:
+            return
+        self._scores, self._settled = self.scorer(self._settled), None
+        margins = self._scores.scores[0] - self.scorer.thresholds
+        best = int(margins.argmax())
+        self._reason = _why_not(self.scorer.labels[best], float(margins[best]), is_unknown=False)
 
     def skip(self, hops: int) -> list[Detection]:
         """Skip silent hops; return the events that they complete."""

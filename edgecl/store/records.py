@@ -277,6 +277,8 @@ class ModelBody:
     """Label to the events of it that are remembered; None where there are none."""
     unknown_above: float | None = None
     """Novelty above which an answer is "unknown"; None where the store sets it by itself."""
+    mine: Sequence[str] | None = None
+    """Labels that a stream detects of the people who taught them alone; None where there is none."""
     others: Mapping[str, Any] | None = None
     """What other devices have shared, and what of it is one's own; None where nothing was merged."""
 
@@ -303,9 +305,9 @@ class ModelBody:
 
 MODEL_MEMBERS = (
     "classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above", "settings", "timed",
-    "others", "priorities", "use",
+    "others", "priorities", "use", "mine",
 )  # fmt: skip
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "others", "priorities", "use")
+OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "others", "priorities", "use", "mine")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -320,11 +322,9 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
-        and all(isinstance(body.get(name, {}), dict) for name in ("settings", "others"))
-        and isinstance(body.get("timed", []), list)
-        and isinstance(body.get("priorities", {}), dict)
-        and isinstance(body.get("use", {}), dict)
-        and all(isinstance(one, str) for one in body.get("timed", []))
+        and all(isinstance(body.get(name, {}), dict) for name in ("settings", "others", "priorities", "use"))
+        and all(isinstance(body.get(name, []), list) for name in ("timed", "mine"))
+        and all(isinstance(one, str) for name in ("timed", "mine") for one in body.get(name, []))
     )
 
 

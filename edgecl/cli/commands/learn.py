@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgecl.operations.teaching import Report
     from edgecl.sources.choices import Choices
     from edgecl.sources.samples import Sample, Skip
+    from edgecl.spotting.calibration import Calibration
 
 REJECTED = 3
 HARD_TO_HEAR = 0.5  # share of a word's clips
@@ -43,6 +44,7 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
     epilog=example(
         "edgecl learn kitchen clips/",
         'edgecl learn kitchen recordings/ --label "lights off"',
+        "edgecl learn kitchen clips/ --for me",
         "edgecl learn kitchen clips/ --dry-run --json",
         "edgecl learn kitchen --background room.wav",
         "edgecl learn prices stream.csv --prequential --label-column y",
@@ -63,6 +65,12 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
 @click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
 @click.option("--again", is_flag=True, help="Teach also samples that were taught before; they are skipped otherwise.")
+@click.option(
+    "--for",
+    "detect_for",
+    type=click.Choice(("me", "anyone")),
+    help="Whom `listen` is to detect these words of: the people who teach them, or others too. [default: anyone]",
+)
 @click.option(
     "--replay-weight",
     type=Finite(0, 1),
@@ -112,6 +120,7 @@ def command(
     same_as: str | None,
     distinct: bool,
     again: bool,
+    detect_for: str | None,
     replay_weight: float | None,
     ewc_strength: float | None,
     prequential: bool,
@@ -172,6 +181,7 @@ def command(
             same_as=same_as,
             distinct=distinct,
             again=again,
+            detect_for=detect_for,
             progress=progress.stage,
         )
     tell(report, taught, live=live, learner=learner, as_json=as_json)
@@ -204,6 +214,7 @@ def _refuse_options(ctx: click.Context, option: str, *, also: tuple[str, ...]) -
         "same_as",
         "distinct",
         "again",
+        "detect_for",
         "replay_weight",
         "ewc_strength",
         "seed",
@@ -329,6 +340,18 @@ def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
                 f"(`listen --wake LABEL`) it is heard"
             )
             click.echo(wrapped(text, first="note: "))
+        elif label in taught and not label.startswith("_") and not one.is_mine and _is_doubtful(one):
+            text = (
+                f"{label!r}: {percent(one.unseen)} of what people say who did not teach it is expected to be heard in "
+                f"quiet, {percent(one.unseen_least)} to {percent(one.unseen_most)} of nine people in ten. "
+                f"{'One person' if one.people == 1 else f'{one.people} people'} taught it: clips of others help most"
+            )
+            click.echo(wrapped(text, first="note: "))
+
+
+def _is_doubtful(one: Calibration) -> bool:
+    """Test whether other people are expected to be heard much less than those who taught."""
+    return one.unseen is not None and one.unseen < one.heard - DRAWN_AWAY
 
 
 def _print_reload(store: Path, new_labels: Iterable[str]) -> None:

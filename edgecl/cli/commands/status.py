@@ -10,11 +10,11 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.options import example, json_option, store_argument
-from edgecl.cli.text import counted, pairs, print_json, printable, table
+from edgecl.cli.text import counted, pairs, print_json, printable, table, wrapped
 from edgecl.units import format_bytes
 
 # scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
-SPOTTING = ("to be heard", "its clips", "heard")
+SPOTTING = ("to be heard", "its clips", "heard", "others")
 
 
 @click.command(epilog=example("edgecl status kitchen", "edgecl status kitchen --json"))
@@ -63,7 +63,9 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
             for label, one in status["classes"].items()
         ]
         header = ("class", "samples", "exemplars kept", "last taught (UTC)", *SPOTTING[: len(cells[0]) - 4])
-        click.echo(table(cells, header=header, align="lrrlrrr"[: len(header)]))
+        click.echo(table(cells, header=header, align="lrrlrrrr"[: len(header)]))
+        for line in _promises(status["spotting"]):
+            click.echo(wrapped(line, first="  "))
         if any(_doubt(one) for one in status["classes"].values()):
             click.echo("  ? the clock was not known to be right; `forget --older-than` leaves these alone")
 
@@ -97,7 +99,26 @@ def _waiting(waiting: Mapping[str, Any], store: Path) -> str:
 
 def _spotting(found: Mapping[str, float] | None) -> tuple[str, ...]:
     """What `edgecl listen` asks of a word, and how its own clips do."""
-    return (f"{found['threshold']:.0f}", f"{found['typical']:.0f}", f"{found['heard']:.0%}") if found else ()
+    if not found:
+        return ()
+    others = "" if found["unseen"] is None else f"{found['unseen']:.0%}"
+    return (f"{found['threshold']:.0f}", f"{found['typical']:.0f}", f"{found['heard']:.0%}", others)
+
+
+def _promises(spotting: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what people who did not teach may expect of each word, and by how many people it was taught."""
+    found = []
+    for label, one in spotting.items():
+        if one["unseen"] is None or label.startswith("_"):
+            continue
+        who = "one person taught it" if one["people"] == 1 else f"{one['people']} people taught it"
+        whom = "; its threshold is for those who did" if one["is_mine"] else ""
+        found.append(
+            f"{printable(label)}: {who}{whom}. Others are expected to be heard {one['unseen']:.0%} of the time in "
+            f"quiet (a single person roughly {one['unseen_least']:.0%} to {one['unseen_most']:.0%}), "
+            f"{one['unseen_in_noise']:.0%} with noise 20 dB below the word"
+        )
+    return found
 
 
 def _made_by(status: Mapping[str, Any]) -> str:

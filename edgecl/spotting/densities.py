@@ -1,0 +1,112 @@
+"""Log densities of a background, and of words in the coordinates that whiten them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgecl.spotting.background import Background
+
+
+class Densities:
+    """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
+
+    def __init__(self, background: Background) -> None:
+        factors = [inverse_factor(one.covariance) for one in background.gaussians]
+        tied = inverse_factor(background.tied)
+        self._count = len(factors)
+        self.factors = np.ascontiguousarray(np.concatenate([tied, *factors]).T)  # (D, (G + 1) D)
+        shifts = [factor @ one.mean for factor, one in zip(factors, background.gaussians, strict=True)]
+        self.shifts = np.concatenate([np.zeros(len(tied), np.float32), *shifts])
+        self.half_determinants = np.array([half_determinant(one) for one in factors], np.float32)
+        self.half_determinant = np.float32(half_determinant(tied))
+        self.distractors = (background.distractors @ tied.T).astype(np.float32)
+        self._lengths = np.square(self.distractors).sum(axis=1)
+
+    @property
+    def nbytes(self) -> int:
+        held = (self.factors, self.shifts, self.distractors, self._lengths)
+        return sum(one.nbytes for one in held)
+
+    def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return rows (n, D) in the coordinates in which Σ is the identity."""
+        whitened: NDArray[np.float32] = rows @ self.factors[:, : rows.shape[1]]
+        return whitened
+
+    def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the largest log density (n,) of rows (n, D), up to a common constant, and the whitened rows."""
+        apart = (rows @ self.factors - self.shifts).reshape(len(rows), self._count + 1, rows.shape[1])
+        whitened = apart[:, 0]
+        gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self.half_determinants
+        nearest = (self._lengths - 2 * (whitened @ self.distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
+        return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
+
+
+class Bound:
+    """An upper bound of the scores of a hop: its word's density less that of the nearest distractor alone.
+
+    Parameters
+    ----------
+    words
+        (C, D) whitened means.
+    spread
+        (C,).
+    """
+
+    def __init__(self, words: NDArray[np.float32], spread: NDArray[np.float32], densities: Densities) -> None:
+        dimension, means = words.shape[1], np.concatenate([words, densities.distractors])
+        self._count, self._spread = len(words), spread
+        self._whiten = np.ascontiguousarray(densities.factors[:, :dimension])
+        self._means = np.ascontiguousarray(means.T)
+        self._half_lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
+        self._constant = (dimension * np.log(spread) / 2).astype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        return sum(one.nbytes for one in (self._whiten, self._means, self._half_lengths))
+
+    def __call__(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return bounds (C,) of the scores of a row (1, D)."""
+        whitened = row @ self._whiten
+        near = (whitened @ self._means)[0] - self._half_lengths  # minus half the squared distance, plus half |x|²
+        half = np.float32(whitened[0] @ whitened[0] / 2)
+        words = (near[: self._count] - half) / self._spread - self._constant
+        bounds: NDArray[np.float32] = words - (near[self._count :].max() - half)
+        return bounds
+
+
+def log_density(
+    whitened: NDArray[np.float32], means: NDArray[np.float32], spread: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return log densities (n, C) of whitened rows (n, D) under means (C, D) with covariance spread_k I."""
+    squared = np.square(whitened).sum(axis=1)[:, None] - 2 * (whitened @ means.T) + np.square(means).sum(axis=1)
+    return gaussian(squared, spread, means.shape[1])
+
+
+def gaussian(squared: NDArray[np.float32], spread: NDArray[np.float32] | float, dimension: int) -> NDArray[np.float32]:
+    density: NDArray[np.float32] = -(squared / spread + dimension * np.log(spread)) / 2
+    return density.astype(np.float32)
+
+
+def best_other(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return, for each score of rows (n, C), the largest of the row's others; minus infinity where there is none."""
+    if scores.shape[1] == 1:
+        return np.full_like(scores, -np.inf)
+    second, first = np.sort(scores, axis=1)[:, -2:].T
+    best: NDArray[np.float32] = np.where(scores == first[:, None], second[:, None], first[:, None])
+    return best
+
+
+def inverse_factor(covariance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return L⁻¹ (D, D) with covariance = L Lᵀ."""
+    inverse: NDArray[np.float32] = np.linalg.inv(np.linalg.cholesky(covariance.astype(np.float64))).astype(np.float32)
+    return inverse
+
+
+def half_determinant(inverse_factor: NDArray[np.float32]) -> float:
+    """Return ½ ln |C| of the covariance whose inverse factor is given."""
+    return -float(np.log(np.diag(inverse_factor)).sum())

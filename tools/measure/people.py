@@ -1,0 +1,193 @@
+"""Words taught by some people and played by others: what tools/make_people fits, and tools/people_table measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.sounds import RATE_HZ, Clip, World, word_in_noise
+from edgecl.extractors.base import FileExtractor
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.model.exemplars import person_number
+from edgecl.spotting.background import VOICE_SOURCE, Background, factory_background
+from edgecl.spotting.calibration import OwnClips
+from edgecl.spotting.densities import Densities, gaussian
+from edgecl.spotting.people import Allowance, Expected, people_of
+
+LEVELS_DB = (45, 20)
+NEAR_HOPS = 9  # to either side of the middle of a word, in which a peak is its own
+SEED, DRAWS = 5, 12
+PLANS = (
+    (1, 1),
+    (1, 2),
+    (1, 3),
+    (1, 4),
+    (1, 5),
+    (2, 1),
+    (2, 2),
+    (2, 3),
+    (3, 1),
+    (3, 2),
+    (4, 1),
+    (5, 1),
+    (5, 2),
+    (10, 1),
+)
+LEAST_LEFT = 10  # people who did not teach
+NOTHING = Allowance(*[0.0] * 9)
+
+
+@dataclass(frozen=True)
+class Played:
+    """Clips of words as they are taught, and as they sound in a room."""
+
+    words: NDArray[np.str_]
+    """(n,)."""
+    speakers: NDArray[np.str_]
+    """(n,)."""
+    clean: NDArray[np.float32]
+    """(n, D) latents of the clips."""
+    heard: dict[int, NDArray[np.float16]]
+    """By level in dB: (n, takes, hops, D) latents about the middle of the word."""
+
+    def of(self, word: str) -> Played:
+        """Return the clips of one word."""
+        rows = self.words == word
+        heard = {level: one[rows] for level, one in self.heard.items()}
+        return Played(self.words[rows], self.speakers[rows], self.clean[rows], heard)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A word that some people taught, and the scores of all others."""
+
+    unmoved: float
+    """Mean score of what was left out."""
+    per_between: float
+    per_within: float
+    """What one unit of each variance adds to it."""
+    few: float
+    quiet: float
+    noise: float
+    """Mean scores of the others at both levels."""
+    clip: float
+    """Variance of clips within a person."""
+    person: float
+    """Variance of the means of persons."""
+
+
+def played(world: World, clips: Sequence[Clip], *, takes: int) -> Played:
+    """Play every clip in noise of a world, at both levels."""
+    extractor = open_extractor(builtin_extractor("voice"))
+    assert isinstance(extractor, FileExtractor)
+    heard = {}
+    for level_db in LEVELS_DB:
+        rows = []
+        for index, clip in enumerate(clips):
+            for take in range(takes):
+                rng = np.random.default_rng([SEED, level_db, index, take])
+                sound = word_in_noise(clip.signal, world, rng, snr_db=level_db, length=4 * RATE_HZ)
+                hops = extractor.hop_latents(sound)
+                rows.append(hops[len(hops) // 2 - NEAR_HOPS : len(hops) // 2 + NEAR_HOPS])
+        heard[level_db] = np.array(rows, np.float16).reshape(len(clips), takes, *rows[0].shape)
+    clean = extractor.latents([one.signal[:, None] for one in clips])
+    words, speakers = [one.word for one in clips], [one.speaker for one in clips]
+    return Played(np.array(words), np.array(speakers), clean, heard)
+
+
+def plans(data: Played) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield clips that teach and clips of all other people, for each word and plan of people and clips of each."""
+    rng = np.random.default_rng(SEED)
+    for word in np.unique(data.words):
+        rows = np.flatnonzero(data.words == word)
+        names, counts = np.unique(data.speakers[rows], return_counts=True)
+        for people, each in PLANS:
+            able = names[counts >= each]
+            if len(able) < people or len(names) - people < LEAST_LEFT:
+                continue
+            for _ in range(DRAWS):
+                chosen = rng.choice(able, people, replace=False)
+                taught = [rng.choice(rows[data.speakers[rows] == one], each, replace=False) for one in chosen]
+                yield np.concatenate(taught), rows[~np.isin(data.speakers[rows], chosen)]
+
+
+def fitted(data: Played) -> tuple[Allowance, int]:
+    """Return the allowance that fits the scores of people who did not teach best, and the number of cases."""
+    background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
+    assert background is not None
+    cases = []
+    for word in np.unique(data.words):
+        own = data.of(str(word))
+        judge = _Judge(own, without_word(background, own.clean))
+        cases += [judge.case(*plan) for plan in plans(own)]
+    few = np.array([one.few for one in cases])
+    ones = np.ones(len(cases))
+    moved = np.array([(one.per_between, one.per_within, 1) for one in cases])
+    quiet = np.array([one.quiet - one.unmoved for one in cases])
+    between, within, gain = np.linalg.lstsq(moved, quiet, rcond=None)[0]
+    lost = np.mean([one.quiet - one.noise for one in cases])
+    about_few = np.stack([ones, few], axis=1)
+    person = np.linalg.lstsq(about_few, np.array([one.person for one in cases]), rcond=None)[0]
+    word = np.linalg.lstsq(about_few, np.square(quiet - moved @ (between, within, gain)), rcond=None)[0]
+    clip = float(np.mean([one.clip for one in cases]))
+    numbers = (between, within, gain, gain - lost, clip, person[0], person[1], max(word[0], 0), word[1])
+    return Allowance(*map(float, numbers)), len(cases)
+
+
+def without_word(background: Background, clips: NDArray[np.float32]) -> Background:
+    """Return the background without what stands for a word: distractors nearer to its mean than its clips are.
+
+    The commands are among the isolated words of the background that ships, which a user's word is not.
+    """
+    densities = Densities(background)
+    whitened = densities.whiten(clips + background.offset)
+    mean = whitened.mean(axis=0)
+    typical = np.square(whitened - mean).sum(axis=1).mean()
+    near = np.square(densities.distractors - mean).sum(axis=1) < typical
+    return replace(background, distractors=background.distractors[~near])
+
+
+class _Judge:
+    """Scores clips of a word that others taught."""
+
+    def __init__(self, data: Played, background: Background) -> None:
+        self._data, self._densities = data, Densities(background)
+        self._rivals, self._whitened = self._densities(data.clean + background.offset)
+        self._half = float(self._densities.half_determinant)
+        flat = {level: rows.reshape(-1, rows.shape[-1]).astype(np.float32) for level, rows in data.heard.items()}
+        self._heard = {level: self._densities(rows) for level, rows in flat.items()}
+
+    def case(self, taught: NDArray[np.intp], others: NDArray[np.intp]) -> Case:
+        """Compare what is known of the clips that teach with the clips of others."""
+        mean, count = self._whitened[taught].mean(axis=0), len(taught)
+        numbers = np.array([person_number(str(one)) for one in self._data.speakers[taught]], np.uint8)
+        own = OwnClips(self._whitened[taught], mean, count, numbers, self._rivals[taught], self._half)
+        clips, whose = people_of(numbers, count)
+        theirs, ours = Expected.of_unseen(clips), Expected.of_taught(clips, whose)
+        spread, scores = 1 + 1 / count, {level: self._peaks(level, mean, count, others) for level in LEVELS_DB}
+        speakers = self._data.speakers[others]
+        by_person = [scores[45][speakers == one].ravel() for one in np.unique(speakers)]
+        return Case(
+            unmoved=own.unseen(NOTHING).quiet,
+            per_between=-float(np.mean(theirs.between - ours.between)) / (2 * spread),
+            per_within=-float(np.mean(theirs.within - ours.within)) / (2 * spread),
+            few=float(theirs.between) - 1,
+            quiet=float(np.mean(scores[45])),
+            noise=float(np.mean(scores[20])),
+            clip=float(np.mean([one.var(ddof=1) for one in by_person])),
+            person=float(np.var([one.mean() for one in by_person], ddof=1)),
+        )
+
+    def _peaks(
+        self, level_db: int, mean: NDArray[np.float32], count: int, rows: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Return the best scores (rows, takes)."""
+        shape = self._data.heard[level_db].shape[:3]
+        rivals, whitened = self._heard[level_db]
+        squared = np.square(whitened.reshape(*shape, -1)[rows] - mean).sum(axis=-1)
+        scores = gaussian(squared, 1 + 1 / count, len(mean)) - np.float32(self._half) - rivals.reshape(shape)[rows]
+        best: NDArray[np.float32] = scores.max(axis=-1)
+        return best

@@ -1,0 +1,172 @@
+"""Measure what people who did not teach get, against what is promised; `tools/people_table` runs this.
+
+fsdd: each of the six speakers is left out in turn; the others teach the ten digits to one store, EACH clips of a digit,
+and the sixth is played. speech_commands: each word of two or more syllables (TAUGHT) is taught alone, four or five
+clips by one, two or five people, DRAWS times, and all others are played. In a room, with noise 45 and 20 dB below the
+word. False accepts are those of a stream of tools/make_stream in which the word is not spoken; digits of one syllable
+are spoken in it, so they have none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy is loaded
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.sounds import TAUGHT, Clip, taught_clips, worlds
+from common.splits import data_root
+from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.learner import Learner
+from edgecl.learning.collector import LessonCollector
+from edgecl.learning.loop import learn
+from edgecl.model.model import MemoryObjects, Model
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
+from edgecl.spotting.background import VOICE_SOURCE, BackgroundScorer, factory_background
+from measure.listen_table import BLOCK, events
+from measure.people import LEVELS_DB, Played, played
+
+EACH, HEARD_EACH, DRAWS = 5, 12, 6
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PLANS = ((1, 5), (2, 2), (5, 1))  # people, and clips of each
+
+
+@dataclass(frozen=True)
+class Row:
+    """A word, who taught it, and what came of it."""
+
+    data: str
+    word: str
+    left_out: str
+    people: int
+    clips: int
+    promised: float
+    promised_least: float
+    promised_most: float
+    promised_in_noise: float
+    own: float
+    heard: float
+    heard_in_noise: float
+    false_accepts_per_hour: float | None
+
+
+class Bench:
+    """Teaches stores, and plays what it is given to their scorers."""
+
+    def __init__(self, data: Played, stream: NDArray[np.float16], scratch: Path) -> None:
+        self.data, self._stream, self._scratch = data, stream, scratch
+        self._hours = len(stream) * 0.08 / 3600
+        background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
+        assert background is not None
+        self._background = background
+        self._settings = Learner.create(scratch / "store", extractor="voice").settings
+
+    def scorer(self, taught: Sequence[int] | NDArray[np.intp]) -> BackgroundScorer:
+        """Return the scorer of a store that was taught clips, which know who said them."""
+        collector = LessonCollector(self._settings.features, limit_bytes=1 << 40, spool=self._scratch)
+        for row in taught:
+            word, person = str(self.data.words[row]), str(self.data.speakers[row])
+            collector.add(word, self.data.clean[row][None], person=person)
+        model = learn(Model(self._settings), collector.finish(), objects=MemoryObjects(), force=True).model
+        assert model is not None
+        return BackgroundScorer(model, self._background)
+
+    def row(self, scorer: BackgroundScorer, word: str, played_rows: NDArray[np.intp], **what: Any) -> Row:
+        """Return what becomes of a word."""
+        index, one = scorer.labels.index(word), scorer.calibration[word]
+        heard = {level: self._heard(scorer, index, level, played_rows) for level in LEVELS_DB}
+        return Row(
+            word=word, people=one.people, promised=_known(one.unseen), promised_least=_known(one.unseen_least),
+            promised_most=_known(one.unseen_most), promised_in_noise=_known(one.unseen_in_noise), own=one.heard,
+            heard=heard[45], heard_in_noise=heard[20],
+            false_accepts_per_hour=self._accepts(scorer, index) if word in TAUGHT else None, **what,
+        )  # fmt: skip
+
+    def _heard(self, scorer: BackgroundScorer, index: int, level_db: int, rows: NDArray[np.intp]) -> float:
+        heard = self.data.heard[level_db][rows]
+        scores = scorer(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).scores[:, index]
+        return float((scores.reshape(heard.shape[:3]).max(axis=2) >= scorer.thresholds[index]).mean())
+
+    def _accepts(self, scorer: BackgroundScorer, index: int) -> float:
+        blocks = (self._stream[at : at + BLOCK].astype(np.float32) for at in range(0, len(self._stream), BLOCK))
+        scores = np.concatenate([scorer(one).scores[:, index] for one in blocks])
+        return len(events(scores, float(scorer.thresholds[index]))) / self._hours
+
+
+def _known(share: float | None) -> float:
+    assert share is not None, "the voice extractor has an allowance"
+    return share
+
+
+def fsdd(root: Path) -> list[Clip]:
+    """Return the first clips of each digit by each speaker, of which the first EACH teach."""
+    contract = open_extractor(builtin_extractor("voice")).contract
+    found: dict[tuple[str, str], list[Clip]] = {}
+    for item in read_samples(root / "fsdd", contract):
+        if isinstance(item, Sample):
+            clip = Clip(DIGITS[int(str(item.label))], str(item.group), item.signal[:, 0])
+            found.setdefault((clip.word, clip.speaker), []).append(clip)
+    return [one for clips in found.values() for one in clips[: EACH + HEARD_EACH]]
+
+
+def left_out(bench: Bench) -> Iterator[Row]:
+    """Teach the digits by five of the six speakers, and play the sixth."""
+    words, speakers = bench.data.words, bench.data.speakers
+    groups = [np.flatnonzero((words == w) & (speakers == s)) for w in DIGITS for s in np.unique(speakers)]
+    teaching = np.concatenate([rows[:EACH] for rows in groups])
+    for speaker in np.unique(speakers):
+        scorer = bench.scorer(teaching[speakers[teaching] != speaker])
+        for word in DIGITS:
+            rows = np.flatnonzero((words == word) & (speakers == speaker))[EACH:]
+            yield bench.row(scorer, word, rows, data="fsdd", left_out=str(speaker), clips=EACH * 5)
+
+
+def alone(bench: Bench) -> Iterator[Row]:
+    """Teach each word of speech_commands by a few people, and play all others."""
+    words, speakers = bench.data.words, bench.data.speakers
+    rng = np.random.default_rng(0)
+    for word in TAUGHT:
+        rows = np.flatnonzero(words == word)
+        names, counts = np.unique(speakers[rows], return_counts=True)
+        for people, each in PLANS:
+            able = names[counts >= each]
+            for _ in range(DRAWS if len(able) >= people and len(names) > people else 0):
+                chosen = rng.choice(able, people, replace=False)
+                taught = [rng.choice(rows[speakers[rows] == one], each, replace=False) for one in chosen]
+                rest = rows[~np.isin(speakers[rows], chosen)]
+                scorer = bench.scorer(np.concatenate(taught))
+                yield bench.row(scorer, word, rest, data="speech_commands", left_out="all others", clips=people * each)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stream", type=Path, required=True, help="a folder of tools/make_stream")
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    chosen = parser.parse_args()
+    root = data_root()
+    with np.load(chosen.stream / "background.npz") as kept:
+        stream = kept["x"]
+    _, world = worlds(root)
+    rows: list[Row] = []
+    for clips, plan in ((fsdd(root), left_out), (taught_clips(root), alone)):
+        with tempfile.TemporaryDirectory(prefix="edgecl-people-") as scratch:
+            rows += plan(Bench(played(world, clips, takes=1), stream, Path(scratch)))
+    hours = len(stream) * 0.08 / 3600
+    chosen.json.write_text(json.dumps({"hours": hours, "rows": [asdict(one) for one in rows]}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
