@@ -82,7 +82,7 @@ def test_the_list_of_commands_says_what_each_ones_help_says(name: str) -> None:
     assert help_text.partition("\n")[0] == COMMANDS[name]
 
 
-@pytest.mark.parametrize("name", set(COMMANDS) - {"export", "service"})
+@pytest.mark.parametrize("name", set(COMMANDS) - {"export", "federate", "service"})
 def test_every_reporting_command_has_json(name: str) -> None:
     assert "--json" in edgecl(name, "--help").out
 

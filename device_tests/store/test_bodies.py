@@ -113,7 +113,7 @@ def test_a_forced_and_a_rejected_lesson_are_written_as_they_were(kitchen: Path, 
     (wrong / "yes").rename(wrong / "no")
     ran("learn", kitchen, wrong, code=3)
     ran("learn", kitchen, wrong, "--force")
-    ran("learn", kitchen, wrong, "--strategy", "replay", "--force")
+    ran("learn", kitchen, wrong, "--strategy", "replay", "--force", "--again")
     store = Store.open(kitchen)
     assert require_written_as_it_was(store) == [InitBody, LessonBody, LessonBody, LessonBody]
     body = body_of(store.revision(3))

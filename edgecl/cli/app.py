@@ -35,13 +35,13 @@ from edgecl.notes import AT_FIRST
 
 # name -> its line in `edgecl --help`, without loading its module
 COMMANDS = {
-    "demo": "Show the loop on spoken commands, then on exercises.",
+    "demo": "Show the loop on spoken commands, then on exercises; `pictures` on drawn road signs under weather.",
     "init": "Make a store: one model in one folder.",
     "learn": "Learn from labelled samples; commit only if known classes do not get worse.",
     "follow": "Answer each row of a stream, then learn from its label.",
     "predict": "Predict the class of clips, windows, rows or texts.",
     "record": "Record clips of one word from raw PCM on stdin or from a microphone.",
-    "listen": "Follow a stream of sound or movement and print its events.",
+    "listen": "Follow a stream of sound, movement or pictures and print its events.",
     "serve": "Serve a page by which a phone teaches the device.",
     "inbox": "List what waits for you, export one recording, or teach some.",
     "wrong": "Correct the last detection: teach it as another class or as background.",

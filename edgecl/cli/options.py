@@ -237,5 +237,5 @@ sign_option = click.option(
     metavar="KEY",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=lambda _ctx, _param, value: usable_key(value),
-    help="Private Ed25519 key (PEM): writes FILE.sig, for `edgecl init --require-signature`; extra [sign].",
+    help="Private Ed25519 key (PEM): writes the signature FILE.sig; extra [sign].",
 )

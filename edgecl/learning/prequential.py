@@ -86,28 +86,8 @@ class Tally:
         counts[1] += row.is_right
 
 
-class Prequential:
-    """The learner of a stream; its memory is bounded.
-
-    Parameters
-    ----------
-    model
-        The model to start from.
-    label_delay
-        Rows between a row and its label.
-    panel
-        The experts of an earlier stream to go on with; by default new ones.
-
-    prior
-        How frequent classes are taken to be in an answer; by default as in the stream.
-    watch
-        A class to raise alerts for.
-
-    Raises
-    ------
-    SettingError
-        The granted memory is too small for a stream.
-    """
+class _Following:
+    """The state of a learner of a stream, and what it costs."""
 
     def __init__(
         self,
@@ -149,6 +129,57 @@ class Prequential:
         self._change: NoticedChange | None = None
         if model.statistics:
             self._solve()
+
+    def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
+        """Return the probability of the watched class for a row taken last, and whether it is an alert."""
+        if self.alerts is None or self.alerts.watch.label not in self.panel.labels:
+            return 0.0, False
+        label = self.alerts.watch.label
+        score = float(self.probabilities[index, self.panel.labels.index(label)])
+        return score, self.alerts.raised(score, is_answer=answer == label)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in addition to the model: scatters and their snapshots, recent rows, rows that wait for a label."""
+        held = {id(one): one for _, statistics in self._snapshots for one in statistics.values()}
+        held |= {id(one): one for one in self.model.statistics.values()}
+        rows = len(self._recent) + len(self._waiting)
+        return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes + self.panel.nbytes
+
+    def has_room_for(self, label: str, new: Collection[str]) -> bool:
+        """Test whether a label fits next to those taught and the `new` ones."""
+        known = {*self.model.statistics, *new}
+        return label in known or len(known) < self.model.settings.max_classes
+
+    def _solve(self) -> None:
+        if not self.model.statistics:
+            return
+        self._solved_at = self.tally.labelled
+        self.model = replace(self.model, head=self._solver.head(self.model.statistics))
+
+
+class Prequential(_Following):
+    """The learner of a stream; its memory is bounded.
+
+    Parameters
+    ----------
+    model
+        The model to start from.
+    label_delay
+        Rows between a row and its label.
+    panel
+        The experts of an earlier stream to go on with; by default new ones.
+
+    prior
+        How frequent classes are taken to be in an answer; by default as in the stream.
+    watch
+        A class to raise alerts for.
+
+    Raises
+    ------
+    SettingError
+        The granted memory is too small for a stream.
+    """
 
     def take(self, labels: Sequence[str | None], latents: NDArray[np.float32]) -> None:
         """Predict rows (n, D), then learn from the labels that are due; None is a row without a label."""
@@ -224,27 +255,6 @@ class Prequential:
         given = self.panel.predict(projected, inputs, self.model.head)
         return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
 
-    def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
-        """Return the probability of the watched class for a row taken last, and whether it is an alert."""
-        if self.alerts is None or self.alerts.watch.label not in self.panel.labels:
-            return 0.0, False
-        label = self.alerts.watch.label
-        score = float(self.probabilities[index, self.panel.labels.index(label)])
-        return score, self.alerts.raised(score, is_answer=answer == label)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in addition to the model: scatters and their snapshots, recent rows, rows that wait for a label."""
-        held = {id(one): one for _, statistics in self._snapshots for one in statistics.values()}
-        held |= {id(one): one for one in self.model.statistics.values()}
-        rows = len(self._recent) + len(self._waiting)
-        return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes + self.panel.nbytes
-
-    def has_room_for(self, label: str, new: Collection[str]) -> bool:
-        """Test whether a label fits next to those taught and the `new` ones."""
-        known = {*self.model.statistics, *new}
-        return label in known or len(known) < self.model.settings.max_classes
-
     def flush(self) -> None:
         """Learn from the labels that are still delayed: the stream has ended."""
         self._delay = 0
@@ -278,12 +288,6 @@ class Prequential:
         self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, due))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
-
-    def _solve(self) -> None:
-        if not self.model.statistics:
-            return
-        self._solved_at = self.tally.labelled
-        self.model = replace(self.model, head=self._solver.head(self.model.statistics))
 
     def _watch(self, inputs: NDArray[np.float32]) -> None:
         """Watch how far unlabelled rows are outside what is known."""

@@ -122,7 +122,7 @@ def test_only_the_strategies_asked_for_are_played(tmp_path: Path, extractor: Pat
         ({}, ("--memory", "1KiB"), 2, "smallest"),
         ({"classes": 1}, (), 4, "one class"),
         ({"people": 1, "each": 20}, ("--by", "subject"), 4, "(--by)"),
-        ({"people": 2, "each": 2}, (), 4, "8 samples"),
+        ({"people": 2, "each": 2}, (), 4, "5 samples"),
         ({"with_people": False}, ("--by", "subject"), 4, "a split by subject needs"),
         ({"with_people": False}, ("--scenario", "domain"), 4, "one after another"),
         ({"people": 2}, ("--scenario", "domain"), 4, "two or more lessons"),

@@ -15,9 +15,11 @@ from edgecl.errors import SettingError
 GRACE_S = 10
 
 
-@click.group()
+@click.group(epilog=example("edgecl federate app -o fleet --nodes 3", "edgecl federate serve"))
 def command() -> None:
-    """Merge many devices in rounds: statistics travel, samples stay (needs edgecl[federated], which is Flower).
+    """Merge many devices in rounds, on Flower.
+
+    Statistics travel, samples stay; needs the extra [federated], which is Flower.
 
     A server starts `serve` and runs the app with `flwr run`; every device starts `join`. In each round a device hands
     in what its store has learnt and merges the sum of the others through its own gate. Devices that are late or away

@@ -53,7 +53,7 @@ def command(
     combine: str | None,
     as_json: bool,
 ) -> None:
-    """Take in the files of `edgecl share` from other devices; the gate judges the result by this store's samples.
+    """Take in what other devices have learnt; commit only if known classes do not get worse.
 
     A device's share is kept apart and replaces its earlier one, so the same file twice is as once, and --without
     takes it out again. From three devices on, one whose classes are not what the others call so is left out and

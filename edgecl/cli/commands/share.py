@@ -54,7 +54,7 @@ def command(
     delta: float,
     as_json: bool,
 ) -> None:
-    """Write what the store itself has learnt to a file, for `edgecl merge` on other devices.
+    """Write what the store has learnt to a file for other devices, without samples.
 
     The file has counts, means and scatters of each class, and no samples. They are sums: devices that merge each
     other's files answer as one device that was taught everything. Of a class of one or two samples the file shows
