@@ -262,10 +262,10 @@ def test_a_text_can_be_tried_and_taught(tmp_path: Path) -> None:
     with served(store, state=tmp_path / "state") as page:
         page.pair()
         with page.events() as events:
-            for text, label in (("please open", "open"), ("please close", "close")):
+            for text, label in (("my card", "open"), ("please refund", "close")):
                 assert page.ask("/api/texts", {"text": text, "label": label}).status == 202
                 assert events.next("verdict")["outcome"] in ("accepted", "unproven")
-        assert page.ask("/api/texts", {"text": "please open"}).value["label"] in ("open", "close")
+        assert page.ask("/api/texts", {"text": "my card"}).value["label"] in ("open", "close")
         assert page.ask("/api/texts", {"text": " "}).status == 400
 
 

@@ -39,7 +39,7 @@ MODEL: dict[str, Any] = {
 }
 VERDICT: dict[str, Any] = {"accepted": True, "reasons": []}
 
-UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use")
+UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use", "mine")
 
 
 def written(members: Any) -> str:

@@ -313,6 +313,7 @@ def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> Lef
     squared = np.diag(gram) + 2 * shift * v_mean + shift**2 * v_length[:, None] + gain[:, None] * v_means**2
     counts = factor.counts.copy()
     counts[own] = rest
+    squared = np.maximum(squared, 0)  # far from the means rounding may leave less
     typical = np.sqrt(debiased(squared, factor.effective_dimension / counts))
     inner = along + y_shift * v_mean + shift * v_sample[:, None] + shift * y_shift * v_length[:, None]
     along_v = gain * (v_sample + y_shift * v_length)
@@ -351,7 +352,7 @@ def leave_group_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> L
     squared = np.square(means).sum(axis=1) + np.sum(turned @ core * turned, axis=1)
     counts = factor.counts.copy()
     counts[own] = rest
-    typical = np.sqrt(debiased(squared, factor.effective_dimension / counts))
+    typical = np.sqrt(debiased(np.maximum(squared, 0), factor.effective_dimension / counts))
     logits = (sample @ means.T + along @ core @ turned.T) / np.where(typical > 0, typical, np.inf)
     apart = sample - means[own]
     beyond = apart @ taken.T
