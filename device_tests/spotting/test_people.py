@@ -69,7 +69,7 @@ def test_a_share_rises_with_the_score_and_lies_in_its_interval() -> None:
 
 
 def test_rows_keep_their_people_when_they_are_taken_joined_and_stored() -> None:
-    rows = Exemplars(np.ones((3, 2), np.int8), np.ones(3, np.float32), np.array([7, 8, 9], np.uint8))
+    rows = Exemplars(np.ones((3, 2), np.int8), np.ones(3, np.float32), people=np.array([7, 8, 9], np.uint8))
     unknown = Exemplars(np.ones((1, 2), np.int8), np.ones(1, np.float32))
     assert Exemplars.joined([unknown, rows.take(np.array([2, 0])).first(1)]).who().tolist() == [0, 9]
     assert Exemplars.from_arrays(rows.arrays()).who().tolist() == [7, 8, 9]
@@ -110,7 +110,7 @@ def test_status_promises_what_others_get_and_a_lesson_says_for_whom_it_is(tmp_pa
     shown = edgecl("status", store).out
     assert "taught it" in shown
     assert "Others are expected to be heard" in shown
-    assert edgecl("learn", store, folder, "--for", "me", "--force").code == 0
+    assert edgecl("learn", store, folder, "--for", "me").code == 0
     mine = edgecl("status", store, "--json").value["spotting"]["yes"]
     assert mine["is_mine"] is True
     assert edgecl("forget", store, "no").code == 0

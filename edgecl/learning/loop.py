@@ -248,7 +248,7 @@ def has_nothing_new(model: Model, lesson: Lesson) -> bool:
     if head is None or not lesson.rows or not (head.kind == "whitened-cosine" or head.is_refined):
         return False
     known = model.statistics
-    if lesson.is_mine is not None and _mine(model, lesson) != model.mine:
+    if lesson.is_mine is not None and mine_after(model, lesson) != model.mine:
         return False
     if any(label not in known or len(rows) > SETTLED_SHARE * known[label].count for label, rows in lesson.rows.items()):
         return False
@@ -289,10 +289,10 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         exemplars[label] = Exemplars.from_arrays(objects.read(digests[f"exemplars/{label}"]))
     taught = model.after_lesson(lesson.rows, time=lesson.time, is_timed=lesson.is_timed)
     digests = {**taught.digests, **digests}
-    return within_memory(replace(taught, exemplars=exemplars, digests=digests, mine=_mine(model, lesson)))
+    return within_memory(replace(taught, exemplars=exemplars, digests=digests, mine=mine_after(model, lesson)))
 
 
-def _mine(model: Model, lesson: Lesson) -> frozenset[str]:
+def mine_after(model: Model, lesson: Lesson) -> frozenset[str]:
     """Return the labels that are detected of those who taught them alone, as the lesson says of its own."""
     if lesson.is_mine is None:
         return model.mine

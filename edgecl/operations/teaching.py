@@ -222,7 +222,7 @@ def teach(
                     answer=answer,
                 )
             else:
-                outcome, lesson = _nothing_left(model, repeated), whole
+                outcome, lesson = _nothing_left(model, whole)
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
@@ -285,13 +285,18 @@ def _new_of(
     return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
 
 
-def _nothing_left(model: Model, before: int) -> Outcome:
-    """What becomes of a lesson of repeats: the model stays as it is."""
+def _nothing_left(model: Model, whole: Lesson) -> tuple[Outcome, Lesson]:
+    """What becomes of a lesson of repeats, and what of it is new: whom a stream detects its labels of, or nothing."""
     from edgecl.gate.verdict import Verdict
-    from edgecl.learning.loop import UNCHANGED, Outcome
+    from edgecl.learning.loop import UNCHANGED, Outcome, mine_after
 
-    reason = f"all {before} samples were taught before: there is nothing to learn"
-    return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
+    reason = f"all {whole.count} samples were taught before: there is nothing to learn"
+    mine = mine_after(model, whole)
+    if mine != model.mine:
+        reason = f"{reason} but whom a stream is to detect these words of"
+        verdict = Verdict(True, True, (reason,), {}, None, None)
+        return Outcome(replace(model, mine=mine), verdict, "closed-form"), replace(whole, rows={})
+    return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED), whole
 
 
 def _with_room(
