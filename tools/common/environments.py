@@ -127,6 +127,29 @@ def project_wheel(target: str = "host", *, linker: str = "") -> Path:
     return next(folder.glob("*.whl"))
 
 
+def build_wheel(target: str, folder: Path, **variables: str) -> Path:
+    """Build the wheel of this checkout in a new folder, whatever is kept of it; raises as `project_wheel` does."""
+    gcc = "gcc" if target == platform.machine() else f"{target}-linux-gnu-gcc"
+    _build_wheel(folder, EDGECL_TARGET=target, EDGECL_LINKER=gcc if shutil.which(gcc) else "zig", **variables)
+    return next(folder.glob("*.whl"))
+
+
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment with nothing in it, and return its Python; raises CommandError."""
+    _make_virtual_environment(folder)
+    return folder / "bin" / "python"
+
+
+def lowest() -> list[str]:
+    """Return requirements of the lowest versions that pyproject.toml allows of what edgecl and its extras need.
+
+    Flower is left out: it needs versions of others that are newer than what edgecl does with.
+    """
+    project, apart = _pyproject()["project"], ("dev", "federated")
+    extras = [one for name, bounds in project["optional-dependencies"].items() if name not in apart for one in bounds]
+    return sorted(one.replace(">=", "==") for one in {*project["dependencies"], *extras} if ">=" in one)
+
+
 def run(command: Sequence[str | Path], **variables: str) -> None:
     """Run `command` in the checkout, its output shown, with `variables` added to a clean environment.
 
