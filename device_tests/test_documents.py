@@ -41,7 +41,7 @@ NOT_RUN = ("arecord ", "sudo ", "scp ", "journalctl ", "pip install", "tools/dem
            "ffmpeg ", "v4l2-ctl ", "mkfifo ", "tail -n +1 -f ", "accept-suggestions", "--wyoming ",
            "image.onnx", "learn door", "predict door", "listen door")  # fmt: skip
 # options of other programs that the documents name
-FOREIGN = {"--items", "--system", "--groups", "--now", "--target", "--failed", "--only", "--peers",
+FOREIGN = {"--items", "--resolution", "--system", "--groups", "--now", "--target", "--failed", "--only", "--peers",
            "--set-fmt-video", "--stream-mmap", "--stream-to"}  # fmt: skip
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
