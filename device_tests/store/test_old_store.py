@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,19 @@ from edgecl.store.body_kinds import (
     body_of,
     read_entry,
 )
-from edgecl.store.records import DIGEST, InitBody, LessonBody, LessonNote, RepairBody, decode_header, sha256
+from edgecl.store.records import (
+    DIGEST,
+    Header,
+    InitBody,
+    LessonBody,
+    LessonNote,
+    RepairBody,
+    decode_header,
+    encode_header,
+    identity,
+    sha256,
+    upgraded,
+)
 from edgecl.store.store import Store
 
 from ..support.commands import edgecl
@@ -141,11 +154,25 @@ def test_the_first_commit_upgrades_it_and_older_revisions_stay_valid(old: Path) 
     assert json.loads(before)["format"] == 1
     commit_again(store)
     after = json.loads((old / "store.json").read_bytes())
-    assert (after["format"], after["first"]) == (2, sha256(before))
+    assert (after["format"], after["first"]) == (3, sha256(before))
     commit_again(store)  # a store that was opened before the upgrade commits on
     require_intact(old)
     assert edgecl("rollback", old, 7).code == 0
     require_answers(old, "rolled_back")
+
+
+@pytest.mark.parametrize("was_first", [False, True])
+def test_a_store_of_format_2_keeps_the_name_that_its_revisions_state(was_first: bool) -> None:
+    first = Header("a store", "extractor.onnx", "0" * 64, 10, {}, format=1 if was_first else 2)
+    second = replace(first, format=2, first=sha256(encode_header(first))) if was_first else first
+    data = bytearray(encode_header(second))
+    header = decode_header(data)
+    new = upgraded(header)
+    assert new.format == 3
+    assert identity(new, encode_header(new)) == identity(header, data) == sha256(encode_header(first))
+    assert decode_header(bytearray(encode_header(new))) == new
+    with pytest.raises(ValueError, match="does not fit the text that it was upgraded from"):
+        decode_header(bytearray(encode_header(replace(new, name="another"))))
 
 
 def test_reading_and_a_note_do_not_upgrade_it(old: Path) -> None:
@@ -165,8 +192,8 @@ def test_an_upgraded_header_is_checked_against_the_text_it_came_from(old: Path) 
 
 
 def test_a_newer_format_is_refused_with_its_number() -> None:
-    with pytest.raises(ModelError, match="the store has format 3, this edgecl reads format 2: update edgecl"):
-        decode_header(bytearray(DIGEST.close({"format": 3})))
+    with pytest.raises(ModelError, match="the store has format 4, this edgecl reads format 3: update edgecl"):
+        decode_header(bytearray(DIGEST.close({"format": 4})))
 
 
 def test_killed_before_any_call_of_the_upgrade_the_old_or_the_new_model_is_whole(old: Path) -> None:
@@ -186,4 +213,4 @@ def test_killed_before_any_call_of_the_upgrade_the_old_or_the_new_model_is_whole
         assert store.current().number == number + 1
         require_intact(copy)
         shutil.rmtree(copy)
-    assert formats == {(1, 12), (2, 12), (2, 13)}  # never a new revision that earlier software would open
+    assert formats == {(1, 12), (3, 12), (3, 13)}  # never a new revision that earlier software would open

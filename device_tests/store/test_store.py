@@ -143,8 +143,8 @@ def test_what_is_no_store_is_said_to_be_none(folder: Path) -> None:
 
 def test_a_newer_format_is_named(store: Store) -> None:
     text = (store.path / "store.json").read_text()
-    (store.path / "store.json").write_text(text.replace('"format":2', '"format":3'))
-    with pytest.raises(ModelError, match="has format 3, this edgecl reads format 2"):
+    (store.path / "store.json").write_text(text.replace('"format":3', '"format":4'))
+    with pytest.raises(ModelError, match="has format 4, this edgecl reads format 3"):
         Store.open(store.path)
 
 
@@ -634,7 +634,7 @@ def test_importing_the_store_loads_numpy_and_no_more() -> None:
 
 def test_every_json_file_can_be_read_by_others(store: Store) -> None:
     teach(store, {"head": 1})
-    assert json.loads((store.path / "store.json").read_text())["format"] == 2
+    assert json.loads((store.path / "store.json").read_text())["format"] == 3
     assert json.loads((store.path / "revisions" / "000002.json").read_text())["number"] == 2
     for line in (store.path / "journal.jsonl").read_text().splitlines():
         json.loads(line)

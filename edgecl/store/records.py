@@ -67,8 +67,8 @@ def sha256(data: Bytes) -> str:
 DIGEST = Seal("sha256", sha256)
 
 
-FORMAT = 2
-"""Of a store that this edgecl writes to; one of format 1 is read as it is, and upgraded by its first commit."""
+FORMAT = 3
+"""Of a store that this edgecl writes to; an earlier one is read as it is, and upgraded by its first commit."""
 KINDS = ("init", "lesson", "rollback", "forget", "repair")
 MAX_BYTES = 1 << 23  # of one JSON file
 EXTRACTOR_BYTES = 1 << 30
@@ -124,8 +124,8 @@ def encode_header(header: Header) -> bytes:
 
 
 def upgraded(header: Header) -> Header:
-    """Return the header of the same store in the format of this edgecl."""
-    return header if header.format == FORMAT else replace(header, format=FORMAT, first=sha256(encode_header(header)))
+    """Return the header, of an earlier format, in the format of this edgecl."""
+    return replace(header, format=FORMAT, first=header.first or sha256(encode_header(header)))
 
 
 def identity(header: Header, data: bytes | bytearray) -> str:
@@ -144,11 +144,11 @@ def decode_header(data: bytearray) -> Header:
         When it was changed, or its members are not those of a store.
     """
     stated = _stated_format(data)
-    if isinstance(stated, int) and stated not in (1, FORMAT):
+    if isinstance(stated, int) and not 1 <= stated <= FORMAT:
         raise ModelError(f"the store has format {stated}, this edgecl reads format {FORMAT}: update edgecl")
     match DIGEST.open(data):
         case {
-            "format": 1 | 2 as version,
+            "format": 1 | 2 | 3 as version,
             "name": str(name),
             "extractor": {
                 "file": "extractor.onnx" | "extractor.tflite" as file,
@@ -164,10 +164,11 @@ def decode_header(data: bytearray) -> Header:
 
 
 def _with_first(header: Header, first: object) -> Header:
-    """Return the header with the digest of its text in format 1; ValueError unless it is that text's."""
+    """Return the header with the digest of its first text; ValueError unless it is that of an earlier format's."""
     if first is None:
         return header
-    if header.format == 1 or first != sha256(encode_header(replace(header, format=1))):
+    earlier = (sha256(encode_header(replace(header, format=version))) for version in range(1, header.format))
+    if first not in earlier:
         raise ValueError("it does not fit the text that it was upgraded from")
     return replace(header, first=str(first))
 
