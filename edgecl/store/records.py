@@ -167,7 +167,7 @@ def _with_first(header: Header, first: object) -> Header:
     """Return the header with the digest of its first text; ValueError unless it is that of an earlier format's."""
     if first is None:
         return header
-    earlier = (sha256(encode_header(replace(header, format=version))) for version in range(1, header.format))
+    earlier = {sha256(encode_header(replace(header, format=version))) for version in range(1, header.format)}
     if first not in earlier:
         raise ValueError("it does not fit the text that it was upgraded from")
     return replace(header, first=str(first))
