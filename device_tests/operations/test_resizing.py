@@ -188,6 +188,7 @@ def test_a_revision_that_states_no_usable_settings_is_damaged(kitchen: Path) -> 
         Learner.open(kitchen).resize()
 
 
+@pytest.mark.native("teaches three stores of words")
 @pytest.mark.parametrize("memory", ["48KiB", "60KiB", "80KiB"])
 def test_a_projected_store_of_words_is_taught_and_listens(tmp_path: Path, memory: str) -> None:
     voice_extractor()

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgecl_export.table import export_table
 
 from edgecl import Learner
 from edgecl.errors import DataError
@@ -87,6 +86,9 @@ def test_equal_rows_of_a_table_are_each_a_sample(tmp_path: Path) -> None:
 
 
 def _table(folder: Path) -> Path:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    from edgecl_export.table import export_table
+
     (folder / "rows.csv").write_text("a,b,c,y\n" + "0,1,2,dry\n5,1,0,wet\n1,1,2,dry\n5,2,0,wet\n" * 10)
     export_table(folder / "table.onnx", folder / "rows.csv", label_column="y")
     return folder / "table.onnx"

@@ -173,6 +173,7 @@ def test_an_evaluation_can_be_a_file(kitchen: Path, tmp_path: Path) -> None:
     assert "balanced accuracy" in out.read_text()
 
 
+@pytest.mark.native("compares every strategy")
 def test_a_comparison_can_be_a_file(tmp_path: Path) -> None:
     voice_extractor()
     data = write_clips(tmp_path / "clips", clips("teach", WORDS, most=16))
