@@ -13,6 +13,8 @@ from edgecl.operations.answering import Answer
 
 from ..support.commands import RATE, clips, edgecl, noise, voice_extractor, write_clips, write_wav
 
+pytestmark = pytest.mark.native("answers hundreds of clips")
+
 
 @pytest.fixture(scope="module")
 def one_word(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -80,7 +82,6 @@ def test_what_was_set_is_not_lost_when_a_class_is_forgotten(one_word: Path, tmp_
     assert learner.status()["unknown"] == {"above": 0.25, "set_by": "user"}
 
 
-@pytest.mark.native("answers hundreds of clips")
 def test_evaluation_tells_both_figures_and_what_of_the_untaught_is_refused(one_word: Path, tmp_path: Path) -> None:
     heard = write_clips(tmp_path / "heard", clips("test", ["yes", "stop"]))
     others = write_clips(tmp_path / "others", clips("test", ["left", "right"]))
@@ -96,7 +97,6 @@ def test_evaluation_tells_both_figures_and_what_of_the_untaught_is_refused(one_w
     assert edgecl("eval", one_word, heard, "--at", "0.5").code == 2
 
 
-@pytest.mark.native("answers hundreds of clips")
 def test_two_classes_have_a_curve_and_a_share_at_a_threshold(one_word: Path, tmp_path: Path) -> None:
     learner = Learner.create(tmp_path / "store", extractor=one_word / "extractor.onnx")
     learner.learn({word: [one.signal for one in clips("teach", [word], most=8)] for word in ("yes", "stop")})

@@ -20,6 +20,8 @@ from edgecl.sources.samples import Sample
 
 from ..support.commands import Result, clips, edgecl, voice_extractor, write_clips
 
+pytestmark = pytest.mark.native("teaches a store for each answer")
+
 KNOWN = ("yes", "no", "up", "down", "stop")
 
 

@@ -18,6 +18,8 @@ from edgecl.model.model import MemoryObjects, Model
 from ..support.commands import clips, edgecl, tree, voice_extractor, write_clips
 from ..support.learning import Words, settings, taught
 
+pytestmark = pytest.mark.native("teaches a store for each budget")
+
 KIB = 1 << 10
 
 
@@ -188,7 +190,6 @@ def test_a_revision_that_states_no_usable_settings_is_damaged(kitchen: Path) -> 
         Learner.open(kitchen).resize()
 
 
-@pytest.mark.native("teaches three stores of words")
 @pytest.mark.parametrize("memory", ["48KiB", "60KiB", "80KiB"])
 def test_a_projected_store_of_words_is_taught_and_listens(tmp_path: Path, memory: str) -> None:
     voice_extractor()

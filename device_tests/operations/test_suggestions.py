@@ -16,6 +16,8 @@ from edgecl.sources.samples import Sample
 
 from ..support.commands import clips, edgecl, voice_extractor
 
+pytestmark = pytest.mark.native("teaches a store for each suggestion")
+
 KNOWN = ("yes", "no", "up")
 
 

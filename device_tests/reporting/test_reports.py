@@ -20,6 +20,8 @@ from edgecl.svg import Svg
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
+pytestmark = pytest.mark.native("reports of stores that are taught for them")
+
 WORDS = ("yes", "stop", "left", "right")
 
 
@@ -173,7 +175,6 @@ def test_an_evaluation_can_be_a_file(kitchen: Path, tmp_path: Path) -> None:
     assert "balanced accuracy" in out.read_text()
 
 
-@pytest.mark.native("compares every strategy")
 def test_a_comparison_can_be_a_file(tmp_path: Path) -> None:
     voice_extractor()
     data = write_clips(tmp_path / "clips", clips("teach", WORDS, most=16))
