@@ -34,6 +34,8 @@ from ..support.commands import (
     write_wav,
 )
 
+pytestmark = pytest.mark.native("refusals are the same everywhere, and each starts a command")
+
 WORDS = ("yes", "no")
 DATA, MODEL, USAGE, ERROR = 4, 5, 2, 1
 

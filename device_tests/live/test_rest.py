@@ -19,6 +19,8 @@ from edgecl.live.listener import listen
 
 from ..support.commands import edgecl
 
+pytestmark = pytest.mark.native("follows minutes of movement")
+
 RATE = 50
 
 

@@ -10,6 +10,8 @@ import pytest
 from ...support.commands import RATE, edgecl, noise, write_wav
 from ...support.listening import pcm, piped, said
 
+pytestmark = pytest.mark.native("teaches and follows streams in real time")
+
 
 def signal_of(event: dict[str, object]) -> dict[str, object]:
     """An event without what differs from run to run."""
