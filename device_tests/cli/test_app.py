@@ -406,6 +406,8 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
 
 LIBRARY_THAT_SWALLOWS_AN_INTERRUPT = """
 import os, signal, time
+
+pytestmark = pytest.mark.native("help and messages are the same everywhere, and each starts a command")
 interrupted = False
 try:
     os.kill(os.getpid(), signal.SIGINT)

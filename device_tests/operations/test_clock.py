@@ -14,6 +14,8 @@ from edgecl.operations import open_store as clock
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
+pytestmark = pytest.mark.native("teaches a store for each clock")
+
 LATER = datetime.fromisoformat(clock.BUILT) + timedelta(days=30)
 
 

@@ -29,6 +29,8 @@ from edgecl.store.store import Store
 
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
 
+pytestmark = pytest.mark.native("teaches a store for each kind of revision")
+
 DATA = Path(__file__).resolve().parent.parent / "data"
 MODEL: dict[str, Any] = {
     "classes": {"a": 3},
