@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgecl.spotting.spotters import Detection
+
+ID_BYTES = 6
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,20 @@ class Event:
         """Plain JSON."""
         rounded = {"time": seconds(self.time), "span": [seconds(one) for one in self.span]}
         return {**asdict(self), "confidence": round(self.confidence, 4), "novelty": round(self.novelty, 4), **rounded}
+
+
+def event_of(found: Detection, *, time: float, span: tuple[float, float], revision: int) -> Event:
+    """Return the event of a detection that is reported now, with an id of its own."""
+    return Event(
+        time,
+        found.label,
+        found.confidence,
+        found.novelty,
+        span,
+        wall=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        revision=revision,
+        id=os.urandom(ID_BYTES).hex(),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecl.live.events import Event, Look, Summary
+from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
-from edgecl.live.stream import ID_BYTES
 from edgecl.sources.pictures import as_picture, check_content
 from edgecl.sources.samples import UnusableError
 from edgecl.spotting.spotters import Detection, Spotter
@@ -95,16 +92,8 @@ class PictureStream:
         events = []
         for one in found:
             known = one.first + self.spotter.patience - 1
-            event = Event(
-                self._time(known),
-                one.label,
-                one.confidence,
-                one.novelty,
-                (self._time(one.first), self._time(one.last)),
-                wall=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                revision=self.revision,
-                id=os.urandom(ID_BYTES).hex(),
-            )
+            span = (self._time(one.first), self._time(one.last))
+            event = event_of(one, time=self._time(known), span=span, revision=self.revision)
             self._summary.events += 1
             if self._noticer and self._latest is not None:
                 self._noticer.event(event, self._latest.copy())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.live.events import Event, Look, Summary
+from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.rest import Rest
 from edgecl.spotting.spotters import Detection, Spotter
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 FULL_SCALE = 1 - 2.0**-14
 QUIETEST = 1e-10  # power, -100 dB
-ID_BYTES = 6
 RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 
 
@@ -187,16 +184,7 @@ class Stream:
         begins_s, _ = self._window_s(found.first)
         _, known_s = self._window_s(found.first + self.spotter.patience - 1)
         _, ends_s = self._window_s(found.last)
-        return Event(
-            known_s,
-            found.label,
-            found.confidence,
-            found.novelty,
-            (begins_s, ends_s),
-            wall=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            revision=self.revision,
-            id=os.urandom(ID_BYTES).hex(),
-        )
+        return event_of(found, time=known_s, span=(begins_s, ends_s), revision=self.revision)
 
     def _window_s(self, hop: int) -> tuple[float, float]:
         """When the window of a hop begins and ends, without what was added to the stream."""

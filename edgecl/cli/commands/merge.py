@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
+from edgecl.cli.commands._outcome import print_headline, print_reasons
 from edgecl.cli.options import Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, wrapped
 
@@ -86,13 +87,7 @@ def command(
 
 
 def _print(report: MergeReport, live: int) -> None:
-    trial = "DRY RUN: " if report.dry_run else ""
-    word = "FORCED" if report.forced else "NOTHING NEW" if report.unchanged else report.verdict.name.upper()
-    stays = (
-        f"revision {live} stays live, untouched" if report.revision is None else f"revision {report.revision} is live"
-    )
-    outcome = "nothing is written" if report.dry_run else stays
-    click.secho(f"{trial}{word}, {outcome}.", bold=True, fg="green" if report.is_accepted else "red")
+    print_headline(report, live=live, is_unchanged=report.unchanged)
     for one in report.shares.values():
         reason = f": {one['reason']}" if one["reason"] else ""
         click.echo(wrapped(f"{one['name']}: {one['became']}, {counted(one['samples'], 'sample')}{reason}"))
@@ -102,7 +97,6 @@ def _print(report: MergeReport, live: int) -> None:
         click.echo(
             wrapped(f"is their {ask.label!r} your {ask.like!r}? Answer with --same-as {ask.like!r} or --distinct")
         )
-    for reason in report.verdict.reasons:
-        click.echo(wrapped(reason.removeprefix("unproven: ")))
+    print_reasons(report)
     click.echo(f"  devices    {listed(report.devices.values()) or 'none but this one'}")
     click.echo(f"  classes    {listed(report.classes) or 'none'}")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
+from edgecl.cli.commands._outcome import print_headline, print_reasons
 from edgecl.cli.options import Bytes, example, json_option, store_argument
-from edgecl.cli.text import print_json, wrapped
+from edgecl.cli.text import print_json
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -64,15 +65,8 @@ def command(
 
 
 def _print(report: ResizeReport, live: int) -> None:
-    trial = "DRY RUN: " if report.dry_run else ""
-    word = "FORCED" if report.forced else report.verdict.name.upper()
-    stays = (
-        f"revision {live} stays live, untouched" if report.revision is None else f"revision {report.revision} is live"
-    )
-    outcome = "nothing is written" if report.dry_run else stays
-    click.secho(f"{trial}{word}, {outcome}.", bold=True, fg="green" if report.is_accepted else "red")
-    for reason in report.verdict.reasons:
-        click.echo(wrapped(reason.removeprefix("unproven: ")))
+    print_headline(report, live=live)
+    print_reasons(report)
     before, after = report.before, report.after
     for name, old, new in (
         ("memory", format_bytes(before.memory_bytes), format_bytes(after.memory_bytes)),
