@@ -32,6 +32,8 @@ from ..support.commands import (
     write_wav,
 )
 
+pytestmark = pytest.mark.native("help and messages are the same everywhere, and each starts a command")
+
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ("yes", "no", "left", "right")
 
@@ -407,7 +409,6 @@ def test_an_interrupt_ends_with_130_and_the_old_model_live(kitchen: Path, tmp_pa
 LIBRARY_THAT_SWALLOWS_AN_INTERRUPT = """
 import os, signal, time
 
-pytestmark = pytest.mark.native("help and messages are the same everywhere, and each starts a command")
 interrupted = False
 try:
     os.kill(os.getpid(), signal.SIGINT)
