@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edgecl.gate.contradicting import MEMORY_ROWS, Contradictions
 
-SURE = np.array([0.998, 0.001, 0.001])
+SURE = (0.998, 0.001, 0.001)
 
 
 def fed(state: Contradictions, labels: list[int]) -> tuple[list[float], Contradictions]:
     weights = []
     for label in labels:
-        weight, state = state.weigh(SURE, label)
+        weight, state = state.weigh(SURE[label])
         weights.append(weight)
     return weights, state
 
@@ -32,7 +30,7 @@ def test_a_wrong_label_among_right_ones_is_weighted_down_and_counted() -> None:
 
 
 def test_an_answer_without_certainty_contradicts_nothing() -> None:
-    weight, state = Contradictions().weigh(np.array([0.7, 0.3]), 1)
+    weight, state = Contradictions().weigh(0.3)
     assert (weight, state.count) == (1.0, 0)
 
 
@@ -46,7 +44,10 @@ def test_a_drift_is_learnt_after_a_few_rows_and_not_counted_on() -> None:
 
 
 def test_a_class_that_was_impossible_is_no_division_by_zero() -> None:
-    weight, _ = Contradictions().weigh(np.array([1.0]), 0)
-    assert weight == 1.0
-    weight, state = Contradictions().weigh(np.array([1.0, 0.0]), 1)
+    weight, state = Contradictions().weigh(0.0)
     assert (weight, state.count) == (0.0, 1)
+
+
+def test_a_label_that_was_not_known_contradicts_nothing() -> None:
+    weight, state = Contradictions().weigh(None)
+    assert (weight, state.count) == (1.0, 0)

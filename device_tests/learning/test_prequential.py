@@ -65,7 +65,8 @@ def test_a_steady_stream_is_learnt_without_a_drift() -> None:
     stream = Prequential(fresh())
     assert feed(stream, *rows(4000)) == []
     assert stream.tally.accuracy > 0.95
-    assert sum(one.count for one in stream.model.statistics.values()) == 4000
+    weighed = sum(one.count for one in stream.model.statistics.values())
+    assert 4000 - stream.contradictions.count <= weighed <= 4000
     assert stream.verdict().accepted
 
 
@@ -214,3 +215,26 @@ def test_the_rank_of_every_label_is_counted() -> None:
     feed(stream, *rows(500))
     assert 498 <= stream.tally.among_top <= 499  # two classes; the first of each is not known
     assert stream.tally.gain == pytest.approx(stream.tally.correct + (499 - stream.tally.correct) / np.log2(3), abs=2)
+
+
+def test_labels_that_contradict_all_that_is_known_hardly_weigh_and_are_counted() -> None:
+    labels, latents = rows(4000)
+    far = np.abs(latents[:, 0]) > 1.5
+    generator = np.random.default_rng(1)
+    flipped = far & (generator.random(len(labels)) < 0.1)
+    wrong = [
+        {"high": "low", "low": "high"}[str(label)] if flip else label
+        for label, flip in zip(labels, flipped, strict=True)
+    ]
+    stream = Prequential(fresh())
+    feed(stream, wrong, latents)
+    weighed = sum(one.count for one in stream.model.statistics.values())
+    assert stream.contradictions.count > 0.4 * flipped.sum()
+    assert stream.contradictions.count < 1.3 * flipped.sum()
+    assert weighed < len(labels) - 0.5 * stream.contradictions.count
+
+
+def test_labels_that_are_right_contradict_nothing() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(4000))
+    assert stream.contradictions.count <= 4000 / 100

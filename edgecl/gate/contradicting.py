@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 CONTRADICTS = 0.01  # predicted probability of its label below which a row contradicts what is known
 SHIFT = 0.3  # share of such rows from which the world has changed and no label is wrong
 MEMORY_ROWS = 50  # rows over which the share is followed
@@ -30,26 +27,22 @@ class Contradictions:
         """Whether so many rows contradict what is known that it is no accident."""
         return self.share > SHIFT
 
-    def weigh(self, probabilities: NDArray[np.floating], label: int) -> tuple[float, Contradictions]:
+    def weigh(self, own: float | None) -> tuple[float, Contradictions]:
         """Return the weight of one labelled row, 0 to 1, and the state after it.
 
         Parameters
         ----------
-        probabilities
-            Of the classes (C,), as they were predicted before the label came.
-        label
-            Index of the class that the row is said to be.
+        own
+            Probability of its label, as it was predicted before the label came; None where the label was not known.
 
         Examples
         --------
-        >>> state = Contradictions()
-        >>> weight, state = state.weigh(np.array([0.999, 0.001]), 1)
+        >>> weight, state = Contradictions().weigh(0.001)
         >>> round(weight, 3), state.count
         (0.1, 1)
         """
-        own = float(probabilities[label])
-        contradicts = own < CONTRADICTS
+        contradicts = own is not None and own < CONTRADICTS
         after = replace(self, share=self.share + (contradicts - self.share) / MEMORY_ROWS)
-        if not contradicts or self.has_shifted:
+        if own is None or not contradicts or self.has_shifted:
             return 1.0, after
         return own / CONTRADICTS, replace(after, count=self.count + 1)

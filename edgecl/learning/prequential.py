@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
+from edgecl.gate.contradicting import Contradictions
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
 from edgecl.learning.curves import Curves
@@ -32,6 +33,7 @@ from edgecl.learning.stream_statistics import (
     Statistics,
     StreamSolver,
     head_answers,
+    own_of,
     rank_of,
     with_exemplars,
 )
@@ -125,6 +127,8 @@ class _Following:
         self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=SNAPSHOTS)
         self._errors: Detector = Adwin.start()
         self._surprise: Detector = Adwin.start()
+        self.contradictions = Contradictions()
+        self._credit = 0.0  # weights of rows that did not add up to a whole row yet
         self._last_label: str | None = None
         self._change: NoticedChange | None = None
         if model.statistics:
@@ -201,6 +205,7 @@ class Prequential(_Following):
                     answer=answer,
                     answered=answer == label,
                     rank=rank_of(self.probabilities[index], self.panel.labels, label),
+                    own=own_of(self.probabilities[index], self.panel.labels, label),
                     watched=self._watched(index, answer),
                 )
                 self._waiting.append((self.tally.rows, known))
@@ -280,14 +285,24 @@ class Prequential(_Following):
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:
             self._snapshots.append((labelled_before, self.model.statistics))
         self._recent.extend(due)
+        worth = [one for one in due if self._is_worth_a_row(one)]
         signal = self._errors.update([not one.correct for one in due])
         self._errors = signal.detector
         for change in signal.changes:
             if change.direction > 0 and self._change is None:
                 self._change = NoticedChange(labelled_before + change.at + 1, change.since)
-        self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, due))
+        self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, worth))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
+
+    def _is_worth_a_row(self, row: KnownRow) -> bool:
+        """Weigh a row for what never forgets: of rows that weigh a tenth each, every tenth counts."""
+        weight, self.contradictions = self.contradictions.weigh(row.own)
+        self._credit += weight
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True
 
     def _watch(self, inputs: NDArray[np.float32]) -> None:
         """Watch how far unlabelled rows are outside what is known."""

@@ -40,6 +40,8 @@ class KnownRow:
 
     rank: int | None = None
     """Labels that were likelier than this one; None where it was not known."""
+    own: float | None = None
+    """Probability that was given to its label before it came; None where the label was not known."""
     watched: tuple[float, bool] = (0.0, False)
     """Probability of the watched class, and whether the row was an alert."""
 
@@ -78,6 +80,7 @@ class OpenRow:
             answer=self.answer,
             answered=self.answer == label,
             rank=rank_of(self.probabilities, self.labels, label),
+            own=own_of(self.probabilities, self.labels, label),
             watched=self.watched,
         )
 
@@ -88,6 +91,11 @@ def rank_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: st
         return None
     own = probabilities[labels.index(label)]
     return int((probabilities > own).sum()) if own > 0 else None
+
+
+def own_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> float | None:
+    """Return the probability of a row's label (C,); None where its label was not known."""
+    return float(probabilities[labels.index(label)]) if label in labels and probabilities.any() else None
 
 
 class StreamSolver:

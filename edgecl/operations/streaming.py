@@ -48,6 +48,8 @@ class StreamReport:
     """How well it was answered, window by window."""
     experts: Mapping[str, float]
     """Weight of each expert in the mixture at the end."""
+    contradictions: int = 0
+    """Labels that contradict all that was known, and were weighted down."""
     alerts: Mapping[str, Any] | None = None
     """As `Alerts.as_dict` returned it, where a class was watched."""
     late: Mapping[str, int] | None = None
@@ -70,6 +72,7 @@ class StreamReport:
             "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
             "drifts": [vars(one) for one in self.drifts],
             "shifts": list(tally.shifts),
+            "contradictions": self.contradictions,
             "skipped": [vars(one) for one in self.skipped],
             "ms": round(self.elapsed_ms, 1),
             "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
@@ -265,6 +268,7 @@ def report_of(
         late=late,
         curves=stream.curves,
         experts=stream.panel.experts.mixing(),
+        contradictions=stream.contradictions.count,
         alerts=stream.alerts.as_dict() if stream.alerts is not None else None,
     )
 

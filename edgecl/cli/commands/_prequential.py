@@ -101,6 +101,13 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     most = ", ".join(f"{name} {percent(weight)}" for name, weight in weights if weight >= SHOWN_WEIGHT)
     click.echo(wrapped(f"weight of the experts at the end: {most}"))
     _print_drifts(report.drifts)
+    if report.contradictions:
+        click.echo(
+            wrapped(
+                f"{counted(report.contradictions, 'label')} of {tally.labelled:,} contradicted all that was known: "
+                "weighted down"
+            )
+        )
     if report.late is not None:
         late = report.late
         click.echo(
