@@ -26,7 +26,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from ..support.browser import DESKTOP, browser, complaints, strangers
 
 pytestmark = [pytest.mark.host, pytest.mark.native("drives a browser")]
-PATIENCE_S = 30
+PATIENCE_S = 180
 PHONE = (360, 740)
 
 

@@ -96,7 +96,7 @@ class Events:
         self._response = response
         self.number = 0
 
-    def next(self, kind: str, *, within_s: float = 60) -> dict[str, Any]:
+    def next(self, kind: str, *, within_s: float = 180) -> dict[str, Any]:
         """The next one of a kind."""
         until = time.monotonic() + within_s
         name = ""
@@ -116,7 +116,7 @@ class Events:
 
 @contextmanager
 def served(store: Path, *arguments: object, state: Path, stdin: Any = subprocess.DEVNULL) -> Iterator[Page]:
-    """A page; ends by SIGTERM, in two seconds."""
+    """A page; ends by SIGTERM."""
     command = command_line("serve", store, "--port", "0", "--json", *arguments)
     environment = {**os.environ, "STATE_DIRECTORY": str(state)}
     with subprocess.Popen(
@@ -129,13 +129,11 @@ def served(store: Path, *arguments: object, state: Path, stdin: Any = subprocess
                 raise AssertionError(process.stderr.read().decode() if process.stderr else "")
             told = json.loads(line)
             yield Page(told["url"].rstrip("/"), told["code"], process)
-            started = time.monotonic()
             process.terminate()
             if process.stdin is not None:
                 process.stdin.close()
                 process.stdin = None  # or it would be flushed once more
-            error = process.communicate(timeout=10)[1]
-            assert time.monotonic() - started < 2
+            error = process.communicate(timeout=20)[1]  # how long it takes, `tools/plugged` measures
             assert process.returncode == 0, error.decode()
         finally:
             process.kill()

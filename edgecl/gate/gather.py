@@ -34,6 +34,7 @@ from edgecl.values import dataclass, replace
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which a prediction is confident
+MEAN_ERRORS = 2.0  # a mean of n samples is off by 1/n of a typical squared distance: how much nearer another must be
 FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
 COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
 
@@ -98,9 +99,11 @@ class Before:
             if label not in factor.labels or not known.typical > 0:  # where all are in one place, none is far
                 continue
             logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
-            contradictions += _contradictions(label, head, logits, distances / known.typical)
-            own = distances[:, factor.labels.index(label)]
-            recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
+            index = factor.labels.index(label)
+            margin = MEAN_ERRORS / float(factor.counts[index])
+            contradictions += _contradictions(label, head, logits, distances / known.typical, margin)
+            own = distances[:, index]
+            recall = float(np.mean(logits.argmax(axis=1) == index))
             foreign.append(Foreign(label, median(own) / known.typical, recall, len(own)))
         correct = {label: one.correct for label, one in known.seen.items()}
         return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
@@ -108,9 +111,7 @@ class Before:
 
 def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
     """Return distances over what the labels of a lesson have in common: another wearer or room moves them all."""
-    if len(foreign) < COMMON_LABELS:
-        return foreign
-    common = max(1.0, median([one.distance for one in foreign]))
+    common = max(1.0, median([one.distance for one in foreign])) if len(foreign) >= COMMON_LABELS else 1.0
     return [replace(one, distance=one.distance / common) for one in foreign]
 
 
@@ -161,16 +162,15 @@ def _answers(
 
 
 def _contradictions(
-    label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64]
+    label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64], margin: float
 ) -> Iterator[Contradiction]:
     """Yield the other classes as which samples of a known label are predicted, with confidence and typically."""
     answers = logits.argmax(axis=1)
-    rank = np.arange(len(answers))
-    confident = probabilities(logits)[rank, answers] > CONFIDENT
-    sure = answers[confident & (distances[rank, answers] < FAMILIAR)]
+    best = np.take_along_axis(distances, answers[:, None], axis=1)[:, 0]
+    is_nearer = distances[:, head.labels.index(label)] - best > margin
+    sure = answers[(probabilities(logits).max(axis=1) > CONFIDENT) & is_nearer & (best < FAMILIAR)]
     for other in sorted(set(sure.tolist())):
-        if head.labels[other] != label:
-            yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
+        yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
 
 
 @dataclass(frozen=True)

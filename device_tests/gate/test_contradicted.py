@@ -1,0 +1,34 @@
+"""Which samples of a lesson contradict a known label, by how well that label is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgecl.gate.gather import MEAN_ERRORS, Before, _contradictions
+from edgecl.model.model import Model
+
+from ..support.learning import Words, as_lesson, settings, taught
+
+
+@pytest.mark.parametrize(("known_by", "contradict"), [(3, 0), (5, 0), (8, 6), (40, 6)])
+def test_samples_a_little_nearer_to_another_class_contradict_only_a_label_that_many_taught(
+    words: Words, known_by: int, contradict: int
+) -> None:
+    head = taught(Model(settings()), words.lesson(20)).head
+    assert head is not None
+    own, other, *_ = head.labels
+    logits = np.zeros((6, len(head.labels)), np.float32)
+    logits[:, 1] = 9  # a confident answer
+    distances = np.full(logits.shape, 5.0)
+    distances[:, :2] = 1.3, 1.0
+    found = sum(one.samples for one in _contradictions(own, head, logits, distances, MEAN_ERRORS / known_by))
+    assert found == contradict, other
+
+
+def test_another_class_contradicts_a_label_that_five_samples_taught(words: Words) -> None:
+    own, other, *others = words.labels
+    model = taught(Model(settings()), {own: words.say(own, 5), **words.lesson(40, [other, *others])})
+    [found] = Before.of(model, as_lesson(model, {own: words.say(other, 12)})).contradictions
+    assert (found.label, found.answered_as, found.of) == (own, other, 12)
+    assert found.samples >= 10
