@@ -13,8 +13,9 @@ from ..support.learning import Words, as_lesson, settings, taught
 
 @pytest.mark.parametrize(("known_by", "contradict"), [(3, 0), (5, 0), (8, 6), (40, 6)])
 def test_samples_a_little_nearer_to_another_class_contradict_only_a_label_that_many_taught(
-    words: Words, known_by: int, contradict: int
+    known_by: int, contradict: int
 ) -> None:
+    words = Words(4)
     head = taught(Model(settings()), words.lesson(20)).head
     assert head is not None
     own, other, *_ = head.labels
@@ -26,7 +27,8 @@ def test_samples_a_little_nearer_to_another_class_contradict_only_a_label_that_m
     assert found == contradict, other
 
 
-def test_another_class_contradicts_a_label_that_five_samples_taught(words: Words) -> None:
+def test_another_class_contradicts_a_label_that_five_samples_taught() -> None:
+    words = Words(4)
     own, other, *others = words.labels
     model = taught(Model(settings()), {own: words.say(own, 5), **words.lesson(40, [other, *others])})
     [found] = Before.of(model, as_lesson(model, {own: words.say(other, 12)})).contradictions

@@ -186,6 +186,19 @@ def other_at_the_end(scene: Scene, clips: int, generator: np.random.Generator) -
 
 def second_person(scene: Scene, clips: int, generator: np.random.Generator) -> Script:
     """A new class by one person, after five clips of it by another."""
+    label, own, first = _two_people(scene, clips, generator)
+    return Script([(label, own)], before=[(label, first)])
+
+
+def other_after_five(scene: Scene, clips: int, generator: np.random.Generator) -> Script:
+    """A known class, called by the name of a new one that five clips by one person taught."""
+    label, _, first = _two_people(scene, FIRST, generator)
+    [(other, latents)] = scene.draw(scene.old, 1, clips, generator).items()
+    return Script([(label, latents)], [(other, latents)], before=[(label, first)])
+
+
+def _two_people(scene: Scene, clips: int, generator: np.random.Generator) -> tuple[str, Latents, Latents]:
+    """A new class, clips of it by one person, and FIRST by another."""
     able = []
     for label in scene.new:
         people, counts = np.unique(scene.people[label], return_counts=True)
@@ -200,7 +213,7 @@ def second_person(scene: Scene, clips: int, generator: np.random.Generator) -> S
         raise TooFewClipsError
     label, one, other = able[int(generator.integers(len(able)))]
     own, first = (generator.permutation(scene.clips[label][scene.people[label] == who]) for who in (one, other))
-    return Script([(label, own[:clips])], before=[(label, first[:FIRST])])
+    return label, own[:clips], first[:FIRST]
 
 
 KINDS: dict[str, tuple[bool, Kind]] = {  # name: whether it is good, what plays it
@@ -218,4 +231,5 @@ KINDS: dict[str, tuple[bool, Kind]] = {  # name: whether it is good, what plays 
     "one stray clip among those of a new class": (False, one_stray),
     "two folders swapped": (False, two_swapped),
     "more of a class, the last third of another": (False, other_at_the_end),
+    "a known class as one of five clips": (False, other_after_five),
 }
