@@ -12,7 +12,7 @@ from edgecl import Learner
 from edgecl.errors import DataError
 from edgecl.sources.sound import encode_exactly
 
-from ..support.commands import clips, edgecl, voice_extractor, write_clips
+from ..support.commands import clips, edgecl, voice_extractor, write_clips, write_wav
 
 WORDS = ("yes", "no", "up")
 
@@ -48,6 +48,20 @@ def test_one_clip_more_in_a_folder_is_the_one_that_is_taught(kitchen: Path) -> N
     value = edgecl("learn", kitchen, kitchen.parent / "clips", "--json", "--force").value
     assert (value["samples"], value["taught_before"]) == (1, 18)
     assert edgecl("status", kitchen, "--json").value["classes"]["yes"]["samples"] == 7
+
+
+def test_what_would_teach_a_lesson_with_nothing_new_is_said(kitchen: Path) -> None:
+    folder = kitchen.parent / "clips"
+    forced = edgecl("learn", kitchen, folder, "--force")
+    assert forced.code == 0
+    assert "--again teaches it nevertheless" in forced.out
+    learner = Learner.open(kitchen)
+    learner.learn(clips("teach", ("yes",)), force=True)  # so many that one more is nothing new
+    familiar = clips("teach", ("yes",))[0]
+    write_wav(folder / "yes" / "more.wav", np.float32(0.9) * familiar.signal)
+    some = edgecl("learn", kitchen, folder, "--dry-run")
+    assert "--force teaches the 1 other sample, --again also the 18 that were taught before" in " ".join(some.out.split())
+    assert edgecl("learn", kitchen, folder, "--force", "--json").value["revision"] is not None
 
 
 def test_again_teaches_a_repeat_on_purpose(kitchen: Path) -> None:
