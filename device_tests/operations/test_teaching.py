@@ -60,7 +60,8 @@ def test_what_would_teach_a_lesson_with_nothing_new_is_said(kitchen: Path) -> No
     familiar = clips("teach", ("yes",))[0]
     write_wav(folder / "yes" / "more.wav", np.float32(0.9) * familiar.signal)
     some = edgecl("learn", kitchen, folder, "--dry-run")
-    assert "--force teaches the 1 other sample, --again also the 18 that were taught before" in " ".join(some.out.split())
+    said = " ".join(some.out.split())
+    assert "--force teaches the 1 other sample, --again also the 18 that were taught before" in said
     assert edgecl("learn", kitchen, folder, "--force", "--json").value["revision"] is not None
 
 
