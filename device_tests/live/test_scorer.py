@@ -109,3 +109,14 @@ def test_a_revision_in_whose_place_an_older_one_is_read_is_tried_again(kitchen: 
     assert not live.refresh()
     new.write_bytes(content)
     assert live.refresh()
+
+
+def test_a_word_that_is_unknown_by_the_threshold_of_the_store_is_no_event(kitchen: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
+    file = write_wav(tmp_path / "said.wav", np.concatenate([said("yes"), said("stop")]))
+    heard = edgecl("listen", store, file, "--json").lines
+    assert [one["label"] for one in heard] == ["yes", "stop"]
+    assert edgecl("set", store, "--unknown-above", 0).code == 0  # everything is unknown
+    assert edgecl("listen", store, file, "--json").out == ""
+    looks = edgecl("listen", store, file, "--scores", "change", "--json")
+    assert "unknown: like nothing that was taught" in looks.out + looks.err

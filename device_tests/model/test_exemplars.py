@@ -15,6 +15,7 @@ from edgecl.model.exemplars import (
     quotas,
     row_bytes,
 )
+from edgecl.values import replace
 
 
 def test_quantised_rows_are_within_half_a_step(rng: np.random.Generator) -> None:
@@ -91,3 +92,15 @@ def test_stored_arrays_that_do_not_fit_are_damage() -> None:
         Exemplars.from_arrays({"rows": np.zeros((3, 4), np.int8), "scales": np.zeros(2, np.float32)})
     with pytest.raises(ValueError, match="scales"):
         Exemplars.from_arrays({"rows": np.zeros((3, 4), np.int8)})
+
+
+def test_kept_rows_state_their_recording_and_rows_of_an_earlier_version_do_not() -> None:
+    rows = quantise(np.eye(4, dtype=np.float32))
+    numbered = replace(rows, recordings=np.array([3, 3, 0, 9], np.uint8))
+    again = Exemplars.from_arrays(numbered.arrays())
+    assert again.takes().tolist() == [3, 3, 0, 9]
+    assert Exemplars.joined([again.take(np.array([3, 1])), rows.first(1)]).takes().tolist() == [9, 3, 0]
+    assert Exemplars.from_arrays(rows.arrays()).recordings is None
+    assert numbered.nbytes == rows.nbytes + 4
+    with pytest.raises(ValueError, match="recordings"):
+        Exemplars.from_arrays({**rows.arrays(), "recordings": np.zeros(3, np.uint8)})

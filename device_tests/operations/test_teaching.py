@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgecl import Learner
 from edgecl.errors import DataError
+from edgecl.sources.sound import encode_exactly
 
-from ..support.commands import clips, edgecl, voice_extractor, write_clips
+from ..support.commands import clips, edgecl, voice_extractor, write_clips, write_wav
 
 WORDS = ("yes", "no", "up")
 
@@ -48,6 +50,21 @@ def test_one_clip_more_in_a_folder_is_the_one_that_is_taught(kitchen: Path) -> N
     assert edgecl("status", kitchen, "--json").value["classes"]["yes"]["samples"] == 7
 
 
+def test_what_would_teach_a_lesson_with_nothing_new_is_said(kitchen: Path) -> None:
+    folder = kitchen.parent / "clips"
+    forced = edgecl("learn", kitchen, folder, "--force")
+    assert forced.code == 0
+    assert "--again teaches it nevertheless" in forced.out
+    learner = Learner.open(kitchen)
+    learner.learn(clips("teach", ("yes",)), force=True)  # so many that one more is nothing new
+    familiar = clips("teach", ("yes",))[0]
+    write_wav(folder / "yes" / "more.wav", np.float32(0.9) * familiar.signal)
+    some = edgecl("learn", kitchen, folder, "--dry-run")
+    said = " ".join(some.out.split())
+    assert "--force teaches the 1 other sample, --again also the 18 that were taught before" in said
+    assert edgecl("learn", kitchen, folder, "--force", "--json").value["revision"] is not None
+
+
 def test_again_teaches_a_repeat_on_purpose(kitchen: Path) -> None:
     assert edgecl("learn", kitchen, kitchen.parent / "clips", "--again", "--force").code == 0
     assert edgecl("status", kitchen, "--json").value["classes"]["yes"]["samples"] == 12
@@ -76,6 +93,42 @@ def test_a_clip_under_two_labels_is_taught_as_neither(tmp_path: Path) -> None:
     assert sum(one.reason.startswith("contradiction") for one in report.skipped) == 4
     with pytest.raises(DataError, match="'no' and 'yes'"):
         learner.learn([yes[0], replace(yes[0], label="no")])
+
+
+def test_the_same_takes_at_other_levels_count_once(tmp_path: Path) -> None:
+    voice_extractor()
+    takes = [one for word in WORDS for one in clips("teach", (word,), most=2)]
+    levels = [replace(one, signal=np.float32(level) * one.signal) for level in (1, 0.7, 0.5, 0.4) for one in takes]
+    assert edgecl("init", tmp_path / "kitchen", "--extractor", "voice").code == 0
+    value = edgecl("learn", tmp_path / "kitchen", write_clips(tmp_path / "clips", levels), "--json").value
+    assert not value["proven"]
+    assert {one["samples"] for one in value["classes"].values()} == {2}
+    assert "has 2 recordings to be judged by" in " ".join(value["reasons"])
+
+
+def test_labels_without_meaning_are_not_proven_by_the_same_takes_a_little_louder(tmp_path: Path) -> None:
+    voice_extractor()
+    mixed = [replace(one, label="ab"[index % 2]) for index, one in enumerate(clips("teach", WORDS, most=6))]
+    learner = Learner.create(tmp_path / "store", extractor="voice")
+    before = learner.learn(mixed, force=True).verdict
+    louder = [replace(one, source=f"{one.source} louder", signal=np.float32(0.8) * one.signal) for one in mixed]
+    after = learner.learn(louder, force=True).verdict
+    right = [np.mean([one.after for one in some.classes.values()]) for some in (before, after)]
+    assert right[1] < right[0] + 0.2
+    assert not after.proven
+
+
+def test_a_clip_that_was_confirmed_from_the_inbox_is_skipped_with_its_folder(kitchen: Path) -> None:
+    learner, clip = Learner.open(kitchen), kitchen.parent / "more" / "up" / "quiet.wav"
+    signal = np.float32(0.77) * clips("teach", ("up",), most=7)[6:][0].signal  # between the steps of 16 bits
+    item = learner.inbox().keep(
+        signal, kind="set aside", time=0.0, label="no", confidence=0.5, novelty=0.0, called="up", source=str(clip)
+    )
+    assert learner.learn_items([item], label="up", force=True).revision
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(encode_exactly(signal, rate_hz=16_000))
+    again = edgecl("learn", kitchen, clip.parent.parent, "--json").value
+    assert (again["taught_before"], again["unchanged"]) == (1, True)
 
 
 def test_equal_rows_of_a_table_are_each_a_sample(tmp_path: Path) -> None:

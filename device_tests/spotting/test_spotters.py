@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.model.model import Model
-from edgecl.spotting.scorers import HeadScorer, Scores
+from edgecl.spotting.scorers import HeadScorer, KnownScorer, Scores
 from edgecl.spotting.spotters import BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
 
@@ -187,3 +187,27 @@ def test_a_scorer_that_takes_over_is_as_awake_as_the_one_before() -> None:
     spotter.push(scores[:8])
     spotter.scorer = WakeScorer(Told("a", "b", threshold=0.8), Told("a", "b"), wake="a")
     assert [label for label, _, _ in heard(spotter, scores[8:])] == ["b"]
+
+
+class Far:
+    """Takes what is above 0.85 for unknown, and counts what it was asked."""
+
+    threshold = 0.5
+    asked = 0
+
+    def novelty(self, features: NDArray[np.float32], answers: NDArray[np.intp]) -> NDArray[np.float32]:
+        self.asked += len(features)
+        assert features.shape[1] > int(answers.max())
+        return (features.max(axis=1) > 0.85).astype(np.float32)
+
+
+def test_a_hop_that_is_unknown_counts_for_no_label_and_only_what_would_count_is_measured() -> None:
+    measure, model = Far(), Model(settings(dimension=2))
+    scorer = KnownScorer(Told("a", "b"), model, measure=measure, unknown_above=0.5)
+    spotter = WordSpotter(scorer)
+    scores = stream(30, {3: (0, 0.9), 15: (1, 0.8), 20: (0, 0.4)})
+    assert heard(spotter, scores) == [("b", 15, 15)]
+    assert measure.asked == 2
+    spotter.push(scores[3:4])
+    assert spotter.look[3] == "unknown: like nothing that was taught"
+    assert scorer(scores[15:16]).scores[0, 1] == np.float32(0.8)

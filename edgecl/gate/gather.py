@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgecl.gate.verdict import ASKED_ABOVE, Contradiction, Evidence, Foreign
 from edgecl.metrics import median
-from edgecl.model.exemplars import Exemplars, Selection, is_evidence
+from edgecl.model.exemplars import Exemplars, is_evidence
 from edgecl.model.head import (
     Factor,
     HeadState,
@@ -69,7 +69,10 @@ class Known:
             if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
         }
         factor = factor_of(model)
-        seen = {label: left_out(factor, model, rows, label, old=model) for label, rows in judged.items()}
+        seen = {
+            label: left_out(factor, model, rows, label, old=model, kept=model.exemplars[label])
+            for label, rows in judged.items()
+        }
         distances = [one.distance for one in seen.values() if len(one.distance)]
         return Known(factor, judged, seen, median(np.concatenate(distances)) if distances else np.inf)
 
@@ -125,15 +128,26 @@ class _Seen:
     """(n,) squared Mahalanobis distance to the own class."""
 
 
-def left_out(factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model) -> _Seen:
-    """Score samples of a class by the closed form, each left out; nothing where the class has no others."""
+def left_out(
+    factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model, kept: Exemplars, like: float = math.inf
+) -> _Seen:
+    """Score samples of a class by the closed form, each left out; nothing where the class has no others.
+
+    With a sample goes what is of its recording, or has a cosine of `like` with it, of all rows of the class that are
+    still there, `kept`.
+    """
     own = factor.labels.index(label)
     if factor.counts[own] < 2:
         return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
     parts = [leave_one_out(factor, block, own=own) for block in model.settings.features.blocks(rows)]
+    logits = np.concatenate([one.logits for one in parts])
+    if kept.recordings is not None or like < math.inf:
+        from edgecl.gate.witnesses import without_mates  # few classes are of recordings
+
+        logits = without_mates(logits, factor, model, rows, kept, own=own, like=like)
     return _Seen(
-        np.concatenate([one.logits.argmax(axis=1) == own for one in parts]),
-        np.concatenate([_masked(one.logits, factor.labels, old).argmax(axis=1) == own for one in parts]),
+        logits.argmax(axis=1) == own,
+        _masked(logits, factor.labels, old).argmax(axis=1) == own,
         np.concatenate([one.distance for one in parts]),
     )
 
@@ -144,7 +158,8 @@ def _taught(factor: Factor, model: Model, lesson: Lesson, label: str, *, old: Mo
         from edgecl.gate.witnesses import right_groups  # few lessons have groups
 
         return right_groups(factor, model, lesson, label, most=EVIDENCE_PER_CLASS)
-    return left_out(factor, model, lesson.rows[label].spread(EVIDENCE_PER_CLASS), label, old=old).correct
+    rows = lesson.rows[label].spread(EVIDENCE_PER_CLASS)
+    return left_out(factor, model, rows, label, old=old, kept=rows).correct
 
 
 def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
@@ -186,7 +201,13 @@ class After:
     @staticmethod
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
         """Score every judged sample and the lesson's by the closed form of `factor`, each left out in turn."""
-        seen = {label: left_out(factor, taught, rows, label, old=model) for label, rows in before.judged.items()}
+        seen = {
+            label: left_out(
+                factor, taught, rows, label, old=model, kept=lesson.beside(label, model.exemplars[label]),
+                like=lesson.like if label in lesson.rows else math.inf,
+            )
+            for label, rows in before.judged.items()
+        }  # fmt: skip
         return After(
             before=before.correct,
             after={label: one.correct for label, one in seen.items()},
@@ -220,27 +241,6 @@ def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | N
     if old is not None:
         joined = _masked(joined, head.labels, old)
     return np.asarray(joined.argmax(axis=1) == head.labels.index(label))
-
-
-def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:
-    """Return, by class, 1 for each sample whose prediction refinement corrects and -1 where it spoils one.
-
-    Each sample is left out of the closed form under both heads: a refined head is that closed form and a difference,
-    which has not seen the sample.
-    """
-    assert refined.head is not None
-    assert closed.head is not None
-    factor, gains = factor_of(closed), {}
-    for own, label in enumerate(factor.labels):
-        if factor.counts[own] < 2 or not len(undrawn[label]):
-            continue
-        parts = []
-        for block in closed.settings.features.blocks(undrawn[label].all().first(EVIDENCE_PER_CLASS)):
-            logits = leave_one_out(factor, block, own=own).logits
-            further = logits + refined.head.logits(block) - closed.head.logits(block)
-            parts.append((further.argmax(axis=1) == own) - (logits.argmax(axis=1) == own).astype(float))
-        gains[label] = np.concatenate(parts)
-    return gains
 
 
 def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, after: After) -> Evidence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.model.exemplars import Exemplars, dequantise, digests
 from edgecl.model.head import Factor, leave_group_out
 from edgecl.model.model import Lesson, Model
 
@@ -36,3 +37,53 @@ def right_groups(factor: Factor, model: Model, lesson: Lesson, label: str, *, mo
             correct = leave_group_out(factor, lifted, own=own).logits.argmax(axis=1) == own
             right.append(2 * int(correct.sum()) > len(correct))
     return np.array(right, bool)
+
+
+def without_mates(
+    logits: NDArray[np.float64],
+    factor: Factor,
+    model: Model,
+    rows: Exemplars,
+    kept: Exemplars,
+    *,
+    own: int,
+    like: float,
+) -> NDArray[np.float64]:
+    """Return logits (n, C) of kept samples of a class, each left out with what is of its recording.
+
+    A sample whose class has nothing else is left out alone, as in `logits`: a class of one recording is to be protected
+    too.
+
+    Parameters
+    ----------
+    logits
+        Of the samples, each left out alone.
+    kept
+        Rows of the class that can be left out, the samples among them.
+    like
+        Cosine from which a row of `kept` is of the same recording.
+    """
+    logits, numbers, others = logits.copy(), rows.takes(), kept.takes()
+    itself = np.argmax(digests(kept)[None, :] == digests(rows)[:, None], axis=1)  # (n,) where each is in `kept`
+    near = _cosines(rows, kept) >= like if like <= 1 else np.zeros((len(rows), len(kept)), bool)
+    done = np.zeros(len(rows), bool)
+    for index, number in enumerate(numbers.tolist()):
+        if done[index]:
+            continue
+        group = np.flatnonzero(numbers == number)[:MOST_OF_GROUP] if number else np.array([index])
+        done[group] = True
+        mates = near[group].any(axis=0) | ((others == number) & (number > 0))
+        mates[itself[group]] = False
+        together = Exemplars.joined([rows.take(group), kept.take(np.flatnonzero(mates)[: MOST_OF_GROUP - len(group)])])
+        if 1 < len(together) < factor.counts[own]:
+            lifted = np.concatenate([*model.settings.features.blocks(together)])
+            logits[group] = leave_group_out(factor, lifted, own=own).logits[: len(group)]
+    return logits
+
+
+def _cosines(rows: Exemplars, others: Exemplars) -> NDArray[np.float32]:
+    """Cosines (n, k) of rows with others."""
+    one, two = (dequantise(some.rows, some.scales) for some in (rows, others))
+    lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(two, axis=1)
+    cosines: NDArray[np.float32] = (one @ two.T) / np.maximum(lengths, 1e-12)
+    return cosines

@@ -317,7 +317,8 @@ def within_memory(model: Model) -> Model:
     capacity -= DIGEST_BYTES * sum(one.remembered for one in exemplars.values())
     held = {label: len(one) for label, one in exemplars.items()}
     knows_people = any(one.people is not None for one in exemplars.values())
-    width = model.settings.features.row_dimension + knows_people  # a byte a row
+    knows_recordings = any(one.recordings is not None for one in exemplars.values())
+    width = model.settings.features.row_dimension + knows_people + knows_recordings  # a byte a row each
     said = None
     if model.priorities:
         from edgecl.learning.priorities import weights  # few stores have any

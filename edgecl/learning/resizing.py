@@ -40,7 +40,8 @@ def narrowed_rows(rows: Exemplars, before: FeatureMap, after: FeatureMap) -> Exe
     """Return quantised rows of a narrower projection; raises nothing, and leaves those of the same one as they are."""
     if before.projection == after.projection:
         return rows
-    return replace(quantise(narrowed(dequantise(rows.rows, rows.scales), before, after)), people=rows.people)
+    narrow = quantise(narrowed(dequantise(rows.rows, rows.scales), before, after))
+    return replace(narrow, people=rows.people, recordings=rows.recordings)
 
 
 def _narrowed_statistics(one: ClassStatistics, before: FeatureMap, after: FeatureMap) -> ClassStatistics:
@@ -109,9 +110,12 @@ def judged(model: Model, made: Model) -> Verdict:
         return Verdict(True, True, ("nothing has been learnt: there is nothing to lose",), {}, None, None)
     factor, before, after = factor_of(made), model.settings.features, made.settings.features
     seen = {
-        label: left_out(factor, made, narrowed_rows(rows, before, after), label, old=model)
+        label: left_out(
+            factor, made, narrowed_rows(rows, before, after), label, old=model,
+            kept=narrowed_rows(model.exemplars[label], before, after),
+        )
         for label, rows in known.judged.items()
-    }
+    }  # fmt: skip
     is_finite = made.head is None or bool(np.isfinite(made.head.weights).all())
     evidence = Evidence(
         before={label: one.correct for label, one in known.seen.items()},

@@ -10,7 +10,7 @@ from edgecl.notes import Logger
 from edgecl.operations.background import background
 from edgecl.operations.judging import judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
-from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
+from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, KnownScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
 from edgecl.store.files import read_file
 from edgecl.store.records import POINTER_BYTES
@@ -114,9 +114,10 @@ class LiveScorer:
 def _scorer_of(opened: OpenStore, threshold: float | None) -> tuple[Scorer, Model | None]:
     """The scorer of the live revision, and the model of which it is: the one place where it is chosen."""
     found, whole = background(opened), opened.model()[1]
-    if found is not None:
-        return BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold), None
     judge = judge_with(opened, whole)
+    if found is not None:
+        words = BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold)
+        return KnownScorer(words, whole, measure=judge.measure, unknown_above=judge.unknown_above), None
     default = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
     least = default if threshold is None else threshold
     return HeadScorer(whole, threshold=least, measure=judge.measure, unknown_above=judge.unknown_above), whole

@@ -36,14 +36,16 @@ class Exemplars:
     """(k,) digests of the rows that the class was taught, kept or not, oldest first; None where they are not known."""
     people: NDArray[np.uint8] | None = None
     """(m,) number of who gave each row, see `person_number`; 0 or None: not known."""
+    recordings: NDArray[np.uint8] | None = None
+    """(m,) number of the recording of each row, see `recording_number`; 0 or None: not known, or alone."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        people = 0 if self.people is None else self.people.nbytes
-        return self.rows.nbytes + self.scales.nbytes + people + DIGEST_BYTES * self.remembered
+        known = sum(one.nbytes for one in (self.people, self.recordings) if one is not None)
+        return self.rows.nbytes + self.scales.nbytes + known + DIGEST_BYTES * self.remembered
 
     @property
     def remembered(self) -> int:
@@ -52,8 +54,7 @@ class Exemplars:
 
     def first(self, count: int) -> Exemplars:
         """Return the first `count` of the order, as a view; digests of taught rows stay."""
-        people = None if self.people is None else self.people[:count]
-        return Exemplars(self.rows[:count], self.scales[:count], self.taught, people)
+        return replace(self._some(slice(count)), taught=self.taught)
 
     def remembering(self, older: Exemplars | None, rows: Exemplars) -> Exemplars:
         """Return the exemplars with the digests that `older` has and those of `rows`, at most MOST_REMEMBERED_BYTES."""
@@ -66,9 +67,7 @@ class Exemplars:
 
     def last(self, count: int) -> Exemplars:
         """Return the last `count` rows, as a view."""
-        start = max(len(self) - count, 0)
-        people = None if self.people is None else self.people[start:]
-        return Exemplars(self.rows[start:], self.scales[start:], people=people)
+        return self._some(slice(max(len(self) - count, 0), None))
 
     def spread(self, most: int) -> Exemplars:
         """Return a copy of at most `most` rows, evenly spread over all."""
@@ -77,8 +76,12 @@ class Exemplars:
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))
 
     def take(self, indices: NDArray[np.integer]) -> Exemplars:
-        people = None if self.people is None else self.people[indices]
-        return Exemplars(self.rows[indices], self.scales[indices], people=people)
+        return self._some(indices)
+
+    def _some(self, which: slice | NDArray[np.integer]) -> Exemplars:
+        people = None if self.people is None else self.people[which]
+        recordings = None if self.recordings is None else self.recordings[which]
+        return Exemplars(self.rows[which], self.scales[which], people=people, recordings=recordings)
 
     def blocks(self, size: int) -> Iterator[NDArray[np.float32]]:
         """Yield the latents, dequantised a few rows at a time: arrays (<= size, p)."""
@@ -89,16 +92,23 @@ class Exemplars:
     def joined(parts: Sequence[Exemplars]) -> Exemplars:
         """Return the rows of all parts in one; at least one part."""
         rows, scales = [one.rows for one in parts], [one.scales for one in parts]
-        known = any(one.people is not None for one in parts)
-        people = np.concatenate([one.who() for one in parts]) if known else None
-        return Exemplars(np.concatenate(rows), np.concatenate(scales), people=people)
+        people = recordings = None
+        if any(one.people is not None for one in parts):
+            people = np.concatenate([one.who() for one in parts])
+        if any(one.recordings is not None for one in parts):
+            recordings = np.concatenate([one.takes() for one in parts])
+        return Exemplars(np.concatenate(rows), np.concatenate(scales), people=people, recordings=recordings)
 
     def who(self) -> NDArray[np.uint8]:
         """Return who gave each row, (m,); 0 where that is not known."""
         return np.zeros(len(self), np.uint8) if self.people is None else self.people
 
+    def takes(self) -> NDArray[np.uint8]:
+        """Return the number of the recording of each row, (m,); 0 where that is not known, or the row is alone."""
+        return np.zeros(len(self), np.uint8) if self.recordings is None else self.recordings
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        optional = {"taught": self.taught, "people": self.people}
+        optional = {"taught": self.taught, "people": self.people, "recordings": self.recordings}
         known = {name: one for name, one in optional.items() if one is not None}
         return {"rows": self.rows, "scales": self.scales, **known}
 
@@ -114,12 +124,18 @@ class Exemplars:
         taught = arrays.get("taught")  # an earlier version wrote none
         if taught is not None and (taught.ndim != 1 or taught.dtype != np.int64):
             raise ValueError(f"digests of taught rows have shape {taught.shape} and type {taught.dtype}")
-        people = arrays.get("people")
-        if people is not None and (people.dtype != np.uint8 or people.shape != rows.shape[:1]):
-            raise ValueError(f"exemplars do not fit together: rows {rows.shape}, people {people.shape}")
         known = None if taught is None else np.asarray(taught, np.int64)
-        who = None if people is None else np.asarray(people, np.uint8)
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, who)
+        people = _numbers(arrays, "people", len(rows))
+        recordings = _numbers(arrays, "recordings", len(rows))
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, people, recordings)
+
+
+def _numbers(arrays: Mapping[str, NDArray[np.generic]], name: str, count: int) -> NDArray[np.uint8] | None:
+    """Return an array of a number for each row, which an earlier version did not write."""
+    found = arrays.get(name)
+    if found is not None and (found.dtype != np.uint8 or found.shape != (count,)):
+        raise ValueError(f"exemplars do not fit together: {count} rows, {name} {found.shape} of type {found.dtype}")
+    return None if found is None else np.asarray(found, np.uint8)
 
 
 def digests(rows: Exemplars) -> NDArray[np.int64]:
@@ -152,6 +168,11 @@ def memory_bytes(exemplar_bytes: int) -> int:
 def person_number(name: str | None) -> int:
     """Return 1 to 255 for a name, 0 for none: enough to tell few people apart, too little to find a name again."""
     return 0 if name is None else zlib.crc32(name.encode()) % 255 + 1
+
+
+def recording_number(digest: int) -> int:
+    """Return 1 to 255 for the digest of a recording's first row; two that share one are left out together."""
+    return digest % 255 + 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -84,6 +85,8 @@ class Lesson:
     """By label and row: the other class as which the same row was taught before; such a row is doubted."""
     is_mine: bool | None = None
     """Whether a stream detects its labels of the people who taught them alone; None leaves that as it is."""
+    like: float = math.inf
+    """Cosine of a row with a kept one of its class from which the two are one recording; infinite: none is."""
     weight: float = 1.0
     """Of each row in the statistics of a known class, 0 to 1; below 1 none becomes an exemplar of it."""
 
@@ -145,6 +148,10 @@ class Lesson:
         """Return where a row came from; empty where it is not known."""
         known = self.sources.get(label, ())
         return known[row] if row < len(known) else ""
+
+    def beside(self, label: str, kept: Exemplars) -> Exemplars:
+        """Return kept rows of a class with those of the lesson."""
+        return Exemplars.joined([kept, self.rows[label]]) if label in self.rows else kept
 
     def is_confirmed(self, label: str) -> NDArray[np.bool_]:
         """Return which rows of a label have been confirmed, (n,)."""

@@ -3,7 +3,7 @@
 ::
 
     inbox/
-      000012.wav     the sound (16-bit), 000012.png the picture, or 000012.npz the movement (X, rate_hz,
+      000012.wav     the sound, 000012.png the picture, or 000012.npz the movement (X, rate_hz,
                      channels): as a lesson takes it
       000012.json    what is known of it; names the sha256 of the recording, and is written last
 
@@ -32,7 +32,7 @@ from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode, encode_wav
+from edgecl.sources.sound import decode, encode_exactly
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
@@ -347,7 +347,7 @@ def _as_csv(signal: NDArray[np.float32], contract: Contract) -> bytes:
 def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
     """A file that a lesson takes, and its suffix."""
     if contract.is_sound:
-        return encode_wav(signal, rate_hz=contract.sample_rate_hz), ".wav"
+        return encode_exactly(signal, rate_hz=contract.sample_rate_hz), ".wav"
     if contract.is_picture:
         from edgecl.sources.pictures import as_picture
         from edgecl.sources.png import encode_png

@@ -17,6 +17,7 @@ from edgecl.learning.collector import LessonCollector, taught_otherwise, without
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
+from edgecl.operations.twins import by_recording
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
@@ -205,6 +206,7 @@ def teach(
             whole, repeated = lesson, 0
             if _is_recorded(opened.extractor.contract):
                 lesson, repeated = _new_of(model, whole, signals, skipped, again=again)
+                lesson = by_recording(lesson, signals, opened.extractor.contract, whole=whole)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             untouched = model
             events: dict[str, int] = {}

@@ -34,6 +34,7 @@ CLIPPED_SHARE = 0.01
 CANCELLED = 0.01
 _RUN = 3
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_FULL_SCALE = np.float32(32768)  # of 16 bits
 _CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
 # A writer that cannot seek back leaves a size of 2 or 4 GiB, or zero.
 _UNKNOWN_SIZE = 0x7FFFF000
@@ -186,16 +187,25 @@ def _decode(frames: memoryview, layout: _Format) -> NDArray[np.float32]:
 
 
 def encode_wav(signal: NDArray[np.float32], *, rate_hz: float) -> bytes:
-    """Return a 16-bit WAV file of one channel; a signal (n,) or (n, 1) is clipped to [-1, 1]."""
-    import wave
+    """Return a 16-bit WAV file of one channel; a signal (n,) or (n, 1) is rounded, and clipped to [-1, 1)."""
+    samples = np.rint(signal.reshape(-1) * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
+    return _wav(samples.tobytes(), _PCM, 16, rate_hz)
 
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(round(rate_hz))
-        sound.writeframes((signal.reshape(-1).clip(-1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
+
+def encode_exactly(signal: NDArray[np.float32], *, rate_hz: float) -> bytes:
+    """Return a WAV file from which `decode` reads the same bits: 16-bit where that holds them, else float."""
+    scaled = signal.reshape(-1) * _FULL_SCALE
+    if (scaled == np.rint(scaled)).all() and (scaled >= -_FULL_SCALE).all() and (scaled < _FULL_SCALE).all():
+        return encode_wav(signal, rate_hz=rate_hz)
+    return _wav(signal.reshape(-1).astype("<f4").tobytes(), _FLOAT, 32, rate_hz)
+
+
+def _wav(samples: bytes, codec: int, bits: int, rate_hz: float) -> bytes:
+    """Return a WAV file of one channel."""
+    rate, width = round(rate_hz), bits // 8
+    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, codec, 1, rate,
+                         rate * width, width, bits)  # fmt: skip
+    return header + struct.pack("<4sI", b"data", len(samples)) + samples
 
 
 def decode(content: bytes) -> Sound:

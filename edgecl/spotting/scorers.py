@@ -26,6 +26,8 @@ class Scores(NamedTuple):
     """(n,) of the answer, 0 to 1."""
     novelty: NDArray[np.float32]
     """(n,) 0: typical of its class, 1: nothing of it."""
+    unknown: NDArray[np.bool_] | None = None
+    """(n,) whether the hop is like nothing that was taught: its scores are below all thresholds. None: not measured."""
 
 
 class Scorer(Protocol):
@@ -81,7 +83,47 @@ class HeadScorer:
         logits = self._head.logits(features)
         shares, novelty = probabilities(logits), self._head.novelty(logits)
         scores = shares * (1 - novelty)[:, None]
+        unknown = None
         if self._measure is not None:
             novelty = self._measure.novelty(features, logits.argmax(axis=1))
-            scores = np.where((novelty > self._unknown_above)[:, None], scores - np.float32(UNKNOWN), scores)
-        return Scores(scores, shares.max(axis=1), novelty)
+            unknown = novelty > self._unknown_above
+            scores = np.where(unknown[:, None], scores - np.float32(UNKNOWN), scores)
+        return Scores(scores, shares.max(axis=1), novelty, unknown)
+
+
+class KnownScorer:
+    """Scores as another scorer does, but for hops whose label is unknown by a measure: these reach no threshold.
+
+    Only hops that would count are measured, which are few; where every hop is to count, none is.
+
+    Parameters
+    ----------
+    scorer
+        Whose labels are those of the model.
+    measure
+        Of the novelty of a hop for its label.
+    unknown_above
+        Novelty above which it is unknown.
+    """
+
+    def __init__(self, scorer: Scorer, model: Model, *, measure: Measure, unknown_above: float) -> None:
+        self._scorer, self._features = scorer, model.features
+        self._measure, self._unknown_above = measure, unknown_above
+        self.labels, self.thresholds = scorer.labels, scorer.thresholds
+
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+        """Test as the other scorer does."""
+        return self._scorer.is_below(latent, thresholds)
+
+    def __call__(self, latents: NDArray[np.float32]) -> Scores:
+        """Return the scores of latents (n, D)."""
+        found = self._scorer(latents)
+        margins = found.scores - self.thresholds
+        answers, unknown = margins.argmax(axis=1), np.zeros(len(latents), bool)
+        counts = np.flatnonzero((margins.max(axis=1) >= 0) & np.isfinite(self.thresholds[answers]))
+        if not len(counts):
+            return found
+        novelty = self._measure.novelty(self._features(latents[counts]), answers[counts])
+        unknown[counts] = novelty > self._unknown_above
+        below = np.minimum(found.scores, self.thresholds - np.float32(UNKNOWN))
+        return found._replace(scores=np.where(unknown[:, None], below, found.scores), unknown=unknown)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.spotting.scorers import UNKNOWN, HeadScorer, Scorer, Scores
+from edgecl.spotting.scorers import Scorer, Scores
 
 WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
@@ -110,7 +110,7 @@ class Spotter(ABC):
         found = []
         for index, label in enumerate(margins.argmax(axis=1).tolist()):
             margin = float(margins[index, label])
-            is_unknown = isinstance(self.scorer, HeadScorer) and float(scores.scores[index, label]) < -UNKNOWN / 2
+            is_unknown = scores.unknown is not None and bool(scores.unknown[index])
             self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown)
             detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:

@@ -98,6 +98,28 @@ def test_people_may_arrive_one_after_another(tmp_path: Path, extractor: Path) ->
     assert "kept-back quarter" in " ".join(result.stdout.split())
 
 
+def test_what_settles_how_data_is_read_is_settled_as_for_a_lesson(tmp_path: Path, extractor: Path) -> None:
+    path = windows(tmp_path / "w.npz")
+    with np.load(path) as read:
+        arrays = dict(read)
+    np.savez(path, **{**arrays, "y": arrays["y"] + 1})
+    refused = compare(path, extractor, *QUICK)
+    assert refused.exit_code == 4
+    assert "(--labels-from)" in refused.stderr
+    settled = compare(path, extractor, *QUICK, "--labels-from", "1")
+    assert settled.exit_code == 0, settled.output
+    assert "80 samples of 4 classes" in settled.stdout
+
+
+def test_a_table_names_its_column_of_labels(tmp_path: Path, extractor: Path) -> None:
+    times = np.arange(0, 3.2, 0.02)
+    rows = [f"{at:.2f},{at % 0.3:.3f},{at % 0.2:.3f},{'ab'[at > 1.6]}" for at in times.tolist()]
+    (tmp_path / "t.csv").write_text("clock,x,y,move\n" + "\n".join(rows) + "\n")
+    named = compare(tmp_path / "t.csv", extractor, "--label-column", "move", "--time-column", "clock", *QUICK)
+    assert named.exit_code == 0, named.output
+    assert " samples of 2 classes" in named.stdout
+
+
 def test_without_people_it_warns_that_it_splits_at_random(tmp_path: Path, extractor: Path) -> None:
     result = compare(windows(tmp_path / "w.npz", with_people=False), extractor, *QUICK)
     assert result.exit_code == 0, result.output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import Bytes, example, json_option, path_argument
+from edgecl.cli.options import Bytes, choice_options, example, json_option, label_column_option, path_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
 from edgecl.learning.strategies import COMPARED
 from edgecl.units import format_bytes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgecl.compare.results import Comparison, Estimate, Result
     from edgecl.compare.run import Progress
     from edgecl.progress import Run
+    from edgecl.sources.choices import Choices
 
 
 PEOPLE = ("speaker", "subject")
@@ -95,6 +96,8 @@ class Shares(click.ParamType[tuple[float, ...]]):
     help="Shares of old data to keep, besides none and all. [default: 5%,10%,20%,30%]",
 )
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@label_column_option
+@choice_options
 @json_option
 def command(
     path: Path,
@@ -107,7 +110,9 @@ def command(
     strategies: tuple[str, ...] | None,
     budgets: tuple[float, ...] | None,
     report: Path | None,
+    label_column: str | None,
     as_json: bool,
+    how: Choices,
 ) -> None:
     """Compare all strategies on your own data.
 
@@ -123,7 +128,7 @@ def command(
 
     file = extractor_file(extractor)
     opened = open_extractor(file)
-    data = embed(progress.read(path, opened.contract), opened)
+    data = embed(progress.read(path, opened.contract, label_column=label_column, how=how), opened)
     settings = settings_for(
         opened.contract,
         classes=len(data.names),

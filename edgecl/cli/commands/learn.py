@@ -61,10 +61,12 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 )
 @click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
-@click.option("--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new.")
+@click.option(
+    "--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new; repeats need --again."
+)
 @click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
 @click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
-@click.option("--again", is_flag=True, help="Teach also samples that were taught before; they are skipped otherwise.")
+@click.option("--again", is_flag=True, help="Teach also samples that were taught before; --force alone skips them.")
 @click.option(
     "--for",
     "detect_for",
@@ -266,7 +268,7 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
     if report.outcome.is_unchanged:
-        click.echo(f"{'--again' if report.taught_before else '--force'} teaches it nevertheless.")
+        click.echo(wrapped(_nevertheless(report), first=""))
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     if report.gave_way:
         click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))
@@ -281,6 +283,16 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         _print_drawn_away(verdict.classes)
     else:
         click.echo(wrapped(_advice(report), first=""))
+
+
+def _nevertheless(report: Report) -> str:
+    """Which options teach a lesson that has nothing new."""
+    if not report.taught_before:
+        return "--force teaches it nevertheless."
+    if report.samples == report.taught_before:  # all of it
+        return "--again teaches it nevertheless; if the model then has nothing to learn from it, --again --force."
+    others = counted(report.samples, "other sample")
+    return f"--force teaches the {others}, --again also the {report.taught_before} that were taught before."
 
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:
