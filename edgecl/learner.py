@@ -5,23 +5,28 @@ Every method is one call of a function in `edgecl.operations` or `edgecl.live`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.upkeep_handle import UpkeepHandle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edgecl.learning.strategies import RefineSettings
+    from edgecl.live.evaluating import Played
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Piece
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
+    from edgecl.live.spotted import StreamEvaluation
     from edgecl.operations.background import RoomReport
     from edgecl.operations.data import Data
     from edgecl.operations.teaching import Report
+    from edgecl.sources.spans import Span
 
 
 class Learner(UpkeepHandle):
@@ -208,3 +213,44 @@ class Learner(UpkeepHandle):
         from edgecl.live.listener import listen
 
         return listen(self._opened, chunks, how=how, summary=summary, noticer=noticer, beat=beat)
+
+    def evaluate_stream(
+        self,
+        file: str | Path,
+        *,
+        words: str | Path | Sequence[Span] = (),
+        clips: Data | None = None,
+        progress: Callable[[Played], object] | None = None,
+        **how: Any,
+    ) -> StreamEvaluation:
+        """Measure misses against false accepts an hour in a sound file, scored as `listen` scores.
+
+        Parameters
+        ----------
+        file
+            A recording of any length; it is never held whole.
+        words
+            When which word is spoken in it: a label file (see `edgecl.sources.spans`), or what it has.
+        clips
+            In place of `words`: labelled clips that are mixed into the stream, which must not hold any itself.
+        progress
+            Called with what has been played, about once a second of the stream.
+        how
+            `levels_db` of the clips above the stream, (20, 10); `false_per_hour` that are wished at most, 1; `preset`
+            in place of both; `seed` of the places.
+
+        Raises
+        ------
+        DataError
+            When the stream or the label file cannot be used, or no word is taught.
+        ModelError
+            When nothing has been learnt.
+        """
+        from pathlib import Path
+
+        from edgecl.live.evaluating import evaluate_stream
+        from edgecl.sources.spans import read_spans
+
+        spans = read_spans(Path(words)) if isinstance(words, str | Path) else words
+        samples = () if clips is None else self.run.samples(clips)
+        return evaluate_stream(self._opened, Path(file), words=spans, clips=samples, **how).finish(progress)

@@ -186,7 +186,8 @@ def _ticks(picture: Svg, xs: _Axis, ys: _Axis) -> None:
         picture.line([(LEFT, ys.place(value)), (WIDTH - RIGHT, ys.place(value))])
         picture.text(LEFT - 6, ys.place(value) + 4, f"{value:.3g}", anchor="end")
     for value in xs.ticks():
-        picture.text(xs.place(value), HEIGHT - BOTTOM + 16, f"{value:,.0f}", anchor="middle")
+        text = f"{value:,.0f}" if xs.high - xs.low >= TICKS else f"{value:.3g}"
+        picture.text(xs.place(value), HEIGHT - BOTTOM + 16, text, anchor="middle")
 
 
 def _legend(picture: Svg, name: str, index: int, colour: str, *, dashed: bool = False) -> None:

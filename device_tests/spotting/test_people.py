@@ -10,7 +10,7 @@ import pytest
 
 from edgecl.model.exemplars import Exemplars, person_number
 from edgecl.spotting.calibration import OwnClips, calibrated
-from edgecl.spotting.people import Allowance, Expected, Unseen, people_of, squared_left_out, unseen
+from edgecl.spotting.people import TIMES, Allowance, Expected, Unseen, people_of, squared_left_out, unseen
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
@@ -66,6 +66,29 @@ def test_a_share_rises_with_the_score_and_lies_in_its_interval() -> None:
     assert high.heard(0) > low.heard(0) > low.heard(0, in_noise=True)
     least, most = high.of_one_person(0)
     assert least < high.heard(0) < most
+
+
+@pytest.mark.parametrize("score", [-15.0, 0.0, 12.0, 40.0])
+@pytest.mark.parametrize("person", [5.0, 60.0, 300.0])
+def test_of_people_who_differ_as_stated_nine_in_ten_or_more_are_heard_as_often_as_promised(
+    score: float, person: float
+) -> None:
+    within, people, rng = 100.0, 4000, np.random.default_rng(0)
+    found = Unseen(quiet=score, noise=score, variance=within + person, person=person)
+    means = score + np.sqrt(person) * rng.normal(size=(people, 1))
+    heard = (means + np.sqrt(within) * rng.normal(size=(people, TIMES)) >= 0).mean(axis=1)
+    least, most = found.of_one_person(0)
+    is_inside = (heard >= least) & (heard <= most)
+    assert is_inside.mean() >= 0.9 - 0.01
+    narrower = (heard >= least + 1 / TIMES) & (heard <= most - 1 / TIMES)
+    assert narrower.mean() < 0.9 or least + 1 / TIMES > most - 1 / TIMES
+
+
+def test_the_more_people_differ_the_wider_is_what_is_promised_of_one() -> None:
+    ranges = [Unseen(10.0, 10.0, 100 + person, person).of_one_person(0) for person in (1.0, 100.0, 1000.0)]
+    widths = [most - least for least, most in ranges]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[2]
 
 
 def test_rows_keep_their_people_when_they_are_taken_joined_and_stored() -> None:

@@ -109,6 +109,9 @@ def path_or_stdin(ctx: click.Context, path: Path) -> Path:
 
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 path_argument = click.argument("path", type=click.Path(path_type=Path), callback=_path_or_stdin)
+optional_path_argument = click.argument(
+    "path", required=False, type=click.Path(path_type=Path), callback=_path_or_stdin
+)
 paths_argument = click.argument(
     "paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path), callback=_path_or_stdin
 )

@@ -66,6 +66,16 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
+def of_ten(least: float, most: float) -> str:
+    """Return a range of shares in tenths, in words.
+
+    >>> of_ten(0.4, 1.0), of_ten(1.0, 1.0)
+    ('4 to 10 of ten times', '10 of ten times')
+    """
+    low, high = round(10 * least), round(10 * most)
+    return f"{low} of ten times" if low == high else f"{low} to {high} of ten times"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A number with its noun.
 

@@ -107,11 +107,11 @@ class LiveScorer:
         if model.head is None:
             self.model = None
             return None
-        scorer, self.model = _scorer_of(self._opened, self._threshold)
+        scorer, self.model = scorer_of(self._opened, self._threshold)
         return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
 
 
-def _scorer_of(opened: OpenStore, threshold: float | None) -> tuple[Scorer, Model | None]:
+def scorer_of(opened: OpenStore, threshold: float | None) -> tuple[BackgroundScorer | HeadScorer, Model | None]:
     """The scorer of the live revision, and the model of which it is: the one place where it is chosen."""
     found, whole = background(opened), opened.model()[1]
     judge = judge_with(opened, whole)

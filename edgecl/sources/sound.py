@@ -99,6 +99,12 @@ def wav_blocks(content: bytes | mmap.mmap, *, block_s: float) -> tuple[int, Iter
     return layout.rate_hz, blocks()
 
 
+def wav_seconds(content: bytes | mmap.mmap) -> float:
+    """Return the length of the sound; raises as `read_wav`."""
+    layout, sound = _chunks(content)
+    return len(sound) / layout.bytes_per_frame / max(layout.rate_hz, 1)
+
+
 def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
     """Return the format and the sound; other chunks (lists, cue points, padding) are skipped."""
     if len(content) < 12 or content[8:12] != b"WAVE":

@@ -12,10 +12,11 @@ where m' are the other words of the store. How a word's threshold follows from t
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,8 +229,18 @@ class BackgroundScorer:
         even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
         typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
-        self.thresholds = (even + _log_odds(confidence) / self._steepness).astype(np.float32)
+        self.thresholds = self._thresholds(confidence)
         self._bound = Bound(self._words, self._spread, self._densities)
+
+    def at(self, confidence: float) -> Self:
+        """Return the same scorer with the thresholds of another confidence; it shares all else."""
+        other = copy(self)
+        other.thresholds = self._thresholds(confidence)
+        return other
+
+    def _thresholds(self, confidence: float) -> NDArray[np.float32]:
+        thresholds: NDArray[np.float32] = (self._even + _log_odds(confidence) / self._steepness).astype(np.float32)
+        return thresholds
 
     def word(self, label: str) -> WordParameters:
         """Return what the score of a word is computed from; raises ValueError where it is not known."""
@@ -258,10 +269,17 @@ class BackgroundScorer:
         """Return the scores of latents (n, D)."""
         features = self._features(latents)
         scores = self._scores(features[:, -self._features.row_dimension :])
+        return Scores(scores, self._confidence(scores), self._head.novelty(self._head.logits(features)))
+
+    def confident(self, scores: Scores) -> Scores:
+        """Return scores of the same scorer at other thresholds, with the confidence that this one reports."""
+        return scores._replace(confidence=self._confidence(scores.scores))
+
+    def _confidence(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         best = (scores - self.thresholds).argmax(axis=1)
         above = scores[np.arange(len(best)), best] - self._even[best]
-        confidence = 1 / (1 + np.exp(-np.clip(above * self._steepness[best], -60, 60)))
-        return Scores(scores, confidence.astype(np.float32), self._head.novelty(self._head.logits(features)))
+        confidence: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(above * self._steepness[best], -60, 60)))
+        return confidence.astype(np.float32)
 
     def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
         """Test whether no score of a latent (1, D) can reach its threshold (C,), without the whole of the scores.

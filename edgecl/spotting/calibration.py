@@ -48,9 +48,9 @@ class Calibration:
     unseen: float | None
     """Share that is expected of clips of people who did not teach, in quiet; None where nothing is known of people."""
     unseen_least: float | None
-    """Of nine people in ten, the least share, in quiet."""
+    """Of ten times that one person says it, in quiet, the least share of nine people in ten."""
     unseen_most: float | None
-    """Of nine people in ten, the largest share, in quiet."""
+    """Of ten times that one person says it, in quiet, the largest share of nine people in ten."""
     unseen_in_noise: float | None
     """As `unseen`, with noise 20 dB below the word."""
 

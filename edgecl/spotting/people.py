@@ -11,6 +11,10 @@ the mean. With one speaker E d² = ω (1 + 1 / (n - 1)), without any β. Where s
 speaker are left out together, and β counts 1 + Σ (k_t / (n - k_s))² times over the others. The difference of the
 expectations moves the score of each clip left out to what an unseen person gets; β, ω and the rest of `Allowance` ship
 with the extractor, from `tools/make_people`. Variance components: Searle, Casella and McCulloch 1992, ch. 3.
+
+What a single person gets is counted: of ten times k are heard, each with the probability that a score of theirs reaches
+the threshold. A person's mean score has a t distribution about what is expected, with one degree of freedom less than
+the words that its variance was estimated from; given that mean, the ten are binomial. The range is of k.
 """
 
 from __future__ import annotations
@@ -24,7 +28,10 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-NINE_OF_TEN = 1.645  # standard deviations to either side
+TIMES = 10  # that one person says a word
+OUTSIDE = 0.05  # of all people, on either side of the range
+DEGREES = 9  # of freedom: the factory's people say ten words
+_STEPS = np.linspace(-8, 8, 161)  # of the mean score of a person, in its deviations
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,9 @@ class Allowance:
     noise: float
     """The same 20 dB above the noise."""
     clip: float
-    """Variance of the score of clips of one person."""
+    """Variance of the score of what one person says: of clips, and of takes of one clip."""
     person: float
-    """Variance of a person's mean score, of a word that very many people taught."""
+    """Variance of a person's expected score, of a word that very many people taught."""
     person_few: float
     """What is added to `person`, times Σ (k_t / n)²."""
     word: float
@@ -74,10 +81,20 @@ class Unseen:
         return _normal(above / math.sqrt(self.variance))
 
     def of_one_person(self, threshold: float) -> tuple[float, float]:
-        """Return the shares in quiet between which nine of ten people are expected to be."""
+        """Return the shares of TIMES in quiet between which at least nine of ten people are expected to be."""
+        below = np.cumsum(self.chances(threshold, TIMES))  # of so many times or fewer
+        least, most = int((below < OUTSIDE).sum()), int((below < 1 - OUTSIDE).sum())
+        return least / TIMES, most / TIMES
+
+    def chances(self, threshold: float, times: int) -> NDArray[np.floating]:
+        """Return the probability (times + 1,) that one person is heard 0, 1, ... of so many times in quiet."""
         clip = math.sqrt(max(self.variance - self.person, 1e-9))
-        above, reach = self.quiet - threshold, NINE_OF_TEN * math.sqrt(self.person)
-        return _normal((above - reach) / clip), _normal((above + reach) / clip)
+        means = self.quiet - threshold + math.sqrt(self.person) * _STEPS
+        chance = np.array([_normal(mean / clip) for mean in means])
+        weights = (1 + np.square(_STEPS) / DEGREES) ** (-(DEGREES + 1) / 2)
+        counts = [math.comb(times, k) * chance**k * (1 - chance) ** (times - k) for k in range(times + 1)]
+        shares: NDArray[np.floating] = np.array([weights @ one for one in counts]) / weights.sum()
+        return shares
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from copy import copy
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,16 @@ class HeadScorer:
         self._measure, self._unknown_above = measure, unknown_above
         self.labels = model.head.labels
         self.thresholds = np.full(len(self.labels), threshold, np.float32)
+
+    def at(self, threshold: float) -> Self:
+        """Return the same scorer with another threshold."""
+        other = copy(self)
+        other.thresholds = np.full(len(self.labels), threshold, np.float32)
+        return other
+
+    def confident(self, scores: Scores) -> Scores:
+        """Return scores of the same scorer at another threshold, with the confidence that this one reports."""
+        return scores
 
     def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
         """Leave every hop open: the head is quick."""

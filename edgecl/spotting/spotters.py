@@ -103,9 +103,12 @@ class Spotter(ABC):
             self._settled = latents
             detection = self._follow_hop(None)
             return [] if detection is None else [detection]
-        self._settled = None
-        scores = self.scorer(latents)
-        self._scores = scores
+        return self.follow(self.scorer(latents))
+
+    def follow(self, scores: Scores) -> list[Detection]:
+        """Return the events that the next hops complete, by their scores; something must have been taught."""
+        assert self.scorer is not None
+        self._settled, self._scores = None, scores
         margins = scores.scores - self.scorer.thresholds
         found = []
         for index, label in enumerate(margins.argmax(axis=1).tolist()):

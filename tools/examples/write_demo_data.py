@@ -45,7 +45,8 @@ def main() -> int:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_clips(folder)
-    write_sound(folder / "evening.wav", evening())
+    write_sound(folder / "evening.wav", np.concatenate([sound for _, sound in evening()]))
+    write_labels(folder / "evening.csv", evening())
     write_sound(folder / "room.wav", noise(60.0))
     write_movement(folder / "workout.csv", list(product(range(6), EXERCISES)), seconds=20.0)
     write_movement(folder / "monday.csv", [(100, name) for name in EXERCISES], seconds=20.0, labelled=False)
@@ -81,13 +82,23 @@ def write_sound(path: Path, signal: NDArray[np.floating]) -> None:
         file.writeframes((np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes())
 
 
-def evening() -> NDArray[np.float64]:
-    """Return a recording with three of the words, two seconds apart."""
+def evening() -> list[tuple[str, NDArray[np.floating]]]:
+    """Return a recording in parts: three of the words, two seconds apart; the label of a pause is empty."""
     heard: list[Sample] = [*voice_clips("new-test"), *voice_clips("test")]
-    spoken = [next(one.signal[:, 0] for one in heard if one.label == word) for word in (NEW, "left", "right")]
-    return np.concatenate(
-        [part for number, word in enumerate(spoken) for part in (noise(2.0, number), word)] + [noise(2.0)]
-    )
+    said = [(word, next(one.signal[:, 0] for one in heard if one.label == word)) for word in (NEW, "left", "right")]
+    parts = [part for number, word in enumerate(said) for part in (("", noise(2.0, number)), word)]
+    return [*parts, ("", noise(2.0))]
+
+
+def write_labels(path: Path, parts: Iterable[tuple[str, NDArray[np.floating]]]) -> None:
+    """Write when each word of a recording is spoken, in seconds."""
+    with path.open("w", newline="") as file:
+        table, now = csv.writer(file), 0
+        table.writerow(["label", "begin", "end"])
+        for label, sound in parts:
+            if label:
+                table.writerow([label, round(now / SOUND_HZ, 3), round((now + len(sound)) / SOUND_HZ, 3)])
+            now += len(sound)
 
 
 def noise(seconds: float, seed: int = 9) -> NDArray[np.float64]:

@@ -13,9 +13,9 @@ from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.model.exemplars import person_number
 from edgecl.spotting.background import VOICE_SOURCE, Background, factory_background
-from edgecl.spotting.calibration import OwnClips
+from edgecl.spotting.calibration import OwnClips, calibrated
 from edgecl.spotting.densities import Densities, gaussian
-from edgecl.spotting.people import Allowance, Expected, people_of
+from edgecl.spotting.people import OUTSIDE, Allowance, Expected, people_of
 
 LEVELS_DB = (45, 20)
 NEAR_HOPS = 9  # to either side of the middle of a word, in which a peak is its own
@@ -73,10 +73,14 @@ class Case:
     quiet: float
     noise: float
     """Mean scores of the others at both levels."""
+    take: float
+    """Variance of takes of one clip."""
     clip: float
-    """Variance of clips within a person."""
+    """Variance of the means of clips of one person, of those with several; NaN where there is none."""
     person: float
     """Variance of the means of persons."""
+    per_clip: float
+    """Mean over persons of one by the number of their clips: what the variance of clips adds to that of persons."""
 
 
 def played(world: World, clips: Sequence[Clip], *, takes: int) -> Played:
@@ -130,11 +134,30 @@ def fitted(data: Played) -> tuple[Allowance, int]:
     between, within, gain = np.linalg.lstsq(moved, quiet, rcond=None)[0]
     lost = np.mean([one.quiet - one.noise for one in cases])
     about_few = np.stack([ones, few], axis=1)
-    person = np.linalg.lstsq(about_few, np.array([one.person for one in cases]), rcond=None)[0]
+    take = float(np.mean([one.take for one in cases]))
+    takes = data.heard[LEVELS_DB[0]].shape[1]
+    means = float(np.nanmean([one.clip for one in cases]))  # of clips, each the mean of its takes
+    person = np.linalg.lstsq(about_few, np.array([one.person - means * one.per_clip for one in cases]), rcond=None)[0]
     word = np.linalg.lstsq(about_few, np.square(quiet - moved @ (between, within, gain)), rcond=None)[0]
-    clip = float(np.mean([one.clip for one in cases]))
+    clip = means + take * (1 - 1 / takes)
     numbers = (between, within, gain, gain - lost, clip, person[0], person[1], max(word[0], 0), word[1])
     return Allowance(*map(float, numbers)), len(cases)
+
+
+def covered(data: Played, allowance: Allowance) -> float:
+    """Return the share of people whose clips are heard as often as nine people in ten are expected to be.
+
+    Each clip counts once. Where a count is partly within the middle nine tenths, so is the person.
+    """
+    background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
+    assert background is not None
+    inside: list[float] = []
+    for word in np.unique(data.words):
+        own = data.of(str(word))
+        judge = _Judge(own, without_word(background, own.clean))
+        for taught, others in plans(own):
+            inside += judge.inside(taught, others, replace(background, allowance=allowance))
+    return float(np.mean(inside))
 
 
 def without_word(background: Background, clips: NDArray[np.float32]) -> Background:
@@ -162,14 +185,13 @@ class _Judge:
 
     def case(self, taught: NDArray[np.intp], others: NDArray[np.intp]) -> Case:
         """Compare what is known of the clips that teach with the clips of others."""
-        mean, count = self._whitened[taught].mean(axis=0), len(taught)
-        numbers = np.array([person_number(str(one)) for one in self._data.speakers[taught]], np.uint8)
-        own = OwnClips(self._whitened[taught], mean, count, numbers, self._rivals[taught], self._half)
-        clips, whose = people_of(numbers, count)
+        own = self._own(taught)
+        mean, count = own.mean, len(taught)
+        clips, whose = people_of(own.people, count)
         theirs, ours = Expected.of_unseen(clips), Expected.of_taught(clips, whose)
         spread, scores = 1 + 1 / count, {level: self._peaks(level, mean, count, others) for level in LEVELS_DB}
         speakers = self._data.speakers[others]
-        by_person = [scores[45][speakers == one].ravel() for one in np.unique(speakers)]
+        by_person = [scores[45][speakers == one].mean(axis=1) for one in np.unique(speakers)]
         return Case(
             unmoved=own.unseen(NOTHING).quiet,
             per_between=-float(np.mean(theirs.between - ours.between)) / (2 * spread),
@@ -177,9 +199,34 @@ class _Judge:
             few=float(theirs.between) - 1,
             quiet=float(np.mean(scores[45])),
             noise=float(np.mean(scores[20])),
-            clip=float(np.mean([one.var(ddof=1) for one in by_person])),
+            take=float(np.mean(np.var(scores[45], axis=1, ddof=1))),
+            clip=_within(by_person),
             person=float(np.var([one.mean() for one in by_person], ddof=1)),
+            per_clip=float(np.mean([1 / len(one) for one in by_person])),
         )
+
+    def inside(self, taught: NDArray[np.intp], others: NDArray[np.intp], background: Background) -> list[float]:
+        """Return how much of each other person's count of clips that are heard is in the middle nine tenths."""
+        own, allowance = self._own(taught), background.allowance
+        assert allowance is not None
+        rivals, whitened = self._densities(background.rows)
+        squared = np.square(whitened - own.mean).sum(axis=1)
+        scores = gaussian(squared, 1 + 1 / own.count, len(own.mean)) - np.float32(self._half) - rivals
+        found = calibrated(own, scores, hours=background.hours, room=-np.inf, allowance=allowance, is_mine=False)
+        expected, speakers = own.unseen(allowance), self._data.speakers[others]
+        heard = self._peaks(45, own.mean, len(taught), others)[:, 0] >= found.threshold
+        shares = []
+        for one in np.unique(speakers):
+            count = heard[speakers == one]
+            chances = expected.chances(found.threshold, len(count))
+            low, own_chance = chances[: count.sum()].sum(), max(float(chances[count.sum()]), 1e-12)
+            shares.append(max(min(low + own_chance, 1 - OUTSIDE) - max(low, OUTSIDE), 0.0) / own_chance)
+        return shares
+
+    def _own(self, taught: NDArray[np.intp]) -> OwnClips:
+        mean, count = self._whitened[taught].mean(axis=0), len(taught)
+        numbers = np.array([person_number(str(one)) for one in self._data.speakers[taught]], np.uint8)
+        return OwnClips(self._whitened[taught], mean, count, numbers, self._rivals[taught], self._half)
 
     def _peaks(
         self, level_db: int, mean: NDArray[np.float32], count: int, rows: NDArray[np.intp]
@@ -191,3 +238,10 @@ class _Judge:
         scores = gaussian(squared, 1 + 1 / count, len(mean)) - np.float32(self._half) - rivals.reshape(shape)[rows]
         best: NDArray[np.float32] = scores.max(axis=-1)
         return best
+
+
+def _within(by_person: Sequence[NDArray[np.float32]]) -> float:
+    """Return the pooled variance within persons, of those with several values; NaN where there is none."""
+    several = [one for one in by_person if len(one) > 1]
+    degrees = sum(len(one) - 1 for one in several)
+    return sum(float(np.square(one - one.mean()).sum()) for one in several) / degrees if degrees else float("nan")

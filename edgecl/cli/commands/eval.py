@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
+from edgecl.cli.commands import _eval_stream
+from edgecl.cli.commands._eval_stream import StreamOptions, stream_options
 from edgecl.cli.options import (
     Finite,
     choice_options,
@@ -16,7 +18,7 @@ from edgecl.cli.options import (
     json_option,
     label_column_option,
     label_option,
-    path_argument,
+    optional_path_argument,
     store_argument,
 )
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table
@@ -29,9 +31,16 @@ CONFUSIONS_SHOWN = 8
 CLASSES_IN_TABLE = 12
 
 
-@click.command(epilog=example("edgecl eval kitchen heldout/", "edgecl eval kitchen heldout/ --unknown other-words/"))
+@click.command(
+    epilog=example(
+        "edgecl eval kitchen heldout/",
+        "edgecl eval kitchen heldout/ --unknown other-words/",
+        "edgecl eval kitchen --stream evening.wav --words heard/",
+        "edgecl eval kitchen --stream evening.wav --words evening.csv --false-per-hour 0.5",
+    )
+)
 @store_argument
-@path_argument
+@optional_path_argument
 @label_option
 @label_column_option
 @click.option(
@@ -47,11 +56,12 @@ CLASSES_IN_TABLE = 12
     help="Of two classes: count the second one (in order of the names) from this probability on.",
 )
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@stream_options
 @choice_options
 @json_option
 def command(
     store: Path,
-    path: Path,
+    path: Path | None,
     label: str | None,
     label_column: str | None,
     unknown: Path | None,
@@ -59,6 +69,7 @@ def command(
     report: Path | None,
     as_json: bool,
     how: Choices,
+    stream: StreamOptions,
 ) -> None:
     """Measure accuracy on labelled samples.
 
@@ -67,7 +78,19 @@ def command(
     weight. Accuracy is that of the best class; what it is where an answer may be unknown is printed below. Precision is
     the share of right ones among the answers of a class, recall that among its samples. Of two classes the area
     under the ROC curve (AUC) is printed too.
+
+    With --stream, misses against false accepts an hour are measured in a recording of any length, scored as `edgecl
+    listen` scores it, at thirty thresholds, and the threshold to choose is named. --words says when which word is
+    spoken in it, or has clips that are mixed into it at the levels of --level; without, false accepts alone are
+    counted.
     """
+    if stream.file is not None:
+        _eval_stream.require_alone({"PATH": path, "--unknown": unknown, "--at": at, "--report": report})
+        _eval_stream.run(store, stream, label=label, label_column=label_column, how=how, as_json=as_json)
+        return
+    _eval_stream.require_stream(stream)
+    if path is None:
+        raise click.UsageError("Missing argument 'PATH': labelled samples, or --stream FILE")
     with warn.opened(store) as learner:
         samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
         untaught = None

@@ -21,7 +21,7 @@ from edgecl.cli.options import (
     path_argument,
     store_argument,
 )
-from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
+from edgecl.cli.text import counted, listed, milliseconds, of_ten, percent, print_json, table, wrapped
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
 from edgecl.values import replace
@@ -355,7 +355,7 @@ def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
         elif label in taught and not label.startswith("_") and not one.is_mine and _is_doubtful(one):
             text = (
                 f"{label!r}: {percent(one.unseen)} of what people say who did not teach it is expected to be heard in "
-                f"quiet, {percent(one.unseen_least)} to {percent(one.unseen_most)} of nine people in ten. "
+                f"quiet (nine people in ten: {of_ten(one.unseen_least or 0, one.unseen_most or 0)}). "
                 f"{'One person' if one.people == 1 else f'{one.people} people'} taught it: clips of others help most"
             )
             click.echo(wrapped(text, first="note: "))

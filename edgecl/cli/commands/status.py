@@ -10,7 +10,7 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.options import example, json_option, store_argument
-from edgecl.cli.text import counted, pairs, print_json, printable, table, wrapped
+from edgecl.cli.text import counted, of_ten, pairs, print_json, printable, table, wrapped
 from edgecl.units import format_bytes
 
 # scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
@@ -115,7 +115,7 @@ def _promises(spotting: Mapping[str, Mapping[str, Any]]) -> list[str]:
         whom = "; its threshold is for those who did" if one["is_mine"] else ""
         found.append(
             f"{printable(label)}: {who}{whom}. Others are expected to be heard {one['unseen']:.0%} of the time in "
-            f"quiet (a single person roughly {one['unseen_least']:.0%} to {one['unseen_most']:.0%}), "
+            f"quiet (nine people in ten: {of_ten(one['unseen_least'], one['unseen_most'])}), "
             f"{one['unseen_in_noise']:.0%} with noise 20 dB below the word"
         )
     return found

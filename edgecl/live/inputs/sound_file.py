@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
 from edgecl.sources.folders import require_file
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks
+from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks, wav_seconds
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -55,6 +55,25 @@ def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = F
         raise DataError(f"{path} can't be read: {error.strerror}") from error
 
 
+def sound_seconds(path: Path) -> float:
+    """Return the length of a WAV or FLAC file by its header; raises as `sound_file`."""
+    try:
+        require_file(path)
+        with path.open("rb") as file:
+            begins = file.read(12)
+        if is_wav(begins[:4]):
+            with path.open("rb") as file:
+                return wav_seconds(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        if not begins:
+            raise UnusableError("empty file: it has no bytes")
+        with _compressed(path, compression(begins)) as sound:
+            return float(sound.frames / sound.samplerate)
+    except UnusableError as error:
+        raise DataError(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+
+
 def _cut(piece: Piece, length: int) -> Iterator[Piece]:
     for start in range(0, max(len(piece.signal), 1), length):
         yield Piece(piece.signal[start : start + length], piece.begins_s if start == 0 else None)
@@ -74,10 +93,7 @@ def _blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float32]]]:
 
 def _compressed_blocks(path: Path, name: str) -> tuple[int, Iterator[NDArray[np.float32]]]:
     soundfile = extra("soundfile", f"reading {name}")
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        raise UnusableError(f"not audio: damaged {name} ({error})") from error
+    file = _compressed(path, name)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         with file:
@@ -87,3 +103,12 @@ def _compressed_blocks(path: Path, name: str) -> tuple[int, Iterator[NDArray[np.
                 raise UnusableError(f"not audio: damaged {name} ({error})") from error
 
     return file.samplerate, blocks()
+
+
+def _compressed(path: Path, name: str) -> Any:
+    """Open a file of soundfile."""
+    soundfile = extra("soundfile", f"reading {name}")
+    try:
+        return soundfile.SoundFile(path)
+    except soundfile.SoundFileError as error:
+        raise UnusableError(f"not audio: damaged {name} ({error})") from error
