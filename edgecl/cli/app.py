@@ -118,6 +118,7 @@ OPTIONS = {
     "rate": "--rate",
     "prior": "--prior",
     "overwrite": "--overwrite",
+    "pixels": "--pixels",
     "priority": "--always, --while-used or --until",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
@@ -126,6 +127,7 @@ OPTIONS = {
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
     "sign": "--sign",
+    "size": "--size",
     "top": "--top",
     "unknown": "--unknown",
     "unknown_above": "--unknown-above",
@@ -147,7 +149,7 @@ REMEDIES = {
     "repair": "`edgecl doctor STORE --repair`",
     "resize": "`edgecl resize STORE --max-classes N`",
     "suggest": "`edgecl listen STORE --suggest`",
-    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
+    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|image|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
