@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.operations.background import RoomReport
     from edgecl.operations.data import Data
     from edgecl.operations.teaching import Report
+    from edgecl.operations.upgrading import UpgradeReport
     from edgecl.sources.spans import Span
 
 
@@ -136,6 +137,42 @@ class Learner(UpkeepHandle):
             again=again,
             detect_for=detect_for,
         )
+        return run.finish(progress)
+
+    def upgrade(
+        self,
+        extractor: str | Path,
+        data: Path | Data,
+        labels: Iterable[str] | None = None,
+        *,
+        drop_missing: bool = False,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> UpgradeReport:
+        """Put another extractor under the store, and teach its classes again from recordings.
+
+        The gate compares old and new on the same recordings, each left out; a rollback brings the old extractor back.
+
+        Parameters
+        ----------
+        extractor
+            "voice", "imu" or the file of one, of the modality that the store has.
+        data, labels
+            The recordings: a Path that is read as each of the two extractors wants it, or what `learn` takes.
+        drop_missing
+            Go on without the classes that have no recordings; by default that is refused.
+        dry_run, force
+            As of `learn`.
+
+        Raises
+        ------
+        SettingError
+            When it is the same extractor or of another modality, or a class has no recordings.
+        DataError
+            When there is nothing to learn from.
+        """
+        run = self.run.upgrade(extractor, data, labels, drop_missing=drop_missing, dry_run=dry_run, force=force)
         return run.finish(progress)
 
     def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:

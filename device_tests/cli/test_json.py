@@ -15,8 +15,9 @@ import pytest
 from edgecl.cli.app import COMMANDS
 from edgecl.learner import Learner
 
-from ..support.commands import edgecl, process
+from ..support.commands import edgecl, process, voice_extractor
 from ..support.documents import DEMO_DATA, PAGES, blocks, commands_below, options_of, schemas, write_inputs
+from ..support.extractors import narrow_extractor
 from ..support.page import served
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -77,6 +78,9 @@ def test_words(folder):
     say("set", "set", kitchen, "--unknown-above", 0.9)
     say("set", "set", kitchen, "--unknown-above", "auto")
     say("keep", "keep", kitchen, "yes", "--until", "2027-01-06")
+    other = narrow_extractor(voice_extractor(), folder / "other.onnx", list(range(48)))
+    say("upgrade", "upgrade", kitchen, "--extractor", other, "--from", folder / "clips", "--drop-missing", "--force")
+    say("rollback", "rollback", kitchen)
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
     say("share", "share", kitchen, "-o", folder / "kitchen.share")
     say("init", "init", folder / "bath", "--extractor", "voice")

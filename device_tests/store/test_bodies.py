@@ -41,7 +41,7 @@ MODEL: dict[str, Any] = {
 }
 VERDICT: dict[str, Any] = {"accepted": True, "reasons": []}
 
-UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use", "mine")
+UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use", "mine", "extractor")
 
 
 def written(members: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ContractError
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.opening import builtin_extractor
+from edgecl.extractors.opening import builtin_extractor, open_extractor
 
 VOICE = Contract(
     modality="voice",
@@ -55,3 +56,21 @@ def sound(rng: np.random.Generator, n_samples: int) -> NDArray[np.float32]:
 def movement(rng: np.random.Generator, extractor: FileExtractor, count: int) -> list[NDArray[np.float32]]:
     shape = (extractor.contract.window_samples, len(extractor.contract.channels))
     return [(np.cumsum(rng.normal(size=shape), axis=0) * 0.3).astype(np.float32) for _ in range(count)]
+
+
+def narrow_extractor(source: Path, out: Path, columns: list[int], *, name: str = "a narrow copy") -> Path:
+    """Write an extractor that has some columns of the frames of another one."""
+    onnx = pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    from edgecl_export._contract import write
+
+    contract = open_extractor(source).contract
+    model = onnx.load(source)
+    frames, whole = model.graph.output[0], "whole frames"
+    for node in model.graph.node:
+        node.output[:] = [whole if one == frames.name else one for one in node.output]
+        node.input[:] = [whole if one == frames.name else one for one in node.input]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(columns, np.int64), "kept columns"))
+    model.graph.node.append(onnx.helper.make_node("Gather", [whole, "kept columns"], [frames.name], axis=2))
+    frames.type.tensor_type.shape.dim[2].dim_value = len(columns)
+    write(model, replace(contract, dimension=len(columns), mean=contract.mean[columns], source=name), out)
+    return out

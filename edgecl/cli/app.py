@@ -50,6 +50,7 @@ COMMANDS = {
     "set": "Set from which novelty on an answer is unknown.",
     "keep": "Say which classes are kept, and which give way first.",
     "resize": "Change memory, disk or number of classes of a store that has learnt.",
+    "upgrade": "Put a better extractor under a store, and teach its classes again from recordings.",
     "status": "Show what the store knows and how full it is.",
     "history": "List revisions and decisions, oldest first.",
     "rollback": "Make an earlier revision the live one.",
@@ -97,7 +98,9 @@ OPTIONS = {
     "cost": "--cost",
     "detect_for": "--for me|anyone",
     "disk_bytes": "--disk",
+    "drop_missing": "--drop-missing",
     "execute": "--exec",
+    "extractor": "--extractor",
     "experiences": "--experiences",
     "at_least": "--at-least",
     "cap": "--cap",
@@ -117,6 +120,7 @@ OPTIONS = {
     "preset": "--preset",
     "prior": "--prior",
     "overwrite": "--overwrite",
+    "pixels": "--pixels",
     "priority": "--always, --while-used or --until",
     "pcm_channels": "--channels",
     "pcm_format": "--format",
@@ -125,6 +129,7 @@ OPTIONS = {
     "same_as": "--same-as LABEL or --distinct",
     "seeds": "--seeds",
     "sign": "--sign",
+    "size": "--size",
     "stream": "--stream",
     "top": "--top",
     "unknown": "--unknown",
@@ -148,7 +153,7 @@ REMEDIES = {
     "repair": "`edgecl doctor STORE --repair`",
     "resize": "`edgecl resize STORE --max-classes N`",
     "suggest": "`edgecl listen STORE --suggest`",
-    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|custom -o OUT`",
+    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|image|custom -o OUT`",
 }
 # what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
@@ -156,7 +161,9 @@ _JSON = "edgecl.json"
 
 
 # what is said anew each time, never by the environment: it overrides a refusal, or answers a question
-NEVER_FROM_ENVIRONMENT = {"distinct", "force", "help", "overwrite", "repair", "same_as", "version", "yes"}
+NEVER_FROM_ENVIRONMENT = {
+    "distinct", "drop_missing", "force", "help", "overwrite", "repair", "same_as", "version", "yes",
+}  # fmt: skip
 
 
 class Failure(click.ClickException):

@@ -29,6 +29,7 @@ from edgecl.extractors.contract import Contract, join_names
 # Frames of one run at most, whatever the length of the signal: memory is bounded.
 _FRAMES_AT_ONCE = 16
 LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
+OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes
 # Sound is placed by its loudest stretch: speech between silences of unknown length.
 _LOUD_S, _LOUD_STEP_S = 0.5, 0.01
 
@@ -264,9 +265,16 @@ def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
                 raise OSError(errno.EINVAL, "it is no regular file")
             if status.st_size > LARGEST_FILE:
                 raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
-            return file.read(limit)
+            if Path(path).suffix != OBJECT:
+                return file.read(limit)
     except OSError as error:
         raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error
+    try:  # the extractor of an upgraded store is an object of it
+        with np.load(path, allow_pickle=False) as arrays:
+            content: NDArray[np.uint8] = arrays[MODEL]
+    except Exception as error:  # zipfile and numpy raise anything for what is no archive
+        raise ContractError(f"{path} is not the object of an extractor: give the file of one") from error
+    return content.tobytes() if limit < 0 else content[:limit].tobytes()
 
 
 def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:

@@ -68,12 +68,13 @@ def listen(
     summary = summary or Summary()
     how = how or Listening()
     live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
-    spotter = spotter_for(opened.extractor.contract, how)
-    kind = PictureStream if opened.extractor.contract.is_picture else Stream
-    stream = kind(opened.extractor, spotter, summary, noticer, look=how.look)
+    extractor = opened.extractor
+    spotter = spotter_for(extractor.contract, how)
+    kind = PictureStream if extractor.contract.is_picture else Stream
+    stream = kind(extractor, spotter, summary, noticer, look=how.look)
     _take_up(live, stream, summary)
     with counted(opened.store.path) as use:
-        for piece in as_pieces(pieces, opened.extractor.contract):
+        for piece in as_pieces(pieces, extractor.contract):
             started = time.perf_counter()
             _take_up(live, stream, summary)
             events = stream.push(piece)

@@ -38,6 +38,7 @@ class LiveScorer:
 
     def __init__(self, opened: OpenStore, *, threshold: float | None = None, wake: str | None = None) -> None:
         self._opened = opened
+        self._extractor = opened.store.extractor_digest
         self._threshold, self._wake = threshold, wake
         self._current = opened.store.path / "current"
         self._seen: tuple[int, int] | None = None
@@ -67,6 +68,9 @@ class LiveScorer:
             return False
         try:
             revision, model = self._opened.live_head()
+            if self._opened.store.extractor_digest_of(revision) != self._extractor:
+                self._put_off(seen, f"revision {revision.number} has another extractor: start again to listen with it")
+                return False
             if revision.number != self.revision:
                 self.scorer = self._made(model)
             elif not self._is_named(revision.number):

@@ -89,7 +89,13 @@ def load_head(
 def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
     """Return a model without parts, with what its revision states beside them."""
     mine = frozenset(body.get("mine", ()))
-    return Model(settings, unknown_above=body.get("unknown_above"), mine=mine, is_resized="settings" in body)
+    return Model(
+        settings,
+        unknown_above=body.get("unknown_above"),
+        mine=mine,
+        is_resized="settings" in body,
+        extractor=body.get("extractor") or {},
+    )
 
 
 def _require_body(body: Mapping[str, Any]) -> None:

@@ -256,6 +256,8 @@ class Model:
     """By device: what it has shared; `statistics` are the sums with these."""
     own: Mapping[str, ClassStatistics] = field(default_factory=dict)
     """One's own statistics of the classes that others have shared too."""
+    extractor: Mapping[str, Any] = field(default_factory=dict)
+    """What a revision states of its extractor, where it is not the one that the store was made with."""
     combine: str = "sum"
     """How one's own statistics and those of others become one: "sum" or "median"."""
 
@@ -335,6 +337,7 @@ class Model:
             **({"settings": self.settings.resizable()} if self.is_resized else {}),
             **({"mine": sorted(self.mine & set(self.statistics))} if self.mine & set(self.statistics) else {}),
             **({"others": self._others()} if self.others else {}),
+            **({"extractor": dict(self.extractor)} if self.extractor else {}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
             **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},
         }

@@ -57,9 +57,9 @@ def background(opened: OpenStore) -> Background | None:
     from edgecl.spotting.background import factory_background
     from edgecl.spotting.room import Room
 
-    contract = opened.store.settings["contract"]
+    revision, parts = opened.store.load(ROOM)
+    contract = opened.described_by(revision)
     factory = factory_background(source=contract["source"], dimension=contract["dimension"])
-    _, parts = opened.store.load(ROOM)
     return factory.with_room(Room.from_arrays(parts[ROOM])) if factory and ROOM in parts else factory
 
 
@@ -86,14 +86,16 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
         )
     skipped: list[Skip] = []
     latents: list[NDArray[np.float32]] = []
+    extractor = opened.extractor
     for _, pieces in groupby(_without_skips(items, skipped), key=lambda one: one.source.partition("@")[0]):
         signal = np.concatenate([one.signal for one in pieces])
-        latents.append(opened.extractor.hop_latents(signal))
+        latents.append(extractor.hop_latents(signal))
         yield Embedded(sum(map(len, latents)))
     if not sum(map(len, latents)):
         raise DataError("the recording is too short: give a recording of the room of some seconds, better minutes")
     with opened.store.writer() as writer:
         live, parts = opened.store.load(ROOM)
+        opened.require_extractor(extractor)
         room = add_to_room(Room.from_arrays(parts[ROOM]) if ROOM in parts else None, latents)
         objects = {**live.objects, ROOM: writer.put(room.arrays())}
         body = BackgroundBody.on(live.body, room_hops=room.statistics.count).as_dict()

@@ -65,6 +65,7 @@ def centre(
     require_centrable(opened)
     skipped: list[Skip] = []
     blocks: list[NDArray[np.float32]] = []
+    extractor = opened.extractor
     for _, latents in embedded(opened, items, skipped):
         blocks.append(latents)
         yield Embedded(sum(map(len, blocks)))
@@ -72,6 +73,7 @@ def centre(
         raise DataError("there is no sample that could be used")
     with nullcontext() if dry_run else opened.store.writer() as writer:
         live, model = opened.model()
+        opened.require_extractor(extractor)
         found = fit_centre(model, np.concatenate(blocks))
         verdict, revision = found.verdict.as_dict(), None
         if found.verdict.accepted or force:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from edgecl.errors import SettingError
-from edgecl.extractors.base import extractor_bytes
+from edgecl.extractors.base import OBJECT, extractor_bytes
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
@@ -74,6 +75,8 @@ def create(
                 seed=seed,
             )
     contract = open_extractor(source).contract
+    if source.suffix == OBJECT:
+        raise SettingError(f"{source} is a part of a store: give the file of an extractor")
     settings = chosen_settings(
         source,
         contract,
@@ -87,19 +90,24 @@ def create(
         "learner": settings.as_dict(),
         "disk_bytes": settings.disk_bytes,
         "keep_revisions": settings.keep_revisions,
-        "contract": {
-            "modality": contract.modality,
-            "sample_rate_hz": contract.sample_rate_hz,
-            "channels": list(contract.channels),
-            "dimension": contract.dimension,
-            "source": contract.source,
-            "licence": contract.licence,
-        },
+        "contract": described(contract),
     }
     store = Store.create(
         Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
     )
     return OpenStore(store)
+
+
+def described(contract: Contract) -> dict[str, Any]:
+    """Return what a store states of an extractor's contract."""
+    return {
+        "modality": contract.modality,
+        "sample_rate_hz": contract.sample_rate_hz,
+        "channels": list(contract.channels),
+        "dimension": contract.dimension,
+        "source": contract.source,
+        "licence": contract.licence,
+    }
 
 
 def chosen_settings(

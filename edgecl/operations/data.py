@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from edgecl.sources.sound import SILENCE
 from edgecl.values import dataclass
 
 if TYPE_CHECKING:
+    from edgecl.extractors.base import FileExtractor
     from edgecl.extractors.contract import Contract
-    from edgecl.operations.open_store import OpenStore
 
 SIGNALS_AT_ONCE = 16
 HELD_BYTES = 2 << 20  # signals of a lesson held in memory; more go to a file without a name
@@ -26,6 +26,20 @@ LARGEST_BYTES = 64 << 20  # signals of a lesson in all; of later samples only th
 
 Signals: TypeAlias = "NDArray[Any] | Iterable[Any] | str"
 Data: TypeAlias = "Signals | Mapping[str, Signals]"
+
+
+class Extracting(Protocol):
+    """What has an extractor: an open store, or one that is tried."""
+
+    @property
+    def extractor(self) -> FileExtractor: ...
+
+
+@dataclass(frozen=True)
+class Through:
+    """An extractor alone."""
+
+    extractor: FileExtractor
 
 
 @dataclass(frozen=True)
@@ -67,10 +81,11 @@ def samples_of(
 
 
 def embedded(
-    opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
+    opened: Extracting, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
     batch: list[Sample] = []
+    opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
         one = _heard(item, opened)
         if isinstance(one, Skip):
@@ -85,7 +100,7 @@ def embedded(
 
 
 def _sound_latents(
-    opened: OpenStore, batch: list[Sample], skipped: list[Skip]
+    opened: Extracting, batch: list[Sample], skipped: list[Skip]
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
     latents = latents_of(opened, batch)
@@ -99,7 +114,7 @@ def _sound_latents(
         yield batch, latents
 
 
-def latents_of(opened: OpenStore, samples: list[Sample]) -> NDArray[np.float32]:
+def latents_of(opened: Extracting, samples: list[Sample]) -> NDArray[np.float32]:
     """Compute the latents (n, D) of samples; those that are latents already stay as they are."""
     if all(isinstance(one, Latent) for one in samples):
         return np.array([one.signal for one in samples], np.float32).reshape(len(samples), -1)
@@ -132,7 +147,7 @@ def checked_label(label: object, source: str) -> str:
         raise DataError(f"{source}: the label {ascii(label)[:80]} can't be used: {error}") from error
 
 
-def _heard(item: Sample | Skip, opened: OpenStore) -> Sample | Skip:
+def _heard(item: Sample | Skip, opened: Extracting) -> Sample | Skip:
     """Pass a sample; silent sound, which would teach nothing or wrong things, becomes a skip."""
     if isinstance(item, Skip | Latent):
         return item

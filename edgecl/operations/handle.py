@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
     from edgecl.operations.streaming import StreamReport
     from edgecl.operations.teaching import Report
+    from edgecl.operations.upgrading import UpgradeReport
     from edgecl.progress import Run
     from edgecl.sources.samples import Sample, Skip
     from edgecl.spotting.calibration import Calibration
@@ -242,6 +243,14 @@ class Runs:
         from edgecl.operations.centring import centre
 
         return centre(self._opened, self.samples(data, latents=latents), **how)
+
+    def upgrade(
+        self, extractor: str | Path, data: Path | Data, labels: Iterable[str] | None = None, **how: Any
+    ) -> Run[Embedded | Stage, UpgradeReport]:
+        """Start `Learner.upgrade`."""
+        from edgecl.operations.upgrading import reader, upgrade
+
+        return upgrade(self._opened, extractor, reader(data, labels), **how)
 
     def evaluate(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, unknown: Data | None = None

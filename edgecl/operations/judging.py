@@ -73,7 +73,7 @@ def judge_with(opened: OpenStore, model: Model) -> Judge:
     """Return the judge of a whole model of a store."""
     found = background(opened)
     if found is None:
-        is_text = opened.store.settings["contract"]["modality"] == "text"
+        is_text = opened.described()["modality"] == "text"
         measure: Measure = DistanceMeasure(model, TEXTS if is_text else PEOPLE)
     else:
         from edgecl.spotting.familiarity import BackgroundMeasure

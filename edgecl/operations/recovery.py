@@ -15,6 +15,7 @@ from edgecl.model.loading import load_model
 from edgecl.model.model import OWN, Arrays, Model, Objects, factor_of
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import ModelBody, RepairBody, Revision, member
 
 
@@ -49,7 +50,7 @@ def salvaged(
         ewc_classes=[],
     ).as_dict()
     kept = {role: part for role, part in parts.items() if role.partition("/")[0] in ("statistics", "exemplars")}
-    digests = {role: roles[role] for role in kept}
+    digests = {role: roles[role] for role in (*kept, EXTRACTOR) if role in roles}
     left = load_model(settings, digests, body, kept)
     if not left.statistics:
         return left, lost
@@ -131,8 +132,8 @@ def _salvage(opened: OpenStore) -> list[str]:
     """Commit what is left of the newest revision, where some of its parts are damaged."""
     with opened.store.writer() as writer:
         revision, parts = opened.store.newest_readable()
-        if len(parts) == len(revision.objects):
-            return []
+        if len(parts) == len(revision.objects) or (EXTRACTOR in revision.objects and EXTRACTOR not in parts):
+            return []  # nothing is damaged, or what the classes were taught through is
         try:
             left, lost = salvaged(opened.settings_of(revision), revision, parts, objects=writer)
         except StoreDamagedError:

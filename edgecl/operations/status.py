@@ -53,7 +53,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
             "dimension": opened.settings.features.dimension,
             "precision": opened.settings.precision,
         },
-        "extractor": dict(opened.store.settings["contract"]),
+        "extractor": dict(opened.described_by(revision)),
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
         "unknown": _unknown(opened, model),

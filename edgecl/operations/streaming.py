@@ -16,6 +16,7 @@ from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObject
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
+from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import Revision
 from edgecl.store.writer import Writer
 
@@ -149,6 +150,7 @@ class StreamSaver:
         assert head is not None
         digests = {f"statistics/{label}": self._objects.put(one.arrays()) for label, one in model.statistics.items()}
         digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
+        digests |= {role: digest for role, digest in model.digests.items() if role == EXTRACTOR}
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
 
 

@@ -192,7 +192,7 @@ def teach(
     answer = Answer(same_as, distinct, frozenset(pairs))
     started = time.perf_counter()
     skipped: list[Skip] = []
-    head = opened.head()
+    head, extractor = opened.head(), opened.extractor
     with closing(KeptSignals(spool_folder())) as signals:
         lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
         lesson = replace(lesson, weight=weight, is_mine=None if detect_for is None else detect_for == ME)
@@ -201,10 +201,11 @@ def teach(
             live, model = opened.model()
             if model.digests.get(CENTRE) != head.digests.get(CENTRE):
                 raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
+            opened.require_extractor(extractor)
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
             whole, repeated = lesson, 0
-            if _is_recorded(opened.extractor.contract):
+            if is_recorded(opened.extractor.contract):
                 lesson, repeated = _new_of(model, whole, signals, skipped, again=again)
                 lesson = by_recording(lesson, signals, opened.extractor.contract, whole=whole)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
@@ -264,7 +265,7 @@ def teach(
     )
 
 
-def _is_recorded(contract: Contract) -> bool:
+def is_recorded(contract: Contract) -> bool:
     """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
     return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
 

@@ -82,8 +82,9 @@ class WyomingServer:
     def __init__(
         self, opened: OpenStore, address: Address, *, how: Listening, publish: Callable[[Event], None] = lambda _: None
     ) -> None:
-        if not opened.extractor.contract.is_sound:
-            raise SettingError(f"Wyoming carries sound, the store takes {opened.extractor.contract.modality}")
+        self.extractor = opened.extractor
+        if not self.extractor.contract.is_sound:
+            raise SettingError(f"Wyoming carries sound, the store takes {self.extractor.contract.modality}")
         self.opened, self.how, self.publish = opened, how, publish
         self.live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)
         self.summary = Summary()
@@ -237,8 +238,8 @@ class Client:
 
     async def _begin(self, _message: Message) -> None:
         server = self._server
-        contract = server.opened.extractor.contract
-        self._stream = Stream(server.opened.extractor, spotter_for(contract, server.how), server.summary)
+        contract = server.extractor.contract
+        self._stream = Stream(server.extractor, spotter_for(contract, server.how), server.summary)
         self._stream.spotter.scorer = server.live.scorer
         self._converter = Converter(contract.sample_rate_hz)
         self._has_detected = False

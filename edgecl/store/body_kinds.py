@@ -11,6 +11,7 @@ class             kind       members, after those of the model
 `KeepBody`        lesson     lesson {}, strategy "keep"
 `ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
 `MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
+`UpgradeBody`     lesson     lesson {}, strategy "upgrade", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
                              [experts], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
@@ -21,7 +22,7 @@ class             kind       members, after those of the model
 ================  =========  ==================================================================================
 
 The notes are journal entries without a revision: `LessonNote`, of kind "rejected" or "unchanged", `CentreNote` and
-`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Eight classes are written with kind "lesson" and
+`StreamNote`. `Forgotten` is what a forgetting leaves of an entry. Nine classes are written with kind "lesson" and
 three with "rejected": `read_body` and `read_note` distinguish them by their members.
 """
 
@@ -49,6 +50,7 @@ SET = "set"
 KEEP = "keep"
 RESIZE = "resize"
 MERGE = "merge"
+UPGRADE = "upgrade"
 PREQUENTIAL = "prequential"
 
 
@@ -99,6 +101,13 @@ class MergeBody(ResizeBody):
     """The body of a model with other shares of other devices."""
 
     STRATEGY: ClassVar[str] = MERGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeBody(ResizeBody):
+    """The body of a model that was taught again through another extractor."""
+
+    STRATEGY: ClassVar[str] = UPGRADE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +264,7 @@ Body: TypeAlias = (
     | KeepBody
     | ResizeBody
     | MergeBody
+    | UpgradeBody
     | StreamBody
     | BackgroundBody
     | RollbackBody
@@ -338,6 +348,8 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
         return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if body.get("strategy") == MERGE:
         return MergeBody(**model, verdict=verdict, forced=forced, bytes=size)
+    if body.get("strategy") == UPGRADE:
+        return UpgradeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if "centred_on" in body:
         centred_on = member(body, "centred_on", int)
         return CentreBody(**model, verdict=verdict, forced=forced, bytes=size, centred_on=centred_on)

@@ -31,6 +31,7 @@ from edgecl.values import dataclass
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EXTRACTOR = "extractor"  # role of the extractor of a model, where it is not the file that the store was made with
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REVISION_FILE = re.compile(r"(\d{6,9})\.json")
 _OBJECT_FILE = re.compile(r"([0-9a-f]{64})\.npz")
@@ -228,6 +229,17 @@ def verify_extractor(folder: Folder, header: Header) -> None:
     path = folder.path / header.extractor_file
     if digest_file(path, limit=header.extractor_bytes) != header.extractor_digest:
         raise StoreDamagedError(f"{path} does not match its digest in store.json")
+
+
+def extractor_of(folder: Folder, header: Header, revision: Revision) -> tuple[Path, str]:
+    """Return the file from which the extractor of a revision is opened, and the sha256 of the extractor."""
+    if EXTRACTOR not in revision.objects:
+        return folder.path / header.extractor_file, header.extractor_digest
+    stated = revision.body.get("extractor")
+    digest = stated.get("sha256") if isinstance(stated, dict) else None
+    if not isinstance(digest, str):
+        raise StoreDamagedError(f"revision {revision.number} does not state the sha256 of its extractor")
+    return folder.object(revision.objects[EXTRACTOR]), digest
 
 
 def require_store(path: Path) -> None:

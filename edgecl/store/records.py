@@ -282,6 +282,8 @@ class ModelBody:
     """Labels that a stream detects of the people who taught them alone; None where there is none."""
     others: Mapping[str, Any] | None = None
     """What other devices have shared, and what of it is one's own; None where nothing was merged."""
+    extractor: Mapping[str, Any] | None = None
+    """Of a model whose extractor, an object, is not the file that the store was made with: sha256, bytes, contract."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,14 +303,14 @@ class ModelBody:
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written; those that are not known are left out."""
         members = {name: getattr(self, name) for name in MODEL_MEMBERS}
-        return {name: value for name, value in members.items() if name not in OPTIONAL or value is not None}
+        return {name: value for name, value in members.items() if name == "head" or value is not None}
 
 
 MODEL_MEMBERS = (
     "classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above", "settings", "timed",
-    "others", "priorities", "use", "mine",
+    "others", "priorities", "use", "mine", "extractor",
 )  # fmt: skip
-OPTIONAL = ("taught", "alike", "distinct", "unknown_above", "settings", "timed", "others", "priorities", "use", "mine")
+_MAPPINGS = ("alike", "settings", "others", "priorities", "use", "extractor")
 
 
 def _is_consistent(body: Mapping[str, Any]) -> bool:
@@ -320,10 +322,9 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and all(isinstance(one, str) for one in body["ewc_classes"])
         and isinstance(taught, dict)
         and all(isinstance(one, str) for one in taught.values())
-        and isinstance(body.get("alike", {}), dict)
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
-        and all(isinstance(body.get(name, {}), dict) for name in ("settings", "others", "priorities", "use"))
+        and all(isinstance(body.get(name, {}), dict) for name in _MAPPINGS)
         and all(isinstance(body.get(name, []), list) for name in ("timed", "mine"))
         and all(isinstance(one, str) for name in ("timed", "mine") for one in body.get(name, []))
     )

@@ -4,7 +4,7 @@
 
     kitchen/
       store.json               format, name, extractor digest, settings; sealed by its own sha256
-      extractor.onnx           as given to `Store.create`
+      extractor.onnx           as given to `Store.create`; that of an upgrade is an object
       objects/<sha256>.npz     arrays that never change, named by their digest: arrays.py
       revisions/000007.json    digests of store.json and of the objects, time, body; sealed: records.py
       current                  "7 <sha256 of revisions/000007.json>"
@@ -29,8 +29,10 @@ from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLoc
 from edgecl.notes import Logger
 from edgecl.store.files import locked_store
 from edgecl.store.folder import (
+    EXTRACTOR,
     Folder,
     add_once,
+    extractor_of,
     has_unfinished_forgetting,
     live_revision,
     newest_intact,
@@ -63,8 +65,6 @@ class Reader:
         self._header = header
         self.path = folder.path
         self.settings: Mapping[str, Any] = header.settings
-        self.extractor_path = folder.path / header.extractor_file
-        self.extractor_digest = header.extractor_digest
         self.damage: list[str] = []
 
     @property
@@ -72,9 +72,25 @@ class Reader:
         """Random name, by which other devices know what it shares."""
         return self._header.name
 
+    @property
+    def extractor_path(self) -> Path:
+        """File of the live revision's extractor: the one that was copied in, or the object of an upgrade."""
+        return extractor_of(self._folder, self._header, self.current())[0]
+
+    @property
+    def extractor_digest(self) -> str:
+        """Sha256 of the live revision's extractor."""
+        return self.extractor_digest_of(self.current())
+
+    def extractor_digest_of(self, revision: Revision) -> str:
+        """Return the sha256 of a revision's extractor; raises StoreDamagedError where it is not stated."""
+        return extractor_of(self._folder, self._header, revision)[1]
+
     def verify_extractor(self) -> None:
-        """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
+        """Raise StoreDamagedError unless the file that was copied in, and the live extractor, match their digests."""
         verify_extractor(self._folder, self._header)
+        if EXTRACTOR in (objects := self.current().objects):
+            self._folder.read(objects[EXTRACTOR])
 
     def write_fault(self) -> str:
         """Return why the store cannot be written to: empty where it can."""
@@ -191,7 +207,7 @@ class Store(Reader):
     settings
         As given to `create`. The store itself uses `disk_bytes`, the limit of all files, and `keep_revisions`.
     extractor_path, extractor_digest
-        The extractor's file and the sha256 it should have: `verify_extractor` compares.
+        File of the live extractor and the sha256 that the extractor should have: `verify_extractor` compares.
     damage
         What was found damaged so far and could be worked around, in sentences that name the file.
 

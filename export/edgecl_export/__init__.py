@@ -11,6 +11,7 @@ from edgecl_export.text import export_text as export_text
 from edgecl_export.voice import export_voice as export_voice
 from edgecl_export.wakeword import export_wakeword as export_wakeword
 from edgecl_export.wrap import export_wrap as export_wrap
+from edgecl_export.wrap_image import export_wrap_image as export_wrap_image
 
 __all__ = [
     "export_identity",
@@ -22,4 +23,5 @@ __all__ = [
     "export_voice",
     "export_wakeword",
     "export_wrap",
+    "export_wrap_image",
 ]

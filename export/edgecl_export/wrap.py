@@ -112,24 +112,24 @@ def _wrap_onnx(
     mean: NDArray[np.float32] | None,
     output: str | None,
 ) -> Contract:
-    model = _parsed(content, file)
-    _refuse_contract({one.key: one.value for one in model.metadata_props}, file)
-    taken, given = _ends(model, file, output=output)
+    model = parsed(content, file)
+    refuse_contract({one.key: one.value for one in model.metadata_props}, file)
+    taken, given = ends(model, file, output=output)
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
     layout = _layout_of(taken, contract, file)
-    answer = _run(_session(model, file), taken.name, given.name, layout.of(signal), file)
+    answer = _run(open_session(model, file), taken.name, given.name, layout.of(signal), file)
     dimension = _dimension(answer, contract, file)
     if layout is Layout.CHANNELS_FIRST:
-        logger.warning("%s takes %s, channels before time: its input is transposed", file, _sizes(taken))
+        logger.warning("%s takes %s, channels before time: its input is transposed", file, sizes_of(taken))
 
     model = _adapted(model, taken.name, given.name, layout=layout, out_rank=len(answer), contract=contract)
-    session = _session(model, file)
-    _require_answers(lambda one: session.run(["frames"], {"signal": one})[0], signal, file)
+    session = open_session(model, file)
+    require_answers(lambda one: session.run(["frames"], {"signal": one})[0], signal, file)
     slides = _shape_of(session, _longer(signal, contract)) == (1, 2, dimension)
     samples, count = ("samples", "frames") if slides else (contract.window_samples, 1)
-    _declare(model.graph.input, "signal", (1, samples, len(contract.channels)))
-    _declare(model.graph.output, "frames", (1, count, dimension))
-    return write(model, _completed(contract, dimension, mean), out)
+    declare(model.graph.input, "signal", (1, samples, len(contract.channels)))
+    declare(model.graph.output, "frames", (1, count, dimension))
+    return write(model, completed(contract, dimension, mean), out)
 
 
 class Layout(enum.Enum):
@@ -151,7 +151,7 @@ class Layout(enum.Enum):
 
 def _layout_of(taken: onnx.ValueInfoProto, contract: Contract, file: Path) -> Layout:
     """Return the axes of the input, from the sizes that it states."""
-    sizes, width, length = _sizes(taken), len(contract.channels), contract.window_samples
+    sizes, width, length = sizes_of(taken), len(contract.channels), contract.window_samples
     if len(sizes) == 2 and 1 in (width, length):
         return Layout.FLAT
     if len(sizes) != 3:
@@ -172,7 +172,7 @@ def _fits(size: str | int, wanted: int) -> bool:
     return isinstance(size, str) or size == wanted
 
 
-def _require_answers(
+def require_answers(
     run: Callable[[NDArray[np.float32]], NDArray[Any]], signal: NDArray[np.float32], file: Path
 ) -> None:
     """Refuse a model that answers one window in two ways, or all windows in one.
@@ -197,7 +197,7 @@ def _require_answers(
         )
 
 
-def _refuse_contract(texts: Mapping[str, str], file: Path) -> None:
+def refuse_contract(texts: Mapping[str, str], file: Path) -> None:
     if any(key.startswith(PREFIX) for key in texts):
         raise ContractError(f"{file} carries a contract already: use it as it is, or wrap the model it was made of")
 
@@ -212,7 +212,7 @@ def _wrap_tflite(
     output: str | None,
 ) -> Contract:
     end, texts = parts(content)
-    _refuse_contract(texts, file)
+    refuse_contract(texts, file)
     interpreter = open_interpreter(content, file)
     given = interpreter.get_output_details()
     if output is not None or len(given) != 1:
@@ -221,9 +221,9 @@ def _wrap_tflite(
     if set(shape[:-1]) == {1}:
         shape = (1, shape[-1])  # an image model's (1, 1, 1, D): the extractor reshapes what goes in and comes out
     dimension = _dimension(shape, contract, file)
-    contract = replace(_completed(contract, dimension, mean), graph_digest=hashlib.sha256(content[:end]).hexdigest())
+    contract = replace(completed(contract, dimension, mean), graph_digest=hashlib.sha256(content[:end]).hexdigest())
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
-    _require_answers(lambda one: _answer(interpreter, one, file), signal, file)
+    require_answers(lambda one: _answer(interpreter, one, file), signal, file)
     stream = io.BytesIO(content)
     with zipfile.ZipFile(stream, "a") as archive:  # its date is 1980-01-01 unless told
         archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(contract.metadata(), ensure_ascii=False))
@@ -244,7 +244,7 @@ def _answer(interpreter: Any, signal: NDArray[np.float32], file: Path) -> NDArra
     return run_once(interpreter, signal)
 
 
-def _parsed(content: bytes, file: Path) -> onnx.ModelProto:
+def parsed(content: bytes, file: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_from_string(content)
         if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
@@ -261,7 +261,7 @@ def _parsed(content: bytes, file: Path) -> onnx.ModelProto:
     return model
 
 
-def _ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
+def ends(model: onnx.ModelProto, file: Path, *, output: str | None) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """The one input and the chosen output."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [one for one in model.graph.input if one.name not in constants]
@@ -298,8 +298,8 @@ def _adapted(
         graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), name))
         node = helper.make_node("Reshape", [source, name], [target], name=f"{target}_reshaped")
         graph.node.insert(index * len(graph.node), node)
-    _declare(graph.input, "signal", (None, None, len(contract.channels)))
-    _declare(graph.output, "frames", (None, None, None))
+    declare(graph.input, "signal", (None, None, len(contract.channels)))
+    declare(graph.output, "frames", (None, None, None))
     return model
 
 
@@ -310,16 +310,16 @@ def _require_float(value: onnx.ValueInfoProto, verb: str, file: Path) -> None:
         raise ContractError(f"{file} {verb} {name} ({value.name}), wanted FLOAT: add a Cast where it is exported")
 
 
-def _sizes(value: onnx.ValueInfoProto) -> list[str | int]:
+def sizes_of(value: onnx.ValueInfoProto) -> list[str | int]:
     return [one.dim_param or one.dim_value or "?" for one in value.type.tensor_type.shape.dim]
 
 
-def _declare(values: Any, name: str, shape: tuple[str | int | None, ...]) -> None:
+def declare(values: Any, name: str, shape: tuple[str | int | None, ...]) -> None:
     del values[:]
     values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
-def _session(model: onnx.ModelProto, file: Path) -> Any:
+def open_session(model: onnx.ModelProto, file: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -366,5 +366,5 @@ def _dimension(shape: tuple[int, ...], contract: Contract, file: Path) -> int:
     return shape[-1]
 
 
-def _completed(contract: Contract, dimension: int, mean: NDArray[np.float32] | None) -> Contract:
+def completed(contract: Contract, dimension: int, mean: NDArray[np.float32] | None) -> Contract:
     return replace(contract, dimension=dimension, mean=np.zeros(dimension, np.float32) if mean is None else mean)

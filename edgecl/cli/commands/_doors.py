@@ -102,7 +102,7 @@ def _attach_mqtt(doors: Doors, learner: Learner, fanout: Fanout[Event], stack: E
     if broker.is_readable:
         warn.warn(f"the password crosses the network to {broker.host} in the clear: mqtts:// encrypts it")
     topics = broker.topics(path)
-    modality = str(learner.store.settings["contract"]["modality"])
+    modality = str(learner.opened.described()["modality"])
 
     def describe(labels: tuple[str, ...], gone: Mapping[str, str]) -> dict[str, Any]:
         return device_document(

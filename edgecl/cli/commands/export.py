@@ -11,7 +11,8 @@ from edgecl.cli.commands._written import print_made, print_written
 from edgecl.cli.options import Finite, example, json_option, sign_option, store_argument
 from edgecl.errors import SettingError
 
-MODALITIES = ("voice", "imu", "table", "custom")
+MODALITIES = ("voice", "imu", "table", "custom", "image")
+PIXELS = ("0..255", "0..1", "-1..1", "imagenet")  # what a model takes of a pixel: edgecl_export.wrap_image
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
@@ -206,6 +207,7 @@ def identity(
 @command.command(
     epilog=example(
         "edgecl export wrap backbone.onnx --modality voice --rate 16000 --channels pcm --window 16000 -o mine.onnx",
+        "edgecl export wrap mobilenet.onnx --modality image --pixels imagenet -o mine.onnx",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -213,9 +215,15 @@ def identity(
 @rate_option
 @channels_option
 @units_option
-@click.option("--window", required=True, type=click.IntRange(min=1), help="Samples of one frame.")
+@click.option("--window", type=click.IntRange(min=1), help="Samples of one frame; needed for all but pictures.")
 @click.option("--hop", type=click.IntRange(min=1), help="Samples from frame to frame. [default: a window]")
 @click.option("--pool", type=click.IntRange(min=1), default=1, help="Frames whose mean is a latent. [default: 1]")
+@click.option(
+    "--pixels",
+    type=click.Choice(PIXELS),
+    help="Values that a model of pictures takes of red, green and blue; imagenet is torchvision's scaling.",
+)
+@click.option("--size", metavar="PIXELS", type=click.IntRange(min=1), help="Side of its pictures, if it takes any.")
 @click.option("--output", metavar="NAME", help="Output with the frames, if there are several.")
 @click.option("--normalisation", type=click.Choice(["l2", "none"]), default="l2", help="Latent scaling. [default: l2]")
 @click.option(
@@ -229,15 +237,19 @@ def identity(
 @out_option
 @sign_option
 @json_option
+@click.pass_context
 def wrap(
+    ctx: click.Context,
     file: Path,
     modality: str,
     rate: float | None,
     channels: tuple[str, ...] | None,
     units: tuple[str, ...] | None,
-    window: int,
+    window: int | None,
     hop: int | None,
     pool: int,
+    pixels: str | None,
+    size: int | None,
     output: str | None,
     normalisation: str,
     shrinkage_floor: float,
@@ -250,10 +262,31 @@ def wrap(
     """Add a contract to a model of your own.
 
     FILE is ONNX or TFLite: float32 (batch, samples, channels) in, (batch, frames, D) or (batch, D) out. It is run
-    once to check the contract.
+    once to check the contract. Of pictures it is ONNX: (batch, 3, height, width) or (batch, height, width, 3) in,
+    (batch, D) or the last map out; --pixels says what it takes of a pixel.
     """
-    from edgecl_export import export_wrap
+    from edgecl_export import export_wrap, export_wrap_image
 
+    if modality == "image":
+        _refuse(ctx, ("rate", "channels", "units", "window", "hop", "pool"), "pictures have pixels")
+        if pixels is None:
+            raise click.UsageError(f"--pixels is needed: what the model takes of a pixel, of {', '.join(PIXELS)}")
+        contract = export_wrap_image(
+            file,
+            out,
+            pixels=pixels,
+            size=size,
+            output=output,
+            normalisation=normalisation,
+            shrinkage_floor=shrinkage_floor,
+            source=source,
+            licence=licence,
+        )
+        print_made(out, contract, sign=sign, as_json=as_json)
+        return
+    _refuse(ctx, ("pixels", "size"), "only pictures have pixels")
+    if window is None:
+        raise click.UsageError("--window is needed: how many samples one frame is made of")
     names = _channel_names(modality, channels)
     contract = export_wrap(
         file,
@@ -334,6 +367,13 @@ def model(store: Path, out: Path, as_json: bool) -> None:
             thresholds={label: one.threshold for label, one in learner.calibration().items()},
         )
     print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
+
+
+def _refuse(ctx: click.Context, names: tuple[str, ...], why: str) -> None:
+    """Refuse options that do not go with the modality."""
+    for name in names:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} does not go with --modality {ctx.params['modality']}: {why}")
 
 
 def _channel_names(modality: str, channels: tuple[str, ...] | None) -> tuple[str, ...]:

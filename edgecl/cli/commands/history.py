@@ -85,6 +85,8 @@ def _what(entry: Entry, kind: str) -> str:
 
     if getattr(entry, "strategy", "") == kinds.RESIZE:
         return "resized"
+    if isinstance(entry, LessonNote) and entry.strategy == kinds.UPGRADE:
+        return "another extractor"
     if getattr(entry, "strategy", "") == kinds.MERGE:
         return "merged other devices"
     match entry:
@@ -104,6 +106,8 @@ def _what(entry: Entry, kind: str) -> str:
             return listed((f"{label} kept {priority}" for label, priority in (said or {}).items()), most=LABELS_SHOWN)
         case kinds.MergeBody():
             return "merged " + listed(one["name"] for one in (entry.others or {}).get("devices", {}).values())
+        case kinds.UpgradeBody(extractor=stated):
+            return f"another extractor: {(stated or {})['contract']['source']}"
         case kinds.ResizeBody():
             return "resized"
         case kinds.BackgroundBody():
