@@ -32,8 +32,8 @@ class Node(Protocol):
 class StoreNode:
     """A device with its own store."""
 
-    def __init__(self, store: Path, *, at_least: int = 1) -> None:
-        self._store, self._at_least = store, at_least
+    def __init__(self, store: Path, *, at_least: int = 1, distinct: bool = False) -> None:
+        self._store, self._at_least, self._distinct = store, at_least, distinct
 
     def hand_in(self) -> list[bytes]:
         from edgecl.learner import Learner
@@ -53,8 +53,11 @@ class StoreNode:
         with tempfile.TemporaryDirectory() as folder:
             given = Path(folder, "others.share")
             given.write_bytes(sums[device])
-            report = learner.merge([given], screen=False)
-        return {device: "unchanged" if report.unchanged else report.verdict.name}
+            report = learner.merge([given], screen=False, distinct=self._distinct)
+        if report.unchanged:
+            return {device: "unchanged"}
+        why = "" if report.is_accepted or not report.verdict.reasons else f": {report.verdict.reasons[0]}"
+        return {device: report.verdict.name + why}
 
 
 class FolderNode:
@@ -96,7 +99,8 @@ def node_of(config: Mapping[str, object]) -> Node:
     match config:
         case {"store": str(store)}:
             at_least = config.get("at-least", 1)
-            return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1)
+            distinct = config.get("distinct", 0) == 1
+            return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1, distinct=distinct)
         case {"folder": str(folder)}:
             return FolderNode(Path(folder))
     raise SettingError("the node has neither a store nor a folder: start it with `edgecl federate join`")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edgecl.cli.commands._federate_run import run
 from edgecl.cli.options import example
 from edgecl.cli.text import printable
 from edgecl.errors import SettingError
@@ -15,16 +16,20 @@ from edgecl.errors import SettingError
 GRACE_S = 10
 
 
-@click.group(epilog=example("edgecl federate app -o fleet --nodes 3", "edgecl federate serve"))
+@click.group(epilog=example("edgecl federate run clips/ --extractor voice", "edgecl federate app -o fleet --nodes 3"))
 def command() -> None:
     """Merge many devices in rounds, on Flower.
 
-    Statistics travel, samples stay; needs the extra [federated], which is Flower.
+    Statistics travel, samples stay. `run` plays it on this machine, with your data; the others need the extra
+    [federated], which is Flower.
 
     A server starts `serve` and runs the app with `flwr run`; every device starts `join`. In each round a device hands
     in what its store has learnt and merges the sum of the others through its own gate. Devices that are late or away
     are left out of the round. `edgecl help federated` has the steps.
     """
+
+
+command.add_command(run)
 
 
 @command.command(epilog=example("edgecl federate app -o fleet --nodes 3", "flwr run fleet"))
@@ -77,12 +82,16 @@ def _joins(function: click.decorators.FC) -> click.decorators.FC:
 @click.argument("store", type=click.Path(path_type=Path))
 @_joins
 @click.option("--at-least", type=click.IntRange(min=1), default=1, help="Fewest samples of a class. [default: 1]")
-def join(store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int) -> None:
+@click.option("--distinct", is_flag=True, help="Names that resemble known classes are classes of their own.")
+def join(
+    store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int, distinct: bool
+) -> None:
     """Take part with a store, until interrupted: start Flower's SuperNode (390 MiB while a round runs)."""
     from edgecl.federation.app import join_command
     from edgecl.store.store import Store
 
-    config: dict[str, str | int] = {"store": str(Store.open(store).path), "at-least": at_least}
+    path = str(Store.open(store).path)
+    config: dict[str, str | int] = {"store": path, "at-least": at_least, "distinct": int(distinct)}
     _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
 
 
