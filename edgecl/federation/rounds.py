@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +11,8 @@ from typing import Protocol
 from edgecl.errors import EdgeclError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import Node
+
+BATCH_BYTES = 64 << 20  # of sums that are brought at once
 
 
 class Carrier(Protocol):
@@ -62,13 +64,10 @@ def play(carrier: Carrier, fleet: Fleet, *, number: int) -> Round:
         up += sum(map(len, files))
         taken = [fleet.take(data, source=f"node {node}") for data in files]
         owners[node] = [one for one in taken if one is not None]
-    sums = fleet.sums(round_number=number)
-    brought = {
-        node: {one: sums[one] for one in devices if one in sums}
-        for node, devices in owners.items()
-        if set(devices) & set(sums)
-    }
-    became = carrier.bring(brought) if brought else []
+    became, down = list[str](), 0
+    for some in _batches(owners, fleet.sums(round_number=number)):
+        became += carrier.bring(some)
+        down += sum(len(data) for mine in some.values() for data in mine.values())
     return Round(
         number=number,
         asked=carrier.asked(),
@@ -77,8 +76,26 @@ def play(carrier: Carrier, fleet: Fleet, *, number: int) -> Round:
         outcomes=Counter(became),
         refused=dict(fleet.refused),
         up_bytes=up,
-        down_bytes=sum(len(data) for node in brought.values() for data in node.values()),
+        down_bytes=down,
     )
+
+
+def _batches(
+    owners: Mapping[int, Sequence[str]], sums: Mapping[str, bytes]
+) -> Iterator[Mapping[int, Mapping[str, bytes]]]:
+    """Yield the sums for the devices of each node, as many nodes at once as BATCH_BYTES have room for."""
+    batch: dict[int, dict[str, bytes]] = {}
+    size = 0
+    for node, devices in owners.items():
+        mine = {one: sums[one] for one in devices if one in sums}
+        if not mine:
+            continue
+        batch[node], size = mine, size + sum(map(len, mine.values()))
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = {}, 0
+    if batch:
+        yield batch
 
 
 class InProcess:
