@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgecl.federation.app import quiet_environment, write_app
@@ -58,6 +59,15 @@ class Federation:
     def join(self, name: str, key: Path) -> subprocess.Popen[bytes]:
         where = ("127.0.0.1:" + str(self.port), "--port", free_port(), "--ca", self.files.ca, "--key", key)
         return self.start(f"node {name}", "join", self.folder / name, *where)
+
+    def serve(self, names: str) -> dict[str, Path]:
+        """Start the SuperLink, and register the keys of these nodes; returns them."""
+        self.start("serve", "serve", "--port", self.port, "--tls", self.files.stated, "--keys")
+        wait_for(self.port)
+        keys = {name: make_node_key(self.folder / f"{name}.key") for name in names}
+        for key in keys.values():
+            self.flwr("supernode", "register", key.with_suffix(".pub"), "lo")
+        return keys
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
@@ -133,12 +143,8 @@ def test_a_node_killed_in_a_round_is_left_out_of_it_and_counts_in_the_next(
         Learner.create(tmp_path / name, extractor="voice").learn(latents(seed), latents=True)
     app = tmp_path / "fleet"
     write_app(app, rounds=1, nodes=3, timeout_s=ROUND_S)
-    federation.start("serve", "serve", "--port", federation.port, "--tls", federation.files.stated, "--keys")
-    wait_for(federation.port)
-    keys = {name: make_node_key(tmp_path / f"{name}.key") for name in "abcd"}
-    for name in "abc":
-        federation.flwr("supernode", "register", keys[name].with_suffix(".pub"), "lo")
-    nodes = {name: federation.join(name, keys[name]) for name in "abcd"}  # nobody has registered d
+    keys = {**federation.serve("abc"), "d": make_node_key(tmp_path / "d.key")}  # nobody has registered d
+    nodes = {name: federation.join(name, keys[name]) for name in "abcd"}
 
     run = federation.begin(app)
     until = time.monotonic() + ROUND_S
@@ -159,3 +165,22 @@ def test_a_node_killed_in_a_round_is_left_out_of_it_and_counts_in_the_next(
         model = Learner.open(tmp_path / name).opened.model()[1]
         assert {label: one.count for label, one in model.statistics.items()} == whole
         assert len(model.others["fleet"].members) == 2
+
+
+def test_a_secure_sum_over_the_superlink_is_that_of_the_plain_files(federation: Federation, tmp_path: Path) -> None:
+    voice_extractor()
+    for seed, name in enumerate("abc"):
+        Learner.create(tmp_path / name, extractor="voice").learn(latents(seed), latents=True)
+    app = tmp_path / "fleet"
+    write_app(app, rounds=1, nodes=3, timeout_s=ROUND_S, secure=LABELS, bound=16)
+    for name, key in federation.serve("abc").items():
+        federation.join(name, key)
+    assert "round 1: 3 of 3 nodes replied, 3 devices known" in federation.line_of(federation.begin(app))
+    assert counts(tmp_path, "abc") == dict.fromkeys("abc", 36)
+    heads = [Learner.open(tmp_path / name).opened.head().head.weights for name in "abc"]
+    central = Learner.create(tmp_path / "central", extractor="voice")
+    every = [latents(seed) for seed in range(3)]
+    whole = {label: np.concatenate([one[label] for one in every]) for label in LABELS}
+    central.learn(whole, latents=True, force=True, strategy="closed-form")
+    wanted = central.opened.head().head.weights
+    assert max(float(np.abs(one - wanted).max()) for one in heads) <= 1e-4 * float(np.abs(wanted).max())

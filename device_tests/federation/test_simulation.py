@@ -114,9 +114,9 @@ def test_flowers_apps_give_the_same_figures(tmp_path: Path) -> None:
     pytest.importorskip("flwr")
     voice_extractor()
     dealt, found = deal_people(people(5), devices=2, rounds=2, seed=0), []
-    for flower in (False, True):
+    for engine in ("local", "flower"):
         with without_waiting():
-            found.append(simulate(dealt, tmp_path / str(flower), extractor="voice", flower=flower).finish())
+            found.append(simulate(dealt, tmp_path / engine, extractor="voice", engine=engine).finish())
     assert found[0].rounds == found[1].rounds
     assert found[1].engine == "flower"
 

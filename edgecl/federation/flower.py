@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,19 @@ def answer(message: Any, context: Any) -> Any:
     return Message(content=RecordDict({FILES: content}), reply_to=message)
 
 
-def _told(played: Round) -> None:
+def told(played: Round) -> None:
+    """Print the line of a round."""
     print(played, flush=True)
 
 
-def lead(grid: Any, context: Any, *, say: Callable[[Round], None] = _told) -> list[Round]:
+def lead(grid: Any, context: Any, *, say: Callable[[Round], None] = told) -> list[Round]:
     """Run the rounds of a federation, as the server's app; says each, by default as a line on stdout."""
     config = context.run_config
     state, timeout = Path(str(config["state"])), float(config["timeout"])
     fleet = Fleet(state, floor=float(config["floor"]))
     number, played = state / "round", list[Round]()
     for _ in range(int(config["rounds"])):
-        nodes = _present(grid, int(config["min-nodes"]), timeout)
+        nodes = present(grid, int(config["min-nodes"]), timeout)
         done = int(number.read_text()) + 1 if number.exists() else 1
         played.append(play(OverGrid(grid, nodes, round_number=done, timeout=timeout), fleet, number=done))
         say(played[-1])
@@ -55,7 +57,7 @@ def lead(grid: Any, context: Any, *, say: Callable[[Round], None] = _told) -> li
     return played
 
 
-def _present(grid: Any, wanted: int, timeout: float) -> list[int]:
+def present(grid: Any, wanted: int, timeout: float) -> list[int]:
     """Return the nodes that are there, after waiting for so many, or for the time of a round."""
     until = time.monotonic() + timeout
     while len(found := list(grid.get_node_ids())) < wanted and time.monotonic() < until:
@@ -104,12 +106,13 @@ class OverGrid:
 class InProcessGrid:
     """Flower's grid between apps of one process: every message is answered at once by the node's ClientApp."""
 
-    def __init__(self, configs: Sequence[Mapping[str, str | int]]) -> None:
+    def __init__(self, configs: Sequence[Mapping[str, str | int]], client: Any = None) -> None:
         from flwr.app import Context, RecordDict
         from flwr.clientapp import ClientApp
 
-        self._app = ClientApp()
-        self._app.train()(answer)
+        self._app = client or ClientApp()
+        if client is None:
+            self._app.train()(answer)
         self._contexts = {
             number: Context(1, number, dict(config), RecordDict(), {}) for number, config in enumerate(configs, start=1)
         }
@@ -122,7 +125,7 @@ class InProcessGrid:
         replies = []
         for one in messages:
             with suppress(EdgeclError):  # a node that fails does not answer
-                replies.append(self._app(one, self._contexts[one.metadata.dst_node_id]))
+                replies.append(self._app(deepcopy(one), self._contexts[one.metadata.dst_node_id]))
         return replies
 
 
@@ -139,13 +142,13 @@ def lead_in_process(configs: Sequence[Mapping[str, str | int]], *, state: Path, 
 
     app, played = ServerApp(), list[Round]()
     app.main()(lambda grid, context: played.extend(lead(grid, context, say=lambda _: None)))
-    _be_a_run()
+    be_a_run()
     run = {"rounds": 1, "min-nodes": len(configs), "timeout": 1.0, "floor": floor, "state": str(state)}
     app(InProcessGrid(configs), Context(1, 0, {}, RecordDict(), run))
     return played
 
 
-def _be_a_run() -> None:
+def be_a_run() -> None:
     """Give this process the identity of a run, which messages carry; Flower's own starters do the same."""
     from importlib import import_module
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import SUFFIX
-from edgecl.sharing.share_file import LARGEST_FILE, read
+from edgecl.model.statistics import ClassStatistics
+from edgecl.sharing.share_file import LARGEST_FILE, Shape, read
 from edgecl.store.files import replace_file
 
 OUT = "for"  # folder of what a gateway's boards are to merge
@@ -42,6 +43,21 @@ class StoreNode:
             out = Path(folder, "own.share")
             Learner.open(self._store).share(out, at_least=self._at_least, compact=True)
             return [out.read_bytes()]
+
+    def features(self) -> tuple[str, Shape]:
+        """Return the device, and what others' shares have to fit."""
+        from edgecl.learner import Learner
+
+        learner = Learner.open(self._store)
+        return learner.store.name, Shape.of(learner.settings, learner.store.extractor_digest)
+
+    def statistics(self) -> tuple[int, dict[str, ClassStatistics]]:
+        """Return the live revision and what the store has itself learnt, of classes of as many samples as wanted."""
+        from edgecl.learner import Learner
+
+        revision, model = Learner.open(self._store).opened.model()
+        own = {label: one for label in model.labels if (one := model.own_of(label)) is not None}
+        return revision.number, {label: one for label, one in own.items() if one.count >= self._at_least}
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
         from edgecl.learner import Learner

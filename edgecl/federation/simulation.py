@@ -19,6 +19,7 @@ from edgecl.errors import SettingError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import StoreNode
 from edgecl.federation.rounds import InProcess, Round, play
+from edgecl.federation.secure import levels
 from edgecl.learner import Learner
 from edgecl.metrics import balanced_accuracy
 from edgecl.model.model import MemoryObjects, Model
@@ -72,7 +73,7 @@ class Federated:
     """What became of a simulation."""
 
     engine: str
-    """"local", or "flower"."""
+    """"local", "flower", or "secure" for SecAgg+ on Flower."""
     devices: Mapping[str, int]
     """Device to samples that it was dealt."""
     classes: tuple[str, ...]
@@ -102,7 +103,7 @@ def simulate(
     extractor: str | Path,
     memory_bytes: int | None = None,
     seed: int = 0,
-    flower: bool = False,
+    engine: str = "local",
     keep: bool = False,
 ) -> Generator[Stage, None, Federated]:
     """Play the rounds of a federation in a new or empty folder.
@@ -113,22 +114,26 @@ def simulate(
         Of the stores: one for each device by its name, and `central`.
     extractor, memory_bytes
         Of the stores.
-    flower
-        Send files as messages between Flower's ServerApp and ClientApps (extra [federated]), in this process.
+    engine
+        "local"; "flower" sends files as messages between Flower's ServerApp and ClientApps, in this process; "secure"
+        sums by SecAgg+ between them. Both need the extra [federated].
     keep
         Whether the folder stays, which the report names then.
 
     Raises
     ------
     SettingError
-        When the folder is not empty, or a device has the name of one of its other folders.
+        When the folder is not empty, a device has the name of one of its other folders, or a secure sum would be of
+        fewer than three devices.
     """
     _require_free(folder, dealt)
+    if engine == "secure":
+        levels(len(dealt.devices))  # refuses too few
     steps = len(next(iter(dealt.devices.values())))
     total = len(dealt.devices) * steps + steps
     learners = _made(folder, dealt, extractor=extractor, memory_bytes=memory_bytes, seed=seed)
     central = learners.pop(CENTRAL)
-    carried = _Carried(folder, learners, flower=flower)
+    carried = _Carried(folder, learners, dealt, engine=engine)
     rows = []
     for step in range(steps):
         for name, learner in learners.items():
@@ -138,7 +143,7 @@ def simulate(
         _teach(central, dealt.data, np.concatenate([parts[step] for parts in dealt.devices.values()]))
         rows.append(_row(carried.play(step + 1), dealt, step, list(learners.values()), central))
     return Federated(
-        engine="flower" if flower else "local",
+        engine=engine,
         devices={name: sum(map(len, parts)) for name, parts in dealt.devices.items()},
         classes=dealt.data.names,
         people=len(dealt.data.group_names),
@@ -178,20 +183,30 @@ def _made(
 class _Carried:
     """The rounds between the stores, in this process: by plain calls, or as Flower's messages."""
 
-    def __init__(self, folder: Path, learners: Mapping[str, Learner], *, flower: bool) -> None:
-        self._state, self._flower = folder / STATE, flower
+    def __init__(self, folder: Path, learners: Mapping[str, Learner], dealt: Dealt, *, engine: str) -> None:
+        self._state, self._engine, self._labels = folder / STATE, engine, dealt.data.names
+        self._bound = max(_most(dealt.data, np.concatenate(parts)) for parts in dealt.devices.values())
         self._stores = [learner.path for learner in learners.values()]
         self._floor = next(iter(learners.values())).settings.shrinkage_floor
         self._nodes = InProcess(StoreNode(store, distinct=True) for store in self._stores)
 
     def play(self, number: int) -> Round:
-        if self._flower:
+        configs: list[dict[str, str | int]] = [{"store": str(store), "distinct": 1} for store in self._stores]
+        if self._engine == "secure":
+            from edgecl.federation.flower_secure import lead_secure_in_process
+
+            return lead_secure_in_process(configs, state=self._state, labels=self._labels, bound=self._bound)
+        if self._engine == "flower":
             from edgecl.federation.flower import lead_in_process
 
-            configs: list[dict[str, str | int]] = [{"store": str(store), "distinct": 1} for store in self._stores]
             (played,) = lead_in_process(configs, state=self._state, floor=self._floor)
             return played
         return play(self._nodes, Fleet(self._state, floor=self._floor), number=number)
+
+
+def _most(data: Recordings, rows: Rows) -> int:
+    """Return the samples of the largest class."""
+    return int(np.bincount(data.labels[rows]).max(initial=1))
 
 
 def _teach(learner: Learner, data: Recordings, rows: Rows) -> None:

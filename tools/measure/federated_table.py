@@ -33,7 +33,7 @@ from edgecl.sharing.screening import CAP, capped, screened
 from edgecl.sharing.share_file import Shape, encode
 from edgecl.sharing.sums import Sums
 from measure.cases import Case, cases, note
-from measure.federated_averaging import averaged
+from measure.federated_averaging import FLOWER, averaged
 
 Statistics = Mapping[str, ClassStatistics]
 DEVICES = {"speech_commands": (5, 10, 20, 100), "hapt_uci_har": (5, 10, 20)}
@@ -276,7 +276,8 @@ def averaging_rows(found: Sequence[Case], count: int) -> list[dict[str, Any]]:
         mean = np.mean(curves, axis=0)
         near = [int(np.argmax(mean >= merged - gap)) + 1 if mean.max() >= merged - gap else 0 for gap in (1, 5)]
         sent = 4 * len(found[0].classes) * (found[0].latents.x.shape[1] + 1)
-        rows.append(_row_of(name, count, float(mean[-1]), len(mean), near[0], near[1], sent))
+        whose = f"Flower {FLOWER}: {name}" if FLOWER else name
+        rows.append(_row_of(whose, count, float(mean[-1]), len(mean), near[0], near[1], sent))
     return rows
 
 

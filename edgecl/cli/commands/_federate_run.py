@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--memory", type=Bytes(), help="Largest RAM of a device's learning. [default: 1MiB voice, 4MiB others]")
 @click.option("--seed", type=click.IntRange(0, 1 << 31), default=0, help="Of who is dealt where. [default: 0]")
+@click.option("--secure", is_flag=True, help="Sum by SecAgg+, which hides each device's part; extra [federated].")
 @click.option("--flower", is_flag=True, help="Carry the files by Flower's apps; extra [federated].")
 @click.option(
     "-o", "--output", metavar="FOLDER", type=click.Path(path_type=Path), help="Keep the devices' stores in it."
@@ -64,6 +65,7 @@ def run(
     tested: Path | None,
     memory: int | None,
     seed: int,
+    secure: bool,
     flower: bool,
     output: Path | None,
     as_json: bool,
@@ -78,7 +80,7 @@ def run(
     from edgecl.extractors.opening import extractor_file, open_extractor
     from edgecl.federation.simulation import simulate
 
-    if flower:
+    if flower or secure:
         from edgecl.federation.app import require_flower
 
         require_flower()
@@ -93,7 +95,7 @@ def run(
             extractor=extractor,
             memory_bytes=memory,
             seed=seed,
-            flower=flower,
+            engine="secure" if secure else "flower" if flower else "local",
             keep=output is not None,
         )
         first = next(playing)

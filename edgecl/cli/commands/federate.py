@@ -39,11 +39,19 @@ command.add_command(run)
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(1, 86_400), default=120.0, help="Seconds of waiting. [default: 120]"
 )
-def app(output: Path, rounds: int, nodes: int, timeout_s: float) -> None:
-    """Write the Flower app of the federation to a folder."""
+@click.option("--secure", metavar="LABEL", multiple=True, help="Sum this class by SecAgg+; may be repeated.")
+@click.option(
+    "--bound", type=click.IntRange(1, 1_000_000), default=64, help="Most samples of a class in it. [default: 64]"
+)
+def app(output: Path, rounds: int, nodes: int, timeout_s: float, secure: tuple[str, ...], bound: int) -> None:
+    """Write the Flower app of the federation to a folder.
+
+    With --secure the server sees the sum of all devices and none of their parts: the labels and a bound are agreed
+    before, and nobody can screen devices or take one out again.
+    """
     from edgecl.federation.app import write_app
 
-    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s)
+    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s, secure=secure, bound=bound)
     click.echo(f"{printable(str(output))} is written, {len(files)} files: run it with flwr run, once serve is up.")
 
 
