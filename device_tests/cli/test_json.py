@@ -158,6 +158,11 @@ def test_compare(folder):
     say("compare", *data, "--seeds", 1, "--strategies", "replay", "--budgets", "20%")
 
 
+@pytest.mark.native("embeds many clips")
+def test_a_federation_that_is_played(folder):
+    say("federate run", "federate", "run", folder / "clips", "--extractor", "voice", "--devices", 2)
+
+
 @pytest.mark.native("runs the demo")
 def test_commands_without_a_store(tmp_path):
     say("demo", "demo", "voice")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgecl.errors import SettingError
@@ -11,6 +13,9 @@ from edgecl.federation.app import join_command, serve_command, write_app
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import FolderNode, StoreNode, node_of
 from edgecl.learner import Learner
+from edgecl.model.shares import Share
+from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.sharing.share_file import Shape, decode, encode
 
 from ..operations.test_sharing import LABELS, latents
 from ..support.commands import voice_extractor
@@ -55,6 +60,64 @@ def test_what_is_no_share_is_refused_by_name_and_the_others_go_on(stores: list[P
     fleet.take(StoreNode(stores[0]).hand_in()[0], source="one")
     assert fleet.sums(round_number=1) == {}
     assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+def test_a_fleet_of_many_takes_the_memory_of_one(tmp_path: Path) -> None:
+    peaks = [_peak(tmp_path / str(count), count) for count in (3, 9)]
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def _peak(folder: Path, devices: int, *, classes: int = 8) -> int:
+    """The most bytes that a fleet holds while it takes so many devices, screens them and makes their sums."""
+    draw, columns = np.random.default_rng(1), 64
+    shape = Shape("0" * 64, columns, columns, 0, 0, 0)
+    means = {f"word {at:02d}": draw.standard_normal(columns) for at in range(classes)}
+    files = []
+    for number in range(devices):
+        held = {}
+        for label, mean in means.items():
+            scatter = np.empty(packed_length(columns))
+            rows = (mean + draw.standard_normal((5, columns))).astype(np.float32)
+            count, centre = accumulate(None, [rows], scatter)
+            held[label] = ClassStatistics(count, centre, scatter.astype(np.float32))
+        files.append(encode(Share(f"d{number}", f"d{number}", 1, "", held), shape, compact=True))
+    fleet = Fleet(folder, floor=0.03)
+    tracemalloc.start()
+    for data in files:
+        assert fleet.take(data, source="node")
+    sums = fleet.sums(round_number=1)
+    assert (len(sums), fleet.refused) == (devices, {})
+    for device in sums:
+        assert len(sums[device]) > 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_an_older_share_of_a_device_that_comes_back_changes_nothing(stores: list[Path], tmp_path: Path) -> None:
+    fleet, files = Fleet(tmp_path / "state", floor=0.03), [StoreNode(one).hand_in()[0] for one in stores]
+    for data in files:
+        fleet.take(data, source="node")
+    device = Learner.open(stores[0]).store.name
+    before = dict(fleet.sums(round_number=1))
+    found = decode(files[0], source="a")
+    less = {"yes": found.share.statistics["yes"]}
+    older = encode(Share(device, "a", found.share.revision - 1, "", less), found.shape)
+    assert fleet.take(older, source="node") == device
+    assert dict(fleet.sums(round_number=1)) == before
+    assert dict(Fleet(tmp_path / "state", floor=0.03).sums(round_number=1)) == before
+
+
+def test_a_device_that_a_sum_contains_is_not_counted_again(stores: list[Path], tmp_path: Path) -> None:
+    fleet, files = Fleet(tmp_path / "state", floor=0.03), [StoreNode(one).hand_in()[0] for one in stores]
+    for data in files[:2]:
+        fleet.take(data, source="node")
+    found = decode(files[2], source="c")
+    member = Learner.open(stores[0]).store.name
+    both = Share("gateway", "gateway", 1, "", found.share.statistics, members=(found.share.device, member))
+    assert fleet.take(encode(both, found.shape), source="node 9") is None
+    assert "count twice" in fleet.refused["node 9"]
+    assert fleet.take(files[2], source="node") == found.share.device
 
 
 def test_a_gateway_carries_the_files_of_boards(stores: list[Path], tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def make_streams(data: Recordings, *, scenario: str, experiences: int | None, se
         When there are not as many classes, or training groups, as experiences.
     """
     generators = [np.random.default_rng(seed) for seed in range(seeds)]
-    held_out = _held_out_groups(data, seeds) if data.groups is not None else [None] * seeds
+    held_out = _held_out_groups(data, seeds, np.random.default_rng(0)) if data.groups is not None else [None] * seeds
     splits = [_split(data, groups, one) for groups, one in zip(held_out, generators, strict=True)]
     if scenario == "class":
         steps = _steps(experiences, [data.labels[training] for training, _ in splits], scenario, "classes")
@@ -226,6 +226,16 @@ def make_streams(data: Recordings, *, scenario: str, experiences: int | None, se
     learnt_from = [data.groups[training] for training, _ in splits]
     steps = _steps(experiences, learnt_from, scenario, "speakers or subjects to learn from")
     return [_by_group(data, *split, steps, seed, generators[seed]) for seed, split in enumerate(splits)]
+
+
+def hold_out(data: Recordings, *, seed: int, by_group: bool = True) -> tuple[Rows, Rows]:
+    """Return (training, unseen) rows: three in ten groups, or samples of each class, are unseen.
+
+    With groups, classes that are not on both sides are left out.
+    """
+    draw = np.random.default_rng(seed)
+    grouped = by_group and data.groups is not None
+    return _split(data, _held_out_groups(data, 1, draw)[0] if grouped else None, draw)
 
 
 def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generator) -> tuple[Rows, Rows]:
@@ -239,11 +249,10 @@ def _split(data: Recordings, held_out: Rows | None, generator: np.random.Generat
     return training[np.isin(data.labels[training], both)], unseen[np.isin(data.labels[unseen], both)]
 
 
-def _held_out_groups(data: Recordings, seeds: int) -> list[Rows]:
+def _held_out_groups(data: Recordings, seeds: int, generator: np.random.Generator) -> list[Rows]:
     """Choose the groups that each seed tests on: as different as possible, with few classes on one side only."""
     groups = len(data.group_names)
     size = min(max(round(TEST_SHARE * groups), 1), groups - 1)
-    generator = np.random.default_rng(0)
     best: tuple[int, list[Rows]] | None = None
     for _ in range(DRAWS):
         order = generator.permutation(groups)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgecl.errors import SettingError
+from edgecl.federation.secure import agreed_labels, levels
 
 PYPROJECT = """\
 [build-system]
@@ -38,7 +41,7 @@ min-nodes = {nodes}
 timeout = {timeout}
 floor = {floor}
 state = "{state}"
-"""
+{agreed}"""
 CLIENT = '''\
 """A node: edgecl hands in what its store has learnt, and merges the sum of the others."""
 
@@ -65,11 +68,38 @@ app = ServerApp()
 def main(grid, context):
     lead(grid, context)
 '''
+SECURE_CLIENT = '''\
+"""A node: what its store has learnt leaves it under masks, and it merges the sum without its own part."""
+
+from edgecl.federation.flower_secure import secure_client
+
+app = secure_client()
+'''
+SECURE_SERVER = '''\
+"""The server: it sees the sum of all devices, and no single part of it."""
+
+from edgecl.federation.flower_secure import lead_secure
+from flwr.serverapp import ServerApp
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid, context):
+    lead_secure(grid, context)
+'''
 LICENCE = "Licensed under the Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
 
 
 def write_app(
-    folder: Path, *, rounds: int = 1, nodes: int = 2, timeout_s: float = 120, floor: float = 0.03
+    folder: Path,
+    *,
+    rounds: int = 1,
+    nodes: int = 2,
+    timeout_s: float = 120,
+    floor: float = 0.03,
+    secure: Sequence[str] = (),
+    bound: int = 64,
 ) -> list[Path]:
     """Write a Flower app to a new or empty folder; returns its files.
 
@@ -83,22 +113,34 @@ def write_app(
         Seconds that a round waits for nodes and for their replies.
     floor
         Shrinkage floor of the head by which devices are screened.
+    secure
+        Labels that are summed by SecAgg+, so that the server sees no device's part; () sums plain files.
+    bound
+        Most samples of a class at a device in a secure sum.
 
     Raises
     ------
     SettingError
-        When the folder is not empty.
+        When the folder is not empty, or a secure sum would be of fewer than three devices.
+    DataError
+        When a label cannot be one.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingError(f"{folder} exists and is not empty: name a new folder")
-    state = folder.absolute() / "state"
-    pyproject = PYPROJECT.format(rounds=rounds, nodes=nodes, timeout=float(timeout_s), floor=floor, state=state)
+    state, agreed = folder.absolute() / "state", ""
+    if secure:
+        levels(nodes)
+        labels = json.dumps(agreed_labels(secure), ensure_ascii=False)
+        agreed = f"labels = {json.dumps(labels, ensure_ascii=False)}\nbound = {bound}\n"
+    pyproject = PYPROJECT.format(
+        rounds=rounds, nodes=nodes, timeout=float(timeout_s), floor=floor, state=state, agreed=agreed
+    )
     files = {
         "pyproject.toml": pyproject,
         "LICENSE": LICENCE,
         "edgecl_fleet/__init__.py": "",
-        "edgecl_fleet/client.py": CLIENT,
-        "edgecl_fleet/server.py": SERVER,
+        "edgecl_fleet/client.py": SECURE_CLIENT if secure else CLIENT,
+        "edgecl_fleet/server.py": SECURE_SERVER if secure else SERVER,
     }
     for name, text in files.items():
         path = folder / name

@@ -1,22 +1,89 @@
-"""The fleet: the newest share of every device in a folder, and for each device the sum of all others."""
+"""The fleet: the newest share of every device in a folder, and for each device the sum of all others.
+
+Shares stay on disk: one at a time is in memory, and the sum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.model.shares import Share
-from edgecl.sharing.checks import require_disjoint, require_fits
+from edgecl.model.statistics import ClassStatistics
+from edgecl.sharing.checks import require_apart, require_fits
 from edgecl.sharing.screening import screened
-from edgecl.sharing.share_file import Incoming, Shape, decode, encode
+from edgecl.sharing.share_file import Shape, decode, encode, read
 from edgecl.sharing.sums import Sums
 from edgecl.store.files import replace_file
 from edgecl.store.records import sha256
 
 SUFFIX = ".share"
 FLEET = "fleet"  # name of the sum, under which a store keeps it
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is remembered of a share whose file is on disk."""
+
+    name: str
+    revision: int
+    contains: frozenset[str]
+
+
+class Files(Mapping[str, Share]):
+    """Shares by device, each read from its file when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.held: dict[str, Held] = {}
+
+    def path(self, device: str) -> Path:
+        """Return the file of a device."""
+        return self._folder.absolute() / f"{device}{SUFFIX}"
+
+    def __getitem__(self, device: str) -> Share:
+        if device not in self.held:
+            raise KeyError(device)
+        return read(self.path(device)).share
+
+    def __contains__(self, device: object) -> bool:
+        return device in self.held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.held))  # sums are the same bits in whatever order shares came
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+class SumsOfOthers(Mapping[str, bytes]):
+    """By device the file of the sum of all others that pass the screen, made when it is asked for."""
+
+    def __init__(self, files: Files, kept: Mapping[str, Share], shape: Shape, round_number: int) -> None:
+        self._files, self._kept, self._shape, self._round = files, kept, shape, round_number
+        self._members, self._total = sorted(kept), Sums()
+        self._known = set(kept)
+        for share in kept.values():
+            self._total.add(share.statistics)
+
+    def __getitem__(self, device: str) -> bytes:
+        if device not in self:
+            raise KeyError(device)
+        own: Mapping[str, ClassStatistics] = self._kept[device].statistics if device in self._known else {}
+        members = tuple(one for one in self._members if one != device)
+        made = Share(FLEET, FLEET, self._round, "", self._total.without(own), members=members)
+        return encode(made, self._shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return (one for one in self._files if one in self)
+
+    def __contains__(self, device: object) -> bool:
+        return device in self._files and len(self._members) > (device in self._known)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass
@@ -29,46 +96,54 @@ class Fleet:
     """Shrinkage floor of the head by which devices are screened."""
     refused: dict[str, str] = field(default_factory=dict)
     """Name of a device, or of a file, to the reason why it was not taken."""
-    _held: dict[str, Incoming] = field(default_factory=dict)
+    _shape: Shape | None = None
+    _owners: dict[str, str] = field(default_factory=dict)
+    """Device whose samples are counted, to the device whose share counts them."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._files = Files(self.folder)
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             self._take(path.read_bytes(), source=path.name)
 
     @property
     def devices(self) -> dict[str, str]:
         """Name of each device."""
-        return {device: one.share.name for device, one in self._held.items()}
+        return {device: one.name for device, one in self._files.held.items()}
 
     def take(self, data: bytes, *, source: str) -> str | None:
         """Take a device's share, and keep it; returns the device, or None where it was refused."""
-        device = self._take(data, source=source)
-        if device is not None and self._held[device].share.digest == sha256(data):
-            replace_file(self.folder.absolute() / f"{device}{SUFFIX}", data)
+        taken = self._take(data, source=source)
+        if taken is None:
+            return None
+        device, is_newest = taken
+        path = self._files.path(device)
+        if is_newest and not (path.exists() and sha256(path.read_bytes()) == sha256(data)):
+            replace_file(path, data)
         return device
 
-    def _take(self, data: bytes, *, source: str) -> str | None:
+    def _take(self, data: bytes, *, source: str) -> tuple[str, bool] | None:
+        """Return the device of a share and whether it is its newest, or None where it was refused."""
         try:
             found = decode(data, source=source)
             share = found.share
             if Path(share.device).name != share.device or share.device.startswith("."):
                 raise SettingError(f"{share.device!r} is not the name of a store")
-            require_fits(found, self.shape or found.shape, own=FLEET, is_unit=False)
-            others = {device: one.share for device, one in self._held.items() if device != share.device}
-            require_disjoint({**others, share.device: share})
+            require_fits(found, self._shape or found.shape, own=FLEET, is_unit=False)
+            require_apart(share, self._owners, self.devices)
         except EdgeclError as error:
             self.refused[source] = str(error)
             return None
-        before = self._held.get(share.device)
-        if before is None or before.share.revision <= share.revision:
-            self._held[share.device] = found
-        return share.device
-
-    @property
-    def shape(self) -> Shape | None:
-        """What all shares fit: that of the first."""
-        return next(iter(self._held.values())).shape if self._held else None
+        held = self._files.held
+        before = held.get(share.device)
+        if before is not None and before.revision > share.revision:
+            return share.device, False
+        for member in before.contains if before else ():
+            del self._owners[member]
+        self._owners.update(dict.fromkeys(share.contains, share.device))
+        held[share.device] = Held(share.name, share.revision, share.contains)
+        self._shape = self._shape or found.shape
+        return share.device, True
 
     def sums(self, *, round_number: int) -> Mapping[str, bytes]:
         """Return, by device, the file of the sum of all others that pass the screen; nothing of a single device.
@@ -80,19 +155,9 @@ class Fleet:
         round_number
             From 1: of two sums the store takes that of the later round.
         """
-        shape, shares = self.shape, {device: one.share for device, one in self._held.items()}
-        if shape is None:
+        if self._shape is None:
             return {}
-        found = screened(shares, {}, floor=self.floor)
-        self.refused.update({shares[device].name: reason for device, reason in found.left_out.items()})
-        total = Sums()
-        for share in found.kept.values():
-            total.add(share.statistics)
-        made = {}
-        for device in shares:
-            own = found.kept[device].statistics if device in found.kept else {}
-            rest = total.without(own)
-            members = tuple(sorted(set(found.kept) - {device}))
-            if rest and members:
-                made[device] = encode(Share(FLEET, FLEET, round_number, "", rest, members=members), shape)
-        return made
+        found = screened(self._files, {}, floor=self.floor)
+        names = self.devices
+        self.refused.update({names[device]: reason for device, reason in found.left_out.items()})
+        return SumsOfOthers(self._files, found.kept, self._shape, round_number)

@@ -8,12 +8,16 @@ they handed in before still counts, and what they hand in later counts then.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import node_of
+from edgecl.federation.rounds import Round, play
 
 FILES, DEVICES, BECAME = "files", "devices", "became"
 POLL_S = 0.5
@@ -33,19 +37,27 @@ def answer(message: Any, context: Any) -> Any:
     return Message(content=RecordDict({FILES: content}), reply_to=message)
 
 
-def lead(grid: Any, context: Any) -> None:
-    """Run the rounds of a federation, as the server's app."""
+def told(played: Round) -> None:
+    """Print the line of a round."""
+    print(played, flush=True)
+
+
+def lead(grid: Any, context: Any, *, say: Callable[[Round], None] = told) -> list[Round]:
+    """Run the rounds of a federation, as the server's app; says each, by default as a line on stdout."""
     config = context.run_config
-    fleet = Fleet(Path(str(config["state"])), floor=float(config["floor"]))
-    number = Path(str(config["state"]), "round")
+    state, timeout = Path(str(config["state"])), float(config["timeout"])
+    fleet = Fleet(state, floor=float(config["floor"]))
+    number, played = state / "round", list[Round]()
     for _ in range(int(config["rounds"])):
-        nodes = _present(grid, int(config["min-nodes"]), float(config["timeout"]))
+        nodes = present(grid, int(config["min-nodes"]), timeout)
         done = int(number.read_text()) + 1 if number.exists() else 1
-        play_round(grid, nodes, fleet, round_number=done, timeout=float(config["timeout"]))
+        played.append(play(OverGrid(grid, nodes, round_number=done, timeout=timeout), fleet, number=done))
+        say(played[-1])
         number.write_text(str(done))
+    return played
 
 
-def _present(grid: Any, wanted: int, timeout: float) -> list[int]:
+def present(grid: Any, wanted: int, timeout: float) -> list[int]:
     """Return the nodes that are there, after waiting for so many, or for the time of a round."""
     until = time.monotonic() + timeout
     while len(found := list(grid.get_node_ids())) < wanted and time.monotonic() < until:
@@ -53,45 +65,101 @@ def _present(grid: Any, wanted: int, timeout: float) -> list[int]:
     return found
 
 
-def play_round(grid: Any, nodes: Iterable[int], fleet: Fleet, *, round_number: int, timeout: float) -> None:
-    """Fetch the files of all nodes that answer, and bring each the sums of the others; prints one line."""
-    from flwr.app import ConfigRecord, RecordDict
+class OverGrid:
+    """Carries files as messages of Flower's."""
 
-    nodes = list(nodes)
-    empty = RecordDict({"fetch": ConfigRecord({"round": round_number})})
-    owners: dict[int, list[str]] = {}
-    for reply in _replies(grid, dict.fromkeys(nodes, empty), timeout):
-        files = reply.content[FILES][FILES]
-        source = str(reply.metadata.src_node_id)
-        taken = [fleet.take(bytes(data), source=f"node {source}") for data in files]
-        owners[reply.metadata.src_node_id] = [one for one in taken if one is not None]
-    sums = fleet.sums(round_number=round_number)
-    brought = {
-        node: RecordDict({FILES: ConfigRecord({DEVICES: known, FILES: [sums[one] for one in known]})})
-        for node, devices in owners.items()
-        if (known := [one for one in devices if one in sums])
-    }
-    became = [one for reply in _replies(grid, brought, timeout) for one in reply.content[FILES][BECAME]]
-    _print(round_number, len(nodes), len(owners), fleet, became)
+    def __init__(self, grid: Any, nodes: Sequence[int], *, round_number: int, timeout: float) -> None:
+        self._grid, self._nodes, self._round, self._timeout = grid, nodes, round_number, timeout
+
+    def asked(self) -> int:
+        return len(self._nodes)
+
+    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
+        from flwr.app import ConfigRecord, RecordDict
+
+        empty = RecordDict({"fetch": ConfigRecord({"round": self._round})})
+        for reply in self._replies(dict.fromkeys(self._nodes, empty)):
+            yield reply.metadata.src_node_id, [bytes(one) for one in reply.content[FILES][FILES]]
+
+    def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
+        from flwr.app import ConfigRecord, RecordDict
+
+        contents = {
+            node: RecordDict({FILES: ConfigRecord({DEVICES: list(mine), FILES: list(mine.values())})})
+            for node, mine in sums.items()
+        }
+        return [one for reply in self._replies(contents) for one in reply.content[FILES][BECAME]]
+
+    def _replies(self, contents: Mapping[int, Any]) -> list[Any]:
+        """Send to every node, and return the replies without an error that come in time."""
+        from flwr.app import Message, MessageType
+
+        messages = [
+            Message(content=content, dst_node_id=node, message_type=MessageType.TRAIN)
+            for node, content in contents.items()
+        ]
+        if not messages:
+            return []
+        return [one for one in self._grid.send_and_receive(messages, timeout=self._timeout) if one.has_content()]
 
 
-def _replies(grid: Any, contents: Mapping[int, Any], timeout: float) -> list[Any]:
-    """Send to every node, and return the replies without an error that come in time."""
-    from flwr.app import Message, MessageType
+class InProcessGrid:
+    """Flower's grid between apps of one process: every message is answered at once by the node's ClientApp."""
 
-    if not contents:
-        return []
-    messages = [
-        Message(content=content, dst_node_id=node, message_type=MessageType.TRAIN) for node, content in contents.items()
-    ]
-    return [one for one in grid.send_and_receive(messages, timeout=timeout) if one.has_content()]
+    def __init__(self, configs: Sequence[Mapping[str, str | int]], client: Any = None) -> None:
+        from flwr.app import Context, RecordDict
+        from flwr.clientapp import ClientApp
+
+        self._app = client or ClientApp()
+        if client is None:
+            self._app.train()(answer)
+        self._contexts = {
+            number: Context(1, number, dict(config), RecordDict(), {}) for number, config in enumerate(configs, start=1)
+        }
+
+    def get_node_ids(self) -> list[int]:
+        return list(self._contexts)
+
+    def send_and_receive(self, messages: Iterable[Any], *, timeout: float | None = None) -> list[Any]:
+        del timeout  # nobody is late
+        replies = []
+        for one in messages:
+            with suppress(EdgeclError):  # a node that fails does not answer
+                replies.append(self._app(deepcopy(one), self._contexts[one.metadata.dst_node_id]))
+        return replies
 
 
-def _print(round_number: int, asked: int, replied: int, fleet: Fleet, became: list[str]) -> None:
-    outcomes = ", ".join(f"{became.count(one)} {one}" for one in sorted(set(became))) or "no sums to bring"
-    refused = "".join(f"; refused {name}: {reason}" for name, reason in sorted(fleet.refused.items()))
-    print(
-        f"EDGECL round {round_number}: {replied} of {asked} nodes replied, {len(fleet.devices)} devices known; "
-        f"{outcomes}{refused}",
-        flush=True,
-    )
+def lead_in_process(configs: Sequence[Mapping[str, str | int]], *, state: Path, floor: float) -> list[Round]:
+    """Run one round of Flower's ServerApp and ClientApps in this process, and return it.
+
+    Parameters
+    ----------
+    configs
+        Of the nodes, as `edgecl federate join` states them.
+    """
+    from flwr.app import Context, RecordDict
+    from flwr.serverapp import ServerApp
+
+    app, played = ServerApp(), list[Round]()
+    app.main()(lambda grid, context: played.extend(lead(grid, context, say=lambda _: None)))
+    be_a_run()
+    run = {"rounds": 1, "min-nodes": len(configs), "timeout": 1.0, "floor": floor, "state": str(state)}
+    app(InProcessGrid(configs), Context(1, 0, {}, RecordDict(), run))
+    return played
+
+
+def be_a_run() -> None:
+    """Give this process the identity of a run, which messages carry; Flower's own starters do the same."""
+    from importlib import import_module
+
+    from flwr import __version__
+
+    try:
+        identity = import_module("flwr.supercore.task_identity").TaskIdentity
+        identity.run_id, identity.node_id, identity.task_id = 1, 0, 1
+    except (ImportError, AttributeError) as error:
+        raise SettingError(
+            f"Flower {__version__} does not run its apps in one process as 1.42 does: install flwr==1.42.0, or leave "
+            "Flower out",
+            parameter="flower",
+        ) from error

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import SUFFIX
-from edgecl.sharing.share_file import LARGEST_FILE, read
+from edgecl.model.statistics import ClassStatistics
+from edgecl.sharing.share_file import LARGEST_FILE, Shape, read
 from edgecl.store.files import replace_file
 
 OUT = "for"  # folder of what a gateway's boards are to merge
@@ -32,8 +33,8 @@ class Node(Protocol):
 class StoreNode:
     """A device with its own store."""
 
-    def __init__(self, store: Path, *, at_least: int = 1) -> None:
-        self._store, self._at_least = store, at_least
+    def __init__(self, store: Path, *, at_least: int = 1, distinct: bool = False) -> None:
+        self._store, self._at_least, self._distinct = store, at_least, distinct
 
     def hand_in(self) -> list[bytes]:
         from edgecl.learner import Learner
@@ -42,6 +43,21 @@ class StoreNode:
             out = Path(folder, "own.share")
             Learner.open(self._store).share(out, at_least=self._at_least, compact=True)
             return [out.read_bytes()]
+
+    def features(self) -> tuple[str, Shape]:
+        """Return the device, and what others' shares have to fit."""
+        from edgecl.learner import Learner
+
+        learner = Learner.open(self._store)
+        return learner.store.name, Shape.of(learner.settings, learner.store.extractor_digest)
+
+    def statistics(self) -> tuple[int, dict[str, ClassStatistics]]:
+        """Return the live revision and what the store has itself learnt, of classes of as many samples as wanted."""
+        from edgecl.learner import Learner
+
+        revision, model = Learner.open(self._store).opened.model()
+        own = {label: one for label in model.labels if (one := model.own_of(label)) is not None}
+        return revision.number, {label: one for label, one in own.items() if one.count >= self._at_least}
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
         from edgecl.learner import Learner
@@ -53,8 +69,11 @@ class StoreNode:
         with tempfile.TemporaryDirectory() as folder:
             given = Path(folder, "others.share")
             given.write_bytes(sums[device])
-            report = learner.merge([given], screen=False)
-        return {device: "unchanged" if report.unchanged else report.verdict.name}
+            report = learner.merge([given], screen=False, distinct=self._distinct)
+        if report.unchanged:
+            return {device: "unchanged"}
+        why = "" if report.is_accepted or not report.verdict.reasons else f": {report.verdict.reasons[0]}"
+        return {device: report.verdict.name + why}
 
 
 class FolderNode:
@@ -96,7 +115,8 @@ def node_of(config: Mapping[str, object]) -> Node:
     match config:
         case {"store": str(store)}:
             at_least = config.get("at-least", 1)
-            return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1)
+            distinct = config.get("distinct", 0) == 1
+            return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1, distinct=distinct)
         case {"folder": str(folder)}:
             return FolderNode(Path(folder))
     raise SettingError("the node has neither a store nor a folder: start it with `edgecl federate join`")

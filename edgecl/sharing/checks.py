@@ -98,12 +98,26 @@ def is_positive(one: ClassStatistics, *, rounding: float = ROUNDING) -> bool:
 
 def require_disjoint(others: Mapping[str, Share]) -> None:
     """Raise SettingError where a device would be counted twice: by itself and in a sum."""
-    seen: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    names = {share.device: share.name for share in others.values()}
     for share in others.values():
-        for member in share.contains:
-            if member in seen:
-                raise SettingError(
-                    f"{share.name!r} contains what {seen[member]!r} has shared already, which would count twice: "
-                    "take one of the two out first"
-                )
-            seen[member] = share.name
+        require_apart(share, owners, names)
+        owners.update(dict.fromkeys(share.contains, share.device))
+
+
+def require_apart(share: Share, owners: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """Raise SettingError where a share of another device counts one of this share's devices already.
+
+    Parameters
+    ----------
+    owners
+        Device whose samples are counted, to the device whose share counts them.
+    names
+        Of the latter.
+    """
+    for member in sorted(share.contains & owners.keys()):
+        if owners[member] != share.device:
+            raise SettingError(
+                f"{share.name!r} contains what {names[owners[member]]!r} has shared already, which would count twice: "
+                "take one of the two out first"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,24 +29,55 @@ class Screened:
     """Device to the reason why it is not merged."""
 
 
+class Chosen(Mapping[str, Share]):
+    """Some of many shares; nothing is copied."""
+
+    def __init__(self, shares: Mapping[str, Share], without: Collection[str]) -> None:
+        self._shares, self._without = shares, without
+
+    def __getitem__(self, device: str) -> Share:
+        if device not in self:
+            raise KeyError(device)
+        return self._shares[device]
+
+    def __contains__(self, device: object) -> bool:
+        return device in self._shares and device not in self._without
+
+    def __iter__(self) -> Iterator[str]:
+        return (device for device in self._shares if device not in self._without)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def limits(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, times: float) -> dict[str, int]:
+    """Return the most samples of each label that a device may count: `times` the median of the devices that have it."""
+    held: dict[str, list[int]] = {label: [one.count] for label, one in own.items()}
+    shared = set[str]()
+    for share in shares.values():
+        for label, one in share.statistics.items():
+            held.setdefault(label, []).append(one.count)
+            shared.add(label)
+    return {label: max(int(times * np.median(held[label])), 1) for label in sorted(shared)}
+
+
+def limited(share: Share, most: Mapping[str, int]) -> Share:
+    """Return a share with no class above its limit."""
+    return Share(
+        share.device,
+        share.name,
+        share.revision,
+        share.digest,
+        {label: one.decayed(most[label]) for label, one in share.statistics.items()},
+        share.renamed,
+        share.members,
+    )
+
+
 def capped(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, times: float) -> dict[str, Share]:
     """Return the shares with no class above `times` the median count of the devices that have it."""
-    labels = {label for share in shares.values() for label in share.statistics}
-    held = {label: [s.statistics[label].count for s in shares.values() if label in s.statistics] for label in labels}
-    own_counts = {label: [own[label].count] if label in own else [] for label in labels}
-    most = {label: max(int(times * np.median(held[label] + own_counts[label])), 1) for label in labels}
-    return {
-        device: Share(
-            share.device,
-            share.name,
-            share.revision,
-            share.digest,
-            {label: one.decayed(most[label]) for label, one in share.statistics.items()},
-            share.renamed,
-            share.members,
-        )
-        for device, share in shares.items()
-    }
+    most = limits(shares, own, times=times)
+    return {device: limited(share, most) for device, share in shares.items()}
 
 
 def screened(
@@ -57,7 +88,7 @@ def screened(
     cap: float = VOTE,
     least_right: float = LEAST_RIGHT,
 ) -> Screened:
-    """Leave out the devices whose class means the head of all others answers by other labels.
+    """Leave out the devices whose class means the head of all others answers by other labels; one share at a time.
 
     The worst is left out first and the others are screened again, since a hostile device is among the others of an
     honest one. One's own statistics are never left out.
@@ -69,9 +100,10 @@ def screened(
     floor
         Shrinkage floor of the head.
     """
-    kept, right, left_out = dict(shares), dict.fromkeys(shares, 1.0), {}
+    right, left_out = dict.fromkeys(shares, 1.0), dict[str, str]()
+    kept = Chosen(shares, left_out)
     while len(kept) + bool(own) >= FEWEST_DEVICES:
-        found = _scores(capped(kept, own, times=cap), own, floor=floor)
+        found = _scores(kept, own, floor=floor, most=limits(kept, own, times=cap))
         right.update(found)
         worst = min(found, key=lambda device: (found[device], device), default=None)
         if worst is None or found[worst] >= least_right:
@@ -80,18 +112,20 @@ def screened(
             f"{found[worst]:.0%} of its classes are what the other devices call so, at least {least_right:.0%} are "
             "wanted: its labels or its numbers are wrong"
         )
-        del kept[worst]
     return Screened(kept, right, left_out)
 
 
-def _scores(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, floor: float) -> dict[str, float]:
+def _scores(
+    shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, floor: float, most: Mapping[str, int]
+) -> dict[str, float]:
     """Return, by device, the share of its class means that the head of the others answers right."""
     total = Sums()
     total.add(own)
     for share in shares.values():
-        total.add(share.statistics)
+        total.add(limited(share, most).statistics)
     found = {}
-    for device, share in shares.items():
+    for device, whole in shares.items():
+        share = limited(whole, most)
         rest = total.without(share.statistics)
         both = sorted(set(share.statistics) & set(rest))
         if both and len(rest) > 1:

@@ -48,7 +48,7 @@ class Sums:
             before = self._counts[label]
             count, delta = before + one.count, one.mean - self._means[label]
             self._scatters[label] += one.scatter
-            self._scatters[label] += (before * one.count / count) * _outer(delta)
+            self._scatters[label] += (before * one.count / count) * outer(delta)
             self._means[label] = self._means[label] + delta * (one.count / count)
             self._counts[label] = count
 
@@ -67,7 +67,7 @@ class Sums:
                 if count < 1:
                     continue
                 mean = mean + (mean - one.mean) * (one.count / count)
-                between = (count * one.count / (count + one.count)) * _outer(one.mean - mean)
+                between = (count * one.count / (count + one.count)) * outer(one.mean - mean)
                 scatter = scatter - one.scatter - between
             found[label] = ClassStatistics(count, mean, scatter.astype(np.float32))
         return found
@@ -78,7 +78,7 @@ def _triangle(dimension: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.tril_indices(dimension)
 
 
-def _outer(delta: NDArray[np.float64]) -> NDArray[np.float64]:
+def outer(delta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the packed lower triangle of δδᵀ."""
     rows, columns = _triangle(len(delta))
     packed: NDArray[np.float64] = delta[rows] * delta[columns]

@@ -1,19 +1,23 @@
 """Federated averaging of a linear softmax head on the same latents: FedAvg and FedProx, as a loop of our own.
 
 McMahan et al. 2017 (weights averaged by samples) and Li et al. 2020 (μ/2 |w - w_round|² added to the loss of every
-device). Flower's strategies average in the same way; a simulation of theirs starts one process for each device and
-round, which changes none of the figures.
+device). Where Flower is installed, its strategies FedAvg and FedProx average the devices' results in each round
+(`aggregate_fit`); a simulation of theirs starts one process for each device and round, which changes no figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS, EPOCHS, BATCH = 100, 5, 16
 RATES = (1.0, 4.0, 16.0)
+FLOWER = metadata.version("flwr") if find_spec("flwr") else None
 Device = Mapping[str, NDArray[np.float32]]
 
 
@@ -38,13 +42,34 @@ def _run(
     """Return the loss on all that is taught after the last round, and the weights (D + 1, C) of every round."""
     draw = np.random.default_rng(0)
     weights = np.zeros((data[0][0].shape[1], classes), np.float32)
-    sizes, kept = np.array([len(y) for _, y in data], np.float32), []
+    kept, mean = [], averaging(proximal)
     for _ in range(ROUNDS):
         local = [_trained(weights, x, y, rate=rate, proximal=proximal, draw=draw) for x, y in data]
-        weights = np.tensordot(sizes / sizes.sum(), np.array(local), axes=1).astype(np.float32)
+        weights = mean(local, [len(y) for _, y in data]).astype(np.float32)
         kept.append(weights)
     losses = [_losses(weights, x, y) for x, y in data]
     return float(np.mean(np.concatenate(losses))), kept
+
+
+def averaging(proximal: float) -> Callable[[Sequence[NDArray[np.float32]], Sequence[int]], NDArray[np.floating]]:
+    """Return what averages the weights of devices by their samples: Flower's strategy where it is installed."""
+    if FLOWER is None:
+        return lambda local, sizes: np.tensordot(np.array(sizes) / sum(sizes), np.array(local), axes=1)
+    from flwr.common import Code, FitRes, Status, ndarrays_to_parameters, parameters_to_ndarrays
+    from flwr.server.strategy import FedAvg, FedProx
+
+    silent: dict[str, Any] = {"fit_metrics_aggregation_fn": lambda _: {}}  # else it warns in every round
+    strategy = FedProx(proximal_mu=proximal, **silent) if proximal else FedAvg(**silent)
+
+    def mean(local: Sequence[NDArray[np.float32]], sizes: Sequence[int]) -> NDArray[np.floating]:
+        results = [
+            (None, FitRes(Status(Code.OK, ""), ndarrays_to_parameters([weights]), size, {}))
+            for weights, size in zip(local, sizes, strict=True)
+        ]
+        found: NDArray[np.floating] = parameters_to_ndarrays(strategy.aggregate_fit(1, results, [])[0])[0]
+        return found
+
+    return mean
 
 
 def _trained(

@@ -33,10 +33,12 @@ from edgecl.sharing.screening import CAP, capped, screened
 from edgecl.sharing.share_file import Shape, encode
 from edgecl.sharing.sums import Sums
 from measure.cases import Case, cases, note
-from measure.federated_averaging import averaged
+from measure.federated_averaging import FLOWER, averaged
 
 Statistics = Mapping[str, ClassStatistics]
 DEVICES = {"speech_commands": (5, 10, 20, 100), "hapt_uci_har": (5, 10, 20)}
+SPEECH = "speech_commands"
+PARTS = ("merged", "poison", "privacy", "averaging", "movement")
 HOSTILE = 10  # devices, of which one to three are
 EPSILONS = (16.0, 8.0, 4.0)
 FORMS = {"plain": {}, "float16": {"half": True}, "compact": {"compact": True}, "both": {"half": True, "compact": True}}
@@ -274,7 +276,8 @@ def averaging_rows(found: Sequence[Case], count: int) -> list[dict[str, Any]]:
         mean = np.mean(curves, axis=0)
         near = [int(np.argmax(mean >= merged - gap)) + 1 if mean.max() >= merged - gap else 0 for gap in (1, 5)]
         sent = 4 * len(found[0].classes) * (found[0].latents.x.shape[1] + 1)
-        rows.append(_row_of(name, count, float(mean[-1]), len(mean), near[0], near[1], sent))
+        whose = f"Flower {FLOWER}: {name}" if FLOWER else name
+        rows.append(_row_of(whose, count, float(mean[-1]), len(mean), near[0], near[1], sent))
     return rows
 
 
@@ -290,27 +293,52 @@ def _row_of(name: str, count: int, found: float, rounds: int, near: int, nearer:
     }
 
 
+def speech_rows(found: Sequence[Case], part: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of a part that is measured on speech alone."""
+    match part:
+        case "privacy":
+            return {part: privacy_rows(found)}
+        case "poison":
+            return {part: poison_rows(found)}
+    return {"averaging": averaging_rows(found, HOSTILE)}
+
+
+def together(before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of earlier runs with these in place of those of the same set."""
+    sets = {one.get("set") for one in rows}
+    found = [one for one in before if one.get("set") not in sets] + list(rows)
+    return sorted(found, key=lambda one: list(DEVICES).index(one["set"]) if "set" in one else 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    tables: dict[str, list[dict[str, Any]]] = {"merged": [], "size": []}
+    tables: dict[str, list[dict[str, Any]]] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+
+    def keep(part: str, made: dict[str, list[dict[str, Any]]]) -> None:
+        note(f"{part}: {time.process_time():.0f} s of CPU so far")
+        tables.update({name: together(tables.get(name, []), rows) for name, rows in made.items()})
+        arguments.json.write_text(json.dumps(tables, indent=1, ensure_ascii=False))
+
     with tempfile.TemporaryDirectory() as folder:
+        places = {"root": data_root(), "cache": arguments.cache, "scratch": Path(folder)}
         for name, counts in DEVICES.items():
-            note(f"{name}: merged, central, alone")
-            places = {"root": data_root(), "cache": arguments.cache, "scratch": Path(folder)}
+            parts = [one for one in arguments.only if (one == "movement") == (name != SPEECH)]
+            if not parts:
+                continue
             found = cases(SETS[name], **places, quick=arguments.quick)
-            for count in counts[:2] if arguments.quick else counts:
-                tables["merged"].append(merged_row(found, count))
-                tables["size"].append(size_row(found[0], count))
-            if name == "speech_commands":
-                note("noise, poison, averaging")
-                tables["privacy"], tables["poison"] = privacy_rows(found), poison_rows(found)
-                tables["averaging"] = averaging_rows(found, HOSTILE)
-            arguments.json.write_text(json.dumps(tables, indent=1))
+            used = counts[:2] if arguments.quick else counts
+            for part in parts:
+                if part in ("merged", "movement"):
+                    rows = [merged_row(found, count) for count in used]
+                    keep(part, {"merged": rows, "size": [size_row(found[0], count) for count in used]})
+                else:
+                    keep(part, speech_rows(found, part))
     return 0
 
 

@@ -19,7 +19,7 @@ TITLES = {
 def tables_of(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return every table under its title."""
     parts = []
-    for name, rows in figures.items():
+    for name, rows in ((name, figures[name]) for name in TITLES if name in figures):
         lines = [list(rows[0]), *([str(one) for one in row.values()] for row in rows)]
         parts.append(f"### {TITLES[name]}\n\n{markdown(lines)}")
     return "\n\n".join(parts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edgecl.cli.commands._federate_run import run
 from edgecl.cli.options import example
 from edgecl.cli.text import printable
 from edgecl.errors import SettingError
@@ -15,16 +16,20 @@ from edgecl.errors import SettingError
 GRACE_S = 10
 
 
-@click.group(epilog=example("edgecl federate app -o fleet --nodes 3", "edgecl federate serve"))
+@click.group(epilog=example("edgecl federate run clips/ --extractor voice", "edgecl federate app -o fleet --nodes 3"))
 def command() -> None:
     """Merge many devices in rounds, on Flower.
 
-    Statistics travel, samples stay; needs the extra [federated], which is Flower.
+    Statistics travel, samples stay. `run` plays it on this machine, with your data; the others need the extra
+    [federated], which is Flower.
 
     A server starts `serve` and runs the app with `flwr run`; every device starts `join`. In each round a device hands
     in what its store has learnt and merges the sum of the others through its own gate. Devices that are late or away
     are left out of the round. `edgecl help federated` has the steps.
     """
+
+
+command.add_command(run)
 
 
 @command.command(epilog=example("edgecl federate app -o fleet --nodes 3", "flwr run fleet"))
@@ -34,11 +39,19 @@ def command() -> None:
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(1, 86_400), default=120.0, help="Seconds of waiting. [default: 120]"
 )
-def app(output: Path, rounds: int, nodes: int, timeout_s: float) -> None:
-    """Write the Flower app of the federation to a folder."""
+@click.option("--secure", metavar="LABEL", multiple=True, help="Sum this class by SecAgg+; may be repeated.")
+@click.option(
+    "--bound", type=click.IntRange(1, 1_000_000), default=64, help="Most samples of a class in it. [default: 64]"
+)
+def app(output: Path, rounds: int, nodes: int, timeout_s: float, secure: tuple[str, ...], bound: int) -> None:
+    """Write the Flower app of the federation to a folder.
+
+    With --secure the server sees the sum of all devices and none of their parts: the labels and a bound are agreed
+    before, and nobody can screen devices or take one out again.
+    """
     from edgecl.federation.app import write_app
 
-    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s)
+    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s, secure=secure, bound=bound)
     click.echo(f"{printable(str(output))} is written, {len(files)} files: run it with flwr run, once serve is up.")
 
 
@@ -77,12 +90,16 @@ def _joins(function: click.decorators.FC) -> click.decorators.FC:
 @click.argument("store", type=click.Path(path_type=Path))
 @_joins
 @click.option("--at-least", type=click.IntRange(min=1), default=1, help="Fewest samples of a class. [default: 1]")
-def join(store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int) -> None:
+@click.option("--distinct", is_flag=True, help="Names that resemble known classes are classes of their own.")
+def join(
+    store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int, distinct: bool
+) -> None:
     """Take part with a store, until interrupted: start Flower's SuperNode (390 MiB while a round runs)."""
     from edgecl.federation.app import join_command
     from edgecl.store.store import Store
 
-    config: dict[str, str | int] = {"store": str(Store.open(store).path), "at-least": at_least}
+    path = str(Store.open(store).path)
+    config: dict[str, str | int] = {"store": path, "at-least": at_least, "distinct": int(distinct)}
     _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
 
 

@@ -1,0 +1,116 @@
+"""A round: fetch the files of the nodes that answer, and bring each device the sum of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgecl.errors import EdgeclError
+from edgecl.federation.fleet import Fleet
+from edgecl.federation.node import Node
+
+BATCH_BYTES = 64 << 20  # of sums that are brought at once
+
+
+class Carrier(Protocol):
+    """What carries files to nodes and from them; by number of the node."""
+
+    def asked(self) -> int:
+        """Return how many nodes take part in the round."""
+
+    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
+        """Yield the files of each node that answers."""
+
+    def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
+        """Bring each node the sums of its devices; return what became of them, of the nodes that answer."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What became of a round."""
+
+    number: int
+    asked: int
+    replied: int
+    known: int
+    """Devices whose shares the server has, of this round or an earlier one."""
+    outcomes: Mapping[str, int]
+    """What became of the sums, to the number of devices."""
+    refused: Mapping[str, str]
+    """Device, or node, to the reason why it was not taken or is left out."""
+    up_bytes: int
+    """Of all files that were handed in."""
+    down_bytes: int
+    """Of all sums that were brought."""
+
+    def __str__(self) -> str:
+        """Return the line that a server prints."""
+        outcomes = ", ".join(f"{count} {name}" for name, count in sorted(self.outcomes.items())) or "no sums to bring"
+        refused = "".join(f"; refused {name}: {reason}" for name, reason in sorted(self.refused.items()))
+        return (
+            f"EDGECL round {self.number}: {self.replied} of {self.asked} nodes replied, {self.known} devices known; "
+            f"{outcomes}{refused}"
+        )
+
+
+def play(carrier: Carrier, fleet: Fleet, *, number: int) -> Round:
+    """Play a round. Nodes that do not answer are left out; what they handed in before still counts."""
+    owners: dict[int, list[str]] = {}
+    up = 0
+    for node, files in carrier.fetch():
+        up += sum(map(len, files))
+        taken = [fleet.take(data, source=f"node {node}") for data in files]
+        owners[node] = [one for one in taken if one is not None]
+    became, down = list[str](), 0
+    for some in _batches(owners, fleet.sums(round_number=number)):
+        became += carrier.bring(some)
+        down += sum(len(data) for mine in some.values() for data in mine.values())
+    return Round(
+        number=number,
+        asked=carrier.asked(),
+        replied=len(owners),
+        known=len(fleet.devices),
+        outcomes=Counter(became),
+        refused=dict(fleet.refused),
+        up_bytes=up,
+        down_bytes=down,
+    )
+
+
+def _batches(
+    owners: Mapping[int, Sequence[str]], sums: Mapping[str, bytes]
+) -> Iterator[Mapping[int, Mapping[str, bytes]]]:
+    """Yield the sums for the devices of each node, as many nodes at once as BATCH_BYTES have room for."""
+    batch: dict[int, dict[str, bytes]] = {}
+    size = 0
+    for node, devices in owners.items():
+        mine = {one: sums[one] for one in devices if one in sums}
+        if not mine:
+            continue
+        batch[node], size = mine, size + sum(map(len, mine.values()))
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = {}, 0
+    if batch:
+        yield batch
+
+
+class InProcess:
+    """Nodes of this process."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes = list(nodes)
+
+    def asked(self) -> int:
+        return len(self._nodes)
+
+    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
+        for number, node in enumerate(self._nodes):
+            with suppress(EdgeclError):  # a node that fails does not answer
+                yield number, node.hand_in()
+
+    def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
+        return [one for number, mine in sums.items() for one in self._nodes[number].take(mine).values()]
