@@ -18,6 +18,7 @@ from edgecl_kernels import _elf, _identity, _library, _plain, _signatures, build
 from edgecl_kernels._identity import LIBRARY, PROCESSORS
 from edgecl_kernels._library import LibraryError, open_library
 
+from . import naive
 from .conftest import COMPILED, require_library
 
 # kernels without reordered sums or fused products, in themselves or in what they call
@@ -73,6 +74,7 @@ def test_a_strict_kernel_has_the_bits_of_plain_python(library, name):
 
 
 @pytest.mark.host
+@pytest.mark.skipif(naive.PLAIN, reason="numba compiles nothing then")
 @pytest.mark.parametrize("name", STRICT)
 def test_a_strict_kernel_has_the_bits_of_the_jit(library, name):
     _jit = pytest.importorskip("edgecl_kernels._jit")

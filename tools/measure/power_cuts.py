@@ -35,7 +35,7 @@ from edgecl.store.store import Store
 
 FORGOTTEN = "left"
 # what changes files; of opens only those that may make a file
-CALLS = ("openat", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat", "mkdir", "rmdir")
+CALLS = ("openat", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat", "mkdir", "rmdir", "fallocate")
 ERRORS = ("ENOSPC", "EROFS", "EIO")
 DRAWS = 10  # ways in which each cut may leave what was not flushed
 
@@ -258,7 +258,7 @@ def damaged(folder: Path) -> Iterator[tuple[str, str]]:
         mark(store, {"head": 1, "statistics/yes": 5})
         mark(store, {"head": 2})
     draw = np.random.default_rng(0)
-    for path in sorted(one for one in store.path.rglob("*") if one.is_file() and one.name != "lock"):
+    for path in sorted(one for one in store.path.rglob("*") if one.is_file() and one.name not in ("lock", "reserve")):
         data = path.read_bytes()
         for at in range(len(data)):
             flipped = bytearray(data)
