@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.adwin import Adwin
-from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
@@ -123,8 +122,8 @@ class _Following:
         self._waiting: deque[tuple[int, KnownRow]] = deque()
         self._recent: deque[KnownRow] = deque(maxlen=RECENT)
         self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=SNAPSHOTS)
-        self._errors: Detector = Adwin.start()
-        self._surprise: Detector = Adwin.start()
+        self._errors = Adwin.start().in_place()
+        self._surprise = Adwin.start().in_place()
         self._last_label: str | None = None
         self._change: NoticedChange | None = None
         if model.statistics:
@@ -280,11 +279,9 @@ class Prequential(_Following):
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:
             self._snapshots.append((labelled_before, self.model.statistics))
         self._recent.extend(due)
-        signal = self._errors.update([not one.correct for one in due])
-        self._errors = signal.detector
-        for change in signal.changes:
+        for change in self._errors.extend([not one.correct for one in due]):
             if change.direction > 0 and self._change is None:
-                self._change = NoticedChange(labelled_before + change.at + 1, change.since)
+                self._change = NoticedChange(change.at + 1, change.since)
         self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, due))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
@@ -296,9 +293,7 @@ class Prequential(_Following):
         scores = self._solver.outlier_scores(inputs)
         if scores is None:
             return
-        signal = self._surprise.update(scores)
-        self._surprise = signal.detector
-        if any(change.direction > 0 for change in signal.changes):
+        if any(change.direction > 0 for change in self._surprise.extend(scores)):
             self.tally.shifts.append(self.tally.rows)
 
     @property
