@@ -23,6 +23,7 @@ from edgecl.learning.curves import Curves
 from edgecl.learning.decisions import Prior
 from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
+from edgecl.learning.reliability import Reliability
 from edgecl.learning.stream_statistics import (
     CONFIRM,
     RECENT,
@@ -100,6 +101,7 @@ class _Following:
         self.model = replace(model, ewc=None)
         self.tally = Tally()
         self.curves = Curves()
+        self.reliability = Reliability()
         self.alerts = Alerts(watch) if watch is not None else None
         self._prior = prior or Prior()
         self.concept: Model | None = None
@@ -187,6 +189,7 @@ class Prequential(_Following):
         inputs = self._features.lift(dequantise(rows.rows, rows.scales))
         answers, live_answers = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
         self._answer(labels, projected, inputs)
+        confidences = self.probabilities.max(axis=1, initial=0)
         for index, label in enumerate(labels):
             if label is not None:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
@@ -199,6 +202,7 @@ class Prequential(_Following):
                     live_correct,
                     answer=answer,
                     answered=answer == label,
+                    confidence=float(confidences[index]),
                     rank=rank_of(self.probabilities[index], self.panel.labels, label),
                     watched=self._watched(index, answer),
                 )
@@ -270,7 +274,9 @@ class Prequential(_Following):
             return
         for one in due:
             self.tally.add(one, last_label=self._last_label)
-            self.curves.add(one.label, one.answer)
+            self.curves.add(one.label, one.answer, confidence=one.confidence)
+            if one.answer is not None:
+                self.reliability.add(one.confidence, is_right=one.is_right)
             if self.alerts is not None:
                 score, is_alert = one.watched
                 self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
