@@ -33,6 +33,7 @@ from ..support.commands import (
     write_clips,
     write_wav,
 )
+from ..support.stores import small_disk
 
 pytestmark = pytest.mark.native("refusals are the same everywhere, and each starts a command")
 
@@ -459,21 +460,6 @@ def test_a_disk_that_fills_up_while_learning_leaves_the_old_model(shelf: Path, t
         assert tree(store) == before
         filler.unlink()
         assert process("learn", store, shelf / "good", "--again", "--json").code == 0
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, which takes the right to mount one."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a file system can't be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.native("calls a function between fork and exec, where QEMU hangs")

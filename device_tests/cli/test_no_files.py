@@ -65,6 +65,7 @@ def ended_in_time() -> Iterator[None]:
 
 
 PARTS = ["extractor.onnx", "current", "journal.jsonl", "lock", "store.json", "revisions/000002.json", "objects/0"]
+PARTS += ["reserve"]
 COPIED_BACK = {"extractor.onnx", "store.json"}
 
 

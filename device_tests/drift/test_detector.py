@@ -7,7 +7,7 @@ import doctest
 import numpy as np
 import pytest
 
-from edgecl.drift import adwin
+from edgecl.drift import adwin, in_place
 from edgecl.drift.adwin import Adwin
 from edgecl.drift.detector import Change, Detector
 from edgecl.drift.outlier_score import outlier_scores
@@ -112,3 +112,57 @@ def test_a_shift_of_unlabelled_samples_is_noticed_by_their_surprise() -> None:
 
 def test_the_example_of_the_module_runs() -> None:
     assert doctest.testmod(adwin).failed == 0
+
+
+@DETECTORS
+def test_in_place_notices_what_updates_notice_one_by_one_in_blocks_and_mixed(start) -> None:
+    values = errors(0.1, 0.6, 0.2, length=700)
+    expected = start().update(values).changes
+    assert len(expected) >= 2
+    one = start().in_place()
+    assert tuple(change for value in values if (change := one.add(float(value)))) == expected
+    mixed, draw, found, at = start().in_place(), np.random.default_rng(5), [], 0
+    while at < len(values):
+        size = int(draw.integers(0, 90))
+        if size < 20:
+            found += [change] if (change := mixed.add(float(values[at]))) else []
+            at += 1
+        else:
+            found += mixed.extend(values[at : at + size])
+            at += size
+    assert (tuple(found), mixed.seen) == (expected, len(values))
+
+
+@DETECTORS
+def test_in_place_goes_on_from_a_detector_and_gives_one_back(start) -> None:
+    values = errors(0.1, 0.5, length=333)
+    half = start().update(values[:500]).detector
+    watched = half.in_place()
+    changes = watched.extend(values[500:])
+    whole = start().update(values)
+    assert {500 + change.at for change in changes} == {change.at for change in whole.changes if change.at >= 500}
+    np.testing.assert_array_equal(watched.detector.packed, whole.detector.packed)
+    np.testing.assert_array_equal(half.packed, start().update(values[:500]).detector.packed)
+    again = watched.detector
+    watched.add(1.0)
+    np.testing.assert_array_equal(again.packed, whole.detector.packed)
+
+
+@DETECTORS
+def test_in_place_refuses_what_is_not_finite_and_keeps_its_memory(start) -> None:
+    watched = start().in_place()
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(DataError, match="finite"):
+            watched.add(wrong)
+        with pytest.raises(DataError, match="finite"):
+            watched.extend([0.0, wrong])
+    watched.extend(errors(0.1, 0.5))
+    before = watched.nbytes
+    for value in errors(0.1, 0.5, length=300):
+        watched.add(float(value))
+    assert watched.nbytes == before
+    assert watched.seen == 4600
+
+
+def test_the_example_of_in_place_runs() -> None:
+    assert doctest.testmod(in_place).failed == 0

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgecl_kernels import _elf, _identity, _library, _signatures, build
+from edgecl_kernels import _elf, _identity, _library, _plain, _signatures, build
 from edgecl_kernels._identity import LIBRARY, PROCESSORS
 from edgecl_kernels._library import LibraryError, open_library
 
+from . import naive
 from .conftest import COMPILED, require_library
 
 # kernels without reordered sums or fused products, in themselves or in what they call
@@ -68,12 +69,12 @@ def run_on(kernel: Callable[..., object], arguments: list[object]) -> list[bytes
 
 @pytest.mark.parametrize("name", STRICT)
 def test_a_strict_kernel_has_the_bits_of_plain_python(library, name):
-    plain = _signatures.KERNELS[name][0]
     arguments = strict_arguments(name)
-    assert run_on(library.load(name), arguments) == run_on(plain, arguments)
+    assert run_on(library.load(name), arguments) == run_on(_plain.load(name), arguments)
 
 
 @pytest.mark.host
+@pytest.mark.skipif(naive.PLAIN, reason="numba compiles nothing then")
 @pytest.mark.parametrize("name", STRICT)
 def test_a_strict_kernel_has_the_bits_of_the_jit(library, name):
     _jit = pytest.importorskip("edgecl_kernels._jit")
@@ -256,7 +257,7 @@ BAD_KERNELS = {
 @pytest.mark.host
 @pytest.mark.parametrize(("source", "reason"), BAD_KERNELS.values(), ids=BAD_KERNELS)
 def test_a_kernel_that_needs_more_than_a_device_has_is_not_compiled(source, reason):
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", minversion="0.68")  # that of the build requirements
     code = (
         "from edgecl_kernels import _compile, _signatures\n"
         "from edgecl_kernels._identity import Processor\n"
@@ -269,3 +270,17 @@ def test_a_kernel_that_needs_more_than_a_device_has_is_not_compiled(source, reas
     environ = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, text=True, capture_output=True, check=True)
     assert reason in done.stdout
+
+
+@pytest.mark.host
+def test_an_older_numba_compiles_no_library_and_is_named():
+    pytest.importorskip("numba")
+    code = (
+        "from edgecl_kernels import _compile\n"
+        "_compile.OLDEST = (999, 0)\n"
+        "try: list(_compile.kernel_objects('x86_64', {}))\n"
+        "except _compile.KernelError as error: print(error)\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, text=True, capture_output=True, check=True)
+    assert "the library needs 999.0 or newer: upgrade numba" in done.stdout

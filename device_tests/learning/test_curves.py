@@ -43,7 +43,7 @@ def test_the_plot_is_svg_with_a_mark_at_each_drift() -> None:
     root = ET.fromstring(curves(1000).as_svg([200, 400]))
     drawn = [one.get("class") for one in root if one.tag.endswith("polyline")]
     assert drawn.count("line dashed") == 3  # two marks, and the legend
-    assert drawn.count("line") == 6  # three curves, and the legend
+    assert drawn.count("line") == 8  # four curves, and the legend
 
 
 def test_without_labelled_rows_there_is_still_a_plot() -> None:

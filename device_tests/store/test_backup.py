@@ -46,7 +46,7 @@ def restored(file: Path, path: Path, *, overwrite: bool = False) -> Backup:
 
 
 def files(path: Path) -> dict[str, str]:
-    return {name: one for name, one in tree(path).items() if name != "lock" and not name.startswith("inbox")}
+    return {name: one for name, one in tree(path).items() if not name.startswith(("inbox", "lock", "reserve"))}
 
 
 def test_a_store_comes_back_as_it_was_without_its_recordings(store: Store, folder: Path) -> None:

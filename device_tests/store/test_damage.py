@@ -42,7 +42,7 @@ def store(folder: Path) -> Store:
 
 
 def files(store: Store) -> list[Path]:
-    return sorted(path for path in store.path.rglob("*") if path.is_file() and path.name != "lock")
+    return sorted(path for path in store.path.rglob("*") if path.is_file() and path.name not in ("lock", "reserve"))
 
 
 def notices(path: Path) -> bool:

@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from edgecl.store.records import Revision
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
 
 TIME = "2026-01-01T00:00:00+00:00"
-CHANGING = ("open", "write", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir")
+CHANGING = ("open", "write", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir", "posix_fallocate")
 
 
 def make_store(path: Path, *, disk_bytes: int = 1 << 24, keep_revisions: int = 10) -> Store:
@@ -119,6 +121,21 @@ def folder_in_memory() -> Iterator[Path]:
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as name:
         yield Path(name)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, which takes the right to mount one."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a file system can't be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 class Inode:

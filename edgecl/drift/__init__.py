@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgecl.drift.detector import Change as Change
     from edgecl.drift.detector import Detector as Detector
     from edgecl.drift.detector import DriftSignal as DriftSignal
+    from edgecl.drift.in_place import InPlace as InPlace
     from edgecl.drift.outlier_score import outlier_scores as outlier_scores
     from edgecl.drift.page_hinkley import PageHinkley as PageHinkley
 
@@ -24,6 +25,7 @@ _HOME = {
     "Change": "detector",
     "Detector": "detector",
     "DriftSignal": "detector",
+    "InPlace": "in_place",
     "PageHinkley": "page_hinkley",
     "outlier_scores": "outlier_score",
 }

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.drift.detector import DriftSignal, require_setting, run_detector
+from edgecl.drift.in_place import InPlace
 
 BUCKETS = 5  # buckets of each size, as in the paper's experiments
 ROWS = 26  # sizes of buckets: windows of up to 5 * 2^26 values in 2.8 KiB
@@ -73,6 +74,10 @@ class Adwin:
     def mean(self) -> float:
         """Mean of the window; 0 where it is empty."""
         return float(self.packed[0, 1] / max(self.packed[0, 0], 1))
+
+    def in_place(self) -> InPlace[Adwin]:
+        """Return this detector with a state of its own that is written in place."""
+        return InPlace(self, kernels.adwin_update, lambda packed: max(int(packed[0, 5] - packed[0, 3]), 1))
 
     def update(self, values: ArrayLike) -> DriftSignal:
         packed, changes = run_detector(kernels.adwin_update, self.packed, values)

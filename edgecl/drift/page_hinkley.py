@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.drift.detector import DriftSignal, require_setting, run_detector
+from edgecl.drift.in_place import InPlace
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,10 @@ class PageHinkley:
     @property
     def nbytes(self) -> int:
         return self.packed.nbytes
+
+    def in_place(self) -> InPlace[PageHinkley]:
+        """Return this detector with a state of its own that is written in place."""
+        return InPlace(self, kernels.page_hinkley_update, lambda packed: max(int(packed[11] - packed[0]), 1))
 
     def update(self, values: ArrayLike) -> DriftSignal:
         packed, changes = run_detector(kernels.page_hinkley_update, self.packed, values)

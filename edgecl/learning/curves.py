@@ -13,7 +13,7 @@ from edgecl.svg import line_chart
 
 WINDOWS = 256  # at most; two neighbours become one where there are more, so that memory stays flat
 FIRST_WINDOW = 64  # labelled rows
-DRAWN = ("accuracy", "balanced accuracy", "same again")
+DRAWN = ("accuracy", "balanced accuracy", "same again", "mean confidence")
 
 
 @dataclass
@@ -23,15 +23,18 @@ class Window:
     rows: int = 0
     right: int = 0
     same_again: int = 0
+    confidence: float = 0.0
+    """Sum over the rows."""
     given: Counter[str] = field(default_factory=Counter)
     """Label to rows."""
     right_of: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     """Answer to rows."""
 
-    def add(self, label: str, answer: str | None, *, is_same_again: bool) -> None:
+    def add(self, label: str, answer: str | None, *, is_same_again: bool, confidence: float = 0.0) -> None:
         """Count one row."""
         self.rows += 1
+        self.confidence += confidence
         self.right += answer == label
         self.same_again += is_same_again
         self.given[label] += 1
@@ -45,13 +48,14 @@ class Window:
             self.rows + other.rows,
             self.right + other.right,
             self.same_again + other.same_again,
+            self.confidence + other.confidence,
             self.given + other.given,
             Counter({label: self.right_of[label] + other.right_of[label] for label in self.given | other.given}),
             self.answered + other.answered,
         )
 
     def shares(self) -> dict[str, float]:
-        """Return accuracy, balanced accuracy, both kappas, and the baseline that says the last label again."""
+        """Return accuracy, balanced accuracy, both kappas, the baseline of the last label again, and confidence."""
         right, same = self.right / self.rows, self.same_again / self.rows
         chance = sum(count * self.answered[label] for label, count in self.given.items()) / self.rows**2
         balanced = sum(self.right_of[label] / count for label, count in self.given.items()) / len(self.given)
@@ -61,6 +65,7 @@ class Window:
             "kappa": kappa(right, chance),
             "kappa temporal": kappa(right, same),
             "same again": same,
+            "mean confidence": self.confidence / self.rows,
         }
 
 
@@ -72,15 +77,15 @@ class Curves:
         self._length = FIRST_WINDOW
         self._last: str | None = None
 
-    def add(self, label: str, answer: str | None) -> None:
-        """Count one labelled row and what was answered."""
+    def add(self, label: str, answer: str | None, *, confidence: float = 0.0) -> None:
+        """Count one labelled row, what was answered, and how sure that was."""
         if not self.windows or self.windows[-1].rows >= self._length:
             if len(self.windows) == WINDOWS:
                 pairs = zip(self.windows[::2], self.windows[1::2], strict=True)
                 self.windows = [one.merged(other) for one, other in pairs]
                 self._length *= 2
             self.windows.append(Window())
-        self.windows[-1].add(label, answer, is_same_again=label == self._last)
+        self.windows[-1].add(label, answer, is_same_again=label == self._last, confidence=confidence)
         self._last = label
 
     def _points(self) -> Iterable[tuple[int, Window]]:
@@ -95,7 +100,7 @@ class Curves:
         labels = sorted({label for one in self.windows for label in one.given})
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        names = [*Window(1, 1, 1, Counter("a"), Counter("a"), Counter("a")).shares()]
+        names = [*Window(1, 1, 1, 1, Counter("a"), Counter("a"), Counter("a")).shares()]
         table.writerow(["labelled rows", *names, *(f"right: {label}" for label in labels), "drifts"])
         before = 0
         for rows, one in self._points():
@@ -106,7 +111,7 @@ class Curves:
         return text.getvalue()
 
     def as_svg(self, drifts: Sequence[int] = ()) -> str:
-        """Draw accuracy, balanced accuracy and the baseline, with a mark at each drift."""
+        """Draw accuracy, balanced accuracy, the baseline and confidence, with a mark at each drift."""
         points = [(rows, one.shares()) for rows, one in self._points()]
         lines = {name: [(float(rows), shares[name]) for rows, shares in points] for name in DRAWN}
         chart = line_chart(

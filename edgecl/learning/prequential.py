@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.adwin import Adwin
-from edgecl.drift.detector import Detector
 from edgecl.errors import SettingError
 from edgecl.gate.contradicting import Contradictions
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
@@ -25,6 +24,7 @@ from edgecl.learning.curves import Curves
 from edgecl.learning.decisions import Prior
 from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
+from edgecl.learning.reliability import Reliability
 from edgecl.learning.stream_statistics import (
     CONFIRM,
     RECENT,
@@ -103,6 +103,7 @@ class _Following:
         self.model = replace(model, ewc=None)
         self.tally = Tally()
         self.curves = Curves()
+        self.reliability = Reliability()
         self.alerts = Alerts(watch) if watch is not None else None
         self._prior = prior or Prior()
         self.concept: Model | None = None
@@ -125,8 +126,8 @@ class _Following:
         self._waiting: deque[tuple[int, KnownRow]] = deque()
         self._recent: deque[KnownRow] = deque(maxlen=RECENT)
         self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=SNAPSHOTS)
-        self._errors: Detector = Adwin.start()
-        self._surprise: Detector = Adwin.start()
+        self._errors = Adwin.start().in_place()
+        self._surprise = Adwin.start().in_place()
         self.contradictions = Contradictions()
         self._credit = 0.0  # weights of rows that did not add up to a whole row yet
         self._last_label: str | None = None
@@ -192,6 +193,7 @@ class Prequential(_Following):
         inputs = self._features.lift(dequantise(rows.rows, rows.scales))
         answers, live_answers = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
         self._answer(labels, projected, inputs)
+        confidences = self.probabilities.max(axis=1, initial=0)
         for index, label in enumerate(labels):
             if label is not None:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
@@ -204,6 +206,7 @@ class Prequential(_Following):
                     live_correct,
                     answer=answer,
                     answered=answer == label,
+                    confidence=float(confidences[index]),
                     rank=rank_of(self.probabilities[index], self.panel.labels, label),
                     own=own_of(self.probabilities[index], self.panel.labels, label),
                     watched=self._watched(index, answer),
@@ -276,7 +279,9 @@ class Prequential(_Following):
             return
         for one in due:
             self.tally.add(one, last_label=self._last_label)
-            self.curves.add(one.label, one.answer)
+            self.curves.add(one.label, one.answer, confidence=one.confidence)
+            if one.answer is not None:
+                self.reliability.add(one.confidence, is_right=one.is_right)
             if self.alerts is not None:
                 score, is_alert = one.watched
                 self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
@@ -286,11 +291,9 @@ class Prequential(_Following):
             self._snapshots.append((labelled_before, self.model.statistics))
         self._recent.extend(due)
         worth = [one for one in due if self._is_worth_a_row(one)]
-        signal = self._errors.update([not one.correct for one in due])
-        self._errors = signal.detector
-        for change in signal.changes:
+        for change in self._errors.extend([not one.correct for one in due]):
             if change.direction > 0 and self._change is None:
-                self._change = NoticedChange(labelled_before + change.at + 1, change.since)
+                self._change = NoticedChange(change.at + 1, change.since)
         self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, worth))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
@@ -311,9 +314,7 @@ class Prequential(_Following):
         scores = self._solver.outlier_scores(inputs)
         if scores is None:
             return
-        signal = self._surprise.update(scores)
-        self._surprise = signal.detector
-        if any(change.direction > 0 for change in signal.changes):
+        if any(change.direction > 0 for change in self._surprise.extend(scores)):
             self.tally.shifts.append(self.tally.rows)
 
     @property

@@ -37,7 +37,8 @@ class KnownRow:
     """What was answered by all experts; None where nothing was known."""
     answered: bool | None = None
     """Whether what was answered, by all experts, was right; None where the closed form answers alone."""
-
+    confidence: float = 0.0
+    """Probability of the answer."""
     rank: int | None = None
     """Labels that were likelier than this one; None where it was not known."""
     own: float | None = None
@@ -79,6 +80,7 @@ class OpenRow:
             self.live_answer == label,
             answer=self.answer,
             answered=self.answer == label,
+            confidence=float(self.probabilities.max(initial=0)),
             rank=rank_of(self.probabilities, self.labels, label),
             own=own_of(self.probabilities, self.labels, label),
             watched=self.watched,

@@ -111,11 +111,12 @@ def _taken_out(store: Store, writer: Writer | None, model: Model, labels: Collec
         if not store.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
             raise SettingError(f"{store.path} knows nothing of {label!r}: {_known(model)}")
     before = _state(store, model)
-    left = without_classes(model, labels, objects=MemoryObjects() if writer is None else writer)
     if writer is None:
-        removed = store.would_forget(saw)
+        left, removed = without_classes(model, labels, objects=MemoryObjects()), store.would_forget(saw)
     else:
-        _, removed = writer.forget(objects=left.digests, body=left.body(), time=time, saw=saw)
+        with writer.with_reserve():
+            left = without_classes(model, labels, objects=writer)
+            _, removed = writer.forget(objects=left.digests, body=left.body(), time=time, saw=saw)
         _require_no_trace(store, labels)
     return Receipt(
         classes={label: model.statistics[label].count for label in sorted(labels) if label in model.statistics},

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl.learning.curves import Curves
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.prequential import Prequential, Tally
+    from edgecl.learning.reliability import Reliability
 
 
 ROWS_AT_ONCE = 64  # that are answered in one call; a label is learnt before the next row is answered all the same
@@ -49,6 +50,8 @@ class StreamReport:
     """How well it was answered, window by window."""
     experts: Mapping[str, float]
     """Weight of each expert in the mixture at the end."""
+    reliability: Reliability
+    """How often answers of a confidence were right."""
     contradictions: int = 0
     """Labels that contradict all that was known, and were weighted down."""
     alerts: Mapping[str, Any] | None = None
@@ -71,6 +74,7 @@ class StreamReport:
             "hit_rate_at_5": tally.among_top / max(tally.labelled, 1),
             "ndcg_at_5": tally.gain / max(tally.labelled, 1),
             "per_class": {label: {"n": n, "accuracy": right / n} for label, (n, right) in tally.by_label.items()},
+            "reliability": self.reliability.as_dict(),
             "drifts": [vars(one) for one in self.drifts],
             "shifts": list(tally.shifts),
             "contradictions": self.contradictions,
@@ -269,6 +273,7 @@ def report_of(
         dry_run=dry_run,
         late=late,
         curves=stream.curves,
+        reliability=stream.reliability,
         experts=stream.panel.experts.mixing(),
         contradictions=stream.contradictions.count,
         alerts=stream.alerts.as_dict() if stream.alerts is not None else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import SettingError
+from edgecl.store import reserve
 from edgecl.store.files import (
     TEMPORARY,
     digest_file,
@@ -104,6 +105,9 @@ def _build(folder: Path, extractor: Path, settings: Mapping[str, Any], revision:
     replace_file(store.revision(revision.number), text)
     replace_file(store.current, encode_pointer(revision.number, sha256(text)))
     Journal(store.journal, name=header.name, longest=_JOURNAL_BYTES).append(journal_entry(revision, text))
+    wanted = reserve.wanted_bytes(store, revision)
+    if wanted <= (settings.get("disk_bytes") or wanted * reserve.SHARE) // reserve.SHARE:
+        reserve.take(store, wanted)
     for one in (store.objects, folder):
         flush(one)
 

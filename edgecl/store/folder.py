@@ -67,6 +67,10 @@ class Folder:
     def lock(self) -> Path:
         return self.path / "lock"
 
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
+
     def revision(self, number: int) -> Path:
         return self.revisions / f"{number:06d}.json"
 
@@ -91,7 +95,7 @@ class Folder:
 
     def strangers(self, known: set[str]) -> list[Path]:
         """Return the files that do not belong to a store, apart from temporary ones."""
-        known |= {"objects", "revisions", "current", "journal.jsonl", "lock", "inbox"}
+        known |= {"objects", "revisions", "current", "journal.jsonl", "lock", "inbox", "reserve"}
         names = [self.path / entry.name for entry in entries(self.path) if entry.name not in known]
         for folder, pattern in ((self.objects, _OBJECT_FILE), (self.revisions, _REVISION_FILE)):
             names += [folder / one.name for one in entries(folder) if not pattern.fullmatch(one.name)]
@@ -100,7 +104,7 @@ class Folder:
     def no_files(self) -> list[Path]:
         """Return what has the name of a file of the store and is none: a folder, pipe, device or link."""
         objects = [self.object(digest) for digest in self.object_bytes()]
-        names = [self.current, self.journal, self.lock, *map(self.revision, self.numbers()), *objects]
+        names = [self.current, self.journal, self.lock, self.reserve, *map(self.revision, self.numbers()), *objects]
         return [path for path in names if _is_no_file(path)]
 
     def pointer(self) -> bytes:

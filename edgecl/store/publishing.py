@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.store import reserve
 from edgecl.store.arrays import pack, unpack
 from edgecl.store.files import Lock, digest_file, explained, flush, replace_file, temporary, write_temporary
 from edgecl.store.folder import Folder, read_object, tree_bytes, upgrade
@@ -65,7 +66,7 @@ class Space:
         self.used = tree_bytes(self.folder.path) - pending
 
     def make_room(self, growth: int, *, pending: int = 0, using: Collection[str] = ()) -> None:
-        """Remove old revisions, oldest first, until `growth` more bytes fit.
+        """Remove old revisions, oldest first, and in the end the reserve, until `growth` more bytes fit.
 
         Parameters
         ----------
@@ -83,9 +84,18 @@ class Space:
         EdgeclError
             When removing fails.
         """
-        need = self.used + pending + growth
-        if need <= self._limit:
+        if self.used + pending + growth <= self._limit:
             return
+        try:
+            self._make_room(growth, pending=pending, using=using)
+        except SettingError:
+            if not self.folder.reserve.exists():
+                raise
+            self.release_reserve(pending=pending)  # what is to be written is worth more
+            self.make_room(growth, pending=pending, using=using)
+
+    def _make_room(self, growth: int, *, pending: int = 0, using: Collection[str] = ()) -> None:
+        need = self.used + pending + growth
         old = [number for number in self.folder.numbers() if number != self.live.number]
         for count in range(len(old) + 1):
             least = need - self._freed(old[:count], using)
@@ -122,6 +132,21 @@ class Space:
         keep = max(self._settings.get("keep_revisions", KEEP_REVISIONS), 1)
         for number in self.folder.numbers()[:-keep]:
             self.folder.revision(number).unlink()
+        self.measure()
+
+    def release_reserve(self, *, pending: int = 0) -> None:
+        """Give the room that is kept for forgetting back to the disk; see `reserve`."""
+        reserve.release(self.folder)
+        self.measure(pending=pending)
+
+    def keep_reserve(self) -> None:
+        """Keep the room that forgetting the classes of the live revision may need, if `disk_bytes` allow it."""
+        wanted, held = reserve.wanted_bytes(self.folder, self.live), reserve.held_bytes(self.folder)
+        if wanted <= held <= 2 * wanted or wanted > self._limit // reserve.SHARE:
+            return
+        with suppress(SettingError):
+            self._make_room(max(wanted - held, 0))
+            reserve.take(self.folder, wanted)
         self.measure()
 
     def _freed(self, dropped: Collection[int], using: Collection[str]) -> int:

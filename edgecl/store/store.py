@@ -10,6 +10,7 @@
       current                  "7 <sha256 of revisions/000007.json>"
       journal.jsonl            one line per decision: journal.py
       lock                     empty; the process that holds its flock writes
+      reserve                  room that is kept for a forgetting: reserve.py
 
 A commit writes the objects, then the revision, then `current`, each under a temporary name, flushed and
 renamed, and flushes each folder before the next step: a power cut leaves the old or the new revision. Readers
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.notes import Logger
+from edgecl.store import reserve
 from edgecl.store.files import locked_store
 from edgecl.store.folder import (
     EXTRACTOR,
@@ -97,6 +99,10 @@ class Reader:
         from edgecl.store.check import write_fault
 
         return write_fault(self._folder)
+
+    def reserve(self) -> tuple[int, int]:
+        """Return how many bytes are kept for a forgetting, and how many it may need before it removes anything."""
+        return reserve.held_bytes(self._folder), reserve.wanted_bytes(self._folder, self.current())
 
     def current(self) -> Revision:
         """Return the live revision.

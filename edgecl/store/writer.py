@@ -191,6 +191,21 @@ class Writer:
         with explained(f"removing files of {self._folder.path}", outcome=outcome):
             return revision, remove_traces(self._journal, journal_entry(revision, text), space=self._space)
 
+    @contextmanager
+    def with_reserve(self) -> Iterator[None]:
+        """Let what is written within use the room that is kept for a forgetting; it is kept again at the end."""
+        with self._tolerated(), explained(f"releasing {self._folder.reserve}"):
+            self._space.release_reserve()
+        try:
+            yield
+        finally:
+            self._keep_reserve(self._space.live.number)
+
+    def _keep_reserve(self, number: int) -> None:
+        outcome = f"revision {number} is live, and on a full disk `forget` may fail"
+        with self._tolerated(), explained(f"keeping room for `forget` in {self._folder.path}", outcome=outcome):
+            self._space.keep_reserve()
+
     def point_at(self, number: int) -> bool:
         """Let `current` name an intact revision, and return whether it had to be written."""
         pointer = encode_pointer(number, sha256(self._folder.load(number)[1]))
@@ -249,6 +264,7 @@ class Writer:
             self._unlogged.clear()
         with self._tolerated(), explained("removing old files", outcome=outcome):
             self._space.sweep()
+        self._keep_reserve(entry["revision"])
 
     @contextmanager
     def _tolerated(self) -> Iterator[None]:

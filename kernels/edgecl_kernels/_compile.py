@@ -27,7 +27,7 @@ from numba.core.errors import NumbaError
 
 from edgecl_kernels import _elf, _jit, _simd
 from edgecl_kernels._identity import Processor
-from edgecl_kernels._signatures import KERNELS
+from edgecl_kernels._signatures import KERNELS, rebind
 
 ABOUT = "edgecl_kernels_about"
 LIBC = frozenset({"memcpy", "memmove", "memset"})  # all that a kernel may call
@@ -35,8 +35,11 @@ _SLOT = 8
 VERSION = f"numba {numba.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
 
 
+OLDEST = (0, 68)  # numba that compiles the library; what an older one makes was not tried, or is no IR for its LLVM
+
+
 class KernelError(Exception):
-    """A kernel needs something that a device lacks, or may do what a kernel must not."""
+    """A kernel needs something that a device lacks, or may do what a kernel must not; or numba is too old."""
 
 
 def kernel_objects(machine: str, cpus: dict[str, Processor]) -> Iterator[tuple[str, bytes]]:
@@ -45,8 +48,11 @@ def kernel_objects(machine: str, cpus: dict[str, Processor]) -> Iterator[tuple[s
     Raises
     ------
     KernelError
-        A kernel is none that can be shipped.
+        A kernel is none that can be shipped, or numba is too old to compile one.
     """
+    if numba.version_info.short < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise KernelError(f"numba {numba.__version__} is installed, the library needs {wanted} or newer: upgrade numba")
     targets = {cpu: target_machine(machine, cpu, about.features) for cpu, about in cpus.items()}
     for name in KERNELS:
         for cpu, target in targets.items():
@@ -83,7 +89,7 @@ def lowered(name: str, tiles: _simd.Shape | None) -> str:
     function, signature, fastmath = KERNELS[name]
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_jit.options(fastmath)}
     try:
-        kernel: Any = njit(signature, **options)(_jit.rebind(function, _jit.helpers(tiles)))
+        kernel: Any = njit(signature, **options)(rebind(function, _jit.helpers(tiles)))
     except NumbaError as error:
         raise KernelError(f"{name}: {error}") from error
     (compiled,) = kernel.overloads.values()

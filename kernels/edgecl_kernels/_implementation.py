@@ -83,9 +83,9 @@ def _jit() -> tuple[str, Callable[[str], Callable[..., Any]]]:
 
 
 def _plain() -> tuple[str, Callable[[str], Callable[..., Any]]]:
-    from edgecl_kernels._signatures import KERNELS
+    from edgecl_kernels._plain import load
 
-    return "plain Python, slow", lambda name: KERNELS[name][0]
+    return "plain Python, slow", load
 
 
 _OPENERS = {"library": _library, "jit": _jit, "plain": _plain}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from types import FunctionType
 from typing import Any
 
 import numba
@@ -16,15 +15,9 @@ from numba import njit
 
 from edgecl_kernels import _simd
 from edgecl_kernels._identity import kernel_digest
-from edgecl_kernels._signatures import FASTMATH, HELPERS, KERNELS, Function
+from edgecl_kernels._signatures import FASTMATH, HELPERS, KERNELS, Function, rebind
 
 VERSION: str = numba.__version__
-
-
-def rebind(function: Function, compiled: dict[str, Function]) -> Function:
-    """Return a copy of a plain function that calls compiled helpers; the original stays plain."""
-    assert isinstance(function, FunctionType)
-    return FunctionType(function.__code__, {**function.__globals__, **compiled}, function.__name__)
 
 
 def options(fastmath: bool) -> dict[str, Any]:

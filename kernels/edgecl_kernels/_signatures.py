@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from edgecl_kernels import (
@@ -193,3 +194,9 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
         False,
     ),
 }
+
+
+def rebind(function: Function, names: dict[str, Any]) -> Function:
+    """Return a copy of a plain function with other globals, such as compiled helpers; the original stays plain."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -237,7 +238,9 @@ def kept_folder(name: str, about: object, *, fresh: bool = False) -> Iterator[Pa
     with _lock(folder.with_suffix(".lock")):
         if fresh or not (folder / "ready").exists():
             print(f"making {folder}", file=sys.stderr, flush=True)
-            others = [path for path in folder.parent.glob(f"{name}-*") if path.is_dir() and path != folder]
+            names = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}")  # and no `{name}-lowest-...`
+            others = [one for one in folder.parent.iterdir() if one.is_dir() and names.fullmatch(one.name)]
+            others = [one for one in others if one != folder]
             _remove_oldest(others, keep=KEPT_ENVIRONMENTS - 1)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

@@ -77,6 +77,19 @@ def arm64(*, fresh: bool = False) -> Iterator[Arm64]:
         yield made
 
 
+@contextmanager
+def bare_arm64() -> Iterator[Path]:
+    """Yield the emulated Python of the system, with nothing of edgecl; raises as `arm64` does."""
+    if not Path(QEMU).exists():
+        raise CommandError(f"looking for {QEMU}: Debian has it in qemu-user")
+    with kept_folder("bare-arm64", [DEBIAN, _LAUNCHER, release()]) as folder:
+        made = Arm64(folder, Path())
+        if not (folder / "ready").exists():
+            _make_root(made)
+            (folder / "ready").touch()
+        yield _launcher(made)
+
+
 def release() -> str:
     """Which Debian the host is: packages are taken from the same."""
     return next((line for line in Path("/etc/os-release").read_text().splitlines() if "VERSION_ID" in line), "")

@@ -69,8 +69,18 @@ def errors(kind: str, seed: int) -> NDArray[np.float64]:
     return (np.random.default_rng([seed, *kind.encode()]).random(LENGTH) < share_of_errors(kind)).astype(np.float64)
 
 
-def ours(start: Callable[[], Detector]) -> Callable[[NDArray[np.float64]], list[int]]:
-    """Alarms of a detector of edgecl that is given one value at a time."""
+def ours(start: Callable[[], Adwin | PageHinkley]) -> Callable[[NDArray[np.float64]], list[int]]:
+    """Alarms of a detector of edgecl that is written in place, one value at a time."""
+
+    def alarms(values: NDArray[np.float64]) -> list[int]:
+        detector = start().in_place()
+        return [at for at, value in enumerate(values.tolist()) if detector.add(value)]
+
+    return alarms
+
+
+def our_values(start: Callable[[], Detector]) -> Callable[[NDArray[np.float64]], list[int]]:
+    """Alarms of a detector of edgecl that makes another one at each value."""
 
     def alarms(values: NDArray[np.float64]) -> list[int]:
         detector, found = start(), []
@@ -100,8 +110,10 @@ def rivers(start: Callable[[], Any], *, binary_input: bool = False) -> Callable[
 
 DETECTORS: dict[str, Callable[[NDArray[np.float64]], list[int]]] = {
     "edgecl ADWIN": ours(Adwin.start),
+    "edgecl ADWIN, a value that is copied": our_values(Adwin.start),
     "River ADWIN": rivers(drift.ADWIN),
     "edgecl Page-Hinkley": ours(PageHinkley.start),
+    "edgecl Page-Hinkley, a value that is copied": our_values(PageHinkley.start),
     "River Page-Hinkley": rivers(drift.PageHinkley),
     "River KSWIN": rivers(lambda: drift.KSWIN(seed=0)),
     "River DDM": rivers(binary.DDM, binary_input=True),

@@ -35,7 +35,7 @@ from edgecl.store.store import Store
 
 FORGOTTEN = "left"
 # what changes files; of opens only those that may make a file
-CALLS = ("openat", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat", "mkdir", "rmdir")
+CALLS = ("openat", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat", "mkdir", "rmdir", "fallocate")
 ERRORS = ("ENOSPC", "EROFS", "EIO")
 DRAWS = 10  # ways in which each cut may leave what was not flushed
 
@@ -68,7 +68,7 @@ def fingerprint(store: Store) -> str:
 
 
 def prepared(folder: Path, *, only: str = "") -> list[Action]:
-    """Init, and learn, rollback and forget or only one of them, on a store of a few spoken words."""
+    """Init, and learn, rollback, forget and follow or only one of them, on stores of a few spoken words and of rows."""
     lessons = [("yes", "no", FORGOTTEN), ("stop",)]
     for number, words in enumerate(lessons):
         write_clips(folder / f"lesson {number}", clips("teach", words, most=5))
@@ -90,7 +90,29 @@ def prepared(folder: Path, *, only: str = "") -> list[Action]:
         require(edgecl(*(one.format(store=copy) for one in arguments)))
         actions.append(Action(name, arguments, base, (old, fingerprint(Store.open(copy)))))
         shutil.rmtree(copy)
+    if only in ("", "follow"):
+        actions.append(following(folder))
     return actions
+
+
+def following(folder: Path) -> Action:
+    """A stream of rows on a store that has followed one, so that its revision has experts."""
+    from edgecl_export import export_identity
+
+    export_identity(folder / "identity.onnx", ["a", "b", "c"])
+    for number in range(2):
+        draw = np.random.default_rng(number)
+        rows = [",".join([*(f"{cell:.4f}" for cell in row), "ab"[int(row[0] > 0)]]) for row in draw.normal(size=(80, 3))]
+        (folder / f"rows {number}.csv").write_text("\n".join(["a,b,c,label", *rows, ""]))
+    base, copy = folder / "rows", folder / "expected rows"
+    require(edgecl("init", base, "--extractor", folder / "identity.onnx", "--max-classes", "4"))
+    require(edgecl("follow", base, folder / "rows 0.csv", "--label-column", "label"))
+    arguments = ("follow", "{store}", str(folder / "rows 1.csv"), "--label-column", "label")
+    shutil.copytree(base, copy)
+    require(edgecl(*(one.format(store=copy) for one in arguments)))
+    allowed = (fingerprint(Store.open(base)), fingerprint(Store.open(copy)))
+    shutil.rmtree(copy)
+    return Action("follow", arguments, base, allowed)
 
 
 def edgecl(*arguments: object, strace: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -244,6 +266,8 @@ def run_here(action: Action, store: Path) -> None:
             device.rollback()
         case "forget":
             device.forget([FORGOTTEN])
+        case "follow":
+            device.follow(read_samples(Path(action.arguments[2]), device.contract, label_column="label"))
 
 
 def memory() -> str | None:
@@ -258,7 +282,7 @@ def damaged(folder: Path) -> Iterator[tuple[str, str]]:
         mark(store, {"head": 1, "statistics/yes": 5})
         mark(store, {"head": 2})
     draw = np.random.default_rng(0)
-    for path in sorted(one for one in store.path.rglob("*") if one.is_file() and one.name != "lock"):
+    for path in sorted(one for one in store.path.rglob("*") if one.is_file() and one.name not in ("lock", "reserve")):
         data = path.read_bytes()
         for at in range(len(data)):
             flipped = bytearray(data)
@@ -309,6 +333,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--every", type=int, default=1, help="take every N-th point")
+    parser.add_argument("--command", default="", help="only one of the commands, and init")
     arguments = parser.parse_args()
     logging.getLogger("edgecl").setLevel(logging.ERROR)  # that a forgetting was ended is what is wanted here
     counts: dict[str, Count] = {}
@@ -323,7 +348,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=memory()) as name:
         folder = Path(name)
-        actions = prepared(folder) if {*arguments.only} - {"damaged", "forgotten"} else []
+        actions = prepared(folder, only=arguments.command) if {*arguments.only} - {"damaged", "forgotten"} else []
+        actions = [one for one in actions if arguments.command in ("", one.name)]
         for action in actions:
             if "killed" in arguments.only:
                 count(f"killed in {action.name}", injected(action, folder, "signal=KILL", every=arguments.every))

@@ -56,7 +56,7 @@ def require_clean(store: Store) -> None:
 
 def named(store: Store) -> set[Path]:
     """Return the files that a store is made of, without its objects."""
-    files = {store.path / name for name in ("store.json", "current", "journal.jsonl", "lock")}
+    files = {store.path / name for name in ("store.json", "current", "journal.jsonl", "lock", "reserve")}
     return files | {store.extractor_path} | {store.path / "revisions" / f"{one:06d}.json" for one in store.revisions()}
 
 

@@ -95,6 +95,7 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
     click.echo(table(rows, header=("class", "rows", "right"), align="lrr"))
     if len(tally.by_label) > len(shown):
         click.echo(f"  and {counted(len(tally.by_label) - len(shown), 'other class', 'other classes')}")
+    _print_reliability(report.reliability.as_dict())
     if report.alerts is not None:
         _print_alerts(report.alerts)
     weights = sorted(report.experts.items(), key=lambda item: -item[1])
@@ -123,6 +124,19 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
         f"{report.elapsed_ms / 1e3:.1f} s, {1e3 * report.elapsed_ms / max(tally.rows, 1):.0f} µs a row; "
         f"memory {format_bytes(report.bytes['total'])} of {format_bytes(budget_bytes)}"
     )
+
+
+def _print_reliability(found: Mapping[str, Any]) -> None:
+    if not found["bins"]:
+        return
+    click.echo(
+        f"mean confidence of the answers {percent(found['confidence'])}; calibration error (ECE) {found['ece']:.3f}"
+    )
+    rows = [
+        (f"{one['from']:.1f} to {one['to']:.1f}", f"{one['rows']:,}", percent(one["confidence"]), percent(one["right"]))
+        for one in found["bins"]
+    ]
+    click.echo(table(rows, header=("confidence", "rows", "mean", "right"), align="lrrr"))
 
 
 def _print_alerts(alerts: Mapping[str, Any]) -> None:

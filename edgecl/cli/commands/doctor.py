@@ -129,6 +129,7 @@ def _store(path: Path, *, repair: bool) -> dict[str, Any]:
         "disk_bytes": learner.store.bytes_on_disk(),
         "disk_budget_bytes": learner.settings.disk_bytes,
         "disk_free_bytes": shutil.disk_usage(path).free,
+        **dict(zip(("reserve_bytes", "reserve_wanted_bytes"), learner.store.reserve(), strict=True)),
         "write_fault": learner.store.write_fault(),
         "extractor": probe.run("extractor", str(learner.store.extractor_path)),
     }
@@ -215,6 +216,17 @@ def _print_store(store: Mapping[str, Any]) -> None:
             f"{format_bytes(store['disk_budget_bytes'])}, {format_bytes(store['disk_free_bytes'])} free; "
             f"extractor {_extractor_text(store['extractor'])}"
         )
+        click.echo(f"  {_reserve_text(store)}")
+
+
+def _reserve_text(store: Mapping[str, Any]) -> str:
+    held, wanted = store["reserve_bytes"], store["reserve_wanted_bytes"]
+    if held >= wanted:
+        return f"{format_bytes(held)} are reserved, so that `forget` works on a full disk"
+    return (
+        f"{format_bytes(held)} of {format_bytes(wanted)} are reserved: `forget` may fail on a full disk; the next "
+        "lesson reserves them where the disk and --disk have the room"
+    )
 
 
 def _span(revisions: list[int]) -> str:
