@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import After, Before, gains_left_out
+from edgecl.gate.gather import After, Before
 from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
@@ -87,11 +87,11 @@ def update(
             if _is_better(refined, candidate, undrawn, old=model):  # so it accepts what the closed form accepts
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
-    from edgecl.learning.replay import grown_head, refine_with_replay
+    from edgecl.learning.replay import grown_head, held_out, refine_with_replay
 
     start = replace(taught, head=grown_head(model.head, taught))
     refined = refine_with_replay(rung, start, taught, lesson, seed=seed)
-    return refined, After.held_out(model, refined, lesson), rung.strategy
+    return refined, held_out(model, refined, lesson), rung.strategy
 
 
 def _may_carry(model: Model, taught: Model) -> bool:
@@ -129,6 +129,8 @@ def _is_better(refined: Model, closed: Model, undrawn: Mapping[str, Selection], 
     more than ALLOWED_ON_OTHERS: of these only exemplars are left, the most typical of their class, on which there is
     little to gain (on clinc150's validation texts refinement adds 1.5 points, on the exemplars it takes half a point).
     """
+    from edgecl.learning.residual import gains_left_out
+
     gains = gains_left_out(refined, closed, undrawn)
     new, new_error = _mean_gain([gain for label, gain in gains.items() if label not in old.statistics])
     others, error = _mean_gain([gain for label, gain in gains.items() if label in old.statistics])
