@@ -9,7 +9,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from unittest.mock import patch
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.extractors.opening import extractor_file
 from edgecl.model.model import Model
@@ -52,10 +53,10 @@ def measured(path: Path, *, classes: int, dimension: int, samples: int, memory: 
     """A store of so many classes, taught in one lesson, and a lesson of one class more."""
     settings = made(path, classes=classes, dimension=dimension, memory=memory)
     means = np.random.default_rng(0).normal(size=(classes + 1, dimension)).astype(np.float32)
-    first = apart(lambda: taught(path, means[:classes], TAUGHT, first=0), path.with_suffix(".json"))
-    before = files(path)
+    first = apart(lambda: taught(path, about(means[:classes], TAUGHT, first=0)), path.with_suffix(".json"))
+    before, items = files(path), about(means[classes:], samples, first=classes)
     with written() as calls, memory_peak() as peak:
-        lesson = taught(path, means[classes:], samples, first=classes)
+        lesson = taught(path, items)
     after = files(path)
     changed = [name for name in after if after[name] != before.get(name)]
     appended = "journal.jsonl"  # extended in place: what it had stays
@@ -96,19 +97,22 @@ def made(path: Path, *, classes: int, dimension: int, memory: int) -> Settings:
     return settings
 
 
-def taught(path: Path, means: np.ndarray[Any, Any], samples: int, *, first: int) -> dict[str, float]:
-    """Teach samples about each mean; the seconds of the processor and of the clock that this takes."""
+def about(means: NDArray[np.float32], samples: int, *, first: int) -> list[Latent]:
+    """So many samples about each mean, of classes that are numbered from `first` on."""
     generator = np.random.default_rng(first)
-    items = [
+    return [
         Latent(f"{number}/{index}", f"class {number:04}", one, None)
         for number, mean in enumerate(means, start=first)
         for index, one in enumerate(mean + generator.normal(0, SPREAD, (samples, len(mean))).astype(np.float32))
     ]
+
+
+def taught(path: Path, items: Sequence[Latent]) -> dict[str, float]:
+    """Teach samples; the seconds of the processor and of the clock that this takes, and the memory by plan."""
     begins, spent = time.perf_counter(), processor_s()
-    opened = OpenStore.open(path)
-    report: Report = teach(opened, items).finish(None)
+    report: Report = teach(OpenStore.open(path), items).finish(None)
     if not report.is_accepted:
-        raise SystemExit(f"a lesson of {len(means)} classes was refused: {report.verdict.reasons}")
+        raise SystemExit(f"a lesson was refused: {report.verdict.reasons}")
     return {
         "processor_s": processor_s() - spent,
         "wall_s": time.perf_counter() - begins,
