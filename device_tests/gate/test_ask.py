@@ -19,6 +19,16 @@ def test_the_gap_is_the_median_distance_to_the_nearest_class(rng: np.random.Gene
     assert typical_gap(means, counts, typical=10.0) == pytest.approx(float(np.median(nearest)))
 
 
+def test_many_classes_are_compared_as_few_are(rng: np.random.Generator) -> None:
+    """More than fit one block."""
+    means, counts = rng.standard_normal((75, 6)), rng.integers(2, 40, 75).astype(float)
+    away = np.square(means[:, None] - means).sum(axis=2) / 10 - 1 / counts[:, None] - 1 / counts
+    np.fill_diagonal(away, np.inf)
+    gap = typical_gap(means, counts, typical=10.0)
+    assert gap == pytest.approx(max(float(np.median(away.min(axis=1))), 0.05))
+    assert (same_lesson(means, counts, Scale(10.0, gap, 2.0)) == (away < 0.15)).all()
+
+
 def test_classes_on_top_of_each_other_have_the_narrowest_gap_and_one_class_none() -> None:
     assert typical_gap(np.ones((3, 4)), np.full(3, 10.0), typical=1.0) == 0.05
     assert math.isnan(typical_gap(np.ones((1, 4)), np.full(1, 10.0), typical=1.0))

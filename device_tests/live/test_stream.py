@@ -11,7 +11,7 @@ import pytest
 from edgecl.live.events import Summary
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.listener import listen
-from edgecl.live.stream import Recent
+from edgecl.live.silence import Recent
 from edgecl.operations.open_store import OpenStore
 
 from ..support.commands import RATE, edgecl, noise, write_wav

@@ -12,6 +12,7 @@ from edgecl.model.head import (
     Factor,
     HeadState,
     factorise,
+    leave_each_out,
     leave_group_out,
     leave_one_out,
     linear_discriminant,
@@ -115,6 +116,16 @@ def test_leave_one_out_equals_training_without_the_sample(
             latents[rest].astype(np.float64), labels[rest], latents[index : index + 1].astype(np.float64)
         )[0]
         np.testing.assert_allclose(fast, slow, rtol=0.06, atol=0.1)
+
+
+def test_classes_are_left_out_together_as_each_alone(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    latents, labels = data
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=FLOOR)
+    classes = [(own, latents[labels == own][:6]) for own in (2, 0, 3)]
+    for (own, rows), found in zip(classes, leave_each_out(factor, classes), strict=True):
+        alone = leave_one_out(factor, rows, own=own)
+        np.testing.assert_allclose(found.logits, alone.logits, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.distance, alone.distance, rtol=1e-9, atol=1e-9)
 
 
 def test_leave_one_out_distance_is_that_to_the_mean_of_the_others(

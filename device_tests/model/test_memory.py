@@ -55,6 +55,17 @@ def test_with_the_smallest_memory_every_class_has_its_exemplars(tier: Settings) 
     assert smallest_memory(replace(tier, memory_bytes=1)) == least.memory_bytes
 
 
+def test_a_thousand_classes_need_no_projection_in_16_mib() -> None:
+    many = replace(VOICE, memory_bytes=16 << 20, disk_bytes=1 << 30, max_classes=1000, latent_dimension=384)
+    tier = choose_tier(many, overhead_disk_bytes=1 << 20)
+    assert tier.projection == 0
+
+
+def test_memory_grows_with_classes_and_not_with_their_square() -> None:
+    few, many, more = (smallest_memory(replace(VOICE, max_classes=one)) for one in (1000, 2000, 4000))
+    assert (more - many) == pytest.approx(2 * (many - few), rel=0.01)
+
+
 def test_a_disk_that_is_too_small_buys_a_projection_or_is_refused() -> None:
     assert choose_tier(replace(IMU, disk_bytes=20 << 20), overhead_disk_bytes=1 << 20).projection
     with pytest.raises(SettingError, match="of disk"):

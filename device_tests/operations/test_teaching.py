@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,3 +146,34 @@ def _table(folder: Path) -> Path:
     (folder / "rows.csv").write_text("a,b,c,y\n" + "0,1,2,dry\n5,1,0,wet\n1,1,2,dry\n5,2,0,wet\n" * 10)
     export_table(folder / "table.onnx", folder / "rows.csv", label_column="y")
     return folder / "table.onnx"
+
+
+def test_a_lesson_flushes_each_file_at_most_twice_and_writes_little_more_than_what_changes(
+    kitchen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, calls = sizes(kitchen), {"fsync": 0, "bytes": 0}
+    fsync, write = os.fsync, os.write
+
+    def counted_fsync(descriptor: int) -> None:
+        calls["fsync"] += 1
+        fsync(descriptor)
+
+    def counted_write(descriptor: int, data: bytes) -> int:
+        calls["bytes"] += len(data)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "fsync", counted_fsync)
+    monkeypatch.setattr(os, "write", counted_write)
+    assert Learner.open(kitchen).learn(clips("teach", ("on",), most=5)).is_accepted
+    after = sizes(kitchen)
+    changed = {name: size for name, size in after.items() if before.get(name) != size}
+    changed["journal.jsonl"] = (changed["journal.jsonl"][0] - before["journal.jsonl"][0], 0)  # it is appended to
+    assert len(changed) >= 6
+    assert calls["fsync"] <= 2 * len(changed)
+    assert calls["bytes"] <= 1.2 * sum(size for size, _ in changed.values())
+
+
+def sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Length and time of each file."""
+    found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (status.st_size, status.st_mtime_ns) for path, status in found}

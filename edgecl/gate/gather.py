@@ -11,19 +11,20 @@ one person or by several, classes that the model has and classes that it never h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate.verdict import ASKED_ABOVE, Contradiction, Evidence, Foreign
 from edgecl.metrics import median
-from edgecl.model.exemplars import Exemplars, is_evidence
+from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import (
     Factor,
     HeadState,
+    LeftOut,
     debiased,
-    leave_one_out,
+    leave_each_out,
     probabilities,
     squared_distances,
     whitened_cosine,
@@ -36,6 +37,7 @@ EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which a prediction is confident
 MEAN_ERRORS = 2.0  # a mean of n samples is off by 1/n of a typical squared distance: how much nearer another must be
 FAMILIAR = 3.0  # relative squared distance up to which a sample may be of the class that it is predicted as
+MEANS_AT_ONCE = 32  # class means that are compared with all others at a time: bounds the workspace
 COMMON_LABELS = 3  # known labels in a lesson from which a shift of all can be distinguished from noise in one
 
 
@@ -69,10 +71,7 @@ class Known:
             if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
         }
         factor = factor_of(model)
-        seen = {
-            label: left_out(factor, model, rows, label, old=model, kept=model.exemplars[label])
-            for label, rows in judged.items()
-        }
+        seen = left_out(factor, model, judged, old=model, kept=model.exemplars)
         distances = [one.distance for one in seen.values() if len(one.distance)]
         return Known(factor, judged, seen, median(np.concatenate(distances)) if distances else np.inf)
 
@@ -129,43 +128,63 @@ class _Seen:
 
 
 def left_out(
-    factor: Factor, model: Model, rows: Exemplars, label: str, *, old: Model, kept: Exemplars, like: float = math.inf
-) -> _Seen:
-    """Score samples of a class by the closed form, each left out; nothing where the class has no others.
+    factor: Factor,
+    model: Model,
+    rows: Mapping[str, Exemplars],
+    *,
+    old: Model,
+    kept: Mapping[str, Exemplars],
+    like: Mapping[str, float] | None = None,
+) -> dict[str, _Seen]:
+    """Score samples of classes of several by the closed form, each left out.
 
-    With a sample goes what is of its recording, or has a cosine of `like` with it, of all rows of the class that are
-    still there, `kept`.
+    With it goes, of `kept` rows of its class, what is of its recording or has a cosine of `like` with it.
     """
-    own = factor.labels.index(label)
-    if factor.counts[own] < 2:
-        return _Seen(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
-    parts = [leave_one_out(factor, block, own=own) for block in model.settings.features.blocks(rows)]
-    logits = np.concatenate([one.logits for one in parts])
-    if kept.recordings is not None or like < math.inf:
-        from edgecl.gate.witnesses import without_mates  # few classes are of recordings
+    where, seen = {label: index for index, label in enumerate(factor.labels)}, {}
+    parts: dict[str, list[LeftOut]] = {label: [] for label in rows}
+    for together in _blocks({label: one for label, one in rows.items() if factor.counts[where[label]] > 1}, model):
+        found = leave_each_out(factor, [(where[label], block) for label, block in together])
+        for (label, _), one in zip(together, found, strict=True):
+            parts[label].append(one)
+    for label, found in parts.items():
+        own, near = where[label], (like or {}).get(label, math.inf)
+        logits = np.concatenate([np.zeros((0, len(where))), *(one.logits for one in found)])
+        if found and (kept[label].recordings is not None or near < math.inf):
+            from edgecl.gate.witnesses import without_mates  # few classes are of recordings
 
-        logits = without_mates(logits, factor, model, rows, kept, own=own, like=like)
-    return _Seen(
-        logits.argmax(axis=1) == own,
-        _masked(logits, factor.labels, old).argmax(axis=1) == own,
-        np.concatenate([one.distance for one in parts]),
-    )
+            logits = without_mates(logits, factor, model, rows[label], kept[label], own=own, like=near)
+        distance = np.concatenate([np.zeros(0), *(one.distance for one in found)])
+        masked = np.where([one in old.statistics for one in where], logits, -np.inf)
+        seen[label] = _Seen(logits.argmax(axis=1) == own, masked.argmax(axis=1) == own, distance)
+    return seen
 
 
-def _taught(factor: Factor, model: Model, lesson: Lesson, label: str, *, old: Model) -> NDArray[np.bool_]:
-    """Test which samples of a lesson's class, or groups of them, are predicted right, each left out."""
-    if label in lesson.recordings:
+def _blocks(rows: Mapping[str, Exemplars], model: Model) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
+    """Yield features of the rows by class, of as many classes at a time as a block has room for."""
+    features, count = model.settings.features, 0
+    together: list[tuple[str, NDArray[np.float32]]] = []
+    for label, one in rows.items():
+        for block in features.blocks(one):
+            if together and count + len(block) > features.block_rows:
+                yield together
+                together, count = [], 0
+            together.append((label, block))
+            count += len(block)
+    if together:
+        yield together
+
+
+def _taught(factor: Factor, model: Model, lesson: Lesson, *, old: Model) -> dict[str, NDArray[np.bool_]]:
+    """Test which samples of a lesson, or groups of them, are predicted right, each left out; by class."""
+    alone = {label: rows.spread(EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
+    for label in lesson.recordings.keys() & alone.keys():
+        del alone[label]
+    right = {label: one.correct for label, one in left_out(factor, model, alone, old=old, kept=alone).items()}
+    for label in lesson.rows.keys() - alone.keys():
         from edgecl.gate.witnesses import right_groups  # few lessons have groups
 
-        return right_groups(factor, model, lesson, label, most=EVIDENCE_PER_CLASS)
-    rows = lesson.rows[label].spread(EVIDENCE_PER_CLASS)
-    return left_out(factor, model, rows, label, old=old, kept=rows).correct
-
-
-def _masked(logits: NDArray[np.floating], labels: Sequence[str], old: Model) -> NDArray[np.floating]:
-    """Return logits (n, C) with classes that the old model does not have at minus infinity."""
-    known = np.array([label in old.statistics for label in labels])
-    return np.where(known, logits, -np.inf)
+        right[label] = right_groups(factor, model, lesson, label, most=EVIDENCE_PER_CLASS)
+    return {label: right[label] for label in lesson.rows}
 
 
 def _answers(
@@ -201,46 +220,15 @@ class After:
     @staticmethod
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
         """Score every judged sample and the lesson's by the closed form of `factor`, each left out in turn."""
-        seen = {
-            label: left_out(
-                factor, taught, rows, label, old=model, kept=lesson.beside(label, model.exemplars[label]),
-                like=lesson.like if label in lesson.rows else math.inf,
-            )
-            for label, rows in before.judged.items()
-        }  # fmt: skip
+        kept = {label: lesson.beside(label, model.exemplars[label]) for label in before.judged}
+        like = dict.fromkeys(lesson.rows, lesson.like)
+        seen = left_out(factor, taught, before.judged, old=model, kept=kept, like=like)
         return After(
             before=before.correct,
             after={label: one.correct for label, one in seen.items()},
             among_old={label: one.among_old for label, one in seen.items()},
-            taught={label: _taught(factor, taught, lesson, label, old=model) for label in lesson.rows},
+            taught=_taught(factor, taught, lesson, old=model),
         )
-
-    @staticmethod
-    def held_out(model: Model, candidate: Model, lesson: Lesson) -> After:
-        """Score the kept samples that are never replayed, before and after, and those of the lesson's classes."""
-        before, after, among_old, taught = {}, {}, {}, {}
-        for label, one in candidate.exemplars.items():
-            rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
-            correct = correct_answers(candidate, rows, label)
-            if label in lesson.rows:
-                taught[label] = correct
-            if model.head is not None and label in model.head.labels:
-                before[label], after[label] = correct_answers(model, rows, label), correct
-                among_old[label] = correct_answers(candidate, rows, label, old=model)
-        return After(before, after, among_old, taught)
-
-
-def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
-    """Test which rows of a class are predicted right, among all classes or among those of an old model."""
-    head = model.head
-    assert head is not None
-    logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
-    if not logits:
-        return np.zeros(0, bool)
-    joined = np.concatenate(logits)
-    if old is not None:
-        joined = _masked(joined, head.labels, old)
-    return np.asarray(joined.argmax(axis=1) == head.labels.index(label))
 
 
 def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, after: After) -> Evidence:
@@ -301,11 +289,25 @@ def typical_gap(means: NDArray[np.floating], counts: NDArray[np.float64], *, typ
     """
     if len(means) < 2 or not typical > 0:
         return math.nan
+    nearest = [block.min(axis=1) for block in _apart_from_others(means, counts, typical=typical)]
+    return max(median(np.concatenate(nearest)), NARROWEST)
+
+
+def _apart_from_others(
+    means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float
+) -> Iterator[NDArray[np.float64]]:
+    """Yield squared distances (n, C) of means (C, d) to each other as `apart`, a block of them at a time.
+
+    All at once would be C² numbers, four times: 32 MiB for a thousand classes. To itself each is infinitely far.
+    """
     lengths = np.square(means, dtype=np.float64).sum(axis=1)
-    squared = lengths[:, None] + lengths - 2 * (means @ means.T)
-    apart = squared / typical - 1 / counts[:, None] - 1 / counts
-    np.fill_diagonal(apart, np.inf)
-    return max(median(apart.min(axis=1)), NARROWEST)
+    for first in range(0, len(means), MEANS_AT_ONCE):
+        here = slice(first, first + MEANS_AT_ONCE)
+        block = lengths[here, None] + lengths - 2 * (means[here] @ means.T)
+        block = block / typical - 1 / counts[here, None] - 1 / counts
+        rows = np.arange(len(block))
+        block[rows, first + rows] = np.inf
+        yield block
 
 
 def apart(
@@ -389,12 +391,10 @@ def same_lesson(means: NDArray[np.floating], counts: NDArray[np.float64], scale:
 
     They are said by the same people, so there is no shift to allow for.
     """
-    near = np.zeros((len(means), len(means)), bool)
     if not scale.is_usable:
-        return near
-    for index, (mean, count) in enumerate(zip(means, counts, strict=True)):
-        near[index] = apart(mean, count, means, counts, scale) < SAME_LESSON
+        return np.zeros((len(means), len(means)), bool)
+    blocks = [block < SAME_LESSON for block in _apart_from_others(means, counts, typical=scale.typical)]
     enough = counts >= FEWEST
+    near: NDArray[np.bool_] = np.concatenate([np.zeros((0, len(means)), bool), *blocks])
     near &= enough[:, None] & enough
-    np.fill_diagonal(near, False)
     return near

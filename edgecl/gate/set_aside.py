@@ -50,12 +50,14 @@ class Names:
         """Return the names of an old model, None where there is none, and of a lesson; nothing is summed yet."""
         old = factor.labels if factor else ()
         new = sorted(set(lesson) - set(old))
-        known = np.zeros((len(old) + len(new), dimension))
-        counts = np.zeros(len(known))
+        size = len(old) + len(new)
+        known: NDArray[np.floating] = np.broadcast_to(np.float64(0), (size, dimension))
+        counts = np.zeros(size)
         if factor:
+            known = factor.whitened if not new else np.zeros((size, dimension), factor.whitened.dtype)
             known[: len(old)], counts[: len(old)] = factor.whitened, factor.counts
         effective = factor.effective_dimension if factor else 0.0
-        return Names((*old, *new), known, counts, np.zeros_like(known), np.zeros(len(known)), effective)
+        return Names((*old, *new), known, counts, np.zeros((size, dimension)), np.zeros(size), effective)
 
     @property
     def is_known(self) -> NDArray[np.bool_]:
@@ -69,9 +71,11 @@ class Names:
         prior = np.minimum(self.counts[of], SESSION_WEIGHT)
         size = prior + weights
         there = size > SMALLEST
-        means = (prior[:, None] * self.known[of] + sums) / np.where(there, size, 1.0)[:, None]
+        means = prior[:, None] * self.known[of]  # changed in place: of a thousand names it is megabytes
+        means += sums
+        means /= np.where(there, size, 1.0)[:, None]
         trusted = np.where(self.is_known[of], self.counts[of], np.maximum(weights, SMALLEST))
-        squared = np.square(means).sum(axis=1)
+        squared = np.einsum("kd,kd->k", means, means)
         lengths = np.sqrt(np.maximum(debiased(squared, self.effective_dimension / trusted), SMALLEST))
         return means, np.where(there, lengths, np.inf)
 
@@ -89,6 +93,7 @@ class Fit:
 def fit(
     samples: NDArray[np.floating],
     names: Names,
+    session: tuple[NDArray[np.float64], NDArray[np.float64]],
     *,
     own: int,
     mates: NDArray[np.float64],
@@ -101,12 +106,14 @@ def fit(
 
     Parameters
     ----------
+    session
+        Session means (K, d) of all names and their lengths (K,), as `Names.means` returns them.
     mates, mates_weight
         Sum (n, d) and weight (n,) of the samples of the same name that each sample is compared with.
     wrong
         ε, the share of wrong names, 0 to 1.
     """
-    means, lengths = names.means(names.sums, names.weights)
+    means, lengths = session
     logits = samples @ means.T / lengths  # (n, K)
     own_means, own_lengths = names.means(mates, mates_weight, of=[own] * len(samples))
     logits[:, own] = np.einsum("nd,nd->n", samples, own_means) / own_lengths
@@ -150,7 +157,10 @@ def fits(
     for index in range(rounds):
         names = summed(names, whitened, kept)
         raw = raw if index else names
-        found = {label: _fit_name(whitened, names, label, kept[label], folds[label], wrong=wrong) for label in rows}
+        session = names.means(names.sums, names.weights)
+        found = {
+            label: _fit_name(whitened, names, session, label, kept[label], folds[label], wrong=wrong) for label in rows
+        }
         kept = {label: one.probability for label, one in found.items()}
         doubts = sum(float((1 - one).sum()) for one in kept.values())
         count = sum(map(len, kept.values()))
@@ -201,6 +211,7 @@ def folds_of(groups: Sequence[str] | None, count: int) -> NDArray[np.intp] | Non
 def _fit_name(
     whitened: _Whitened,
     names: Names,
+    session: tuple[NDArray[np.float64], NDArray[np.float64]],
     label: str,
     kept: NDArray[np.float64],
     folds: NDArray[np.intp] | None,
@@ -220,7 +231,7 @@ def _fit_name(
             left, left_weight = sums[folds[here]], weights[folds[here]]
         mates, mates_weight = names.sums[own] - left, np.maximum(names.weights[own] - left_weight, 0)
         mates_weight[mates_weight < SMALLEST] = 0
-        parts.append(fit(block, names, own=own, mates=mates, mates_weight=mates_weight, wrong=wrong))
+        parts.append(fit(block, names, session, own=own, mates=mates, mates_weight=mates_weight, wrong=wrong))
         first += len(block)
     return Fit(np.concatenate([one.probability for one in parts]), np.concatenate([one.like for one in parts]))
 

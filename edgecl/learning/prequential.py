@@ -174,7 +174,6 @@ class Prequential(_Following):
         Rows between a row and its label.
     panel
         The experts of an earlier stream to go on with; by default new ones.
-
     prior
         How frequent classes are taken to be in an answer; by default as in the stream.
     watch

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgecl.gate.gather import EVIDENCE_PER_CLASS, After
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
 from edgecl.learning.strategies import REFINE_PER_CLASS, Rung
 from edgecl.model.ewc import Coordinates, EwcState, consolidate
@@ -72,3 +74,30 @@ def _recomputed(start: Model, taught: Model, coordinates: Coordinates, *, withou
     if not known:
         return None
     return consolidate(None, start.head, known, coordinates=coordinates, features=taught.settings.features)
+
+
+def held_out(model: Model, candidate: Model, lesson: Lesson) -> After:
+    """Score the kept samples that are never replayed, before and after, and those of the lesson's classes."""
+    before, after, among_old, taught = {}, {}, {}, {}
+    for label, one in candidate.exemplars.items():
+        rows = one.take(np.flatnonzero(is_evidence(len(one)))[:EVIDENCE_PER_CLASS])
+        correct = correct_answers(candidate, rows, label)
+        if label in lesson.rows:
+            taught[label] = correct
+        if model.head is not None and label in model.head.labels:
+            before[label], after[label] = correct_answers(model, rows, label), correct
+            among_old[label] = correct_answers(candidate, rows, label, old=model)
+    return After(before, after, among_old, taught)
+
+
+def correct_answers(model: Model, rows: Exemplars, label: str, *, old: Model | None = None) -> NDArray[np.bool_]:
+    """Test which rows of a class are predicted right, among all classes or among those of an old model."""
+    head = model.head
+    assert head is not None
+    logits = [head.logits(block) for block in model.settings.features.blocks(rows)]
+    if not logits:
+        return np.zeros(0, bool)
+    joined = np.concatenate(logits)
+    if old is not None:
+        joined = np.where([one in old.statistics for one in head.labels], joined, -np.inf)
+    return np.asarray(joined.argmax(axis=1) == head.labels.index(label))

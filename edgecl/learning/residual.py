@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgecl.gate.gather import EVIDENCE_PER_CLASS
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
 from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
 from edgecl.model.exemplars import Selection
-from edgecl.model.head import REFINED_CLOSED_FORM, HeadState, whitened_cosine
+from edgecl.model.head import REFINED_CLOSED_FORM, HeadState, leave_one_out, whitened_cosine
 from edgecl.model.model import Model, factor_of
 
 
@@ -73,3 +75,24 @@ def _lost_odds(head: HeadState, closed: Model, label: str) -> float:
 def _rows_of(head: HeadState, labels: Sequence[str]) -> HeadState:
     where = [head.labels.index(label) for label in labels]
     return HeadState(tuple(labels), head.weights[where], head.bias[where], head.typical[where], head.kind)
+
+
+def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:
+    """Return, by class, 1 for each sample whose prediction refinement corrects and -1 where it spoils one.
+
+    Each sample is left out of the closed form under both heads: a refined head is that closed form and a difference,
+    which has not seen the sample.
+    """
+    assert refined.head is not None
+    assert closed.head is not None
+    factor, gains = factor_of(closed), {}
+    for own, label in enumerate(factor.labels):
+        if factor.counts[own] < 2 or not len(undrawn[label]):
+            continue
+        parts = []
+        for block in closed.settings.features.blocks(undrawn[label].all().first(EVIDENCE_PER_CLASS)):
+            logits = leave_one_out(factor, block, own=own).logits
+            further = logits + refined.head.logits(block) - closed.head.logits(block)
+            parts.append((further.argmax(axis=1) == own) - (logits.argmax(axis=1) == own).astype(float))
+        gains[label] = np.concatenate(parts)
+    return gains

@@ -109,13 +109,9 @@ def judged(model: Model, made: Model) -> Verdict:
     if known is None:
         return Verdict(True, True, ("nothing has been learnt: there is nothing to lose",), {}, None, None)
     factor, before, after = factor_of(made), model.settings.features, made.settings.features
-    seen = {
-        label: left_out(
-            factor, made, narrowed_rows(rows, before, after), label, old=model,
-            kept=narrowed_rows(model.exemplars[label], before, after),
-        )
-        for label, rows in known.judged.items()
-    }  # fmt: skip
+    judged = {label: narrowed_rows(rows, before, after) for label, rows in known.judged.items()}
+    kept = {label: narrowed_rows(model.exemplars[label], before, after) for label in judged}
+    seen = left_out(factor, made, judged, old=model, kept=kept)
     is_finite = made.head is None or bool(np.isfinite(made.head.weights).all())
     evidence = Evidence(
         before={label: one.correct for label, one in known.seen.items()},

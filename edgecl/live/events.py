@@ -98,6 +98,8 @@ class Summary:
     """Places where something was missing, and the stream started again."""
     silent_s: float = 0.0
     """Seconds in which no sample differed from another."""
+    quiet_s: float = 0.0
+    """Seconds of sound that was not scored, since its whole clip was below -60 dBFS."""
     idle_s: float = 0.0
     """Seconds in which the device was still, and no class is."""
     clipped_s: float = 0.0
@@ -124,6 +126,7 @@ class Summary:
         self.revisions = sorted({*self.revisions, *other.revisions})
         self.breaks += other.breaks
         self.silent_s += other.silent_s
+        self.quiet_s += other.quiet_s
         self.idle_s += other.idle_s
         self.clipped_s += other.clipped_s
         self.frames += other.frames

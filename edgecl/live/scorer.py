@@ -115,7 +115,9 @@ class LiveScorer:
         return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
 
 
-def scorer_of(opened: OpenStore, threshold: float | None) -> tuple[BackgroundScorer | HeadScorer, Model | None]:
+def scorer_of(
+    opened: OpenStore, threshold: float | None
+) -> tuple[BackgroundScorer | HeadScorer | KnownScorer, Model | None]:
     """The scorer of the live revision, and the model of which it is: the one place where it is chosen."""
     found, whole = background(opened), opened.model()[1]
     judge = judge_with(opened, whole)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.rest import Rest
+from edgecl.live.silence import Recent, WithheldFrames
 from edgecl.spotting.spotters import Detection, Spotter
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FULL_SCALE = 1 - 2.0**-14
 QUIETEST = 1e-10  # power, -100 dB
+MUTED = "digital silence: is the microphone muted?"
 RECENT_HOPS = 24  # beyond a window that can be kept of a detection
 
 
@@ -75,6 +77,7 @@ class Stream:
 
     def _begin(self, begins_s: float) -> None:
         self._frames = self._extractor.stream()
+        self._withheld = WithheldFrames(self._extractor) if self._contract.is_sound else None
         self._pooled = 0  # frames since the beginning
         self._recent.clear()
         self._silent = 0  # samples of digital silence until now
@@ -108,27 +111,52 @@ class Stream:
             self._summary.clipped_s += seconds
 
     def _hear(self, signal: NDArray[np.float32]) -> list[Event]:
-        """Take a signal a hop at a time."""
-        hop = self._contract.hop_samples
+        """Take a signal a hop at a time; of sound, from one frame to the next."""
         events: list[Event] = []
-        for start in range(0, len(signal), hop):
-            events += self._hear_hop(signal[start : start + hop])
+        start = 0
+        while start < len(signal):
+            room = self._withheld.room if self._withheld else self._contract.hop_samples
+            events += self._hear_hop(signal[start : start + room])
+            start += room
         return events
 
     def _hear_hop(self, signal: NDArray[np.float32]) -> list[Event]:
-        pool = self._contract.pool_frames
         if self._noticer:
             self._recent.add(signal)
+        if self._withheld is None:
+            return self._hear_frames(signal, self._frames.push(signal))
+        before = self._withheld.completed
+        missed, frames = self._withheld.push(signal)
+        for number, frame in enumerate(missed, start=before - len(missed)):
+            self._put(number, frame)
+        if not self._withheld.is_silent:
+            return self._hear_frames(signal, frames)
         events: list[Event] = []
-        for frame in self._frames.push(signal):
+        for _ in range(self._withheld.completed - before):
+            self._pooled += 1
+            self._summary.quiet_s += self._hop_s
+            events += self._told(self.spotter.skip(1))
+            is_digital = self._silent >= self._contract.clip_samples
+            self._show(signal, MUTED if is_digital else "silence: nothing is above -60 dBFS")
+        return events
+
+    def _put(self, number: int, frame: NDArray[np.float32]) -> None:
+        """Put a frame into the ring, by its number since the beginning."""
+        at = number % self._contract.pool_frames
+        self._ring[at] = self._ring[at + self._contract.pool_frames] = frame
+
+    def _hear_frames(self, signal: NDArray[np.float32], frames: NDArray[np.float32]) -> list[Event]:
+        pool = self._contract.pool_frames
+        events: list[Event] = []
+        for frame in frames:
             at = self._pooled % pool
-            self._ring[at] = self._ring[at + pool] = frame
+            self._put(self._pooled, frame)
             self._pooled += 1
             if self._pooled < pool:
                 continue
             if self._silent >= self._contract.clip_samples:
                 events += self._told(self.spotter.skip(1))
-                self._show(signal, "digital silence: is the microphone muted?")
+                self._show(signal, MUTED)
                 continue
             latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
             if self.rest is not None and self.rest.is_idle(frame, latent):
@@ -191,31 +219,3 @@ class Stream:
         ends_s = self._begins_s + self._heard / self._contract.sample_rate_hz
         start_s = self._begins_s - self._padding / self._contract.sample_rate_hz + (hop - self._first_hop) * self._hop_s
         return max(start_s, self._begins_s), min(start_s + self._clip_s, ends_s)
-
-
-class Recent:
-    """The latest samples of a signal, at least `capacity` of them; allocated once."""
-
-    def __init__(self, capacity: int, channels: int) -> None:
-        self._capacity = capacity
-        self._held = np.zeros((2 * capacity, channels), np.float32)
-        self.clear()
-
-    def clear(self) -> None:
-        """Start again."""
-        self._length = 0  # that is held
-        self._end = 0  # of the signal so far
-
-    def add(self, signal: NDArray[np.float32]) -> None:
-        """Take at most `capacity` samples (n, channels)."""
-        if self._length + len(signal) > len(self._held):
-            self._held[: self._capacity] = self._held[self._length - self._capacity : self._length]
-            self._length = self._capacity
-        self._held[self._length : self._length + len(signal)] = signal
-        self._length += len(signal)
-        self._end += len(signal)
-
-    def between(self, start: int, end: int) -> NDArray[np.float32]:
-        """Samples by their numbers since the beginning, as far as they are held: a view."""
-        offset = self._length - self._end
-        return self._held[max(start + offset, 0) : max(end + offset, 0)]

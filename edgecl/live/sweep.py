@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgecl.live.events import Event, Summary
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.stream import Stream
+from edgecl.spotting.scorers import KnownScorer
 from edgecl.spotting.spotters import Detection, OpenEvent, Spotter
 
 if TYPE_CHECKING:
@@ -37,12 +38,16 @@ class Sweep(Spotter):
     """
 
     def __init__(
-        self, scorer: BackgroundScorer | HeadScorer, thresholds: Sequence[float], *, make: Callable[[], Spotter]
+        self,
+        scorer: BackgroundScorer | HeadScorer | KnownScorer,
+        thresholds: Sequence[float],
+        *,
+        make: Callable[[], Spotter],
     ) -> None:
         self._spotters = [make() for _ in thresholds]
         super().__init__(scorer, patience=self._spotters[0].patience)
         self.labels = tuple(one for one in scorer.labels if not one.startswith("_"))  # that make events
-        self._base = scorer
+        self._base = scorer.all_known if isinstance(scorer, KnownScorer) else scorer
         self._scorers = [scorer.at(one) for one in thresholds]
         for spotter, one in zip(self._spotters, self._scorers, strict=True):
             spotter.scorer = one
@@ -64,7 +69,9 @@ class Sweep(Spotter):
         reached: NDArray[np.bool_] = np.any(scores.scores[:, None] >= self._thresholds, axis=(0, 2))
         found = []
         for index, (spotter, scorer) in enumerate(zip(self._spotters, self._scorers, strict=True)):
-            reaches = spotter.follow(scorer.confident(scores)) if reached[index] else spotter.skip(len(latents))
+            reaches = (
+                spotter.follow(scorer.confident(scores, latents)) if reached[index] else spotter.skip(len(latents))
+            )
             found += self._noted(index, reaches)
         return found
 

@@ -133,6 +133,8 @@ class Factor:
     """Tr(Σ⁻¹ S̄)."""
     downdate: NDArray[np.float64]
     """(C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ."""
+    squared: NDArray[np.float64]
+    """(C,) squared lengths of `whitened`."""
 
 
 def factorise(
@@ -172,6 +174,7 @@ def factorise(
         whitened=whitened,
         effective_dimension=max(spread, 0.0) / (1 - rho) if rho < 1 else 0.0,
         downdate=(1 - rho) / (len(labels) * counts),
+        squared=np.square(whitened, dtype=np.float64).sum(axis=1),
     )
 
 
@@ -184,7 +187,7 @@ def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
 def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
     """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
     block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
-    return packed_length(dimension) * itemsize + classes * dimension * itemsize + 2 * classes**2 * 8 + block
+    return packed_length(dimension) * itemsize + classes * (dimension * itemsize + 4 * 8) + block
 
 
 def _kernel(name: str, like: NDArray[np.floating]) -> Callable[..., int]:
@@ -217,8 +220,7 @@ def whitened_cosine(factor: Factor) -> HeadState:
     q_k = (m_k - g)ᵀ a_k is the squared length of a class mean in whitened space; d_eff/n_k of it is the noise
     of a mean estimated from n_k samples, so q̃_k = max(q_k - d_eff/n_k, q_k/2) is used in its place.
     """
-    squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)  # q_k (C,)
-    typical = np.sqrt(debiased(squared, factor.effective_dimension / factor.counts))
+    typical = np.sqrt(debiased(factor.squared, factor.effective_dimension / factor.counts))
     directions = _solved_means(factor) / np.where(typical > 0, typical, np.inf)[:, None]  # (C, d)
     return _head(factor, directions, -directions @ factor.origin, typical, "whitened-cosine")
 
@@ -229,10 +231,9 @@ def linear_discriminant(factor: Factor) -> HeadState:
     Hastie et al., 4.10. The priors π are the shares of the counts: streams measure accuracy over all samples.
     """
     directions = _solved_means(factor).astype(np.float64)
-    squared = np.square(factor.whitened, dtype=np.float64).sum(axis=1)
-    bias = -directions @ factor.origin - squared / 2
+    bias = -directions @ factor.origin - factor.squared / 2
     bias += np.log(factor.counts / factor.counts.sum())
-    return _head(factor, directions, bias, np.zeros(len(squared)), "lda")
+    return _head(factor, directions, bias, np.zeros(len(factor.labels)), "lda")
 
 
 def debiased(squared: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -274,7 +275,7 @@ def whiten(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.floating]:
 def squared_distances(factor: Factor, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return squared Mahalanobis distances (n, C) of unseen rows (n, d) to the class means."""
     sample = whiten(factor, rows)
-    lengths = np.square(sample).sum(axis=1)[:, None] + np.square(factor.whitened).sum(axis=1)
+    lengths = np.square(sample).sum(axis=1)[:, None] + factor.squared
     squared: NDArray[np.float64] = np.maximum(lengths - 2 * (sample @ factor.whitened.T), 0).astype(np.float64)
     return squared
 
@@ -290,19 +291,36 @@ class LeftOut:
 
 
 def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> LeftOut:
-    """Score rows (n, d) of class `own`, each without itself.
+    """Score rows (n, d) of class `own`, each without itself; see `leave_each_out`."""
+    return leave_each_out(factor, [(own, rows)])[0]
+
+
+def leave_each_out(factor: Factor, classes: Sequence[tuple[int, NDArray[np.float32]]]) -> list[LeftOut]:
+    """Score rows (n, d) of classes, each row without itself.
 
     Every row is taken out of its class's mean, of g and of Σ by a rank-one downdate (Sherman-Morrison) in
-    whitened space; the shrinkage ρ, tr(S̄) and d_eff stay as they are.
+    whitened space; the shrinkage ρ, tr(S̄) and d_eff stay as they are. Classes of few rows are multiplied together.
     """
+    sample = whiten(factor, np.concatenate([rows for _, rows in classes]))
+    own_means = factor.whitened[[own for own, _ in classes]]
+    products = (np.vstack([sample, own_means]) @ factor.whitened.T).astype(np.float64, copy=False)
+    found, first = [], 0
+    for (own, rows), gram in zip(classes, products[len(sample) :], strict=True):
+        here = slice(first, first + len(rows))
+        found.append(_left_out(factor, sample[here], products[here], gram, own))
+        first += len(rows)
+    return found
+
+
+def _left_out(
+    factor: Factor, sample: NDArray[np.floating], along: NDArray[np.float64], gram: NDArray[np.float64], own: int
+) -> LeftOut:
+    """The scores of one class, from u_j . x (n, C) and u_j . u_own (C,)."""
     classes, count = len(factor.labels), factor.counts[own]
-    sample = whiten(factor, rows)
-    gram = (factor.whitened @ factor.whitened.T).astype(np.float64)  # (C, C)
-    along = (sample @ factor.whitened.T).astype(np.float64)  # (n, C) u_j . x
     length = np.square(sample).sum(axis=1, dtype=np.float64)  # (n,) x . x
-    v_mean = along - gram[own]  # (n, C) v . u_j with v = x - u_own
+    v_mean = along - gram  # (n, C) v . u_j with v = x - u_own
     v_sample = length - along[:, own]
-    v_length = np.maximum(length - 2 * along[:, own] + gram[own, own], 0)
+    v_length = np.maximum(length - 2 * along[:, own] + gram[own], 0)
     rest = max(count - 1, 1)
     weight = float(factor.downdate[own]) * count / rest
     gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
@@ -310,7 +328,7 @@ def leave_one_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> Lef
     shift[own] -= 1 / rest
     y_shift = 1 / (rest * classes)  # y = x + y_shift v
     v_means = v_mean + shift * v_length[:, None]  # v . e_j
-    squared = np.diag(gram) + 2 * shift * v_mean + shift**2 * v_length[:, None] + gain[:, None] * v_means**2
+    squared = factor.squared + 2 * shift * v_mean + shift**2 * v_length[:, None] + gain[:, None] * v_means**2
     counts = factor.counts.copy()
     counts[own] = rest
     squared = np.maximum(squared, 0)  # far from the means rounding may leave less

@@ -294,8 +294,7 @@ def _nothing_left(model: Model, whole: Lesson) -> tuple[Outcome, Lesson]:
     from edgecl.learning.loop import UNCHANGED, Outcome, mine_after
 
     reason = f"all {whole.count} samples were taught before: there is nothing to learn"
-    mine = mine_after(model, whole)
-    if mine != model.mine:
+    if (mine := mine_after(model, whole)) != model.mine:
         reason = f"{reason} but whom a stream is to detect these words of"
         verdict = Verdict(True, True, (reason,), {}, None, None)
         return Outcome(replace(model, mine=mine), verdict, "closed-form"), replace(whole, rows={})

@@ -143,9 +143,7 @@ def judged(model: Model, made: Model, policy: Policy | None = None) -> Verdict:
     if not made.statistics:
         return Verdict(False, False, ("nothing would be left",), {}, None, None, is_final=True)
     factor = factor_of(made)
-    seen = {
-        label: left_out(factor, made, one, label, old=model, kept=model.exemplars[label]) for label, one in rows.items()
-    }
+    seen = left_out(factor, made, rows, old=model, kept=model.exemplars)
     pairs = {label: one for label, one in seen.items() if len(one.correct) == len(before[label])}
     return judge(
         Evidence(

@@ -271,7 +271,7 @@ class BackgroundScorer:
         scores = self._scores(features[:, -self._features.row_dimension :])
         return Scores(scores, self._confidence(scores), self._head.novelty(self._head.logits(features)))
 
-    def confident(self, scores: Scores) -> Scores:
+    def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
         """Return scores of the same scorer at other thresholds, with the confidence that this one reports."""
         return scores._replace(confidence=self._confidence(scores.scores))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from edgecl.model.head import probabilities
 from edgecl.model.model import Model
 from edgecl.model.unknown import Measure
+
+if TYPE_CHECKING:
+    from edgecl.spotting.background import BackgroundScorer
 
 SOUND_SCORE = 0.5
 MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
@@ -81,7 +84,7 @@ class HeadScorer:
         other.thresholds = np.full(len(self.labels), threshold, np.float32)
         return other
 
-    def confident(self, scores: Scores) -> Scores:
+    def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
         """Return scores of the same scorer at another threshold, with the confidence that this one reports."""
         return scores
 
@@ -117,18 +120,32 @@ class KnownScorer:
         Novelty above which it is unknown.
     """
 
-    def __init__(self, scorer: Scorer, model: Model, *, measure: Measure, unknown_above: float) -> None:
-        self._scorer, self._features = scorer, model.features
+    def __init__(self, scorer: BackgroundScorer, model: Model, *, measure: Measure, unknown_above: float) -> None:
+        self.all_known, self._features = scorer, model.features
+        """The same scorer, to which nothing is unknown."""
         self._measure, self._unknown_above = measure, unknown_above
         self.labels, self.thresholds = scorer.labels, scorer.thresholds
 
     def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
         """Test as the other scorer does."""
-        return self._scorer.is_below(latent, thresholds)
+        return self.all_known.is_below(latent, thresholds)
+
+    def at(self, threshold: float) -> Self:
+        """Return the same scorer with another threshold."""
+        other = copy(self)
+        other.all_known = self.all_known.at(threshold)
+        other.thresholds = other.all_known.thresholds
+        return other
+
+    def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
+        """Return scores of `all_known` for latents (n, D), as this one gives them."""
+        return self._told(self.all_known.confident(scores, latents), latents)
 
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Return the scores of latents (n, D)."""
-        found = self._scorer(latents)
+        return self._told(self.all_known(latents), latents)
+
+    def _told(self, found: Scores, latents: NDArray[np.float32]) -> Scores:
         margins = found.scores - self.thresholds
         answers, unknown = margins.argmax(axis=1), np.zeros(len(latents), bool)
         counts = np.flatnonzero((margins.max(axis=1) >= 0) & np.isfinite(self.thresholds[answers]))

@@ -27,12 +27,13 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from common.splits import SETS, data_root
-from edgecl.gate.gather import Before, Known, correct_answers, evidence_of
+from edgecl.gate.gather import Before, Known, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Evidence, Policy
 from edgecl.learning.admission import Admission, admit
 from edgecl.learning.candidates import ladder, update
 from edgecl.learning.loop import suffices, take_in
+from edgecl.learning.replay import correct_answers
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from measure.cases import Case, cases, note
 from measure.gate_lessons import AGAIN, KINDS, Scene, Script, Setting, TooFewClipsError

@@ -39,6 +39,8 @@ from edgecl.spotting.spotters import REFRACTORY_HOPS
 COMPARED_HOPS = 4000
 LIVEKIT_HOPS = 400
 LISTEN_HOP = "a hop of `listen`, µs (median)"
+QUIET = 10 ** (-75 / 20)  # the noise of a good microphone
+STARTING_S, FED_S, HOP_S = 5, 30, 0.08  # of a listener that is fed in real time
 TAUGHT_AFTER_S, PLAYED_S = 4, 16
 SAMPLED_HOPS = 10_000  # between two looks at the memory
 
@@ -57,6 +59,7 @@ def main() -> None:
             **beside_the_extractor(device, sound),
             **resident(device, sound, hours=arguments.hours),
             **during_a_lesson(device, sound, Path(folder)),
+            **in_real_time(store, sound),
         }
         if arguments.peers:  # last, as it takes memory, and threads that would disturb the others
             figures |= in_livekit(device, sound, Path(folder), listen_us=figures[LISTEN_HOP])
@@ -118,6 +121,38 @@ def beside_the_extractor(device: OpenStore, sound: NDArray[np.float32]) -> dict[
         "ratio": round(all_of_it / step, 2),
         "of real time": f"{all_of_it / hop_us:.2%}",
     }
+
+
+def in_real_time(store: Path, sound: NDArray[np.float32]) -> dict[str, Any]:
+    """The share of a core that `edgecl listen` takes, by what it hears; the extractor's caches are cold."""
+    quiet = np.random.default_rng(1).normal(0, QUIET, sound.shape).astype(np.float32)
+    heard = {"silence at -75 dBFS": quiet, "words without a pause": sound}
+    shares = {f"of a core in real time, {name}": share_of_core(store, hops) for name, hops in heard.items()}
+    return {name: f"{share:.2%}" for name, share in shares.items()}
+
+
+def share_of_core(store: Path, hops: NDArray[np.float32]) -> float:
+    """Feed a listener as a recorder would, and look at its processor time once it has started."""
+    command = [sys.executable, "-m", "edgecl.cli", "listen", str(store)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        assert child.stdin is not None
+        begins, marks = time.monotonic(), []
+        for number, hop in enumerate(itertools.islice(itertools.cycle(hops), round((STARTING_S + FED_S) / HOP_S))):
+            child.stdin.write((np.clip(hop, -1, 1) * 32767).astype("<i2").tobytes())
+            child.stdin.flush()
+            if number in (round(STARTING_S / HOP_S), round((STARTING_S + FED_S) / HOP_S) - 1):
+                marks.append((processor_s(child.pid), time.monotonic()))
+            time.sleep(max(begins + (number + 1) * HOP_S - time.monotonic(), 0))
+        child.kill()
+    (first, started), (last, ended) = marks
+    return (last - first) / (ended - started)
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of a process, in seconds: to the nanosecond, where /proc/stat counts hundredths."""
+    return sum(int(one.read_text().split()[0]) for one in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def in_livekit(device: OpenStore, sound: NDArray[np.float32], folder: Path, *, listen_us: float) -> dict[str, Any]:
@@ -192,7 +227,7 @@ def resident(device: OpenStore, sound: NDArray[np.float32], *, hours: float) -> 
     frames = device.extractor.frames(sound.reshape(-1, 1))
     inbox = Inbox(device.store.path / "inbox", device.extractor.contract, capacity_bytes=1 << 18)
     live, stream = following(device, Noticer(inbox, device.extractor))
-    stream._frames = Replayed(frames)
+    stream._frames, stream._withheld = Replayed(frames), None
     contract = device.extractor.contract
     hops = round(hours * 3600 * contract.sample_rate_hz / contract.hop_samples)
     seen = []

@@ -61,9 +61,7 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 )
 @click.option("--dry-run", is_flag=True, help="Judge the lesson and commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject also what is unproven for lack of samples to judge by.")
-@click.option(
-    "--force", is_flag=True, help="Commit whatever the verdict, also a lesson with nothing new; repeats need --again."
-)
+@click.option("--force", is_flag=True, help="Commit whatever the verdict, also nothing new; repeats need --again.")
 @click.option("--same-as", metavar="LABEL", help="Teach new labels that resemble this known class as that class.")
 @click.option("--distinct", is_flag=True, help="Teach new labels that resemble a known class as classes of their own.")
 @click.option("--again", is_flag=True, help="Teach also samples that were taught before; --force alone skips them.")

@@ -388,6 +388,8 @@ def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
         yield f"{counted(summary.dark_frames, 'frame')} black or of one colour: is the lens covered?"
     if summary.silent_s:
         yield f"{summary.silent_s:,.1f} s of digital silence: is it muted? Nothing was predicted there"
+    elif summary.quiet_s:
+        yield f"{summary.quiet_s:,.1f} s of silence, below -60 dBFS: nothing was predicted there"
     if summary.clipped_s:
         yield f"{summary.clipped_s:,.1f} s clipped, with samples at full scale: turn the gain down"
     if abs(offset) > LARGEST_OFFSET:
