@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from edgecl.live.novelty import Noticer
     from edgecl.live.options import Listening
     from edgecl.live.spotted import StreamEvaluation
-    from edgecl.operations.background import RoomReport
     from edgecl.operations.data import Data
     from edgecl.operations.teaching import Report
     from edgecl.operations.upgrading import UpgradeReport
@@ -174,24 +173,6 @@ class Learner(UpkeepHandle):
         """
         run = self.run.upgrade(extractor, data, labels, drop_missing=drop_missing, dry_run=dry_run, force=force)
         return run.finish(progress)
-
-    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
-        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
-
-        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
-
-        Raises
-        ------
-        SettingError
-            When the store takes neither words nor movement.
-        DataError
-            When no stretch of sound is as long as a clip.
-        """
-        if self.contract.modality == "imu":
-            from edgecl.operations.background import as_rest
-
-            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
-        return self.run.learn_background(data).finish(progress)
 
     def noticer(
         self,

@@ -13,18 +13,38 @@ if TYPE_CHECKING:
     from datetime import date, timedelta
     from pathlib import Path
 
+    from edgecl.operations.background import RoomReport
     from edgecl.operations.centring import CentringReport
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
     from edgecl.operations.keeping import KeepReport
     from edgecl.operations.resizing import ResizeReport
     from edgecl.operations.sharing import MergeReport, ShareReport
+    from edgecl.operations.teaching import Report
     from edgecl.store.backup import Backup
     from edgecl.store.records import Revision
 
 
 class UpkeepHandle(InboxHandle):
-    """The verbs that change a store without teaching it something new."""
+    """The verbs that change a store without teaching it a class."""
+
+    def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
+        """Learn the sound of a room without taught words, or movement that is none of the taught classes.
+
+        Movement becomes the class "_background_", which makes no events; its lesson is judged as any other.
+
+        Raises
+        ------
+        SettingError
+            When the store takes neither words nor movement.
+        DataError
+            When no stretch of sound is as long as a clip.
+        """
+        if self.contract.modality == "imu":
+            from edgecl.operations.background import as_rest
+
+            return self.run.learn(as_rest(self.run.samples(data))).finish(progress)
+        return self.run.learn_background(data).finish(progress)
 
     def centre(
         self,
