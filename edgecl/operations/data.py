@@ -70,6 +70,10 @@ def embedded(
     opened: OpenStore, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
+    if opened.extractor.contract.modality == "imu":
+        from edgecl.operations.rates import in_calibrated_units
+
+        items = in_calibrated_units(items, opened.extractor)
     batch: list[Sample] = []
     for item in items:
         one = _heard(item, opened)

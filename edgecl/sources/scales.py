@@ -40,7 +40,8 @@ def in_units(
     """
     factors = factors_of(contract, scale)
     if factors is not None:
-        yield from (replace(one, signal=one.signal * factors) if isinstance(one, Sample) else one for one in items)
+        for one in items:
+            yield replace(one, signal=one.signal * factors, is_scaled=True) if isinstance(one, Sample) else one
         return
     held: list[Sample | Skip] = []
     for item in items:
