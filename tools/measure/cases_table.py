@@ -131,7 +131,7 @@ def repeats(scene: Scene, folder: Path) -> None:
     scene.play("two takes of a word at four levels", "learn", "hall", "levels", "--dry-run", shown="same recording")
     scene.play("the same, what they prove", "learn", "hall", "levels", "--dry-run", shown="to be judged by")
     for label in ("yes", "no"):
-        put(folder / "both" / label / "1.wav", encode_wav(list(words("up"))[0], rate_hz=RATE))
+        put(folder / "both" / label / "1.wav", encode_wav(next(words("up")), rate_hz=RATE))
     scene.play("the same clip under two labels", "learn", "kitchen", "both")
 
 
