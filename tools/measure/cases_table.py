@@ -159,7 +159,7 @@ def folders(scene: Scene, folder: Path) -> None:
             sound = list(words(label))[index]
             put(folder / "split" / part / label / "1.wav", encode_wav(sound, rate_hz=RATE))
     scene.play("train, test, validation above the labels", "learn", "kitchen", "split")
-    scene.play("the same, the second folder taken", "learn", "kitchen", "split", "--label-folder", "2", "--dry-run")
+    scene.play("the same, the second folder taken", "learn", "hall", "split", "--label-folder", "2", "--dry-run")
     for label, index in (("Left", 0), ("left", 1)):
         put(folder / "cases" / label / "1.wav", encode_wav(list(words("left"))[index], rate_hz=RATE))
     scene.play("labels that differ in case alone", "learn", "kitchen", "cases")
