@@ -11,7 +11,6 @@ import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.commands import _prompt, _waiting
-from edgecl.cli.commands._outcome import nevertheless
 from edgecl.cli.options import (
     Finite,
     choice_options,
@@ -269,6 +268,8 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
     if report.outcome.is_unchanged:
+        from edgecl.cli.commands._outcome import nevertheless  # few lessons have nothing new
+
         click.echo(wrapped(nevertheless(report), first=""))
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     if report.gave_way:
