@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
 from edgecl.operations.data import Latent, checked_label, samples_of
 from edgecl.sources.samples import Sample, Skip
+
+from ..support.recordings import VOICE
 
 MOVEMENT = Contract(
     modality="imu",
@@ -168,3 +171,42 @@ def test_a_label_is_stored_in_one_form() -> None:
     assert checked_label(np.str_("yes"), "clip") == "yes"
     assert type(checked_label(np.str_("yes"), "clip")) is str
     assert checked_label(" cafe\u0301 ", "clip") == "caf\u00e9"
+
+
+def with_word(seed: int) -> NDArray[np.float32]:
+    """A fifth of a second of sound that rises and falls, over noise."""
+    sound = 1e-3 * np.random.default_rng(seed).normal(size=16000)
+    sound[6000:10000] += 0.3 * np.hanning(4000) * np.sin(np.arange(4000) * (0.1 + 0.01 * seed))
+    return sound.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (np.full(16000, 0.3), "constant"),
+        (1e-3 * np.random.default_rng(0).normal(size=16000), "nothing to hear"),
+        (np.where(np.arange(16000) // 40 == 200, 0.8, 2e-3 * (-1.0) ** np.arange(16000)), "transient"),
+    ],
+)
+def test_sound_in_arrays_is_listened_to_as_sound_in_files_is(bad: NDArray[np.float64], reason: str) -> None:
+    given = [with_word(0), bad.astype(np.float32), with_word(1)]
+    good, skip, other = read({"yes": given}, contract=VOICE)
+    assert isinstance(good, Sample)
+    assert isinstance(other, Sample)
+    assert isinstance(skip, Skip)
+    assert (skip.source, skip.reason.partition(":")[0]) == ("yes[1]", reason)
+    assert all(isinstance(one, Sample) for one in read(given, contract=VOICE))  # a prediction warns
+    with pytest.raises(DataError, match=f"nothing of the data can be used: 1 {reason}"):
+        read([given[1]], ["yes"], contract=VOICE)
+
+
+def test_arrays_of_acceleration_in_another_unit_are_refused_unless_they_were_scaled() -> None:
+    moved = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
+    felt = moved + np.array([0, 0, 9.81], np.float32)
+    wrist = replace(MOVEMENT, channels=("acc_x", "acc_y", "acc_z"))
+    assert len(read(felt, ["walk"] * 5, contract=wrist)) == 5
+    in_g = felt / np.float32(9.81)
+    with pytest.raises(DataError, match="it looks like g"):
+        read(in_g, ["walk"] * 5, contract=wrist)
+    settled = [Sample(f"{index}", "walk", one, None, is_scaled=True) for index, one in enumerate(in_g)]
+    assert len(read(settled, contract=wrist)) == 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
@@ -77,13 +77,22 @@ def samples_of(
     DataError
         When there are more or fewer labels than signals, and at the end where no signal can be used.
     """
-    return _something_of(_labelled(data, labels, contract, latents), contract, latents)
+    items = _something_of(_labelled(data, labels, contract, latents), contract, latents)
+    if latents or contract.modality != "imu":
+        return items
+    from edgecl.sources.scales import in_units
+
+    return in_units(items, "the data", contract, {})
 
 
 def embedded(
     opened: Extracting, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
+    if opened.extractor.contract.modality == "imu":
+        from edgecl.operations.rates import in_calibrated_units
+
+        items = in_calibrated_units(items, opened.extractor)
     batch: list[Sample] = []
     opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
@@ -212,8 +221,11 @@ def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, lat
     """Yield samples; raise where there was something and none of it can be used."""
     reasons: Counter[str] = Counter()
     first, is_usable = "", False
+    heard = _hearing(contract) if contract.is_sound and not latents else None
     for source, one, label in items:
         item = _sample(source, one, label, contract, latents)
+        if heard is not None and item is not one:  # what was read from a file has been listened to
+            item = heard(item)
         is_usable = is_usable or item is one or isinstance(item, Sample)
         if isinstance(item, Skip):
             first = first or f"{item.source}: {item.reason}"
@@ -222,6 +234,14 @@ def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, lat
     if reasons and not is_usable:
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         raise DataError(f"nothing of the data can be used: {counted} (first: {first})")
+
+
+def _hearing(contract: Contract) -> Callable[[Sample | Skip], Sample | Skip]:
+    """Return what listens to one sample after the other: in a lesson it skips what cannot be learnt, else it warns."""
+    from edgecl.sources.activity import Hearing, judged_one
+
+    hearing = Hearing(contract)
+    return lambda item: judged_one(item, hearing, is_strict=isinstance(item, Sample) and item.label is not None)
 
 
 def _sample(source: str, one: Any, label: Any, contract: Contract, latents: bool) -> Sample | Skip:

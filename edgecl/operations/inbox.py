@@ -3,7 +3,7 @@
 ::
 
     inbox/
-      000012.wav     the sound, 000012.png the picture, or 000012.npz the movement (X, rate_hz,
+      000012.wav     the sound (16-bit), 000012.png the picture, or 000012.npz the movement (X, rate_hz,
                      channels): as a lesson takes it
       000012.json    what is known of it; names the sha256 of the recording, and is written last
 
@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
-from edgecl.sources.sound import decode, encode_exactly
+from edgecl.sources.sound import decode, encode_exactly, encode_wav
 from edgecl.store.files import locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
@@ -199,7 +199,7 @@ class Inbox:
         EdgeclError
             When writing fails, or another process is at it for too long.
         """
-        content, suffix = _encoded(signal, self._contract)
+        content, suffix = _encoded(signal, self._contract, encode_exactly if kind in WAITING else encode_wav)
         with self._changing():
             digest = hashlib.sha256(content).hexdigest()
             there = self._waiting(digest, called) if kind in WAITING else None
@@ -344,10 +344,10 @@ def _as_csv(signal: NDArray[np.float32], contract: Contract) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _encoded(signal: NDArray[np.float32], contract: Contract) -> tuple[bytes, str]:
-    """A file that a lesson takes, and its suffix."""
+def _encoded(signal: NDArray[np.float32], contract: Contract, encode: Callable[..., bytes]) -> tuple[bytes, str]:
+    """A file that a lesson takes, and its suffix; what a lesson left out has the bits that it had there."""
     if contract.is_sound:
-        return encode_exactly(signal, rate_hz=contract.sample_rate_hz), ".wav"
+        return encode(signal, rate_hz=contract.sample_rate_hz), ".wav"
     if contract.is_picture:
         from edgecl.sources.pictures import as_picture
         from edgecl.sources.png import encode_png

@@ -70,14 +70,15 @@ def judged(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: boo
     """Pass samples in which there is something to hear; others become skips, or a warning where not `is_strict`."""
     hearing = Hearing(contract)
     for item in items:
-        yield _judged(item, hearing, is_strict=is_strict)
+        yield judged_one(item, hearing, is_strict=is_strict)
     if hearing.cut > CUT_SHARE * hearing.heard:
         logger.warning(
             "%d of %d clips begin or end in the middle of sound: is the word cut off there?", hearing.cut, hearing.heard
         )
 
 
-def _judged(item: Sample | Skip, hearing: Hearing, *, is_strict: bool) -> Sample | Skip:
+def judged_one(item: Sample | Skip, hearing: Hearing, *, is_strict: bool) -> Sample | Skip:
+    """Return a sample in which there is something to hear; another becomes a skip, or a warning."""
     fault = hearing.fault(item) if isinstance(item, Sample) else None
     if fault is None:
         return item

@@ -40,6 +40,8 @@ class Sample:
     """Speaker or subject, where the data names it."""
     recording: str | None = None
     """The unbroken recording that it is one of several windows of; None where it is alone, or that is not known."""
+    is_scaled: bool = False
+    """Whether its user has settled the factors of its channels."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ BEYOND = 5.0  # times gravity that no movement of a person has on the average ov
 
 
 def in_units(
-    items: Iterator[Sample | Skip], path: Path, contract: Contract, scale: Mapping[str, float]
+    items: Iterator[Sample | Skip], path: Path | str, contract: Contract, scale: Mapping[str, float]
 ) -> Iterator[Sample | Skip]:
     """Pass the samples of one file, scaled as settled; refuse it where gravity shows another unit.
 
@@ -40,14 +40,16 @@ def in_units(
     """
     factors = factors_of(contract, scale)
     if factors is not None:
-        yield from (replace(one, signal=one.signal * factors) if isinstance(one, Sample) else one for one in items)
+        for one in items:
+            yield replace(one, signal=one.signal * factors, is_scaled=True) if isinstance(one, Sample) else one
         return
     held: list[Sample | Skip] = []
     for item in items:
         held.append(item)
         if len(held) == JUDGED:
             break
-    check_gravity([one.signal for one in held if isinstance(one, Sample)], str(path), contract)
+    judged = [one.signal for one in held if isinstance(one, Sample) and not one.is_scaled]
+    check_gravity(judged, str(path), contract)
     yield from chain(held, items)
 
 

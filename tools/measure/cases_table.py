@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scene = Scene(Path(folder))
-        for part in (sounds, headers, folders, tables, recordings, pipes, models):
+        for part in (repeats, sounds, headers, folders, tables, recordings, pipes, models):
             part(scene, Path(folder))
         arguments.json.write_text(json.dumps(scene.rows))
 
@@ -120,6 +120,21 @@ def sounds(scene: Scene, folder: Path) -> None:
     scene.play("a click to predict", "predict", "kitchen", "click.wav", shown="transient")
 
 
+def repeats(scene: Scene, folder: Path) -> None:
+    scene.play("the same folder again", "learn", "kitchen", "words", shown="taught before")
+    scene.play("the same, forced", "learn", "kitchen", "words", "--force", shown="--again")
+    scene.run("init", "hall", "--extractor", "voice")
+    for label in ("up", "left"):
+        for index, sound in enumerate(list(words(label))[:2]):
+            for level in (100, 70, 50, 35):
+                put(folder / "levels" / label / f"{index}-{level}.wav", encode_wav(level / 100 * sound, rate_hz=RATE))
+    scene.play("two takes of a word at four levels", "learn", "hall", "levels", "--dry-run", shown="same recording")
+    scene.play("the same, what they prove", "learn", "hall", "levels", "--dry-run", shown="to be judged by")
+    for label in ("yes", "no"):
+        put(folder / "both" / label / "1.wav", encode_wav(next(words("up")), rate_hz=RATE))
+    scene.play("the same clip under two labels", "learn", "kitchen", "both")
+
+
 def headers(scene: Scene, folder: Path) -> None:
     sound = next(words("yes"))
     sizes = b"ds64" + struct.pack("<IQQQI", 28, 2**33, 2 * len(sound), len(sound), 0)
@@ -144,7 +159,7 @@ def folders(scene: Scene, folder: Path) -> None:
             sound = list(words(label))[index]
             put(folder / "split" / part / label / "1.wav", encode_wav(sound, rate_hz=RATE))
     scene.play("train, test, validation above the labels", "learn", "kitchen", "split")
-    scene.play("the same, the second folder taken", "learn", "kitchen", "split", "--label-folder", "2", "--dry-run")
+    scene.play("the same, the second folder taken", "learn", "hall", "split", "--label-folder", "2", "--dry-run")
     for label, index in (("Left", 0), ("left", 1)):
         put(folder / "cases" / label / "1.wav", encode_wav(list(words("left"))[index], rate_hz=RATE))
     scene.play("labels that differ in case alone", "learn", "kitchen", "cases")
@@ -176,6 +191,12 @@ def recordings(scene: Scene, folder: Path) -> None:
     write("g.csv", scale=1 / 9.80665)
     scene.play("g where m/s2 is wanted", "learn", "wrist", "g.csv", "--label", "walk")
     scene.play("the same, settled", "learn", "wrist", "g.csv", "--label", "walk", "--scale", "acc=9.80665", "--dry-run")
+    write("degrees.csv", rates=180 / np.pi)
+    scene.play("degrees a second where rad/s is wanted", "learn", "wrist", "degrees.csv", "--label", "walk")
+    write("walk.csv")
+    scene.play(
+        "windows of one recording", "learn", "wrist", "walk.csv", "--label", "walk", "--dry-run", shown="one recording"
+    )
     write("sep.csv", before="sep=;\n", delimiter=";")
     scene.play("Excel: sep=; and decimal commas", "learn", "wrist", "sep.csv", "--label", "walk", "--dry-run")
     write("utf16.csv", delimiter="\t", encoding="utf-16")
@@ -221,12 +242,13 @@ def csv_writer(folder: Path, values: NDArray[np.float64]) -> Callable[..., None]
         unit: float = 1.0,
         whole: bool = False,
         scale: float = 1.0,
+        rates: float = 1.0,
         names: Any = movement.CHANNELS,
         delimiter: str = ",",
         before: str = "",
         encoding: str = "utf-8",
     ) -> None:
-        scaled = values * np.array([scale] * 3 + [1.0] * (values.shape[1] - 3))
+        scaled = values * np.array([scale] * 3 + [rates] * (values.shape[1] - 3))
         lines = [delimiter.join([time, *names])]
         for index, row in enumerate(scaled):
             moment = index / 50 * unit * (100 if whole else 1)

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common.splits import data_root
+from edgecl.errors import DataError
+from edgecl.extractors.base import Extractor
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import builtin_extractor, open_extractor
+from edgecl.operations.rates import RATES, check_rates
 from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample, reason_kind
@@ -24,6 +28,7 @@ SOUND = ("fsdd", "speech_commands")
 MOVEMENT = ("geotec_phone", "geotec_watch", "hapt_uci_har", "physio_exercises", "spar_watch")
 TEXT = ("bitext_customer", "clinc150", "hwu64", "snips")
 TABLES = {"elec2": "class", "noaa_weather": "target"}  # and their column of labels
+WINDOWS = 8  # of a lesson whose angular rates are judged
 NO_SAMPLE = "other file"  # beside the clips, such as a README
 
 
@@ -34,16 +39,18 @@ def main() -> None:
     root = data_root()
     voice = open_extractor(builtin_extractor("voice")).contract
     rows = [counted(name, root / name, voice) for name in SOUND]
+    rates: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in MOVEMENT:
             made = exported(Path(folder, f"{name}.onnx"), "imu", root / name / "windows.npz")
             rows.append(counted(name, root / name / "windows.npz", made))
+            rates.append(of_rates(name, root / name / "windows.npz", open_extractor(Path(folder, f"{name}.onnx"))))
         for name, column in TABLES.items():
             table = root / name / "data.csv"
             made = exported(Path(folder, f"{name}.onnx"), "identity", table, "--label-column", column)
             rows.append(counted(name, table, made, label_column=column))
     rows += [counted(name, root / name / "data.jsonl", text_contract()) for name in TEXT]
-    arguments.json.write_text(json.dumps(rows))
+    arguments.json.write_text(json.dumps({"refused": rows, "rates": rates}))
 
 
 def exported(out: Path, kind: str, like: Path, *options: str) -> Contract:
@@ -97,6 +104,28 @@ def counted(name: str, path: Path, contract: Contract, *, label_column: str | No
     samples = good + refused
     one_in = f"1 in {samples / refused:,.0f}" if refused else "none"
     return {"set": name, "samples": samples, "refused": refused, "share": one_in, "by reason": listed}
+
+
+def of_rates(name: str, path: Path, extractor: Extractor) -> dict[str, Any]:
+    """Count the lessons of one class by one person that are refused for the unit of their angular rates."""
+    groups: dict[tuple[str | None, str | None], list[Sample]] = {}
+    for item in read_samples(path, extractor.contract):
+        if isinstance(item, Sample) and len(groups.setdefault((item.label, item.group), [])) < WINDOWS:
+            groups[item.label, item.group].append(item)
+    turning = [bool(RATES.fullmatch(channel)) for channel in extractor.contract.channels]
+    factors = {"as they are": 1.0, "in degrees": 180 / np.pi, "degrees wanted": np.pi / 180}
+    found = {what: sum(is_refused(one, turning, factor, extractor) for one in groups.values())
+             for what, factor in factors.items()}  # fmt: skip
+    return {"set": name, "lessons": len(groups), **found}
+
+
+def is_refused(samples: list[Sample], turning: list[bool], factor: float, extractor: Extractor) -> bool:
+    scale = np.where(turning, factor, 1).astype(np.float32)
+    try:
+        check_rates([replace(one, signal=one.signal * scale) for one in samples], extractor)
+    except DataError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

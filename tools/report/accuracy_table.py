@@ -157,12 +157,15 @@ def frontier_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def command_line_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """Compare init, learn and eval on files with the same in process."""
-    rows = [["set", "split", "edgecl eval", "in process", "equal"]]
+    """Compare init, learn and eval on files with the same in process, and what answers of "unknown" cost."""
+    rows = [["set", "split", "edgecl eval", "in process", "equal", "with unknown", "unknown costs"]]
     for name, one in sets.items():
         told = one["command_line"]
         same = told["eval"] == told["in_process"]
-        rows.append([name, told["split"], f"{100 * told['eval']:.4f}", f"{100 * told['in_process']:.4f}", yes(same)])
+        known = told.get("with_unknown")  # figures of an earlier run have none
+        cost = ["–", "–"] if known is None else [f"{100 * known:.4f}", f"{100 * (told['eval'] - known):.4f}"]
+        figures = [f"{100 * told[side]:.4f}" for side in ("eval", "in_process")]
+        rows.append([name, told["split"], *figures, yes(same), *cost])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What `edgecl merge` and `edgecl resize` share: the verdict of a change that is no lesson."""
+"""Words of an outcome: the verdict of a change that is no lesson, and what would teach a lesson with nothing new."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from edgecl.cli.text import wrapped
+from edgecl.cli.text import counted, wrapped
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
+    from edgecl.operations.teaching import Report
 
 
 class Judged(Protocol):
@@ -42,3 +43,13 @@ def print_reasons(report: Judged) -> None:
     """Print why."""
     for reason in report.verdict.reasons:
         click.echo(wrapped(reason.removeprefix("unproven: ")))
+
+
+def nevertheless(report: Report) -> str:
+    """Return which options teach a lesson that has nothing new."""
+    if not report.taught_before:
+        return "--force teaches it nevertheless."
+    if report.samples == report.taught_before:  # all of it
+        return "--again teaches it nevertheless; if the model then has nothing to learn from it, --again --force."
+    others = counted(report.samples, "other sample")
+    return f"--force teaches the {others}, --again also the {report.taught_before} that were taught before."

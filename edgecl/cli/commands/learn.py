@@ -266,7 +266,9 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         f"{label} ({count}{', new' if label in report.new_classes else ''})" for label, count in sorted(taught.items())
     )
     if report.outcome.is_unchanged:
-        click.echo(wrapped(_nevertheless(report), first=""))
+        from edgecl.cli.commands._outcome import nevertheless  # few lessons have nothing new
+
+        click.echo(wrapped(nevertheless(report), first=""))
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     if report.gave_way:
         click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))
@@ -281,16 +283,6 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
         _print_drawn_away(verdict.classes)
     else:
         click.echo(wrapped(_advice(report), first=""))
-
-
-def _nevertheless(report: Report) -> str:
-    """Which options teach a lesson that has nothing new."""
-    if not report.taught_before:
-        return "--force teaches it nevertheless."
-    if report.samples == report.taught_before:  # all of it
-        return "--again teaches it nevertheless; if the model then has nothing to learn from it, --again --force."
-    others = counted(report.samples, "other sample")
-    return f"--force teaches the {others}, --again also the {report.taught_before} that were taught before."
 
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:

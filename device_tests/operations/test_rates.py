@@ -1,0 +1,72 @@
+"""Angular rates in another unit than those that the extractor was calibrated by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecl import Learner
+from edgecl.errors import DataError
+
+from ..support.commands import edgecl
+
+pytestmark = pytest.mark.native("exports an extractor of movement")
+CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+
+
+def windows(count: int, *, seed: int, hertz: float = 1.5) -> NDArray[np.float32]:
+    """Walks: acceleration in m/s² with gravity, rates in rad/s."""
+    draw = np.random.default_rng(seed)
+    times = np.arange(100) / 50
+    phases = draw.uniform(0, 6, (count, 1, 6))
+    moved = np.sin(2 * np.pi * hertz * times[None, :, None] + phases) + 0.2 * draw.normal(size=(count, 100, 6))
+    return (moved * [2, 2, 2, 0.8, 0.8, 0.8] + [0, 0, 9.81, 0, 0, 0]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wrist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    folder = tmp_path_factory.mktemp("rates")
+    np.savez(folder / "like.npz", X=windows(20, seed=0), y=np.arange(20) % 2, label_names=["a", "b"], rate_hz=50.0,
+             channels=CHANNELS)  # fmt: skip
+    assert edgecl("export", "imu", "--like", folder / "like.npz", "-o", folder / "imu.onnx").code == 0
+    assert edgecl("init", folder / "wrist", "--extractor", folder / "imu.onnx").code == 0
+    return folder / "wrist"
+
+
+def lesson(folder: Path, factor: float) -> Path:
+    signals = windows(8, seed=1)
+    signals[:, :, 3:] *= factor
+    np.savez(folder / "lesson.npz", X=signals, y=np.zeros(8, int), label_names=["walk"], rate_hz=50.0,
+             channels=CHANNELS)  # fmt: skip
+    return folder / "lesson.npz"
+
+
+@pytest.mark.parametrize(("factor", "looks"), [(57.3, "degrees"), (1 / 57.3, "radians")])
+def test_rates_of_another_unit_are_refused_with_the_option_that_settles_it(
+    wrist: Path, tmp_path: Path, factor: float, looks: str
+) -> None:
+    done = edgecl("learn", wrist, lesson(tmp_path, factor), "--dry-run")
+    assert done.code == 4
+    assert f"are they in {looks} per second?" in done.err
+    assert "(--scale)" in done.err
+    settled = edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run", "--scale", f"gyro={1 / factor:.6g}")
+    assert settled.code == 0
+    assert edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run", "--scale", "gyro=1").code == 0
+
+
+def test_rates_of_the_calibrated_unit_are_taken_fast_slow_or_at_rest(wrist: Path, tmp_path: Path) -> None:
+    for factor in (0.3, 1.0, 3.0):
+        assert edgecl("learn", wrist, lesson(tmp_path, factor), "--dry-run").code == 0
+    still = 0.001 * windows(8, seed=2) + [0, 0, 9.8, 0, 0, 0]
+    assert Learner.open(wrist).learn({"still": still.astype(np.float32)}, dry_run=True).samples == 8
+
+
+def test_arrays_from_python_are_looked_at_too(wrist: Path) -> None:
+    signals = windows(8, seed=1)
+    signals[:, :, 3:] *= 57.3
+    with pytest.raises(DataError, match="degrees per second"):
+        Learner.open(wrist).learn({"walk": signals}, dry_run=True)
