@@ -11,7 +11,7 @@ one person or by several, classes that the model has and classes that it never h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,13 @@ class Before:
             if label not in factor.labels or not known.typical > 0:  # where all are in one place, none is far
                 continue
             logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
-            contradictions += _contradictions(label, head, logits, distances / known.typical)
+            sure, index = _sure_answers(logits, distances / known.typical), head.labels.index(label)
+            if ((sure >= 0) & (sure != index)).any():
+                from edgecl.gate.conditions import contradicting  # few lessons contradict what is known
+
+                contradictions += contradicting(label, sure, factor, model, lesson)
             own = distances[:, factor.labels.index(label)]
-            recall = float(np.mean(logits.argmax(axis=1) == head.labels.index(label)))
+            recall = float(np.mean(logits.argmax(axis=1) == index))
             foreign.append(Foreign(label, median(own) / known.typical, recall, len(own)))
         correct = {label: one.correct for label, one in known.seen.items()}
         return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
@@ -160,17 +164,11 @@ def _answers(
     return np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs])
 
 
-def _contradictions(
-    label: str, head: HeadState, logits: NDArray[np.float32], distances: NDArray[np.float64]
-) -> Iterator[Contradiction]:
-    """Yield the other classes as which samples of a known label are predicted, with confidence and typically."""
-    answers = logits.argmax(axis=1)
-    rank = np.arange(len(answers))
-    confident = probabilities(logits)[rank, answers] > CONFIDENT
-    sure = answers[confident & (distances[rank, answers] < FAMILIAR)]
-    for other in sorted(set(sure.tolist())):
-        if head.labels[other] != label:
-            yield Contradiction(label, head.labels[other], int((sure == other).sum()), len(answers))
+def _sure_answers(logits: NDArray[np.float32], distances: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the class (n,) as which each sample is predicted, with confidence and typically; -1 where it is not."""
+    answers, rank = logits.argmax(axis=1), np.arange(len(logits))
+    is_sure = (probabilities(logits)[rank, answers] > CONFIDENT) & (distances[rank, answers] < FAMILIAR)
+    return np.asarray(np.where(is_sure, answers, -1), np.intp)
 
 
 @dataclass(frozen=True)
