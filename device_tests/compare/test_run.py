@@ -14,7 +14,7 @@ from edgecl.compare.streams import recordings
 from edgecl.errors import SettingError
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
-from edgecl.learning.strategies import COMPARED
+from edgecl.learning.strategies import COMPARED, GENERATED
 from edgecl.model.exemplars import row_bytes
 from edgecl.model.settings import plan_memory
 
@@ -36,6 +36,16 @@ def by_person() -> Comparison:
 
 def test_every_strategy_and_the_gate_have_a_row(by_class: Comparison) -> None:
     assert [one.name for one in by_class.strategies] == [*COMPARED, GATED]
+
+
+def test_generated_replay_is_played_when_it_is_named() -> None:
+    found = run(spoken(), Options(seeds=1, experiences=3, budgets=(), strategies=(GENERATED, "naive")))[0]
+    assert [one.name for one in found.strategies] == ["naive", GENERATED]
+    generated, naive = found.row(GENERATED), found.row("naive")
+    assert generated is not None
+    assert naive is not None
+    assert generated.mean("old") > naive.mean("old")
+    assert generated.mean("memory_bytes") > naive.mean("memory_bytes")
 
 
 def test_naive_steps_forget_and_the_closed_form_does_not(by_class: Comparison) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecl.gate.gather import MEAN_ERRORS, Before, _contradictions
+from edgecl.gate.gather import MEAN_ERRORS, Before, _sure_answers
 from edgecl.model.model import Model
 
 from ..support.learning import Words, as_lesson, settings, taught
@@ -15,16 +15,12 @@ from ..support.learning import Words, as_lesson, settings, taught
 def test_samples_a_little_nearer_to_another_class_contradict_only_a_label_that_many_taught(
     known_by: int, contradict: int
 ) -> None:
-    words = Words(4)
-    head = taught(Model(settings()), words.lesson(20)).head
-    assert head is not None
-    own, other, *_ = head.labels
-    logits = np.zeros((6, len(head.labels)), np.float32)
+    logits = np.zeros((6, 4), np.float32)
     logits[:, 1] = 9  # a confident answer
     distances = np.full(logits.shape, 5.0)
     distances[:, :2] = 1.3, 1.0
-    found = sum(one.samples for one in _contradictions(own, head, logits, distances, MEAN_ERRORS / known_by))
-    assert found == contradict, other
+    sure = _sure_answers(logits, distances, own=0, margin=MEAN_ERRORS / known_by)
+    assert (sure == 1).sum() == contradict
 
 
 def test_another_class_contradicts_a_label_that_five_samples_taught() -> None:

@@ -21,7 +21,7 @@ from edgecl.compare.trials import Trial, plan_trials
 from edgecl.errors import SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.learning.loop import Outcome, learn
-from edgecl.learning.strategies import COMPARED
+from edgecl.learning.strategies import COMPARABLE, GENERATED
 from edgecl.metrics import backward_transfer, balanced_accuracy, forgetting
 from edgecl.model.exemplars import quantise, quotas, row_bytes
 from edgecl.model.model import Lesson, MemoryObjects, Model
@@ -68,9 +68,9 @@ def compare(data: Recordings, settings: Settings, options: Options) -> Generator
     SettingError
         When there are fewer classes, or groups, than experiences; when a strategy is unknown.
     """
-    unknown = set(options.strategies) - set(COMPARED)
+    unknown = set(options.strategies) - set(COMPARABLE)
     if unknown:
-        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(COMPARED)}")
+        raise SettingError(f"{min(unknown)!r} is not a strategy: choose from {', '.join(COMPARABLE)}")
     data, remarks = prepare(data, by=options.by, scenario=options.scenario)
     streams = make_streams(data, scenario=options.scenario, experiences=options.experiences, seeds=options.seeds)
     remarks += _unplayed(data, streams)
@@ -241,14 +241,18 @@ def _remembered(model: Model, strategy: str) -> tuple[int, int]:
     """
     if model.head is None:
         return 0, 0
-    memory, closes = model.head.nbytes, strategy in ("closed-form", "auto")
-    if "replay" in strategy or strategy == "auto":
+    memory, sums = model.head.nbytes, strategy in ("closed-form", "auto", GENERATED)
+    if strategy == GENERATED:
+        from edgecl.learning.generated import Form  # few comparisons have it
+
+        memory += Form.of_model(model)[1]
+    elif "replay" in strategy or strategy == "auto":
         memory += sum(one.nbytes for one in model.exemplars.values())
     if model.ewc is not None and strategy != "replay" and strategy != "naive":
         memory += model.ewc.nbytes
-    if closes:
+    if sums:
         memory += sum(one.mean.nbytes + 8 for one in model.statistics.values())
-    return memory, sum(one.scatter.nbytes for one in model.statistics.values()) if closes else 0
+    return memory, sum(one.scatter.nbytes for one in model.statistics.values()) if sums else 0
 
 
 def _penalty(data: Recordings, stream: Experiences) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edgecl.compare.results import GATED, REPLAY_WEIGHTS, REPLAYING, Options
 from edgecl.compare.streams import Experiences, Recordings
 from edgecl.errors import SettingError
-from edgecl.learning.strategies import COMPARED, RefineSettings
+from edgecl.learning.strategies import COMPARABLE, RefineSettings
 from edgecl.model.exemplars import row_bytes
 from edgecl.model.settings import Settings, plan_memory
 from edgecl.units import format_bytes
@@ -34,7 +34,7 @@ def plan_trials(
     data: Recordings, streams: Sequence[Experiences], settings: Settings, options: Options
 ) -> tuple[list[Trial], list[str]]:
     """Return the trials, and notes on what cannot be played."""
-    names = [one for one in COMPARED if one in options.strategies]
+    names = [one for one in COMPARABLE if one in options.strategies]
     plan, remarks = plan_memory(settings, len(data.names)), []
     stepping = [one for one in names if one not in ("closed-form", "auto")]
     if stepping and not plan.can_consolidate:

@@ -12,6 +12,7 @@ from edgecl.gate.gather import After, Before
 from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
+    GENERATED,
     REFINE_CLASSES,
     REFINE_PER_CLASS,
     STRATEGIES,
@@ -35,7 +36,7 @@ def default_steps(strategy: str) -> RefineSettings:
 
 def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Iterator[Rung]:
     """Yield what is tried in turn: a named strategy alone; "auto", then more replay and EWC, then closed form."""
-    if strategy not in STRATEGIES:
+    if strategy not in (*STRATEGIES, GENERATED):
         raise SettingError(f"{strategy!r} is not a strategy: choose one of {', '.join(STRATEGIES)}")
     plan = taught.plan()
     needed, fits = (
@@ -88,6 +89,12 @@ def update(
                 return refined, evidence, "ewc-replay"
         return candidate, evidence, "closed-form"
     from edgecl.learning.replay import grown_head, held_out, refine_with_replay
+
+    if rung.strategy == GENERATED:
+        from edgecl.learning.generated import refine_with_generated
+
+        refined = refine_with_generated(rung, model, taught, lesson, seed=seed)
+        return refined, held_out(model, refined, lesson), rung.strategy
 
     start = replace(taught, head=grown_head(model.head, taught))
     refined = refine_with_replay(rung, start, taught, lesson, seed=seed)

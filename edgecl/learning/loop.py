@@ -13,12 +13,13 @@ from collections.abc import Callable, Generator
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import SettingError
 from edgecl.gate.gather import Before, Known, evidence_of
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
 from edgecl.learning.admission import Answer, admit
 from edgecl.learning.candidates import ladder, update
-from edgecl.learning.strategies import RefineSettings
+from edgecl.learning.strategies import GENERATED, RefineSettings
 from edgecl.model.exemplars import DIGEST_BYTES, Exemplars, bounded_memory, herd, memory_bytes, quotas
 from edgecl.model.head import HeadState, probabilities, whitened_cosine
 from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
@@ -94,6 +95,8 @@ def lesson_stages(
     SettingError
         When the strategy is unknown, or needs more memory than was granted.
     """
+    if strategy == GENERATED and not force:
+        raise SettingError(f"{strategy!r} is for comparisons alone: choose auto")
     policy = policy or Policy()
     too_many = _too_many_classes(model, lesson)
     if too_many:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import edgecl_kernels as kernels
 import numpy as np
@@ -21,10 +22,18 @@ MOMENTUM = 0.9
 STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
 
 
+class Rows(Protocol):
+    """Rows of a class that minibatches are drawn from: a `Selection`, or a generator."""
+
+    def __len__(self) -> int: ...
+
+    def draw(self, which: NDArray[np.integer]) -> Exemplars: ...
+
+
 def refine(
     head: HeadState,
     lesson: Mapping[str, Selection],
-    replay: Mapping[str, Selection],
+    replay: Mapping[str, Rows],
     ewc: EwcState | None,
     *,
     coordinates: Coordinates,
@@ -103,7 +112,7 @@ def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, r
 class _Pool:
     """All rows that may be drawn, by class: the lesson's first, then the replayed ones."""
 
-    groups: tuple[Selection, ...]
+    groups: tuple[Rows, ...]
     labels: NDArray[np.int32]
     """(groups,) index into the head's labels."""
     sizes: NDArray[np.int64]
@@ -111,8 +120,8 @@ class _Pool:
     lesson_groups: int
 
     @staticmethod
-    def of(lesson: Mapping[str, Selection], replay: Mapping[str, Selection], labels: tuple[str, ...]) -> _Pool:
-        groups = [(label, lesson[label]) for label in sorted(lesson) if len(lesson[label])]
+    def of(lesson: Mapping[str, Selection], replay: Mapping[str, Rows], labels: tuple[str, ...]) -> _Pool:
+        groups: list[tuple[str, Rows]] = [(label, lesson[label]) for label in sorted(lesson) if len(lesson[label])]
         lesson_groups = len(groups)
         groups += [(label, replay[label]) for label in sorted(replay) if len(replay[label])]
         return _Pool(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from edgecl.values import dataclass
 
 STRATEGIES = ("auto", "closed-form", "replay", "ewc-replay", "ewc", "naive")
-# the same, in the order in which `compare` plays and lists them
+GENERATED = "gaussian-replay"  # for `compare` alone: see DECISIONS.md
+# in the order in which `compare` plays and lists them
 COMPARED = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
+COMPARABLE = (*COMPARED[:4], GENERATED, *COMPARED[4:])
 
 REFINE_PER_CLASS = 256  # lesson rows of a class that gradient steps draw from
 REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise

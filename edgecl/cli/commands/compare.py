@@ -11,7 +11,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import Bytes, choice_options, example, json_option, label_column_option, path_argument
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
-from edgecl.learning.strategies import COMPARED
+from edgecl.learning.strategies import COMPARABLE, COMPARED, GENERATED
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
         for one in names:
-            if one not in COMPARED:
-                self.fail(f"{one!r} is not one of {', '.join(COMPARED)}", param, ctx)
+            if one not in COMPARABLE:
+                self.fail(f"{one!r} is not one of {', '.join(COMPARABLE)}", param, ctx)
         return names
 
 
@@ -89,7 +89,11 @@ class Shares(click.ParamType[tuple[float, ...]]):
 )
 @click.option("--seeds", type=click.IntRange(1, 100), help="Number of runs with other splits and orders. [default: 5]")
 @click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
-@click.option("--strategies", type=Names(), help=f"Names, separated by commas. [default: {','.join(COMPARED)}]")
+@click.option(
+    "--strategies",
+    type=Names(),
+    help=f"Names, separated by commas, also {GENERATED}. [default: {','.join(COMPARED)}]",
+)
 @click.option(
     "--budgets",
     type=Shares(),
