@@ -118,7 +118,10 @@ def encode(
         }
     )
     if len(line) > LARGEST_LINE:
-        raise SettingError(f"{len(held)} labels are too many for one file: share some")
+        raise SettingError(
+            f"{len(held)} labels and {len(share.members):,} devices take {len(line):,} bytes, a file states at most "
+            f"{LARGEST_LINE:,}: share some of the labels, or sum fewer devices"
+        )
     return line + npz
 
 
