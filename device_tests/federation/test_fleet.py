@@ -12,6 +12,7 @@ from edgecl.errors import SettingError
 from edgecl.federation.app import join_command, serve_command, write_app
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import FolderNode, StoreNode, node_of
+from edgecl.federation.rounds import InProcess, play
 from edgecl.learner import Learner
 from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
@@ -50,6 +51,16 @@ def test_each_merges_the_others_and_a_late_one_counts_in_the_next_round(stores: 
         model = Learner.open(store).opened.model()[1]
         assert {label: one.count for label, one in model.statistics.items()} == dict.fromkeys(LABELS, 36)
     assert nodes[0].take(second) == {Learner.open(stores[0]).store.name: "unchanged"}
+
+
+def test_a_device_that_has_learnt_nothing_gets_the_sum_of_the_others(stores: list[Path], tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    Learner.create(new, extractor="voice")
+    nodes = InProcess([StoreNode(stores[0]), StoreNode(stores[1]), StoreNode(new)])
+    played = play(nodes, Fleet(tmp_path / "state", floor=0.03), number=90)
+    assert (played.replied, played.known, played.refused) == (3, 2, {})
+    assert sum(played.outcomes.values()) == 3
+    assert Learner.open(new).classes == LABELS
 
 
 def test_what_is_no_share_is_refused_by_name_and_the_others_go_on(stores: list[Path], tmp_path: Path) -> None:

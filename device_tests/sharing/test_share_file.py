@@ -203,3 +203,9 @@ def test_a_device_counts_once():
 def test_the_first_line_is_json_for_people():
     line = encode(SHARE, SHAPE).split(b"\n")[0]
     assert json.loads(line)["labels"] == ["go", "no", "yes"]
+
+
+def test_a_sum_of_more_devices_than_a_file_can_state_says_how_many():
+    members = tuple(f"{number:016x}" for number in range(60_000))
+    with pytest.raises(SettingError, match="3 labels and 60,000 devices"):
+        encode(Share("fleet", "fleet", 1, "", SHARE.statistics, members=members), SHAPE)

@@ -5,7 +5,7 @@ Shares stay on disk: one at a time is in memory, and the sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,10 +59,13 @@ class Files(Mapping[str, Share]):
 
 
 class SumsOfOthers(Mapping[str, bytes]):
-    """By device the file of the sum of all others that pass the screen, made when it is asked for."""
+    """By device the file of the sum of all others that pass the screen, made when it is asked for.
 
-    def __init__(self, files: Files, kept: Mapping[str, Share], shape: Shape, round_number: int) -> None:
-        self._files, self._kept, self._shape, self._round = files, kept, shape, round_number
+    Newcomers, which have nothing to share, get the sum of all.
+    """
+
+    def __init__(self, devices: Collection[str], kept: Mapping[str, Share], shape: Shape, round_number: int) -> None:
+        self._devices, self._kept, self._shape, self._round = devices, kept, shape, round_number
         self._members, self._total = sorted(kept), Sums()
         self._known = set(kept)
         for share in kept.values():
@@ -77,10 +80,10 @@ class SumsOfOthers(Mapping[str, bytes]):
         return encode(made, self._shape)
 
     def __iter__(self) -> Iterator[str]:
-        return (one for one in self._files if one in self)
+        return (one for one in self._devices if one in self)
 
     def __contains__(self, device: object) -> bool:
-        return device in self._files and len(self._members) > (device in self._known)
+        return device in self._devices and len(self._members) > (device in self._known)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -145,7 +148,7 @@ class Fleet:
         self._shape = self._shape or found.shape
         return share.device, True
 
-    def sums(self, *, round_number: int) -> Mapping[str, bytes]:
+    def sums(self, *, round_number: int, newcomers: Collection[str] = ()) -> Mapping[str, bytes]:
         """Return, by device, the file of the sum of all others that pass the screen; nothing of a single device.
 
         A device that is left out gets the sum of the others too: its own gate judges that.
@@ -154,10 +157,13 @@ class Fleet:
         ----------
         round_number
             From 1: of two sums the store takes that of the later round.
+        newcomers
+            Devices that have handed in nothing and get a sum too.
         """
         if self._shape is None:
             return {}
         found = screened(self._files, {}, floor=self.floor)
         names = self.devices
         self.refused.update({names[device]: reason for device, reason in found.left_out.items()})
-        return SumsOfOthers(self._files, found.kept, self._shape, round_number)
+        devices = {**dict.fromkeys(self._files), **dict.fromkeys(newcomers)}
+        return SumsOfOthers(devices.keys(), found.kept, self._shape, round_number)

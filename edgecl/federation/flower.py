@@ -19,7 +19,7 @@ from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import node_of
 from edgecl.federation.rounds import Round, play
 
-FILES, DEVICES, BECAME = "files", "devices", "became"
+FILES, DEVICES, NEWCOMERS, BECAME = "files", "devices", "newcomers", "became"
 POLL_S = 0.5
 
 
@@ -30,7 +30,7 @@ def answer(message: Any, context: Any) -> Any:
     node = node_of(context.node_config)
     record = message.content.config_records.get(FILES)
     if record is None:
-        content = ConfigRecord({FILES: node.hand_in()})
+        content = ConfigRecord({FILES: node.hand_in(), NEWCOMERS: node.newcomers()})
     else:
         became = node.take(dict(zip(record[DEVICES], record[FILES], strict=True)))
         content = ConfigRecord({DEVICES: list(became), BECAME: list(became.values())})
@@ -74,12 +74,14 @@ class OverGrid:
     def asked(self) -> int:
         return len(self._nodes)
 
-    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
+    def fetch(self) -> Iterable[tuple[int, list[bytes], list[str]]]:
         from flwr.app import ConfigRecord, RecordDict
 
         empty = RecordDict({"fetch": ConfigRecord({"round": self._round})})
         for reply in self._replies(dict.fromkeys(self._nodes, empty)):
-            yield reply.metadata.src_node_id, [bytes(one) for one in reply.content[FILES][FILES]]
+            record = reply.content[FILES]
+            files = [bytes(one) for one in record[FILES]]
+            yield reply.metadata.src_node_id, files, [str(one) for one in record.get(NEWCOMERS, [])]
 
     def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
         from flwr.app import ConfigRecord, RecordDict

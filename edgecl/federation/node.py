@@ -26,6 +26,9 @@ class Node(Protocol):
     def hand_in(self) -> list[bytes]:
         """Return the files of its devices."""
 
+    def newcomers(self) -> list[str]:
+        """Return the devices that have nothing to hand in, and want the sum of the others."""
+
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
         """Take the sum of the others for each of its devices; returns what became of each."""
 
@@ -39,10 +42,15 @@ class StoreNode:
     def hand_in(self) -> list[bytes]:
         from edgecl.learner import Learner
 
+        if self.newcomers():
+            return []
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "own.share")
             Learner.open(self._store).share(out, at_least=self._at_least, compact=True)
             return [out.read_bytes()]
+
+    def newcomers(self) -> list[str]:
+        return [] if self.statistics()[1] else [self.features()[0]]
 
     def features(self) -> tuple[str, Shape]:
         """Return the device, and what others' shares have to fit."""
@@ -83,6 +91,9 @@ class FolderNode:
         if not folder.is_dir():
             raise SettingError(f"{folder} is not a folder: make it, and let boards put the files of share there")
         self._folder = folder
+
+    def newcomers(self) -> list[str]:
+        return []  # a board that has no file yet is not known
 
     def hand_in(self) -> list[bytes]:
         """Return the intact files; what is still being written, or is not a share, is left for another round."""

@@ -21,8 +21,8 @@ class Carrier(Protocol):
     def asked(self) -> int:
         """Return how many nodes take part in the round."""
 
-    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
-        """Yield the files of each node that answers."""
+    def fetch(self) -> Iterable[tuple[int, list[bytes], list[str]]]:
+        """Yield the files of each node that answers, and its devices that have none and want the sum of the others."""
 
     def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
         """Bring each node the sums of its devices; return what became of them, of the nodes that answer."""
@@ -59,13 +59,14 @@ class Round:
 def play(carrier: Carrier, fleet: Fleet, *, number: int) -> Round:
     """Play a round. Nodes that do not answer are left out; what they handed in before still counts."""
     owners: dict[int, list[str]] = {}
-    up = 0
-    for node, files in carrier.fetch():
+    up, late = 0, list[str]()
+    for node, files, newcomers in carrier.fetch():
         up += sum(map(len, files))
         taken = [fleet.take(data, source=f"node {node}") for data in files]
-        owners[node] = [one for one in taken if one is not None]
+        late += newcomers
+        owners[node] = [*(one for one in taken if one is not None), *newcomers]
     became, down = list[str](), 0
-    for some in _batches(owners, fleet.sums(round_number=number)):
+    for some in _batches(owners, fleet.sums(round_number=number, newcomers=late)):
         became += carrier.bring(some)
         down += sum(len(data) for mine in some.values() for data in mine.values())
     return Round(
@@ -107,10 +108,10 @@ class InProcess:
     def asked(self) -> int:
         return len(self._nodes)
 
-    def fetch(self) -> Iterable[tuple[int, list[bytes]]]:
+    def fetch(self) -> Iterable[tuple[int, list[bytes], list[str]]]:
         for number, node in enumerate(self._nodes):
             with suppress(EdgeclError):  # a node that fails does not answer
-                yield number, node.hand_in()
+                yield number, node.hand_in(), node.newcomers()
 
     def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
         return [one for number, mine in sums.items() for one in self._nodes[number].take(mine).values()]

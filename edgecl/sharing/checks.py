@@ -8,8 +8,9 @@ import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.model.shares import Share
-from edgecl.model.statistics import ClassStatistics, square
+from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.share_file import Incoming, Shape
+from edgecl.sharing.sums import triangle
 
 MOST_SAMPLES = 1_000_000  # of a class at one device
 ROUNDING, HALF_ROUNDING = 1e-4, 4e-3  # of the trace: how far below zero an eigenvalue may be rounded
@@ -84,7 +85,8 @@ def _require_unit(one: ClassStatistics, label: str, name: str) -> None:
 
 def is_positive(one: ClassStatistics, *, rounding: float = ROUNDING) -> bool:
     """Test whether a scatter is positive semidefinite up to rounding, by a Cholesky factor."""
-    matrix = square(one.scatter, one.dimension).astype(np.float64)
+    matrix = np.zeros((one.dimension, one.dimension))
+    matrix[triangle(one.dimension)] = one.scatter  # all that a Cholesky factor reads
     trace = float(np.trace(matrix))
     if trace < 0:
         return False

@@ -23,6 +23,7 @@ from edgecl.errors import DataError, SettingError
 from edgecl.model.settings import Settings
 from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics, packed_length, square
+from edgecl.sharing.sums import triangle
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import UnusableError
 from edgecl.store.arrays import MAX_BYTES, pack, unpack
@@ -117,7 +118,10 @@ def encode(
         }
     )
     if len(line) > LARGEST_LINE:
-        raise SettingError(f"{len(held)} labels are too many for one file: share some")
+        raise SettingError(
+            f"{len(held)} labels and {len(share.members):,} devices take {len(line):,} bytes, a file states at most "
+            f"{LARGEST_LINE:,}: share some of the labels, or sum fewer devices"
+        )
     return line + npz
 
 
@@ -266,4 +270,4 @@ def _statistics(labels: Sequence[str], arrays: Mapping[str, NDArray[Any]], d: in
 def _triangle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the packed lower triangle of RᵀR for rows (r, d)."""
     whole = rows.T.astype(np.float64) @ rows
-    return np.asarray(whole[np.tril_indices(rows.shape[1])], np.float32)
+    return np.asarray(whole[triangle(rows.shape[1])], np.float32)

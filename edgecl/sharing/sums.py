@@ -74,12 +74,13 @@ class Sums:
 
 
 @cache
-def _triangle(dimension: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def triangle(dimension: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of a packed lower triangle; made once, since a server needs them for every class."""
     return np.tril_indices(dimension)
 
 
 def outer(delta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the packed lower triangle of δδᵀ."""
-    rows, columns = _triangle(len(delta))
+    rows, columns = triangle(len(delta))
     packed: NDArray[np.float64] = delta[rows] * delta[columns]
     return packed

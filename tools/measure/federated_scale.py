@@ -14,6 +14,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +22,57 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.federation.fleet import Fleet
 from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.sharing import share_file
 from edgecl.sharing.share_file import Shape, encode
 
 D, CLASSES, OWN, SAMPLES = 96, 200, 20, 5
 SHAPE = Shape("0" * 64, D, D, 0, 0, 0)
+DRAWN = 50  # devices that are drawn; the others share the same under names of their own
 STEPS = 8  # at which memory is looked at
 SUMS = 40  # devices whose sum of the others is made
 FLOOR = 0.03
 
 
-def file_of(number: int, means: np.ndarray[Any, np.dtype[np.float64]]) -> bytes:
-    """Return the file of a simulated device."""
-    draw, held = np.random.default_rng(number), {}
+@cache
+def drawn(number: int) -> dict[str, ClassStatistics]:
+    """Return what a simulated device has learnt."""
+    means = np.random.default_rng(0).standard_normal((CLASSES, D))
+    draw, held = np.random.default_rng(number + 1), {}
     for label in draw.choice(CLASSES, OWN, replace=False):
         rows = means[label] + 0.5 * draw.standard_normal((SAMPLES, D))
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         scatter = np.empty(packed_length(D))
         count, mean = accumulate(None, [rows.astype(np.float32)], scatter)
         held[f"word {label:03d}"] = ClassStatistics(count, mean, scatter.astype(np.float32))
-    return encode(Share(f"{number:08d}", "device", 1, "", held), SHAPE, half=True, compact=True)
+    return held
+
+
+_rows_of, _made = share_file._rows_of, dict[int, NDArray[np.float32]]()
+
+
+def _rows_once(one: ClassStatistics) -> NDArray[np.float32]:
+    """Return the rows of a class that was drawn; computing them again would cost the run, and not the server."""
+    return _made[id(one)] if id(one) in _made else _made.setdefault(id(one), _rows_of(one))
+
+
+share_file._rows_of = _rows_once
+
+
+def file_of(number: int) -> bytes:
+    """Return the file of a simulated device."""
+    return encode(Share(f"{number:016x}", "device", 1, "", drawn(number % DRAWN)), SHAPE, half=True, compact=True)
 
 
 def summed(devices: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Have a server's fleet take so many devices, screen them and make the sums of others for some of them."""
-    means = np.random.default_rng(0).standard_normal((CLASSES, D))
     fleet, rows, size, cpu = Fleet(folder, floor=FLOOR), [], 0, 0.0
     for number in range(devices):
-        data = file_of(number, means)
+        data = file_of(number)
         started = time.process_time()
         assert fleet.take(data, source="device") is not None, fleet.refused
         cpu, size = cpu + time.process_time() - started, size + len(data)
