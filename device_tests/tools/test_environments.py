@@ -24,7 +24,7 @@ def environments(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_lowest_versions_are_those_of_every_package_but_the_developers(environments: Any) -> None:
     pins = environments.lowest()
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in pins)
-    assert {"numpy==1.26.4", "onnxruntime==1.19.2"} <= set(pins)
+    assert {"numpy==1.26.4", "onnxruntime==1.21.1"} <= set(pins)
     assert not any(one.startswith(("mypy", "pytest", "ruff", "edgecl")) for one in pins)
 
 

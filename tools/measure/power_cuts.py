@@ -102,9 +102,8 @@ def following(folder: Path) -> Action:
     export_identity(folder / "identity.onnx", ["a", "b", "c"])
     for number in range(2):
         draw = np.random.default_rng(number)
-        rows = [
-            ",".join([*(f"{cell:.4f}" for cell in row), "ab"[int(row[0] > 0)]]) for row in draw.normal(size=(80, 3))
-        ]
+        cells = draw.normal(size=(80, 3)).tolist()
+        rows = [",".join([*(f"{cell:.4f}" for cell in row), "ab"[row[0] > 0]]) for row in cells]
         (folder / f"rows {number}.csv").write_text("\n".join(["a,b,c,label", *rows, ""]))
     base, copy = folder / "rows", folder / "expected rows"
     require(edgecl("init", base, "--extractor", folder / "identity.onnx", "--max-classes", "4"))

@@ -11,11 +11,21 @@ from report.tables import markdown
 
 def as_markdown(figures: Mapping[str, Any]) -> str:
     """Return all tables for the results file."""
+    parts = [detectors(figures)]
+    if figures["streams"]:
+        parts += ["## Answered right before the label was seen, in one run", _streams(figures["streams"])]
+    if figures.get("peers"):
+        parts.append(stream_peers.as_markdown(figures["peers"]))
+    return "\n\n".join(parts)
+
+
+def detectors(figures: Mapping[str, Any]) -> str:
+    """Return the tables of the detectors."""
     kinds = ("abrupt", "gradual", "recurring")
     about = (
         f"{figures['seeds']} streams of {figures['length']} each; errors {figures['low']:.0%} and {figures['high']:.0%}"
     )
-    detectors = [
+    rows = [
         [
             row["detector"],
             *(f"{row[f'{kind} false']:.1f}" for kind in ("steady", *kinds)),
@@ -32,14 +42,10 @@ def as_markdown(figures: Mapping[str, Any]) -> str:
     ]
     parts = [
         f"## False alarms per 10,000 samples, and samples to detection (median; missed)\n\n{about}",
-        markdown([header, *detectors]),
+        markdown([header, *rows]),
         "## ADWIN's alarms and River's on the same streams",
         markdown([list(figures["adwin"][0]), *([str(one) for one in row.values()] for row in figures["adwin"])]),
     ]
-    if figures["streams"]:
-        parts += ["## Answered right before the label was seen, in one run", _streams(figures["streams"])]
-    if figures.get("peers"):
-        parts.append(stream_peers.as_markdown(figures["peers"]))
     return "\n\n".join(parts)
 
 
