@@ -48,7 +48,9 @@ def heard(device: OpenStore, sound: NDArray[np.float32], *, silence: float) -> t
     return events, looks
 
 
-def test_all_but_silent_hops_are_answered_as_if_nothing_were_withheld(kitchen: Path, evening: NDArray[np.float32]) -> None:
+def test_all_but_silent_hops_are_answered_as_if_nothing_were_withheld(
+    kitchen: Path, evening: NDArray[np.float32]
+) -> None:
     device = OpenStore.open(kitchen)
     (events, whole), (same, withheld) = (heard(device, evening, silence=one) for one in (0.0, SILENCE))
     assert events == same != []

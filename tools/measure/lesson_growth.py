@@ -89,8 +89,12 @@ def apart(work: Callable[[], dict[str, float]], output: Path) -> dict[str, float
 def made(path: Path, *, classes: int, dimension: int, memory: int) -> Settings:
     """A store without a projection; the latents that it is taught come from no extractor."""
     settings = Settings(
-        memory_bytes=memory, disk_bytes=1 << 38, max_classes=classes + 1, latent_dimension=dimension, shrinkage_floor=0.03
-    )  # fmt: skip
+        memory_bytes=memory,
+        disk_bytes=1 << 38,
+        max_classes=classes + 1,
+        latent_dimension=dimension,
+        shrinkage_floor=0.03,
+    )
     stored = {"learner": settings.as_dict(), "disk_bytes": settings.disk_bytes, "keep_revisions": 10}
     body = InitBody(**Model(settings).body()).as_dict()
     Store.create(path, extractor=extractor_file("voice"), settings=stored, revision_body=body)
