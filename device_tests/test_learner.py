@@ -176,6 +176,7 @@ def test_what_a_store_is_can_be_asked(learner: Learner, tmp_path: Path) -> None:
     assert learner.check() == learner.repair() == []
     assert learner.inbox().items() == []
     assert learner.calibration().keys() == set(WORDS)
+    assert learner.calibration(WORDS[:1]) == {WORDS[0]: learner.calibration()[WORDS[0]]}
 
 
 def test_a_lesson_is_taken_back_and_a_class_forgotten(learner: Learner) -> None:

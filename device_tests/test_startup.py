@@ -85,6 +85,13 @@ def test_a_lesson_loads_nothing_that_is_too_dear(loaded: set[str]) -> None:
     assert loaded & TOO_DEAR == set()
 
 
+def test_a_lesson_that_prints_what_it_expects_of_others_loads_nothing_that_is_too_dear(taught: Path) -> None:
+    shutil.copytree(taught / "kitchen", taught / "printed")
+    loaded = listed(LISTING, "learn", taught / "printed", taught / "clips")
+    assert "edgecl.spotting.background" in loaded
+    assert loaded & TOO_DEAR == set()
+
+
 def test_a_lesson_loads_no_more_of_other_modules_than_it_did(loaded: set[str]) -> None:
     others = {one for one in loaded if one.partition(".")[0] not in LIBRARIES}
     assert len(others) <= MOST_OTHERS, (len(others), sorted(others))

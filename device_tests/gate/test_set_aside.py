@@ -149,7 +149,7 @@ def test_the_sum_of_what_is_kept_is_that_of_its_rows(words: Words, model: Model)
     label = words.labels[5]
     names, _ = fits(factor, model.settings.features, lesson.rows)
     keep = np.array([True, False, True, True, True, False])
-    total = names.sums[names.labels.index(label)]
+    total = names.sums[names.lesson[label]]
     left = kept_sum(factor, model.settings.features, lesson.rows[label], total, keep)
     np.testing.assert_allclose(left, np.sum(np.array(whitened(factor, model, lesson)[label])[keep], axis=0), atol=1e-6)
 

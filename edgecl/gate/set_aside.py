@@ -36,13 +36,19 @@ class Names:
 
     labels: tuple[str, ...]
     known: NDArray[np.floating]
-    """(K, d) whitened means of the old model; zero where the name is new."""
+    """(C, d) whitened means of the old model, whose names come first: a view, since of many classes it is megabytes."""
+    squared: NDArray[np.float64]
+    """(C,) their squared lengths."""
     counts: NDArray[np.float64]
     """(K,) samples of the old model; zero where the name is new."""
+    lesson: Mapping[str, int]
+    """The lesson's names, L of them, and where each is in `sums` and `weights`."""
+    where: NDArray[np.intp]
+    """(L,) where they are in `labels`."""
     sums: NDArray[np.float64]
-    """(K, d) sums of the lesson's whitened samples, each by the probability that it is what it is called."""
+    """(L, d) sums of the lesson's whitened samples, each by the probability that it is what it is called."""
     weights: NDArray[np.float64]
-    """(K,) the sums of those probabilities."""
+    """(L,) the sums of those probabilities."""
     effective_dimension: float
 
     @staticmethod
@@ -50,34 +56,48 @@ class Names:
         """Return the names of an old model, None where there is none, and of a lesson; nothing is summed yet."""
         old = factor.labels if factor else ()
         new = sorted(set(lesson) - set(old))
-        size = len(old) + len(new)
-        known: NDArray[np.floating] = np.broadcast_to(np.float64(0), (size, dimension))
-        counts = np.zeros(size)
-        if factor:
-            known = factor.whitened if not new else np.zeros((size, dimension), factor.whitened.dtype)
-            known[: len(old)], counts[: len(old)] = factor.whitened, factor.counts
-        effective = factor.effective_dimension if factor else 0.0
-        return Names((*old, *new), known, counts, np.zeros((size, dimension)), np.zeros(size), effective)
+        labels, taught = (*old, *new), sorted(set(lesson))
+        index = {label: at for at, label in enumerate(labels)}
+        return Names(
+            labels=labels,
+            known=factor.whitened if factor else np.zeros((0, dimension)),
+            squared=factor.squared if factor else np.zeros(0),
+            counts=np.concatenate([factor.counts if factor else np.zeros(0), np.zeros(len(new))]),
+            lesson={label: row for row, label in enumerate(taught)},
+            where=np.array([index[label] for label in taught], np.intp),
+            sums=np.zeros((len(taught), dimension)),
+            weights=np.zeros(len(taught)),
+            effective_dimension=factor.effective_dimension if factor else 0.0,
+        )
 
-    @property
-    def is_known(self) -> NDArray[np.bool_]:
-        """(K,) which names the old model has."""
-        return self.counts > 0
-
-    def means(
-        self, sums: NDArray[np.float64], weights: NDArray[np.float64], of: Sequence[int] | slice = slice(None)
+    def session(
+        self, at: int, sums: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return session means (m, d) of names and their debiased lengths (m,); the length of no sample is infinite."""
-        prior = np.minimum(self.counts[of], SESSION_WEIGHT)
+        """Return session means (m, d) of a name and their debiased lengths (m,), from sums (m, d) of its samples.
+
+        The length of no sample is infinite.
+        """
+        prior = min(float(self.counts[at]), SESSION_WEIGHT)
         size = prior + weights
         there = size > SMALLEST
-        means = prior[:, None] * self.known[of]  # changed in place: of a thousand names it is megabytes
-        means += sums
-        means /= np.where(there, size, 1.0)[:, None]
-        trusted = np.where(self.is_known[of], self.counts[of], np.maximum(weights, SMALLEST))
-        squared = np.einsum("kd,kd->k", means, means)
-        lengths = np.sqrt(np.maximum(debiased(squared, self.effective_dimension / trusted), SMALLEST))
-        return means, np.where(there, lengths, np.inf)
+        known = self.known[at] if at < len(self.known) else 0.0
+        means = (prior * known + sums) / np.where(there, size, 1.0)[:, None]
+        trusted = self.counts[at] if self.counts[at] > 0 else np.maximum(weights, SMALLEST)
+        return means, np.where(there, self._length(np.square(means).sum(axis=1), trusted), np.inf)
+
+    def sessions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the session means (L, d) of the lesson's names, and the lengths (K,) of those of all names."""
+        means, lengths = np.zeros_like(self.sums), np.full(len(self.labels), np.inf)
+        lengths[: len(self.known)] = self._length(self.squared, self.counts[: len(self.known)])
+        for row, at in enumerate(self.where):
+            here = slice(row, row + 1)
+            means[here], lengths[at : at + 1] = self.session(int(at), self.sums[here], self.weights[here])
+        return means, lengths
+
+    def _length(self, squared: NDArray[np.float64], counts: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        noise = np.asarray(self.effective_dimension / counts, np.float64)
+        found: NDArray[np.float64] = np.sqrt(np.maximum(debiased(squared, noise), SMALLEST))
+        return found
 
 
 @dataclass(frozen=True)
@@ -107,15 +127,18 @@ def fit(
     Parameters
     ----------
     session
-        Session means (K, d) of all names and their lengths (K,), as `Names.means` returns them.
+        As `Names.sessions` returns it.
     mates, mates_weight
         Sum (n, d) and weight (n,) of the samples of the same name that each sample is compared with.
     wrong
         ε, the share of wrong names, 0 to 1.
     """
     means, lengths = session
-    logits = samples @ means.T / lengths  # (n, K)
-    own_means, own_lengths = names.means(mates, mates_weight, of=[own] * len(samples))
+    logits = np.zeros((len(samples), len(names.labels)))  # (n, K)
+    logits[:, : len(names.known)] = samples @ names.known.T
+    logits[:, names.where] = samples @ means.T
+    logits /= lengths
+    own_means, own_lengths = names.session(own, mates, mates_weight)
     logits[:, own] = np.einsum("nd,nd->n", samples, own_means) / own_lengths
     score = logits + np.log(wrong / max(len(names.labels) - 1, 1))
     score[:, own] = logits[:, own] + np.log(1 - wrong)
@@ -157,7 +180,7 @@ def fits(
     for index in range(rounds):
         names = summed(names, whitened, kept)
         raw = raw if index else names
-        session = names.means(names.sums, names.weights)
+        session = names.sessions()
         found = {
             label: _fit_name(whitened, names, session, label, kept[label], folds[label], wrong=wrong) for label in rows
         }
@@ -192,7 +215,7 @@ def summed(names: Names, whitened: _Whitened, kept: Mapping[str, NDArray[np.floa
     """Return the names with the sums of a lesson, each sample by its weight."""
     sums, weights = np.zeros_like(names.sums), np.zeros_like(names.weights)
     for label, share in kept.items():
-        own, first = names.labels.index(label), 0
+        own, first = names.lesson[label], 0
         for block in whitened.blocks(label):
             sums[own] += share[first : first + len(block)] @ block
             first += len(block)
@@ -219,7 +242,8 @@ def _fit_name(
     wrong: float,
 ) -> Fit:
     """The fit of all samples of a name, each compared with the samples of other groups."""
-    own, first, parts = names.labels.index(label), 0, []
+    row, first, parts = names.lesson[label], 0, []
+    own = int(names.where[row])
     sums, weights = (None, None) if folds is None else _by_fold(whitened.blocks(label), kept, folds)
     for block in whitened.blocks(label):
         here = slice(first, first + len(block))
@@ -229,7 +253,7 @@ def _fit_name(
             assert sums is not None
             assert weights is not None
             left, left_weight = sums[folds[here]], weights[folds[here]]
-        mates, mates_weight = names.sums[own] - left, np.maximum(names.weights[own] - left_weight, 0)
+        mates, mates_weight = names.sums[row] - left, np.maximum(names.weights[row] - left_weight, 0)
         mates_weight[mates_weight < SMALLEST] = 0
         parts.append(fit(block, names, session, own=own, mates=mates, mates_weight=mates_weight, wrong=wrong))
         first += len(block)

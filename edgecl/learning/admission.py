@@ -143,8 +143,7 @@ class _Resemblances:
         where = {label: index for index, label in enumerate(factor.labels)}
         for label in sorted(set(lesson.rows) - set(factor.labels)):
             others = {one: index for one, index in where.items() if not model.are_distinct(label, one)}
-            own = names.labels.index(label)
-            as_it_came, keep = names.sums[own], sifted.keep[label]
+            as_it_came, keep = names.sums[names.lesson[label]], sifted.keep[label]
             left = kept_sum(factor, model.settings.features, lesson.rows[label], as_it_came, keep)
             for total, count in ((as_it_came, len(keep)), (left, int(keep.sum()))):
                 if count:
@@ -179,7 +178,7 @@ def _asks_of_one_lesson(
 ) -> dict[str, Ask]:
     """Ask about new names that are as good as another name of the lesson: the one with fewer samples waits."""
     labels = sorted(lesson.rows, key=lambda one: (one not in model.statistics, -len(lesson.rows[one]), one))
-    where = [names.labels.index(one) for one in labels]
+    where = [names.lesson[one] for one in labels]
     counts = names.weights[where]
     near = same_lesson(names.sums[where] / np.maximum(counts, 1)[:, None], counts, scale)
     found: dict[str, Ask] = {}

@@ -16,7 +16,6 @@ For words `edgecl.spotting.familiarity` has another measure, by the background t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +25,7 @@ from edgecl.metrics import median, quantile
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import leave_one_out, squared_distances
 from edgecl.model.model import Model, factor_of
+from edgecl.values import dataclass
 
 JUDGED_PER_CLASS = 48  # kept samples of a class that are left out in turn
 KNOWN_SHARE = 0.95  # of what is known, that has to stay known

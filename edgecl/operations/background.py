@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Generator, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from edgecl.operations.data import Embedded
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.spotting.background import Background
@@ -103,9 +103,9 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
     return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
 
 
-def calibration(opened: OpenStore) -> dict[str, Calibration]:
-    """Measure each word against the background; empty where nothing is taught, or no background known."""
+def calibration(opened: OpenStore, labels: Collection[str] | None = None) -> dict[str, Calibration]:
+    """Measure words, by default all, against the background; empty where nothing is taught, or no background known."""
     from edgecl.spotting.background import BackgroundScorer
 
     found, (_, model) = background(opened), opened.model()
-    return BackgroundScorer(model, found).calibration if found and model.head else {}
+    return BackgroundScorer(model, found, only=labels).calibration if found and model.head else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from edgecl.operations.data import samples_of
@@ -197,11 +197,11 @@ class Handle:
 
         return history(self._opened)
 
-    def calibration(self) -> dict[str, Calibration]:
-        """Tell how clear each word is against the background; empty where the store does not listen for words."""
+    def calibration(self, labels: Collection[str] | None = None) -> dict[str, Calibration]:
+        """Tell how clear words are, by default all, against the background; empty where the store hears no words."""
         from edgecl.operations.background import calibration
 
-        return calibration(self._opened)
+        return calibration(self._opened, labels)
 
 
 class Runs:

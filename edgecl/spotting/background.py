@@ -13,9 +13,8 @@ where m' are the other words of the store. How a word's threshold follows from t
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -29,9 +28,10 @@ from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Scores
 from edgecl.store.arrays import unpack
+from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from edgecl.model.exemplars import Exemplars, FeatureMap
     from edgecl.model.model import Model
@@ -121,7 +121,7 @@ def factory_background(*, source: str, dimension: int) -> Background | None:
 
 @cache
 def _voice_background() -> Background:
-    arrays = unpack(files("edgecl").joinpath("data", "background_voice.npz").read_bytes())
+    arrays = unpack((Path(__file__).parents[1] / "data" / "background_voice.npz").read_bytes())
     return replace(background_of(arrays), allowance=factory_allowance())
 
 
@@ -202,6 +202,8 @@ class BackgroundScorer:
         With its statistics and exemplars.
     confidence
         Least confidence of a hop that counts, above 0 and below 1: 0.5 at a word's threshold, 0.9 at its median clip.
+    only
+        Labels that are calibrated, where not all are: the others never count.
 
     Attributes
     ----------
@@ -212,7 +214,9 @@ class BackgroundScorer:
         Of each label.
     """
 
-    def __init__(self, model: Model, background: Background, *, confidence: float = EVEN) -> None:
+    def __init__(
+        self, model: Model, background: Background, *, confidence: float = EVEN, only: Collection[str] | None = None
+    ) -> None:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
         self._head, self._features = model.head, model.settings.features
@@ -225,9 +229,10 @@ class BackgroundScorer:
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         self._counts = counts
-        self.calibration = self._calibrated(background, model, [self._kept(model, label) for label in self.labels])
-        even = np.array([self.calibration[label].threshold for label in self.labels], np.float32)
-        typical = np.array([self.calibration[label].typical for label in self.labels], np.float32)
+        self.calibration = self._calibrated(background, model, self.labels if only is None else only)
+        known = [self.calibration.get(label) for label in self.labels]
+        even = np.array([one.threshold if one else np.inf for one in known], np.float32)
+        typical = np.array([one.typical if one else 0.0 for one in known], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = self._thresholds(confidence)
         self._bound = Bound(self._words, self._spread, self._densities)
@@ -294,14 +299,12 @@ class BackgroundScorer:
         words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         return words - np.maximum(background[:, None], best_other(words))
 
-    def _calibrated(
-        self, background: Background, model: Model, exemplars: Sequence[Exemplars]
-    ) -> dict[str, Calibration]:
+    def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
         scores = self._scores(background.rows)
         lowest = self._scores(background.room).max(axis=0, initial=-np.inf)
         return {
             label: calibrated(
-                self.own(index, exemplars[index], background.offset),
+                self.own(index, self._kept(model, label), background.offset),
                 scores[:, index],
                 hours=background.hours,
                 room=float(lowest[index]),
@@ -309,6 +312,7 @@ class BackgroundScorer:
                 is_mine=label in model.mine,
             )
             for index, label in enumerate(self.labels)
+            if label in labels
         }
 
     def _kept(self, model: Model, label: str) -> Exemplars:

@@ -8,15 +8,15 @@ expected to have (see `people`). Nothing in the user's room reaches it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.metrics import median
+from edgecl.metrics import median, quantile
 from edgecl.spotting.densities import gaussian
 from edgecl.spotting.people import people_of, squared_left_out, unseen
+from edgecl.values import dataclass
 
 if TYPE_CHECKING:
     from edgecl.spotting.people import Allowance, Unseen
@@ -114,14 +114,14 @@ def calibrated(
     if others is not None and not is_mine:
         above = min(above, UNSEEN_MARGIN * max(others.quiet - mistaken, 0))
     threshold = float(max(mistaken + above, np.nextafter(np.float32(room), np.float32(np.inf))))
-    open_wide = float(np.quantile(own, 1 - NEARLY_ALL)) if len(own) else threshold
+    open_wide = quantile(own, 1 - NEARLY_ALL) if len(own) else threshold
     least, most = others.of_one_person(threshold) if others else (None, None)
     return Calibration(
         threshold=threshold,
         typical=typical,
         heard=float(np.mean(own >= threshold)) if len(own) else 0.0,
         accepts_per_hour=float((background >= open_wide).sum()) / hours,
-        people=len(np.unique(clips.people)),
+        people=len(set(clips.people.tolist())),
         is_mine=is_mine,
         unseen=others.heard(threshold) if others else None,
         unseen_least=least,

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.values import dataclass, fields, replace
 
 TIMES = 10  # that one person says a word
 OUTSIDE = 0.05  # of all people, on either side of the range
@@ -127,7 +128,9 @@ def people_of(numbers: NDArray[np.uint8], count: float) -> tuple[NDArray[np.floa
 
     All clips of people who are not known count as one person's.
     """
-    _, own, kept = np.unique(numbers, return_inverse=True, return_counts=True)
+    different = np.array(sorted(set(numbers.tolist())), np.uint8)  # `numpy.unique` loads `numpy.ma`
+    own = np.searchsorted(different, numbers)
+    kept = np.bincount(own, minlength=len(different))
     return count * kept / max(len(numbers), 1), own
 
 
@@ -182,7 +185,7 @@ def unseen(
 @cache
 def factory_allowance() -> Allowance:
     """Return the allowance that ships with the voice extractor."""
-    text = files("edgecl").joinpath("data", "people_voice.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "data" / "people_voice.json").read_text(encoding="utf-8")
     return Allowance(**json.loads(text)["allowance"])
 
 

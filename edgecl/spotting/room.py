@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from edgecl.errors import StoreDamagedError
 from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.model import Arrays
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.values import dataclass
 
 KEPT_HOPS = 512  # hops of the user's room that are kept
 

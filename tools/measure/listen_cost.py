@@ -124,7 +124,7 @@ def beside_the_extractor(device: OpenStore, sound: NDArray[np.float32]) -> dict[
 
 
 def in_real_time(store: Path, sound: NDArray[np.float32]) -> dict[str, Any]:
-    """The share of a core that `edgecl listen` takes, by what it hears; the extractor's caches are cold."""
+    """The share of a core that a process of `edgecl listen` takes, by what it hears; caches are cold."""
     quiet = np.random.default_rng(1).normal(0, QUIET, sound.shape).astype(np.float32)
     heard = {"silence at -75 dBFS": quiet, "words without a pause": sound}
     shares = {f"of a core in real time, {name}": share_of_core(store, hops) for name, hops in heard.items()}
@@ -134,15 +134,15 @@ def in_real_time(store: Path, sound: NDArray[np.float32]) -> dict[str, Any]:
 def share_of_core(store: Path, hops: NDArray[np.float32]) -> float:
     """Feed a listener as a recorder would, and look at its processor time once it has started."""
     command = [sys.executable, "-m", "edgecl.cli", "listen", str(store)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as child:
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere) as child:
         assert child.stdin is not None
         begins, marks = time.monotonic(), []
-        for number, hop in enumerate(itertools.islice(itertools.cycle(hops), round((STARTING_S + FED_S) / HOP_S))):
+        count = round((STARTING_S + FED_S) / HOP_S)
+        for number, hop in enumerate(itertools.islice(itertools.cycle(hops), count)):
             child.stdin.write((np.clip(hop, -1, 1) * 32767).astype("<i2").tobytes())
             child.stdin.flush()
-            if number in (round(STARTING_S / HOP_S), round((STARTING_S + FED_S) / HOP_S) - 1):
+            if number in (round(STARTING_S / HOP_S), count - 1):
                 marks.append((processor_s(child.pid), time.monotonic()))
             time.sleep(max(begins + (number + 1) * HOP_S - time.monotonic(), 0))
         child.kill()

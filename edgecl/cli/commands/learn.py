@@ -334,15 +334,15 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
 
 def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
     """Words that are too short for open talk, and what it would cost to hear them there."""
-    for label, one in sorted(learner.calibration().items()):
-        if label in taught and not label.startswith("_") and one.heard < HARD_TO_HEAR:
+    for label, one in sorted(learner.calibration(taught).items()):
+        if not label.startswith("_") and one.heard < HARD_TO_HEAR:
             text = (
                 f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
                 f"nine of ten would cost {one.accepts_per_hour:.0f} false accepts an hour or more. After a wake word "
                 f"(`listen --wake LABEL`) it is heard"
             )
             click.echo(wrapped(text, first="note: "))
-        elif label in taught and not label.startswith("_") and not one.is_mine and _is_doubtful(one):
+        elif not label.startswith("_") and not one.is_mine and _is_doubtful(one):
             text = (
                 f"{label!r}: {percent(one.unseen)} of what people say who did not teach it is expected to be heard in "
                 f"quiet (nine people in ten: {of_ten(one.unseen_least or 0, one.unseen_most or 0)}). "
