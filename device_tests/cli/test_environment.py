@@ -40,7 +40,7 @@ def test_what_overrides_a_refusal_is_never_taken_from_the_environment() -> None:
     for name in COMMANDS:
         command = main.get_command(context, name)  # type: ignore[attr-defined]
         for option in all_options(command):
-            wanted = option.name not in ("force", "overwrite", "distinct", "same_as", "repair", "yes", "help")
+            wanted = option.name not in ("force", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
             assert bool(option.envvar) is wanted, (name, option.name)
             assert not wanted or str(option.envvar).startswith(f"EDGECL_{name.upper()}_")
 

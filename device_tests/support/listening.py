@@ -25,7 +25,8 @@ def said(*labels: str, pause_s: float = 1.5, take: int = 0) -> NDArray[np.float3
 
 
 def pcm(signal: NDArray[np.float32]) -> bytes:
-    return (np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()
+    """A signal as `write_wav` writes it, without a header."""
+    return np.rint(signal * 32768).clip(-32768, 32767).astype("<i2").tobytes()
 
 
 def piped(kitchen: Path, content: bytes, *options: object, **more: Any) -> Result:

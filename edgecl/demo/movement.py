@@ -109,8 +109,9 @@ def windows(names: Iterable[str], subjects: Iterable[int], *, seconds: float, se
     for name, subject in product(names, tuple(subjects)):
         signal = recording(name, subject, seconds=seconds, seed=seed)
         for start in range(0, len(signal) - WINDOW + 1, HOP):
-            source = f"demo/{name}/{subject}@{start / RATE_HZ:g}s"
-            samples.append(Sample(source, name, signal[start : start + WINDOW], str(subject)))
+            whole = f"demo/{name}/{subject}"
+            source = f"{whole}@{start / RATE_HZ:g}s"
+            samples.append(Sample(source, name, signal[start : start + WINDOW], str(subject), recording=whole))
     return samples
 
 

@@ -1,8 +1,7 @@
 """A stream, row by row: each row is predicted first, and learnt when its label arrives.
 
 Prequential evaluation after Gama, Sebastião and Rodrigues (2013). Statistics only add up while nothing changes. Where
-ADWIN sees the error rate rise, the learner waits for enough labels from after the change and then responds: see
-`edgecl.learning.drift_response`.
+ADWIN sees the error rate rise, the learner waits for enough labels and then responds (edgecl.learning.drift_response).
 """
 
 from __future__ import annotations
@@ -299,7 +298,8 @@ class Prequential(_Following):
 
     def _is_worth_a_row(self, row: KnownRow) -> bool:
         """Weigh a row for what never forgets: of rows that weigh a tenth each, every tenth counts."""
-        weight, self.contradictions = self.contradictions.weigh(row.own)
+        own = row.own if row.label in self.model.statistics else None  # it was not known when the row was answered
+        weight, self.contradictions = self.contradictions.weigh(own)
         self._credit += weight
         if self._credit < 1:
             return False

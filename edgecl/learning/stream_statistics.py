@@ -97,7 +97,7 @@ def rank_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: st
 
 def own_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> float | None:
     """Return the probability of a row's label (C,); None where its label was not known."""
-    return float(probabilities[labels.index(label)]) if label in labels and probabilities.any() else None
+    return float(probabilities[labels.index(label)]) if label in labels else None
 
 
 class StreamSolver:
