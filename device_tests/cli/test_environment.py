@@ -11,6 +11,8 @@ from edgecl.cli.app import COMMANDS, main
 
 from ..support.commands import edgecl, process
 
+OVERRIDES = ("force", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
+
 
 def all_options(command: click.Command) -> list[click.Option]:
     found = [one for one in command.params if isinstance(one, click.Option)]
@@ -40,7 +42,7 @@ def test_what_overrides_a_refusal_is_never_taken_from_the_environment() -> None:
     for name in COMMANDS:
         command = main.get_command(context, name)  # type: ignore[attr-defined]
         for option in all_options(command):
-            wanted = option.name not in ("force", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
+            wanted = option.name not in OVERRIDES
             assert bool(option.envvar) is wanted, (name, option.name)
             assert not wanted or str(option.envvar).startswith(f"EDGECL_{name.upper()}_")
 
