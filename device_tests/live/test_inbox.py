@@ -80,6 +80,16 @@ def test_what_is_heard_again_is_counted(contract: Contract, tmp_path: Path) -> N
     assert inbox.items() == []
 
 
+def test_what_another_process_changes_is_seen_at_once(contract: Contract, tmp_path: Path) -> None:
+    one, other = (Inbox(tmp_path / "inbox", contract) for _ in range(2))
+    first, second = keep(one, seed=1), keep(one, seed=2)
+    assert one.items() == [first, second]
+    other.heard_again(first)
+    other.remove(second)
+    third = keep(other, seed=3)
+    assert [(item.id, item.count) for item in one.items()] == [(first.id, 2), (third.id, 1)]
+
+
 def test_what_a_cut_leaves_is_not_listed_and_goes_with_the_next(contract: Contract, tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox", contract)
     kept = keep(inbox)

@@ -98,6 +98,10 @@ class Item:
         return self.order or self.number
 
 
+Seen = dict[str, tuple[tuple[int, int, int], Item]]
+"""Name of a file to its inode, time and size, and what it said."""
+
+
 class Inbox:
     """The folder; read again by every call, since several processes may use it.
 
@@ -113,10 +117,11 @@ class Inbox:
         self.folder = folder
         self._contract = contract
         self._capacity = capacity_bytes
+        self._seen: Seen = {}
 
     def items(self, kind: str | None = None) -> list[Item]:
         """What is kept, of one kind or both, oldest first."""
-        return [one for one in listed(self.folder) if kind in (None, one.kind)]
+        return [one for one in listed(self.folder, self._seen) if kind in (None, one.kind)]
 
     def item(self, name: str) -> Item:
         """The item of an id, without its leading zeros or of its event; raises SettingError where there is none."""
@@ -201,8 +206,8 @@ class Inbox:
         """
         content, suffix = _encoded(signal, self._contract, encode_exactly if kind in WAITING else encode_wav)
         with self._changing():
-            digest = hashlib.sha256(content).hexdigest()
-            there = self._waiting(digest, called) if kind in WAITING else None
+            digest, items = hashlib.sha256(content).hexdigest(), self.items()
+            there = _waiting(items, digest, called) if kind in WAITING else None
             item = Item(
                 id=there.id if there else self._next_id(),
                 kind=kind,
@@ -218,7 +223,7 @@ class Inbox:
                 called=called,
                 source=source,
                 event=event,
-                order=self._next_order(),
+                order=_next_order(items),
             )
             item = replace(item, file=f"{item.id}{suffix}")
             self._write(self.folder / item.file, content)
@@ -226,16 +231,12 @@ class Inbox:
             self._make_room()
         return item
 
-    def _waiting(self, digest: str, called: str) -> Item | None:
-        """A recording that a lesson left out under this name before, or that has been kept for another reason."""
-        return next((one for one in self.items() if one.sha256 == digest and one.called in ("", called)), None)
-
     def heard_again(self, item: Item) -> None:
         """Count one more detection of it; raises as `keep`."""
         with self._changing():
             now = _read(self.folder, f"{item.id}.json")
             if now is not None:
-                now = replace(now, count=now.count + 1, kept=_now(), order=self._next_order())
+                now = replace(now, count=now.count + 1, kept=_now(), order=_next_order(self.items()))
                 self._write(self.folder / f"{item.id}.json", json.dumps(asdict(now)).encode())
 
     def remove(self, item: Item) -> None:
@@ -255,9 +256,6 @@ class Inbox:
         stems = (entry.name.partition(".")[0] for entry in entries(self.folder))
         numbers = [int(stem) for stem in stems if re.fullmatch(_ID, stem)]
         return f"{max(numbers, default=0) + 1:06d}"
-
-    def _next_order(self) -> int:
-        return max((max(one.latest, one.number) for one in self.items()), default=0) + 1
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
@@ -292,10 +290,30 @@ class Inbox:
             return 0
 
 
-def listed(folder: Path) -> list[Item]:
-    """Return what is kept in the folder of an inbox, oldest first."""
-    found = (_read(folder, entry.name) for entry in entries(folder) if _JSON.fullmatch(entry.name))
-    return sorted((one for one in found if one), key=lambda one: one.number)
+def _waiting(items: Sequence[Item], digest: str, called: str) -> Item | None:
+    """A recording that a lesson left out under this name before, or that has been kept for another reason."""
+    return next((one for one in items if one.sha256 == digest and one.called in ("", called)), None)
+
+
+def _next_order(items: Sequence[Item]) -> int:
+    return max((max(one.latest, one.number) for one in items), default=0) + 1
+
+
+def listed(folder: Path, seen: Seen | None = None) -> list[Item]:
+    """Return what is kept in the folder of an inbox, oldest first; files that were `seen` are not read again."""
+    seen, found = {} if seen is None else seen, {}
+    for entry in entries(folder):
+        if _JSON.fullmatch(entry.name):
+            with suppress(FileNotFoundError):  # another process took it out
+                state = entry.stat()
+                mark = (state.st_ino, state.st_mtime_ns, state.st_size)
+                before = seen.get(entry.name)
+                item = before[1] if before and before[0] == mark else _read(folder, entry.name)
+                if item:
+                    found[entry.name] = mark, item
+    seen.clear()
+    seen.update(found)
+    return sorted((one for _, one in found.values()), key=lambda one: one.number)
 
 
 def _read(folder: Path, name: str) -> Item | None:

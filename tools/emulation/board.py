@@ -10,14 +10,16 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from common.environments import CommandError
+from common.environments import CommandError, pip
 from emulation.arm64 import Arm64
 from emulation.machine import VIRT, Machine, boot, kernel, make_root, make_work
 
 WORDS = ("yes", "no", "up", "down", "left", "right")
 NEW_WORD = "stop"
 TAUGHT, HELDOUT, SHOTS = 5, 4, 5
-STEPS = 5  # of each script
+LOOP_STEPS, RECOVERED_STEPS = 7, 5
+DOORS = ("paho-mqtt>=2.1", "wyoming>=1.7")  # as the extra `home`
+FOLLOWED_S = 60  # for which a service follows a stream
 SMALLEST = (256, 192, 160, 144, 128, 112, 96)  # MiB that are tried, until one is too small
 _HEAD = """\
 export PATH={bin}:/tmp PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 HOME=/tmp EDGECL_EMULATED=1
@@ -44,6 +46,11 @@ step learn edgecl learn store known --json
 step eval edgecl eval store heldout --json
 step predict edgecl predict store one --json
 step bench edgecl bench store --rounds 3 --json
+busybox ifconfig lo up
+export PYTHONPATH=/work/doors
+doors="--wyoming 0 --mqtt mqtt://edge@127.0.0.1:1 --mqtt-commands --exec true --json"
+step serve busybox timeout -s TERM {followed_s} edgecl serve store --port 0 --listen one/* --json
+step listen busybox timeout -s TERM {followed_s} edgecl listen store $doors
 """
 # the plug is pulled when the commit has written its first file
 _CUT = """\
@@ -71,16 +78,17 @@ def run_board(made: Arm64, recordings: Path, machine: Machine, *, smallest: bool
         make_root(made, root, scratch)
         _write_clips(recordings, scratch / "work")
         (scratch / "work" / "peak.py").write_text(_PEAK)
+        pip(made.program("python"), "install", "--no-compile", "--target", scratch / "work" / "doors", *DOORS)
         head = _HEAD.format(bin=made.program("edgecl").parent)
         passed = _first_and_second(started, root, work, scratch / "work", head, machine)
         if passed and smallest:
-            _find_smallest(started, root, work, scratch / "work", head + _LOOP, machine.memory_mib)
+            _find_smallest(started, root, work, scratch / "work", head + _loop(), machine.memory_mib)
     return passed
 
 
 def _first_and_second(started: Path, root: Path, work: Path, folder: Path, head: str, machine: Machine) -> bool:
     """The loop up to the power cut, then the same disk in a machine that boots again."""
-    (folder / "cut.sh").write_text(head + _LOOP + _CUT.format(word=NEW_WORD))
+    (folder / "cut.sh").write_text(head + _loop() + _CUT.format(word=NEW_WORD))
     (folder / "recovered.sh").write_text(head + _RECOVERED.format(word=NEW_WORD))
     # the first boot takes the first script, and leaves the second to the next
     (folder / "job.sh").write_text("if [ -e /work/store ]; then . /work/recovered.sh; else . /work/cut.sh; fi\n")
@@ -89,7 +97,12 @@ def _first_and_second(started: Path, root: Path, work: Path, folder: Path, head:
     before = _steps(boot(started, root, work, machine, cut_after="CUT HERE"))
     print("  power cut while it learns", flush=True)
     after = _steps(boot(started, root, work, machine))
-    return len(before) == len(after) == STEPS and not any(code for code in (*before.values(), *after.values()))
+    codes = (*before.values(), *after.values())
+    return (len(before), len(after)) == (LOOP_STEPS, RECOVERED_STEPS) and not any(codes)
+
+
+def _loop() -> str:
+    return _LOOP.format(followed_s=FOLLOWED_S)
 
 
 def _steps(printed: str) -> dict[str, int]:
@@ -135,7 +148,7 @@ def _find_smallest(started: Path, root: Path, work: Path, folder: Path, script: 
         except CommandError as error:
             print(f"  {error}")
             break
-        if len(steps) < STEPS or any(steps.values()):
+        if len(steps) < LOOP_STEPS or any(steps.values()):
             break
         works = size
     print(f"smallest machine that was tried in which the loop runs: {works} MiB (emulated)")
