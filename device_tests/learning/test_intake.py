@@ -13,6 +13,8 @@ from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import ANYTHING, FileObjects, Words, as_lesson, reloaded, settings, taught, teach
 
+pytestmark = pytest.mark.native("sifts many lessons")
+
 
 def test_exemplars_stay_within_their_capacity_as_classes_come() -> None:
     many = Words(20)

@@ -15,6 +15,8 @@ from edgecl.model.model import Model
 
 from ..support import learning
 
+pytestmark = pytest.mark.native("follows streams of thousands of rows, whose kernels have tests of their own")
+
 BATCH = 16
 
 

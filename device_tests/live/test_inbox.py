@@ -19,6 +19,8 @@ from edgecl.sources.reading import read_samples
 from ..support.commands import clips, edgecl, noise, process, voice_extractor, write_wav
 from ..support.listening import said
 
+pytestmark = pytest.mark.native("starts a listener for each evening")
+
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:

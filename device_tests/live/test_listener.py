@@ -14,6 +14,8 @@ import pytest
 from ..support.commands import edgecl, voice_extractor, write_wav
 from ..support.listening import listening, pcm, piped, said
 
+pytestmark = pytest.mark.native("follows streams in real time")
+
 
 def test_words_in_a_recording_are_heard_once_each_where_they_are(kitchen: Path, tmp_path: Path) -> None:
     done = edgecl("listen", kitchen, write_wav(tmp_path / "heard.wav", said("yes", "left", "stop", "right")), "--json")

@@ -22,6 +22,8 @@ from edgecl.sources.reading import read_samples
 from ..support.commands import edgecl, tree
 from ..support.learning import DIMENSION, Words, accuracy, settings, taught, teach
 
+pytestmark = pytest.mark.native("teaches a store for each wearer")
+
 
 @pytest.fixture(scope="module")
 def words() -> Words:

@@ -18,6 +18,8 @@ from edgecl.operations.evaluating import Evaluation
 from edgecl.operations.open_store import OpenStore
 from edgecl.sources.samples import Sample, Skip
 
+pytestmark = pytest.mark.native("teaches a store for each damage")
+
 WORDS = ("yes", "no", "left")
 
 

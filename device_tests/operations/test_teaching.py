@@ -15,6 +15,8 @@ from edgecl.sources.sound import encode_exactly
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips, write_wav
 
+pytestmark = pytest.mark.native("teaches a store for each lesson")
+
 WORDS = ("yes", "no", "up")
 
 

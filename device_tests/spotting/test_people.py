@@ -14,6 +14,8 @@ from edgecl.spotting.people import TIMES, Allowance, Expected, Unseen, people_of
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
+pytestmark = pytest.mark.native("draws many people")
+
 BETWEEN, WITHIN, D = 30.0, 60.0, 40
 PLAIN = Allowance(BETWEEN, WITHIN, 0, 0, 1, 1, 0, 0, 0)
 

@@ -19,6 +19,8 @@ from edgecl.live.inputs.rows import movement
 
 from ...support.commands import edgecl
 
+pytestmark = pytest.mark.native("starts a listener for each stream")
+
 
 def wrist_contract(hop_samples: int = 50) -> Contract:
     channels = ("acc_x", "acc_y")
