@@ -38,6 +38,8 @@ HEARTBEAT_S = 10.0
 PUBLIC_BODY = 1 << 10
 DRAINED = 1 << 16
 STOPPING_S = 1.0
+ENDING_S = 1.0
+"""Of the thread of a connection that was cut."""
 
 Handle = Callable[[Request], Answer | None]
 
@@ -49,6 +51,7 @@ class _Place:
     connection: socket.socket
     until: float
     is_paired: bool = False
+    is_cut: bool = False
 
 
 class PageServer(ThreadingMixIn, TCPServer):
@@ -86,6 +89,7 @@ class PageServer(ThreadingMixIn, TCPServer):
         """Recordings that are read at once: a small device has little memory."""
         self._places: dict[int, _Place] = {}
         self._lock = threading.Lock()
+        self._has_ended = threading.Condition(self._lock)
         self._own_threads = [
             threading.Thread(target=self.serve_forever, args=(0.2,), name="edgecl page", daemon=True),
             threading.Thread(target=self._keep_time, name="edgecl page time", daemon=True),
@@ -135,6 +139,7 @@ class PageServer(ThreadingMixIn, TCPServer):
         finally:
             with self._lock:
                 self._places.pop(id(request), None)
+                self._has_ended.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a connection; clients that leave are no error."""
@@ -156,13 +161,17 @@ class PageServer(ThreadingMixIn, TCPServer):
         with self._lock:
             if self.is_over.is_set():
                 return False
-            if len(self._places) >= MOST_CONNECTIONS:
-                strangers = [one for one in self._places.values() if not one.is_paired]
+            staying = [one for one in self._places.values() if not one.is_cut]
+            if len(staying) >= MOST_CONNECTIONS:
+                strangers = [one for one in staying if not one.is_paired]
                 if not strangers:
                     return False
-                _cut(min(strangers, key=lambda one: one.until).connection)
-                if len(self._places) >= 2 * MOST_CONNECTIONS:  # those cut have not ended yet
-                    return False
+                oldest = min(strangers, key=lambda one: one.until)
+                oldest.is_cut = True
+                _cut(oldest.connection)
+            # those cut have not ended yet: their threads are waited for, rather than the newest being refused
+            if not self._has_ended.wait_for(lambda: len(self._places) < 2 * MOST_CONNECTIONS, ENDING_S):
+                return False
             self._places[id(request)] = _Place(request, time.monotonic() + LONGEST_S)
         return True
 
