@@ -148,16 +148,17 @@ def target_rows(lessons: Sequence[Figures]) -> Rows:
 def good_rows(lessons: Sequence[Figures]) -> Rows:
     """Return the share of good lessons that are refused, by kind and clips."""
     good = [one for one in lessons if one["is_good"]]
+    counts = list(by(good, "clips"))
     header = [
         "good lesson",
-        *(f"refused of {clips} clips" for clips in by(good, "clips")),
+        *(f"refused of {clips} clips" for clips in counts),
         "refused",
         "proven",
         "itself costs > 2 points or > 10 of a class",
     ]
     rows = [header]
     for kind, chosen in by(good, "kind").items():
-        cells = [rate(refused(some, accepted)) for some in by(chosen, "clips").values()]
+        cells = [rate(refused(by(chosen, "clips").get(clips, []), accepted)) for clips in counts]
         proven = [one["is_proven"] for one in chosen if accepted(one) is not None]
         costly = [is_costly(one) for one in chosen]
         rows.append(
