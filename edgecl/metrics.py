@@ -83,35 +83,6 @@ def recall_at_budget(is_positive: NDArray[np.bool_], scores: NDArray[np.floating
     return float(is_positive[chosen].sum() / max(is_positive.sum(), 1))
 
 
-def reliability(
-    confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 10
-) -> list[tuple[int, float, float]]:
-    """Return rows, mean confidence and share right, for each bin of confidence that has rows.
-
-    Examples
-    --------
-    >>> reliability(np.array([0.95, 0.85, 0.95]), np.array([True, False, True]))
-    [(1, 0.85, 0.0), (2, 0.95, 1.0)]
-    """
-    at = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        (int((at == one).sum()), float(confidence[at == one].mean()), float(right[at == one].mean()))
-        for one in np.unique(at)
-    ]
-
-
-def expected_calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 10) -> float:
-    """Return the mean distance of confidence and share right over bins, by their rows (Naeini et al. 2015).
-
-    Examples
-    --------
-    >>> round(expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 6)
-    0.4
-    """
-    rows = reliability(confidence, right, bins=bins)
-    return sum(n * abs(sure - share) for n, sure, share in rows) / max(sum(n for n, _, _ in rows), 1)
-
-
 def hit_rate(ranks: NDArray[np.integer], *, top: int) -> float:
     """Return the share of the rows whose label is among the `top` first answers; ranks (n) count from 0.
 
