@@ -137,13 +137,15 @@ def left_out(
     kept: Mapping[str, Exemplars],
     like: Mapping[str, float] | None = None,
 ) -> dict[str, _Seen]:
-    """Score samples of classes of several by the closed form, each left out.
+    """Score samples of classes by the closed form, each left out; nothing of a class that has no others.
 
     With it goes, of `kept` rows of its class, what is of its recording or has a cosine of `like` with it.
     """
     where, seen = {label: index for index, label in enumerate(factor.labels)}, {}
+    among = [label in old.statistics for label in where]  # (C,)
     parts: dict[str, list[LeftOut]] = {label: [] for label in rows}
-    for together in _blocks({label: one for label, one in rows.items() if factor.counts[where[label]] > 1}, model):
+    judged = {label: one for label, one in rows.items() if factor.counts[where[label]] > 1}
+    for together in model.settings.features.blocks_of_several(judged):
         found = leave_each_out(factor, [(where[label], block) for label, block in together])
         for (label, _), one in zip(together, found, strict=True):
             parts[label].append(one)
@@ -155,24 +157,9 @@ def left_out(
 
             logits = without_mates(logits, factor, model, rows[label], kept[label], own=own, like=near)
         distance = np.concatenate([np.zeros(0), *(one.distance for one in found)])
-        masked = np.where([one in old.statistics for one in where], logits, -np.inf)
+        masked = np.where(among, logits, -np.inf)
         seen[label] = _Seen(logits.argmax(axis=1) == own, masked.argmax(axis=1) == own, distance)
     return seen
-
-
-def _blocks(rows: Mapping[str, Exemplars], model: Model) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
-    """Yield features of the rows by class, of as many classes at a time as a block has room for."""
-    features, count = model.settings.features, 0
-    together: list[tuple[str, NDArray[np.float32]]] = []
-    for label, one in rows.items():
-        for block in features.blocks(one):
-            if together and count + len(block) > features.block_rows:
-                yield together
-                together, count = [], 0
-            together.append((label, block))
-            count += len(block)
-    if together:
-        yield together
 
 
 def _taught(factor: Factor, model: Model, lesson: Lesson, *, old: Model) -> dict[str, NDArray[np.bool_]]:

@@ -345,6 +345,20 @@ class FeatureMap:
         for block in rows.blocks(self.block_rows):
             yield self.lift(block)
 
+    def blocks_of_several(self, rows: Mapping[str, Exemplars]) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
+        """Yield features of the rows of classes, of as many classes at a time as a block has room for."""
+        count = 0
+        together: list[tuple[str, NDArray[np.float32]]] = []
+        for label, one in rows.items():
+            for block in self.blocks(one):
+                if together and count + len(block) > self.block_rows:
+                    yield together
+                    together, count = [], 0
+                together.append((label, block))
+                count += len(block)
+        if together:
+            yield together
+
     def __call__(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert latents (n, D) to features (n, d), without quantisation."""
         return self.lift(self.project(latents))
