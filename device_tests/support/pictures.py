@@ -10,21 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.extractors.contract import PICTURE_CHANNELS, Contract
+from edgecl.extractors import contract
+from edgecl.extractors.contract import Contract
 
 SIZE = 32
 
 
 def picture_contract(size: int = SIZE, dimension: int = 48) -> Contract:
-    return Contract(
-        modality="image",
-        sample_rate_hz=0.0,
-        channels=PICTURE_CHANNELS,
-        units=("0 to 255",) * 3,
-        window_samples=size * size,
-        hop_samples=size * size,
-        pool_frames=1,
-        dimension=dimension,
+    return contract.picture_contract(
+        size,
         mean=np.zeros(dimension, np.float32),
         normalisation="l2",
         shrinkage_floor=0.1,

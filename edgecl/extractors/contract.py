@@ -176,6 +176,33 @@ class Contract:
             raise ContractError(f"{file}: {error}") from error
 
 
+def picture_contract(
+    size: int, *, mean: NDArray[np.float32], normalisation: str, shrinkage_floor: float, source: str, licence: str
+) -> Contract:
+    """Return the contract of square pictures, `size` pixels on each side; the mean (D,) and the rest as in `Contract`.
+
+    Raises
+    ------
+    ContractError
+        A field is out of its range.
+    """
+    return Contract(
+        modality="image",
+        sample_rate_hz=0.0,
+        channels=PICTURE_CHANNELS,
+        units=("0 to 255",) * len(PICTURE_CHANNELS),
+        window_samples=size * size,
+        hop_samples=size * size,
+        pool_frames=1,
+        dimension=len(mean),
+        mean=mean,
+        normalisation=normalisation,
+        shrinkage_floor=shrinkage_floor,
+        source=source,
+        licence=licence,
+    )
+
+
 def _text(kind: object, value: Any) -> str:
     match kind:
         case "str":

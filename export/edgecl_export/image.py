@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError, SettingError
-from edgecl.extractors.contract import PICTURE_CHANNELS, Contract
+from edgecl.extractors.contract import Contract, picture_contract
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 from edgecl_export._torch_file import read_tensors
@@ -86,15 +86,8 @@ def export_image(out: Path, *, size: int = 128, columns: int = COLUMNS) -> Contr
     tensors = read_tensors(_content(), WEIGHTS)
     projection = None if columns == WIDTH else _directions(tensors["_fc.weight"], columns)
     mean = _expected_mean(tensors)
-    contract = Contract(
-        modality="image",
-        sample_rate_hz=0.0,
-        channels=PICTURE_CHANNELS,
-        units=("0 to 255",) * 3,
-        window_samples=size * size,
-        hop_samples=size * size,
-        pool_frames=1,
-        dimension=columns,
+    contract = picture_contract(
+        size,
         mean=(mean if projection is None else mean @ projection).astype(np.float32),
         normalisation="l2",
         shrinkage_floor=0.03,

@@ -80,10 +80,7 @@ def export_wrap(
     SettingError
         `out` cannot be written.
     """
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise ContractError(f"{file} cannot be read ({error.strerror}): give an ONNX or TFLite file") from error
+    content = content_of(file, "an ONNX or TFLite file")
     contract = Contract(
         modality=modality,
         sample_rate_hz=float(sample_rate_hz),
@@ -113,7 +110,6 @@ def _wrap_onnx(
     output: str | None,
 ) -> Contract:
     model = parsed(content, file)
-    refuse_contract({one.key: one.value for one in model.metadata_props}, file)
     taken, given = ends(model, file, output=output)
     signal = np.random.default_rng(0).normal(scale=1e-2, size=_shape(contract)).astype(np.float32)
     layout = _layout_of(taken, contract, file)
@@ -244,7 +240,16 @@ def _answer(interpreter: Any, signal: NDArray[np.float32], file: Path) -> NDArra
     return run_once(interpreter, signal)
 
 
+def content_of(file: Path, wanted: str) -> bytes:
+    """Read a model's file; raises ContractError where that fails."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise ContractError(f"{file} cannot be read ({error.strerror}): give {wanted}") from error
+
+
 def parsed(content: bytes, file: Path) -> onnx.ModelProto:
+    """Read an ONNX model that a device can run; raises ContractError where it is none, or has a contract already."""
     try:
         model = onnx.load_from_string(content)
         if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
@@ -258,6 +263,7 @@ def parsed(content: bytes, file: Path) -> onnx.ModelProto:
             f"{file} has opset {opset}, devices take up to {HIGHEST_OPSET}: export it with opset_version=17"
         )
     model.ir_version = min(model.ir_version, HIGHEST_IR)
+    refuse_contract({one.key: one.value for one in model.metadata_props}, file)
     return model
 
 
@@ -314,7 +320,8 @@ def sizes_of(value: onnx.ValueInfoProto) -> list[str | int]:
     return [one.dim_param or one.dim_value or "?" for one in value.type.tensor_type.shape.dim]
 
 
-def declare(values: Any, name: str, shape: tuple[str | int | None, ...]) -> None:
+def declare(values: Any, name: str, shape: tuple[str | int | None, ...] | None) -> None:
+    """Replace the inputs or outputs of a graph by one of a shape; None leaves it open."""
     del values[:]
     values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 

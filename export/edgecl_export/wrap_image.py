@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgecl.errors import ContractError, SettingError
-from edgecl.extractors.contract import PICTURE_CHANNELS, Contract
+from edgecl.extractors.contract import Contract, picture_contract
 from edgecl.extractors.tflite import TFLITE
 from edgecl_export._contract import write
 from edgecl_export.wrap import (
-    completed,
+    content_of,
     declare,
     ends,
     open_session,
     parsed,
-    refuse_contract,
     require_answers,
     sizes_of,
 )
@@ -90,21 +90,14 @@ def export_wrap_image(
     taken, given = ends(model, file, output=output)
     is_channels_first, side = _layout(sizes_of(taken), size, file)
     model, names = _with_pixels(model, taken.name, given.name, pixels, side=side, channels_first=is_channels_first)
-    axes = _places(_answer_shape(model, names, side, file), is_channels_first, file)
+    signal = np.random.default_rng(0).uniform(0, 255, (1, side * side, 3)).astype(np.float32)
+    axes = _places(_answer_shape(model, names, signal, side, file), is_channels_first, file)
     model = _with_frames(model, names[1], axes)
     run = open_session(model, file)
-    signal = np.random.default_rng(0).uniform(0, 255, (1, side * side, 3)).astype(np.float32)
     require_answers(lambda one: run.run(["frames"], {"signal": np.abs(one) % 256})[0], signal, file)
     dimension = int(run.run(["frames"], {"signal": signal})[0].shape[-1])
-    contract = Contract(
-        modality="image",
-        sample_rate_hz=0.0,
-        channels=PICTURE_CHANNELS,
-        units=("0 to 255",) * 3,
-        window_samples=side * side,
-        hop_samples=side * side,
-        pool_frames=1,
-        dimension=dimension,
+    contract = picture_contract(
+        side,
         mean=np.zeros(dimension, np.float32),
         normalisation=normalisation,
         shrinkage_floor=shrinkage_floor,
@@ -112,19 +105,14 @@ def export_wrap_image(
         licence=licence,
     )
     declare(model.graph.output, "frames", (1, 1, dimension))
-    return write(model, completed(contract, dimension, None), Path(out))
+    return write(model, contract, Path(out))
 
 
 def _read(file: Path) -> onnx.ModelProto:
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise ContractError(f"{file} cannot be read ({error.strerror}): give an ONNX file") from error
+    content = content_of(file, "an ONNX file")
     if content[4:8] == TFLITE:
         raise ContractError(f"{file} is TFLite, whose pixels cannot be scaled: convert it to ONNX, as with tf2onnx")
-    model = parsed(content, file)
-    refuse_contract({one.key: one.value for one in model.metadata_props}, file)
-    return model
+    return parsed(content, file)
 
 
 def _layout(stated: list[str | int], size: int | None, file: Path) -> tuple[bool, int]:
@@ -170,14 +158,13 @@ def _with_pixels(
     for index, node in enumerate(nodes):
         graph.node.insert(index, node)
     declare(graph.input, "signal", (1, side * side, 3))
-    declare(graph.output, _PREFIX + given, (None,))
-    del graph.output[0].type.tensor_type.shape.dim[:]
-    graph.output[0].type.tensor_type.ClearField("shape")
+    declare(graph.output, _PREFIX + given, None)
     return model, (name, _PREFIX + given)
 
 
-def _answer_shape(model: onnx.ModelProto, names: tuple[str, str], side: int, file: Path) -> tuple[int, ...]:
-    signal = np.random.default_rng(0).uniform(0, 255, (1, side * side, 3)).astype(np.float32)
+def _answer_shape(
+    model: onnx.ModelProto, names: tuple[str, str], signal: NDArray[np.float32], side: int, file: Path
+) -> tuple[int, ...]:
     try:
         return tuple(open_session(model, file).run([names[1]], {"signal": signal})[0].shape)
     except ContractError:
