@@ -17,13 +17,14 @@ from edgecl.model.loading import load_head, load_model
 from edgecl.model.model import CENTRE, OTHERS, OWN, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.store.folder import EXTRACTOR
-from edgecl.store.records import ModelBody
+from edgecl.store.records import LessonNote, ModelBody
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
 from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
+    from edgecl.gate.verdict import Verdict
     from edgecl.store.records import Revision
 
 BUILT = "2026-11-28T00:00:00+00:00"
@@ -222,6 +223,12 @@ def trusted_times(body: Mapping[str, Any]) -> list[str]:
     """Return the times of lessons, of a revision's body, that were read from a clock that could be trusted."""
     taught = body.get("taught") or {}
     return [taught[label] for label in body.get("timed", ()) if taught.get(label)]
+
+
+def note_rejected(writer: Writer, strategy: str, verdict: Verdict, *, time: str) -> None:
+    """Note in the journal that a change which is no lesson was rejected."""
+    note = LessonNote(kind="rejected", time=time, lesson={}, strategy=strategy, verdict=verdict.stored(), forced=False)
+    writer.note(note.as_dict())
 
 
 class StoredObjects:

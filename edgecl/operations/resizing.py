@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError
 from edgecl.model.settings import PROJECTIONS, Settings, choose_tier, smallest_memory
 from edgecl.operations.creation import require_storable
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -107,12 +107,8 @@ def resize(
             revision = writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
         elif writer is not None:
             from edgecl.store.body_kinds import RESIZE
-            from edgecl.store.records import LessonNote
 
-            note = LessonNote(
-                kind="rejected", time=utc_now(), lesson={}, strategy=RESIZE, verdict=verdict.stored(), forced=False
-            )
-            writer.note(note.as_dict())
+            note_rejected(writer, RESIZE, verdict, time=utc_now())
     return ResizeReport(
         verdict=verdict,
         revision=revision.number if revision else None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Verdict
 from edgecl.model.shares import COMBINATIONS, Share
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, utc_now
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.sharing import merging
 from edgecl.sharing.checks import require_disjoint, require_fits
 from edgecl.sharing.noise import Noise, noisy
@@ -326,13 +326,9 @@ def _committed(
 ) -> Revision | None:
     """Commit the merged model; a line in the journal where the old one stays."""
     from edgecl.store.body_kinds import MERGE, MergeBody
-    from edgecl.store.records import LessonNote
 
     if made is None:
-        note = LessonNote(
-            kind="rejected", time=utc_now(), lesson={}, strategy=MERGE, verdict=verdict.stored(), forced=False
-        )
-        writer.note(note.as_dict())
+        note_rejected(writer, MERGE, verdict, time=utc_now())
         return None
     body = MergeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
     return writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)

@@ -22,7 +22,7 @@ from edgecl.model.settings import Settings, choose_tier
 from edgecl.operations.background import ROOM
 from edgecl.operations.creation import described
 from edgecl.operations.data import Embedded, Through, checked_label, embedded, samples_of
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, now, trusted_times
 from edgecl.operations.teaching import is_recorded, spool_folder
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from edgecl.model.model import Objects
     from edgecl.operations.data import Data
     from edgecl.store.records import Revision
-    from edgecl.store.writer import Writer
 
 Read: TypeAlias = "Callable[[Contract], Iterable[Sample | Skip]]"
 OVERHEAD_BYTES = 64 << 10
@@ -158,6 +157,7 @@ def upgrade(
     """
     from edgecl.learning.loop import Stage, within_memory
     from edgecl.learning.upgrading import compared, held_out
+    from edgecl.store.body_kinds import UPGRADE, UpgradeBody
 
     source, old, (started, model) = extractor_file(extractor), opened.extractor, opened.model()
     new = open_extractor(source)
@@ -186,13 +186,14 @@ def upgrade(
             "shrinkage_floor": new.contract.shrinkage_floor,
             "contract": described(new.contract),
         }
-        revision = None
+        revision, time = None, now(trusted_times(started.body)).time
         if writer is not None and (verdict.accepted or forced):
             digest = objects.put({MODEL: np.frombuffer(content, np.uint8)})
             made = within_memory(_carried(model, made, extractor=stated, digest=digest))
-            revision = _commit(writer, started, made, verdict, forced=forced)
+            body = UpgradeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
+            revision = writer.commit(kind="lesson", objects=made.digests, body=body, time=time, parent=started.number)
         elif writer is not None:
-            _note(writer, started, verdict)
+            note_rejected(writer, UPGRADE, verdict, time=time)
     return UpgradeReport(
         verdict=verdict,
         revision=revision.number if revision else None,
@@ -336,22 +337,3 @@ def _carried(model: Model, made: Model, *, extractor: Mapping[str, Any], digest:
         priorities=model.priorities,
         use=model.use,
     )
-
-
-def _commit(writer: Writer, live: Revision, made: Model, verdict: Verdict, *, forced: bool) -> Revision:
-    from edgecl.store.body_kinds import UpgradeBody
-
-    body = UpgradeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
-    moment = now(trusted_times(live.body))
-    return writer.commit(kind="lesson", objects=made.digests, body=body, time=moment.time, parent=live.number)
-
-
-def _note(writer: Writer, live: Revision, verdict: Verdict) -> None:
-    from edgecl.store.body_kinds import UPGRADE
-    from edgecl.store.records import LessonNote
-
-    moment = now(trusted_times(live.body))
-    note = LessonNote(
-        kind="rejected", time=moment.time, lesson={}, strategy=UPGRADE, verdict=verdict.stored(), forced=False
-    )
-    writer.note(note.as_dict())
