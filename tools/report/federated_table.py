@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from report.tables import markdown
+from report.tables import of_records
 
 TITLES = {
     "merged": "Merged, central, alone (balanced accuracy on people of no device, mean of the splits)",
@@ -18,8 +18,5 @@ TITLES = {
 
 def tables_of(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return every table under its title."""
-    parts = []
-    for name, rows in ((name, figures[name]) for name in TITLES if name in figures):
-        lines = [list(rows[0]), *([str(one) for one in row.values()] for row in rows)]
-        parts.append(f"### {TITLES[name]}\n\n{markdown(lines)}")
-    return "\n\n".join(parts)
+    shown = [name for name in TITLES if name in figures]
+    return "\n\n".join(f"### {TITLES[name]}\n\n{of_records(figures[name])}" for name in shown)

@@ -19,6 +19,18 @@ def markdown(rows: Rows) -> str:
     return "\n".join([header, "|" + "---|" * len(rows[0]), *body])
 
 
+def of_records(records: Sequence[Mapping[str, object]]) -> str:
+    """Return records with the same members as a table in Markdown, whose cells end at a bar.
+
+    >>> print(of_records([{"set": "fsdd", "said": "a|b"}]))
+    | set | said |
+    |---|---|
+    | fsdd | a\\|b |
+    """
+    cells = [[str(one).replace("|", "\\|") for one in record.values()] for record in records]
+    return markdown([list(records[0]), *cells])
+
+
 def plain(rows: Rows) -> str:
     """Return a table for a terminal, its columns aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
