@@ -116,6 +116,12 @@ paths_argument = click.argument(
     "paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path), callback=_path_or_stdin
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+extractor_option = click.option(
+    "--extractor",
+    required=True,
+    metavar="voice|imu|FILE",
+    help="Network that turns signals into numbers: one that ships with edgecl, or a file of your own.",
+)
 label_option = click.option(
     "--label", metavar="NAME", help="Class of every sample in PATH, if PATH has no labels of its own."
 )

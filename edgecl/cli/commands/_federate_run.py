@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import Bytes, example, json_option
+from edgecl.cli.options import Bytes, example, extractor_option, json_option
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table, wrapped
 from edgecl.errors import SettingError
 from edgecl.units import format_bytes
@@ -32,12 +32,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--extractor",
-    required=True,
-    metavar="voice|imu|FILE",
-    help="Network that turns signals into numbers: one that ships with edgecl, or a file of your own.",
-)
+@extractor_option
 @click.option(
     "--devices", type=click.IntRange(2, 1000), help="Devices of one folder. [default: one a person, at most 10]"
 )

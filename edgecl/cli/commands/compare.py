@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import Bytes, choice_options, example, json_option, label_column_option, path_argument
+from edgecl.cli.options import (
+    Bytes,
+    choice_options,
+    example,
+    extractor_option,
+    json_option,
+    label_column_option,
+    path_argument,
+)
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
 from edgecl.learning.strategies import COMPARABLE, COMPARED, GENERATED
 from edgecl.units import format_bytes
@@ -65,12 +73,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
     )
 )
 @path_argument
-@click.option(
-    "--extractor",
-    required=True,
-    metavar="voice|imu|FILE",
-    help="Network that turns signals into numbers: one that ships with edgecl, or a file of your own.",
-)
+@extractor_option
 @click.option(
     "--scenario",
     type=click.Choice(["class", "domain"]),
