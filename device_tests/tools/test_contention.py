@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ..support.stores import folder_in_memory
+from ..support.tools import tool
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
 pytestmark = pytest.mark.host
 
 
@@ -23,10 +22,7 @@ def folder() -> Iterator[Path]:
 def test_writers_at_once_lose_nothing_though_their_lock_is_removed(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    if not (TOOLS / "measure" / "contention.py").exists():
-        pytest.skip("tools/measure/contention.py is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    contention = importlib.import_module("measure.contention")
+    contention = tool("measure.contention", monkeypatch)
     found = contention.contended(folder, contention.Size(commits=120))
     assert found["faults"] == []
     assert found["lost"] == 0

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from ..support.tools import tool
+
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
 def environments(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / "common" / "environments.py").exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("common.environments")
+    return tool("common.environments", monkeypatch)
 
 
 def test_the_lowest_versions_are_those_of_every_package_but_the_developers(environments: Any) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +13,7 @@ from edgecl.learning.loop import learn
 from edgecl.model.model import MemoryObjects, Model
 
 from ..support.learning import Words, as_lesson, settings, taught
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-def tool(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not TOOLS.exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module(name)
+from ..support.tools import tool
 
 
 @pytest.fixture

@@ -13,18 +13,15 @@ from edgecl.errors import EdgeclError
 from edgecl.learner import Learner
 
 from ..support.commands import voice_extractor
+from ..support.tools import tool
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
 pytestmark = pytest.mark.host
 LARGE = ("2 GiB", "2,000 times", "24 million", "48 MiB")  # left to the script
 
 
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / "measure" / "hostile.py").exists():
-        pytest.skip("tools/measure/hostile.py is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("measure.hostile")
+    return tool("measure.hostile", monkeypatch)
 
 
 def test_hostile_inputs_are_refused(hostile: Any, tmp_path: Path) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not TOOLS.exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module
+from ..support.tools import tool
 
 
 def order(first: float, last: float, every: float) -> dict[str, Any]:
@@ -36,8 +26,8 @@ def figures(*, last: float = 90.0, spent_ms: float = 4.0) -> dict[str, Any]:
     return {"sets": {"signs": one}, "orders": [["clear", "night"]], "timings": timings, "seconds": 1.0}
 
 
-def test_targets_are_met_or_missed_by_the_figures(tool: Any) -> None:
-    report = tool("report.image_table")
+def test_targets_are_met_or_missed_by_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tool("report.image_table", monkeypatch)
     met = {row[0]: row[2] for row in report.target_rows(figures())[1:]}
     assert set(met.values()) == {"yes"}
     missed = {row[0]: row[2] for row in report.target_rows(figures(last=80.0, spent_ms=5.1))[1:]}
@@ -45,16 +35,16 @@ def test_targets_are_met_or_missed_by_the_figures(tool: Any) -> None:
     assert missed["signs: at most 1 point lost on clear"] == "NO"
 
 
-def test_every_table_is_in_the_text_with_ranges_over_orders(tool: Any) -> None:
-    text = tool("report.image_table").as_markdown(figures())
+def test_every_table_is_in_the_text_with_ranges_over_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tool("report.image_table", monkeypatch).as_markdown(figures())
     assert "91.0 (90.0 to 92.0)" in text
     assert "| night | 80 | 75 |" in text
     assert "66.0 %" in text
 
 
-def test_what_is_asked_is_never_taught_and_weather_changes_a_digit(tool: Any) -> None:
+def test_what_is_asked_is_never_taught_and_weather_changes_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
-    sets = tool("measure.image_sets")
+    sets = tool("measure.image_sets", monkeypatch)
     draw = sets.digits()
     assert len(sets.DOMAINS) * sets.TAUGHT + sets.ASKED <= 170  # digits of the rarest class, 174
     clear, night = draw(3, 0, "clear"), draw(3, 0, "night")

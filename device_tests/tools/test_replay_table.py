@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +9,12 @@ import pytest
 from edgecl.model.model import Model
 
 from ..support.learning import Words, as_lesson, settings
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from ..support.tools import tool
 
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not TOOLS.exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("measure.replay_table")
+    return tool("measure.replay_table", monkeypatch)
 
 
 def test_a_row_has_each_way_and_its_paired_differences(table: Any) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from ..support.tools import TOOLS, tool
+
 FILES = sorted((TOOLS / "results").glob("*.md"))
 PART = re.compile(r"<!-- tools/(\w+) ?(\w*) -->\n(.+?)\n<!-- end -->", re.DOTALL)
 
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not TOOLS.exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("report.results")
+    return tool("report.results", monkeypatch)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 
+from ..support.tools import tool
+
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
 def soaking(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not (TOOLS / "measure" / "soak.py").exists():
-        pytest.skip("tools/measure/soak.py is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    module = importlib.import_module("measure.soak")
+    module = tool("measure.soak", monkeypatch)
     monkeypatch.setattr(module, "PEAK_BYTES", 1 << 30)  # where numba compiles at run time it takes more
     return module
 

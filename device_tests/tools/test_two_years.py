@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from ..support.tools import tool
 
 
 @pytest.fixture
 def years(monkeypatch: pytest.MonkeyPatch) -> Any:
-    if not TOOLS.exists():
-        pytest.skip("tools is not beside the tests")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    module = importlib.import_module("measure.two_years")
+    module = tool("measure.two_years", monkeypatch)
     monkeypatch.setattr(module, "CLASSES", 12)
     monkeypatch.setattr(module, "WEEKS", 8)
     monkeypatch.setattr(module, "ROOM", 4)
