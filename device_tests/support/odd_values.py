@@ -119,8 +119,9 @@ class OddValues:
         return fault(run, done, spent_s=spent, waited_s=waited)
 
     def is_sound(self) -> bool:
-        """Check both stores."""
-        return all(edgecl("doctor", self.folder / name, "--json").code == 0 for name in ("table", "movement"))
+        """Check both stores, as `doctor` does; the command itself also starts a process for each package it names."""
+        learners = [Learner.open(self.folder / name) for name in ("table", "movement")]
+        return not any(one.check() or one.store.write_fault() for one in learners)
 
     def run(self, draw: random.Random) -> Run:
         """Draw a run."""

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: edgecl is the one that is installed
 
 CHECKED_EVERY = 25
+TOLD_EVERY = 1000
 LARGEST_GROWTH_KIB = 64 << 10  # of the peak of resident memory, beyond that of the first runs
 WARM_RUNS = 200
 
@@ -51,6 +52,8 @@ def judged(folder: Path, seconds: float, runs: int, seed: int) -> dict[str, obje
         if wrong:
             found += 1
             print(f"seed {seed + done - 1}: {wrong}", file=sys.stderr, flush=True)
+        if done % TOLD_EVERY == 0:
+            print(f"{done:,} runs, {found} found", file=sys.stderr, flush=True)
         if done == WARM_RUNS:
             warm = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - warm if warm else 0
