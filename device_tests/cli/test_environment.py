@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from edgecl.cli.app import COMMANDS, main
 
 from ..support.commands import edgecl, process
 
+HUGE = "1" * 401  # larger than any float
 OVERRIDES = ("force", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
 
 
@@ -21,6 +23,17 @@ def all_options(command: click.Command) -> list[click.Option]:
             below = command.get_command(click.Context(command), name)
             found += all_options(below) if below else []
     return found
+
+
+def test_no_numeric_option_takes_a_number_that_overflows() -> None:
+    numeric = [one for one in all_options(main) if isinstance(one.type, (click.types.IntParamType, click.FloatRange))]
+    assert len(numeric) > 50
+    taken = []
+    for one in numeric:
+        with suppress(click.BadParameter):
+            one.type.convert(HUGE, one, None)
+            taken.append(one.opts)
+    assert not taken
 
 
 def test_an_option_is_read_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,3 +33,10 @@ def test_more_classes_are_refused_however_much_room_there_is(tmp_path: Path) -> 
     assert done.code == 2
     assert "--max-classes" in done.err
     assert not (tmp_path / "k").exists()
+
+
+def test_a_lift_that_would_overflow_is_refused_from_python(tmp_path: Path) -> None:
+    voice_extractor()
+    with pytest.raises(SettingError, match="a number of 401 digits"):
+        Learner.create(tmp_path / "k", extractor="voice", lift_width=10**400)
+    assert not (tmp_path / "k").exists()

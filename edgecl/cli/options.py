@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # starts a process of edgecl; a command and its arguments follow
 EDGECL = (sys.executable, "-m", "edgecl.cli")
+LARGEST = 2**31 - 1  # whole number of an option
 
 
 class Bytes(click.ParamType[int]):
@@ -43,6 +44,16 @@ class Finite(click.FloatRange):
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+class Whole(click.IntRange):
+    """A whole number from a least one; far more than anything is counted to is refused, since it overflows later."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = super().convert(value, param, ctx)
+        if number > LARGEST:
+            self.fail(f"a number of {len(str(value))} digits is too large: at most {LARGEST}", param, ctx)
         return number
 
 

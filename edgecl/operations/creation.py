@@ -22,6 +22,7 @@ from edgecl.store.store import Store
 RECORD_BYTES = 800
 """Of a class in a revision's file: digests, dates and a name of 64 letters where each is stated."""
 MOST_CLASSES = MAX_BYTES // RECORD_BYTES
+MOST_UNITS = 1 << 24  # of a lift: more than any memory holds, and far from where sizes overflow
 
 
 def create(
@@ -142,6 +143,9 @@ def require_storable(settings: Settings) -> None:
             f"{settings.max_classes:,} classes: a revision's file has room for {MOST_CLASSES:,}",
             parameter="max_classes",
         )
+    if settings.lift_width > MOST_UNITS:
+        digits = len(str(settings.lift_width))
+        raise SettingError(f"a number of {digits} digits: at most {MOST_UNITS:,} random units", parameter="lift_width")
 
 
 @contextmanager

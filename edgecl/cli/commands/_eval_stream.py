@@ -16,7 +16,7 @@ import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.commands._prequential import write_text
-from edgecl.cli.options import Finite
+from edgecl.cli.options import Finite, Whole
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table, wrapped
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ _OPTIONS = (
         type=click.Choice(["picovoice"]),
         help="Setting of a benchmark: clips at 10 dB, one false accept in ten hours.",
     ),
-    click.option("--seed", type=click.IntRange(min=0), help="Random seed of the places of clips. [default: 0]"),
+    click.option("--seed", type=Whole(min=0), help="Random seed of the places of clips. [default: 0]"),
     click.option("--curve", metavar="FILE.csv", type=FILE, help="Write the curve over the thresholds."),
     click.option("--plot", metavar="FILE.svg", type=FILE, help="Draw the curve."),
 )

@@ -11,6 +11,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import (
     Bytes,
+    Whole,
     choice_options,
     example,
     extractor_option,
@@ -87,7 +88,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--experiences",
-    type=click.IntRange(min=2),
+    type=Whole(min=2),
     help="Number of lessons. [default: 5; domain: one per person, at most 10]",
 )
 @click.option("--seeds", type=click.IntRange(1, 100), help="Number of runs with other splits and orders. [default: 5]")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgecl.cli.commands._written import print_made, print_written
-from edgecl.cli.options import Finite, example, json_option, sign_option, store_argument
+from edgecl.cli.options import Finite, Whole, example, json_option, sign_option, store_argument
 from edgecl.errors import SettingError
 
 MODALITIES = ("voice", "imu", "table", "custom", "image")
@@ -90,13 +90,13 @@ def text(out: Path, sign: Path | None, as_json: bool) -> None:
 @click.option(
     "--size",
     metavar="PIXELS",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=128,
     help="Side of the square that pictures are cut to: a multiple of 32, 64 to 320. [default: 128]",
 )
 @click.option(
     "--columns",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=384,
     help="Numbers in a latent, at most 1280, which is unprojected. [default: 384]",
 )
@@ -132,8 +132,8 @@ def image(size: int, columns: int, out: Path, sign: Path | None, as_json: bool) 
 @rate_option
 @channels_option
 @units_option
-@click.option("--hop", type=click.IntRange(min=1), help="Samples from window to window. [default: half a window]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the kernels. [default: 0]")
+@click.option("--hop", type=Whole(min=1), help="Samples from window to window. [default: half a window]")
+@click.option("--seed", type=Whole(min=0), default=0, help="Random seed of the kernels. [default: 0]")
 @out_option
 @sign_option
 @json_option
@@ -215,15 +215,15 @@ def identity(
 @rate_option
 @channels_option
 @units_option
-@click.option("--window", type=click.IntRange(min=1), help="Samples of one frame; needed for all but pictures.")
-@click.option("--hop", type=click.IntRange(min=1), help="Samples from frame to frame. [default: a window]")
-@click.option("--pool", type=click.IntRange(min=1), default=1, help="Frames whose mean is a latent. [default: 1]")
+@click.option("--window", type=Whole(min=1), help="Samples of one frame; needed for all but pictures.")
+@click.option("--hop", type=Whole(min=1), help="Samples from frame to frame. [default: a window]")
+@click.option("--pool", type=Whole(min=1), default=1, help="Frames whose mean is a latent. [default: 1]")
 @click.option(
     "--pixels",
     type=click.Choice(PIXELS),
     help="Values that a model of pictures takes of red, green and blue; imagenet is torchvision's scaling.",
 )
-@click.option("--size", metavar="PIXELS", type=click.IntRange(min=1), help="Side of its pictures, if it takes any.")
+@click.option("--size", metavar="PIXELS", type=Whole(min=1), help="Side of its pictures, if it takes any.")
 @click.option("--output", metavar="NAME", help="Output with the frames, if there are several.")
 @click.option("--normalisation", type=click.Choice(["l2", "none"]), default="l2", help="Latent scaling. [default: l2]")
 @click.option(

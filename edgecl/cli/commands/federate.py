@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edgecl.cli.commands._federate_run import run
-from edgecl.cli.options import example
+from edgecl.cli.options import Whole, example
 from edgecl.cli.text import printable
 from edgecl.errors import SettingError
 
@@ -89,7 +89,7 @@ def _joins(function: click.decorators.FC) -> click.decorators.FC:
 @command.command(epilog=example("edgecl federate join kitchen 127.0.0.1:9092"))
 @click.argument("store", type=click.Path(path_type=Path))
 @_joins
-@click.option("--at-least", type=click.IntRange(min=1), default=1, help="Fewest samples of a class. [default: 1]")
+@click.option("--at-least", type=Whole(min=1), default=1, help="Fewest samples of a class. [default: 1]")
 @click.option("--distinct", is_flag=True, help="Names that resemble known classes are classes of their own.")
 def join(
     store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int, distinct: bool

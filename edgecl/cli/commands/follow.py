@@ -10,6 +10,7 @@ import click
 from edgecl.cli.commands import _prequential
 from edgecl.cli.options import (
     Finite,
+    Whole,
     choice_options,
     example,
     json_option,
@@ -40,7 +41,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--label-delay",
     metavar="ROWS",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     help="Rows between a row and its label. [default: 0]",
 )
@@ -54,7 +55,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--waiting",
     metavar="ROWS",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1000,
     help="Rows that may wait for their label in --labels. [default: 1000]",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecl.cli.options import Bytes, example, json_option, store_argument
+from edgecl.cli.options import Bytes, Whole, example, json_option, store_argument
 from edgecl.cli.text import counted, pairs, print_json, printable, table
 from edgecl.extractors.opening import BUILTIN
 from edgecl.units import format_bytes
@@ -41,16 +41,16 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
 @click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text and image 128MiB]")
 @click.option(
     "--max-classes",
-    type=click.IntRange(min=2),
+    type=Whole(min=2),
     help="Largest number of classes. [default: 64 voice and image, 24 imu, 128 text]",
 )
 @click.option(
     "--lift",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     help="Number of random features in front of the latents; costs memory. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
+@click.option("--seed", type=Whole(min=0), default=0, help="Random seed of projection and lift. [default: 0]")
 @click.option(
     "--require-signature",
     metavar="PUBLIC_KEY",

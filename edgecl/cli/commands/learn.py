@@ -13,6 +13,7 @@ from edgecl.cli import progress, warn
 from edgecl.cli.commands import _prompt, _waiting
 from edgecl.cli.options import (
     Finite,
+    Whole,
     choice_options,
     example,
     json_option,
@@ -93,11 +94,11 @@ DRAWN_AWAY = 0.1  # share of its kept samples from which an accepted loss of an 
 @click.option(
     "--label-delay",
     metavar="ROWS",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     help="With --prequential: number of rows between a row and its label. [default: 0]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
+@click.option("--seed", type=Whole(min=0), default=0, help="Random seed of the gradient steps. [default: 0]")
 @click.option(
     "--via",
     metavar="SOCKET",

@@ -18,6 +18,7 @@ from edgecl.cli.options import (
     EDGECL,
     Bytes,
     Finite,
+    Whole,
     example,
     json_option,
     layout_options,
@@ -73,7 +74,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option(
     "--patience",
     metavar="HOPS",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     help="Consecutive hops that must answer a label. [default: 1, for movement 2]",
 )
 @click.option(
@@ -86,7 +87,7 @@ LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
 @click.option(
     "--suggest",
     metavar="[PER DAY]",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     is_flag=False,
     flag_value=20,
     help="Keep detections that are sure and new in kind for `edgecl inbox STORE accept-suggestions`. [20 a day]",

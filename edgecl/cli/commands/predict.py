@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import choice_options, example, json_option, paths_argument, store_argument
+from edgecl.cli.options import Whole, choice_options, example, json_option, paths_argument, store_argument
 from edgecl.cli.stdin import shown
 from edgecl.cli.text import print_json, printable
 from edgecl.errors import DataError
@@ -35,7 +35,7 @@ WIDEST_LABEL = 40
 @store_argument
 @paths_argument
 @click.option("--text", "texts", metavar="TEXT", multiple=True, help="A text to predict; may be given again.")
-@click.option("--top", metavar="K", type=click.IntRange(min=1), help="Also print the best K classes of each sample.")
+@click.option("--top", metavar="K", type=Whole(min=1), help="Also print the best K classes of each sample.")
 @choice_options
 @json_option
 def command(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Finite, example, json_option, layout_options, rate_option
+from edgecl.cli.options import Finite, Whole, example, json_option, layout_options, rate_option
 from edgecl.cli.stdin import descriptor, is_terminal
 from edgecl.cli.text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
@@ -42,7 +42,7 @@ METER_DB = 60
     help="Folder of the clips, FOLDER/NAME/*.wav; `edgecl learn STORE FOLDER` reads it.",
 )
 @click.option("--label", required=True, metavar="NAME", help="Word that is spoken.")
-@click.option("--count", type=click.IntRange(min=1), default=5, help="Number of usable takes. [default: 5]")
+@click.option("--count", type=Whole(min=1), default=5, help="Number of usable takes. [default: 5]")
 @click.option("--seconds", type=Finite(min=0.5, max=30), default=2.0, help="Length of one take. [default: 2]")
 @click.option("--microphone", is_flag=True, help="Record from the default microphone (extra [mic]) in place of stdin.")
 @rate_option

@@ -9,7 +9,7 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.commands._outcome import print_headline, print_reasons
-from edgecl.cli.options import Bytes, example, json_option, store_argument
+from edgecl.cli.options import Bytes, Whole, example, json_option, store_argument
 from edgecl.cli.text import print_json
 from edgecl.units import format_bytes
 
@@ -29,7 +29,7 @@ REJECTED = 3
 @store_argument
 @click.option("--memory", "memory_bytes", type=Bytes(), help="Largest RAM of learning.")
 @click.option("--disk", "disk_bytes", type=Bytes(), help="Largest size of the store.")
-@click.option("--max-classes", type=click.IntRange(min=2), help="Largest number of classes.")
+@click.option("--max-classes", type=Whole(min=2), help="Largest number of classes.")
 @click.option("--dry-run", is_flag=True, help="Judge the change and commit nothing.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @json_option

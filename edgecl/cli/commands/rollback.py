@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.options import Whole, example, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable
 
 
 @click.command(epilog=example("edgecl rollback kitchen", "edgecl rollback kitchen 4"))
 @store_argument
-@click.argument("revision", required=False, type=click.IntRange(min=0))
+@click.argument("revision", required=False, type=Whole(min=0))
 @json_option
 def command(store: Path, revision: int | None, as_json: bool) -> None:
     """Make an earlier revision the live one.

@@ -10,7 +10,7 @@ import click
 from edgecl.cli import warn
 from edgecl.cli.commands import _prompt
 from edgecl.cli.commands._teaching import teach
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.options import Whole, example, json_option, store_argument
 from edgecl.cli.text import counted, printable
 from edgecl.errors import SettingError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @store_argument
 @click.argument("name", metavar="[ID]", required=False)
-@click.option("--last", metavar="N", type=click.IntRange(min=1), help="Latest detections to correct. [default: 1]")
+@click.option("--last", metavar="N", type=Whole(min=1), help="Latest detections to correct. [default: 1]")
 @click.option("--label", metavar="NAME", help="Correct class. [default: background]")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
