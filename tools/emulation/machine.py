@@ -26,7 +26,7 @@ from emulation.arm64 import DEFAULT, Arm64, release
 
 DEBIAN = ("linux-image-arm64", "busybox-static")
 DRIVERS = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "mmc_block", "bcm2835", "sdhci_iproc")
-LIMIT_S = 900
+LIMIT_S = 1800
 MIB = 1 << 20
 SECTOR = 512
 HALTED = b"reboot: System halted"
