@@ -36,10 +36,14 @@ BLOCK = 5_000  # rows that are written to the pipe at once
 
 def detectors(seeds: int) -> dict[str, Any]:
     """Return the rows of the detectors, which need River."""
-    from measure import drift_table as whole
+    from measure import detectors as streams
 
-    about = {"seeds": seeds, "length": whole.LENGTH, "low": whole.LOW, "high": whole.HIGH}
-    return {"detectors": whole.detector_rows(range(seeds)), "adwin": whole.adwin_matches(range(min(seeds, 5))), **about}
+    about = {"seeds": seeds, "length": streams.LENGTH, "low": streams.LOW, "high": streams.HIGH}
+    return {
+        "detectors": streams.detector_rows(range(seeds)),
+        "adwin": streams.adwin_matches(range(min(seeds, 5))),
+        **about,
+    }
 
 
 def reliability() -> dict[str, Any]:

@@ -4,6 +4,8 @@
     python -m measure.stream_peers --json FILE             everything: hours
     python -m measure.stream_peers --set elec2 --learner edgecl
 
+FILE has a line for each run, written when it ends, and a run that is in it is not made again: what was cut off goes on.
+
 A row is answered, then the label that is due is learnt. Time is processor time without reading; memory is what the
 learner states: edgecl's bytes of state, River's `_raw_memory_usage`.
 """
@@ -17,7 +19,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ SEEDS = 10
 QUICK_ROWS = 2000
 BLOCK = 64
 QUICK = ("edgecl", "no change", "majority", "River Hoeffding adaptive tree", "River AdaGrad")
+Run = tuple[str, int, int, str, int]  # set, seed, delay, learner, rows
 Answers = tuple[NDArray[np.bool_], float, int]  # right for each row, seconds, bytes
 
 
@@ -70,18 +73,18 @@ def drifting_digits(seed: int) -> Stream | None:
     return x[chosen], [str(one) for one in y[chosen]]
 
 
-def streams(seeds: Sequence[int]) -> Iterator[tuple[str, int, Stream]]:
-    """Yield every set; a real one has one order, and so one seed."""
-    for name in REAL:
-        found = real_stream(name)
-        if found is not None:
-            yield name, 0, found
+def streams(seeds: Sequence[int], sets: Sequence[str] = ()) -> Iterator[tuple[str, int, Stream]]:
+    """Yield the sets, all by default, as far as they are there; a real one has one order, and so one seed."""
+    makers: dict[str, Callable[[int], Stream | None]] = {
+        **{name: lambda _, name=name: real_stream(name) for name in REAL},  # type: ignore[misc]
+        "digits": drifting_digits,
+        **GENERATORS,
+    }
     for seed in seeds:
-        digits = drifting_digits(seed)
-        if digits is not None:
-            yield "digits", seed, digits
-        for name, generator in GENERATORS.items():
-            yield name, seed, generator(seed)
+        for name, make in makers.items():
+            is_wanted = (not sets or name in sets) and (name not in REAL or seed == seeds[0])
+            if is_wanted and (found := make(seed)) is not None:
+                yield name, seed, found
 
 
 def by_edgecl(stream: Stream, delay: int) -> Answers:
@@ -168,25 +171,25 @@ def learners() -> dict[str, Callable[[Stream, int], Answers]]:
     return found
 
 
-def rows(
-    seeds: Sequence[int], *, limit: int | None = None, only: Sequence[str] = (), sets: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Measure every learner on every set, with every delay; a line on stderr for each."""
-    found = []
+def runs(
+    seeds: Sequence[int],
+    done: Collection[Run],
+    *,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+    sets: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """Yield what every learner reaches on every set, with every delay, as each run ends; not those that are done."""
     by_edgecl((np.zeros((64, 2), np.float32), ["a", "b"] * 32), 0)  # kernels are compiled before the clock starts
-    for name, seed, (x, y) in streams(seeds):
-        if sets and name not in sets:
-            continue
+    for name, seed, (x, y) in streams(seeds, sets):
         stream = x[:limit], y[:limit]
         for learner, run in learners().items():
-            if only and learner not in only:
-                continue
             for delay in DELAYS:
+                if (only and learner not in only) or (name, seed, delay, learner, len(stream[1])) in done:
+                    continue
                 right, seconds, held = run(stream, delay)
-                row = {"set": name, "seed": seed, "delay": delay, "learner": learner, "accuracy": float(right.mean())}
-                found.append({**row, "us": 1e6 * seconds / len(right), "bytes": held})
-                print(json.dumps(found[-1]), file=sys.stderr, flush=True)
-    return found
+                about = {"set": name, "seed": seed, "delay": delay, "learner": learner, "rows": len(right)}
+                yield {**about, "accuracy": float(right.mean()), "us": 1e6 * seconds / len(right), "bytes": held}
 
 
 def main() -> None:
@@ -199,9 +202,17 @@ def main() -> None:
     given = parser.parse_args()
     seeds, limit = (range(1), QUICK_ROWS) if given.quick else (range(given.seeds), None)
     only = given.learner or (QUICK if given.quick else ())
-    measured = rows(seeds, limit=limit, only=only, sets=given.sets)
-    if given.json:
-        given.json.write_text(json.dumps(measured, indent=1))
+    for run in runs(seeds, already(given.json), limit=limit, only=only, sets=given.sets):
+        print(json.dumps(run), file=sys.stderr, flush=True)
+        if given.json:
+            with given.json.open("a") as file:
+                print(json.dumps(run), file=file)
+
+
+def already(path: Path | None) -> set[Run]:
+    """Return the runs that a file has."""
+    lines = path.read_text().splitlines() if path and path.exists() else []
+    return {(one["set"], one["seed"], one["delay"], one["learner"], one["rows"]) for one in map(json.loads, lines)}
 
 
 if __name__ == "__main__":
