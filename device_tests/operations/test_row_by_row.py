@@ -57,6 +57,14 @@ def test_rows_are_learnt_one_at_a_time(learner: Learner) -> None:
     assert sum(learner.predict_proba_one({"amount": 200, "hour": 3}).values()) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_row_that_was_changed_is_read_anew(learner: Learner) -> None:
+    taught(learner)
+    row: dict[str, object] = {"amount": 400, "hour": 3}
+    assert learner.predict_one(row) == "large"
+    row["amount"] = 4
+    assert learner.predict_one(row) == "small"
+
+
 def test_the_committed_revision_answers_what_the_stream_would_have(learner: Learner) -> None:
     taught(learner)
     assert learner.commit().accepted

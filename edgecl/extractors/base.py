@@ -198,7 +198,8 @@ class FileExtractor(ABC):
         company might change the bits.
         """
         clip = fit(self.checked(signal), self.contract)
-        return self._run_checked(clip[None])[0] if self._slides else self.frames(clip)[None]
+        is_one_run = self._slides or len(clip) == self.contract.window_samples
+        return self._run_checked(clip[None])[0] if is_one_run else self.frames(clip)[None]
 
     def _run_checked(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None

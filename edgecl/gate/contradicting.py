@@ -6,7 +6,7 @@ labels is followed with every row, and above SHIFT nothing is a contradiction an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 CONTRADICTS = 0.01  # predicted probability of its label below which a row contradicts what is known
 SHIFT = 0.3  # share of such rows from which the world has changed and no label is wrong
@@ -42,7 +42,7 @@ class Contradictions:
         (0.1, 1)
         """
         contradicts = own is not None and own < CONTRADICTS
-        after = replace(self, share=self.share + (contradicts - self.share) / MEMORY_ROWS)
+        share = self.share + (contradicts - self.share) / MEMORY_ROWS
         if own is None or not contradicts or self.has_shifted:
-            return 1.0, after
-        return own / CONTRADICTS, replace(after, count=self.count + 1)
+            return 1.0, Contradictions(share, self.count)
+        return own / CONTRADICTS, Contradictions(share, self.count + 1)

@@ -42,7 +42,7 @@ class ExpertPlan:
         """Columns of a feature: random units, the row, a constant."""
         return self.lift_width + self.row_dimension + 1
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every expert, in the order of the mixture's weights."""
         fixed = ("closed form", *(f"kept {place}" for place in range(1, FIXED)))

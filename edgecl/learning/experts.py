@@ -6,7 +6,6 @@ mixture goes with whichever has been right of late. No detector has to fire befo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -139,10 +138,10 @@ class Experts:
         out = np.ones((rows, self._plan.dimension), np.float32)
         out[:, width:-1] = scaled
         if width and rows:
-            constants = np.broadcast_to(self._constants, (rows, CONSTANTS))
-            lifted = np.empty((rows, width + self._plan.row_dimension + CONSTANTS), np.float32)
-            both = np.concatenate([scaled, constants], axis=1)
-            kernels.lift_rows(np.ascontiguousarray(both), self._seed, lifted)  # one column is made column by column
+            both = np.empty((rows, self._plan.row_dimension + CONSTANTS), np.float32)
+            both[:, :-CONSTANTS], both[:, -CONSTANTS:] = scaled, self._constants
+            lifted = np.empty((rows, width + both.shape[1]), np.float32)
+            kernels.lift_rows(both, self._seed, lifted)
             out[:, :width] = lifted[:, :width]
         return out
 
@@ -180,7 +179,8 @@ class Experts:
         """
         self._introduce([one.label for one in learnings])
         scaling, scaled = self.state.scaling.take(rows)
-        self.state = replace(self.state, scaling=scaling)
+        if scaling is not self.state.scaling:
+            self.state = replace(self.state, scaling=scaling)
         tickets = [one.row for one in learnings if isinstance(one.row, Ticket)]
         both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)])
         held, before = self._held(fixed, tickets, len(rows))
@@ -197,11 +197,12 @@ class Experts:
 
     def _introduce(self, labels: Sequence[str]) -> None:
         known = dict.fromkeys((*self.labels, *labels))
-        if len(known) > self._plan.max_classes:
-            self._set_state(self.state.fitted(self._wider(len(known))))
-        self.state = replace(self.state, labels=tuple(known))
-        for label, count in Counter(labels).items():
-            self.state.seen[self.labels.index(label)] += count
+        if len(known) > len(self.labels):
+            if len(known) > self._plan.max_classes:
+                self._set_state(self.state.fitted(self._wider(len(known))))
+            self.state = replace(self.state, labels=tuple(known))
+        for label in labels:
+            self.state.seen[self.labels.index(label)] += 1
 
     def _wider(self, classes: int) -> ExpertPlan:
         """Return a plan for more classes, of the experts at hand that still fit."""

@@ -78,7 +78,11 @@ class Panel:
         out = np.zeros((len(inputs), FIXED, len(self.labels)), np.float32)
         self.experts.take_part(CLOSED_FORM, present=head is not None and len(head.labels) > 0)
         for place, one in enumerate((head, *self.kept)):
-            if one is not None and one.labels:
+            if one is None or not one.labels:
+                continue
+            if one.labels == self.labels:
+                out[:, place] = probabilities(one.logits(inputs))
+            else:
                 known = [at for at, label in enumerate(one.labels) if label in self.labels]
                 columns = [self.labels.index(one.labels[at]) for at in known]
                 out[:, place, columns] = probabilities(one.logits(inputs))[:, known]

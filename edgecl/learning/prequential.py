@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ from edgecl.model.model import Model
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
+from edgecl.values import replace
 
 SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
 SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ class RowScaling:
 
         The result does not depend on how a stream is cut into blocks.
         """
+        if self.count >= FIRST_ROWS:
+            return self, self._scaled(rows)
         after, first = self, []
         for row in rows[: max(FIRST_ROWS - self.count, 0)]:
             after = after._with(row)
@@ -50,9 +53,13 @@ class RowScaling:
         return RowScaling(self.count + 1, mean, self.squares + apart * (row - mean))
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return ((rows - self.mean) / self._spread).clip(-LIMIT, LIMIT).astype(np.float32)
+
+    @cached_property
+    def _spread(self) -> NDArray[np.float64]:
+        """(p,) standard deviations; infinity where a column has not changed."""
         spread = np.sqrt(self.squares / max(self.count, 1))
-        scaled = (rows - self.mean) / np.where(spread > 1e-9 * (1 + np.abs(self.mean)), spread, np.inf)
-        return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
+        return np.where(spread > 1e-9 * (1 + np.abs(self.mean)), spread, np.inf)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `from_arrays` reads back."""

@@ -89,10 +89,10 @@ class OpenRow:
 
 def rank_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
     """Return how many labels were likelier for a row (C,); None where its label was not known."""
-    if label not in labels or not probabilities.any():
+    if label not in labels:
         return None
     own = probabilities[labels.index(label)]
-    return int((probabilities > own).sum()) if own > 0 else None
+    return int(np.count_nonzero(probabilities > own)) if own > 0 else None
 
 
 def own_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> float | None:

@@ -186,7 +186,8 @@ class _Followed:
 
     def __init__(self, opened: OpenStore, stream: Prequential, saved: StreamSaver, meeting: Meeting) -> None:
         self._opened, self._stream, self._saved, self.meeting = opened, stream, saved, meeting
-        self._encoding = TableEncoding(opened.extractor.contract)
+        self._extractor = opened.extractor
+        self._encoding = TableEncoding(self._extractor.contract)
         self.skipped: list[Skip] = []
         self.drifts: list[Drift] = []
 
@@ -244,5 +245,5 @@ class _Followed:
         if missing:
             raise UnusableError(f"it has no column {missing[0]!r}")
         values = self._encoding.encode([cells[column] for column in self._encoding.columns])
-        latents: NDArray[np.float32] = self._opened.extractor.latents([np.array([values], np.float32)])
+        latents: NDArray[np.float32] = self._extractor.latents([np.array([values], np.float32)])
         return latents

@@ -33,7 +33,10 @@ class RowByRow:
         if opened.extractor.contract.modality != "table":
             raise SettingError(f"{opened.store.path} is not a store for rows of a table")
         self._opened = opened
-        self._encoding = TableEncoding(opened.extractor.contract)
+        self._extractor = opened.extractor
+        self._encoding = TableEncoding(self._extractor.contract)
+        self._last: tuple[list[str], NDArray[np.float32]] = ([], np.empty((0, 0), np.float32))
+        """Cells and latent of the last row: one is mostly predicted, then learnt."""
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
@@ -109,9 +112,12 @@ class RowByRow:
 
     def _latent(self, row: Mapping[str, Any]) -> NDArray[np.float32]:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
-        cells = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
-        try:
-            values = self._encoding.encode([cells.get(column, "") for column in self._encoding.columns])
-        except UnusableError as error:
-            raise DataError(f"the row cannot be used: {error}") from error
-        return self._opened.extractor.latents([np.array([values], np.float32)])
+        named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
+        cells = [named.get(column, "") for column in self._encoding.columns]
+        if cells != self._last[0]:
+            try:
+                values = self._encoding.encode(cells)
+            except UnusableError as error:
+                raise DataError(f"the row cannot be used: {error}") from error
+            self._last = cells, self._extractor.latents([np.array([values], np.float32)])
+        return self._last[1]
