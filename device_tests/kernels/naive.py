@@ -251,11 +251,11 @@ def cells(x, labels, classes, columns, thresholds, *, rate, kept=0.999):
     return w, answers
 
 
-def fixed_share(held, labels, *, share, floor):
-    """Weights of experts after their answers (n, K, C), by log loss (Herbster and Warmuth 1998)."""
+def fixed_share(held, labels, *, share, floor, rate):
+    """Weights of experts after their answers (n, K, C), by log loss at a learning rate (Herbster and Warmuth 1998)."""
     count = held.shape[1]
     weights = np.full(count, 1 / count)
     for answers, label in zip(held.astype(np.float64), labels, strict=True):
-        weights = weights * np.maximum(answers[:, label], floor)
+        weights = weights * np.exp(rate * np.log(np.maximum(answers[:, label], floor)))
         weights = (1 - share) * weights / weights.sum() + share / count
     return weights

@@ -84,7 +84,7 @@ def test_in_pieces_is_as_at_once_to_the_bit():
 def test_weights_are_those_of_fixed_share():
     x, labels = case()
     state, held, _, _ = at_once(x, labels)
-    expected = naive.fixed_share(held[:, :-1], labels, share=0.01, floor=1e-3)
+    expected = naive.fixed_share(held[:, :-1], labels, share=0.01, floor=1e-3, rate=0.25)
     np.testing.assert_allclose(state.weights[0], expected, rtol=1e-5)
 
 

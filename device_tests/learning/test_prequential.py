@@ -232,7 +232,7 @@ def test_labels_that_contradict_all_that_is_known_hardly_weigh_and_are_counted()
     feed(stream, wrong, latents)
     weighed = sum(one.count for one in stream.model.statistics.values())
     assert 0.25 * flipped.sum() < stream.contradictions.count < 1.3 * flipped.sum()
-    assert weighed < len(labels) - 0.5 * stream.contradictions.count
+    assert weighed < len(labels) - 0.4 * stream.contradictions.count
 
 
 def test_labels_that_are_right_contradict_nothing() -> None:
