@@ -13,7 +13,7 @@ from edgecl.cli.app import COMMANDS, main
 from ..support.commands import edgecl, process
 
 HUGE = "1" * 401  # larger than any float
-OVERRIDES = ("force", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
+OVERRIDES = ("force", "irreversible", "overwrite", "distinct", "same_as", "drop_missing", "repair", "yes", "help")
 
 
 def all_options(command: click.Command) -> list[click.Option]:

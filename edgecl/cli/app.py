@@ -106,6 +106,7 @@ OPTIONS = {
     "at_least": "--at-least",
     "cap": "--cap",
     "flower": "--flower",
+    "irreversible": "--irreversible",
     "label": "--label",
     "label_case": "--label-case keep|lower",
     "false_per_hour": "--false-per-hour",
@@ -164,7 +165,7 @@ _JSON = "edgecl.json"
 
 # what is said anew each time, never by the environment: it overrides a refusal, or answers a question
 NEVER_FROM_ENVIRONMENT = {
-    "distinct", "drop_missing", "force", "help", "overwrite", "repair", "same_as", "version", "yes",
+    "distinct", "drop_missing", "force", "help", "irreversible", "overwrite", "repair", "same_as", "version", "yes",
 }  # fmt: skip
 
 

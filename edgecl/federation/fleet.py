@@ -132,6 +132,10 @@ class Fleet:
             share = found.share
             if Path(share.device).name != share.device or share.device.startswith("."):
                 raise SettingError(f"{share.device!r} is not the name of a store")
+            if found.plan is not None:
+                raise SettingError(
+                    f"{share.name!r} is of an irreversible sum, which goes from device to device as files"
+                )
             require_fits(found, self._shape or found.shape, own=FLEET, is_unit=False)
             require_apart(share, self._owners, self.devices)
         except EdgeclError as error:

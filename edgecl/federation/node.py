@@ -13,6 +13,7 @@ from typing import Protocol
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import SUFFIX
+from edgecl.model.shares import own_classes
 from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.share_file import LARGEST_FILE, Shape, read
 from edgecl.store.files import replace_file
@@ -64,7 +65,7 @@ class StoreNode:
         from edgecl.learner import Learner
 
         revision, model = Learner.open(self._store).opened.model()
-        own = {label: one for label in model.labels if (one := model.own_of(label)) is not None}
+        own = own_classes(model)
         return revision.number, {label: one for label, one in own.items() if one.count >= self._at_least}
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:

@@ -281,7 +281,7 @@ def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
         one = ClassStatistics(count, mean, scatter.astype(np.float32, copy=is_light))
         if is_light and own is not None:
             one = own.merged(one.decayed(max(round(lesson.weight * count), 1)))
-        model = _with_class(model, label, one, objects)
+        model = _with_class(model, label, one, objects, scatter)
         held = exemplars.get(label)
         if is_light:  # no exemplar, but it is remembered
             kept = Exemplars.joined([held]) if held else rows.first(0)
@@ -302,12 +302,14 @@ def mine_after(model: Model, lesson: Lesson) -> frozenset[str]:
     return model.mine | set(lesson.rows) if lesson.is_mine else model.mine - set(lesson.rows)
 
 
-def _with_class(model: Model, label: str, one: ClassStatistics, objects: Objects) -> Model:
+def _with_class(
+    model: Model, label: str, one: ClassStatistics, objects: Objects, workspace: NDArray[np.floating]
+) -> Model:
     """Return the model with what it has itself learnt of a class, put into `objects`."""
     if model.others:
         from edgecl.model.shares import placed  # few stores have any
 
-        return placed(model, label, one, objects=objects)
+        return placed(model, label, one, objects=objects, workspace=workspace)
     digest = objects.put(one.arrays())
     statistics = {**model.statistics, label: ClassStatistics.from_arrays(objects.read(digest))}
     return replace(model, statistics=statistics, digests={**model.digests, f"statistics/{label}": digest})

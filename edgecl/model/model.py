@@ -14,7 +14,7 @@ from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import FIXED_CLASS_BYTES, MemoryPlan, Settings, plan_memory, workspace_for
-from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.model.statistics import ClassStatistics
 from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
@@ -274,12 +274,9 @@ class Model:
 
     @property
     def others_bytes(self) -> int:
-        """Resident bytes of what others have shared, of one's own statistics beside it, and of the room to sum in."""
-        if not self.others:
-            return 0
+        """Resident bytes of what others have shared, and of one's own statistics beside it."""
         apart = sum(one.dimension * 8 + FIXED_CLASS_BYTES for one in self.own.values())
-        room = packed_length(self.settings.features.dimension) * self.settings.solver_type.itemsize
-        return room + apart + sum(share.nbytes for share in self.others.values())
+        return apart + sum(share.nbytes for share in self.others.values())
 
     def plan(self, classes: int | None = None) -> MemoryPlan:
         """Return how the memory is divided, at this or another number of classes."""

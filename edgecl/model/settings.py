@@ -104,7 +104,7 @@ def default_budgets(modality: str) -> Budgets:
     """Return the budgets of a store that is made without any, by the modality of its extractor."""
     match modality:
         case "imu":
-            return Budgets(4 << 20, 64 << 20, 24)
+            return Budgets(4 << 20, 128 << 20, 24)  # twice: shares of other devices fit too
         case "image":
             return Budgets(4 << 20, 128 << 20, 64)
         case "text":

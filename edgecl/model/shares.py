@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.model.condensed import Condensed, add_products, arrays_of, as_single, condensed, statistics_from
 from edgecl.model.model import OTHERS, OWN, Arrays, Model, Objects
 from edgecl.model.settings import FIXED_CLASS_BYTES, workspace_for
 from edgecl.model.statistics import ClassStatistics, packed_length
@@ -21,7 +21,6 @@ from edgecl.model.statistics import ClassStatistics, packed_length
 SUM, MEDIAN = "sum", "median"
 COMBINATIONS = (SUM, MEDIAN)
 FEWEST_FOR_MEDIAN = 3  # devices of a class; fewer are summed
-ROWS = 32  # differences of means that are added to a scatter at a time
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Share:
     """The device's label to that of this store, where its user has said that two are the same."""
     members: tuple[str, ...] = ()
     """Devices whose statistics a sum contains; empty of a device's own."""
+    plan: str = ""
+    """Digest of the plan of an irreversible sum, of which its classes share one scatter; empty of other shares."""
 
     @property
     def contains(self) -> frozenset[str]:
@@ -75,8 +76,10 @@ class Share:
         return replace(self, statistics=found, renamed={**self.renamed, **names})
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays that `share_from` reads back; rows are in the order of the labels."""
+        """Return the arrays that `share_from` reads back, as the share came; in the order of the labels."""
         held = [self.statistics[label] for label in sorted(self.statistics)]
+        if any(isinstance(one, Condensed) for one in held):
+            return arrays_of([condensed(one) for one in held])
         return {
             "counts": np.array([one.count for one in held], np.int64),
             "means": np.array([one.mean for one in held], np.float64),
@@ -92,6 +95,7 @@ class Share:
             "classes": {label: one.count for label, one in sorted(self.statistics.items())},
             **({"renamed": dict(self.renamed)} if self.renamed else {}),
             **({"members": list(self.members)} if self.members else {}),
+            **({"plan": self.plan} if self.plan else {}),
         }
 
 
@@ -105,22 +109,31 @@ def share_from(device: str, stated: Mapping[str, Any], arrays: Arrays, *, dimens
     """
     match stated:
         case {"name": str(name), "revision": int(revision), "digest": str(digest), "classes": dict(classes), **rest}:
-            counts, means, scatters = (arrays.get(one) for one in ("counts", "means", "scatters"))
-            shapes = [None if one is None else one.shape for one in (counts, means, scatters)]
-            wanted = [(len(classes),), (len(classes), dimension), (len(classes), packed_length(dimension))]
-            if shapes != wanted or counts is None or means is None or scatters is None:
-                raise ValueError(f"the share of {name!r} has arrays of {shapes}, wanted {wanted}")
-            if [classes[label] for label in sorted(classes)] != counts.tolist():
+            labels = sorted(classes)
+            if "values" in arrays:
+                statistics = statistics_from(labels, arrays, dimension=dimension)
+            else:
+                statistics = _plain(name, labels, arrays, dimension=dimension)
+            if any(one.count != classes[label] for label, one in statistics.items()):
                 raise ValueError(f"the share of {name!r} has other counts than its revision states")
-            statistics = {
-                label: ClassStatistics(
-                    int(counts[row]), np.asarray(means[row], np.float64), np.asarray(scatters[row], np.float32)
-                )
-                for row, label in enumerate(sorted(classes))
-            }
             renamed, members = rest.get("renamed", {}), tuple(rest.get("members", ()))
-            return Share(device, name, revision, digest, statistics, renamed, members)
+            return Share(device, name, revision, digest, statistics, renamed, members, rest.get("plan", ""))
     raise ValueError(f"what the revision states of the device {device!r} is not a share")
+
+
+def _plain(name: str, labels: Sequence[str], arrays: Arrays, *, dimension: int) -> dict[str, ClassStatistics]:
+    """Return the classes of a share whose scatters are float32 triangles."""
+    counts, means, scatters = (arrays.get(one) for one in ("counts", "means", "scatters"))
+    shapes = [None if one is None else one.shape for one in (counts, means, scatters)]
+    wanted = [(len(labels),), (len(labels), dimension), (len(labels), packed_length(dimension))]
+    if shapes != wanted or counts is None or means is None or scatters is None:
+        raise ValueError(f"the share of {name!r} has arrays of {shapes}, wanted {wanted}")
+    return {
+        label: ClassStatistics(
+            int(counts[row]), np.asarray(means[row], np.float64), np.asarray(scatters[row], np.float32)
+        )
+        for row, label in enumerate(labels)
+    }
 
 
 def pooled(parts: Sequence[ClassStatistics], out: NDArray[np.floating], *, combine: str = SUM) -> ClassStatistics:
@@ -133,27 +146,32 @@ def pooled(parts: Sequence[ClassStatistics], out: NDArray[np.floating], *, combi
     parts
         At least one, in an order that is always the same.
     out
-        Packed workspace (d(d+1)/2,), which is overwritten.
+        Packed workspace (d(d+1)/2,), which is overwritten and holds the scatter that is returned.
     combine
         "median" takes that of means and of covariances, entry by entry, with the samples of all: a few hostile
         devices cannot move it far, and it is no longer the sum.
     """
-    if len(parts) == 1:
+    if len(parts) == 1 and not isinstance(parts[0], Condensed):
         return parts[0]
     counts = np.array([one.count for one in parts], np.float64)
     if combine == MEDIAN and len(parts) >= FEWEST_FOR_MEDIAN:
-        covariance = np.median([one.scatter / np.float32(one.count) for one in parts], axis=0)
         mean = np.median([one.mean for one in parts], axis=0)
-        return ClassStatistics(int(counts.sum()), mean, (covariance * counts.sum()).astype(np.float32))
+        for row in range(len(mean)):  # of the triangle
+            covariance = np.median([one.scatter_row(row) / one.count for one in parts], axis=0)
+            first = packed_length(row)
+            out[first : first + row + 1] = covariance * counts.sum()
+        return ClassStatistics(int(counts.sum()), mean, as_single(out))
     mean = sum((one.count * one.mean for one in parts), np.zeros(parts[0].dimension)) / counts.sum()
     out[:] = 0
     for one in parts:
-        out += one.scatter
-    rows = np.array([np.sqrt(one.count) * (one.mean - mean) for one in parts], np.float32)
-    update = kernels.scatter_update if out.dtype == np.float64 else kernels.scatter_update_f32
-    for first in range(0, len(rows), ROWS):
-        update(rows[first : first + ROWS], out)
-    return ClassStatistics(int(counts.sum()), mean, out.astype(np.float32))
+        one.add_to(out)
+    add_products(np.array([np.sqrt(one.count) * (one.mean - mean) for one in parts], np.float32), out)
+    return ClassStatistics(int(counts.sum()), mean, as_single(out))
+
+
+def own_classes(model: Model) -> dict[str, ClassStatistics]:
+    """Return what a store has itself learnt, by label."""
+    return {label: one for label in model.labels if (one := model.own_of(label)) is not None}
 
 
 def parts_of(model: Model, label: str, own: ClassStatistics | None) -> list[ClassStatistics]:
@@ -162,18 +180,33 @@ def parts_of(model: Model, label: str, own: ClassStatistics | None) -> list[Clas
     return [one for one in (own, *shared) if one is not None]
 
 
-def placed(model: Model, label: str, own: ClassStatistics | None, *, objects: Objects) -> Model:
-    """Return the model with one's own statistics of a class, and the sum with the shares; its head is not changed."""
+def placed(
+    model: Model,
+    label: str,
+    own: ClassStatistics | None,
+    *,
+    objects: Objects,
+    workspace: NDArray[np.floating] | None = None,
+) -> Model:
+    """Return the model with one's own statistics of a class, and the sum with the shares; its head is not changed.
+
+    Parameters
+    ----------
+    workspace
+        Packed matrix for the sum, which may be that of `own`; by default a new one.
+    """
     statistics, held = dict(model.statistics), dict(model.own)
     roles = (f"{OWN}/{label}", f"statistics/{label}")
     digests = {role: one for role, one in model.digests.items() if role not in roles}
-    parts = parts_of(model, label, own)
     statistics.pop(label, None)
     held.pop(label, None)
-    if own is not None and len(parts) > 1:
-        held[label], digests[f"{OWN}/{label}"] = _put(own, objects)
+    if own is not None and len(parts_of(model, label, own)) > 1:
+        own, digests[f"{OWN}/{label}"] = _put(own, objects)
+        held[label] = own
+    parts = parts_of(model, label, own)
     if parts:
-        whole = pooled(parts, workspace_for(model.settings), combine=model.combine)
+        out = workspace_for(model.settings) if workspace is None else workspace
+        whole = pooled(parts, out, combine=model.combine)
         statistics[label], digests[f"statistics/{label}"] = _put(whole, objects)
     return replace(model, statistics=statistics, own=held, digests=digests)
 
@@ -186,8 +219,12 @@ def with_others(model: Model, others: Mapping[str, Share], *, combine: str, obje
     digests = {role: one for role, one in model.digests.items() if not role.startswith(f"{OTHERS}/")}
     held = {}
     for device, share in sorted(others.items()):
-        digests[f"{OTHERS}/{device}"] = objects.put(share.arrays())
-        read = objects.read(digests[f"{OTHERS}/{device}"])
+        role = f"{OTHERS}/{device}"
+        if model.others.get(device) is share:
+            held[device], digests[role] = share, model.digests[role]
+            continue
+        digests[role] = objects.put(share.arrays())
+        read = objects.read(digests[role])
         held[device] = share_from(device, share.stated(), read, dimension=share.dimension)
     made = replace(model, others=held, combine=combine if held else SUM, digests=digests)
     for label in sorted(touched):

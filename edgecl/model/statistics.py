@@ -34,6 +34,20 @@ class ClassStatistics:
     def dimension(self) -> int:
         return int(self.mean.shape[0])
 
+    @property
+    def trace(self) -> float:
+        """Trace of the scatter."""
+        return float(self.scatter[diagonal(self.dimension)].sum(dtype=np.float64))
+
+    def add_to(self, out: NDArray[np.floating]) -> None:
+        """Add the scatter to a packed triangle."""
+        out += self.scatter
+
+    def scatter_row(self, row: int) -> NDArray[np.float64]:
+        """Return entries 0 to `row` of a row of the scatter."""
+        first = packed_length(row)
+        return self.scatter[first : first + row + 1].astype(np.float64)
+
     def decayed(self, count: int) -> ClassStatistics:
         """Return the statistics scaled down to the weight of `count` samples; unchanged where they weigh less.
 
@@ -92,6 +106,12 @@ def square(packed: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
     lower[np.tril_indices(dimension)] = packed
     whole: NDArray[np.float32] = lower + np.tril(lower, -1).T
     return whole
+
+
+def diagonal(dimension: int) -> NDArray[np.intp]:
+    """Return where the diagonal is in a packed lower triangle."""
+    found: NDArray[np.intp] = np.cumsum(np.arange(1, dimension + 1)) - 1
+    return found
 
 
 def packed_length(dimension: int) -> int:

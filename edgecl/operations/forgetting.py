@@ -202,7 +202,7 @@ def forget(
     ------
     SettingError
         When nothing is known of a label; when no class would be left by `older_than`, since a clock that is wrong must
-        not cost everything.
+        not cost everything; when another device has shared a class irreversibly.
     EdgeclError
         When writing or removing fails.
     """
@@ -216,12 +216,25 @@ def forget(
             named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
             return None
+        _require_separable(model, named)
         if not dry_run:
             from edgecl.store.use_counts import drop_counts
 
             drop_counts(opened.store.path, set(named))
         receipt = _taken_out(opened.store, writer, model, named, time=utc_now())
         return replace(receipt, left_alone=left_alone)
+
+
+def _require_separable(model: Model, labels: Collection[str]) -> None:
+    """Raise SettingError where a class is in a matrix with others of an irreversible sum."""
+    for share in model.others.values():
+        mixed = sorted(set(labels) & set(share.statistics)) if share.plan else []
+        if mixed:
+            raise SettingError(
+                f"{share.name!r} has shared {mixed[0]!r} as part of one matrix of all its classes, from which it "
+                "cannot be taken out: take the whole device out first",
+                remedy="merge",
+            )
 
 
 def undated(opened: OpenStore) -> dict[str, str]:

@@ -1,28 +1,24 @@
-"""Share and merge: what a store has learnt as a file, and the files of other devices as a revision."""
+"""Share: what a store has learnt as a file for other devices, and the plan of an irreversible sum."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
-from edgecl.gate.verdict import Verdict
-from edgecl.model.shares import COMBINATIONS, Share
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
-from edgecl.sharing import merging
-from edgecl.sharing.checks import require_disjoint, require_fits
+from edgecl.model.shares import Share, own_classes
+from edgecl.operations.open_store import OpenStore
+from edgecl.sharing.checks import require_same
 from edgecl.sharing.noise import Noise, noisy
-from edgecl.sharing.screening import capped, screened
-from edgecl.sharing.share_file import LONGEST_NAME, Incoming, Shape, encode, read
+from edgecl.sharing.plans import Plan, Planned, joined
+from edgecl.sharing.share_file import LONGEST_NAME, Shape, encode, encode_plan, read_plan
 from edgecl.store.files import replace_file
 
 if TYPE_CHECKING:
-    from edgecl.model.model import Model, Objects
-    from edgecl.store.records import Revision
-    from edgecl.store.writer import Writer
+    from edgecl.model.model import Model
+    from edgecl.model.statistics import ClassStatistics
 
 FEW = 2  # samples of a class, up to which its statistics are those samples
 
@@ -44,52 +40,12 @@ class ShareReport:
     spanned: int
     """Classes with fewer samples than columns: the file shows the space that their latents span."""
     noise: Mapping[str, float]
+    irreversible: bool = False
+    """Whether its classes have one matrix together."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {name: dict(one) if isinstance(one, Mapping) else one for name, one in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class MergeReport:
-    """What became of the shares."""
-
-    verdict: Verdict
-    revision: int | None
-    """Number of the new revision; None where nothing was committed."""
-    shares: Mapping[str, Mapping[str, Any]]
-    """Device to its name, its samples, and `became`: "new", "same", "older" or "left out", with the reason."""
-    removed: tuple[str, ...]
-    """Names of the devices that were taken out."""
-    devices: Mapping[str, str]
-    """Devices whose shares the store has now, or would have, by their names."""
-    classes: tuple[str, ...]
-    dry_run: bool
-    forced: bool
-    unchanged: bool
-    """Whether there was nothing to do."""
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the shares are in, or were already."""
-        return self.unchanged or self.verdict.accepted or self.forced
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return {
-            "accepted": self.is_accepted,
-            "verdict": self.verdict.name,
-            "reasons": list(self.verdict.reasons),
-            "asks": [one.as_dict() for one in self.verdict.asks],
-            "revision": self.revision,
-            "unchanged": self.unchanged,
-            "shares": {device: dict(one) for device, one in self.shares.items()},
-            "removed": list(self.removed),
-            "devices": dict(self.devices),
-            "classes": list(self.classes),
-            "dry_run": self.dry_run,
-            "forced": self.forced,
-        }
 
 
 def share(
@@ -99,11 +55,12 @@ def share(
     only: Collection[str] = (),
     at_least: int = 1,
     half: bool = False,
-    compact: bool = False,
+    compact: bool = True,
     name: str | None = None,
     epsilon: float | None = None,
     delta: float = 1e-5,
     seed: int | None = None,
+    plan: str | Path | None = None,
 ) -> ShareReport:
     """Write what a store has itself learnt to a file: counts, means and scatters by class, no samples.
 
@@ -125,6 +82,9 @@ def share(
         Add Gaussian noise by which the file is (ε, δ)-differentially private for a single sample.
     seed
         Of the noise, for tests; by default from the system.
+    plan
+        File of `plan`: write one matrix for all classes in place of a scatter each, from which no class can be taken
+        out again. With the same `only` and `at_least` as the counts that the plan was made of.
 
     Raises
     ------
@@ -132,7 +92,43 @@ def share(
         When a label is not known, or nothing is left to share.
     """
     revision, model = opened.model()
-    own = {label: one for label in model.labels if (one := model.own_of(label)) is not None}
+    kept, withheld = _chosen(opened, model, only, at_least)
+    noise: Mapping[str, float] = {}
+    if epsilon is not None:
+        if plan is not None:
+            raise SettingError("noise is for ordinary shares", parameter="epsilon")
+        budget = Noise(epsilon, delta)
+        kept = noisy(kept, budget, seed=seed, is_unit=is_unit(opened, model))
+        noise = budget.stated()
+    called = _called(opened, name)
+    made = Share(opened.store.name, called, revision.number, "", kept)
+    shape = Shape.of(model.settings, opened.store.extractor_digest)
+    planned = None if plan is None else _plan_of(plan, shape)
+    if planned is not None:
+        planned.require_counts(made.device, {label: one.count for label, one in kept.items()}, whose="this store")
+        made = replace(made, statistics={label: kept[label] for label in planned.devices[made.device].counts})
+    data = encode(made, shape, half=half, compact=compact, noise=noise, plan=planned)
+    _write(Path(output), data)
+    counts = {label: one.count for label, one in made.statistics.items()}
+    return ShareReport(
+        file=str(output),
+        device=made.device,
+        name=called,
+        bytes=len(data),
+        classes=counts,
+        withheld=withheld,
+        revealing={} if noise else {label: count for label, count in counts.items() if count <= FEW},
+        spanned=0 if noise or plan else sum(count <= shape.dimension for count in counts.values()),
+        noise=noise,
+        irreversible=plan is not None,
+    )
+
+
+def _chosen(
+    opened: OpenStore, model: Model, only: Collection[str], at_least: int
+) -> tuple[dict[str, ClassStatistics], dict[str, int]]:
+    """Return one's own classes that are shared, and the samples of those that are withheld."""
+    own = own_classes(model)
     unknown = sorted(set(only) - set(own))
     if unknown:
         raise SettingError(f"{', '.join(map(repr, unknown))} was not taught here: there are {', '.join(own) or 'none'}")
@@ -142,28 +138,72 @@ def share(
         raise SettingError(
             f"{opened.store.path} has no class of {at_least} samples of its own to share", parameter="at_least"
         )
-    noise: Mapping[str, float] = {}
-    if epsilon is not None:
-        budget = Noise(epsilon, delta)
-        kept = noisy(kept, budget, seed=seed, is_unit=_is_unit(opened, model))
-        noise = budget.stated()
-    called = (name or opened.store.path.name)[:LONGEST_NAME]
-    made = Share(opened.store.name, called, revision.number, "", kept)
+    return kept, {label: one.count for label, one in chosen.items() if label not in kept}
+
+
+def _called(opened: OpenStore, name: str | None) -> str:
+    return (name or opened.store.path.name)[:LONGEST_NAME]
+
+
+def _plan_of(path: str | Path, shape: Shape) -> Plan:
+    """Return the plan of a file, of devices with these features."""
+    plan, found = read_plan(Path(path))
+    require_same(found, shape, Path(path).name)
+    return plan
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """The counts that were written to a file: of one device, or of all."""
+
+    file: str
+    bytes: int
+    devices: Mapping[str, str]
+    """Device to its name."""
+    classes: Mapping[str, int]
+    """Label to the samples of all of them."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {**vars(self), "devices": dict(self.devices), "classes": dict(self.classes)}
+
+
+def plan(
+    opened: OpenStore,
+    output: str | Path,
+    files: Sequence[str | Path] = (),
+    *,
+    only: Collection[str] = (),
+    at_least: int = 1,
+    name: str | None = None,
+) -> PlanReport:
+    """Write the plan of an irreversible sum: the counts of the store, and those of the files of other devices.
+
+    Parameters
+    ----------
+    output
+        The file; it is replaced as a whole.
+    files
+        What this has written on other devices; none for the counts of the store alone.
+    only, at_least, name
+        As for `share`.
+
+    Raises
+    ------
+    SettingError
+        When there is nothing to share, a device is there twice with other counts, or has other features.
+    DataError
+        When a file is not an intact plan.
+    """
+    model = opened.model()[1]
+    kept, _ = _chosen(opened, model, only, at_least)
     shape = Shape.of(model.settings, opened.store.extractor_digest)
-    data = encode(made, shape, half=half, compact=compact, noise=noise)
+    own = Planned(_called(opened, name), {label: one.count for label, one in kept.items()})
+    whole = joined([Plan({opened.store.name: own}), *(_plan_of(one, shape) for one in files)])
+    data = encode_plan(whole, shape)
     _write(Path(output), data)
-    counts = {label: one.count for label, one in kept.items()}
-    return ShareReport(
-        file=str(output),
-        device=made.device,
-        name=called,
-        bytes=len(data),
-        classes=counts,
-        withheld={label: one.count for label, one in chosen.items() if label not in kept},
-        revealing={} if noise else {label: count for label, count in counts.items() if count <= FEW},
-        spanned=0 if noise else sum(count <= shape.dimension for count in counts.values()),
-        noise=noise,
-    )
+    names = {device: one.name for device, one in sorted(whole.devices.items())}
+    return PlanReport(str(output), len(data), names, whole.counts)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -173,176 +213,8 @@ def _write(path: Path, data: bytes) -> None:
     path.chmod(0o600)  # what is known of few samples is data
 
 
-def merge(
-    opened: OpenStore,
-    files: Sequence[str | Path] = (),
-    *,
-    without: Collection[str] = (),
-    dry_run: bool = False,
-    require_proof: bool = False,
-    force: bool = False,
-    same_as: str | None = None,
-    distinct: bool = False,
-    screen: bool = True,
-    cap: float | None = None,
-    combine: str | None = None,
-) -> MergeReport:
-    """Take in what other devices have shared; committed only if nothing of one's own gets worse.
-
-    A share is kept apart from one's own statistics and replaces an earlier one of the same device: the same file
-    twice is as once.
-
-    Parameters
-    ----------
-    files
-        Share files.
-    without
-        Devices, by name or by device, whose shares are taken out.
-    dry_run
-        Judge, commit nothing.
-    require_proof
-        Reject what is only unproven.
-    force
-        Commit whatever the verdict, unless it is a fault of the result itself.
-    same_as, distinct
-        Names that resemble known classes are that class, or classes of their own.
-    screen
-        Leave out devices whose class means the others would answer otherwise; needs three devices.
-    cap
-        Times the median count that a device's class weighs at most; None: as stated. Not exact where it acts.
-    combine
-        "sum" or "median"; by default as before.
-
-    Raises
-    ------
-    SettingError
-        When a share has other features, is the store's own, or would count a device twice.
-    DataError
-        When a file is not an intact share, or its numbers are not those of samples.
-    """
-    if force and require_proof:
-        raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
-    if combine not in (None, *COMBINATIONS):
-        raise SettingError(f"{combine!r} is not a way to combine: choose one of {', '.join(COMBINATIONS)}")
-    incoming = [read(Path(one)) for one in files]
-    with nullcontext() if dry_run else opened.store.writer() as writer:
-        live, model = opened.model()
-        _require_all_fit(opened, model, incoming)
-        objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
-        left, removed = _taken_out(model, without)
-        others, became = merging.newest(left, [one.share for one in incoming])
-        fresh = screen and merging.NEW in became.values()
-        kept, reasons = _trusted(model, others, screen=fresh, cap=cap)
-        require_disjoint(kept)
-        names = merging.named(model, kept, same_as=same_as, distinct=distinct)
-        how = combine or model.combine
-        unchanged = _is_same(model, names.others) and how == model.combine and names.distinct == model.distinct
-        verdict, made = _candidate(model, names, how, objects, unchanged=unchanged)
-        accepted = verdict.accepted and (verdict.proven or not require_proof)
-        forced = force and not verdict.accepted and not verdict.is_final and made is not None
-        revision = None
-        if writer is not None and not unchanged:
-            revision = _committed(writer, live, made if accepted or forced else None, verdict, forced=forced)
-    if not accepted and verdict.accepted:
-        verdict = replace(verdict, accepted=False)
-    return MergeReport(
-        verdict=verdict,
-        revision=revision.number if revision else None,
-        shares=_told([one.share for one in incoming], became, reasons, others),
-        removed=removed,
-        devices={device: one.name for device, one in sorted(names.others.items())},
-        classes=(made or model).labels,
-        dry_run=dry_run,
-        forced=forced,
-        unchanged=unchanged,
-    )
-
-
-def _is_unit(opened: OpenStore, model: Model) -> bool:
+def is_unit(opened: OpenStore, model: Model) -> bool:
     """Test whether features are latents of length 1, which bounds what a share can state."""
     settings = model.settings
     is_plain = not settings.projection and not settings.lift_width and model.centre is None
     return is_plain and opened.extractor.contract.normalisation == "l2"
-
-
-def _require_all_fit(opened: OpenStore, model: Model, incoming: Sequence[Incoming]) -> None:
-    if not incoming:
-        return
-    shape, is_unit = Shape.of(model.settings, opened.store.extractor_digest), _is_unit(opened, model)
-    for one in incoming:
-        require_fits(one, shape, own=opened.store.name, is_unit=is_unit)
-
-
-def _taken_out(model: Model, without: Collection[str]) -> tuple[dict[str, Share], tuple[str, ...]]:
-    """Return the shares that stay, and the names of those that go."""
-    gone: set[str] = set()
-    for one in without:
-        found = [device for device, share in model.others.items() if one in (device, share.name)]
-        if len(found) != 1:
-            names = ", ".join(f"{share.name} ({device})" for device, share in sorted(model.others.items())) or "none"
-            raise SettingError(f"{one!r} names {len(found)} of the devices that are merged: there are {names}")
-        gone.update(found)
-    left = {device: share for device, share in model.others.items() if device not in gone}
-    return left, tuple(sorted(model.others[device].name for device in gone))
-
-
-def _trusted(
-    model: Model, others: Mapping[str, Share], *, screen: bool, cap: float | None
-) -> tuple[dict[str, Share], Mapping[str, str]]:
-    """Return the shares that pass the screen, capped where that is wanted, and why others do not."""
-    own = {label: one for label in model.labels if (one := model.own_of(label)) is not None}
-    if screen:
-        found = screened(others, own, floor=model.settings.shrinkage_floor)
-        others, reasons = found.kept, found.left_out
-    else:
-        reasons = {}
-    return (dict(others) if cap is None else capped(others, own, times=cap)), reasons
-
-
-def _is_same(model: Model, others: Mapping[str, Share]) -> bool:
-    def marks(shares: Mapping[str, Share]) -> dict[str, Any]:
-        return {device: (one.digest, one.stated()["classes"]) for device, one in shares.items()}
-
-    return marks(model.others) == marks(others)
-
-
-def _candidate(
-    model: Model, names: merging.Named, combine: str, objects: Objects, *, unchanged: bool
-) -> tuple[Verdict, Model | None]:
-    """Return the verdict and, where one was made, the merged model."""
-    if unchanged:
-        return Verdict(True, True, ("the store has these shares already",), {}, None, None), None
-    if names.asks:
-        return Verdict(False, False, (), {}, None, None, asks=names.asks), None
-    refused = merging.too_many(model, names.others)
-    if refused is not None:
-        return refused, None
-    made = merging.merged(model, names.others, combine=combine, objects=objects, distinct=names.distinct)
-    return merging.judged(model, made), made
-
-
-def _committed(
-    writer: Writer, live: Revision, made: Model | None, verdict: Verdict, *, forced: bool
-) -> Revision | None:
-    """Commit the merged model; a line in the journal where the old one stays."""
-    from edgecl.store.body_kinds import MERGE, MergeBody
-
-    if made is None:
-        note_rejected(writer, MERGE, verdict, time=utc_now())
-        return None
-    body = MergeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
-    return writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
-
-
-def _told(
-    given: Sequence[Share], became: Mapping[str, str], reasons: Mapping[str, str], others: Mapping[str, Share]
-) -> dict[str, dict[str, Any]]:
-    """Return what became of each device: those that were given, and those that were left out since."""
-    found = {
-        one.device: {"name": one.name, "samples": one.samples, "became": became[one.device], "reason": ""}
-        for one in given
-    }
-    for device, reason in reasons.items():
-        share = others[device]
-        found[device] = {"name": share.name, "samples": share.samples, "became": "left out", "reason": reason}
-    return found

@@ -58,6 +58,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
         "unknown": _unknown(opened, model),
         "remembered": _remembered(model),
+        "irreversible": sorted(one.name for one in model.others.values() if one.plan),
         "damage": list(opened.store.damage),
         "waiting": _waiting(opened, model),
     }

@@ -1,10 +1,10 @@
-"""What a learner's object has of a store's upkeep: settings, budgets, what goes and what comes back."""
+"""What a learner's object has of a store's upkeep: settings, budgets, what goes, what comes back, other devices."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from edgecl.operations.handle import Progress
 from edgecl.operations.inbox_handle import InboxHandle
@@ -18,14 +18,81 @@ if TYPE_CHECKING:
     from edgecl.operations.data import Data
     from edgecl.operations.forgetting import Receipt
     from edgecl.operations.keeping import KeepReport
+    from edgecl.operations.merging import MergeReport
     from edgecl.operations.resizing import ResizeReport
-    from edgecl.operations.sharing import MergeReport, ShareReport
+    from edgecl.operations.sharing import PlanReport, ShareReport
     from edgecl.operations.teaching import Report
     from edgecl.store.backup import Backup
     from edgecl.store.records import Revision
 
 
-class UpkeepHandle(InboxHandle):
+class SharingHandle(InboxHandle):
+    """The verbs that exchange statistics with other devices."""
+
+    def share(self, output: str | Path, **how: Any) -> ShareReport:
+        """Write what the store has itself learnt to a file: counts, means and scatters by class, no samples.
+
+        Parameters
+        ----------
+        output
+            The file.
+        **how
+            `only` (labels), `at_least` (samples of a class), `half`, `compact`, `name`, `epsilon`, `delta`, `plan`.
+
+        Raises
+        ------
+        SettingError
+            When a label is not known, or nothing is left to share.
+        """
+        from edgecl.operations.sharing import share
+
+        return share(self._opened, output, **how)
+
+    def plan(self, output: str | Path, files: Sequence[str | Path] = (), **how: Any) -> PlanReport:
+        """Write the counts of the store, and those of the files of others: the plan of an irreversible sum.
+
+        Parameters
+        ----------
+        files
+            What this has written on other devices.
+        **how
+            `only`, `at_least` and `name`, as for `share`.
+
+        Raises
+        ------
+        SettingError
+            When a device is there twice with other counts, or has other features.
+        DataError
+            When a file is not an intact plan.
+        """
+        from edgecl.operations.sharing import plan
+
+        return plan(self._opened, output, files, **how)
+
+    def merge(self, files: Sequence[str | Path] = (), **how: Any) -> MergeReport:
+        """Take in what other devices have shared, as a revision that the gate judges.
+
+        Parameters
+        ----------
+        files
+            What `share` has written on other devices.
+        **how
+            `without` (devices), `dry_run`, `require_proof`, `force`, `same_as`, `distinct`, `screen`, `cap`, `combine`,
+            `irreversible`.
+
+        Raises
+        ------
+        SettingError
+            When a share has other features, is the store's own, or would count a device twice.
+        DataError
+            When a file is not an intact share, or its numbers are not those of samples.
+        """
+        from edgecl.operations.merging import merge
+
+        return merge(self._opened, files, **how)
+
+
+class UpkeepHandle(SharingHandle):
     """The verbs that change a store without teaching it a class."""
 
     def learn_background(self, data: Data, *, progress: Progress | None = None) -> RoomReport | Report:
@@ -229,43 +296,3 @@ class UpkeepHandle(InboxHandle):
         from edgecl.operations.recovery import repair
 
         return repair(self._opened)
-
-    def share(self, output: str | Path, **how: Any) -> ShareReport:
-        """Write what the store has itself learnt to a file: counts, means and scatters by class, no samples.
-
-        Parameters
-        ----------
-        output
-            The file.
-        **how
-            `only` (labels), `at_least` (samples of a class), `half`, `compact`, `name`, `epsilon`, `delta`.
-
-        Raises
-        ------
-        SettingError
-            When a label is not known, or nothing is left to share.
-        """
-        from edgecl.operations.sharing import share
-
-        return share(self._opened, output, **how)
-
-    def merge(self, files: Sequence[str | Path] = (), **how: Any) -> MergeReport:
-        """Take in what other devices have shared, as a revision that the gate judges.
-
-        Parameters
-        ----------
-        files
-            What `share` has written on other devices.
-        **how
-            `without` (devices), `dry_run`, `require_proof`, `force`, `same_as`, `distinct`, `screen`, `cap`, `combine`.
-
-        Raises
-        ------
-        SettingError
-            When a share has other features, is the store's own, or would count a device twice.
-        DataError
-            When a file is not an intact share, or its numbers are not those of samples.
-        """
-        from edgecl.operations.sharing import merge
-
-        return merge(self._opened, files, **how)

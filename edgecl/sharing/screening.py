@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,15 +63,7 @@ def limits(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, t
 
 def limited(share: Share, most: Mapping[str, int]) -> Share:
     """Return a share with no class above its limit."""
-    return Share(
-        share.device,
-        share.name,
-        share.revision,
-        share.digest,
-        {label: one.decayed(most[label]) for label, one in share.statistics.items()},
-        share.renamed,
-        share.members,
-    )
+    return replace(share, statistics={label: one.decayed(most[label]) for label, one in share.statistics.items()})
 
 
 def capped(shares: Mapping[str, Share], own: Mapping[str, ClassStatistics], *, times: float) -> dict[str, Share]:

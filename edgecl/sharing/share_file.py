@@ -16,26 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgecl.errors import DataError, SettingError
+from edgecl.model.condensed import arrays_of, condensed, share_one_matrix, statistics_from
 from edgecl.model.settings import Settings
 from edgecl.model.shares import Share
-from edgecl.model.statistics import ClassStatistics, packed_length, square
-from edgecl.sharing.sums import triangle
+from edgecl.model.statistics import packed_length
+from edgecl.sharing.plans import Plan, as_one_matrix
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import UnusableError
 from edgecl.store.arrays import MAX_BYTES, pack, unpack
 from edgecl.store.records import DIGEST, sha256
 
 FORMAT = 1
+PLANNED = 2  # the format of a share of an irreversible sum
+PLAN = 1
 LARGEST_LINE = 1 << 20
 LARGEST_FILE = MAX_BYTES + LARGEST_LINE
 MOST_CLASSES = 10_000
 MOST_MEMBERS = 100_000
 LONGEST_NAME = 64
-PACKED = -1  # rank of a scatter that is written as its lower triangle
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,18 @@ class Incoming:
     """Whether it was written as float16, so that its scatters are rounded."""
     noise: Mapping[str, float]
     """`epsilon` and `delta` of noise that was added; empty where none was."""
+    plan: Plan | None = None
+    """Of an irreversible sum."""
 
 
 def encode(
-    share: Share, shape: Shape, *, half: bool = False, compact: bool = False, noise: Mapping[str, float] | None = None
+    share: Share,
+    shape: Shape,
+    *,
+    half: bool = False,
+    compact: bool = False,
+    noise: Mapping[str, float] | None = None,
+    plan: Plan | None = None,
 ) -> bytes:
     """Return the bytes of a share's file.
 
@@ -91,6 +98,8 @@ def encode(
         Write the scatter of a class of few samples as n - 1 rows whose products add up to it, where that is less.
     noise
         Stated as it is.
+    plan
+        Of an irreversible sum: write one matrix for all classes.
 
     Raises
     ------
@@ -100,12 +109,16 @@ def encode(
     if not share.statistics:
         raise SettingError("there is no class to share")
     held = [share.statistics[label] for label in sorted(share.statistics)]
-    if sum(one.scatter.nbytes for one in held) > MAX_BYTES // 2 * (2 if compact or half else 1):
+    if len(held) * packed_length(shape.dimension) * 4 > MAX_BYTES // 2 * (2 if compact or half else 1):
         raise SettingError(f"{len(held)} classes of {shape.dimension} columns are too large for one file: share some")
-    npz = b"".join(pack(_encoded(held, half=half, compact=compact)))
+    if plan is None:
+        written = [condensed(one, as_rows=compact, half=half) for one in held]
+    else:
+        written = list(as_one_matrix(share.statistics, plan, share.device, half=half).values())
+    npz = b"".join(pack(arrays_of(written)))
     line = DIGEST.close(
         {
-            "share": FORMAT,
+            "share": FORMAT if plan is None else PLANNED,
             "device": share.device,
             "name": share.name,
             "revision": share.revision,
@@ -114,6 +127,7 @@ def encode(
             "members": list(share.members),
             "half": half,
             "noise": dict(noise or {}),
+            **({} if plan is None else {"plan": plan.stated()}),
             "npz": {"bytes": len(npz), "sha256": sha256(npz)},
         }
     )
@@ -123,36 +137,6 @@ def encode(
             f"{LARGEST_LINE:,}: share some of the labels, or sum fewer devices"
         )
     return line + npz
-
-
-def _encoded(held: Sequence[ClassStatistics], *, half: bool, compact: bool) -> dict[str, NDArray[Any]]:
-    """Return the arrays of classes: each scatter is a packed triangle, or, of rank r, rows (r, d)."""
-    triangles: list[NDArray[np.float32]] = []
-    rows: list[NDArray[np.float32]] = []
-    ranks = []
-    for one in held:
-        factor = _rows_of(one) if compact and 2 * one.count - 1 <= one.dimension else None
-        ranks.append(PACKED if factor is None else len(factor))
-        (triangles if factor is None else rows).append(one.scatter if factor is None else factor.ravel())
-    written, dtype = [*triangles, *rows], np.float16 if half else np.float32
-    tops = np.array([max(float(np.abs(one).max(initial=0)), 1e-30) for one in written], np.float32)
-    scales = tops if half else np.ones(len(written), np.float32)
-    scaled = [(one / scale).astype(dtype) for one, scale in zip(written, scales, strict=True)]
-    return {
-        "counts": np.array([one.count for one in held], np.int64),
-        "means": np.array([one.mean for one in held], np.float64),
-        "ranks": np.array(ranks, np.int32),
-        "scales": scales,
-        "values": np.concatenate([np.zeros(0, dtype), *scaled]),
-    }
-
-
-def _rows_of(one: ClassStatistics) -> NDArray[np.float32]:
-    """Return n - 1 rows R (r, d) with RᵀR = S, which has no higher rank."""
-    values, vectors = np.linalg.eigh(square(one.scatter, one.dimension).astype(np.float64))
-    kept = slice(one.dimension - min(one.count - 1, one.dimension), None)
-    rows = np.sqrt(np.maximum(values[kept], 0))[:, None] * vectors[:, kept].T
-    return np.asarray(rows, np.float32)
 
 
 def read(path: Path) -> Incoming:
@@ -186,11 +170,13 @@ def decode(data: bytes, *, source: str) -> Incoming:
 
 
 def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
-    if isinstance(stated.get("share"), int) and stated["share"] != FORMAT:
-        raise ValueError(f"it has format {stated['share']}, this edgecl reads {FORMAT}: update edgecl")
+    if "counts_of" in stated:
+        raise ValueError("it states counts alone, of which --plan makes a plan")
+    if isinstance(stated.get("share"), int) and stated["share"] not in (FORMAT, PLANNED):
+        raise ValueError(f"it has format {stated['share']}, this edgecl reads {FORMAT} and {PLANNED}: update edgecl")
     match stated:
         case {
-            "share": 1,
+            "share": int(kind),
             "device": str(device),
             "name": str(name),
             "revision": int(revision),
@@ -203,10 +189,48 @@ def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
             if len(npz) != length or sha256(npz) != expected:
                 raise ValueError(f"{length} bytes of arrays are stated, {len(npz)} or other ones are there")
             shape = _shape(stated)
-            statistics = _statistics(_labels(labels), unpack(npz), shape.dimension)
-            share = Share(device, name, revision, digest, statistics, members=tuple(members))
-            return Incoming(share, shape, half, noise)
+            statistics = statistics_from(_labels(labels), unpack(npz), dimension=shape.dimension)
+            plan = Plan.of(stated.get("plan", {})) if kind == PLANNED else None
+            if len(statistics) > 1 and share_one_matrix(statistics.values()) != (plan is not None):
+                raise ValueError("its classes share one matrix without a plan, or none with one")
+            mark = plan.digest if plan else ""
+            share = Share(device, name, revision, digest, statistics, members=tuple(members), plan=mark)
+            return Incoming(share, shape, half, noise, plan)
     raise ValueError("its members are not those of a share")
+
+
+def encode_plan(plan: Plan, shape: Shape) -> bytes:
+    """Return the bytes of a plan's file, which is one line; raises SettingError where it would be too long."""
+    line = DIGEST.close({"counts_of": PLAN, **vars(shape), "devices": plan.stated()})
+    if len(line) > LARGEST_LINE:
+        raise SettingError(f"a plan of {len(plan.devices):,} devices is too long: sum fewer devices")
+    return line
+
+
+def read_plan(path: Path) -> tuple[Plan, Shape]:
+    """Read a plan's file; raises DataError, as `read` does, also for a label that no lesson would take."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_LINE:
+            raise DataError(f"{path} is not a file of at most {LARGEST_LINE:,} bytes: it is not a plan")
+        stated = DIGEST.open(path.read_bytes())
+        if "share" in stated:
+            raise ValueError("it is a share, which is merged without --plan")
+        match stated:
+            case {"counts_of": 1, "devices": dict(devices)}:
+                plan = Plan.of(devices)
+                _labels(list(plan.counts))
+                names = [name for device, one in plan.devices.items() for name in (device, one.name)]
+                if len(plan.devices) <= MOST_MEMBERS and all(map(_is_name, names)):
+                    return plan, _shape(stated)
+        raise ValueError("its members are not those of a plan")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, UnusableError, OverflowError) as error:
+        raise DataError(f"{path} is not an intact plan: {error}: write it again with share or merge") from error
+
+
+def _is_name(one: Any) -> bool:
+    return isinstance(one, str) and one.isprintable() and 0 < len(one) <= LONGEST_NAME
 
 
 def _is_plain(
@@ -214,7 +238,7 @@ def _is_plain(
 ) -> bool:
     names = [device, name, *members]
     return (
-        all(isinstance(one, str) and one.isprintable() and 0 < len(one) <= LONGEST_NAME for one in names)
+        all(map(_is_name, names))
         and "/" not in device
         and 0 < revision < 1 << 31
         and 0 < len(labels) <= MOST_CLASSES
@@ -241,33 +265,3 @@ def _shape(stated: Mapping[str, Any]) -> Shape:
     if not 0 < shape.dimension <= 1 << 16:
         raise ValueError(f"{shape.dimension} columns")
     return shape
-
-
-def _statistics(labels: Sequence[str], arrays: Mapping[str, NDArray[Any]], d: int) -> dict[str, ClassStatistics]:
-    """Return the classes of checked arrays; raises ValueError where they do not fit each other."""
-    wanted = {"counts": "<i8", "means": "<f8", "ranks": "<i4", "scales": "<f4"}
-    if set(arrays) != {*wanted, "values"} or any(arrays[one].dtype.str != kind for one, kind in wanted.items()):
-        raise ValueError("its arrays are not those of a share")
-    counts, means, ranks, scales, values = (arrays[one] for one in (*wanted, "values"))
-    classes = len(labels)
-    if [one.shape for one in (counts, means, ranks, scales)] != [(classes,), (classes, d), (classes,), (classes,)]:
-        raise ValueError("its arrays do not fit its labels and columns")
-    if counts.min() < 1 or ranks.min() < PACKED or ranks.max() > d or scales.min() < 0:
-        raise ValueError("a count, rank or scale is out of its range")
-    sizes = np.where(ranks == PACKED, packed_length(d), ranks.astype(np.int64) * d)
-    if values.shape != (int(sizes.sum()),) or values.dtype.kind != "f":
-        raise ValueError(f"its scatters have {values.shape} entries, wanted {int(sizes.sum())}")
-    order = [*np.flatnonzero(ranks == PACKED), *np.flatnonzero(ranks != PACKED)]
-    found, first = {}, 0
-    for place, row in enumerate(order):
-        part = values[first : first + sizes[row]].astype(np.float32) * scales[place]
-        first += int(sizes[row])
-        scatter = part if ranks[row] == PACKED else _triangle(part.reshape(-1, d))
-        found[labels[row]] = ClassStatistics(int(counts[row]), means[row].astype(np.float64), scatter)
-    return {label: found[label] for label in labels}
-
-
-def _triangle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the packed lower triangle of RᵀR for rows (r, d)."""
-    whole = rows.T.astype(np.float64) @ rows
-    return np.asarray(whole[triangle(rows.shape[1])], np.float32)

@@ -22,12 +22,10 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecl.federation.fleet import Fleet
 from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
-from edgecl.sharing import share_file
 from edgecl.sharing.share_file import Shape, encode
 
 D, CLASSES, OWN, SAMPLES = 96, 200, 20, 5
@@ -50,17 +48,6 @@ def drawn(number: int) -> dict[str, ClassStatistics]:
         count, mean = accumulate(None, [rows.astype(np.float32)], scatter)
         held[f"word {label:03d}"] = ClassStatistics(count, mean, scatter.astype(np.float32))
     return held
-
-
-_rows_of, _made = share_file._rows_of, dict[int, NDArray[np.float32]]()
-
-
-def _rows_once(one: ClassStatistics) -> NDArray[np.float32]:
-    """Return the rows of a class that was drawn; computing them again would cost the run, and not the server."""
-    return _made[id(one)] if id(one) in _made else _made.setdefault(id(one), _rows_of(one))
-
-
-share_file._rows_of = _rows_once
 
 
 def file_of(number: int) -> bytes:

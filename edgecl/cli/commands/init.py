@@ -38,7 +38,9 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     help="Network that turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
 @click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
-@click.option("--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for text and image 128MiB]")
+@click.option(
+    "--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for movement, text and image 128MiB]"
+)
 @click.option(
     "--max-classes",
     type=Whole(min=2),

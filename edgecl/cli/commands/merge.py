@@ -9,11 +9,12 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.commands._outcome import print_headline, print_reasons
+from edgecl.cli.commands.share import print_plan
 from edgecl.cli.options import Finite, example, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, wrapped
 
 if TYPE_CHECKING:
-    from edgecl.operations.sharing import MergeReport
+    from edgecl.operations.merging import MergeReport
 
 REJECTED = 3
 
@@ -22,6 +23,8 @@ REJECTED = 3
     epilog=example(
         "edgecl merge kitchen bath.share attic.share",
         "edgecl merge kitchen --without attic",
+        "edgecl merge kitchen --irreversible bath.counts attic.counts --plan fleet.plan",
+        "edgecl merge kitchen --irreversible bath.share attic.share",
     )
 )
 @store_argument
@@ -39,6 +42,13 @@ REJECTED = 3
 @click.option(
     "--combine", type=click.Choice(["sum", "median"]), help="How devices become one. [default: sum, or as before]"
 )
+@click.option("--irreversible", is_flag=True, help="Take in shares of which no class can be forgotten alone.")
+@click.option(
+    "--plan",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the plan of an irreversible sum, of this store and of files of counts; nothing is merged.",
+)
 @json_option
 def command(
     store: Path,
@@ -52,6 +62,8 @@ def command(
     no_screen: bool,
     cap: float | None,
     combine: str | None,
+    irreversible: bool,
+    plan: Path | None,
     as_json: bool,
 ) -> None:
     """Take in what other devices have learnt; commit only if known classes do not get worse.
@@ -60,6 +72,14 @@ def command(
     takes it out again. From three devices on, one whose classes are not what the others call so is left out and
     named. Exit code 3: known classes would get worse, or a name has to be settled by --same-as or --distinct.
     """
+    if plan is not None:
+        if not irreversible or without or force or dry_run:
+            raise click.UsageError(
+                "--plan is of a sum that is --irreversible, and merges nothing: leave the others out"
+            )
+        with warn.opened(store) as learner:
+            print_plan(learner.plan(plan, files), as_json=as_json)
+        return
     if not files and not without and combine is None:
         raise click.UsageError("name the files to merge, or a device to take out: --without")
     if same_as is not None and distinct:
@@ -77,6 +97,7 @@ def command(
             screen=not no_screen,
             cap=cap,
             combine=combine,
+            irreversible=irreversible,
         )
     if as_json:
         print_json(report.as_dict())
@@ -98,5 +119,8 @@ def _print(report: MergeReport, live: int) -> None:
             wrapped(f"is their {ask.label!r} your {ask.like!r}? Answer with --same-as {ask.like!r} or --distinct")
         )
     print_reasons(report)
+    if report.irreversible:
+        names = listed(report.irreversible)
+        click.echo(wrapped(f"irreversible: no class of {names} can be forgotten alone, --without takes out a device"))
     click.echo(f"  devices    {listed(report.devices.values()) or 'none but this one'}")
     click.echo(f"  classes    {listed(report.classes) or 'none'}")

@@ -13,13 +13,15 @@ from edgecl.cli.text import counted, listed, print_json, printable, wrapped
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.operations.sharing import ShareReport
+    from edgecl.operations.sharing import PlanReport, ShareReport
 
 
 @click.command(
     epilog=example(
         "edgecl share kitchen -o kitchen.share",
         "edgecl share kitchen -o kitchen.share --at-least 5 --float16",
+        "edgecl share kitchen --irreversible -o kitchen.counts",
+        "edgecl share kitchen --irreversible --plan fleet.plan -o kitchen.share",
     )
 )
 @store_argument
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--only", metavar="LABEL", multiple=True, help="Share this class; may be repeated. [default: all]")
 @click.option("--at-least", type=Whole(min=1), default=1, help="Fewest samples of a class that is shared. [default: 1]")
 @click.option("--float16", "half", is_flag=True, help="Half the size; scatters are rounded to three digits.")
-@click.option("--compact", is_flag=True, help="Smaller for classes of few samples, up to rounding.")
+@click.option("--whole", is_flag=True, help="Whole scatters of classes of few samples too: larger, and not rounded.")
 @click.option("--name", metavar="TEXT", help="Name that others know the device by. [default: name of the folder]")
 @click.option(
     "--noise",
@@ -39,6 +41,17 @@ if TYPE_CHECKING:
 @click.option(
     "--delta", type=Finite(1e-12, 0.1), default=1e-5, help="Probability left open by --noise. [default: 1e-5]"
 )
+@click.option(
+    "--irreversible",
+    is_flag=True,
+    help="One matrix for all classes, in two rounds: no class can be forgotten alone. Without --plan: counts.",
+)
+@click.option(
+    "--plan",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Plan that `edgecl merge --irreversible --plan` wrote of all counts.",
+)
 @json_option
 def command(
     store: Path,
@@ -46,10 +59,12 @@ def command(
     only: tuple[str, ...],
     at_least: int,
     half: bool,
-    compact: bool,
+    whole: bool,
     name: str | None,
     epsilon: float | None,
     delta: float,
+    irreversible: bool,
+    plan: Path | None,
     as_json: bool,
 ) -> None:
     """Write what the store has learnt to a file for other devices, without samples.
@@ -57,17 +72,28 @@ def command(
     The file has counts, means and scatters of each class, and no samples. They are sums: devices that merge each
     other's files answer as one device that was taught everything. Of a class of one or two samples the file shows
     those samples' latents: --at-least withholds it.
+
+    With --irreversible the first of two rounds writes the counts alone; the second, with --plan, one matrix of all
+    classes, 28 KB of 25 words. Who merges it can take out the device, but can never forget a single class of it.
     """
+    if plan is not None and not irreversible:
+        raise click.UsageError("--plan is of a sum that is --irreversible: say so")
+    if irreversible and plan is None:
+        with warn.opened(store) as learner:
+            counts = learner.plan(output, only=only, at_least=at_least, name=name)
+        print_plan(counts, as_json=as_json)
+        return
     with warn.opened(store) as learner:
         report = learner.share(
             output,
             only=only,
             at_least=at_least,
             half=half,
-            compact=compact,
+            compact=not whole,
             name=name,
             epsilon=epsilon,
             delta=delta,
+            plan=plan,
         )
     if as_json:
         print_json(report.as_dict())
@@ -80,6 +106,13 @@ def _print(report: ShareReport) -> None:
         f"{printable(report.file)} is written: {counted(len(report.classes), 'class', 'classes')}, "
         f"{counted(sum(report.classes.values()), 'sample')}, {format_bytes(report.bytes)}, as {report.name!r}."
     )
+    if report.irreversible:
+        click.echo(
+            wrapped(
+                "irreversible: all its classes are one matrix, so who merges it can take out the device, and can never "
+                "forget one of the classes alone"
+            )
+        )
     if report.withheld:
         click.echo(wrapped(f"withheld, with fewer samples than --at-least: {listed(report.withheld)}"))
     if report.revealing:
@@ -96,3 +129,15 @@ def _print(report: ShareReport) -> None:
                 "file that is shared spends it again"
             )
         )
+
+
+def print_plan(report: PlanReport, *, as_json: bool) -> None:
+    """Print what a file of counts has."""
+    if as_json:
+        print_json(report.as_dict())
+        return
+    click.echo(
+        f"{printable(report.file)} is written: counts of {counted(len(report.classes), 'class', 'classes')}, "
+        f"{counted(sum(report.classes.values()), 'sample')}, {format_bytes(report.bytes)}, of "
+        f"{listed(report.devices.values())}. A file of the second round, which these are for, is irreversible."
+    )

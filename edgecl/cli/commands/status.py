@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.options import example, json_option, store_argument
-from edgecl.cli.text import counted, of_ten, pairs, print_json, printable, table, wrapped
+from edgecl.cli.text import counted, listed, of_ten, pairs, print_json, printable, table, wrapped
 from edgecl.units import format_bytes
 
 # scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
@@ -48,6 +48,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "unknown": _unknown(status["unknown"]),
         "remembered": _remembered(status["remembered"]) if status["classes"] else "",
         "waiting": _waiting(status["waiting"], store),
+        "irreversible": _irreversible(status["irreversible"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
     click.echo(pairs({name: value for name, value in rows.items() if value}))
@@ -87,6 +88,11 @@ def _remembered(remembered: Mapping[str, int]) -> str:
     """How many samples would be skipped if they were taught again."""
     size = f"{format_bytes(remembered['bytes'])} of {format_bytes(remembered['most_bytes'])}"
     return f"{counted(remembered['samples'], 'sample')} that would be skipped as taught before ({size})"
+
+
+def _irreversible(names: Sequence[str]) -> str:
+    """Return the devices of which no class can be forgotten alone."""
+    return f"no class that {listed(names)} shared can be forgotten alone" if names else ""
 
 
 def _waiting(waiting: Mapping[str, Any], store: Path) -> str:

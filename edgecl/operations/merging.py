@@ -1,0 +1,260 @@
+"""Merge: the share files of other devices as a revision, through the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgecl.errors import SettingError
+from edgecl.gate.verdict import Verdict
+from edgecl.model.shares import COMBINATIONS, Share, own_classes
+from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
+from edgecl.operations.sharing import is_unit
+from edgecl.sharing import merging
+from edgecl.sharing.checks import require_disjoint, require_fits, require_one_plan
+from edgecl.sharing.screening import capped, screened
+from edgecl.sharing.share_file import Incoming, Shape, read
+
+if TYPE_CHECKING:
+    from edgecl.model.model import Model, Objects
+    from edgecl.sharing.plans import Plan
+    from edgecl.store.records import Revision
+    from edgecl.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What became of the shares."""
+
+    verdict: Verdict
+    revision: int | None
+    """Number of the new revision; None where nothing was committed."""
+    shares: Mapping[str, Mapping[str, Any]]
+    """Device to its name, its samples, and `became`: "new", "same", "older" or "left out", with the reason."""
+    removed: tuple[str, ...]
+    """Names of the devices that were taken out."""
+    devices: Mapping[str, str]
+    """Devices whose shares the store has now, or would have, by their names."""
+    irreversible: tuple[str, ...]
+    """Names of those of which no class can be forgotten alone."""
+    classes: tuple[str, ...]
+    dry_run: bool
+    forced: bool
+    unchanged: bool
+    """Whether there was nothing to do."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the shares are in, or were already."""
+        return self.unchanged or self.verdict.accepted or self.forced
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "accepted": self.is_accepted,
+            "verdict": self.verdict.name,
+            "reasons": list(self.verdict.reasons),
+            "asks": [one.as_dict() for one in self.verdict.asks],
+            "revision": self.revision,
+            "unchanged": self.unchanged,
+            "shares": {device: dict(one) for device, one in self.shares.items()},
+            "removed": list(self.removed),
+            "devices": dict(self.devices),
+            "irreversible": list(self.irreversible),
+            "classes": list(self.classes),
+            "dry_run": self.dry_run,
+            "forced": self.forced,
+        }
+
+
+def merge(
+    opened: OpenStore,
+    files: Sequence[str | Path] = (),
+    *,
+    without: Collection[str] = (),
+    dry_run: bool = False,
+    require_proof: bool = False,
+    force: bool = False,
+    same_as: str | None = None,
+    distinct: bool = False,
+    screen: bool = True,
+    cap: float | None = None,
+    combine: str | None = None,
+    irreversible: bool = False,
+) -> MergeReport:
+    """Take in what other devices have shared; committed only if nothing of one's own gets worse.
+
+    A share is kept apart from one's own statistics and replaces an earlier one of the same device: the same file
+    twice is as once.
+
+    Parameters
+    ----------
+    files
+        Share files.
+    without
+        Devices, by name or by device, whose shares are taken out.
+    dry_run
+        Judge, commit nothing.
+    require_proof
+        Reject what is only unproven.
+    force
+        Commit whatever the verdict, unless it is a fault of the result itself.
+    same_as, distinct
+        Names that resemble known classes are that class, or classes of their own.
+    screen
+        Leave out devices whose class means the others would answer otherwise; needs three devices.
+    cap
+        Times the median count that a device's class weighs at most; None: as stated. Not exact where it acts.
+    combine
+        "sum" or "median"; by default as before.
+    irreversible
+        Take in shares of which no class can be forgotten alone: see `plan`.
+
+    Raises
+    ------
+    SettingError
+        When a share has other features, is the store's own, or would count a device twice.
+    DataError
+        When a file is not an intact share, or its numbers are not those of samples.
+    """
+    if force and require_proof:
+        raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
+    if combine not in (None, *COMBINATIONS):
+        raise SettingError(f"{combine!r} is not a way to combine: choose one of {', '.join(COMBINATIONS)}")
+    incoming = [read(Path(one)) for one in files]
+    with nullcontext() if dry_run else opened.store.writer() as writer:
+        live, model = opened.model()
+        _require_all_fit(opened, model, incoming)
+        objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
+        left, removed = _taken_out(model, without)
+        others, became = merging.newest(left, [one.share for one in incoming])
+        plans = {one.share.device: one.plan for one in incoming if one.plan and became[one.share.device] == merging.NEW}
+        _require_planned(opened, model, others, plans, irreversible=irreversible)
+        fresh = screen and merging.NEW in became.values()
+        kept, reasons = _trusted(model, others, screen=fresh, cap=cap)
+        require_disjoint(kept)
+        names = merging.named(model, kept, same_as=same_as, distinct=distinct)
+        how = combine or model.combine
+        unchanged = _is_same(model, names.others) and how == model.combine and names.distinct == model.distinct
+        verdict, made = _candidate(model, names, how, objects, unchanged=unchanged)
+        accepted = verdict.accepted and (verdict.proven or not require_proof)
+        forced = force and not verdict.accepted and not verdict.is_final and made is not None
+        revision = None
+        if writer is not None and not unchanged:
+            revision = _committed(writer, live, made if accepted or forced else None, verdict, forced=forced)
+    if not accepted and verdict.accepted:
+        verdict = replace(verdict, accepted=False)
+    return MergeReport(
+        verdict=verdict,
+        revision=revision.number if revision else None,
+        shares=_told([one.share for one in incoming], became, reasons, others),
+        removed=removed,
+        devices={device: one.name for device, one in sorted(names.others.items())},
+        irreversible=tuple(sorted(one.name for one in names.others.values() if one.plan)),
+        classes=(made or model).labels,
+        dry_run=dry_run,
+        forced=forced,
+        unchanged=unchanged,
+    )
+
+
+def _require_all_fit(opened: OpenStore, model: Model, incoming: Sequence[Incoming]) -> None:
+    if not incoming:
+        return
+    shape, unit = Shape.of(model.settings, opened.store.extractor_digest), is_unit(opened, model)
+    for one in incoming:
+        require_fits(one, shape, own=opened.store.name, is_unit=unit)
+
+
+def _require_planned(
+    opened: OpenStore, model: Model, others: Mapping[str, Share], plans: Mapping[str, Plan], *, irreversible: bool
+) -> None:
+    if not plans:
+        return
+    if not irreversible:
+        names = ", ".join(repr(others[device].name) for device in sorted(plans))
+        raise SettingError(
+            f"{names} shares all classes as one matrix, from which `forget` can take no class out: only the whole "
+            "device could go again",
+            parameter="irreversible",
+        )
+    counts = {label: one.count for label, one in own_classes(model).items()}
+    require_one_plan(others, plans, own=opened.store.name, counts=counts)
+
+
+def _taken_out(model: Model, without: Collection[str]) -> tuple[dict[str, Share], tuple[str, ...]]:
+    """Return the shares that stay, and the names of those that go."""
+    gone: set[str] = set()
+    for one in without:
+        found = [device for device, share in model.others.items() if one in (device, share.name)]
+        if len(found) != 1:
+            names = ", ".join(f"{share.name} ({device})" for device, share in sorted(model.others.items())) or "none"
+            raise SettingError(f"{one!r} names {len(found)} of the devices that are merged: there are {names}")
+        gone.update(found)
+    left = {device: share for device, share in model.others.items() if device not in gone}
+    return left, tuple(sorted(model.others[device].name for device in gone))
+
+
+def _trusted(
+    model: Model, others: Mapping[str, Share], *, screen: bool, cap: float | None
+) -> tuple[dict[str, Share], Mapping[str, str]]:
+    """Return the shares that pass the screen, capped where that is wanted, and why others do not."""
+    own = own_classes(model)
+    if screen:
+        found = screened(others, own, floor=model.settings.shrinkage_floor)
+        others, reasons = found.kept, found.left_out
+    else:
+        reasons = {}
+    return (dict(others) if cap is None else capped(others, own, times=cap)), reasons
+
+
+def _is_same(model: Model, others: Mapping[str, Share]) -> bool:
+    def marks(shares: Mapping[str, Share]) -> dict[str, Any]:
+        return {device: (one.digest, one.stated()["classes"]) for device, one in shares.items()}
+
+    return marks(model.others) == marks(others)
+
+
+def _candidate(
+    model: Model, names: merging.Named, combine: str, objects: Objects, *, unchanged: bool
+) -> tuple[Verdict, Model | None]:
+    """Return the verdict and, where one was made, the merged model."""
+    if unchanged:
+        return Verdict(True, True, ("the store has these shares already",), {}, None, None), None
+    if names.asks:
+        return Verdict(False, False, (), {}, None, None, asks=names.asks), None
+    refused = merging.too_many(model, names.others)
+    if refused is not None:
+        return refused, None
+    made = merging.merged(model, names.others, combine=combine, objects=objects, distinct=names.distinct)
+    return merging.judged(model, made), made
+
+
+def _committed(
+    writer: Writer, live: Revision, made: Model | None, verdict: Verdict, *, forced: bool
+) -> Revision | None:
+    """Commit the merged model; a line in the journal where the old one stays."""
+    from edgecl.store.body_kinds import MERGE, MergeBody
+
+    if made is None:
+        note_rejected(writer, MERGE, verdict, time=utc_now())
+        return None
+    body = MergeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
+    return writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
+
+
+def _told(
+    given: Sequence[Share], became: Mapping[str, str], reasons: Mapping[str, str], others: Mapping[str, Share]
+) -> dict[str, dict[str, Any]]:
+    """Return what became of each device: those that were given, and those that were left out since."""
+    found = {
+        one.device: {"name": one.name, "samples": one.samples, "became": became[one.device], "reason": ""}
+        for one in given
+    }
+    for device, reason in reasons.items():
+        share = others[device]
+        found[device] = {"name": share.name, "samples": share.samples, "became": "left out", "reason": reason}
+    return found
