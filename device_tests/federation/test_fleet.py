@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecl.errors import SettingError
+from edgecl.errors import DataError, SettingError
 from edgecl.federation.app import join_command, serve_command, write_app
 from edgecl.federation.fleet import Fleet
+from edgecl.federation.gateway import SummingNode
 from edgecl.federation.node import FolderNode, StoreNode, node_of
 from edgecl.federation.rounds import InProcess, play
 from edgecl.learner import Learner
@@ -170,3 +171,78 @@ def test_the_app_is_written_to_a_new_folder_alone(tmp_path: Path) -> None:
     assert "min-nodes = 5" in files[0].read_text()
     with pytest.raises(SettingError, match="not empty"):
         write_app(tmp_path / "fleet")
+
+
+@pytest.fixture
+def gateways(stores: list[Path], tmp_path: Path) -> list[Path]:
+    """Two folders of boards: a and b, c and d."""
+    fourth = tmp_path / "d"
+    with without_waiting():
+        Learner.create(fourth, extractor="voice").learn(latents(7), latents=True)
+    for folder, boards in (("north", stores[:2]), ("south", [stores[2], fourth])):
+        (tmp_path / folder).mkdir()
+        for store in boards:
+            Learner.open(store).share(tmp_path / folder / f"{store.name}.share")
+    return [tmp_path / "north", tmp_path / "south"]
+
+
+def brought(gateways: list[Path], kind: type, state: Path) -> dict[str, Share]:
+    """What each board finds after a round."""
+    fleet = Fleet(state, floor=0.03)
+    play(InProcess([kind(one) for one in gateways]), fleet, number=1)
+    files = [path for one in gateways for path in sorted((one / "for").glob("*.share"))]
+    return {path.name: decode(path.read_bytes(), source=path.name).share for path in files}
+
+
+def test_gateways_that_add_up_bring_what_gateways_that_hand_on_bring(gateways: list[Path], tmp_path: Path) -> None:
+    wanted = brought(gateways, FolderNode, tmp_path / "one")
+    found = brought(gateways, SummingNode, tmp_path / "other")
+    assert list(found) == list(wanted) == [f"{name}.share" for name in "abcd"]
+    for name, share in found.items():
+        for label, one in wanted[name].statistics.items():
+            other = share.statistics[label]
+            assert other.count == one.count == 36
+            np.testing.assert_allclose(other.mean, one.mean, atol=1e-6)
+            np.testing.assert_allclose(other.scatter, one.scatter, atol=2e-6 * one.trace)
+    names = Fleet(tmp_path / "other", floor=0.03).devices
+    assert sorted(names.values()) == ["north", "south"]  # one role a gateway
+    assert found["a.share"].members != wanted["a.share"].members
+
+
+def test_a_gateway_hands_in_the_same_sum_until_a_board_brings_another(gateways: list[Path], stores: list[Path]) -> None:
+    (first,), (again,) = SummingNode(gateways[0]).hand_in(), SummingNode(gateways[0]).hand_in()
+    assert first == again
+    Learner.open(stores[0]).share(gateways[0] / "a.share", only=LABELS[:2])
+    (later,) = SummingNode(gateways[0]).hand_in()
+    before, after = (decode(one, source="x").share for one in (first, later))
+    assert (after.device, after.revision) == (before.device, before.revision + 1)
+    (gateways[0] / "gateway.json").write_text("[]")
+    with pytest.raises(DataError, match="not the state of a gateway"):
+        SummingNode(gateways[0])
+
+
+def test_a_gateway_screens_its_boards_and_names_who_is_left_out(
+    gateways: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong, north = latents(20), gateways[0]
+    Learner.create(tmp_path / "bad", extractor="voice").learn(
+        {label: wrong[other] for label, other in zip(LABELS, LABELS[1:] + LABELS[:1], strict=True)}, latents=True
+    )
+    Learner.open(tmp_path / "bad").share(north / "bad.share")
+    (gateways[1] / "c.share").rename(north / "c.share")
+    (data,) = SummingNode(north).hand_in()
+    assert {one.count for one in decode(data, source="x").share.statistics.values()} == {36}
+    assert "bad is left out: 0% of its classes" in capsys.readouterr().out
+
+
+def test_a_board_that_is_alone_at_its_gateway_gets_the_sum_of_the_server(gateways: list[Path], tmp_path: Path) -> None:
+    (gateways[1] / "c.share").unlink()
+    found = brought(gateways, SummingNode, tmp_path / "state")
+    assert {one.count for one in found["d.share"].statistics.values()} == {24}
+    assert {one.count for one in found["a.share"].statistics.values()} == {24}
+
+
+def test_a_folder_without_boards_hands_in_nothing(tmp_path: Path) -> None:
+    assert SummingNode(tmp_path).hand_in() == []
+    assert SummingNode(tmp_path).take({}) == {}
+    assert isinstance(node_of({"folder": str(tmp_path), "sum": 1}), SummingNode)

@@ -108,15 +108,19 @@ class FolderNode:
                 found.append(path.read_bytes())
         return found
 
-    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
-        out = self._folder / OUT
-        out.mkdir(exist_ok=True)
+    def names(self) -> dict[str, str]:
+        """Return, by board, the name of its file."""
         names = {}
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 names[read(path).share.device] = path.name
             except EdgeclError:
                 continue
+        return names
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        out, names = self._folder / OUT, self.names()
+        out.mkdir(exist_ok=True)
         for device in set(names) & set(sums):
             replace_file(out.absolute() / names[device], sums[device])
         return dict.fromkeys(set(names) & set(sums), "waits for its board")
@@ -129,6 +133,10 @@ def node_of(config: Mapping[str, object]) -> Node:
             at_least = config.get("at-least", 1)
             distinct = config.get("distinct", 0) == 1
             return StoreNode(Path(store), at_least=at_least if isinstance(at_least, int) else 1, distinct=distinct)
+        case {"folder": str(folder)} if config.get("sum") == 1:
+            from edgecl.federation.gateway import SummingNode
+
+            return SummingNode(Path(folder))
         case {"folder": str(folder)}:
             return FolderNode(Path(folder))
     raise SettingError("the node has neither a store nor a folder: start it with `edgecl federate join`")

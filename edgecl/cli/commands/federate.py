@@ -106,14 +106,16 @@ def join(
 @command.command(epilog=example("edgecl federate gateway boards 127.0.0.1:9092"))
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @_joins
-def gateway(folder: Path, superlink: str, port: int, ca: Path | None, key: Path | None) -> None:
+@click.option("--sum", "is_sum", is_flag=True, help="Hand in the sum of the boards, screened here, in place of files.")
+def gateway(folder: Path, superlink: str, port: int, ca: Path | None, key: Path | None, is_sum: bool) -> None:
     """Take part for boards that are too small: they leave share files in FOLDER and find theirs in FOLDER/for.
 
-    A board runs `edgecl share`, copies the file to FOLDER, and merges the file of the same name from FOLDER/for.
+    A board runs `edgecl share`, copies the file to FOLDER, and merges the file of the same name from FOLDER/for. With
+    --sum the server knows the gateway as one device: it sees no board's file, and it is the gateway that screens them.
     """
     from edgecl.federation.app import join_command
 
-    config: dict[str, str | int] = {"folder": str(folder.absolute())}
+    config: dict[str, str | int] = {"folder": str(folder.absolute()), "sum": int(is_sum)}
     _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
 
 

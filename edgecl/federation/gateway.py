@@ -1,0 +1,108 @@
+"""A gateway that adds up its boards: one sum goes up, one comes down, and each board gets that of all other boards.
+
+The server knows the gateway as one device. So it is the gateway that screens its boards, and takes one out.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edgecl.errors import DataError
+from edgecl.federation.fleet import Fleet
+from edgecl.federation.node import FolderNode
+from edgecl.model.shares import Share
+from edgecl.sharing.share_file import LONGEST_NAME, Incoming, decode, encode
+from edgecl.sharing.sums import Sums
+from edgecl.store.files import replace_file
+from edgecl.store.records import sha256
+
+STATE = "gateway.json"  # name of the gateway, and the number of the sum that it handed in last
+FLOOR = 0.03  # shrinkage floor of the head by which boards are screened, as of the app
+
+
+class SummingNode:
+    """A gateway for the boards that leave their files in a folder, which hands in their sum.
+
+    Raises
+    ------
+    SettingError
+        When there is no such folder.
+    DataError
+        When its state cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._boards, self._folder = FolderNode(folder), folder
+        self._path = folder.absolute() / STATE
+        if not self._path.exists():
+            self._remember(secrets.token_hex(8), 0, "")
+        try:
+            stated = json.loads(self._path.read_text())
+            self.device, self._number, self._digest = str(stated["device"]), int(stated["number"]), stated["digest"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{self._path} is not the state of a gateway: remove it, and it gets another name"
+            ) from error
+
+    def newcomers(self) -> list[str]:
+        return []
+
+    def hand_in(self) -> list[bytes]:
+        """Return the sum of the boards that pass the screen, under the gateway's name; prints those that do not."""
+        with self._fleet() as fleet:
+            total = self._total(fleet)
+            for name, reason in sorted(fleet.refused.items()):
+                print(f"EDGECL gateway: {name} is left out: {reason}", flush=True)
+        if total is None:
+            return []
+        name = (self._folder.absolute().name or self.device)[:LONGEST_NAME]
+        own = replace(total.share, device=self.device, name=name, revision=1, members=())
+        digest = sha256(encode(own, total.shape))
+        if digest != self._digest:
+            self._remember(self.device, self._number + 1, digest)
+        return [encode(replace(own, revision=self._number), total.shape)]
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        """Bring each board the sum of the server and of the other boards."""
+        if self.device not in sums:
+            return {}
+        found = decode(sums[self.device], source="the server")
+        theirs = found.share
+        with self._fleet() as fleet:
+            local = fleet.sums(round_number=theirs.revision)
+            both = {board: encode(_with(theirs, local.get(board)), found.shape) for board in fleet.devices}
+        return self._boards.take(both)
+
+    @contextmanager
+    def _fleet(self) -> Iterator[Fleet]:
+        """Yield what the boards have handed in; on disk, one in memory at a time."""
+        with tempfile.TemporaryDirectory() as folder:
+            fleet = Fleet(Path(folder), floor=FLOOR)
+            for data in self._boards.hand_in():
+                fleet.take(data, source="a board")
+            yield fleet
+
+    def _total(self, fleet: Fleet) -> Incoming | None:
+        sums = fleet.sums(round_number=1, newcomers=[self.device])
+        return decode(sums[self.device], source="the boards") if self.device in sums else None
+
+    def _remember(self, device: str, number: int, digest: str) -> None:
+        self._number, self._digest = number, digest
+        text = json.dumps({"device": device, "number": number, "digest": digest})
+        replace_file(self._path, text.encode())
+
+
+def _with(theirs: Share, local: bytes | None) -> Share:
+    """Return the sum of a server's sum and that of the other boards; a board that is alone here gets the former."""
+    if local is None:
+        return theirs
+    sums, rest = Sums(), decode(local, source="the boards").share
+    sums.add(theirs.statistics)
+    sums.add(rest.statistics)
+    return replace(theirs, statistics=sums.statistics(), members=tuple(sorted((*theirs.members, *rest.members))))
