@@ -46,9 +46,7 @@ class SummingNode:
             stated = json.loads(self._path.read_text())
             self.device, self._number, self._digest = str(stated["device"]), int(stated["number"]), stated["digest"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{self._path} is not the state of a gateway: remove it, and it gets another name"
-            ) from error
+            raise DataError(f"{self._path} is not the state of a gateway: remove it for a new name") from error
 
     def newcomers(self) -> list[str]:
         return []
