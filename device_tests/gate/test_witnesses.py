@@ -43,6 +43,62 @@ def test_recordings_are_counted_in_place_of_their_windows() -> None:
     assert {one.samples for one in verdict.classes.values()} == {12}
 
 
+def of_people(model: Model, *, alike: float, people: int = 3, clips: int = 8) -> Lesson:
+    """Six classes by several people; `alike` is what they have in common, 0 to 1."""
+    words = Words(6 * (people + 1))
+    latents, given = {}, {}
+    for index, label in enumerate(words.labels[:6]):
+        own = [words.say(words.labels[6 + index * people + person], clips) for person in range(people)]
+        common = [words.say(label, clips) for _ in range(people)]
+        latents[label] = np.concatenate([alike * one + (1 - alike) * two for one, two in zip(common, own, strict=True)])
+        given[label] = [f"person {row // clips}" for row in range(people * clips)]
+    return replace(as_lesson(model, latents), people=given)
+
+
+def test_what_holds_for_each_person_alone_is_not_proven() -> None:
+    model = Model(settings())
+    lesson = of_people(model, alike=0.0)
+    assert learn(model, replace(lesson, people={})).verdict.proven  # each clip has others by its person
+    verdict = learn(model, lesson).verdict
+    assert verdict.accepted
+    assert not verdict.proven
+    assert "right for 0 of 3 people by what the others taught" in " ".join(verdict.reasons)
+
+
+def test_what_people_have_in_common_proves_a_class() -> None:
+    model = Model(settings())
+    verdict = learn(model, of_people(model, alike=0.8)).verdict
+    assert verdict.proven
+    assert {(one.samples, one.people, one.people_right) for one in verdict.classes.values()} == {(24, 3, 3)}
+
+
+def test_two_people_prove_a_class_only_if_each_is_right_by_what_the_other_taught() -> None:
+    model = Model(settings())
+    assert learn(model, of_people(model, alike=0.8, people=2)).verdict.proven
+    verdict = learn(model, of_people(model, alike=0.0, people=2)).verdict
+    assert (verdict.accepted, verdict.proven) == (True, False)
+
+
+def test_a_person_is_left_out_of_each_class_that_others_gave_too() -> None:
+    model = Model(settings())
+    lesson = of_people(model, alike=0.8)
+    single, *others = lesson.people
+    people = {label: lesson.people[label] for label in others}
+    verdict = learn(model, replace(lesson, people={**people, single: ["person 0"] * 24})).verdict
+    assert verdict.proven
+    assert verdict.classes[single].people == 0
+    assert {verdict.classes[label].people for label in others} == {3}
+
+
+def test_a_copy_of_a_clip_under_another_person_does_not_vouch_for_it() -> None:
+    model = Model(settings())
+    lesson = of_people(model, alike=0.0, people=2)
+    copied = {label: rows.take(np.tile(np.arange(8), 2)) for label, rows in lesson.rows.items()}
+    takes = {label: [f"take {row % 8}" for row in range(16)] for label in copied}
+    verdict = learn(model, replace(lesson, rows=copied, recordings=takes)).verdict
+    assert {one.people for one in verdict.classes.values()} == {0}  # nothing is left without both
+
+
 def test_a_known_class_is_judged_without_the_recording_of_each_sample() -> None:
     words = Words(3, apart=0.2)
     model = Model(settings())

@@ -179,3 +179,17 @@ def sizes(folder: Path) -> dict[str, tuple[int, int]]:
     """Length and time of each file."""
     found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): (status.st_size, status.st_mtime_ns) for path, status in found}
+
+
+def test_a_new_class_is_proven_without_the_person_of_each_sample_where_several_gave_it(tmp_path: Path) -> None:
+    voice_extractor()
+    taught = clips("teach", ("yes", "no"), most=6)
+    by_two = [replace(one, group=f"person{number % 2}") for number, one in enumerate(taught)]
+    write_clips(tmp_path / "two", by_two)
+    write_clips(tmp_path / "one", [replace(one, group="me") for one in taught])
+    for name, people in (("one", 0), ("two", 2)):
+        assert edgecl("init", tmp_path / f"of {name}", "--extractor", "voice").code == 0
+        shown = edgecl("learn", tmp_path / f"of {name}", tmp_path / name, "--dry-run").out
+        assert ("6 of 2 people" in shown) == bool(people)
+        verdict = edgecl("learn", tmp_path / f"of {name}", tmp_path / name, "--json").value
+        assert {one["people"] for one in verdict["classes"].values()} == {people}

@@ -30,7 +30,7 @@ from edgecl.model.head import (
 )
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.units import format_bytes
-from edgecl.values import dataclass, replace
+from edgecl.values import dataclass, field, replace
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
 CONFIDENT = 0.5  # probability from which a prediction is confident
@@ -203,6 +203,7 @@ class After:
     after: Mapping[str, NDArray[np.bool_]]
     among_old: Mapping[str, NDArray[np.bool_]]
     taught: Mapping[str, NDArray[np.bool_]]
+    people: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @staticmethod
     def left_out(factor: Factor, model: Model, taught: Model, lesson: Lesson, before: Before) -> After:
@@ -210,11 +211,18 @@ class After:
         kept = {label: lesson.beside(label, model.exemplars[label]) for label in before.judged}
         like = dict.fromkeys(lesson.rows, lesson.like)
         seen = left_out(factor, taught, before.judged, old=model, kept=kept, like=like)
+        several = [one for one in lesson.rows if one not in model.statistics and lesson.is_of_several(one)]
+        people: dict[str, NDArray[np.bool_]] = {}
+        if several:
+            from edgecl.gate.witnesses import right_people  # few lessons are of several people
+
+            people = right_people(factor, taught, lesson, several)
         return After(
             before=before.correct,
             after={label: one.correct for label, one in seen.items()},
             among_old={label: one.among_old for label, one in seen.items()},
             taught=_taught(factor, taught, lesson, old=model),
+            people=people,
         )
 
 
@@ -235,6 +243,7 @@ def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, 
         foreign=before.foreign,
         faults=faults,
         grouped=frozenset(lesson.recordings),
+        people=after.people,
     )
 
 

@@ -71,8 +71,9 @@ def _class_verdicts(evidence: Evidence, policy: Policy) -> dict[str, ClassVerdic
         confused = _net_loss_above(before, after, policy.allowed_class_confusion)
         verdicts[label] = ClassVerdict(len(after), _share(before), _share(after), False, lost, confused)
     for label in evidence.new_labels:
-        taught = evidence.taught.get(label, np.zeros(0, bool))
-        verdicts[label] = ClassVerdict(len(taught), None, _share(taught), True, 0.0, 0.0)
+        taught, people = (found.get(label, np.zeros(0, bool)) for found in (evidence.taught, evidence.people))
+        counts = {"people": len(people), "people_right": int(people.sum())}
+        verdicts[label] = ClassVerdict(len(taught), None, _share(taught), True, 0.0, 0.0, **counts)
     return verdicts
 
 
@@ -221,8 +222,7 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
         texts.append(f"unproven: about {needed} kept samples of each old class would show that nothing is lost")
     for label in sorted(evidence.new_labels - set(weak)):
         correct = evidence.taught.get(label, np.zeros(0, bool))
-        right = int(correct.sum())
-        if posterior_above(right, len(correct) - right, policy.new_class_floor) <= policy.certainty:
+        if not is_above_floor(correct, policy):
             needed = _samples_to_prove(correct, policy)
             if label in evidence.grouped and not len(correct):
                 texts.append(
@@ -232,7 +232,23 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
                 continue
             what = _witnesses(evidence, label)
             texts.append(f"unproven: {label!r} has {len(correct)} {what} to be judged by, {needed} would settle it")
+        elif (people := evidence.people.get(label)) is not None and not is_proven_by(people, policy):
+            texts.append(
+                f"unproven: {label!r} would be answered right for {int(people.sum())} of {len(people)} people by what "
+                f"the others taught: {_samples_to_prove(people, policy)} people would settle it"
+            )
     return texts
+
+
+def is_proven_by(people: NDArray[np.bool_], policy: Policy) -> bool:
+    """Test whether all people are right, or so many that most others certainly would be."""
+    return bool(people.all()) or is_above_floor(people, policy)
+
+
+def is_above_floor(right: NDArray[np.bool_], policy: Policy) -> bool:
+    """Test whether so many are right that the share of a class is certainly above the floor."""
+    count = int(right.sum())
+    return posterior_above(count, len(right) - count, policy.new_class_floor) > policy.certainty
 
 
 def _witnesses(evidence: Evidence, label: str) -> str:

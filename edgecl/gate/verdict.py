@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.gate import set_aside
-from edgecl.values import dataclass, replace
+from edgecl.values import dataclass, field, replace
 
 ACCEPTED, UNPROVEN, REJECTED, ASKS = "accepted", "unproven", "rejected", "asks"
 ASKED_ABOVE = 0.9  # log odds above which it is asked: 3 % of harmful lessons go live, 6 % of good ones are asked about
@@ -76,6 +76,8 @@ class Evidence:
     """A head that is not finite or a budget that is exceeded: always rejected."""
     grouped: frozenset[str] = frozenset()
     """Classes whose entries in `taught` are recordings of several samples, in place of samples."""
+    people: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of new classes that several people gave: who of them is predicted right by what the others taught."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,10 @@ class ClassVerdict:
     """Probability that it lost more among the old classes than the policy allows."""
     confusion_probability: float
     """Probability that it lost more to all classes than the policy allows."""
+    people: int = 0
+    """People who were left out of a new class, each in turn; 0 where one alone gave it, or that is not known."""
+    people_right: int = 0
+    """How many of them are predicted right by what the others taught."""
 
 
 @dataclass(frozen=True)

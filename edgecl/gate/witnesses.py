@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from edgecl.model.exemplars import Exemplars, dequantise, digests
 from edgecl.model.head import Factor, leave_group_out
 from edgecl.model.model import Lesson, Model
 
+MOST_PEOPLE = 16  # of a new class that are left out, each in turn
 MOST_OF_GROUP = 128  # samples of a group that are left out together: bounds the workspace
 
 
@@ -28,13 +31,38 @@ def right_groups(factor: Factor, model: Model, lesson: Lesson, label: str, *, mo
     -------
     (g,)
     """
-    groups, own = np.array(lesson.recordings[label]), factor.labels.index(label)
+    return _right(factor, model, lesson, label, lesson.recordings[label], most=most)
+
+
+def right_people(factor: Factor, model: Model, lesson: Lesson, labels: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Test who of the people that gave a class is predicted right, (k,), each left out with all that they gave of it.
+
+    Of each class the first MOST_PEOPLE are judged.
+
+    Parameters
+    ----------
+    factor
+        Of the model that has taken the lesson in.
+    labels
+        Of the lesson, each given by several people.
+    """
+    found = {label: _right(factor, model, lesson, label, lesson.people[label], most=MOST_PEOPLE) for label in labels}
+    return {label: right for label, right in found.items() if len(right)}
+
+
+def _right(
+    factor: Factor, model: Model, lesson: Lesson, label: str, together: Sequence[str], *, most: int
+) -> NDArray[np.bool_]:
+    """Test which groups of rows of a class are predicted right, (g,), each left out with copies of it in others."""
+    groups, own = np.array(together), factor.labels.index(label)
+    names = np.array(lesson.recordings.get(label, np.arange(len(groups))))
     right = []
-    for group in list(dict.fromkeys(lesson.recordings[label]))[:most]:
-        rows = lesson.rows[label].take(np.flatnonzero(groups == group)[:MOST_OF_GROUP])
-        if len(rows) < factor.counts[own]:
-            lifted = np.concatenate([*model.settings.features.blocks(rows)])
+    for group in list(dict.fromkeys(together))[:most]:
+        at = np.flatnonzero(np.isin(names, names[groups == group]))[:MOST_OF_GROUP]
+        if len(at) < factor.counts[own]:
+            lifted = np.concatenate([*model.settings.features.blocks(lesson.rows[label].take(at))])
             correct = leave_group_out(factor, lifted, own=own).logits.argmax(axis=1) == own
+            correct = correct[groups[at] == group]
             right.append(2 * int(correct.sum()) > len(correct))
     return np.array(right, bool)
 

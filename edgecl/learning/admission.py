@@ -286,6 +286,7 @@ def part_of(lesson: Lesson, keep: Mapping[str, NDArray[np.bool_]]) -> Lesson:
         sources=_picked(lesson.sources, where),
         groups=_picked(lesson.groups, where),
         recordings=_picked(lesson.recordings, where),
+        people=_picked(lesson.people, where),
         confirmed={label: lesson.confirmed[label][one] for label, one in where.items() if label in lesson.confirmed},
         otherwise={},
     )
@@ -302,6 +303,7 @@ def renamed(lesson: Lesson, label: str, name: str) -> Lesson:
         sources=_joined(lesson, lesson.sources, order, label, name, fill=""),
         groups=_joined(lesson, lesson.groups, order, label, name, fill=None) if lesson.groups else {},
         recordings=_joined(lesson, lesson.recordings, order, label, name, fill=None) if lesson.recordings else {},
+        people={one: known for one, known in lesson.people.items() if one not in order},
         confirmed={
             **{one: rows for one, rows in lesson.confirmed.items() if one != label},
             name: np.concatenate(confirmed),

@@ -79,6 +79,8 @@ class Lesson:
     """By label: the recording, take or person of each row; rows of one group do not vouch for each other."""
     recordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By label: the recording of each row, where several are of one; they are one witness when the gate judges."""
+    people: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By label: who gave each row, empty where that is not known; a new class is proven without the person of a row."""
     confirmed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """By label: rows whose name their user has confirmed; they are never doubted."""
     otherwise: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
@@ -133,6 +135,11 @@ class Lesson:
         if not rows:
             raise DataError("nothing to learn: there is no latent")
         return Lesson(rows, time)
+
+    def is_of_several(self, label: str) -> bool:
+        """Test whether several people gave a label, one of them more than one row: names of files may all differ."""
+        people = self.people.get(label, ())
+        return all(people) and 1 < len(set(people)) < len(people)
 
     @property
     def count(self) -> int:

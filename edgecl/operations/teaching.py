@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -337,27 +338,26 @@ def _collected(
     confirmed: Collection[str],
 ) -> Generator[Embedded, None, Lesson]:
     """The lesson of samples, quantised as they come."""
-    limit_bytes = Model(opened.settings).plan().lesson
+    limit_bytes, is_sound = Model(opened.settings).plan().lesson, opened.extractor.contract.is_sound
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
-    sources: dict[str, list[str]] = {}
-    recordings: dict[str, list[str]] = {}
-    hears = opened.extractor.contract.is_sound
+    sources, recordings, people = (defaultdict[str, list[str]](list) for _ in range(3))
     for batch, latents in embedded(opened, items, skipped):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
             label = checked_label(sample.label, sample.source)
-            collector.add(label, latent[None], person=sample.group if hears else None)
+            collector.add(label, latent[None], person=sample.group if is_sound else None)
             signals.add(label, sample)
-            recordings.setdefault(label, []).append(sample.recording or sample.source)
+            recordings[label].append(sample.recording or sample.source)
+            people[label].append(sample.group or "")
             if collector.count <= MOST_SOURCES:
-                sources.setdefault(label, []).append(sample.source)
+                sources[label].append(sample.source)
         yield Embedded(collector.count)
     if not collector.count:
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
     moment = now(trusted_times(opened.store.current().body))
-    recordings = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
-    lesson = collector.finish()
-    lesson = replace(lesson, time=moment.time, is_timed=moment.is_trusted, sources=sources, recordings=recordings)
+    shared = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
+    lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted)
+    lesson = replace(lesson, sources=sources, recordings=shared, people=people)
     return replace(lesson, confirmed=_sure(lesson, frozenset(confirmed))) if confirmed else lesson
 
 

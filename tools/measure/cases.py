@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ class Case:
     latents: Latents
     classes: tuple[str, ...]
     scratch: Path
+
+    @cached_property
+    def owners(self) -> dict[bytes, str]:
+        """Who gave each latent, by its bytes."""
+        latents = self.latents
+        return {one.tobytes(): str(who) for one, who in zip(latents.x, latents.groups, strict=True)}
 
     def taught(self, classes: Sequence[str] | None = None) -> NDArray[np.intp]:
         chosen = self.classes if classes is None else classes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,10 @@ def noise_of(case: Case, generator: np.random.Generator) -> Latents:
 
 
 def lesson_of(case: Case, settings: Settings, said: Sequence[tuple[str, Latents]]) -> Lesson:
-    collector = LessonCollector(settings.features, limit_bytes=UNLIMITED, spool=case.scratch)
+    """The lesson of latents by label, with who gave each; noise is given by nobody, and people of its label unknown."""
+    collector, owners = LessonCollector(settings.features, limit_bytes=UNLIMITED, spool=case.scratch), case.owners
+    people: dict[str, list[str]] = {}
     for label, latents in said:
         collector.add(label, latents)
-    return collector.finish()
+        people.setdefault(label, []).extend(owners.get(latent.tobytes(), "") for latent in latents)
+    return replace(collector.finish(), people=people)

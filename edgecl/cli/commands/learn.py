@@ -312,13 +312,18 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
     }
     if shown:
         rows = [
-            (label, str(one.samples), "new" if one.is_new else percent(one.before), percent(one.after))
+            (label, _judged_by(one), "new" if one.is_new else percent(one.before), percent(one.after))
             for label, one in shown.items()
         ]
         click.echo("right on kept samples, each left out in turn:")
         click.echo(table(rows, header=("class", "samples", "before", "after"), align="lrrr"))
     if len(classes) > len(shown):
         click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
+
+
+def _judged_by(one: ClassVerdict) -> str:
+    """How many samples a class is judged by, and of how many people, where each of these is left out too."""
+    return f"{one.samples} of {one.people} people" if one.people else str(one.samples)
 
 
 def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
