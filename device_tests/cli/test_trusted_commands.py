@@ -17,6 +17,7 @@ from edgecl.learner import Learner
 
 from ..support.commands import clips, edgecl, tree, voice_extractor, write_clips, write_wav
 from ..support.listening import said
+from ..support.recordings import put, wav
 
 pytestmark = pytest.mark.native("embeds clips")
 
@@ -36,6 +37,32 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def kitchen(taught: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(taught / "kitchen", tmp_path / "kitchen"))
+
+
+def test_a_class_that_is_known_is_neither_taught_nor_evaluated_in_another_spelling(
+    kitchen: Path, tmp_path: Path
+) -> None:
+    lesson = write_clips(tmp_path / "more", [replace(one, label="Yes") for one in clips("test", ["yes"])])
+    for command in ("learn", "eval"):
+        done = edgecl(command, kitchen, lesson)
+        assert done.code == 4
+        assert "the label 'Yes', and the class 'yes' is known" in done.err
+        assert "--label-case keep|lower" in done.err
+    shown = edgecl("eval", kitchen, lesson, "--label-case", "lower", "--json").value
+    assert set(shown["per_class"]) == {"yes"}
+
+
+def test_a_skipped_file_of_cancelling_channels_names_the_option(kitchen: Path, tmp_path: Path) -> None:
+    loud = clips("test", ["yes"], most=1)[0].signal
+    both = put(tmp_path / "both.wav", wav(np.concatenate([loud, -loud], axis=1)))
+    good = write_wav(tmp_path / "good.wav", clips("test", ["no"], most=1)[0].signal)
+    done = edgecl("predict", kitchen, both, good)
+    assert "(--channel left)" in done.err
+    put(tmp_path / "all" / "good.wav", good.read_bytes())
+    put(tmp_path / "all" / "both.wav", both.read_bytes())
+    done = edgecl("predict", kitchen, tmp_path / "all")
+    assert done.code == 0
+    assert "(--channel left)" in done.err
 
 
 def test_one_bad_file_does_not_stop_predict(kitchen: Path, tmp_path: Path) -> None:

@@ -29,6 +29,28 @@ def test_columns_of_other_names_are_taken_in_order_and_said_so(
     assert "x, y, z are taken as ax, ay, az" in caplog.text
 
 
+def test_columns_of_which_one_has_another_name_are_refused_until_it_is_settled(tmp_path: Path) -> None:
+    rows = ["timestamp,ax,ay,light"] + [f"{i / 50},1,2,{i}" for i in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(rows))
+    with pytest.raises(DataError, match="there is no column az, and light is none that the extractor takes") as raised:
+        samples_of(path, WRIST, label="curl")
+    assert raised.value.parameter == "columns"
+    settled = samples_of(path, WRIST, label="curl", how=Choices(columns={"az": "light"}))
+    assert settled[0].signal[3].tolist() == [1, 2, 3]
+
+
+def test_a_column_of_words_is_named_where_a_label_is_missing(tmp_path: Path) -> None:
+    rows = ["timestamp,ax,ay,az,activity"] + [f"{i / 50},1,2,{i},curl" for i in range(40)]
+    with pytest.raises(DataError, match=r"has no labels.*or the column that has them \(of activity\)") as raised:
+        samples_of(put(tmp_path / "run.csv", "\n".join(rows)), WRIST)
+    assert raised.value.parameter == "label_column"
+
+
+def test_columns_between_bars_are_read(tmp_path: Path) -> None:
+    rows = ["timestamp|ax|ay|az"] + [f"{i / 50}|1|2|3" for i in range(40)]
+    assert len(samples_of(put(tmp_path / "run.csv", "\n".join(rows)), WRIST, label="curl")) == 3
+
+
 def test_header_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:
     path = put(tmp_path / "run.csv", "timestamp,Höhe\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"1 columns of measurements \(h.he\)"):

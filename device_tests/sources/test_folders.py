@@ -164,6 +164,39 @@ def test_digits_with_a_folder_for_each_speaker_are_labels(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("train_clips", "test_clips"),
+        ("train-clean-100", "dev-clean"),
+        ("train", "extra"),
+        ("my_train", "my_test"),
+        ("subject_1", "subject_2"),
+        ("S01", "S02"),
+        ("session1", "session2"),
+    ],
+)
+def test_parts_people_and_sessions_above_the_labels_are_refused(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    for index, part in enumerate(parts):
+        for other, name in enumerate(("yes", "no")):
+            put(tmp_path / part / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
+    with pytest.raises(DataError, match="are the first ones parts of a set and no labels") as raised:
+        samples_of(tmp_path)
+    assert raised.value.parameter == "label_folder"
+    settled = samples_of(tmp_path, how=Choices(label_folder=2))
+    assert {one.label for one in settled} == {"yes", "no"}
+    people = parts[0][0] in "sS"
+    assert {one.group for one in settled} == (set(parts) if people else {None})
+
+
+@pytest.mark.parametrize("names", [("train", "bus"), ("on test", "off"), ("p1", "p2"), ("good", "bad")])
+def test_labels_with_folders_of_different_speakers_pass(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        for speaker in (f"ann{index}", f"ben{index}"):
+            put(tmp_path / name / speaker / "1.wav", wav(tone(hertz=300 + 100 * index + len(speaker))))
+    assert {one.label for one in samples_of(tmp_path)} == set(names)
+
+
 @pytest.mark.parametrize("names", [("train", "bus"), ("positive", "negative"), ("0", "1")])
 def test_labels_that_are_called_like_parts_pass(tmp_path: Path, names: tuple[str, ...]) -> None:
     for index, name in enumerate(names):

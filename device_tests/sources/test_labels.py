@@ -2,15 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgecl.errors import SettingError
+from edgecl.errors import DataError, SettingError
+from edgecl.sources.choices import Choices
 from edgecl.sources.labels import clean_label
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import VOICE, put, tone, wav
+from ..support.recordings import VOICE, WRIST, put, samples_of, skips_of, tone, wav
+
+
+@pytest.mark.parametrize("cell", ["<NA>", "NaT", "#N/A", "-nan", "n.a.", " nan "])
+def test_cells_that_programs_write_for_a_missing_label_are_no_label(tmp_path: Path, cell: str) -> None:
+    rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},{cell if i < 20 else 'curl'}" for i in range(60)]
+    path = put(tmp_path / "run.csv", "\n".join(rows))
+    assert {one.label for one in samples_of(path, WRIST)} == {"curl"}
+    assert {one.reason.split(":")[0] for one in skips_of(path, WRIST)} == {"no label"}
+
+
+def test_labels_that_are_one_number_in_two_spellings_are_refused(tmp_path: Path) -> None:
+    rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},{'1' if i < 40 else '1.0'}" for i in range(80)]
+    path = put(tmp_path / "run.csv", "\n".join(rows))
+    with pytest.raises(DataError, match=r"the labels '1' and '1\.0'") as raised:
+        samples_of(path, WRIST)
+    assert raised.value.parameter == "label_case"
+    assert {one.label for one in samples_of(path, WRIST, how=Choices(label_case="lower"))} == {"1"}
+
+
+@pytest.mark.parametrize("label", ["Curl", "curl\u200a", "\uff43url"])
+def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_settled(
+    tmp_path: Path, label: str
+) -> None:
+    path = put(tmp_path / "clip.wav", wav(tone()))
+    how = Choices(classes=frozenset({"curl", "raise"}))
+    if clean_label(label) != "curl":
+        with pytest.raises(DataError, match="the class 'curl' is known") as raised:
+            samples_of(path, label=label, how=how)
+        assert raised.value.parameter == "label_case"
+    assert samples_of(path, label=label, how=replace(how, label_case="lower"))[0].label == "curl"
+    assert samples_of(path, label=label, how=replace(how, label_case="keep"))[0].label == clean_label(label)
+
+
+def test_a_known_class_keeps_its_own_spelling(tmp_path: Path) -> None:
+    path = put(tmp_path / "clip.wav", wav(tone()))
+    how = Choices(classes=frozenset({"Curl", "CURL"}))
+    assert [one.label for one in samples_of(path, label="CURL", how=how)] == ["CURL"]
+    lower = Choices(classes=frozenset({"Curl"}), label_case="lower")
+    assert [one.label for one in samples_of(path, label="CURL", how=lower)] == ["Curl"]
+
+
+def test_a_label_that_is_not_utf8_says_so(tmp_path: Path) -> None:
+    rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},geh\u00f6rt" for i in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(rows).encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8: save the file as UTF-8"):
+        samples_of(path, WRIST)
 
 
 def test_label_is_stripped_and_normalised() -> None:

@@ -171,6 +171,35 @@ def test_labels_counted_from_one_are_refused_until_it_is_settled(tmp_path: Path)
     assert [one.label for one in samples_of(path, WRIST, how=Choices(labels_from=0))] == ["b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [(["1", "2", "2"], ["curl", "raise"]), (["curl", "row", "row"], ["curl", "raise"])],
+)
+def test_text_labels_that_are_none_of_label_names_are_refused(
+    tmp_path: Path, labels: list[str], names: list[str]
+) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(3), y=np.array(labels), label_names=names, rate_hz=50)
+    with pytest.raises(DataError, match="y holds text that is none of label_names"):
+        samples_of(path, WRIST)
+
+
+def test_text_labels_that_are_label_names_are_read(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(3), y=["curl", "nan", "raise"], label_names=["curl", "raise"], rate_hz=50)
+    assert [one.label for one in samples_of(path, WRIST)] == ["curl", "raise"]
+
+
+def test_a_name_that_stands_for_a_missing_label_is_no_class(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(3), y=[0, 1, 1], label_names=["curl", "nan"], rate_hz=50)
+    assert [one.label for one in samples_of(path, WRIST)] == ["curl"]
+    assert {one.reason.split(":")[0] for one in skips_of(path, WRIST)} == {"no label"}
+
+
+def test_channels_of_which_some_are_named_and_one_is_another_are_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=["ax", "ay", "light"])
+    with pytest.raises(DataError, match=r"light.*there is no az"):
+        samples_of(path, WRIST)
+
+
 def test_one_index_without_a_name_is_skipped_and_many_refuse_the_file(tmp_path: Path) -> None:
     labels = np.zeros(30, int)
     labels[5] = 7

@@ -61,6 +61,8 @@ class Columns:
     """Names of the columns that were taken for the contract's channels, as these; empty where names agree."""
     is_json: bool = False
     """Whether the rows are JSON Lines."""
+    words: str = ""
+    """Names of columns of words that are not read."""
 
 
 def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) -> Columns:
@@ -93,11 +95,24 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
     if not any(names):
-        raise DataError(f"{path} is empty, wanted a header line with the column timestamp")
+        first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
+        raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
     if is_json:
         delimiter = ","
     columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json)
+    columns = replace(columns, words=", ".join(_words(names, rows, columns)))
     return with_time_unit(path, columns, rows, contract, how)
+
+
+def _words(names: list[str], rows: list[list[str]], columns: Columns) -> list[str]:
+    """Return the columns of words that are not read."""
+    read = {columns.timestamp, columns.order, columns.label, columns.group, *columns.channels}
+    whole = [row for row in rows if len(row) == len(names)]
+    return [
+        name
+        for at, name in enumerate(names)
+        if at not in read and whole and not any(is_number(row[at], columns.delimiter) for row in whole)
+    ]
 
 
 def open_table(path: Path) -> IO[str]:
@@ -207,6 +222,7 @@ def _channels(path: Path, names: list[str], left: list[int], wanted: list[str], 
         len(left) == len(wanted)
         and found_by_axis(wanted, [names[column] for column in left], is_axis_known=True) is None
     ):
+        _require_all_or_none(path, [names[column] for column in left], wanted)
         return left
     named = ", ".join(names[column] for column in left)
     raise DataError(
@@ -214,6 +230,17 @@ def _channels(path: Path, names: list[str], left: list[int], wanted: list[str], 
         f"the extractor takes {len(wanted)} ({', '.join(wanted)})",
         parameter="columns",
     )
+
+
+def _require_all_or_none(path: Path, names: list[str], wanted: list[str]) -> None:
+    """Refuse columns of which some have the extractor's names: then the others are not what is lacking."""
+    lacking = [name for name in wanted if name not in names]
+    if len(lacking) < len(wanted):
+        others = ", ".join(name for name in names if name not in wanted)
+        raise DataError(
+            f"{path}: there is no column {', '.join(lacking)}, and {others} is none that the extractor takes",
+            parameter="columns",
+        )
 
 
 def with_time_unit(

@@ -19,9 +19,13 @@ GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
 # Parts of a set that are no labels.
 _SPLIT = re.compile(
-    r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout)([ _-]?(set|data|\d+))?"
+    r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout)"
+    r"([ _-]?(set|data|clips|files|samples|audio|clean|other|val|\d+))*"
     r"|(fold|split|cv|part|partition|run)[ _-]?\d+|pos|neg|positive|negative"
 )
+# Names that are no labels either where all folders have such names, and folders of the same names below.
+_PART_AT_END = re.compile(r".+[ _-](train|training|test|testing|val|validation|dev|eval)")
+_PERSON = re.compile(r"(subject|subj|speaker|spk|participant|person|user|session|day|s|p|u)[ _-]?\d+")
 CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -92,12 +96,17 @@ def _check_splits(root: Path) -> None:
         are numbered from 1 and hold the same folders.
     """
     below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
-    parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below)
+    parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below) or _people(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
     signs = {"positive", "negative", "pos", "neg"}
     if are_all and {name.lower() for name in parts} <= signs and not any(below.values()):
         return  # two labels, with files in them
-    share = any(below[one] & below[other] for one in parts for other in parts if one != other)
+    share = any(
+        len(below[one] & below[other]) >= (1 if other in parts else 2)
+        for one in parts
+        for other in below
+        if one != other
+    )
     if parts and (are_all or share):
         named = ", ".join(sorted(set().union(*(below[name] for name in parts)))[:4])
         found = f", and below them {named}" if named else ""
@@ -117,6 +126,12 @@ def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
     if len(numbers) < 2 or len(numbers) < len(below) or numbers != list(range(1, len(numbers) + 1)):
         return []
     return list(below) if len(set.intersection(*below.values())) > 1 else []
+
+
+def _people(below: Mapping[str, set[str]]) -> list[str]:
+    """Return folders that are called like people, sessions or parts, all of them."""
+    alike = all(_PERSON.fullmatch(name.lower()) or _PART_AT_END.fullmatch(name.lower()) for name in below)
+    return list(below) if alike and len(below) > 1 and set.intersection(*below.values()) else []
 
 
 def _folders(folder: Path) -> set[str]:
@@ -179,7 +194,15 @@ def _labelled_files(
         if found is None and labelled:
             yield Skip(str(path), "no label: it is next to the label folders, not in one")
             continue
-        yield Found(path, found, folders[depth] if len(folders) > depth else group_of(path))
+        yield Found(path, found, _group(path, folders, depth))
+
+
+def _group(path: Path, folders: list[str], depth: int) -> str | None:
+    """Return the speaker or subject: the folder below the label, the one above if it is called so, or of the name."""
+    if len(folders) > depth:
+        return folders[depth]
+    above = folders[depth - 2] if 1 < depth <= len(folders) else ""
+    return above if _PERSON.fullmatch(above.lower()) else group_of(path)
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edgecl.errors import DataError
@@ -15,7 +16,10 @@ NEGATIVE = BACKGROUND[-1]  # what a false accept without a right name is taught 
 LONGEST_LABEL = 64
 # Joiners that Persian, Indic scripts and emoji need; other format characters can disguise a label.
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
-MISSING_WORDS = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # cells without a value, in lower case
+MISSING_WORDS = frozenset(  # cells without a value, in lower case
+    {"", "?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
+)
+_WHOLE = re.compile(r"([+-]?\d+)\.0+")  # a whole number that has become a decimal one
 
 
 def is_missing(text: str) -> bool:
@@ -57,37 +61,58 @@ def clean_label(text: str) -> str:
         raise UnusableError(f"bad label: {len(label)} characters, at most {LONGEST_LABEL} are allowed")
     if label.startswith("."):
         raise UnusableError(f"bad label: {label!a} begins with a dot")
+    if any(unicodedata.category(character) == "Cs" for character in label):
+        raise UnusableError(f"bad label: {label!a} is not UTF-8: save the file as UTF-8")
     if any(_is_control(character) for character in label):
         raise UnusableError(f"bad label: {label!a} holds control characters")
     return label
 
 
-def one_spelling(items: Iterator[Sample | Skip], path: Path, *, case: str | None) -> Iterator[Sample | Skip]:
+def one_spelling(
+    items: Iterator[Sample | Skip], path: Path, *, case: str | None, classes: Collection[str] = ()
+) -> Iterator[Sample | Skip]:
     """Pass samples whose labels are one class in one spelling.
 
     Parameters
     ----------
     case
-        "lower" turns labels to lower case and their compatible Unicode form, "keep" takes each as a class of its own.
+        "lower" turns labels to lower case and their compatible Unicode form, or to the spelling of a class that is
+        known; "keep" takes each as a class of its own.
+    classes
+        Those that are known.
 
     Raises
     ------
     DataError
-        Two labels differ only in case or Unicode form, and `case` is None.
+        Two labels, or a label and a class that is known, differ only in case, Unicode form or as 1 and 1.0, and `case`
+        is None.
     """
-    known: dict[str, str] = {}
+    known = {_plain(one): one for one in classes}
     for item in items:
-        if isinstance(item, Skip) or item.label is None or case == "keep":
+        if isinstance(item, Skip) or item.label is None or case == "keep" or item.label in classes:
             yield item
             continue
-        plain = unicodedata.normalize("NFKC", item.label).casefold()
-        if case is None and known.setdefault(plain, item.label) != item.label:
+        plain = _plain(item.label)
+        if case is None and (other := known.setdefault(plain, item.label)) != item.label:
+            what = (
+                f"has the label {item.label!r}, and the class {other!r} is known"
+                if other in classes
+                else f"has the labels {other!r} and {item.label!r}"
+            )
             raise DataError(
-                f"{path} has the labels {known[plain]!r} and {item.label!r}, which differ only in case or in "
-                "Unicode form: give them one spelling, or settle that labels are kept or turned to lower case",
+                f"{path} {what}, which differ only in case, in Unicode form or as 1 and 1.0: give them one spelling, "
+                "or settle that labels are kept or turned to lower case",
                 parameter="label_case",
             )
-        yield item if case is None or item.label == plain else replace(item, label=plain)
+        label = item.label if case is None else known.get(plain, plain)
+        yield item if label == item.label else replace(item, label=label)
+
+
+def _plain(label: str) -> str:
+    """Return what labels of one class have in common, whatever their case, Unicode form or decimals."""
+    plain = unicodedata.normalize("NFKC", label).casefold()
+    whole = _WHOLE.fullmatch(plain)
+    return whole[1] if whole else plain
 
 
 def _is_control(character: str) -> bool:

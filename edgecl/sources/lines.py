@@ -12,7 +12,7 @@ from edgecl.sources.folders import require_file
 LONGEST_LINE = 1 << 20  # characters of a row
 LONGEST_DOCUMENT = 1 << 26  # bytes of a line that is a whole window
 LONGEST_HEADER = 1 << 16  # characters
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 
 
 def bounded_lines(file: IO[AnyStr], *, limit: int, error: Callable[[int, str], Exception]) -> Iterator[AnyStr]:

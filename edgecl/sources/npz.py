@@ -76,6 +76,7 @@ class NpzWindows:
         self.label_names = arrays["label_names"].tolist() if "label_names" in arrays else None
         self.labels_from = labels_from or 0
         if self.label_names is not None and self.labels is not None:
+            _check_texts(self.labels, self.label_names, path)
             _check_indices(self.labels, len(self.label_names), path, labels_from=labels_from)
         self.channels = _channel_order(arrays.get("channels"), contract, path)
         try:
@@ -136,7 +137,20 @@ class NpzWindows:
         index = int(value) - self.labels_from
         if not 0 <= index < len(self.label_names):
             raise UnusableError(f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names")
-        return clean_label(str(self.label_names[index]))
+        if is_missing(name := str(self.label_names[index])):
+            raise UnusableError(missing_label(name))
+        return clean_label(name)
+
+
+def _check_texts(labels: list[Any], names: list[Any], path: Path) -> None:
+    """Refuse labels in words that are not those of `label_names`: which of the two are meant is not known."""
+    known = {str(name).strip() for name in names}
+    others = [one for one in labels if isinstance(one, str) and not is_missing(one) and one.strip() not in known]
+    if others:
+        raise DataError(
+            f"{path}: y holds text that is none of label_names, {others[0]!a} for one: save indices as whole numbers, "
+            "or leave label_names out"
+        )
 
 
 def _check_indices(labels: list[Any], names: int, path: Path, *, labels_from: int | None) -> None:
@@ -267,6 +281,10 @@ def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -
                 f"{path}: its channels {', '.join(given)} are not those of the extractor, "
                 f"{', '.join(contract.channels)}, and their axes come in another order: name them so"
             )
+        lacking = [name for name in wanted if name not in lower]
+        if found is None and len(lacking) < len(wanted):
+            others = ", ".join(name for name in given if name.lower() not in wanted)
+            raise DataError(f"{path}: {others} is none of the extractor's channels, there is no {', '.join(lacking)}")
         logger.warning("%s: %s are taken as %s", path, _in_order(given, found), ", ".join(contract.channels))
         return found
     logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))

@@ -135,7 +135,9 @@ def read_samples(
         from edgecl.sources.scales import in_units
 
         items = in_units(items, path, contract, settled.scale)
-    return _something_of(one_spelling(items, path, case=settled.label_case) if labelled else items, path)
+    if labelled:
+        items = one_spelling(items, path, case=settled.label_case, classes=settled.classes)
+    return _something_of(items, path)
 
 
 def count_samples(
@@ -247,6 +249,11 @@ def _open(
     from edgecl.sources.csv_windows import read_csv
 
     columns = read_columns(path, contract, how=how)
+    if labelled and label is None and columns.label is None and columns.words:
+        raise DataError(
+            f"{path} has no labels: give the label of its samples, or the column that has them (of {columns.words})",
+            parameter="label_column",
+        )
     _check_label(path, has_labels=columns.label is not None, label=label, labelled=labelled)
     return read_csv(path, columns, contract, label=label, labelled=labelled)
 

@@ -92,7 +92,15 @@ def command(
     if path is None:
         raise click.UsageError("Missing argument 'PATH': labelled samples, or --stream FILE")
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
+        samples = progress.read(
+            path,
+            learner.contract,
+            label=label,
+            label_column=label_column,
+            how=how,
+            checked=False,
+            classes=learner.classes,
+        )
         untaught = None
         if unknown is not None:
             untaught = progress.read(

@@ -170,7 +170,9 @@ def command(
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:
         live = learner.revision
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how)
+        samples = progress.read(
+            path, learner.contract, label=label, label_column=label_column, how=how, classes=learner.classes
+        )
         report = learner.learn(
             _tallied(samples, taught),
             strategy=strategy,

@@ -55,18 +55,24 @@ def command(
     with warn.opened(store) as learner:
         names = ("label", *(_unknown(label) for label in learner.classes))
         width = min(max(map(len, names)), WIDEST_LABEL)
-        has_header, failures = not as_json, list[str]()
+        has_header, failures = not as_json, list[DataError]()
         for answer in _answers(learner, paths, texts, how, failures, top=top or 0):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
             _print(answer, width=width, as_json=as_json)
     if failures:
-        raise DataError("; ".join(failures))
+        raise DataError("; ".join(map(str, failures)), parameter=failures[0].parameter)
 
 
 def _answers(
-    learner: Learner, paths: tuple[Path, ...], texts: tuple[str, ...], how: Choices, failures: list[str], *, top: int
+    learner: Learner,
+    paths: tuple[Path, ...],
+    texts: tuple[str, ...],
+    how: Choices,
+    failures: list[DataError],
+    *,
+    top: int,
 ) -> Iterator[Answer | Skip]:
     """Yield the answers of all paths; why one cannot be used goes to the failures."""
     from edgecl.sources.reading import read_samples
@@ -80,7 +86,7 @@ def _answers(
         except DataError as error:
             if len(paths) == 1 and not texts:
                 raise
-            failures.append(str(error))
+            failures.append(error)
 
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
@@ -103,7 +109,7 @@ def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
         if as_json:
             print_json({"source": answer.source, "skipped": answer.reason})
         else:
-            warn.warn(f"skipped {answer.source}: {answer.reason}")
+            warn.warn(f"skipped {answer.source}: {answer.reason}{warn.option_for(answer.reason)}")
     elif as_json:
         print_json(answer.as_dict())
     else:
