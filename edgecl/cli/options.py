@@ -197,7 +197,7 @@ _CHOICES = (
     click.option(
         "--label-case",
         type=click.Choice(["keep", "lower"]),
-        help="Labels that differ in case alone, from each other or from a class: keep, or turn to lower case (or to the "
+        help="Labels that differ in case alone, from each other or a class: keep, or turn to lower case (or to the "
         "class). [default: refuse]",
     ),
     click.option("--channel", type=Channel(), help="Channel of sound to take. [default: the mean of all]"),
