@@ -13,6 +13,7 @@ import pytest
 from edgecl.errors import EdgeclError
 from edgecl.live.scorer import LiveScorer
 from edgecl.operations.open_store import OpenStore
+from edgecl.spotting.wake import WakeScorer
 
 from ..support.commands import RATE, clips, edgecl, process, write_clips, write_wav
 from ..support.listening import listening, pcm, said
@@ -120,3 +121,23 @@ def test_a_word_that_is_unknown_by_the_threshold_of_the_store_is_no_event(kitche
     assert edgecl("listen", store, file, "--json").out == ""
     looks = edgecl("listen", store, file, "--scores", "change", "--json")
     assert "unknown: like nothing that was taught" in looks.out + looks.err
+
+
+def test_what_is_unknown_does_not_count_after_a_wake_word(kitchen: Path) -> None:
+    opened = OpenStore.open(kitchen)
+    extractor = opened.extractor
+    taught, untaught = (
+        extractor.latents([one.signal for one in found])
+        for found in (clips("test", ["stop", "left"]), clips("new-test", ["coffee"]))
+    )
+    live = LiveScorer(opened, wake="yes")
+    assert live.refresh()
+    scorer = live.scorer
+    assert isinstance(scorer, WakeScorer)
+    scorer.be(is_awake=True)
+    known, other = scorer(taught), scorer(untaught)
+    counts = [(one.scores >= scorer.thresholds).any(axis=1) for one in (known, other)]
+    assert counts[0].mean() > 0.8
+    assert other.unknown is not None
+    assert other.unknown.mean() > 0.5
+    assert not counts[1][other.unknown].any()

@@ -112,7 +112,14 @@ class LiveScorer:
             self.model = None
             return None
         scorer, self.model = scorer_of(self._opened, self._threshold)
-        return scorer if self._wake is None else WakeScorer(scorer, HeadScorer(model), wake=self._wake)
+        return scorer if self._wake is None else WakeScorer(scorer, _awake(self._opened), wake=self._wake)
+
+
+def _awake(opened: OpenStore) -> HeadScorer:
+    """The scorer of what follows a wake word: by the head alone, without what is unknown."""
+    whole = opened.model()[1]
+    judge = judge_with(opened, whole)
+    return HeadScorer(whole, measure=judge.measure, unknown_above=judge.unknown_above)
 
 
 def scorer_of(
