@@ -22,6 +22,14 @@ def test_a_contract_survives_being_written_as_texts() -> None:
     assert again.sample_rate_hz == VOICE.sample_rate_hz
 
 
+def test_what_an_extractor_was_adapted_to_is_stated_where_there_is_something() -> None:
+    stated: dict[str, int | str] = {"rank": 8, "texts": 4_923, "intents": 40, "digest": "ab"}
+    adapted = replace(VOICE, adapted=stated)
+    assert Contract.from_metadata(adapted.metadata(), file="x.onnx").adapted == stated
+    assert VOICE.adapted is None
+    assert "edgecl.adapted" not in VOICE.metadata()
+
+
 def test_a_latent_sees_the_window_of_its_first_frame_and_a_hop_for_each_further_one() -> None:
     assert VOICE.clip_samples == 12_400 + 8 * 1_280
 
@@ -59,11 +67,12 @@ def test_a_contract_out_of_range_is_refused(field: str, value: object, complaint
         ("mean", "[1, 2]", "3 finite numbers"),
         ("channels", "{", "cannot be read"),
         ("channels", "7", "cannot be read"),
+        ("adapted", "7", "cannot be read"),
     ],
 )
 def test_damaged_metadata_is_refused(key: str, text: str | None, complaint: str) -> None:
     metadata = VOICE.metadata()
-    del metadata["edgecl." + key]
+    metadata.pop("edgecl." + key, None)
     if text is not None:
         metadata["edgecl." + key] = text
     with pytest.raises(ContractError, match=complaint):

@@ -66,6 +66,8 @@ class Contract:
     licence: str
     graph_digest: str = ""
     """Sha256 of the file without its metadata."""
+    adapted: dict[str, int | str] | None = None
+    """rank, texts, intents and digest of the texts that a text extractor was adapted to; None: to none."""
 
     def __post_init__(self) -> None:
         for is_wrong, complaint in self._faults():
@@ -144,7 +146,8 @@ class Contract:
 
     def metadata(self) -> dict[str, str]:
         """Return the contract as texts, by the keys that files use."""
-        texts = {PREFIX + one.name: _text(one.type, getattr(self, one.name)) for one in fields(self)}
+        stated = [one for one in fields(self) if getattr(self, one.name) is not None]
+        texts = {PREFIX + one.name: _text(one.type, getattr(self, one.name)) for one in stated}
         return {PREFIX + "format": FORMAT, **texts}
 
     @classmethod
@@ -167,7 +170,8 @@ class Contract:
         if stated != FORMAT:
             raise ContractError(f"{file} has a contract of format {stated}, wanted {FORMAT}: update edgecl")
         try:
-            return cls(**{one.name: _value(one.type, metadata[PREFIX + one.name]) for one in fields(cls)})
+            required = [one for one in fields(cls) if one.name != "adapted" or PREFIX + one.name in metadata]
+            return cls(**{one.name: _value(one.type, metadata[PREFIX + one.name]) for one in required})
         except KeyError as error:
             raise ContractError(f"{file}: its contract lacks {error}: export it again") from error
         except (ValueError, TypeError, RecursionError) as error:
@@ -209,7 +213,7 @@ def _text(kind: object, value: Any) -> str:
             return str(value)
         case "int" | "float":
             return repr(int(value) if kind == "int" else float(value))
-        case "tuple[str, ...]":
+        case "tuple[str, ...]" | "dict[str, int | str] | None":
             return json.dumps(value, ensure_ascii=False)
     # the shortest decimals that give the same float32 again
     return "[" + ", ".join(str(number) for number in np.asarray(value, np.float32)) + "]"
@@ -223,6 +227,8 @@ def _value(kind: object, text: str) -> Any:
             return int(text) if kind == "int" else float(text)
         case "tuple[str, ...]":
             return tuple(str(name) for name in json.loads(text))
+        case "dict[str, int | str] | None":
+            return dict(json.loads(text))
     return np.array(json.loads(text), np.float32)
 
 

@@ -37,7 +37,7 @@ class TextExtractor(FileExtractor):
                 f"{path}: the graph takes {', '.join(self._inputs)} and gives {output.shape}, wanted of "
                 f"{', '.join(INPUTS)} and (batch, tokens, {self.contract.dimension})"
             )
-        self._tokenizer = _tokenizer(metadata[TOKENIZER], path)
+        self._tokenizer = open_tokenizer(metadata[TOKENIZER], path)
 
     def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
@@ -62,7 +62,8 @@ class TextExtractor(FileExtractor):
         return self.frames(batch[0])[None], None
 
 
-def _tokenizer(text: str, path: str | Path) -> Any:
+def open_tokenizer(text: str, path: str | Path) -> Any:
+    """Return a tokenizer from its JSON, which cuts texts to MOST_TOKENS; raises ContractError, which names `path`."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:

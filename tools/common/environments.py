@@ -144,9 +144,9 @@ def empty_environment(folder: Path) -> Path:
 def lowest() -> list[str]:
     """Return requirements of the lowest versions that pyproject.toml allows of what edgecl and its extras need.
 
-    Flower is left out: it needs versions of others that are newer than what edgecl does with.
+    Flower is left out: it needs versions of others that are newer than what edgecl does with; PyTorch for its size.
     """
-    project, apart = _pyproject()["project"], ("dev", "federated")
+    project, apart = _pyproject()["project"], ("dev", "federated", "export-adapt")
     extras = [one for name, bounds in project["optional-dependencies"].items() if name not in apart for one in bounds]
     return sorted(one.replace(">=", "==") for one in {*project["dependencies"], *extras} if ">=" in one)
 

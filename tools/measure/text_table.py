@@ -164,18 +164,18 @@ def measure_joint(data: Texts) -> dict[str, Any]:
     return {"accuracy": balanced_accuracy(data.numbers(asked), answers), "penalty": penalty}
 
 
-def measure_five_shot(data: Texts) -> dict[str, Any]:
-    """SHOTS training texts each of a few new intents, added to a model of all others; every intent is new once."""
+def measure_five_shot(data: Texts, of: Sequence[str], *, strategy: str = "auto") -> dict[str, Any]:
+    """SHOTS training texts each of a few intents, added to a model of all others; every intent of `of` is new once."""
     generator, settings = np.random.default_rng(0), data.settings()
     new: list[float] = []
     change: list[float] = []
-    rejected, rounds = 0, new_classes(class_orders(data.classes)[0])
+    rejected, rounds = 0, new_classes(of)
     for fresh in rounds:
         pupil, old = Pupil(settings), [one for one in data.classes if one not in fresh]
-        data.teach(pupil, data.rows("train", old))
+        data.teach(pupil, data.rows("train", old), strategy)
         before = data.accuracy(pupil, old)
         drawn = [generator.choice(data.rows("train", [one]), SHOTS, replace=False) for one in fresh]
-        data.teach(pupil, np.concatenate(drawn))
+        data.teach(pupil, np.concatenate(drawn), strategy)
         rejected += pupil.rejected
         new.append(data.accuracy(pupil, fresh))
         change.append(data.accuracy(pupil, old) - before)
@@ -249,7 +249,7 @@ def measure_set(data: Texts, orders: Sequence[Sequence[str]], *, quick: bool) ->
         "memory_bytes": data.settings().memory_bytes,
         "months": months_by_strategy,
         "joint": measure_joint(data),
-        "five_shot": None if quick else measure_five_shot(data),
+        "five_shot": None if quick else measure_five_shot(data, orders[0]),
         "budgets": {} if quick else measure_budgets(data, orders[0]),
         "command_line": {
             "eval": measure_command_line(data, orders[0]),

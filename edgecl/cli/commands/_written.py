@@ -32,7 +32,7 @@ def print_made(out: Path, contract: Contract, *, sign: Path | None, as_json: boo
         signature = str(sign_file(out, key=sign))
     if as_json:
         names = "modality sample_rate_hz channels units window_samples hop_samples pool_frames clip_samples dimension"
-        told = {name: getattr(contract, name) for name in f"{names} source licence".split()}
+        told = {name: getattr(contract, name) for name in f"{names} source licence adapted".split()}
         print_json({"file": str(out), "bytes": written, **told, "signature": signature})
         return
     name = printable(str(out))

@@ -1,0 +1,255 @@
+"""A text extractor that is fitted to its subject, once, on a development machine (extra `[export-adapt]`).
+
+LoRA (Hu et al. 2021): a change of low rank on query and value of every layer of MiniLM, trained so that texts of one
+intent lie together, and merged into the weights. What it is for are intents that come later, so intents that it is not
+trained on decide: a quarter is left out, the closed form is solved on all, and the steps after which those left out are
+predicted best are taken again on all intents. An adapter after which they are predicted no better is refused.
+
+After that the extractor is frozen as any: latents of what was taught would not be those in the statistics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import DataError, SettingError
+from edgecl.extractors.text import open_tokenizer
+from edgecl.metrics import balanced_accuracy
+from edgecl.model.head import factorise, whitened_cosine
+from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.progress import watched
+from edgecl.sources.labels import BACKGROUND
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
+from edgecl_export._minilm import ADAPTED, WIDTH, Encoder, Pair, load_torch, read_weights
+from edgecl_export.text import CONTRACT, read_model, vocabulary
+
+RANKS = (0, 64)
+FEWEST_INTENTS, FEWEST_TEXTS = 8, 10
+LEFT_OUT = 4  # of so many intents one is left out
+MOST_TAUGHT, MOST_LEFT_OUT = 30, 100  # texts of an intent that are evaluated
+SHOTS, DRAWS = 5, 5
+CHECKPOINT, CHECKPOINTS, PATIENCE = 40, 6, 2  # steps from one evaluation to the next; most; without a gain
+BATCH, RATE, SHARPNESS = 48, 5e-4, 20.0
+MOST_STEPS = 2 * CHECKPOINT * CHECKPOINTS
+AT_ONCE = 64  # texts that are embedded together
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained change of the weights, and what it was trained on."""
+
+    rank: int
+    texts: int
+    intents: int
+    digest: str
+    """Sha256 of the file of texts."""
+    steps: int
+    before: float
+    """Score of the intents left out, without the adapter: see `_Judge`."""
+    after: float
+    """The same with it."""
+    changes: Mapping[str, NDArray[np.float32]]
+    """(384, 384) what is added to each weight of ADAPTED."""
+
+    def stated(self) -> dict[str, int | str]:
+        """Return what the contract states of it."""
+        return {name: getattr(self, name) for name in ("rank", "texts", "intents", "digest")}
+
+
+@watched
+def adapt_text(path: Path, *, rank: int = 8, seed: int = 0) -> Generator[int, None, Adapter]:
+    """Train an adapter of the text extractor, a step at a time.
+
+    Parameters
+    ----------
+    path
+        Texts with their intents, a .jsonl or a .csv, as `edgecl learn` takes them.
+    rank
+        Of the change of each weight, 0 to 64; with 0 nothing is trained.
+    seed
+        Of everything that is drawn: the same seed gives the same adapter.
+
+    Yields
+    ------
+    int
+        Steps done, at most MOST_STEPS.
+
+    Raises
+    ------
+    SettingError
+        `rank` is out of range.
+    DataError
+        The texts cannot be read, there are too few of them, or the adapter does not help intents that are left out.
+    ContractError
+        PyTorch or a package with weights is not installed.
+    """
+    if not RANKS[0] <= rank <= RANKS[1]:
+        raise SettingError(f"rank {rank}, wanted {RANKS[0]} to {RANKS[1]}", parameter="rank")
+    of, digest = _read(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    facts: dict[str, Any] = {"rank": rank, "texts": sum(map(len, of.values())), "intents": len(of), "digest": digest}
+    if not rank:
+        return Adapter(**facts, steps=0, before=0.0, after=0.0, changes={})
+    load_torch()
+    encode = open_tokenizer(vocabulary(), path).encode
+    tokens = {label: [encode(text).ids for text in texts] for label, texts in of.items()}
+    random, weights, done = np.random.default_rng(seed), read_weights(read_model()), 0
+    left_out = set(random.permutation(list(of))[: len(of) // LEFT_OUT].tolist())
+    known, unknown = ({one: tokens[one] for one in of if (one in left_out) == is_out} for is_out in (False, True))
+    judge = _Judge(known, unknown, random)
+    with _one_thread():
+        trial = _Training(weights, known, rank, random)
+        scores = [judge.score(trial.latents)]
+        while len(scores) <= CHECKPOINTS and len(scores) - 1 - int(np.argmax(scores)) < PATIENCE:
+            for _ in range(CHECKPOINT):
+                trial.step()
+                yield (done := done + 1)
+            scores.append(judge.score(trial.latents))
+        steps = CHECKPOINT * int(np.argmax(scores))
+        if not steps:
+            raise DataError(
+                f"an adapter does not help intents that it was not trained on: of {len(unknown)} intents left out "
+                f"{100 * max(scores[1:]):.1f}% are predicted with it, {100 * scores[0]:.1f}% without: export the "
+                "text extractor as it is, or give more intents"
+            )
+        training = _Training(weights, tokens, rank, random)
+        for _ in range(steps):
+            training.step()
+            yield (done := done + 1)
+    return Adapter(**facts, steps=steps, before=scores[0], after=max(scores), changes=training.changes())
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    """Return the texts of a file by their intents, sorted; raises DataError."""
+    of: dict[str, list[str]] = {}
+    for one in read_samples(path, CONTRACT):
+        if isinstance(one, Sample) and one.label not in BACKGROUND:
+            of.setdefault(str(one.label), []).append(one.signal[:, 0].astype(np.uint8).tobytes().decode())
+    enough = {label: of[label] for label in sorted(of) if len(of[label]) >= FEWEST_TEXTS}
+    if len(enough) < FEWEST_INTENTS:
+        raise DataError(
+            f"{path} has {len(enough)} intents with {FEWEST_TEXTS} texts or more, and {len(of) - len(enough)} with "
+            f"fewer: to adapt an extractor takes {FEWEST_INTENTS} with {FEWEST_TEXTS}"
+        )
+    return enough
+
+
+class _Training:
+    """Gradient steps on an adapter: softmax over the cosines of a text to a vector for each intent (a proxy)."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, NDArray[np.float32]],
+        of: Mapping[str, list[list[int]]],
+        rank: int,
+        random: np.random.Generator,
+    ) -> None:
+        self._torch, self._random, self._of = load_torch(), random, list(of.values())
+        self._pairs: dict[str, Pair] = {name: self._pair(rank) for name in ADAPTED}
+        self._encoder = Encoder(weights, self._pairs)
+        means = [self.latents(texts[:MOST_TAUGHT]).mean(axis=0) for texts in self._of]
+        self._proxies = self._torch.tensor(np.array(means), requires_grad=True)
+        learnt = [part for pair in self._pairs.values() for part in pair]
+        self._optimiser = self._torch.optim.AdamW([*learnt, self._proxies], lr=RATE, weight_decay=0.0)
+
+    def _pair(self, rank: int) -> Pair:
+        down = (2 * WIDTH**-0.5 * self._random.normal(size=(WIDTH, rank))).astype(np.float32)
+        up = np.zeros((rank, WIDTH), np.float32)
+        return tuple(self._torch.tensor(part, requires_grad=True) for part in (down, up))
+
+    def step(self) -> None:
+        """Take one step, on a text of each of BATCH intents that are drawn."""
+        functional = self._torch.nn.functional
+        intents = self._random.integers(len(self._of), size=BATCH)
+        texts = [self._of[one][self._random.integers(len(self._of[one]))] for one in intents]
+        cosines = self._encoder(texts) @ functional.normalize(self._proxies, dim=1).T
+        loss = functional.cross_entropy(SHARPNESS * cosines, self._torch.from_numpy(intents))
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+
+    def latents(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
+        """Return the latents (n, 384) of texts with the adapter as it is now."""
+        out = np.empty((len(texts), WIDTH), np.float32)
+        by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        with self._torch.no_grad():
+            for first in range(0, len(texts), AT_ONCE):
+                rows = by_length[first : first + AT_ONCE]
+                out[rows] = self._encoder([texts[row] for row in rows]).numpy()
+        return out
+
+    def changes(self) -> dict[str, NDArray[np.float32]]:
+        """Return what is added to each weight (384, 384)."""
+        return {name: (down @ up).detach().numpy() for name, (down, up) in self._pairs.items()}
+
+
+class _Judge:
+    """Scores an extractor by intents that it was not trained on.
+
+    The score is the balanced accuracy on half of their texts, of a closed form of all intents: the mean of that of a
+    head that was taught their other half, and of heads that were taught five texts of each.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, list[list[int]]],
+        unknown: Mapping[str, list[list[int]]],
+        random: np.random.Generator,
+    ) -> None:
+        self._seed = int(random.integers(2**32))
+        taught = [texts[:MOST_TAUGHT] for texts in known.values()]
+        drawn = [[texts[row] for row in random.permutation(len(texts))[:MOST_LEFT_OUT]] for texts in unknown.values()]
+        self._texts = [text for texts in (*taught, *drawn) for text in texts]
+        sizes = [len(texts) for texts in (*taught, *drawn)]
+        self._intents = np.repeat(np.arange(len(sizes)), sizes)
+        self._unknown = range(len(taught), len(sizes))
+
+    def score(self, latents: Callable[[Sequence[list[int]]], NDArray[np.float32]]) -> float:
+        """Return the score, 0 to 1."""
+        x = latents(self._texts)
+        rows = {int(one): np.flatnonzero(self._intents == one) for one in np.unique(self._intents)}
+        halves = {one: np.split(rows[one], [len(rows[one]) // 2]) for one in self._unknown}
+        asked = np.concatenate([half for _, half in halves.values()])
+        statistics = {one: _statistics(x[rows[one]]) for one in rows if one not in halves}
+        random = np.random.default_rng(self._seed)
+        found = []
+        for draw in range(DRAWS + 1):  # the first has all of their taught halves
+            for one, (half, _) in halves.items():
+                few = half if not draw else random.choice(half, min(SHOTS, len(half)), replace=False)
+                statistics[one] = _statistics(x[few])
+            found.append(_accuracy(statistics, x[asked], self._intents[asked]))
+        return (found[0] + float(np.mean(found[1:]))) / 2
+
+
+def _statistics(x: NDArray[np.float32]) -> ClassStatistics:
+    scatter = np.empty(packed_length(WIDTH))
+    count, mean = accumulate(None, [x], scatter)
+    return ClassStatistics(count, mean, scatter.astype(np.float32))
+
+
+def _accuracy(statistics: Mapping[int, ClassStatistics], x: NDArray[np.float32], y: NDArray[np.intp]) -> float:
+    """Return the balanced accuracy of the closed form."""
+    labels = {f"{one:06}": of for one, of in statistics.items()}
+    workspace = np.empty(packed_length(WIDTH))
+    head = whitened_cosine(factorise(labels, workspace, shrinkage_floor=CONTRACT.shrinkage_floor))
+    return balanced_accuracy(y, head.logits(x).argmax(axis=1))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread, so that sums have one order, and restore what was."""
+    torch = load_torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
