@@ -42,7 +42,8 @@ def by_id(store: Path, labels: Path, *more: object):
 def test_labels_at_once_give_what_a_column_of_labels_gives(store: Path) -> None:
     *lines, report = by_id(store, store.parent / "labels.csv", "--dry-run").lines
     usual = edgecl("follow", store, store.parent / "all.csv", "--label-column", "y", "--json", "--dry-run").value
-    assert report["accuracy"] == usual["accuracy"] > 0.9
+    assert usual["accuracy"] > 0.9
+    assert report["accuracy"] == pytest.approx(usual["accuracy"], abs=0.005)  # the closed form is solved at other rows
     assert report["late"] == {"rows_waiting": 0, "rows_dropped": 0, "labels_without_row": 0}
     predicted = [one["label"] for one in lines if "confidence" in one]
     assert len(predicted) == ROWS
