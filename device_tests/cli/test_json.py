@@ -83,6 +83,7 @@ def test_words(folder):
     say("rollback", "rollback", kitchen)
     say("resize", "resize", kitchen, "--max-classes", 40, "--dry-run")
     say("share", "share", kitchen, "-o", folder / "kitchen.share")
+    say("share --irreversible", "share", kitchen, "--irreversible", "-o", folder / "kitchen.counts")
     say("init", "init", folder / "bath", "--extractor", "voice")
     say("merge", "merge", folder / "bath", folder / "kitchen.share")
     say("backup", "backup", kitchen, "-o", kitchen.parent / "kitchen.backup")

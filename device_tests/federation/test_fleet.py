@@ -132,6 +132,15 @@ def test_a_device_that_a_sum_contains_is_not_counted_again(stores: list[Path], t
     assert fleet.take(files[2], source="node") == found.share.device
 
 
+def test_a_server_takes_no_share_of_an_irreversible_sum(stores: list[Path], tmp_path: Path) -> None:
+    learner = Learner.open(stores[0])
+    learner.plan(tmp_path / "a.plan")
+    learner.share(tmp_path / "a.share", plan=tmp_path / "a.plan")
+    fleet = Fleet(tmp_path / "state", floor=0.03)
+    assert fleet.take((tmp_path / "a.share").read_bytes(), source="a") is None
+    assert "irreversible" in fleet.refused["a"]
+
+
 def test_a_gateway_carries_the_files_of_boards(stores: list[Path], tmp_path: Path) -> None:
     gateway, fleet = FolderNode(tmp_path), Fleet(tmp_path / "state", floor=0.03)
     for store in stores[:2]:

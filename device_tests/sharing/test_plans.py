@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from edgecl.model.statistics import ClassStatistics, packed_length
 from edgecl.sharing.checks import require_fits, require_one_plan
 from edgecl.sharing.plans import Plan, Planned, joined
 from edgecl.sharing.share_file import Shape, decode, encode, encode_plan, read_plan
+from edgecl.store.records import DIGEST
 
 from .test_share_file import resealed
 
@@ -114,6 +118,35 @@ def test_a_plan_is_read_as_it_was_written_and_nothing_else_is(tmp_path) -> None:
             read_plan(path)
     with pytest.raises(DataError, match="counts alone"):
         decode(line, source="x")
+    draw = random.Random(0)
+    for _ in range(300):
+        changed = bytearray(line)
+        changed[draw.randrange(len(line))] ^= 1 << draw.randrange(8)
+        path.write_bytes(changed)
+        with pytest.raises(DataError):
+            read_plan(path)
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        {},
+        [],
+        {"d0": 1},
+        {"d0": {"name": "a", "counts": {}}},
+        {"d0": {"name": "a", "counts": {"go": -1}}},
+        {"d0": {"name": "a", "counts": {"go": 1.5}}},
+        {"d0": {"name": "a", "counts": {"go": True}}},
+        {"d0": {"name": "a", "counts": {".go": 1}}},
+        {"d0": {"name": "a\nb", "counts": {"go": 1}}},
+        {"": {"name": "a", "counts": {"go": 1}}},
+    ],
+)
+def test_a_sealed_file_that_is_no_plan_is_refused(tmp_path: Path, devices: object) -> None:
+    path = tmp_path / "fleet.plan"
+    path.write_bytes(DIGEST.close({"counts_of": 1, **vars(SHAPE), "devices": devices}))
+    with pytest.raises(DataError, match=r"not an intact plan"):
+        read_plan(path)
 
 
 def test_a_device_is_in_a_plan_once() -> None:

@@ -98,7 +98,7 @@ class Plan:
 
 
 def _are_counts(counts: Mapping[str, Any]) -> bool:
-    return all(isinstance(one, int) and 0 < one <= MOST_SAMPLES for one in counts.values())
+    return all(type(one) is int and 0 < one <= MOST_SAMPLES for one in counts.values())
 
 
 def joined(plans: Sequence[Plan]) -> Plan:

@@ -109,7 +109,7 @@ def encode(
     if not share.statistics:
         raise SettingError("there is no class to share")
     held = [share.statistics[label] for label in sorted(share.statistics)]
-    if len(held) * packed_length(shape.dimension) * 4 > MAX_BYTES // 2 * (2 if compact or half else 1):
+    if plan is None and len(held) * packed_length(shape.dimension) * 4 > MAX_BYTES // 2 * (2 if compact or half else 1):
         raise SettingError(f"{len(held)} classes of {shape.dimension} columns are too large for one file: share some")
     if plan is None:
         written = [condensed(one, as_rows=compact, half=half) for one in held]
