@@ -1,7 +1,7 @@
 """What sharing costs a device and a server: run by tools/federated_cost where edgecl and Flower are installed.
 
-Processes are started as users start them. A file's are measured by the kernel (`wait4`); those of a round, which start
-others, from /proc, five times a second: resident memory of a program and all that it has started, at its highest.
+Processes are started as users start them. Of one command: CPU by `wait4`, and its highest resident memory. Programs of a
+round start others, and are looked at five times a second: resident memory of all of them together, at its highest.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from measure.cases import note
 BIN = Path(sys.executable).parent
 NODES = 3
 WAIT_S = 600
-STEP_S = 0.2
+STEP_S, LOOK_S = 0.2, 0.005
 FLEET = {"25 words": ("voice", 96, 25, 12), "12 movements": ("imu", 936, 12, 50)}  # extractor, D, classes, samples
 
 
@@ -51,11 +51,26 @@ def taught(store: Path, kind: str, seed: int) -> None:
 
 def spent(*arguments: object) -> tuple[float, float]:
     """Run a command of edgecl; return its CPU seconds and peak memory in MB."""
-    pid = os.posix_spawn(BIN / "edgecl", ["edgecl", *map(str, arguments)], os.environ)
-    _, status, usage = os.wait4(pid, 0)
-    if os.waitstatus_to_exitcode(status) not in (0, 3):  # a rejected merge has done all of the work
-        raise RuntimeError(f"edgecl {arguments[0]} ended with {status}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
+    with Path(os.devnull).open("wb") as nowhere:
+        process = subprocess.Popen([BIN / "edgecl", *map(str, arguments)], stdout=nowhere)
+    peak = 0.0
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        peak = max(peak, _peak_mb(process.pid))
+        time.sleep(LOOK_S)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 3):  # a rejected merge has done all of the work
+        raise RuntimeError(f"edgecl {arguments[0]} ended with {process.returncode}")
+    return usage.ru_utime + usage.ru_stime, peak
+
+
+def _peak_mb(pid: int) -> float:
+    """Return the highest resident memory of a process so far; that of `wait4` begins with its parent's."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1e3
+    return 0.0
 
 
 def file_rows(folder: Path) -> list[dict[str, Any]]:

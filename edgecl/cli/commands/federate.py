@@ -94,7 +94,7 @@ def _joins(function: click.decorators.FC) -> click.decorators.FC:
 def join(
     store: Path, superlink: str, port: int, ca: Path | None, key: Path | None, at_least: int, distinct: bool
 ) -> None:
-    """Take part with a store, until interrupted: start Flower's SuperNode (390 MiB while a round runs)."""
+    """Take part with a store, until interrupted: start Flower's SuperNode (460 MiB while a round runs)."""
     from edgecl.federation.app import join_command
     from edgecl.store.store import Store
 
