@@ -1,7 +1,7 @@
 """What sharing costs a device and a server: run by tools/federated_cost where edgecl and Flower are installed.
 
-Processes are started as users start them. Of one command: CPU by `wait4`, and its highest resident memory. Programs of a
-round start others, and are looked at five times a second: resident memory of all of them together, at its highest.
+Processes are started as users start them. Of one command: CPU by `wait4`, and its highest resident memory. Programs of
+a round start others, and are looked at five times a second: resident memory of all of them together, at its highest.
 """
 
 from __future__ import annotations
