@@ -176,7 +176,7 @@ def test_shares_of_another_plan_or_of_a_part_of_one_are_refused() -> None:
 def test_numbers_that_do_not_fit_the_plan_are_refused() -> None:
     parts, plan = parts_and_plan()
     data = sent(parts[1], plan, 1)
-    for stated in ({"share": 1}, {"plan": {}}, {"plan": {"d1": {"name": "d1", "counts": {"go": 0}}}}):
+    for stated in ({"share": 1}, {"plan": []}, {"plan": {}}, {"plan": {"d1": {"name": "d1", "counts": {"go": 0}}}}):
         with pytest.raises(DataError):
             decode(resealed(data, **stated), source="x")
     fewer = {**plan.stated(), "d1": {"name": "d1", "counts": {**plan.devices["d1"].counts, "go": 90}}}

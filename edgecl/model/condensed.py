@@ -136,10 +136,10 @@ def condensed(one: ClassStatistics, *, as_rows: bool = False, half: bool = False
     half
         As float16, scaled by the largest entry.
     """
-    rows = rows_of(one) if as_rows and 2 * one.count - 1 <= one.dimension else None
     if isinstance(one, Condensed):
         made = one
     else:
+        rows = rows_of(one) if as_rows and 2 * one.count - 1 <= one.dimension else None
         made = Condensed(one.count, one.mean, one.scatter if rows is None else rows, scale=1.0)
     if not half:
         return made

@@ -70,8 +70,10 @@ class Plan:
         }
 
     @staticmethod
-    def of(stated: Mapping[str, Any]) -> Plan:
+    def of(stated: Any) -> Plan:
         """Return what was stated; raises ValueError where it is not a plan."""
+        if not isinstance(stated, dict):
+            raise ValueError("it does not state its devices")
         devices = {}
         for device, one in stated.items():
             match one:

@@ -190,7 +190,7 @@ def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
                 raise ValueError(f"{length} bytes of arrays are stated, {len(npz)} or other ones are there")
             shape = _shape(stated)
             statistics = statistics_from(_labels(labels), unpack(npz), dimension=shape.dimension)
-            plan = Plan.of(stated.get("plan", {})) if kind == PLANNED else None
+            plan = Plan.of(stated.get("plan")) if kind == PLANNED else None
             if len(statistics) > 1 and share_one_matrix(statistics.values()) != (plan is not None):
                 raise ValueError("its classes share one matrix without a plan, or none with one")
             mark = plan.digest if plan else ""
