@@ -168,7 +168,7 @@ def require_within(settings: Mapping[str, Any], need: int, path: Path) -> None:
     limit = settings.get("disk_bytes")
     if isinstance(limit, int) and need > limit:
         raise SettingError(
-            f"{path} would need {need:,} bytes, its disk_bytes allow {limit:,}: make a store with a larger limit",
+            f"{path} would need {need:,} bytes, its disk_bytes allow {limit:,}: give it a larger limit",
             parameter="disk_bytes",
         )
 
