@@ -77,15 +77,15 @@ def test_the_head_is_that_of_a_store_that_was_taught_everything(devices: int, se
     assert np.abs(one - other).max() <= 2e-5 * np.abs(other).max()
 
 
-def test_25_words_take_28_kb() -> None:
+def test_25_words_take_28_kb_and_a_plan_of_20_devices() -> None:
     draw, dimension = np.random.default_rng(0), 96
     held = {}
     for n in range(25):
-        scatter = np.eye(dimension)[np.tril_indices(dimension)].astype(np.float32)
+        scatter = np.eye(dimension)[np.tril_indices(dimension)].astype(np.float32)  # of full rank
         held[f"word {n:02d}"] = ClassStatistics(9, draw.standard_normal(dimension), scatter)
-    plan = Plan({"d0": Planned("d0", dict.fromkeys(held, 9)), "d1": Planned("d1", dict.fromkeys(held, 9))})
-    shape = Shape("a" * 64, dimension, dimension, 0, 0, 0)
-    assert 27e3 < len(encode(Share("d0", "d0", 1, "", held), shape, plan=plan)) < 32e3
+    plan = Plan({f"d{n}": Planned(f"d{n}", dict.fromkeys(held, 9)) for n in range(20)})
+    shape, share = Shape("a" * 64, dimension, dimension, 0, 0, 0), Share("d0", "d0", 1, "", held)
+    assert len(encode(share, shape, plan=plan)) < 33e3 < 450e3 < len(encode(share, shape))
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -128,23 +128,28 @@ def test_a_plan_is_read_as_it_was_written_and_nothing_else_is(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "devices",
+    ("labels", "devices"),
     [
-        {},
-        [],
-        {"d0": 1},
-        {"d0": {"name": "a", "counts": {}}},
-        {"d0": {"name": "a", "counts": {"go": -1}}},
-        {"d0": {"name": "a", "counts": {"go": 1.5}}},
-        {"d0": {"name": "a", "counts": {"go": True}}},
-        {"d0": {"name": "a", "counts": {".go": 1}}},
-        {"d0": {"name": "a\nb", "counts": {"go": 1}}},
-        {"": {"name": "a", "counts": {"go": 1}}},
+        (["go"], {}),
+        (["go"], []),
+        ([], {"d0": {"name": "a", "counts": []}}),
+        ("go", {"d0": {"name": "a", "counts": [1, 1]}}),
+        (["go"], {"d0": 1}),
+        (["go"], {"d0": {"name": "a", "counts": [0]}}),
+        (["go"], {"d0": {"name": "a", "counts": [-1]}}),
+        (["go"], {"d0": {"name": "a", "counts": [1.5]}}),
+        (["go"], {"d0": {"name": "a", "counts": [True]}}),
+        (["go"], {"d0": {"name": "a", "counts": [1, 1]}}),
+        (["go", "go"], {"d0": {"name": "a", "counts": [1, 1]}}),
+        ([".go"], {"d0": {"name": "a", "counts": [1]}}),
+        ([1], {"d0": {"name": "a", "counts": [1]}}),
+        (["go"], {"d0": {"name": "a\nb", "counts": [1]}}),
+        (["go"], {"": {"name": "a", "counts": [1]}}),
     ],
 )
-def test_a_sealed_file_that_is_no_plan_is_refused(tmp_path: Path, devices: object) -> None:
+def test_a_sealed_file_that_is_no_plan_is_refused(tmp_path: Path, labels: object, devices: object) -> None:
     path = tmp_path / "fleet.plan"
-    path.write_bytes(DIGEST.close({"counts_of": 1, **vars(SHAPE), "devices": devices}))
+    path.write_bytes(DIGEST.close({"counts_of": 1, **vars(SHAPE), "labels": labels, "devices": devices}))
     with pytest.raises(DataError, match=r"not an intact plan"):
         read_plan(path)
 
@@ -176,15 +181,16 @@ def test_shares_of_another_plan_or_of_a_part_of_one_are_refused() -> None:
 def test_numbers_that_do_not_fit_the_plan_are_refused() -> None:
     parts, plan = parts_and_plan()
     data = sent(parts[1], plan, 1)
-    for stated in ({"share": 1}, {"plan": []}, {"plan": {}}, {"plan": {"d1": {"name": "d1", "counts": {"go": 0}}}}):
+    for stated in ({"share": 1}, {"plan": []}, {"plan": {}}, {"plan": {**plan.stated(), "devices": {}}}):
         with pytest.raises(DataError):
             decode(resealed(data, **stated), source="x")
-    fewer = {**plan.stated(), "d1": {"name": "d1", "counts": {**plan.devices["d1"].counts, "go": 90}}}
+    own = plan.devices["d1"].counts
+    other = Plan({**plan.devices, "d1": Planned("d1", {**own, "go": 90})})
     with pytest.raises(SettingError, match="the plan says 90"):
-        require_fits(decode(resealed(data, plan=fewer), source="x"), SHAPE, own="d0", is_unit=True)
-    stated = {**plan.stated(), "d1": {"name": "d1", "counts": {"go": plan.devices["d1"].counts["go"]}}}
+        require_fits(decode(resealed(data, plan=other.stated()), source="x"), SHAPE, own="d0", is_unit=True)
+    fewer = Plan({**plan.devices, "d1": Planned("d1", {"go": own["go"]})})
     with pytest.raises(SettingError, match="other classes"):
-        require_fits(decode(resealed(data, plan=stated), source="x"), SHAPE, own="d0", is_unit=True)
+        require_fits(decode(resealed(data, plan=fewer.stated()), source="x"), SHAPE, own="d0", is_unit=True)
     plain = encode(Share("d1", "d1", 1, "", parts[1]), SHAPE)
     with pytest.raises(DataError):
         decode(resealed(plain, share=2, plan=plan.stated()), source="x")

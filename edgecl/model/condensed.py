@@ -153,9 +153,9 @@ def share_one_matrix(held: Iterable[ClassStatistics]) -> bool:
     return len(matrices) == 1 and None not in matrices
 
 
-def arrays_of(held: Sequence[Condensed]) -> dict[str, NDArray[Any]]:
-    """Return the arrays that `statistics_from` reads back: triangles first, then rows; one that all share once."""
-    if len(held) > 1 and share_one_matrix(held):
+def arrays_of(held: Sequence[Condensed], *, as_one: bool = False) -> dict[str, NDArray[Any]]:
+    """Return the arrays that `statistics_from` reads back: triangles first, then rows; `as_one` one that all share."""
+    if as_one and len(held) > 1 and share_one_matrix(held):
         return {
             "counts": np.array([one.count for one in held], np.int64),
             "means": np.array([one.mean for one in held], np.float32),

@@ -79,7 +79,7 @@ class Share:
         """Return the arrays that `share_from` reads back, as the share came; in the order of the labels."""
         held = [self.statistics[label] for label in sorted(self.statistics)]
         if any(isinstance(one, Condensed) for one in held):
-            return arrays_of([condensed(one) for one in held])
+            return arrays_of([condensed(one) for one in held], as_one=bool(self.plan))
         return {
             "counts": np.array([one.count for one in held], np.int64),
             "means": np.array([one.mean for one in held], np.float64),

@@ -63,27 +63,21 @@ class Plan:
         return {label: count / counts[label] for label, count in sorted(self.devices[device].counts.items())}
 
     def stated(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return {
-            device: {"name": one.name, "counts": dict(sorted(one.counts.items()))}
+        """Return plain JSON: the counts of a device are in the order of the labels, 0 for one that it lacks."""
+        labels = list(self.counts)
+        devices = {
+            device: {"name": one.name, "counts": [one.counts.get(label, 0) for label in labels]}
             for device, one in sorted(self.devices.items())
         }
+        return {"labels": labels, "devices": devices}
 
     @staticmethod
     def of(stated: Any) -> Plan:
         """Return what was stated; raises ValueError where it is not a plan."""
-        if not isinstance(stated, dict):
-            raise ValueError("it does not state its devices")
-        devices = {}
-        for device, one in stated.items():
-            match one:
-                case {"name": str(name), "counts": dict(counts)} if counts and _are_counts(counts):
-                    devices[device] = Planned(name, counts)
-                case _:
-                    raise ValueError(f"it does not state the counts of the device {device!r}")
-        if not devices:
-            raise ValueError("it states no device")
-        return Plan(devices)
+        match stated:
+            case {"labels": list(labels), "devices": dict(devices)} if devices and all(map(_is_text, labels)):
+                return Plan({device: _planned(one, labels) for device, one in devices.items()})
+        raise ValueError("it does not state its labels and devices")
 
     def require_counts(self, device: str, counts: Mapping[str, int], *, whose: str) -> None:
         """Raise SettingError unless a device is in the plan with these samples."""
@@ -99,8 +93,16 @@ class Plan:
             )
 
 
-def _are_counts(counts: Mapping[str, Any]) -> bool:
-    return all(type(one) is int and 0 < one <= MOST_SAMPLES for one in counts.values())
+def _is_text(one: Any) -> bool:
+    return isinstance(one, str)
+
+
+def _planned(stated: Any, labels: Sequence[str]) -> Planned:
+    match stated:
+        case {"name": str(name), "counts": list(counts)} if len(counts) == len(labels) == len(set(labels)):
+            if any(counts) and all(type(one) is int and 0 <= one <= MOST_SAMPLES for one in counts):
+                return Planned(name, {label: one for label, one in zip(labels, counts, strict=True) if one})
+    raise ValueError("it does not state the counts of a device")
 
 
 def joined(plans: Sequence[Plan]) -> Plan:

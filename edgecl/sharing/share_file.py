@@ -115,7 +115,7 @@ def encode(
         written = [condensed(one, as_rows=compact, half=half) for one in held]
     else:
         written = list(as_one_matrix(share.statistics, plan, share.device, half=half).values())
-    npz = b"".join(pack(arrays_of(written)))
+    npz = b"".join(pack(arrays_of(written, as_one=plan is not None)))
     line = DIGEST.close(
         {
             "share": FORMAT if plan is None else PLANNED,
@@ -201,7 +201,7 @@ def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
 
 def encode_plan(plan: Plan, shape: Shape) -> bytes:
     """Return the bytes of a plan's file, which is one line; raises SettingError where it would be too long."""
-    line = DIGEST.close({"counts_of": PLAN, **vars(shape), "devices": plan.stated()})
+    line = DIGEST.close({"counts_of": PLAN, **vars(shape), **plan.stated()})
     if len(line) > LARGEST_LINE:
         raise SettingError(f"a plan of {len(plan.devices):,} devices is too long: sum fewer devices")
     return line
@@ -216,8 +216,8 @@ def read_plan(path: Path) -> tuple[Plan, Shape]:
         if "share" in stated:
             raise ValueError("it is a share, which is merged without --plan")
         match stated:
-            case {"counts_of": 1, "devices": dict(devices)}:
-                plan = Plan.of(devices)
+            case {"counts_of": 1}:
+                plan = Plan.of(stated)
                 _labels(list(plan.counts))
                 names = [name for device, one in plan.devices.items() for name in (device, one.name)]
                 if len(plan.devices) <= MOST_MEMBERS and all(map(_is_name, names)):

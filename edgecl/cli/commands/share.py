@@ -74,7 +74,7 @@ def command(
     those samples' latents: --at-least withholds it.
 
     With --irreversible the first of two rounds writes the counts alone; the second, with --plan, one matrix of all
-    classes, 28 KB of 25 words. Who merges it can take out the device, but can never forget a single class of it.
+    classes, 31 KB of 25 words. Who merges it can take out the device, but can never forget a single class of it.
     """
     if plan is not None and not irreversible:
         raise click.UsageError("--plan is of a sum that is --irreversible: say so")

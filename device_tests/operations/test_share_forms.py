@@ -1,0 +1,141 @@
+"""Forms of a share between stores: condensed, whole, halved, and one matrix for all classes in two rounds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.learner import Learner
+
+from ..support.commands import edgecl, voice_extractor
+from ..support.stores import without_waiting
+from .test_sharing import LABELS, head_of, latents
+
+pytestmark = pytest.mark.native("teaches many stores; the arithmetic is that of the tests of plans and condensed forms")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stores a to d, each taught other samples."""
+    voice_extractor()
+    folder = tmp_path_factory.mktemp("forms")
+    with without_waiting():
+        for seed, name in enumerate("abcd"):
+            Learner.create(folder / name, extractor="voice").learn(latents(seed), latents=True)
+    return folder
+
+
+@pytest.fixture
+def fleet(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "fleet"))
+
+
+def irreversible_files(fleet: Path, names: str = "bc") -> list[Path]:
+    """Play the two rounds: the files that store a is to merge."""
+    counts = [fleet / f"{name}.counts" for name in names]
+    for name, path in zip(names, counts, strict=True):
+        assert edgecl("share", fleet / name, "--irreversible", "-o", path).code == 0
+    assert edgecl("merge", fleet / "a", "--irreversible", *counts, "--plan", fleet / "fleet.plan").code == 0
+    files = [fleet / f"{name}.one" for name in names]
+    for name, path in zip(names, files, strict=True):
+        done = edgecl("share", fleet / name, "--irreversible", "--plan", fleet / "fleet.plan", "-o", path)
+        assert (done.code, "irreversible" in done.out) == (0, True)
+    return files
+
+
+def test_an_irreversible_sum_answers_as_a_store_that_was_taught_everything(fleet: Path) -> None:
+    files = irreversible_files(fleet)
+    done = edgecl("merge", fleet / "a", "--irreversible", *files)
+    assert (done.code, "no class of b, c can be forgotten alone" in done.out) == (0, True)
+    central = Learner.create(fleet / "central", extractor="voice")
+    every = [latents(seed) for seed in range(3)]
+    central.learn({label: np.concatenate([one[label] for one in every]) for label in LABELS}, latents=True, force=True)
+    one, other = (store.opened.head().head for store in (Learner.open(fleet / "a"), central))
+    assert np.abs(one.weights - other.weights).max() <= 1e-5 * np.abs(other.weights).max()
+    assert edgecl("merge", fleet / "a", "--irreversible", *files, "--json").value["unchanged"]
+    assert "irreversible" in edgecl("status", fleet / "a").out
+    assert Learner.open(fleet / "a").check() == []
+
+
+def test_an_irreversible_sum_gives_a_device_back_and_no_class(fleet: Path) -> None:
+    files = irreversible_files(fleet)
+    head = head_of(fleet / "a")
+    assert edgecl("merge", fleet / "a", "--irreversible", *files).code == 0
+    done = edgecl("forget", fleet / "a", "yes")
+    assert (done.code, "one matrix of all its classes" in done.err) == (2, True)
+    assert "--without DEVICE" in done.err
+    assert edgecl("merge", fleet / "a", "--without", "b", "--without", "c").code == 0
+    assert head_of(fleet / "a") == head
+    assert edgecl("forget", fleet / "a", "yes").code == 0
+
+
+def test_an_irreversible_sum_has_to_be_asked_for_and_needs_its_plan(fleet: Path) -> None:
+    files = irreversible_files(fleet)
+    done = edgecl("merge", fleet / "a", *files)
+    assert (done.code, "--irreversible" in done.err) == (2, True)
+    assert "'c' too" in edgecl("merge", fleet / "a", "--irreversible", files[0]).err
+    assert "is not in the plan" in edgecl("merge", fleet / "d", "--irreversible", *files).err
+    assert (
+        "is not in the plan"
+        in edgecl("share", fleet / "d", "--irreversible", "--plan", fleet / "fleet.plan", "-o", fleet / "d.one").err
+    )
+    assert "counts alone" in edgecl("merge", fleet / "a", "--irreversible", fleet / "b.counts").err
+    assert edgecl("share", fleet / "b", "--plan", fleet / "fleet.plan", "-o", fleet / "b.one").code == 2
+    Learner.open(fleet / "b").learn(latents(30), latents=True, force=True)
+    again = edgecl("share", fleet / "b", "--irreversible", "--plan", fleet / "fleet.plan", "-o", fleet / "b.one")
+    assert "was taught, or forgot, since" in again.err
+
+
+def test_a_later_plan_takes_the_place_of_an_earlier_one(fleet: Path) -> None:
+    assert edgecl("merge", fleet / "a", "--irreversible", *irreversible_files(fleet)).code == 0
+    Learner.open(fleet / "b").learn(latents(30), latents=True, force=True)
+    files = irreversible_files(fleet)
+    mixed = edgecl("merge", fleet / "a", "--irreversible", files[0])
+    assert "different plans" in mixed.err
+    assert edgecl("merge", fleet / "a", "--irreversible", *files).code == 0
+    assert Learner.open(fleet / "a").opened.model()[1].statistics["yes"].count == 48
+
+
+def movement(seed: int, *, count: int = 12) -> dict[str, np.ndarray]:
+    """Latents of the shipped movement extractor's width."""
+    draw, means = np.random.default_rng(seed), np.random.default_rng(6).standard_normal((3, 936))
+    rows = {f"class {n}": mean + draw.standard_normal((count, 936)) for n, mean in enumerate(means)}
+    return {label: (one / np.linalg.norm(one, axis=1, keepdims=True)).astype(np.float32) for label, one in rows.items()}
+
+
+def test_a_movement_store_of_the_default_budgets_merges_devices(tmp_path: Path) -> None:
+    voice_extractor()  # without the shipped extractors: skipped
+    stores = {name: Learner.create(tmp_path / name, extractor="imu") for name in "abc"}
+    for seed, (name, store) in enumerate(stores.items()):
+        store.learn(movement(seed), latents=True, force=True, strategy="closed-form")
+        assert store.share(tmp_path / f"{name}.share").bytes < 160e3  # 5.3 MB as whole triangles
+    for name in "bc":
+        report = stores["a"].merge([tmp_path / f"{name}.share"])
+        assert (report.is_accepted, report.unchanged) == (True, False)
+    status = stores["a"].status()
+    assert status["bytes"]["total"] <= status["budget_bytes"]
+    assert status["features"]["dimension"] == 936
+    central = Learner.create(tmp_path / "central", extractor="imu")
+    every = [movement(seed) for seed in range(3)]
+    lesson = {label: np.concatenate([one[label] for one in every]) for label in every[0]}
+    central.learn(lesson, latents=True, force=True, strategy="closed-form")
+    one, other = (store.opened.head().head for store in (stores["a"], central))
+    assert np.abs(one.weights - other.weights).max() <= 1e-4 * np.abs(other.weights).max()
+
+
+def test_a_device_is_kept_as_its_file_has_it(fleet: Path) -> None:
+    sizes = {}
+    for how in ({"compact": False}, {}, {"half": True}):
+        learner = Learner.open(fleet / "a")
+        Learner.open(fleet / "b").share(fleet / "b.share", **how)
+        learner.merge([fleet / "b.share"])
+        (role,) = [one for one in learner.store.current().objects if one.startswith("others/")]
+        path = fleet / "a" / "objects" / f"{learner.store.current().objects[role]}.npz"
+        sizes[str(how)] = path.stat().st_size
+        assert Learner.open(fleet / "a").opened.model()[1].others  # is read again
+        learner.rollback()
+    plain, compact, both = sizes.values()
+    assert both < 0.6 * compact < 0.2 * plain
