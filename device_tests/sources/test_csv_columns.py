@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,33 @@ def test_a_column_of_words_is_named_where_a_label_is_missing(tmp_path: Path) -> 
 def test_columns_between_bars_are_read(tmp_path: Path) -> None:
     rows = ["timestamp|ax|ay|az"] + [f"{i / 50}|1|2|3" for i in range(40)]
     assert len(samples_of(put(tmp_path / "run.csv", "\n".join(rows)), WRIST, label="curl")) == 3
+
+
+@pytest.mark.parametrize("names", [("Acc X (g)", "Acc Y (g)", "Acc Z (g)"), ("acc_x_g", "acc_y_g", "acc_z_g")])
+def test_columns_that_state_another_unit_are_refused_until_it_is_settled(
+    tmp_path: Path, names: tuple[str, str, str]
+) -> None:
+    contract = replace(WRIST, units=("m/s2",) * 3, channels=("acc_x", "acc_y", "acc_z"))
+    rows = [",".join(("timestamp", *names))] + [f"{i / 50},0,{i % 3},9.8" for i in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(rows))
+    with pytest.raises(DataError, match="states g, the extractor takes m/s2") as raised:
+        samples_of(path, contract, label="curl")
+    assert raised.value.parameter == "scale"
+    assert samples_of(path, contract, label="curl", how=Choices(scale={"acc": 1.0}))[0].signal[0, 2] == np.float32(9.8)
+
+
+def test_columns_that_state_the_unit_of_the_extractor_pass(tmp_path: Path) -> None:
+    contract = replace(WRIST, units=("m/s2",) * 3, channels=("acc_x", "acc_y", "acc_z"))
+    rows = ["timestamp,acc_x (m/s^2),acc_y (m/s^2),acc_z (m/s^2)"] + [f"{i / 50},0,{i % 3},9.8" for i in range(40)]
+    assert samples_of(put(tmp_path / "run.csv", "\n".join(rows)), contract, label="curl")
+
+
+@pytest.mark.parametrize(
+    "content", ["timestamp,ax,ay,az\n".encode("utf-16-le"), b"PK\x03\x04" + bytes(99), b"\x1f\x8b\0\0"]
+)
+def test_a_table_that_is_no_text_says_so(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DataError, match="is no text in UTF-8"):
+        samples_of(put(tmp_path / "run.csv", content), WRIST, label="curl")
 
 
 def test_header_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:

@@ -212,3 +212,9 @@ def test_labels_that_differ_in_case_alone_are_refused_until_it_is_settled(tmp_pa
     assert raised.value.parameter == "label_case"
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_case="keep"))} == {"Go", "go"}
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_case="lower"))} == {"go"}
+
+
+def test_a_flat_folder_of_another_codec_names_the_line_that_converts_it(tmp_path: Path) -> None:
+    put(tmp_path / "clip.m4a", "x")
+    with pytest.raises(DataError, match="convert them: ffmpeg -i FILE"):
+        samples_of(tmp_path, label="go")

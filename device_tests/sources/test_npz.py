@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,16 @@ def test_channels_of_which_some_are_named_and_one_is_another_are_refused(tmp_pat
     path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=["ax", "ay", "light"])
     with pytest.raises(DataError, match=r"light.*there is no az"):
         samples_of(path, WRIST)
+
+
+def test_channels_that_state_another_unit_are_refused_until_it_is_settled(tmp_path: Path) -> None:
+    contract = replace(WRIST, units=("rad/s",) * 3, channels=("gyro_x", "gyro_y", "gyro_z"))
+    names = ["gyro_x_dps", "gyro_y_dps", "gyro_z_dps"]
+    path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=names)
+    with pytest.raises(DataError, match="states deg/s, the extractor takes rad/s") as raised:
+        samples_of(path, contract)
+    assert raised.value.parameter == "scale"
+    assert len(samples_of(path, contract, how=Choices(scale={"gyro": 0.0174533}))) == 4
 
 
 def test_one_index_without_a_name_is_skipped_and_many_refuse_the_file(tmp_path: Path) -> None:

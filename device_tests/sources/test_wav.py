@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import read_wav
 
-from ..support.recordings import reason_of, tone, wav
+from ..support.recordings import RATE, reason_of, samples_of, tone, wav
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
@@ -63,7 +64,7 @@ def test_truncated_header_is_skipped(tmp_path: Path, length: int) -> None:
 
 
 def test_unknown_codec_is_named(tmp_path: Path) -> None:
-    assert "mu-law" in reason_of(wav(tone(), codec=7, bits=16), tmp_path)
+    assert "unknown codec: 0x161" in reason_of(wav(tone(), codec=0x161), tmp_path)
 
 
 @settings(max_examples=150, deadline=None)
@@ -104,3 +105,18 @@ def test_24_bits_in_4_bytes_are_read_wherever_they_are(shift: int) -> None:
     sound = read_wav(bytes(layout) + (words << shift).astype("<i4").tobytes())
     assert sound.bits == 24
     np.testing.assert_allclose(sound.samples[:, 0], tone(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("subtype", "form"), [("ULAW", "WAV"), ("IMA_ADPCM", "WAV"), ("PCM_16", "W64")])
+def test_other_codecs_are_read_by_libsndfile_where_it_is_there(tmp_path: Path, subtype: str, form: str) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "clip.wav"
+    soundfile.write(str(path), tone(), RATE, subtype=subtype, format=form)
+    [sample] = samples_of(path, label="go")
+    assert np.median(np.abs(sample.signal[: len(tone()), 0] - tone())) < 0.05
+
+
+def test_another_codec_without_libsndfile_names_what_to_do(tmp_path: Path) -> None:
+    content = wav(tone(), codec=7)
+    with mock.patch.dict("sys.modules", {"soundfile": None}):
+        assert "pip install edgecl[audio]; or convert it: ffmpeg" in reason_of(content, tmp_path)

@@ -9,6 +9,34 @@ _UNIT = re.compile(r"[(\[].*?[)\]]|(?<=[xyz])[\s_.-]+(g|ms2|m/s2|m/s\^2|rad|rad/
 _AXIS = re.compile(r"(?:^|[^a-z]|[a-z]*?)([xyz])$")
 
 
+_SAME = {
+    **dict.fromkeys(("m/s2", "m/s^2", "m/s\u00b2", "ms2", "ms-2", "m/s/s"), "m/s2"),
+    **dict.fromkeys(("g", "gs", "g's"), "g"),
+    **dict.fromkeys(("rad/s", "rad", "rads", "rad/sec"), "rad/s"),
+    **dict.fromkeys(("deg/s", "dps", "\u00b0/s", "deg/sec", "degrees/s"), "deg/s"),
+}
+FACTORS = {
+    ("g", "m/s2"): 9.80665,
+    ("m/s2", "g"): 1 / 9.80665,
+    ("deg/s", "rad/s"): 0.0174533,
+    ("rad/s", "deg/s"): 57.2958,
+}
+
+
+def other_unit(name: str, unit: str) -> tuple[str, float] | None:
+    """Return the unit that a column's name states and the factor to `unit`, where that is another one.
+
+    >>> other_unit("accelerometer x (g)", "m/s2"), other_unit("gyro_x_dps", "deg/s")
+    (('g', 9.80665), None)
+    """
+    found = _UNIT.search(name.lower().strip())
+    stated = _SAME.get(found[0].strip(" _.-()[]")) if found else None
+    wanted = _SAME.get(unit.lower())
+    if stated is None or wanted is None or (stated, wanted) not in FACTORS:
+        return None
+    return stated, FACTORS[stated, wanted]
+
+
 def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = False) -> list[int] | None:
     """Return the index among `names` of each wanted channel, by sensor and axis; None where that does not settle all.
 

@@ -94,6 +94,8 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
+    if "\0" in first:
+        raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
         first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
         raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
@@ -162,6 +164,10 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
     left = [column for column in range(len(names)) if column not in taken]
     channels = _channels(path, names, left, wanted, how)
     by_name = all(name in place for name in wanted) or bool(how.columns)
+    if timed and not by_name:
+        from edgecl.sources.scales import require_stated_units
+
+        require_stated_units(path, [names[column] for column in channels], contract, how.scale)
     return Columns(
         delimiter=delimiter,
         width=len(names),

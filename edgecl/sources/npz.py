@@ -8,7 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,14 @@ class NpzWindows:
         The file is no archive, holds objects, announces absurd sizes, or its arrays do not fit together.
     """
 
-    def __init__(self, path: Path, contract: Contract, *, labels_from: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        contract: Contract,
+        *,
+        labels_from: int | None = None,
+        scale: Mapping[str, float] | None = None,
+    ) -> None:
         self.path = path
         self.contract = contract
         arrays = _load(path)
@@ -78,7 +85,7 @@ class NpzWindows:
         if self.label_names is not None and self.labels is not None:
             _check_texts(self.labels, self.label_names, path)
             _check_indices(self.labels, len(self.label_names), path, labels_from=labels_from)
-        self.channels = _channel_order(arrays.get("channels"), contract, path)
+        self.channels = _channel_order(arrays.get("channels"), contract, path, scale or {})
         try:
             if contract.is_picture:
                 window(self.windows[0], contract, rate_hz=0.0)
@@ -265,7 +272,9 @@ def _rate(arrays: dict[str, NDArray[Any]], path: Path) -> float | None:
     return float(arrays["rate_hz"].reshape(-1)[0])
 
 
-def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -> list[int] | None:
+def _channel_order(
+    names: NDArray[Any] | None, contract: Contract, path: Path, scale: Mapping[str, float]
+) -> list[int] | None:
     """Return the index of each of the contract's channels, if the archive has the same names in another order."""
     if names is None:
         return None
@@ -285,6 +294,10 @@ def _channel_order(names: NDArray[Any] | None, contract: Contract, path: Path) -
         if found is None and len(lacking) < len(wanted):
             others = ", ".join(name for name in given if name.lower() not in wanted)
             raise DataError(f"{path}: {others} is none of the extractor's channels, there is no {', '.join(lacking)}")
+        from edgecl.sources.scales import require_stated_units
+
+        order = range(len(given)) if found is None else found
+        require_stated_units(path, [given[index] for index in order], contract, scale)
         logger.warning("%s: %s are taken as %s", path, _in_order(given, found), ", ".join(contract.channels))
         return found
     logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))

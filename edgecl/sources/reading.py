@@ -237,7 +237,7 @@ def _open(
     if kind == ".npz":
         from edgecl.sources.npz import NpzWindows
 
-        windows = NpzWindows(path, contract, labels_from=how.labels_from)
+        windows = NpzWindows(path, contract, labels_from=how.labels_from, scale=how.scale)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
     if (kind in SOUND) != contract.is_sound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.metrics import median
-from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.csv_axes import found_by_axis, other_unit
 from edgecl.sources.samples import LARGEST_IN, Sample, Skip
 
 if TYPE_CHECKING:
@@ -78,6 +78,32 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
+
+
+def require_stated_units(path: Path, names: Sequence[str], contract: Contract, scale: Mapping[str, float]) -> None:
+    """Refuse columns whose names state another unit than the contract, unless their factors are settled.
+
+    Parameters
+    ----------
+    names
+        Of the columns, in the order of the contract's channels.
+
+    Raises
+    ------
+    DataError
+        As above; or `scale` names no channel.
+    """
+    if factors_of(contract, scale) is not None:
+        return
+    for name, channel, unit in zip(names, contract.channels, contract.units, strict=True):
+        other = None if name.lower() == channel.lower() else other_unit(name, unit)
+        if other is not None:
+            raise DataError(
+                f"{path}: its column {name!r} states {other[0]}, the extractor takes {unit}: convert it, or give the "
+                f"factors of channels, such as {_stem(channel)}={other[1]:.6g}; a factor of 1 takes the values as they "
+                "are",
+                parameter="scale",
+            )
 
 
 def _without_spikes(signal: NDArray[np.float32], axes: list[int], *, limit: float) -> NDArray[np.float32]:

@@ -41,10 +41,14 @@ _UNKNOWN_SIZE = 0x7FFFF000
 # Beginnings of chunks, to tell where one goes on after a chunk of odd size that was not padded.
 _NAMES = (b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"id3 ", b"iXML", b"JUNK", b"PEAK", b"smpl")
 _WAV = (b"RIFF", b"RF64", b"BW64")
-_COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF"}
+_COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b"RIFX": "RIFX", b"riff": "Wave64"}
 _PROBED = 1 << 20  # bytes by which the place of 24 bits in 32 is known
 # Below this share of the announced sound: the file was cut off and may hold half a word.
 _WHOLE_ENOUGH = 0.9
+
+
+class _OtherCodecError(UnusableError):
+    """A WAV file has a codec that is not read here."""
 
 
 class Sound(NamedTuple):
@@ -164,9 +168,9 @@ def _parse_format(body: memoryview) -> _Format:
     if codec == _EXTENSIBLE and len(body) >= 26:
         codec = int.from_bytes(body[24:26], "little")  # the sub-format's GUID begins with the codec
     if codec not in (_PCM, _FLOAT):
-        raise UnusableError(f"unknown codec: {_CODECS.get(codec, hex(codec))}, wanted PCM or float")
+        raise _OtherCodecError(f"unknown codec: {_CODECS.get(codec, hex(codec))}, wanted PCM or float")
     if bits not in ((32, 64) if codec == _FLOAT else (8, 16, 24, 32)):
-        raise UnusableError(f"unknown codec: samples of {bits} bits")
+        raise _OtherCodecError(f"unknown codec: samples of {bits} bits")
     is_wide = bits == 24 and bytes_per_frame == 4 * channels
     if channels == 0 or (bytes_per_frame != channels * bits // 8 and not is_wide):
         raise UnusableError(f"bad header: {channels} channels of {bits} bits in frames of {bytes_per_frame} bytes")
@@ -227,9 +231,22 @@ def decode(content: bytes) -> Sound:
     if not content:
         raise UnusableError("empty file: it has no bytes")
     begins = content[:12]
-    sound = read_wav(content) if is_wav(begins) else _read_compressed(content, compression(begins))
+    sound = _read_any_wav(content) if is_wav(begins) else _read_compressed(content, compression(begins))
     _check_rate(sound.rate_hz)
     return sound
+
+
+def _read_any_wav(content: bytes) -> Sound:
+    """Decode a WAV file, by libsndfile where its codec is another than PCM and float."""
+    try:
+        return read_wav(content)
+    except _OtherCodecError as error:
+        try:
+            return _read_compressed(content, "WAV")
+        except DataError as lacking:
+            raise UnusableError(f"{error}: {lacking}; or convert it: {CONVERT}") from error
+        except UnusableError:
+            raise error from None
 
 
 def is_wav(begins: bytes) -> bool:
