@@ -235,7 +235,7 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
         elif (people := evidence.people.get(label)) is not None and not is_proven_by(people, policy):
             texts.append(
                 f"unproven: {label!r} would be answered right for {int(people.sum())} of {len(people)} people by what "
-                f"the others taught: {_samples_to_prove(people, policy)} people would settle it"
+                "the others taught: it may hold for those alone who taught it, more people would settle it"
             )
     return texts
 
