@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Verdict
 from edgecl.model.shares import COMBINATIONS, Share, own_classes
+from edgecl.operations.changes import ChangeReport
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.operations.sharing import is_unit
 from edgecl.sharing import merging
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MergeReport:
+class MergeReport(ChangeReport):
     """What became of the shares."""
 
-    verdict: Verdict
-    revision: int | None
-    """Number of the new revision; None where nothing was committed."""
     shares: Mapping[str, Mapping[str, Any]]
     """Device to its name, its samples, and `became`: "new", "same", "older" or "left out", with the reason."""
     removed: tuple[str, ...]
@@ -41,32 +39,25 @@ class MergeReport:
     irreversible: tuple[str, ...]
     """Names of those of which no class can be forgotten alone."""
     classes: tuple[str, ...]
-    dry_run: bool
-    forced: bool
     unchanged: bool
     """Whether there was nothing to do."""
 
     @property
     def is_accepted(self) -> bool:
         """Whether the shares are in, or were already."""
-        return self.unchanged or self.verdict.accepted or self.forced
+        return self.unchanged or super().is_accepted
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            "accepted": self.is_accepted,
-            "verdict": self.verdict.name,
-            "reasons": list(self.verdict.reasons),
+            **super().as_dict(),
             "asks": [one.as_dict() for one in self.verdict.asks],
-            "revision": self.revision,
             "unchanged": self.unchanged,
             "shares": {device: dict(one) for device, one in self.shares.items()},
             "removed": list(self.removed),
             "devices": dict(self.devices),
             "irreversible": list(self.irreversible),
             "classes": list(self.classes),
-            "dry_run": self.dry_run,
-            "forced": self.forced,
         }
 
 

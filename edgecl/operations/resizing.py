@@ -8,45 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.model.settings import PROJECTIONS, Settings, choose_tier, smallest_memory
+from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import require_storable
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgecl.gate.verdict import Verdict
     from edgecl.model.model import Model, Objects
 
 OVERHEAD_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
-class ResizeReport:
+class ResizeReport(ChangeReport):
     """Outcome of a change of budgets."""
 
-    verdict: Verdict
-    revision: int | None
-    """Number of the new revision; None where nothing was committed."""
     before: Settings
     after: Settings
     exemplars_before: int
     exemplars_after: int
-    dry_run: bool
-    forced: bool
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the gate let it through, or it was forced."""
-        return self.verdict.accepted or self.forced
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            "accepted": self.is_accepted,
-            "verdict": self.verdict.name,
-            "reasons": list(self.verdict.reasons),
-            "revision": self.revision,
-            "dry_run": self.dry_run,
-            "forced": self.forced,
+            **super().as_dict(),
             "before": _size(self.before, self.exemplars_before),
             "after": _size(self.after, self.exemplars_after),
         }

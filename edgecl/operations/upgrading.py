@@ -20,6 +20,7 @@ from edgecl.learning.collector import LessonCollector, without_repeats
 from edgecl.model.model import CENTRE, EXPERTS, Lesson, Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.operations.background import ROOM
+from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import described
 from edgecl.operations.data import Embedded, Through, checked_label, embedded, samples_of
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, now, trusted_times
@@ -44,12 +45,9 @@ CARRIED = {ROOM: "the sound of the room", CENTRE: "the centre of its user or pla
 
 
 @dataclass(frozen=True)
-class UpgradeReport:
+class UpgradeReport(ChangeReport):
     """Outcome of an upgrade."""
 
-    verdict: Verdict
-    revision: int | None
-    """Number of the new revision; None where nothing was committed."""
     before: Mapping[str, Any]
     """Sha256, source and dimension of the extractor before."""
     after: Mapping[str, Any]
@@ -64,25 +62,13 @@ class UpgradeReport:
     left_behind: tuple[str, ...]
     """What was learnt through the old extractor and is not in the new revision."""
     skipped: tuple[Skip, ...]
-    dry_run: bool
-    forced: bool
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the gate let it through, or it was forced."""
-        return self.verdict.accepted or self.forced
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
-            "accepted": self.is_accepted,
-            "verdict": self.verdict.name,
-            "reasons": list(self.verdict.reasons),
+            **super().as_dict(),
             "pooled_change": self.verdict.pooled_change,
             "pooled_bound": self.verdict.pooled_bound,
-            "revision": self.revision,
-            "dry_run": self.dry_run,
-            "forced": self.forced,
             "before": dict(self.before),
             "after": dict(self.after),
             "classes": {label: self.of(label) for label in self.taught_before},
