@@ -32,8 +32,7 @@ from edgecl.learning.stream_statistics import (
     Statistics,
     StreamSolver,
     head_answers,
-    own_of,
-    rank_of,
+    place_of,
     with_exemplars,
 )
 from edgecl.model.exemplars import dequantise, quantise, row_bytes
@@ -197,6 +196,7 @@ class Prequential(_Following):
             if label is not None:
                 correct, live_correct = answers[index] == label, live_answers[index] == label
                 answer = self.answers[index]
+                rank, own = place_of(self.probabilities[index], self.panel.labels, label)
                 known = KnownRow(
                     label,
                     rows.rows[index],
@@ -206,14 +206,13 @@ class Prequential(_Following):
                     answer=answer,
                     answered=answer == label,
                     confidence=float(confidences[index]),
-                    rank=rank_of(self.probabilities[index], self.panel.labels, label),
-                    own=own_of(self.probabilities[index], self.panel.labels, label),
+                    rank=rank,
+                    own=own,
                     watched=self._watched(index, answer),
                 )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
-        unlabelled = [index for index, label in enumerate(labels) if label is None]
-        if unlabelled:
+        if unlabelled := [index for index, label in enumerate(labels) if label is None]:
             self._watch(inputs[unlabelled])
         self._learn([*self._due()])
 

@@ -72,6 +72,7 @@ class OpenRow:
 
     def labelled(self, label: str) -> KnownRow:
         """Return the row with its label, judged by what was predicted before it came."""
+        rank, own = place_of(self.probabilities, self.labels, label)
         return KnownRow(
             label,
             self.row,
@@ -81,23 +82,21 @@ class OpenRow:
             answer=self.answer,
             answered=self.answer == label,
             confidence=float(self.probabilities.max(initial=0)),
-            rank=rank_of(self.probabilities, self.labels, label),
-            own=own_of(self.probabilities, self.labels, label),
+            rank=rank,
+            own=own,
             watched=self.watched,
         )
 
 
-def rank_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> int | None:
-    """Return how many labels were likelier for a row (C,); None where its label was not known."""
+def place_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> tuple[int | None, float | None]:
+    """Return how many labels were likelier for a row (C,) than its own, and the probability of its own.
+
+    The first is None where that is nothing, and both are where the label was not known.
+    """
     if label not in labels:
-        return None
+        return None, None
     own = probabilities[labels.index(label)]
-    return int(np.count_nonzero(probabilities > own)) if own > 0 else None
-
-
-def own_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: str) -> float | None:
-    """Return the probability of a row's label (C,); None where its label was not known."""
-    return float(probabilities[labels.index(label)]) if label in labels else None
+    return int(np.count_nonzero(probabilities > own)) if own > 0 else None, float(own)
 
 
 class StreamSolver:
