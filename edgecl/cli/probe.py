@@ -71,10 +71,22 @@ def extractor(path: str) -> dict[str, Any]:
     return {"modality": contract.modality, "dimension": contract.dimension, "clip_ms": round(elapsed_ms, 2)}
 
 
+def verifier(_: str) -> dict[str, Any]:
+    """Look for the network of the second stage, and measure what a window takes."""
+    from edgecl.extractors.verifier import LONGEST_MS, Verifier, verifier_file
+
+    file = verifier_file()
+    if file is None:
+        return {"installed": False, "window_ms": None, "decides": False}
+    window_ms = Verifier(file).window_ms()
+    return {"installed": True, "window_ms": round(window_ms, 2), "decides": window_ms <= LONGEST_MS}
+
+
 PROBES: dict[str, Callable[[str], dict[str, Any]]] = {
     "package": package,
     "kernels": kernels,
     "extractor": extractor,
+    "verifier": verifier,
 }
 
 

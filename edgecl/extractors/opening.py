@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
 
 BUILTIN = ("voice", "imu")  # the extractors that ship
+VERIFIER = "eff_word_net"  # the package that has the network of `edgecl.extractors.verifier`
 LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 
 

@@ -181,9 +181,9 @@ def _preset(name: str, file: Path, length_s: float) -> tuple[Sequence[float], fl
 def _sweep(opened: OpenStore) -> Callable[[], Sweep]:
     """Return what makes a sweep that has followed nothing yet, with the scorer of `listen`."""
     opened.taught_head()
-    scorer, _ = scorer_of(opened, None)
+    scorer, _, second = scorer_of(opened, None)
     make = partial(spotter_for, opened.extractor.contract, Listening())
-    return lambda: Sweep(scorer, THRESHOLDS, make=make)
+    return lambda: Sweep(scorer, THRESHOLDS, make=make, second=second)
 
 
 def _said(

@@ -89,7 +89,7 @@ def listen(
 def _take_up(live: LiveScorer, stream: Stream | PictureStream, summary: Summary) -> None:
     """Go on with the revision that is live now."""
     if live.refresh():
-        stream.spotter.scorer = live.scorer
+        live.give(stream.spotter)
         stream.revision = live.revision
         if stream.rest is not None:
             stream.rest.take_up(live.model)

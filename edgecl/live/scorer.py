@@ -18,6 +18,9 @@ from edgecl.store.records import POINTER_BYTES
 if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.operations.open_store import OpenStore
+    from edgecl.spotting.background import Background
+    from edgecl.spotting.second_stage import SecondStage
+    from edgecl.spotting.spotters import Spotter
 
 logger = Logger(__name__)
 MOST_CALLS = 255  # between two tries to read a revision, some 20 seconds
@@ -30,6 +33,8 @@ class LiveScorer:
     ----------
     scorer
         None while nothing has been taught.
+    second
+        What confirms the words that it spots; None where it decides alone.
     model
         That it scores by, with its statistics; None where it needs the head alone, or nothing has been taught.
     revision
@@ -46,6 +51,7 @@ class LiveScorer:
         self._wait = 0  # calls until that is tried again
         self._tries = 0
         self.scorer: Scorer | None = None
+        self.second: SecondStage | None = None
         self.model: Model | None = None
         self.revision = 0
 
@@ -85,6 +91,10 @@ class LiveScorer:
         is_new, self.revision = revision.number != self.revision, revision.number
         return is_new
 
+    def give(self, spotter: Spotter) -> None:
+        """Let a spotter go on with the live revision."""
+        spotter.scorer, spotter.second = self.scorer, self.second
+
     def _put_off(self, seen: tuple[int, int], why: object) -> None:
         """Try again later; log the first failure alone."""
         if seen != self._failed:
@@ -109,9 +119,9 @@ class LiveScorer:
 
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:
-            self.model = None
+            self.model = self.second = None
             return None
-        scorer, self.model = scorer_of(self._opened, self._threshold)
+        scorer, self.model, self.second = scorer_of(self._opened, self._threshold)
         return scorer if self._wake is None else WakeScorer(scorer, _awake(self._opened), wake=self._wake)
 
 
@@ -124,13 +134,27 @@ def _awake(opened: OpenStore) -> HeadScorer:
 
 def scorer_of(
     opened: OpenStore, threshold: float | None
-) -> tuple[BackgroundScorer | HeadScorer | KnownScorer, Model | None]:
-    """The scorer of the live revision, and the model of which it is: the one place where it is chosen."""
+) -> tuple[BackgroundScorer | HeadScorer | KnownScorer, Model | None, SecondStage | None]:
+    """The scorer of the live revision, the model of which it is and its second stage: the one place for the choice."""
     found, whole = background(opened), opened.model()[1]
     judge = judge_with(opened, whole)
     if found is not None:
-        words = BackgroundScorer(whole, found, confidence=EVEN if threshold is None else threshold)
-        return KnownScorer(words, whole, measure=judge.measure, unknown_above=judge.unknown_above), None
+        confidence = EVEN if threshold is None else threshold
+        words = BackgroundScorer(whole, found, confidence=confidence)
+        scorer = KnownScorer(words, whole, measure=judge.measure, unknown_above=judge.unknown_above)
+        second = _second_stage(words, whole, found, confidence)
+        return (scorer if second is None else second.before(scorer)), None, second
     default = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
     least = default if threshold is None else threshold
-    return HeadScorer(whole, threshold=least, measure=judge.measure, unknown_above=judge.unknown_above), whole
+    scorer_of_head = HeadScorer(whole, threshold=least, measure=judge.measure, unknown_above=judge.unknown_above)
+    return scorer_of_head, whole, None
+
+
+def _second_stage(words: BackgroundScorer, model: Model, found: Background, confidence: float) -> SecondStage | None:
+    """Return the second stage; None where no word has a reference, or the network is missing or too slow here."""
+    if all(one.reference is None for one in model.exemplars.values()):
+        return None
+    from edgecl.spotting.second_stage import SecondStage, hearing
+
+    hears = hearing()
+    return None if hears is None else SecondStage(words, model, found, hears, confidence=confidence)

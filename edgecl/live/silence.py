@@ -95,6 +95,20 @@ class Recent:
         self._length += len(signal)
         self._end += len(signal)
 
+    def pass_by(self, samples: int) -> None:
+        """Count samples that are not held."""
+        self._length = 0
+        self._end += samples
+
+    def about(self, middle: int, length: int) -> NDArray[np.float32]:
+        """Return so many samples of the first channel about one by its number: zeros where they are not held."""
+        first = middle - length // 2
+        held = self._end - self._length  # the number of the first that is
+        window = np.zeros(length, np.float32)
+        part = self.between(max(first, held), first + length)[:, 0]
+        window[max(held - first, 0) :][: len(part)] = part
+        return window
+
     def between(self, start: int, end: int) -> NDArray[np.float32]:
         """Samples by their numbers since the beginning, as far as they are held: a view."""
         offset = self._length - self._end

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.extractors.verifier import WINDOW_SAMPLES
 from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.rest import Rest
@@ -44,6 +45,7 @@ class Stream:
     ) -> None:
         contract = extractor.contract
         self.spotter = spotter
+        spotter.window = self._window
         self.rest = Rest.of(contract)
         self.revision = 0  # that is live
         self._look = look
@@ -121,8 +123,10 @@ class Stream:
         return events
 
     def _hear_hop(self, signal: NDArray[np.float32]) -> list[Event]:
-        if self._noticer:
+        if self._noticer or self.spotter.second:
             self._recent.add(signal)
+        else:
+            self._recent.pass_by(len(signal))
         if self._withheld is None:
             return self._hear_frames(signal, self._frames.push(signal))
         before = self._withheld.completed
@@ -213,6 +217,11 @@ class Stream:
         _, known_s = self._window_s(found.first + self.spotter.patience - 1)
         _, ends_s = self._window_s(found.last)
         return event_of(found, time=known_s, span=(begins_s, ends_s), revision=self.revision)
+
+    def _window(self, hop: int) -> NDArray[np.float32]:
+        """Return the sound (24000,) about a hop, as far as it is held."""
+        start = (hop - self._first_hop) * self._contract.hop_samples + self._contract.clip_samples // 2
+        return self._recent.about(start, WINDOW_SAMPLES)
 
     def _window_s(self, hop: int) -> tuple[float, float]:
         """When the window of a hop begins and ends, without what was added to the stream."""

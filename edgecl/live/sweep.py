@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.spotting.background import BackgroundScorer
     from edgecl.spotting.scorers import HeadScorer
+    from edgecl.spotting.second_stage import SecondStage
 
 
 class Sweep(Spotter):
@@ -35,6 +36,8 @@ class Sweep(Spotter):
         As of `Listening.threshold`.
     make
         Makes a spotter that has followed nothing yet.
+    second
+        What confirms the words that are spotted; None where the scorer decides alone.
     """
 
     def __init__(
@@ -43,17 +46,29 @@ class Sweep(Spotter):
         thresholds: Sequence[float],
         *,
         make: Callable[[], Spotter],
+        second: SecondStage | None = None,
     ) -> None:
         self._spotters = [make() for _ in thresholds]
         super().__init__(scorer, patience=self._spotters[0].patience)
         self.labels = tuple(one for one in scorer.labels if not one.startswith("_"))  # that make events
         self._base = scorer.all_known if isinstance(scorer, KnownScorer) else scorer
         self._scorers = [scorer.at(one) for one in thresholds]
-        for spotter, one in zip(self._spotters, self._scorers, strict=True):
+        if second is not None:
+            self._scorers = [second.before(one) for one in self._scorers]
+        self.second, self._latest = second, (-1, np.zeros(0, np.float32))
+        for spotter, one, threshold in zip(self._spotters, self._scorers, thresholds, strict=True):
             spotter.scorer = one
+            spotter.second = second and second.at(threshold)
+            spotter.vector = self.vector  # type: ignore[method-assign]  # of a hop that several follow
         self._thresholds = np.array([one.thresholds for one in self._scorers])  # (K, C)
         self._lowest = self._thresholds.min(axis=0)
         self._of: list[int] = []
+
+    def vector(self, hop: int) -> NDArray[np.float32]:
+        """Return what the second stage makes of a hop, once for all thresholds."""
+        if self._latest[0] != hop:
+            self._latest = (hop, super().vector(hop))
+        return self._latest[1]
 
     def take(self) -> list[int]:
         """Return of which threshold each detection was that came since the last call."""

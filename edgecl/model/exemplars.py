@@ -38,13 +38,15 @@ class Exemplars:
     """(m,) number of who gave each row, see `person_number`; 0 or None: not known."""
     recordings: NDArray[np.uint8] | None = None
     """(m,) number of the recording of each row, see `recording_number`; 0 or None: not known, or alone."""
+    reference: NDArray[np.float16] | None = None
+    """(K + 1,) what a second stage knows of the class, see `edgecl.spotting.reference`; None: nothing."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        known = sum(one.nbytes for one in (self.people, self.recordings) if one is not None)
+        known = sum(one.nbytes for one in (self.people, self.recordings, self.reference) if one is not None)
         return self.rows.nbytes + self.scales.nbytes + known + DIGEST_BYTES * self.remembered
 
     @property
@@ -53,17 +55,21 @@ class Exemplars:
         return 0 if self.taught is None else len(self.taught)
 
     def first(self, count: int) -> Exemplars:
-        """Return the first `count` of the order, as a view; digests of taught rows stay."""
-        return replace(self._some(slice(count)), taught=self.taught)
+        """Return the first `count` of the order, as a view; digests of taught rows and a reference stay."""
+        return replace(self._some(slice(count)), taught=self.taught, reference=self.reference)
 
     def remembering(self, older: Exemplars | None, rows: Exemplars) -> Exemplars:
-        """Return the exemplars with the digests that `older` has and those of `rows`, at most MOST_REMEMBERED_BYTES."""
+        """Return the exemplars with the digests that `older` has and those of `rows`, and the reference of `older`.
+
+        Of the digests there are at most MOST_REMEMBERED_BYTES.
+        """
         known = np.zeros(0, np.int64) if older is None or older.taught is None else older.taught
         fresh = digests(rows.last(MOST_REMEMBERED_BYTES // DIGEST_BYTES))
         again = set(fresh.tolist())
         older_ones = [one for one in known.tolist() if one not in again]
         joined = np.concatenate([np.array(older_ones, np.int64), fresh])
-        return replace(self, taught=joined[-(MOST_REMEMBERED_BYTES // DIGEST_BYTES) :])
+        reference = None if older is None else older.reference
+        return replace(self, taught=joined[-(MOST_REMEMBERED_BYTES // DIGEST_BYTES) :], reference=reference)
 
     def last(self, count: int) -> Exemplars:
         """Return the last `count` rows, as a view."""
@@ -108,7 +114,7 @@ class Exemplars:
         return np.zeros(len(self), np.uint8) if self.recordings is None else self.recordings
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        optional = {"taught": self.taught, "people": self.people, "recordings": self.recordings}
+        optional = {name: getattr(self, name) for name in ("taught", "people", "recordings", "reference")}
         known = {name: one for name, one in optional.items() if one is not None}
         return {"rows": self.rows, "scales": self.scales, **known}
 
@@ -127,7 +133,11 @@ class Exemplars:
         known = None if taught is None else np.asarray(taught, np.int64)
         people = _numbers(arrays, "people", len(rows))
         recordings = _numbers(arrays, "recordings", len(rows))
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, people, recordings)
+        reference = arrays.get("reference")
+        if reference is not None and (reference.ndim != 1 or reference.dtype != np.float16):
+            raise ValueError(f"a reference has shape {reference.shape} and type {reference.dtype}")
+        about = None if reference is None else np.asarray(reference, np.float16)
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, people, recordings, about)
 
 
 def _numbers(arrays: Mapping[str, NDArray[np.generic]], name: str, count: int) -> NDArray[np.uint8] | None:

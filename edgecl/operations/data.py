@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -280,6 +281,12 @@ def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
     except ValueError as error:
         raise UnusableError("ragged: the rows of the signal differ in length") from error
     return window(raw, contract, rate_hz=contract.sample_rate_hz)
+
+
+def spool_folder() -> Path | None:
+    """Return where a long lesson is spooled to: a folder on disk, since the default one may be in memory."""
+    on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
+    return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 
 
 class KeptSignals:

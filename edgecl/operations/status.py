@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edgecl.extractors.opening import VERIFIER
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import ModelBody
@@ -56,12 +57,21 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "extractor": dict(opened.described_by(revision)),
         "revisions": opened.store.revisions(),
         "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
+        "second_stage": _second_stage(model),
         "unknown": _unknown(opened, model),
         "remembered": _remembered(model),
         "irreversible": sorted(one.name for one in model.others.values() if one.plan),
         "damage": list(opened.store.damage),
         "waiting": _waiting(opened, model),
     }
+
+
+def _second_stage(model: Model) -> dict[str, Any]:
+    """Whether the network of a second stage is installed, and the words that it decides on where it is quick enough."""
+    from importlib.util import find_spec
+
+    words = sorted(label for label, one in model.exemplars.items() if one.reference is not None)
+    return {"installed": find_spec(VERIFIER) is not None, "words": words}
 
 
 def _remembered(model: Model) -> dict[str, int]:

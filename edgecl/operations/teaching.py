@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from pathlib import Path
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
+from edgecl.extractors.opening import VERIFIER
 from edgecl.learning.collector import LessonCollector, taught_otherwise, without_repeats
 from edgecl.model.model import CENTRE, Model
-from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded
+from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded, spool_folder
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.operations.twins import by_recording
 from edgecl.progress import watched
@@ -110,12 +110,6 @@ class Report:
             "taught_before": self.taught_before,
             "gave_way": list(self.gave_way),
         }
-
-
-def spool_folder() -> Path | None:
-    """Return where a long lesson is spooled to: a folder on disk, since the default one may be in memory."""
-    on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
-    return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
 
 
 @watched
@@ -230,6 +224,10 @@ def teach(
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
+            if not dry_run and find_spec(VERIFIER) is not None:
+                from edgecl.operations.references import referenced  # where the extra is installed
+
+                outcome = referenced(outcome, lesson, signals, opened.extractor.contract, objects)
             forced = force and not outcome.verdict.accepted
             if outcome.model is not None and not outcome.is_unchanged and not dry_run:
                 yield Stage("commit", f"on top of revision {live.number}")

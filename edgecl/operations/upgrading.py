@@ -22,9 +22,9 @@ from edgecl.model.settings import Settings, choose_tier
 from edgecl.operations.background import ROOM
 from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import described
-from edgecl.operations.data import Embedded, Through, checked_label, embedded, samples_of
+from edgecl.operations.data import Embedded, Through, checked_label, embedded, samples_of, spool_folder
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, now, trusted_times
-from edgecl.operations.teaching import is_recorded, spool_folder
+from edgecl.operations.teaching import is_recorded
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.arrays import MAX_BYTES

@@ -240,7 +240,7 @@ class Client:
         server = self._server
         contract = server.extractor.contract
         self._stream = Stream(server.extractor, spotter_for(contract, server.how), server.summary)
-        self._stream.spotter.scorer = server.live.scorer
+        server.live.give(self._stream.spotter)
         self._converter = Converter(contract.sample_rate_hz)
         self._has_detected = False
 
@@ -251,7 +251,7 @@ class Client:
         signal = self._converter(message)
         if self._server.live.refresh():
             self._server.summary.revisions.append(self._server.live.revision)
-        self._stream.spotter.scorer = self._server.live.scorer
+        self._server.live.give(self._stream.spotter)
         timestamp = message.data.get("timestamp")
         started = time.perf_counter()
         events = self._stream.push(Piece(signal))

@@ -244,7 +244,7 @@ class BackgroundScorer:
         return other
 
     def _thresholds(self, confidence: float) -> NDArray[np.float32]:
-        thresholds: NDArray[np.float32] = (self._even + _log_odds(confidence) / self._steepness).astype(np.float32)
+        thresholds: NDArray[np.float32] = (self._even + log_odds(confidence) / self._steepness).astype(np.float32)
         return thresholds
 
     def word(self, label: str) -> WordParameters:
@@ -273,7 +273,7 @@ class BackgroundScorer:
     def __call__(self, latents: NDArray[np.float32]) -> Scores:
         """Return the scores of latents (n, D)."""
         features = self._features(latents)
-        scores = self._scores(features[:, -self._features.row_dimension :])
+        scores = self.row_scores(features[:, -self._features.row_dimension :])
         return Scores(scores, self._confidence(scores), self._head.novelty(self._head.logits(features)))
 
     def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
@@ -294,17 +294,18 @@ class BackgroundScorer:
         rows = self._features.project(latent)
         return bool((self._bound(rows) < thresholds - ROUNDING).all())
 
-    def _scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores (n, C) of rows (n, p), as a store keeps latents."""
         background, whitened = self._densities(rows)
         words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         return words - np.maximum(background[:, None], best_other(words))
 
     def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
-        scores = self._scores(background.rows)
-        lowest = self._scores(background.room).max(axis=0, initial=-np.inf)
+        scores = self.row_scores(background.rows)
+        lowest = self.row_scores(background.room).max(axis=0, initial=-np.inf)
         return {
             label: calibrated(
-                self.own(index, self._kept(model, label), background.offset),
+                self.own(index, kept_rows(model, label), background.offset),
                 scores[:, index],
                 hours=background.hours,
                 room=float(lowest[index]),
@@ -314,12 +315,6 @@ class BackgroundScorer:
             for index, label in enumerate(self.labels)
             if label in labels
         }
-
-    def _kept(self, model: Model, label: str) -> Exemplars:
-        """Return the kept clips of a word; none where only other devices have taught it."""
-        nothing = np.zeros((0, self._features.row_dimension), np.float32)
-        kept = model.exemplars.get(label)
-        return quantise(nothing) if kept is None else kept
 
     def own(self, index: int, kept: Exemplars, offset: NDArray[np.float32]) -> OwnClips:
         """Return the kept clips of a word, each without itself, and what else their scores depend on."""
@@ -337,7 +332,14 @@ class BackgroundScorer:
         )
 
 
-def _log_odds(confidence: float) -> float:
+def kept_rows(model: Model, label: str) -> Exemplars:
+    """Return the kept clips of a word; none where only other devices have taught it."""
+    nothing = np.zeros((0, model.settings.features.row_dimension), np.float32)
+    kept = model.exemplars.get(label)
+    return quantise(nothing) if kept is None else kept
+
+
+def log_odds(confidence: float) -> float:
     """Return ln p/(1-p); infinite from 1 on, minus infinite from 0 down."""
     if not 0 < confidence < 1:
         return float("inf") if confidence >= 1 else -float("inf")

@@ -88,6 +88,23 @@ class OwnClips:
         return unseen(squared, rivals, clips, own, allowance, dimension=self.whitened.shape[1])
 
 
+def reached(background: NDArray[np.float32], hours: float, *, per_hour: float = ACCEPTED_PER_HOUR) -> float:
+    """Return the score that the worst hops (n,) of so many hours reach so many times an hour."""
+    return float(np.sort(background)[-min(max(round(per_hour * hours), 1), len(background))])
+
+
+def placed(mistaken: float, typical: float, unseen: float | None) -> float:
+    """Return the threshold between what background reaches and what a word's own clips have.
+
+    Parameters
+    ----------
+    unseen
+        What people who did not teach are expected to have; None where it does not matter.
+    """
+    above = MARGIN * max(typical - mistaken, 0)
+    return mistaken + (above if unseen is None else min(above, UNSEEN_MARGIN * max(unseen - mistaken, 0)))
+
+
 def calibrated(
     clips: OwnClips,
     background: NDArray[np.float32],
@@ -107,13 +124,11 @@ def calibrated(
         The highest score of the user's room; minus infinity where it is not known.
     """
     own = clips.scores()
-    mistaken = float(np.sort(background)[-max(round(ACCEPTED_PER_HOUR * hours), 1)])
+    mistaken = reached(background, hours)
     typical = median(own) if len(own) else mistaken
     others = clips.unseen(allowance) if allowance is not None and len(own) else None
-    above = MARGIN * max(typical - mistaken, 0)
-    if others is not None and not is_mine:
-        above = min(above, UNSEEN_MARGIN * max(others.quiet - mistaken, 0))
-    threshold = float(max(mistaken + above, np.nextafter(np.float32(room), np.float32(np.inf))))
+    threshold = placed(mistaken, typical, None if others is None or is_mine else others.quiet)
+    threshold = float(max(threshold, np.nextafter(np.float32(room), np.float32(np.inf))))
     open_wide = quantile(own, 1 - NEARLY_ALL) if len(own) else threshold
     least, most = others.of_one_person(threshold) if others else (None, None)
     return Calibration(

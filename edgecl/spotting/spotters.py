@@ -8,15 +8,21 @@ such labels into an event, `BoutSpotter` a run of them. Labels that begin with a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.spotting.scorers import Scorer, Scores
 
+if TYPE_CHECKING:
+    from edgecl.spotting.second_stage import SecondStage
+
 WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
+CANDIDATE = "a candidate: the second stage decides"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,17 @@ class Spotter(ABC):
         Consecutive hops that a label must win before it counts.
     refractory
         Hops; see the two kinds.
+
+    Attributes
+    ----------
+    second
+        What confirms the words that it spots, or refuses them; None where the scorer decides alone.
+    window
+        Returns the sound (24000,) about a hop, by its number: whoever follows a stream of sound sets it.
     """
+
+    second: SecondStage | None = None
+    window: Callable[[int], NDArray[np.float32]]
 
     def __init__(self, scorer: Scorer | None, *, patience: int = 1, refractory: int = REFRACTORY_HOPS) -> None:
         self.scorer = scorer
@@ -115,6 +131,8 @@ class Spotter(ABC):
             margin = float(margins[index, label])
             is_unknown = scores.unknown is not None and bool(scores.unknown[index])
             self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown)
+            if not self._reason and self.second is not None and self.scorer.labels[label] in self.second.words:
+                self._reason = CANDIDATE
             detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:
                 found.append(detection)
@@ -136,9 +154,20 @@ class Spotter(ABC):
 
     def end(self) -> list[Detection]:
         """End the stream, or its present part; return the event that had begun, if there is one."""
-        detection = self._open.detection if self._open else None
+        detection = self._confirmed(self._open) if self._open else None
         self._open = self._run_label = None
         return [detection] if detection else []
+
+    def vector(self, hop: int) -> NDArray[np.float32]:
+        """Return what the second stage makes of a hop."""
+        assert self.second is not None
+        return self.second.vector(self.window(hop))
+
+    def _confirmed(self, event: OpenEvent) -> Detection | None:
+        """Return the detection of an event that is over; None where the second stage refuses it."""
+        if self.second is None:
+            return event.detection
+        return self.second.confirmed(event.detection, lambda: self.vector(event.peak))
 
     def _answer(self, scores: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
         assert self.scorer is not None
@@ -182,7 +211,7 @@ class WordSpotter(Spotter):
     """Turns a peak into an event: the highest score, once two hops have had no higher one.
 
     For `refractory` hops after a peak there is no other event, nor as long as its label goes on without a pause: a
-    sustained sound is one event.
+    sustained sound is one event. What the second stage refuses is followed by no pause.
     """
 
     _ignored_until = 0
@@ -200,12 +229,13 @@ class WordSpotter(Spotter):
             self._open = answer if self._open is None else answer.since(self._open.detection.first)
         if self._open is None or self._hop - self._open.peak < WAIT_HOPS:
             return None
-        detection = self._open.detection
-        self._ignored_until = self._open.peak + self._refractory
-        if answer and answer.detection.label == detection.label:
-            self._told_run = answer.detection.first
-        self._open = None
-        return detection
+        event, self._open = self._open, None
+        found = self._confirmed(event)
+        if found is not None:
+            self._ignored_until = event.peak + self._refractory
+            if answer and answer.detection.label == found.label:
+                self._told_run = answer.detection.first
+        return found
 
 
 class BoutSpotter(Spotter):

@@ -65,6 +65,10 @@ class WakeSpotter(WordSpotter):
             found += super().push(latent[None])
         return found
 
+    def _confirmed(self, event: OpenEvent) -> Detection | None:
+        """Return what the second stage confirms of the wake word; other words are the head's."""
+        return super()._confirmed(event) if event.detection.label == self._wake else event.detection
+
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
         detection = super()._follow(answer, is_patient=is_patient)
         if detection is not None and detection.label == self._wake:

@@ -36,6 +36,7 @@ from edgecl.sources.samples import Sample
 
 RATE_HZ = 16_000
 CHUNK_S = 60
+FACTORY_MINUTES, FACTORY_SEED = {"noise": 120, "words": 120, "speech": 150, "babble": 30}, 1  # of what ships
 TAUGHT = ("happy", "marvin", "seven", "sheila", "zero")
 COMMANDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029")
@@ -116,16 +117,20 @@ class World:
         """Return single words, half of them recorded, with 0.2 to 1.5 s between them."""
         sound, at = np.zeros(CHUNK_S * RATE_HZ, np.float32), 0
         while True:
-            word = self._recorded(rng) if rng.random() < 0.5 else self._synthetic(rng)
+            name, word = self._recorded(rng) if rng.random() < 0.5 else ("", self._synthetic(rng))
             if at + len(word) > len(sound):
                 return sound
+            self.placed(name, at, at + len(word))
             sound[at : at + len(word)] = word * 10 ** (rng.uniform(-12, 0) / 20)
             at += len(word) + int(rng.uniform(0.2, 1.5) * RATE_HZ)
 
-    def _recorded(self, rng: np.random.Generator) -> Signal:
-        """A clip, up to 10 % faster or slower."""
-        clip = self.clips[int(rng.integers(len(self.clips)))].signal
-        return to_peak(resampled(clip, RATE_HZ, RATE_HZ * float(rng.uniform(0.9, 1.1))))
+    def placed(self, word: str, first: int, last: int) -> None:
+        """Say which samples of a minute are a word, empty where it is synthetic, to whoever overrides this."""
+
+    def _recorded(self, rng: np.random.Generator) -> tuple[str, Signal]:
+        """A clip, up to 10 % faster or slower, and its word."""
+        clip = self.clips[int(rng.integers(len(self.clips)))]
+        return clip.word, to_peak(resampled(clip.signal, RATE_HZ, RATE_HZ * float(rng.uniform(0.9, 1.1))))
 
     def _synthetic(self, rng: np.random.Generator) -> Signal:
         words = str(rng.choice(self.sentences)).split()
@@ -225,10 +230,15 @@ def in_a_room(signal: Signal, rng: np.random.Generator) -> Signal:
     tail[: RATE_HZ // 500] = 0  # nothing arrives in the first 2 ms
     tail *= 10 ** (-rng.uniform(3, 16) / 20) / np.linalg.norm(tail)
     tail[0] = 1
-    length = len(signal) + len(tail)
+    length = quick_length(len(signal) + len(tail))
     wet = np.fft.irfft(np.fft.rfft(signal, length) * np.fft.rfft(tail, length), length)[: len(signal)]
     wet[1:] += rng.uniform(-0.3, 0.3) * wet[:-1]
     return wet.astype(np.float32)
+
+
+def quick_length(least: int) -> int:
+    """Return a length of a transform that is quick: a power of two times 1, 3, 5, 9 or 15."""
+    return min(odd << max(-(-least // odd) - 1, 0).bit_length() for odd in (1, 3, 5, 9, 15))
 
 
 def loudness(signal: Signal) -> float:

@@ -75,6 +75,7 @@ def _machine() -> dict[str, Any]:
         "packages": {name: _package(name, module) for name, (module, _) in PACKAGES.items()},
         "kernels": probe.run("kernels"),
         "extractor": probe.run("extractor", "voice"),
+        "second_stage": probe.run("verifier"),
     }
 
 
@@ -142,7 +143,11 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
         for name, one in found["packages"].items()
         if "fault" in one or (one["version"] is None and not PACKAGES[name][1])
     ]
-    faults += [f"{name}: {found[name]['fault']}" for name in ("kernels", "extractor") if "fault" in found[name]]
+    faults += [
+        f"{name.replace('_', ' ')}: {found[name]['fault']}"
+        for name in ("kernels", "extractor", "second_stage")
+        if "fault" in found[name]
+    ]
     if "fault" in found.get("store", {}).get("extractor", {}):
         faults.append(f"the store's extractor: {found['store']['extractor']['fault']}")
     if found.get("store", {}).get("write_fault"):
@@ -158,6 +163,7 @@ def _print(found: Mapping[str, Any]) -> None:
         **{name: _package_text(name, one) for name, one in found["packages"].items()},
         "kernels": _kernels_text(found["kernels"]),
         "extractor": _extractor_text(found["extractor"]),
+        "second stage": _second_stage_text(found["second_stage"]),
     }
     click.echo(pairs(rows))
     if "store" in found:
@@ -195,6 +201,15 @@ def _extractor_text(extractor: Mapping[str, Any]) -> str:
     if "fault" in extractor:
         return str(extractor["fault"])
     return f"{extractor['modality']}, {milliseconds(extractor['clip_ms'])} a clip"
+
+
+def _second_stage_text(second: Mapping[str, Any]) -> str:
+    if "fault" in second:
+        return str(second["fault"])
+    if not second["installed"]:
+        return "not installed: the first stage decides alone (optional: pip install 'edgecl[verify]')"
+    window = f"{milliseconds(second['window_ms'])} a window"
+    return f"{window}, decides on words" if second["decides"] else f"{window}, too slow: the first stage decides alone"
 
 
 def _print_store(store: Mapping[str, Any]) -> None:

@@ -45,6 +45,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "second stage": _second_stage(status),
         "unknown": _unknown(status["unknown"]),
         "remembered": _remembered(status["remembered"]) if status["classes"] else "",
         "waiting": _waiting(status["waiting"], store),
@@ -74,6 +75,19 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
 def _doubt(one: Mapping[str, Any]) -> str:
     """Return the mark of a time that was read from a clock which could not be trusted."""
     return " ?" if one["taught"] and not one["taught_trusted"] else ""
+
+
+def _second_stage(status: Mapping[str, Any]) -> str:
+    """Which stage decides on words in a stream; empty of a store that spots none."""
+    second, words = status["second_stage"], [one for one in status["spotting"] if not one.startswith("_")]
+    if not words:
+        return ""
+    if not second["installed"]:
+        return "not installed: the first stage decides on words alone"
+    if not second["words"]:
+        return "decides on no word: teach them again, with some new clips"
+    named = "all words" if set(words) <= set(second["words"]) else ", ".join(map(printable, second["words"]))
+    return f"decides on {named}, where `edgecl doctor` finds it quick enough"
 
 
 def _unknown(unknown: Mapping[str, Any] | None) -> str:

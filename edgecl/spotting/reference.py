@@ -1,0 +1,156 @@
+"""References: what a word sounds like to the network of the second stage, as a store keeps it.
+
+With v the vector of a window, x̄ the mean vector of the factory's sound and P its principal directions, half whitened,
+
+    e = unit(P (v - x̄))
+    u = unit(mean of e over the versions of a clip in noise)
+    r = unit(mean of u over the clips)
+
+A store keeps the mean of u and the number of clips, so that clips add up from lesson to lesson. How alike the clips are
+follows from both: the mean of n vectors of length 1 has the squared length (1 + (n - 1) c) / n, where c is the mean
+cosine of two of them, and the cosine of one with the direction of all others is about c √(n - 1) / √(1 + (n - 2) c).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.extractors.base import fit
+from edgecl.extractors.verifier import WINDOW_SAMPLES, about
+from edgecl.model.exemplars import dequantise
+from edgecl.store.arrays import unpack
+from edgecl.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgecl.extractors.contract import Contract
+
+    Hears = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+# the versions of a clip: 1/f^slope of the noise, decibels of the word above it, decibels of its peak below full scale
+VERSIONS = ((0.0, 15.0, 6.0), (1.0, 20.0, 14.0), (2.0, 8.0, 22.0))
+PIECE = 320  # samples of 20 ms, of which the loudest tenth are the word
+MOST_CLIPS = 1024  # that weigh: float16 holds the number exactly
+ALONE = 0.5  # the cosine that is expected of a word of one clip
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the clips of a word sound like together."""
+
+    mean: NDArray[np.float32]
+    """(K,)."""
+    clips: int
+
+    @staticmethod
+    def of(vectors: Sequence[NDArray[np.float32]], before: Reference | None = None) -> Reference:
+        """Return the reference of clips (n of (K,)), added to one of before."""
+        total, count = np.sum(vectors, axis=0), len(vectors)
+        if before is not None:
+            total, count = total + before.mean * np.float32(before.clips), count + before.clips
+        return Reference((total / np.float32(count)).astype(np.float32), min(count, MOST_CLIPS))
+
+    @staticmethod
+    def from_array(stored: NDArray[np.float16]) -> Reference:
+        """Rebuild from the array of a store."""
+        return Reference(stored[:-1].astype(np.float32), max(int(stored[-1]), 1))
+
+    def array(self) -> NDArray[np.float16]:
+        """Return what a store keeps: (K + 1,), the number of clips last."""
+        return np.append(self.mean, np.float32(self.clips)).astype(np.float16)
+
+    @property
+    def direction(self) -> NDArray[np.float32]:
+        """Return r (K,)."""
+        return unit(self.mean)
+
+    @property
+    def left_out(self) -> float:
+        """Return the cosine that is expected of one of its clips with the direction of all others."""
+        if self.clips < 2:
+            return ALONE
+        between = (self.clips * float(self.mean @ self.mean) - 1) / (self.clips - 1)
+        between = min(max(between, 0.0), 1.0)
+        return between * math.sqrt((self.clips - 1) / (1 + (self.clips - 2) * between))
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The factory's sound to the network of the second stage."""
+
+    mean: NDArray[np.float32]
+    """(2048,) x̄."""
+    matrix: NDArray[np.float32]
+    """(2048, K) Pᵀ."""
+    rows: NDArray[np.float32]
+    """(n, K) of some rows of the background."""
+    of: NDArray[np.intp]
+    """(n,) which rows of the background these are."""
+    share: float
+    """Share of the background's hours that they are of."""
+
+    def __call__(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return e (K,) of a vector (2048,)."""
+        return unit((vector - self.mean) @ self.matrix)
+
+
+@cache
+def factory_directions() -> Directions:
+    """Return what ships with the voice extractor."""
+    arrays = unpack((Path(__file__).parents[1] / "data" / "verifier_voice.npz").read_bytes())
+    return directions_of(arrays)
+
+
+def directions_of(arrays: dict[str, NDArray[np.generic]]) -> Directions:
+    """Rebuild what `tools/make_verifier` writes."""
+    matrix = dequantise(np.asarray(arrays["directions"], np.int8), np.asarray(arrays["direction_scales"], np.float32))
+    rows = dequantise(np.asarray(arrays["rows"], np.int8), np.asarray(arrays["row_scales"], np.float32))
+    mean, of, share = np.asarray(arrays["mean"], np.float32), arrays["of"].astype(np.intp), float(arrays["share"][0])
+    return Directions(mean, np.ascontiguousarray(matrix.T), rows, of, share)
+
+
+def clip_vector(signal: NDArray[np.float32], contract: Contract, hears: Hears) -> NDArray[np.float32]:
+    """Return u (K,) of a clip (samples, 1): the mean of its versions in noise.
+
+    Parameters
+    ----------
+    hears
+        Returns e (K,) of a window (24000,).
+    """
+    clip = about(fit(signal, contract)[:, 0], contract.clip_samples // 2)
+    return unit(np.mean([hears(one) for one in versions(clip)], axis=0))
+
+
+def versions(clip: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return a clip (24000,) in the same noises every time, as loud as it may be heard."""
+    pieces = np.sort(np.square(clip[: len(clip) // PIECE * PIECE].reshape(-1, PIECE)).mean(axis=1))
+    loudness = np.sqrt(pieces[-len(pieces) // 10 :].mean())
+    peak = max(float(np.abs(clip).max()), 1e-9)
+    return [
+        (clip + np.float32(loudness * 10 ** (-snr_db / 20)) * noise) * np.float32(10 ** (-peak_db / 20) / peak)
+        for noise, (_, snr_db, peak_db) in zip(_noises(), VERSIONS, strict=True)
+    ]
+
+
+@cache
+def _noises() -> tuple[NDArray[np.float32], ...]:
+    """Return a noise (24000,) of unit power for each version: flat below 50 Hz, 1/f^slope of the amplitude above."""
+    found = []
+    for number, (slope, _, _) in enumerate(VERSIONS):
+        spectrum = np.fft.rfft(np.random.default_rng(number).standard_normal(WINDOW_SAMPLES, np.float32))
+        frequency = np.maximum(np.fft.rfftfreq(WINDOW_SAMPLES, 1 / 16_000), 50)
+        noise = np.fft.irfft(spectrum / frequency ** (slope / 2), WINDOW_SAMPLES)
+        found.append((noise / noise.std()).astype(np.float32))
+    return tuple(found)
+
+
+def unit(vector: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return a vector (K,) at length 1; one of nothing stays."""
+    return (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
