@@ -82,10 +82,10 @@ def played(scene: Scene, player: Player) -> Iterator[dict[str, Any]]:
 def row(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Return how many of the classes that hold, and of those that do not, each rule proves."""
     held, failed = ([one for one in found if one["holds"] == holds] for holds in (True, False))
-    cells: dict[str, Any] = {"classes": name, "hold": len(held), "do not": len(failed)}
+    cells: dict[str, Any] = {"new classes": name, "hold": len(held), "do not": len(failed)}
     for rule in RULES:
         proven = (sum(rule in one["proven"] for one in some) for some in (held, failed))
-        cells[f"{rule}: proven of both"] = ", ".join(map(str, proven))
+        cells[f"proven {rule}: of these, of those"] = ", ".join(map(str, proven))
     return cells
 
 
