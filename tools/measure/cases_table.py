@@ -163,6 +163,12 @@ def folders(scene: Scene, folder: Path) -> None:
     for label, index in (("Left", 0), ("left", 1)):
         put(folder / "cases" / label / "1.wav", encode_wav(list(words("left"))[index], rate_hz=RATE))
     scene.play("labels that differ in case alone", "learn", "kitchen", "cases")
+    put(folder / "shout" / "YES" / "1.wav", encode_wav(list(words("left"))[2], rate_hz=RATE))
+    scene.play("a class of the store in capitals", "learn", "kitchen", "shout")
+    for subject, index in (("subject_1", 0), ("subject_2", 1)):
+        for label in ("yes", "no"):
+            put(folder / "people" / subject / label / "1.wav", encode_wav(list(words(label))[index], rate_hz=RATE))
+    scene.play("people above the labels", "learn", "kitchen", "people")
 
 
 def tables(scene: Scene, folder: Path) -> None:
@@ -191,6 +197,12 @@ def recordings(scene: Scene, folder: Path) -> None:
     write("g.csv", scale=1 / 9.80665)
     scene.play("g where m/s2 is wanted", "learn", "wrist", "g.csv", "--label", "walk")
     scene.play("the same, settled", "learn", "wrist", "g.csv", "--label", "walk", "--scale", "acc=9.80665", "--dry-run")
+    stated = [f"{sensor} {axis} ({unit})" for sensor, unit in (("Acc", "g"), ("Gyro", "rad/s")) for axis in "xyz"]
+    write("stated.csv", names=stated)
+    scene.play("columns that state another unit", "learn", "wrist", "stated.csv", "--label", "walk")
+    partly = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "light"]
+    write("partly.csv", names=partly)
+    scene.play("columns of which one is another", "learn", "wrist", "partly.csv", "--label", "walk")
     write("degrees.csv", rates=180 / np.pi)
     scene.play("degrees a second where rad/s is wanted", "learn", "wrist", "degrees.csv", "--label", "walk")
     write("walk.csv")
