@@ -79,6 +79,12 @@ def test_a_table_that_is_no_text_says_so(tmp_path: Path, content: bytes) -> None
         samples_of(put(tmp_path / "run.csv", content), WRIST, label="curl")
 
 
+@pytest.mark.parametrize("name", ["run.xlsx", "run.txt"])
+def test_a_table_of_another_kind_is_to_be_saved_as_csv(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"of no known kind.*; save it as \.csv"):
+        samples_of(put(tmp_path / name, "x"), WRIST, label="curl")
+
+
 def test_header_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:
     path = put(tmp_path / "run.csv", "timestamp,Höhe\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"1 columns of measurements \(h.he\)"):

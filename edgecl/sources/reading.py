@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["Sample", "Skip", "count_samples", "read_samples"]
 SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 TABLES = (".csv", ".tsv")
+OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".dat", ".log")  # a table is often in one of them
 KINDS = (*SOUND, *PICTURES, *TABLES, ".npz", ".jsonl")
 # Units of an acceleration that has gravity in it.
 GRAVITY = {"m/s2", "m/s^2", "m/s\u00b2", "g"}
@@ -194,6 +195,7 @@ def _kind(path: Path) -> str:
     if not is_file or suffix not in KINDS:
         to_do = f"; convert it: {CONVERT}" if suffix in CONVERTED else ""
         to_do = f"; convert it: {CONVERT_PICTURE}" if suffix in CONVERTED_PICTURES else to_do
+        to_do = "; save it as .csv" if suffix in OTHER_TABLES else to_do
         raise DataError(f"{path} is of no known kind, wanted a folder or a {named_suffixes(KINDS)} file{to_do}")
     return suffix
 
