@@ -32,7 +32,7 @@ from edgecl_export._minilm import Encoder, read_weights
 from edgecl_export.adapt import Adapter
 from edgecl_export.text import read_model, vocabulary
 
-from common.splits import TEXT_SETS, class_orders
+from common.splits import CLASS_ORDERS, TEXT_SETS, class_orders
 from edgecl.extractors.text import open_tokenizer
 from measure.cases import note
 from measure.pupils import Pupil
@@ -88,9 +88,7 @@ def closed_forms(data: Texts, order: Sequence[str]) -> dict[str, float]:
 def measure_order(data: Texts, order: Sequence[str], extractor: Path, cache: Path) -> dict[str, Any]:
     """Return all figures of one order."""
     first = order[: data.about.first]
-    started = time.process_time()
     adapter = adapted(data, first, cache)
-    spent = time.process_time() - started
     export_text(extractor, adapter)
     rounded = read(data.about, extractor, cache=cache, scratch=data.scratch)
     figures = {
@@ -103,13 +101,13 @@ def measure_order(data: Texts, order: Sequence[str], extractor: Path, cache: Pat
         f"{data.about.name}: {100 * figures['adapted']['all']:.1f} % adapted, {100 * figures['plain']['all']:.1f} % not"
     )
     facts = {name: getattr(adapter, name) for name in ("rank", "texts", "intents", "steps", "before", "after")}
-    return {"closed form": figures, "loop": loop, "adapter": facts, "cpu_s": spent}
+    return {"closed form": figures, "loop": loop, "adapter": facts}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--quick", action="store_true", help="one order of the intents")
+    parser.add_argument("--orders", type=int, default=CLASS_ORDERS, help="of the intents")
     parser.add_argument("--cache", type=Path, required=True, help="folder for adapters and latents")
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     chosen = parser.parse_args()
@@ -121,7 +119,7 @@ def main() -> int:
         export_text(plain)
         for name in chosen.sets:
             data = read(TEXT_SETS[name], plain, cache=chosen.cache, scratch=Path(folder))
-            orders = class_orders(data.classes)[: 1 if chosen.quick else None]
+            orders = class_orders(data.classes)[: chosen.orders]
             sets[name] = {
                 "first": data.about.first,
                 "classes": len(data.classes),

@@ -41,12 +41,12 @@ def loop_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 def training_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
     """Return how each adapter was made."""
-    rows = [["set", "order", "intents", "texts", "left out, before", "after", "steps", "CPU, s"]]
+    rows = [["set", "order", "intents", "texts", "left out, before", "after", "steps"]]
     for name, one in sets.items():
         for number, order in enumerate(one["orders"], start=1):
             made = order["adapter"]
             scores = [f"{100 * made[which]:.1f}" for which in ("before", "after")]
-            facts = [str(made["intents"]), str(made["texts"]), *scores, str(made["steps"]), f"{order['cpu_s']:.0f}"]
+            facts = [str(made["intents"]), str(made["texts"]), *scores, str(made["steps"])]
             rows.append([name, str(number), *facts])
     return rows
 
