@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgecl.gate.gather import Known
+from edgecl.gate.witnesses import MOST_OF_GROUP
 from edgecl.learning.loop import learn
 from edgecl.model.model import Lesson, MemoryObjects, Model
 
@@ -144,3 +145,11 @@ def test_a_twin_in_the_lesson_does_not_vouch_for_a_kept_sample() -> None:
     before = np.mean([one.before for one in classes.values()])
     assert after[2.0] > before + 0.3
     assert after[0.999] <= before + 0.05
+
+
+def test_who_gave_too_many_to_be_left_out_whole_is_no_evidence_by_people() -> None:
+    model = Model(settings())
+    lesson = of_people(model, alike=0.0, people=2, clips=MOST_OF_GROUP + 1)
+    assert {one.people for one in learn(model, lesson).verdict.classes.values()} == {0}
+    few = of_people(model, alike=0.0, people=2, clips=MOST_OF_GROUP)
+    assert {(one.people, one.people_right) for one in learn(model, few).verdict.classes.values()} <= {(2, 0), (2, 1)}

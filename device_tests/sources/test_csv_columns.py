@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.extractors.contract import Contract
 from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 
@@ -190,3 +191,28 @@ def test_a_label_cell_that_stands_for_a_missing_one_is_skipped(tmp_path: Path, c
     path = put(tmp_path / "l.csv", csv_of(np.arange(81) / 50, movement(81), {"label": labels}))
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST)] == ["no label"]
     assert {one.label for one in samples_of(path, WRIST)} == {"go"}
+
+
+def imu_table(folder: Path) -> tuple[Path, Contract]:
+    """Acceleration and rotation whose columns state units that the extractor does not take."""
+    channels = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+    contract = replace(WRIST, units=("m/s2",) * 3 + ("rad/s",) * 3, channels=channels)
+    names = [f"{name} ({'g' if name[0] == 'a' else 'dps'})" for name in channels]
+    rows = [",".join(("timestamp", *names))] + [f"{i / 50},0,{i % 3 / 9},1,{i % 5},3,{i % 7}" for i in range(40)]
+    return put(folder / "run.csv", "\n".join(rows)), contract
+
+
+def test_one_factor_does_not_settle_the_units_of_other_channels(tmp_path: Path) -> None:
+    path, contract = imu_table(tmp_path)
+    with pytest.raises(DataError, match=r"acc=9\.80665,gyro=0\.0174533"):
+        samples_of(path, contract, label="curl")
+    with pytest.raises(DataError, match="states deg/s, the extractor takes rad/s"):
+        samples_of(path, contract, label="curl", how=Choices(scale={"acc": 9.80665}))
+    assert samples_of(path, contract, label="curl", how=Choices(scale={"acc": 9.80665, "gyro": 0.0174533}))
+
+
+def test_chosen_columns_state_their_units_too(tmp_path: Path) -> None:
+    path, contract = imu_table(tmp_path)
+    chosen = {name: f"{name} ({'g' if name[0] == 'a' else 'dps'})" for name in contract.channels}
+    with pytest.raises(DataError, match="states g, the extractor takes m/s2"):
+        samples_of(path, contract, label="curl", how=Choices(columns=chosen))

@@ -218,3 +218,10 @@ def test_a_flat_folder_of_another_codec_names_the_line_that_converts_it(tmp_path
     put(tmp_path / "clip.m4a", "x")
     with pytest.raises(DataError, match="convert them: ffmpeg -i FILE"):
         samples_of(tmp_path, label="go")
+
+
+def test_sessions_of_several_people_above_the_labels_are_of_those_people(tmp_path: Path) -> None:
+    for person in (1, 2):
+        put(tmp_path / f"subject_{person}" / "session_1" / "go" / "1.wav", wav(tone(hertz=300 + 50 * person)))
+    found = samples_of(tmp_path, how=Choices(label_folder=3))
+    assert [one.group for one in found] == ["subject_1", "subject_2"]

@@ -247,3 +247,23 @@ def test_a_member_that_nobody_has_judged_is_not_read(tmp_path: Path) -> None:
             np.lib.format.write_array(file, array)
             archive.writestr(name, file.getvalue())
     assert [sample.label for sample in samples_of(path, WRIST)] == ["a", "b", "b", "a"]
+
+
+def test_channels_in_another_case_are_those_of_the_extractor(tmp_path: Path) -> None:
+    contract = replace(WRIST, channels=("heart_rate", "eda", "skin"))
+    path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=["EDA", "Heart_Rate", "Skin"])
+    same = npz(tmp_path / "s.npz", X=windows()[..., [1, 0, 2]], y=["a"] * 4, rate_hz=50, channels=contract.channels)
+    for one, other in zip(samples_of(path, contract), samples_of(same, contract), strict=True):
+        np.testing.assert_array_equal(one.signal, other.signal)
+
+
+def test_names_of_bytes_are_text(tmp_path: Path) -> None:
+    names = np.array([b"a", b"b"])
+    for labels in (np.array([b"a", b"b", b"a"]), np.array([0, 1, 0])):
+        path = npz(tmp_path / "w.npz", X=windows(3), y=labels, label_names=names, rate_hz=50)
+        assert [one.label for one in samples_of(path, WRIST)] == ["a", "b", "a"]
+
+
+def test_a_class_may_be_called_none_where_an_index_says_so(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(2), y=[0, 1], label_names=["None", "walk"], rate_hz=50)
+    assert [one.label for one in samples_of(path, WRIST)] == ["None", "walk"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.sound import read_wav
 
-from ..support.recordings import RATE, reason_of, samples_of, tone, wav
+from ..support.recordings import RATE, put, reason_of, samples_of, tone, wav
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
@@ -120,3 +120,11 @@ def test_another_codec_without_libsndfile_names_what_to_do(tmp_path: Path) -> No
     content = wav(tone(), codec=7)
     with mock.patch.dict("sys.modules", {"soundfile": None}):
         assert "pip install edgecl[audio]; or convert it: ffmpeg" in reason_of(content, tmp_path)
+
+
+def test_a_codec_that_libsndfile_cannot_read_as_a_whole_costs_at_most_its_clip(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(str(tmp_path / "gsm.wav"), tone(), RATE, subtype="GSM610", format="WAV")
+    put(tmp_path / "pcm.wav", wav(tone()))
+    found = [*samples_of(tmp_path, label="go")]
+    assert any(one.source.endswith("pcm.wav") for one in found)

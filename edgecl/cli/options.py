@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # starts a process of edgecl; a command and its arguments follow
 EDGECL = (sys.executable, "-m", "edgecl.cli")
-LARGEST = 2**31 - 1  # whole number of an option
+LARGEST = 2**32 - 1  # whole number of an option: every seed
 
 
 class Bytes(click.ParamType[int]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,7 +38,7 @@ def right_groups(factor: Factor, model: Model, lesson: Lesson, label: str, *, mo
 def right_people(factor: Factor, model: Model, lesson: Lesson, labels: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Test who of the people that gave a class is predicted right, (k,), each left out with all that they gave of it.
 
-    Of each class the first MOST_PEOPLE are judged.
+    Of each class the first MOST_PEOPLE are judged; none where one gave more samples than can be left out together.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def right_people(factor: Factor, model: Model, lesson: Lesson, labels: Sequence[
     labels
         Of the lesson, each given by several people.
     """
-    found = {label: _right(factor, model, lesson, label, lesson.people[label], most=MOST_PEOPLE) for label in labels}
+    few = [label for label in labels if max(Counter(lesson.people[label]).values()) <= MOST_OF_GROUP]
+    found = {label: _right(factor, model, lesson, label, lesson.people[label], most=MOST_PEOPLE) for label in few}
     return {label: right for label, right in found.items() if len(right)}
 
 

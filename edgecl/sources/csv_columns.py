@@ -163,7 +163,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
     taken = {*times, label, group}
     left = [column for column in range(len(names)) if column not in taken]
     channels = _channels(path, names, left, wanted, how)
-    by_name = all(name in place for name in wanted) or bool(how.columns)
+    by_name = all(name in place for name in wanted)
     if timed and not by_name:
         from edgecl.sources.scales import require_stated_units
 
@@ -179,7 +179,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
         stated_unit=_stated_unit(names, times[0]) if timed else "",
         unit="seconds",
         step_s=0.0,
-        taken_in_order="" if by_name else ", ".join(names[column] for column in channels),
+        taken_in_order="" if by_name or how.columns else ", ".join(names[column] for column in channels),
     )
 
 

@@ -25,7 +25,8 @@ _SPLIT = re.compile(
 )
 # Names that are no labels either where all folders have such names, and folders of the same names below.
 _PART_AT_END = re.compile(r".+[ _-](train|training|test|testing|val|validation|dev|eval)")
-_PERSON = re.compile(r"(subject|subj|speaker|spk|participant|person|user|session|day|s|p|u)[ _-]?\d+")
+_PERSON = re.compile(r"(subject|subj|speaker|spk|participant|person|user|s|p|u)[ _-]?\d+")
+_SESSION = re.compile(r"(session|day)[ _-]?\d+")
 CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -130,7 +131,8 @@ def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
 
 def _people(below: Mapping[str, set[str]]) -> list[str]:
     """Return folders that are called like people, sessions or parts, all of them."""
-    alike = all(_PERSON.fullmatch(name.lower()) or _PART_AT_END.fullmatch(name.lower()) for name in below)
+    kinds = (_PERSON, _SESSION, _PART_AT_END)
+    alike = all(any(kind.fullmatch(name.lower()) for kind in kinds) for name in below)
     return list(below) if alike and len(below) > 1 and set.intersection(*below.values()) else []
 
 
@@ -200,11 +202,18 @@ def _labelled_files(
 
 
 def _group(path: Path, folders: list[str], depth: int) -> str | None:
-    """Return the speaker or subject: the folder below the label, the one above if it is called so, or of the name."""
+    """Return the speaker or subject: the folder below the label, the nearest above if it is called so, or of the name.
+
+    A session or a day above the label is a group only where no person stands above it.
+    """
     if len(folders) > depth:
         return folders[depth]
-    above = folders[depth - 2] if 1 < depth <= len(folders) else ""
-    return above if _PERSON.fullmatch(above.lower()) else group_of(path)
+    above = folders[: depth - 1][::-1]
+    for kind in (_PERSON, _SESSION):
+        for name in above:
+            if kind.fullmatch(name.lower()):
+                return name
+    return group_of(path)
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 logger = Logger(__name__)
+NO_NAMES = frozenset({"", "nan", "<na>"})  # of label_names; others, such as None, were chosen for an index
 SEGMENT = "segment"
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
@@ -80,7 +81,7 @@ class NpzWindows:
         self.groups = next(
             (_column(arrays, name, count=count, path=path) for name in GROUP_COLUMNS if name in arrays), None
         )
-        self.label_names = arrays["label_names"].tolist() if "label_names" in arrays else None
+        self.label_names = _text(arrays["label_names"]).tolist() if "label_names" in arrays else None
         self.labels_from = labels_from or 0
         if self.label_names is not None and self.labels is not None:
             _check_texts(self.labels, self.label_names, path)
@@ -144,7 +145,8 @@ class NpzWindows:
         index = int(value) - self.labels_from
         if not 0 <= index < len(self.label_names):
             raise UnusableError(f"bad label: y is {int(value)}, and there are {len(self.label_names)} label_names")
-        if is_missing(name := str(self.label_names[index])):
+        name = str(self.label_names[index])
+        if name.strip().lower() in NO_NAMES:
             raise UnusableError(missing_label(name))
         return clean_label(name)
 
@@ -284,6 +286,8 @@ def _channel_order(
     if len(given) == len(contract.channels):
         wanted = [channel.lower() for channel in contract.channels]
         lower = [name.lower() for name in given]
+        if sorted(lower) == sorted(wanted):
+            return [lower.index(channel) for channel in wanted]
         found = found_by_axis(lower, wanted)
         if found is None and found_by_axis(wanted, lower, is_axis_known=True) is not None:
             raise DataError(

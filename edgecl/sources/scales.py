@@ -93,17 +93,21 @@ def require_stated_units(path: Path, names: Sequence[str], contract: Contract, s
     DataError
         As above; or `scale` names no channel.
     """
-    if factors_of(contract, scale) is not None:
-        return
+    factors_of(contract, scale)
+    settled = tuple(name.lower() for name in scale)
+    wrong: dict[str, tuple[str, str, str, float]] = {}  # stem of channels to a column of them, its units and the factor
     for name, channel, unit in zip(names, contract.channels, contract.units, strict=True):
         other = None if name.lower() == channel.lower() else other_unit(name, unit)
-        if other is not None:
-            raise DataError(
-                f"{path}: its column {name!r} states {other[0]}, the extractor takes {unit}: convert it, or give the "
-                f"factors of channels, such as {_stem(channel)}={other[1]:.6g}; a factor of 1 takes the values as they "
-                "are",
-                parameter="scale",
-            )
+        if other is not None and not (settled and channel.lower().startswith(settled)):
+            wrong.setdefault(_stem(channel), (name, other[0], unit, other[1]))
+    if wrong:
+        name, stated, unit, _ = next(iter(wrong.values()))
+        factors = ",".join(f"{stem}={one[3]:.6g}" for stem, one in wrong.items())
+        raise DataError(
+            f"{path}: its column {name!r} states {stated}, the extractor takes {unit}: convert it, or give the factors "
+            f"of channels: {factors}; a factor of 1 takes the values as they are",
+            parameter="scale",
+        )
 
 
 def _without_spikes(signal: NDArray[np.float32], axes: list[int], *, limit: float) -> NDArray[np.float32]:

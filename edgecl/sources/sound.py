@@ -378,10 +378,10 @@ def _read_compressed(content: bytes, name: str) -> Sound:
             announced = file.frames
             if announced * file.channels > LARGEST:
                 raise UnusableError(f"too long: {announced / file.samplerate:.0f} s of sound")
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = file.read(announced, dtype="float32", always_2d=True)
             bits = 8 if file.subtype.endswith("8") else 16
             rate_hz = file.samplerate
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, ValueError) as error:  # the latter of a codec that cannot be read as a whole
         raise UnusableError(f"not audio: damaged {name} ({error})") from error
     if len(samples) < announced:
         raise UnusableError(f"truncated: holds {len(samples) / rate_hz:.2f} s of {announced / rate_hz:.2f} s")
