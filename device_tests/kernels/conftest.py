@@ -24,8 +24,7 @@ def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         pytest.importorskip("numba")
     if request.param in COMPILED:
         require_library(request.param)
-        monkeypatch.setattr(_library, "_flags", lambda: PROCESSORS[request.param].flags)
-    monkeypatch.setenv("EDGECL_KERNELS", "library" if request.param in COMPILED else request.param)
+    monkeypatch.setenv("EDGECL_KERNELS", request.param)
     for kernel in vars(edgecl_kernels).values():
         if isinstance(kernel, edgecl_kernels._Kernel):
             monkeypatch.setattr(kernel, "_call", None)

@@ -12,6 +12,9 @@ import edgecl_kernels
 import numpy as np
 import pytest
 from edgecl_kernels import _signatures
+from edgecl_kernels._identity import PROCESSORS
+
+from .conftest import COMPILED, require_library
 
 SCORE = (
     "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -82,7 +85,20 @@ def test_what_is_asked_for_is_not_replaced():
 
 
 def test_an_unknown_implementation_is_an_error():
-    assert "EDGECL_KERNELS is 'fast', wanted one of library, jit, plain" in choose("", EDGECL_KERNELS="fast")
+    said = choose("", EDGECL_KERNELS="fast")
+    assert "EDGECL_KERNELS is 'fast', wanted one of library, jit, plain or a processor: x86-64-v4" in said
+
+
+@pytest.mark.parametrize("processor", COMPILED)
+def test_code_for_a_processor_that_this_machine_can_run_is_taken_where_it_is_asked_for(processor):
+    require_library(processor)
+    assert choose("", EDGECL_KERNELS=processor) == f"('library', 'compiled library for {processor}', {{}})\n"
+
+
+def test_code_that_the_library_lacks_is_not_replaced():
+    require_library()
+    other = next(name for name in PROCESSORS if name not in COMPILED)
+    assert f"not for {other}" in choose("", EDGECL_KERNELS=other)
 
 
 def test_a_helper_comes_after_those_it_calls():
@@ -120,6 +136,6 @@ def test_a_changed_helper_renews_the_cached_kernels_that_call_it(tmp_path):
     command = [sys.executable, "-c", SCORE, str(tmp_path)]
     printed = [subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout]
     helper = package / "products.py"
-    helper.write_text(helper.read_text().replace(" + x", " - x"))
+    helper.write_text(helper.read_text().replace("total += x", "total -= x"))
     printed += [subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout]
     assert printed == ["1.0\n", "-1.0\n"]

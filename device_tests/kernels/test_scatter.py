@@ -25,10 +25,29 @@ def scattered(kernel, dtype, x):
 
 
 @KERNELS
-@pytest.mark.parametrize(("n", "dimension"), [(0, 3), (1, 1), (1, 17), (7, 5), (8, 16), (9, 21), (20, 4)])
+@pytest.mark.parametrize(("n", "dimension"), [(0, 3), (1, 1), (1, 17), (7, 5), (8, 16), (9, 21), (20, 4), (3, 53)])
 def test_it_is_the_sum_of_outer_products(kernel, dtype, tolerance, n, dimension):
     x = draw(n, dimension)
     np.testing.assert_allclose(scattered(kernel, dtype, x), naive.scatter(x), rtol=tolerance, atol=10 * tolerance)
+
+
+@KERNELS
+@pytest.mark.skipif(naive.PLAIN, reason="300 columns are slow in plain Python")
+@pytest.mark.parametrize("dimension", [96, 256, 261, 300])
+def test_more_columns_than_a_panel_and_more_rows_than_a_block_are_summed(kernel, dtype, tolerance, dimension):
+    x = draw(37, dimension)
+    expected = (x.astype(np.float64).T @ x)[np.tril_indices(dimension)]
+    np.testing.assert_allclose(scattered(kernel, dtype, x), expected, rtol=tolerance, atol=10 * tolerance)
+
+
+@KERNELS
+@pytest.mark.parametrize("dimension", [13, 64])
+def test_nothing_is_written_beside_the_triangle(kernel, dtype, tolerance, dimension):
+    size = dimension * (dimension + 1) // 2
+    held = np.full(size + 64, 7, dtype)
+    x = draw(5, dimension)
+    kernel(x, held[:size])
+    assert (held[size:] == 7).all()
 
 
 @KERNELS

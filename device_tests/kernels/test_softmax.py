@@ -8,7 +8,7 @@ from . import naive
 
 pytestmark = pytest.mark.usefixtures("implementation")
 
-SIZES = [(0, 3, 2), (1, 1, 1), (2, 5, 3), (3, 16, 4), (6, 17, 9), (9, 40, 6)]
+SIZES = [(0, 3, 2), (1, 1, 1), (2, 5, 3), (3, 16, 4), (6, 17, 9), (9, 40, 6), (70, 35, 7)]
 
 
 def case(n: int, dimension: int, classes: int, seed: int = 0):
@@ -33,8 +33,9 @@ def test_scores_are_products_and_bias(n, dimension, classes):
     np.testing.assert_allclose(scored(x, weights, bias), x @ weights.T + bias, rtol=1e-4, atol=1e-5)
 
 
-def test_a_row_scores_the_same_alone_as_in_a_batch():
-    x, weights, bias = case(7, 37, 6)
+@pytest.mark.parametrize("classes", [2, 6, 8])
+def test_a_row_scores_the_same_alone_as_in_a_batch(classes):
+    x, weights, bias = case(7, 37, classes)
     batch = scored(x, weights, bias)
     for i in range(len(x)):
         np.testing.assert_array_equal(scored(x[i : i + 1], weights, bias)[0], batch[i])

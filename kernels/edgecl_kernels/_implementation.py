@@ -1,7 +1,8 @@
 """Which form of the kernels runs here: the compiled library, numba's compiler, or plain Python.
 
-`EDGECL_KERNELS` set to `library`, `jit` or `plain` forces one; so does `NUMBA_DISABLE_JIT=1` the last. Left
-alone, plain Python is never chosen: it is hundreds of times slower.
+`EDGECL_KERNELS` set to `library`, `jit` or `plain` forces one; so does `NUMBA_DISABLE_JIT=1` the last. Set to a
+processor (`x86-64-v3`), it forces the library's code for that one, where this machine can run it. Left alone, plain
+Python is never chosen: it is hundreds of times slower.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ def implementation() -> Implementation:
     ImportError
         There is none, or not the one that was asked for.
     """
-    forced = _forced()
+    forced, processor = _forced()
     passed_over: dict[str, str] = {}
     for name in [forced] if forced else NAMES[:2]:
         try:
-            detail, load = _OPENERS[name]()
+            detail, load = _library(processor) if name == "library" else _OPENERS[name]()
         except _UnusableError as error:
             passed_over[name] = str(error)
         else:
@@ -53,20 +54,27 @@ class _UnusableError(Exception):
     """An implementation is not for here; the message says why."""
 
 
-def _forced() -> str:
+def _forced() -> tuple[str, str]:
+    """Return the implementation and the processor that were asked for; empty ones are free."""
     name = os.environ.get("EDGECL_KERNELS", "")
     if name and name not in NAMES:
-        raise ImportError(f"EDGECL_KERNELS is {name!r}, wanted one of {', '.join(NAMES)}")
+        from edgecl_kernels._identity import PROCESSORS
+
+        if name not in PROCESSORS:
+            raise ImportError(
+                f"EDGECL_KERNELS is {name!r}, wanted one of {', '.join(NAMES)} or a processor: {', '.join(PROCESSORS)}"
+            )
+        return "library", name
     if not name and os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "plain"
-    return name
+        return "plain", ""
+    return name, ""
 
 
-def _library() -> tuple[str, Callable[[str], Callable[..., Any]]]:
+def _library(processor: str) -> tuple[str, Callable[[str], Callable[..., Any]]]:
     from edgecl_kernels._library import LibraryError, open_library
 
     try:
-        library = open_library()
+        library = open_library(processor=processor)
     except LibraryError as error:
         raise _UnusableError(str(error)) from error
     return f"compiled library for {library.processor}", library.load
@@ -88,4 +96,4 @@ def _plain() -> tuple[str, Callable[[str], Callable[..., Any]]]:
     return "plain Python, slow", load
 
 
-_OPENERS = {"library": _library, "jit": _jit, "plain": _plain}
+_OPENERS = {"jit": _jit, "plain": _plain}

@@ -42,13 +42,14 @@ class Library(NamedTuple):
         return _caller(name, self.functions[symbol], self.signatures[name])
 
 
-def open_library(path: Path | None = None) -> Library:
-    """Open the compiled library: the package's own, or another.
+def open_library(path: Path | None = None, processor: str = "") -> Library:
+    """Open the compiled library: the package's own, or another; its best code for this machine, or one `processor`'s.
 
     Raises
     ------
     LibraryError
-        There is none, or it is damaged, of other kernels, of another version or for another machine.
+        There is none, or it is damaged, of other kernels, of another version, for another machine or without code for
+        `processor`.
     """
     path = path or _identity.LIBRARY
     try:
@@ -65,7 +66,10 @@ def open_library(path: Path | None = None) -> Library:
     ):
         if found != wanted:
             raise LibraryError(f"it was built from {what} {found[:12]}, this is {what} {wanted[:12]}")
-    return Library(functions, _fitting(about["processors"]), about["kernels"])
+    processors = [name for name in about["processors"] if processor in ("", name)]
+    if not processors:
+        raise LibraryError(f"it is for {' or '.join(about['processors'])}, not for {processor}")
+    return Library(functions, _fitting(processors), about["kernels"])
 
 
 def _check_machine(path: Path) -> None:

@@ -14,15 +14,25 @@ _ONE = np.float32(1)
 _TWO = np.float32(2)
 
 
-def centred_product(x: F32, row: int, other: int, target: F32) -> Any:
-    """Dot product of two rows of x, seen from target.
+def centred_product(x: F32, row: int, other: int, target: F32, first: int) -> Any:
+    """Dot product of two rows of x, seen from target, over the columns from `first` on.
 
     Subtracting first keeps float32 enough where rows are far from the origin and near each other.
     """
     total = _ZERO
-    for d in range(uintp(target.shape[0])):
+    for d in range(uintp(first), uintp(target.shape[0])):
         total += (x[row, d] - target[d]) * (x[other, d] - target[d])
     return total
+
+
+def add_centred_products(x: F32, other: int, target: F32, scratch: F32, backwards: bool) -> None:
+    """Add the products of every row with another to scratch[1]; compiled, it is `_simd`'s.
+
+    There rows are taken from the last to the first where `backwards`: they begin in the cache, if the time before ended
+    with them.
+    """
+    for i in range(x.shape[0]):
+        scratch[1, i] += centred_product(x, i, other, target, 0)
 
 
 def lowest(scratch: F32) -> int:
@@ -46,12 +56,12 @@ def herding_order(x: F32, target: F32, scratch: F32, order: I32) -> None:
     """
     n = x.shape[0]
     for i in range(n):
-        scratch[0, i] = centred_product(x, i, i, target)
+        scratch[0, i] = centred_product(x, i, i, target, 0)
         scratch[1, i] = _ZERO
         scratch[2, i] = _ZERO
     for k in range(order.shape[0]):
         best = lowest(scratch)
         order[k] = best
         scratch[2, best] = _ONE
-        for i in range(n):
-            scratch[1, i] += centred_product(x, i, best, target)
+        if k + 1 < order.shape[0]:
+            add_centred_products(x, best, target, scratch, k % 2 == 0)

@@ -42,7 +42,7 @@ def check_counts(made: Arm64, *, record: bool = False) -> bool:
     expected = json.loads(RECORD.read_text())
     if expected.keys() != counted.keys():
         raise CommandError("comparing counts: others are expected, use tools/arm count --record")
-    print(f"ARM64 instructions on {DEFAULT} (emulated; a count is no time), gcc {' '.join(REFERENCE_FLAGS)}")
+    print(f"ARM64 instructions on {DEFAULT} (emulated; a count is no time), gcc {' '.join(REFERENCE_FLAGS)}\n")
     print("| what | shipped | gcc | shipped / gcc | expected | change |\n|---|---|---|---|---|---|")
     faults = []
     for what, count in counted.items():

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from edgecl_kernels import implementation
+from edgecl_kernels._identity import PROCESSORS
 
-from peers import growth, in_c, whole
-from peers.rounds import Process, Team, pin, side_by_side, summary, workers
+from peers import growth, in_c, in_numpy, whole
+from peers.rounds import BLAS, Process, Team, pin, side_by_side, summary, workers
 from peers.workloads import BATCHES, SIZES, TASKS, Case
 
 ROUNDS, QUICK_ROUNDS = 21, 5
 WHOLE_ROUNDS, QUICK_WHOLE_ROUNDS = 11, 3
 LATENTS, QUICK_LATENTS = 1_000_000, 100_000
+AVX2_BLAS = "Haswell"  # OpenBLAS's kernels for AVX2
 COLD = {  # who takes part in cold starts, and the module that is loaded
     "edgecl": "in_edgecl",
     "hand-fused C": "in_c",
@@ -55,13 +57,22 @@ def main() -> None:
 
 def make_teams(job: dict[str, Any], scratch: Path, missing: dict[str, str]) -> list[Team]:
     """Ours first; without gcc, without C."""
-    reason = in_c.compile_library(scratch)
+    reason = in_c.compile_library(scratch, compiled_for())
     if reason:
         missing["hand-fused C"] = missing["the roofline"] = reason
     variables = (*job["variables"].items(), (in_c.LIBRARY, str(scratch / "head.so")))
     own = ("in_edgecl", *(() if reason else ("in_c",)), "in_numpy")
     others = [Team(Path(python), tuple(modules)) for python, modules in job["others"]]
+    if in_numpy.blas_kernel() != AVX2_BLAS and compiled_for() == "x86-64-v3":
+        limited = (*job["variables"].items(), (BLAS, AVX2_BLAS))
+        others.append(Team(Path(job["python"]), ("in_numpy",), limited))
     return [Team(Path(job["python"]), own, variables), *others]
+
+
+def compiled_for() -> str:
+    """The processor that the kernels in use were compiled for; empty where numba compiles them."""
+    name = implementation().detail.rpartition(" ")[2]
+    return name if name in PROCESSORS else ""
 
 
 def cases(processes: dict[str, Process], *, rounds: int, quick: bool) -> list[dict[str, Any]]:
@@ -91,7 +102,8 @@ def cases(processes: dict[str, Process], *, rounds: int, quick: bool) -> list[di
 
 def whole_processes(teams: list[Team], scratch: Path, *, quick: bool) -> dict[str, Any]:
     rounds = QUICK_WHOLE_ROUNDS if quick else WHOLE_ROUNDS
-    taking_part = [(name, module, team) for name, module in COLD.items() for team in teams if module in team.modules]
+    free = [team for team in teams if BLAS not in dict(team.variables)]
+    taking_part = [(name, module, team) for name, module in COLD.items() for team in free if module in team.modules]
     edgecl = [str(teams[0].python), "-m", "edgecl.cli"]
     return {
         "lesson": whole.lesson(edgecl, scratch, variables=dict(teams[0].variables), rounds=rounds),
@@ -108,7 +120,9 @@ def surroundings() -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%d", time.gmtime()),
         "load": load(),
         "kernels": found.detail,
-        "flags": " ".join(in_c.FLAGS),
+        "vector_bits": 32 * PROCESSORS[compiled_for()].lanes if compiled_for() else None,
+        "blas": in_numpy.blas_kernel(),
+        "flags": " ".join(in_c.flags(compiled_for())),
     }
 
 

@@ -1,14 +1,24 @@
 /* The hand-fused C that tools/bench_peers sets beside the kernels: what one careful person writes for one machine.
 
-   One thread, float32, vectors of 64 bytes. Rows are padded with zeros to `columns`, a multiple of 16; the bias is the
-   weight of a constant column. Compiled by peers/in_c.py with one fixed set of flags. */
+   One thread, float32, vectors and tiles that fill the registers of the processor that it is compiled for. Rows are
+   padded with zeros to `columns`, a multiple of 16; the bias is the weight of a constant column. Compiled by
+   peers/in_c.py. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-enum { LANES = 16, CLASSES = 6, ROWS = 4, PANEL = 256 };
+#if defined __AVX512F__ /* 32 registers of 16 floats */
+enum { LANES = 16, DOT_CLASSES = 6, VECTORS = 4, CHAINS = 24 };
+#elif defined __AVX__ /* 16 of 8 */
+enum { LANES = 8, DOT_CLASSES = 3, VECTORS = 2, CHAINS = 12 };
+#elif defined __aarch64__ /* 32 of 4 */
+enum { LANES = 4, DOT_CLASSES = 6, VECTORS = 4, CHAINS = 24 };
+#else /* 16 of 4, and a product takes one of its own */
+enum { LANES = 4, DOT_CLASSES = 2, VECTORS = 2, CHAINS = 12 };
+#endif
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+enum { CLASSES = 6, ROWS = 4, PANEL = 256 };
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -26,13 +36,13 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE void dot_tile(const int rows, const int classes, const float *restrict x, const float *restrict weights,
                      int64_t columns, float *restrict out, int64_t stride)
 {
-    lanes sums[ROWS][CLASSES] = {0};
+    lanes sums[ROWS][DOT_CLASSES] = {0};
     for (int64_t d = 0; d < columns; d += LANES) {
-        lanes held[ROWS];
-        UNROLL for (int b = 0; b < rows; b++) held[b] = load(x + b * columns + d);
-        UNROLL for (int c = 0; c < classes; c++) {
-            lanes weight = load(weights + c * columns + d);
-            UNROLL for (int b = 0; b < rows; b++) sums[b][c] += held[b] * weight;
+        lanes held[DOT_CLASSES];
+        UNROLL for (int c = 0; c < classes; c++) held[c] = load(weights + c * columns + d);
+        UNROLL for (int b = 0; b < rows; b++) {
+            lanes row = load(x + b * columns + d);
+            UNROLL for (int c = 0; c < classes; c++) sums[b][c] += row * held[c];
         }
     }
     UNROLL for (int b = 0; b < rows; b++)
@@ -52,10 +62,13 @@ INLINE void dot_tile(const int rows, const int classes, const float *restrict x,
 static void dots(const float *x, int64_t rows, const float *weights, int64_t classes, int64_t columns, float *out,
                  int64_t stride)
 {
-    for (int64_t c = 0; c < classes; c += CLASSES) {
-        int64_t b = 0, count = least(CLASSES, classes - c);
-#define FOUR(n) dot_tile(ROWS, n, x + b * columns, weights + c * columns, columns, out + b * stride + c, stride)
-#define ONE(n) dot_tile(1, n, x + b * columns, weights + c * columns, columns, out + b * stride + c, stride)
+    for (int64_t c = 0; c < classes; c += DOT_CLASSES) {
+        int64_t b = 0, count = least(DOT_CLASSES, classes - c);
+#define DOT(rows, n) \
+    dot_tile(rows, n < DOT_CLASSES ? n : DOT_CLASSES, x + b * columns, weights + c * columns, columns, \
+             out + b * stride + c, stride)
+#define FOUR(n) DOT(ROWS, n)
+#define ONE(n) DOT(1, n)
         for (; b + ROWS <= rows; b += ROWS) BY_CLASSES(FOUR)
         for (; b < rows; b++) BY_CLASSES(ONE)
     }
@@ -78,14 +91,14 @@ typedef struct {
     float rate, momentum, strength;
 } Head;
 
-/* gradient, EWC gradient, momentum and store for a tile of classes and 16 * `vectors` columns */
+/* gradient, EWC gradient, momentum and store for a tile of classes and LANES * `vectors` columns */
 INLINE void descend_tile(const int classes, const int vectors, const Head *head, int64_t c0, int64_t d0)
 {
     const int64_t columns = head->columns, stride = head->stride;
-    lanes sums[CLASSES][4] = {0};
+    lanes sums[CLASSES][VECTORS] = {0};
     for (int64_t b = 0; b < head->batch; b++) {
         const float *restrict x = head->x + b * columns + d0, *restrict p = head->p + b * stride + c0;
-        lanes held[4];
+        lanes held[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) held[v] = load(x + LANES * v);
         UNROLL for (int c = 0; c < classes; c++)
             UNROLL for (int v = 0; v < vectors; v++) sums[c][v] += p[c] * held[v];
@@ -107,9 +120,9 @@ static void descend(const Head *head)
         int64_t end = least(panel + PANEL, head->columns);
         for (int64_t c = 0; c < head->classes; c += CLASSES) {
             int64_t d = panel, count = least(CLASSES, head->classes - c);
-#define WIDE(n) descend_tile(n, 4, head, c, d)
+#define WIDE(n) descend_tile(n, VECTORS, head, c, d)
 #define NARROW(n) descend_tile(n, 1, head, c, d)
-            for (; d + 4 * LANES <= end; d += 4 * LANES) BY_CLASSES(WIDE)
+            for (; d + VECTORS * LANES <= end; d += VECTORS * LANES) BY_CLASSES(WIDE)
             for (; d < end; d += LANES) BY_CLASSES(NARROW)
         }
     }
@@ -137,9 +150,9 @@ void head_steps(const Head *head, const int32_t *schedule, int64_t steps)
 INLINE void fisher_tile(const int classes, const int vectors, const float *x, const float *q, int64_t rows,
                         int64_t columns, int64_t stride, float *fisher)
 {
-    lanes sums[CLASSES][4] = {0};
+    lanes sums[CLASSES][VECTORS] = {0};
     for (int64_t b = 0; b < rows; b++) {
-        lanes held[4];
+        lanes held[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) held[v] = load(x + b * columns + LANES * v);
         UNROLL for (int v = 0; v < vectors; v++) held[v] *= held[v];
         UNROLL for (int c = 0; c < classes; c++)
@@ -165,9 +178,9 @@ void fisher_diagonal(const float *x, int64_t rows, const float *weights, int64_t
         }
         for (int64_t c = 0; c < classes; c += CLASSES) {
             int64_t d = 0, count = least(CLASSES, classes - c);
-#define FISHER_WIDE(n) fisher_tile(n, 4, block + d, q + c, held, columns, stride, fisher + c * columns + d)
+#define FISHER_WIDE(n) fisher_tile(n, VECTORS, block + d, q + c, held, columns, stride, fisher + c * columns + d)
 #define FISHER_NARROW(n) fisher_tile(n, 1, block + d, q + c, held, columns, stride, fisher + c * columns + d)
-            for (; d + 4 * LANES <= columns; d += 4 * LANES) BY_CLASSES(FISHER_WIDE)
+            for (; d + VECTORS * LANES <= columns; d += VECTORS * LANES) BY_CLASSES(FISHER_WIDE)
             for (; d < columns; d += LANES) BY_CLASSES(FISHER_NARROW)
         }
     }
@@ -206,16 +219,16 @@ void herding_order(const float *x, int64_t rows, int64_t dimension, const float 
 /* scatter (columns, columns), its lower blocks, += x'x */
 INLINE void scatter_tile(const float *x, int64_t rows, int64_t columns, int64_t i, int64_t j, float *scatter)
 {
-    lanes sums[4][4] = {0};
+    lanes sums[4][VECTORS] = {0};
     for (int64_t b = 0; b < rows; b++) {
         const float *row = x + b * columns;
-        lanes held[4];
-        UNROLL for (int v = 0; v < 4; v++) held[v] = load(row + j + LANES * v);
+        lanes held[VECTORS];
+        UNROLL for (int v = 0; v < VECTORS; v++) held[v] = load(row + j + LANES * v);
         UNROLL for (int k = 0; k < 4; k++)
-            UNROLL for (int v = 0; v < 4; v++) sums[k][v] += row[i + k] * held[v];
+            UNROLL for (int v = 0; v < VECTORS; v++) sums[k][v] += row[i + k] * held[v];
     }
     UNROLL for (int k = 0; k < 4; k++)
-        UNROLL for (int v = 0; v < 4; v++) {
+        UNROLL for (int v = 0; v < VECTORS; v++) {
             float *to = scatter + (i + k) * columns + j + LANES * v;
             store(to, load(to) + sums[k][v]);
         }
@@ -223,19 +236,20 @@ INLINE void scatter_tile(const float *x, int64_t rows, int64_t columns, int64_t 
 
 void scatter_update(const float *x, int64_t rows, int64_t columns, float *scatter)
 {
-    for (int64_t j = 0; j < columns; j += 4 * LANES) /* columns: a multiple of 64 */
+    for (int64_t j = 0; j < columns; j += VECTORS * LANES) /* columns: a multiple of 64 */
         for (int64_t i = j; i < columns; i += 4) scatter_tile(x, rows, columns, i, j, scatter);
 }
 
-/* what the machine can do: 24 independent chains of fused multiply-adds, 2 * 16 operations each */
+/* what the machine can do: independent chains of fused multiply-adds, `round_operations` in a round */
+int64_t round_operations(void) { return CHAINS * LANES * 2; }
 float multiply_adds(int64_t rounds)
 {
-    lanes sums[24], factor = (lanes){0} + 1.0000001f, term = (lanes){0} + 1e-9f, total = {0};
-    _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) sums[i] = (lanes){0} + (float)i;
+    lanes sums[CHAINS], factor = (lanes){0} + 1.0000001f, term = (lanes){0} + 1e-9f, total = {0};
+    _Pragma("GCC unroll 24") for (int i = 0; i < CHAINS; i++) sums[i] = (lanes){0} + (float)i;
     for (int64_t round = 0; round < rounds; round++) {
-        _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) sums[i] = sums[i] * factor + term;
+        _Pragma("GCC unroll 24") for (int i = 0; i < CHAINS; i++) sums[i] = sums[i] * factor + term;
     }
-    _Pragma("GCC unroll 24") for (int i = 0; i < 24; i++) total += sums[i];
+    _Pragma("GCC unroll 24") for (int i = 0; i < CHAINS; i++) total += sums[i];
     return sum(total);
 }
 

@@ -30,17 +30,28 @@ from peers.workloads import (
 
 SOURCE = Path(__file__).with_name("head.c")
 # no start files: with -ffast-math gcc's would switch denormals off in the whole process
-FLAGS = ["-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512", "-fPIC", "-shared", "-nostartfiles"]
+COMMON = ("-O3", "-ffast-math", "-fPIC", "-shared", "-nostartfiles")
+# as wide as the code that edgecl's library runs here
+WIDTHS = {
+    "x86-64-v4": ("-march=native", "-mprefer-vector-width=512"),
+    "x86-64-v3": ("-march=x86-64-v3", "-mprefer-vector-width=256"),
+    "x86-64-v2": ("-march=x86-64-v2",),
+}
 LIBRARY = "EDGECL_BENCH_C"  # variable with the path of the compiled library
 _SCATTER_TILE = 64
 
 
-def compile_library(folder: Path) -> str:
+def flags(processor: str) -> list[str]:
+    """What gcc is told, to compile for the processor that edgecl's kernels were compiled for."""
+    return [*COMMON, *WIDTHS.get(processor, ("-march=native",))]
+
+
+def compile_library(folder: Path, processor: str) -> str:
     """Compile head.c into `folder`; return why not where that fails, else nothing."""
     gcc = shutil.which("gcc")
     if gcc is None:
         return "there is no gcc here"
-    command = [gcc, *FLAGS, str(SOURCE), "-o", str(folder / "head.so"), "-lm"]
+    command = [gcc, *flags(processor), str(SOURCE), "-o", str(folder / "head.so"), "-lm"]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     return done.stderr.strip()
 
@@ -48,7 +59,7 @@ def compile_library(folder: Path) -> str:
 def library() -> ctypes.CDLL:
     """The compiled library."""
     opened = ctypes.CDLL(os.environ[LIBRARY])
-    opened.multiply_adds.restype = ctypes.c_float
+    opened.multiply_adds.restype, opened.round_operations.restype = ctypes.c_float, ctypes.c_int64
     return opened
 
 
@@ -154,7 +165,8 @@ def scatter(case: Case) -> Ready:
 def arithmetic(case: Case) -> Ready:
     """Fused multiply-adds on registers; the unit is one operation."""
     rounds = 20_000
-    return Ready(lambda: library().multiply_adds(ctypes.c_int64(rounds)), rounds * 24 * 16 * 2)
+    opened = library()
+    return Ready(lambda: opened.multiply_adds(ctypes.c_int64(rounds)), rounds * opened.round_operations())
 
 
 def traffic(case: Case) -> Ready:

@@ -6,7 +6,10 @@ Eigen code needs a board's package. It has neither EWC nor momentum; its L2 term
 
 from __future__ import annotations
 
+import ctypes
+import os
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,18 @@ from peers.workloads import (
 )
 
 F32 = NDArray[np.float32]
+
+
+def blas_kernel() -> str:
+    """Name of the processor whose kernels numpy's OpenBLAS uses here; empty where there is no OpenBLAS."""
+    mapped = (line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines())
+    for path in dict.fromkeys(path for path in mapped if "openblas" in path):
+        library = ctypes.CDLL(path)
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            if ask := getattr(library, f"{prefix}openblas_get_corename{suffix}", None):
+                ask.restype = ctypes.c_char_p
+                return str(ask().decode())
+    return ""
 
 
 def softmax_in_place(z: F32) -> None:
@@ -135,9 +150,10 @@ def pycoral_step(case: Case) -> Ready:
     return Ready(run, 1, lambda: without_bias(weights.T, bias, case), plain)
 
 
+_LIMITED = f", OpenBLAS as for {blas_kernel()}" if "OPENBLAS_CORETYPE" in os.environ else ""
 CONTESTANTS = [
     Contestant(
-        "numpy",
+        f"numpy{_LIMITED}",
         {
             "step": step,
             "fisher": fisher,
@@ -146,5 +162,5 @@ CONTESTANTS = [
             "scatter-float64": scatter_float64,
         },
     ),
-    Contestant("pycoral's algorithm (numpy)", {"step": pycoral_step}),
+    Contestant(f"pycoral's algorithm (numpy{_LIMITED})", {"step": pycoral_step}),
 ]

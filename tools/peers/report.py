@@ -23,7 +23,9 @@ ON_DEVICE = ("numpy",)  # peers that need nothing but what a device has
 
 # targets
 OVER_AVALANCHE = {"voice": 100, "voice-concat": 14, "text": 14, "fitness": 14}
-OVER_C, STRETCH_OVER_C = 1.5, 1.1
+OVER_NEXT = 1.6  # of all peers
+OVER_C, STRETCH_OVER_C = 1.2, 1.1
+OVER_NUMPY = 1.3
 LESSON_MS, LESSON_MB, IN_PROCESS_MS = 350, 90, 200
 FLAT_BYTES = 1 << 20  # that resident memory may move between the first tenth of a stream and its end
 
@@ -122,7 +124,7 @@ def _step_targets(one: Figures) -> Iterable[list[str]]:
     others = {name: found["ratio"] for name, found in peers.items() if name not in (OURS, C, *PEAKS)}
     nearest = min(others, key=lambda name: others[name])
     found = others[nearest]
-    yield _row(title, "faster than every peer", f"{found:.2f} × the next, {nearest}", found > 1)
+    yield _row(title, f"≥ {OVER_NEXT} × the next peer", f"{found:.2f} × {nearest}", found >= OVER_NEXT)
     if C in peers:
         over = 1 / peers[C]["ratio"]
         yield _row(title, f"≤ {OVER_C} × C (stretch {STRETCH_OVER_C})", f"{over:.2f} ×", over <= OVER_C)
@@ -130,7 +132,7 @@ def _step_targets(one: Figures) -> Iterable[list[str]]:
 
 def _on_device_target(task: str, one: Figures) -> list[str]:
     found = min(one["peers"][name]["ratio"] for name in ON_DEVICE)
-    return _row(f"{task}, {one['workload']}", "faster than numpy", f"{found:.2f} ×", found > 1)
+    return _row(f"{task}, {one['workload']}", f"≥ {OVER_NUMPY} × numpy", f"{found:.2f} ×", found >= OVER_NUMPY)
 
 
 def _lesson_targets(lesson: Figures) -> Iterable[list[str]]:
@@ -174,10 +176,11 @@ def tables(figures: Figures) -> dict[str, Rows]:
 def notes(figures: Figures) -> str:
     """Return where and with what it was measured, and who is missing."""
     about = figures["environment"]
+    width = f", vectors of {about['vector_bits']} bits" if about["vector_bits"] else ""
     text = (
-        f"{about['processor']}, one thread, {about['when']}; load before {about['load']}. edgecl: {about['kernels']}."
+        f"{about['processor']}, one thread, {about['when']}; load before {about['load']}, after {about['load_after']}. "
+        f"edgecl: {about['kernels']}{width}. C: gcc {about['flags']}. OpenBLAS of numpy: {about['blas'] or 'none'}."
     )
-    text += f" C: gcc {about['flags']}." if about["flags"] else ""
     return text + "".join(f" Without {name}: {reason}." for name, reason in figures["missing"].items())
 
 

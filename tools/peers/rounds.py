@@ -25,12 +25,14 @@ TOOLS = Path(__file__).resolve().parent.parent
 AT_LEAST = 0.003  # seconds that a turn takes, where a unit takes less
 SLOW = 0.1  # a peer whose turn takes longer has a turn only every SLOW_EVERY rounds
 SLOW_EVERY = 5
+BLAS = "OPENBLAS_CORETYPE"  # whose kernels OpenBLAS uses
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def environ(**variables: str) -> dict[str, str]:
-    """Return the environment of a process that is timed: one thread, and `peers` to import."""
-    return child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
+    """Return the environment of a process that is timed: one thread, `peers` to import, BLAS as it finds itself."""
+    made = child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
+    return {name: value for name, value in made.items() if name != BLAS or name in variables}
 
 
 @dataclass(frozen=True)
