@@ -31,8 +31,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 def environ(**variables: str) -> dict[str, str]:
     """Return the environment of a process that is timed: one thread, `peers` to import, BLAS as it finds itself."""
-    made = child_environ(**{"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables})
-    return {name: value for name, value in made.items() if name != BLAS or name in variables}
+    own = {"PYTHONPATH": str(TOOLS), **dict.fromkeys(THREADS, "1"), **variables}
+    return {
+        name: value for name, value in child_environ(**own).items() if not name.startswith("OPENBLAS") or name in own
+    }
 
 
 @dataclass(frozen=True)
