@@ -51,3 +51,8 @@ def test_what_a_file_has_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mo
     file.write_text(json.dumps(first) + "\n")
     assert [*peers.runs(range(1), peers.already(file), **one_set)] == [second]
     assert (first["delay"], second["delay"]) == (0, 100)
+
+
+def test_shorter_runs_of_a_set_in_the_same_file_are_left_out(table: Any) -> None:
+    text = table([run("edgecl", 0.9), {**run("edgecl", 0.5, seed=1), "rows": 200}])
+    assert "| edgecl | 90.0 | 90.0 | 1 | 10 | 2 KiB |" in text

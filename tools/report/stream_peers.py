@@ -14,7 +14,8 @@ Run = Mapping[str, Any]
 
 def as_markdown(runs: Sequence[Run]) -> str:
     """Return for each delay the accuracy of every learner, then how far edgecl is above each on the same streams."""
-    parts = []
+    parts, longest = [], {name: max(run["rows"] for run in runs if run["set"] == name) for name in _names(runs, "set")}
+    runs = [run for run in runs if run["rows"] == longest[run["set"]]]  # a file may hold those of --quick too
     for delay in dict.fromkeys(run["delay"] for run in runs):
         here = [run for run in runs if run["delay"] == delay]
         parts += [f"## Right before the label, which comes {delay} rows later: mean over seeds in %", _accuracy(here)]
