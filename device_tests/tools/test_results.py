@@ -12,7 +12,7 @@ import pytest
 from ..support.tools import TOOLS, tool
 
 FILES = sorted((TOOLS / "results").glob("*.md"))
-PART = re.compile(r"<!-- tools/(\w+) ?(\w*) -->\n(.+?)\n<!-- end -->", re.DOTALL)
+PART = re.compile(r"<!-- tools/(\w+) ?([\w -]*) -->\n(.+?)\n<!-- end -->", re.DOTALL)  # a part, or an option of one
 
 
 @pytest.fixture
