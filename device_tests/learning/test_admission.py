@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import ACCEPTED, ASKS, REJECTED, Verdict
@@ -235,3 +238,17 @@ def test_a_stored_verdict_names_few_samples() -> None:
     stored = Verdict(True, True, (), {}, None, None, set_aside=aside).stored()
     assert isinstance(stored["set_aside"], list)
     assert len(stored["set_aside"]) == STORED
+
+
+def test_a_merged_class_keeps_what_a_second_stage_knows_of_both(words: Words, objects: MemoryObjects) -> None:
+    model, (into, label, *_) = known(words, objects), words.labels
+    first, second = (np.array([a, b, clips], np.float16) for a, b, clips in ((1, 0, 3), (0, 1, 1)))
+
+    def after(**references: NDArray[np.float16] | None) -> NDArray[np.float16] | None:
+        kept = {one: replace(rows, reference=references.get(one)) for one, rows in model.exemplars.items()}
+        return merged(replace(model, exemplars=kept), label, into, objects=objects).exemplars[into].reference
+
+    np.testing.assert_allclose(after(**{into: first, label: second}), [0.75, 0.25, 4])
+    np.testing.assert_array_equal(after(**{label: second}), second)
+    np.testing.assert_array_equal(after(**{into: first}), first)
+    assert after() is None

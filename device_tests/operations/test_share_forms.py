@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgecl.learner import Learner
+from edgecl.learning.priorities import WHILE_USED, giving_way
 
 from ..support.commands import edgecl, voice_extractor
 from ..support.stores import without_waiting
@@ -139,3 +141,30 @@ def test_a_device_is_kept_as_its_file_has_it(fleet: Path) -> None:
         learner.rollback()
     plain, compact, both = sizes.values()
     assert both < 0.6 * compact < 0.2 * plain
+
+
+def test_an_irreversible_sum_is_exact_or_refused(fleet: Path) -> None:
+    files = irreversible_files(fleet)
+    for words in (("--cap", 1), ("--combine", "median")):
+        done = edgecl("merge", fleet / "a", "--irreversible", *files, *words)
+        assert (done.code, "exact only as it is" in done.err) == (2, True)
+    assert edgecl("merge", fleet / "a", "--irreversible", *files).code == 0
+    assert edgecl("merge", fleet / "a", "--combine", "median").code == 2
+
+
+def test_a_class_of_an_irreversible_sum_gives_way_to_no_other_and_grows_not_too_old(fleet: Path) -> None:
+    files = irreversible_files(fleet)
+    assert edgecl("merge", fleet / "a", "--irreversible", *files).code == 0
+    model = Learner.open(fleet / "a").opened.model()[1]
+    asked = replace(model, priorities=dict.fromkeys(LABELS, WHILE_USED))
+    assert giving_way(asked, 1, today="") == []
+    assert giving_way(replace(asked, others={}), 1, today="") != []
+    assert edgecl("forget", fleet / "a", "--older-than", "0d").code != 1
+
+
+def test_counts_take_no_option_that_would_have_no_effect(fleet: Path) -> None:
+    for words in (("--noise", 1), ("--float16",), ("--whole",)):
+        done = edgecl("share", fleet / "b", "--irreversible", *words, "-o", fleet / "b.counts")
+        assert (done.code, "has no effect on counts" in done.err) == (2, True)
+    done = edgecl("merge", fleet / "a", "--irreversible", "--cap", 2, "--plan", fleet / "fleet.plan")
+    assert (done.code, "merges nothing" in done.err) == (2, True)

@@ -197,3 +197,10 @@ def test_numbers_that_do_not_fit_the_plan_are_refused() -> None:
     long = {label: ClassStatistics(one.count, one.mean, 9 * one.scatter) for label, one in parts[1].items()}
     with pytest.raises(DataError, match="mean squared length"):
         require_fits(decode(sent(long, plan, 1), source="x"), SHAPE, own="d0", is_unit=True)
+
+
+def test_values_that_no_sum_could_hold_are_refused_file_by_file() -> None:
+    rows = np.full((3, D), 1e17) * np.array([[1.0], [-1.0], [0.5]])
+    share = Share("d1", "d1", 1, "", {"go": statistics_of(rows.astype(np.float32))})
+    with pytest.raises(DataError, match="values that no sum could hold"):
+        require_fits(decode(encode(share, SHAPE), source="x"), SHAPE, own="d0", is_unit=False)

@@ -82,8 +82,8 @@ class SummingNode:
         """Yield what the boards have handed in; on disk, one in memory at a time."""
         with tempfile.TemporaryDirectory() as folder:
             fleet = Fleet(Path(folder), floor=FLOOR)
-            for data in self._boards.hand_in():
-                fleet.take(data, source="a board")
+            for name, data in self._boards.files():
+                fleet.take(data, source=name)
             yield fleet
 
     def _total(self, fleet: Fleet) -> Incoming | None:

@@ -7,7 +7,7 @@ A node has a store; or, on a gateway for boards that cannot run Flower, a folder
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -97,16 +97,17 @@ class FolderNode:
         return []  # a board that has no file yet is not known
 
     def hand_in(self) -> list[bytes]:
-        """Return the intact files; what is still being written, or is not a share, is left for another round."""
-        found = []
+        return [data for _, data in self.files()]
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the intact files by name; what is still being written, or is no share, is left for another round."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
                 read(path)
             except EdgeclError:
                 continue
             if path.stat().st_size <= LARGEST_FILE:
-                found.append(path.read_bytes())
-        return found
+                yield path.name, path.read_bytes()
 
     def names(self) -> dict[str, str]:
         """Return, by board, the name of its file."""

@@ -26,7 +26,8 @@ def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
     if label in exemplars:
         mean = joined.mean[features.lift_width :]
         kept = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
-        exemplars[into] = replace(kept, taught=_joined(exemplars.get(into), exemplars[label]))
+        both = exemplars.get(into), exemplars[label]
+        exemplars[into] = replace(kept, taught=_joined(*both), reference=_reference(*both))
         digests[f"exemplars/{into}"] = objects.put(exemplars[into].arrays())
     latest = next((one for one in reversed([*model.taught]) if one in (label, into)), into)
     timed = model.after_lesson([into], time=model.taught.get(latest, ""), is_timed=latest in model.timed)
@@ -40,6 +41,16 @@ def _joined(one: Exemplars | None, other: Exemplars) -> NDArray[np.int64]:
     """Return the digests of the rows that either class was taught."""
     known = [part.taught for part in (one, other) if part is not None and part.taught is not None]
     return np.unique(np.concatenate([np.zeros(0, np.int64), *known]))
+
+
+def _reference(one: Exemplars | None, other: Exemplars) -> NDArray[np.float16] | None:
+    """Return the reference of both classes: the mean of their clips, whose number stands last."""
+    first, second = (None if part is None else part.reference for part in (one, other))
+    if first is None or second is None or first.shape != second.shape:
+        return second if first is None else first
+    total = float(first[-1]) + float(second[-1])
+    mean = (first[:-1] * np.float32(first[-1]) + second[:-1] * np.float32(second[-1])) / total
+    return np.append(mean, np.float32(total)).astype(np.float16)
 
 
 def _merged_apart(model: Model, label: str, into: str, *, objects: Objects) -> Model:

@@ -211,7 +211,7 @@ def forget(
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
     with nullcontext() if dry_run else opened.store.writer() as writer:
         model = opened.model()[1]
-        left_alone = {} if older_than is None else undated(opened)
+        left_alone = {} if older_than is None else {**undated(opened), **_inseparable(model)}
         if older_than is not None:
             named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
@@ -235,6 +235,15 @@ def _require_separable(model: Model, labels: Collection[str]) -> None:
                 "cannot be taken out: take the whole device out first",
                 remedy="merge",
             )
+
+
+def _inseparable(model: Model) -> dict[str, str]:
+    """Return the classes of irreversible sums, with the reason that their age does not matter."""
+    if not model.others:
+        return {}
+    from edgecl.model.shares import inseparable
+
+    return dict.fromkeys(sorted(inseparable(model)), "it is in an irreversible sum")
 
 
 def undated(opened: OpenStore) -> dict[str, str]:

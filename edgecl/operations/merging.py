@@ -129,6 +129,7 @@ def merge(
         require_disjoint(kept)
         names = merging.named(model, kept, same_as=same_as, distinct=distinct)
         how = combine or model.combine
+        _require_exact(others, kept, names.others, cap=cap, combine=how)
         unchanged = _is_same(model, names.others) and how == model.combine and names.distinct == model.distinct
         verdict, made = _candidate(model, names, how, objects, unchanged=unchanged)
         accepted = verdict.accepted and (verdict.proven or not require_proof)
@@ -174,6 +175,36 @@ def _require_planned(
         )
     counts = {label: one.count for label, one in own_classes(model).items()}
     require_one_plan(others, plans, own=opened.store.name, counts=counts)
+
+
+def _require_exact(
+    others: Mapping[str, Share],
+    kept: Mapping[str, Share],
+    named: Mapping[str, Share],
+    *,
+    cap: float | None,
+    combine: str,
+) -> None:
+    """Raise SettingError where an irreversible sum, which is exact as a whole alone, would be another one."""
+    planned = {device: share for device, share in others.items() if share.plan}
+    if planned and (cap is not None or combine != "sum"):
+        raise SettingError(
+            f"{next(iter(planned.values())).name!r} has shared an irreversible sum, which is exact only as it is: "
+            "leave cap and median out, or take such devices out",
+            parameter="combine" if cap is None else "cap",
+        )
+    for device, share in planned.items():
+        if device not in kept:
+            raise SettingError(
+                f"{share.name!r} would be left out, and without it the irreversible sum is not exact: make a plan "
+                "without it, or merge without the screen"
+            )
+        if set(named[device].statistics) != set(share.statistics):
+            raise SettingError(
+                f"{share.name!r} calls a class by another name, and in an irreversible sum names cannot be changed: "
+                "agree on the names and make a plan again",
+                parameter="same_as",
+            )
 
 
 def _taken_out(model: Model, without: Collection[str]) -> tuple[dict[str, Share], tuple[str, ...]]:

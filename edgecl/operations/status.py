@@ -71,7 +71,12 @@ def _second_stage(model: Model) -> dict[str, Any]:
     from importlib.util import find_spec
 
     words = sorted(label for label, one in model.exemplars.items() if one.reference is not None)
-    return {"installed": find_spec(VERIFIER) is not None, "words": words}
+    is_installed = find_spec(VERIFIER) is not None
+    if is_installed:
+        from edgecl.extractors.verifier import verifier_file
+
+        is_installed = verifier_file() is not None  # of the version that is known
+    return {"installed": is_installed, "words": words}
 
 
 def _remembered(model: Model) -> dict[str, int]:

@@ -15,6 +15,7 @@ from edgecl.sharing.share_file import Incoming, Shape
 from edgecl.sharing.sums import triangle
 
 ROUNDING, HALF_ROUNDING = 1e-4, 4e-3  # of the trace: how far below zero an eigenvalue may be rounded
+LARGEST_SQUARE = 1e30  # of a length: far below where sums in single precision overflow
 LONGEST = 1.05  # length of a latent of length 1 after it was quantised to int8
 
 
@@ -45,6 +46,8 @@ def require_fits(incoming: Incoming, shape: Shape, *, own: str, is_unit: bool) -
         most = MOST_SAMPLES * max(len(share.members), 1)
         if one.count > most:
             raise DataError(f"{share.name!r} states {one.count:,} samples of {label!r}, at most {most:,} are taken")
+        if not np.square(one.mean, dtype=np.float64).sum() + one.trace < LARGEST_SQUARE:
+            raise DataError(f"{label!r} of {share.name!r} has values that no sum could hold")
         if is_unit and not incoming.noise and incoming.plan is None:
             _require_unit(one, label, share.name)
         if incoming.plan is not None and label != min(share.statistics):

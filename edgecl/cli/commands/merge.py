@@ -10,7 +10,7 @@ import click
 from edgecl.cli import warn
 from edgecl.cli.commands._outcome import print_headline, print_reasons
 from edgecl.cli.commands.share import print_plan
-from edgecl.cli.options import Finite, example, json_option, store_argument
+from edgecl.cli.options import Finite, example, is_given, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, wrapped
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def command(
     named. Exit code 3: known classes would get worse, or a name has to be settled by --same-as or --distinct.
     """
     if plan is not None:
-        if not irreversible or without or force or dry_run:
+        given = click.get_current_context()
+        others = ("without", "force", "dry_run", "require_proof", "same_as", "distinct", "no_screen", "cap", "combine")
+        if not irreversible or any(is_given(given, name) for name in others):
             raise click.UsageError(
                 "--plan is of a sum that is --irreversible, and merges nothing: leave the others out"
             )

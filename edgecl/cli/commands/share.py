@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import Finite, Whole, example, json_option, store_argument
+from edgecl.cli.options import Finite, Whole, example, is_given, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable, wrapped
 from edgecl.units import format_bytes
 
@@ -79,6 +79,9 @@ def command(
     if plan is not None and not irreversible:
         raise click.UsageError("--plan is of a sum that is --irreversible: say so")
     if irreversible and plan is None:
+        for parameter, option in (("epsilon", "noise"), ("delta", "delta"), ("half", "float16"), ("whole", "whole")):
+            if is_given(click.get_current_context(), parameter):
+                raise click.UsageError(f"--{option} has no effect on counts, which are exact: leave it out")
         with warn.opened(store) as learner:
             counts = learner.plan(output, only=only, at_least=at_least, name=name)
         print_plan(counts, as_json=as_json)
