@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.extractors.opening import VERIFIER
-from edgecl.extractors.verifier import (
-    NETWORK,
-    NETWORK_BYTES,
-    WINDOW_SAMPLES,
-    Verifier,
-    about,
-    log_mel,
-    verifier_file,
-)
+from edgecl.extractors.opening import NETWORK, NETWORK_BYTES, VERIFIER, verifier_file
+from edgecl.extractors.verifier import WINDOW_SAMPLES, Verifier, about, log_mel
 
 
 def _window(seed: int = 0) -> NDArray[np.float32]:

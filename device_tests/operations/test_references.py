@@ -49,7 +49,7 @@ class Ear:
 @pytest.fixture
 def ear(monkeypatch: pytest.MonkeyPatch) -> Ear:
     one = Ear()
-    monkeypatch.setattr(teaching, "find_spec", lambda name: object())
+    monkeypatch.setattr(teaching, "verifier_file", lambda: Path("the network"))
     for module in (references, second_stage):
         monkeypatch.setattr(module, "hearing", lambda: one)
         monkeypatch.setattr(module, "factory_directions", lambda: DIRECTIONS)
@@ -63,7 +63,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("references")
     assert edgecl("init", folder / "plain", "--extractor", "voice").code == 0
     with pytest.MonkeyPatch.context() as without:
-        without.setattr(teaching, "find_spec", lambda name: None)
+        without.setattr(teaching, "verifier_file", lambda: None)
         assert edgecl("learn", folder / "plain", write_clips(folder / "known", clips("teach", WORDS, most=5))).code == 0
     return folder / "plain"
 
@@ -96,7 +96,7 @@ def test_a_lesson_without_the_network_leaves_references_as_they_are(
     plain: Path, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, before = _taught(plain, tmp_path), ear.heard
-    monkeypatch.setattr(teaching, "find_spec", lambda name: None)
+    monkeypatch.setattr(teaching, "verifier_file", lambda: None)
     more = [one for word in WORDS for one in clips("teach", (word,), most=12)[8:10]]
     assert teaching.teach(opened, more, force=True).finish().is_accepted
     assert ear.heard == before

@@ -73,7 +73,8 @@ def extractor(path: str) -> dict[str, Any]:
 
 def verifier(_: str) -> dict[str, Any]:
     """Look for the network of the second stage, and measure what a window takes."""
-    from edgecl.extractors.verifier import LONGEST_MS, Verifier, verifier_file
+    from edgecl.extractors.opening import verifier_file
+    from edgecl.extractors.verifier import LONGEST_MS, Verifier
 
     file = verifier_file()
     if file is None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 BUILTIN = ("voice", "imu")  # the extractors that ship
 VERIFIER = "eff_word_net"  # the package that has the network of `edgecl.extractors.verifier`
+NETWORK = "models/resnet_50_arc/slim_93%_accuracy_72.7390%_qint8.onnx"
+NETWORK_BYTES = 22_121_264  # of version 1.0.5; what ships was made with it
 LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 
 
@@ -45,6 +47,21 @@ def open_extractor(path: str | Path) -> FileExtractor:
     from edgecl.extractors.onnx import OnnxExtractor
 
     return OnnxExtractor(path)
+
+
+def package_file(package: str, name: str) -> Path | None:
+    """Return a file that a package carries, without importing the package; None where there is none."""
+    from importlib.util import find_spec
+
+    spec = find_spec(package)
+    files = (Path(folder, name) for folder in (spec and spec.submodule_search_locations) or ())
+    return next((file for file in files if file.is_file()), None)
+
+
+def verifier_file() -> Path | None:
+    """Return the file of the verifier's network; None where its package is not installed, or is another version."""
+    file = package_file(VERIFIER, NETWORK)
+    return file if file is not None and file.stat().st_size == NETWORK_BYTES else None
 
 
 def extractor_file(extractor: str | Path) -> Path:

@@ -7,7 +7,6 @@ installed; its Python code, and what that imports, is not loaded.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from functools import cache
 from pathlib import Path
@@ -18,27 +17,11 @@ from numpy.typing import NDArray
 from edgecl.errors import ContractError
 from edgecl.extractors.base import extractor_bytes
 from edgecl.extractors.onnx import onnx_session
-from edgecl.extractors.opening import VERIFIER
 
-NETWORK = "models/resnet_50_arc/slim_93%_accuracy_72.7390%_qint8.onnx"
-NETWORK_BYTES = 22_121_264  # of version 1.0.5; what ships was made with it
 RATE_HZ, WINDOW_SAMPLES, DIMENSION = 16_000, 24_000, 2048
 FRAME, STEP, TRANSFORM, BANDS = 400, 160, 512, 64
 LONGEST_MS = 160.0  # of a window: two hops, which a spotter waits anyway
 LEAST = float(np.finfo(np.float64).eps)  # energy of a band
-
-
-def verifier_file() -> Path | None:
-    """Return the file of the network; None where its package is not installed, or is another version.
-
-    The package is found without being imported.
-    """
-    found = importlib.util.find_spec(VERIFIER)
-    for folder in (found.submodule_search_locations if found else None) or ():
-        file = Path(folder) / NETWORK
-        if file.is_file() and file.stat().st_size == NETWORK_BYTES:
-            return file
-    return None
 
 
 class Verifier:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edgecl.extractors.opening import VERIFIER
+from edgecl.extractors.opening import verifier_file
 from edgecl.operations.background import calibration
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import ModelBody
@@ -68,15 +68,8 @@ def status(opened: OpenStore) -> dict[str, Any]:
 
 def _second_stage(model: Model) -> dict[str, Any]:
     """Whether the network of a second stage is installed, and the words that it decides on where it is quick enough."""
-    from importlib.util import find_spec
-
     words = sorted(label for label, one in model.exemplars.items() if one.reference is not None)
-    is_installed = find_spec(VERIFIER) is not None
-    if is_installed:
-        from edgecl.extractors.verifier import verifier_file
-
-        is_installed = verifier_file() is not None  # of the version that is known
-    return {"installed": is_installed, "words": words}
+    return {"installed": verifier_file() is not None, "words": words}
 
 
 def _remembered(model: Model) -> dict[str, int]:

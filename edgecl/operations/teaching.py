@@ -6,14 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.extractors.opening import VERIFIER
+from edgecl.extractors.opening import verifier_file
 from edgecl.learning.collector import LessonCollector, taught_otherwise, without_repeats
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded, spool_folder
@@ -224,7 +223,7 @@ def teach(
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
-            if not dry_run and find_spec(VERIFIER) is not None:
+            if not dry_run and verifier_file() is not None:
                 from edgecl.operations.references import referenced  # where the extra is installed
 
                 outcome = referenced(outcome, lesson, signals, opened.extractor.contract, objects)

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
-from edgecl.extractors.verifier import LONGEST_MS, Verifier, verifier_file
+from edgecl.extractors.opening import verifier_file
+from edgecl.extractors.verifier import LONGEST_MS, Verifier
 from edgecl.notes import Logger
 from edgecl.spotting.background import EVEN, SURE, kept_rows, log_odds
 from edgecl.spotting.calibration import placed, reached

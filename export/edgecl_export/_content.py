@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-from pathlib import Path
 
 from edgecl.errors import ContractError
+from edgecl.extractors.opening import package_file
 
 
 def packaged(package: str, name: str, digest: str, *, extra: str) -> bytes:
@@ -26,9 +25,7 @@ def packaged(package: str, name: str, digest: str, *, extra: str) -> bytes:
     ContractError
         The package is not installed, or its file is another one.
     """
-    spec = importlib.util.find_spec(package)
-    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    path = package_file(package, name)
     if path is None:
         raise ContractError(f"{package} is not installed: pip install edgecl[{extra}]")
     content = path.read_bytes()
