@@ -55,14 +55,8 @@ def giving_way(model: Model, count: int, *, today: str) -> list[str]:
     Fewer where so many may not give way.
     """
     order = {label: at for at, label in enumerate(model.taught)}
-    stays = frozenset[str]()
-    if model.others:
-        from edgecl.model.shares import inseparable  # few stores have merged others
-
-        stays = inseparable(model)
-    known = {
-        label: said for label, said in model.priorities.items() if label in model.statistics and label not in stays
-    }
+    may = model.statistics.keys() - model.inseparable
+    known = {label: said for label, said in model.priorities.items() if label in may}
     past = sorted((said, label) for label, said in known.items() if is_past(said, today))
     used = sorted(
         (model.use.get(label, 0.0), order.get(label, -1), label) for label, said in known.items() if said == WHILE_USED

@@ -280,6 +280,11 @@ class Model:
         return self.statistics.get(label)
 
     @property
+    def inseparable(self) -> frozenset[str]:
+        """Classes that are in a matrix with others, of an irreversible sum: none can be taken out alone."""
+        return frozenset(label for share in self.others.values() if share.plan for label in share.statistics)
+
+    @property
     def others_bytes(self) -> int:
         """Resident bytes of what others have shared, and of one's own statistics beside it."""
         apart = sum(one.dimension * 8 + FIXED_CLASS_BYTES for one in self.own.values())

@@ -169,11 +169,6 @@ def pooled(parts: Sequence[ClassStatistics], out: NDArray[np.floating], *, combi
     return ClassStatistics(int(counts.sum()), mean, as_single(out))
 
 
-def inseparable(model: Model) -> frozenset[str]:
-    """Return the classes that are in a matrix with others, of an irreversible sum: none can be taken out alone."""
-    return frozenset(label for share in model.others.values() if share.plan for label in share.statistics)
-
-
 def own_classes(model: Model) -> dict[str, ClassStatistics]:
     """Return what a store has itself learnt, by label."""
     return {label: one for label in model.labels if (one := model.own_of(label)) is not None}

@@ -22,6 +22,7 @@ from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
 
+INSEPARABLE = "it is in an irreversible sum"  # why the age of a class does not matter
 NOT_PROMISED = (
     "that flash, which levels its wear, has no old block left: encrypt the disk, or erase all of it",
     "copies, backups and snapshots of the folder, and the recordings that were taught from",
@@ -211,8 +212,9 @@ def forget(
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
     with nullcontext() if dry_run else opened.store.writer() as writer:
         model = opened.model()[1]
-        left_alone = {} if older_than is None else {**undated(opened), **_inseparable(model)}
+        left_alone: dict[str, str] = {}
         if older_than is not None:
+            left_alone = {**undated(opened), **dict.fromkeys(sorted(model.inseparable), INSEPARABLE)}
             named = _outdated(opened.store, model, older_than, left_alone)
         if not named:
             return None
@@ -235,15 +237,6 @@ def _require_separable(model: Model, labels: Collection[str]) -> None:
                 "cannot be taken out: take the whole device out first",
                 remedy="merge",
             )
-
-
-def _inseparable(model: Model) -> dict[str, str]:
-    """Return the classes of irreversible sums, with the reason that their age does not matter."""
-    if not model.others:
-        return {}
-    from edgecl.model.shares import inseparable
-
-    return dict.fromkeys(sorted(inseparable(model)), "it is in an irreversible sum")
 
 
 def undated(opened: OpenStore) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Verdict
-from edgecl.model.shares import COMBINATIONS, Share, own_classes
+from edgecl.model.shares import COMBINATIONS, SUM, Share, own_classes
 from edgecl.operations.changes import ChangeReport
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.operations.sharing import is_unit
@@ -187,7 +187,7 @@ def _require_exact(
 ) -> None:
     """Raise SettingError where an irreversible sum, which is exact as a whole alone, would be another one."""
     planned = {device: share for device, share in others.items() if share.plan}
-    if planned and (cap is not None or combine != "sum"):
+    if planned and (cap is not None or combine != SUM):
         raise SettingError(
             f"{next(iter(planned.values())).name!r} has shared an irreversible sum, which is exact only as it is: "
             "leave cap and median out, or take such devices out",
