@@ -24,6 +24,7 @@ from edgecl.live.options import Listening
 from edgecl.live.scorer import scorer_of
 from edgecl.live.spotted import StreamEvaluation, Word, is_near, matched, most_expected
 from edgecl.live.sweep import Sweep, swept
+from edgecl.operations.judging import judge_with
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip, reason_kind
 from edgecl.sources.spans import Span
@@ -181,7 +182,7 @@ def _preset(name: str, file: Path, length_s: float) -> tuple[Sequence[float], fl
 def _sweep(opened: OpenStore) -> Callable[[], Sweep]:
     """Return what makes a sweep that has followed nothing yet, with the scorer of `listen`."""
     opened.taught_head()
-    scorer, _, second = scorer_of(opened, None)
+    scorer, _, second = scorer_of(opened, judge_with(opened, opened.model()[1]), None)
     make = partial(spotter_for, opened.extractor.contract, Listening())
     return lambda: Sweep(scorer, THRESHOLDS, make=make, second=second)
 

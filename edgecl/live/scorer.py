@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgecl.errors import EdgeclError
 from edgecl.notes import Logger
 from edgecl.operations.background import background
-from edgecl.operations.judging import judge_with
+from edgecl.operations.judging import Judge, judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, KnownScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
@@ -121,23 +121,19 @@ class LiveScorer:
         if model.head is None:
             self.model = self.second = None
             return None
-        scorer, self.model, self.second = scorer_of(self._opened, self._threshold)
-        return scorer if self._wake is None else WakeScorer(scorer, _awake(self._opened), wake=self._wake)
-
-
-def _awake(opened: OpenStore) -> HeadScorer:
-    """The scorer of what follows a wake word: by the head alone, without what is unknown."""
-    whole = opened.model()[1]
-    judge = judge_with(opened, whole)
-    return HeadScorer(whole, measure=judge.measure, unknown_above=judge.unknown_above)
+        judge = judge_with(self._opened, self._opened.model()[1])
+        scorer, self.model, self.second = scorer_of(self._opened, judge, self._threshold)
+        if self._wake is None:
+            return scorer
+        awake = HeadScorer(judge.model, measure=judge.measure, unknown_above=judge.unknown_above)
+        return WakeScorer(scorer, awake, wake=self._wake)  # what follows the wake word is decided by the head alone
 
 
 def scorer_of(
-    opened: OpenStore, threshold: float | None
+    opened: OpenStore, judge: Judge, threshold: float | None
 ) -> tuple[BackgroundScorer | HeadScorer | KnownScorer, Model | None, SecondStage | None]:
-    """The scorer of the live revision, the model of which it is and its second stage: the one place for the choice."""
-    found, whole = background(opened), opened.model()[1]
-    judge = judge_with(opened, whole)
+    """The scorer of a judge's model, the model of which it is and its second stage: the one place for the choice."""
+    found, whole = background(opened), judge.model
     if found is not None:
         confidence = EVEN if threshold is None else threshold
         words = BackgroundScorer(whole, found, confidence=confidence)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.extractors.verifier import about
 from edgecl.sources.sound import SILENCE
 
 if TYPE_CHECKING:
@@ -100,14 +101,10 @@ class Recent:
         self._length = 0
         self._end += samples
 
-    def about(self, middle: int, length: int) -> NDArray[np.float32]:
-        """Return so many samples of the first channel about one by its number: zeros where they are not held."""
-        first = middle - length // 2
+    def about(self, middle: int) -> NDArray[np.float32]:
+        """Return the window (24000,) of the first channel about a sample by its number: zeros where it is not held."""
         held = self._end - self._length  # the number of the first that is
-        window = np.zeros(length, np.float32)
-        part = self.between(max(first, held), first + length)[:, 0]
-        window[max(held - first, 0) :][: len(part)] = part
-        return window
+        return about(self.between(held, self._end)[:, 0], middle - held)
 
     def between(self, start: int, end: int) -> NDArray[np.float32]:
         """Samples by their numbers since the beginning, as far as they are held: a view."""

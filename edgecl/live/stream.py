@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.extractors.verifier import WINDOW_SAMPLES
 from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.rest import Rest
@@ -221,7 +220,7 @@ class Stream:
     def _window(self, hop: int) -> NDArray[np.float32]:
         """Return the sound (24000,) about a hop, as far as it is held."""
         start = (hop - self._first_hop) * self._contract.hop_samples + self._contract.clip_samples // 2
-        return self._recent.about(start, WINDOW_SAMPLES)
+        return self._recent.about(start)
 
     def _window_s(self, hop: int) -> tuple[float, float]:
         """When the window of a hop begins and ends, without what was added to the stream."""
