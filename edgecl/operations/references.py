@@ -31,8 +31,10 @@ def referenced(outcome: Outcome, lesson: Lesson, signals: KeptSignals, contract:
     model = outcome.model
     if model is None or outcome.is_unchanged or lesson.weight < 1:
         return outcome
+    if factory_background(source=contract.source, dimension=contract.dimension) is None:
+        return outcome  # no words: the network is not even opened
     network = hearing()
-    if network is None or factory_background(source=contract.source, dimension=contract.dimension) is None:
+    if network is None:
         return outcome
     directions, exemplars, digests = factory_directions(), dict(model.exemplars), dict(model.digests)
 
