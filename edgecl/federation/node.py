@@ -101,26 +101,21 @@ class FolderNode:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the intact files by name; what is still being written, or is no share, is left for another round."""
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            try:
-                read(path)
-            except EdgeclError:
-                continue
+        for path, _ in self._intact():
             if path.stat().st_size <= LARGEST_FILE:
                 yield path.name, path.read_bytes()
 
-    def names(self) -> dict[str, str]:
-        """Return, by board, the name of its file."""
-        names = {}
+    def _intact(self) -> Iterator[tuple[Path, str]]:
+        """Yield the files that are shares, each with its board."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
-                names[read(path).share.device] = path.name
+                board = read(path).share.device
             except EdgeclError:
                 continue
-        return names
+            yield path, board
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
-        out, names = self._folder / OUT, self.names()
+        out, names = self._folder / OUT, {board: path.name for path, board in self._intact()}
         out.mkdir(exist_ok=True)
         for device in set(names) & set(sums):
             replace_file(out.absolute() / names[device], sums[device])

@@ -40,7 +40,6 @@ SHOTS, DRAWS = 5, 5
 CHECKPOINT, CHECKPOINTS, PATIENCE = 40, 6, 2  # steps from one evaluation to the next; most; without a gain
 BATCH, RATE, SHARPNESS = 48, 5e-4, 20.0
 MOST_STEPS = 2 * CHECKPOINT * CHECKPOINTS
-AT_ONCE = 64  # texts that are embedded together
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,7 @@ class _Training:
 
     def latents(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
         """Return the latents (n, 384) of texts with the adapter as it is now."""
-        out = np.empty((len(texts), WIDTH), np.float32)
-        by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        with self._torch.no_grad():
-            for first in range(0, len(texts), AT_ONCE):
-                rows = by_length[first : first + AT_ONCE]
-                out[rows] = self._encoder([texts[row] for row in rows]).numpy()
-        return out
+        return self._encoder.latents(texts)
 
     def changes(self) -> dict[str, NDArray[np.float32]]:
         """Return what is added to each weight (384, 384)."""

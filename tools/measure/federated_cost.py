@@ -29,6 +29,7 @@ import numpy as np
 from edgecl.federation.app import quiet_environment, write_app
 from edgecl.learner import Learner
 from measure.cases import note
+from measure.plugged_processes import free_port
 
 BIN = Path(sys.executable).parent
 NODES = 3
@@ -149,12 +150,6 @@ def watched(trees: dict[str, Tree]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def round_rows(folder: Path) -> list[dict[str, Any]]:

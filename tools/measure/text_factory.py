@@ -39,7 +39,6 @@ from measure.pupils import Pupil
 from measure.text_table import Texts, measure_five_shot, measure_months, read, write_texts
 
 SETS = ("hwu64", "clinc150")
-AT_ONCE = 64
 
 
 def adapted(data: Texts, first: Sequence[str], cache: Path) -> Adapter:
@@ -59,19 +58,13 @@ def adapted(data: Texts, first: Sequence[str], cache: Path) -> Adapter:
         return Adapter(**facts, changes={name: arrays[name] for name in arrays.files if name != "facts"})
 
 
-def in_float(data: Texts, adapter: Adapter | None, cache: Path) -> Texts:
+def in_float(data: Texts, adapter: Adapter | None) -> Texts:
     """Return the set with latents of the network that `adapter` changes in float32, which is not rounded to int8."""
     weights = read_weights(read_model())
     for name, change in (adapter.changes if adapter else {}).items():
         weights[f"{name}.weight"] = weights[f"{name}.weight"] + change
     encoder, encode = Encoder(weights, {}), open_tokenizer(vocabulary(), "the tokenizer").encode
-    tokens = [encode(text.strip()).ids for text in data.texts]
-    x = np.empty_like(data.x)
-    rows = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
-        x[part] = encoder([tokens[row] for row in part]).numpy()
-    return replace(data, x=x)
+    return replace(data, x=encoder.latents([encode(text.strip()).ids for text in data.texts]))
 
 
 def closed_forms(data: Texts, order: Sequence[str]) -> dict[str, float]:
@@ -94,7 +87,7 @@ def measure_order(data: Texts, order: Sequence[str], extractor: Path, cache: Pat
     figures = {
         "plain": closed_forms(data, order),
         "adapted": closed_forms(rounded, order),
-        "adapted in float32": closed_forms(in_float(data, adapter, cache), order),
+        "adapted in float32": closed_forms(in_float(data, adapter), order),
     }
     loop = {name: measure_months(one, order, "auto") for name, one in (("plain", data), ("adapted", rounded))}
     note(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.options import example, json_option, out_option, store_argument
 from edgecl.cli.text import print_json, printable
 from edgecl.units import format_bytes
 
@@ -20,14 +20,7 @@ from edgecl.units import format_bytes
     )
 )
 @store_argument
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File to write.",
-)
+@out_option
 @click.option(
     "--sign",
     metavar="KEY",
