@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from edgecl.spotting.background import Background
 
+ROWS = 128  # that are scored at a time: more would be megabytes in a process that learns one lesson
+
 
 class Densities:
     """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
@@ -38,11 +40,18 @@ class Densities:
 
     def __call__(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the largest log density (n,) of rows (n, D), up to a common constant, and the whitened rows."""
+        if len(rows) <= ROWS:
+            return self._of(rows)
+        parts = [self._of(rows[at : at + ROWS]) for at in range(0, len(rows), ROWS)]
+        largest, whitened = zip(*parts, strict=True)
+        return np.concatenate(largest), np.concatenate(whitened)
+
+    def _of(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         apart = (rows @ self.factors - self.shifts).reshape(len(rows), self._count + 1, rows.shape[1])
         whitened = apart[:, 0]
         gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self.half_determinants
         nearest = (self._lengths - 2 * (whitened @ self.distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
-        return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened
+        return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened.copy()
 
 
 class Bound:
