@@ -142,3 +142,18 @@ def test_status_promises_what_others_get_and_a_lesson_says_for_whom_it_is(tmp_pa
     assert edgecl("status", store, "--json").value["spotting"]["yes"]["is_mine"] is True
     assert edgecl("learn", store, folder / "yes", "--label", "yes", "--for", "anyone").code == 0
     assert edgecl("status", store, "--json").value["spotting"]["yes"]["is_mine"] is False
+
+
+def test_a_lesson_says_once_what_others_get_of_all_its_words(tmp_path: Path) -> None:
+    voice_extractor()
+    store = tmp_path / "kitchen"
+    assert edgecl("init", store, "--extractor", "voice").code == 0
+    folder = write_clips(tmp_path / "clips", clips("teach", ["go", "yes", "no"]))
+    for number, path in enumerate(sorted(folder.rglob("*.wav"))):  # by one person, as far as their names tell
+        path.rename(path.with_name(f"{number}.wav"))
+    told = edgecl("learn", store, folder)
+    assert told.out.count("of what people say who did not teach") == 1
+    note = " ".join(told.out.partition("of what people say who did not teach")[2].split())
+    spotting = edgecl("status", store, "--json").value["spotting"]
+    for label in ("go", "no", "yes"):
+        assert f"'{label}' {100 * spotting[label]['unseen']:.3g}%" in note

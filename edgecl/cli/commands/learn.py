@@ -22,7 +22,7 @@ from edgecl.cli.options import (
     path_argument,
     store_argument,
 )
-from edgecl.cli.text import counted, listed, milliseconds, of_ten, percent, print_json, table, wrapped
+from edgecl.cli.text import counted, listed, milliseconds, percent, print_json, table, wrapped
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.units import format_bytes
 from edgecl.values import replace
@@ -341,27 +341,26 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
 
 
 def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
-    """Words that are too short for open talk, and what it would cost to hear them there."""
-    for label, one in sorted(learner.calibration(taught).items()):
-        if not label.startswith("_") and one.heard < HARD_TO_HEAR:
+    """Words that are too short for open talk, what it would cost to hear them there, and what others may expect."""
+    words = {label: one for label, one in sorted(learner.calibration(taught).items()) if not label.startswith("_")}
+    for label, one in words.items():
+        if one.heard < HARD_TO_HEAR:
             text = (
                 f"{label!r} is short for open talk: `listen` would hear {percent(one.heard)} of its clips, and to hear "
                 f"nine of ten would cost {one.accepts_per_hour:.0f} false accepts an hour or more. After a wake word "
                 f"(`listen --wake LABEL`) it is heard"
             )
             click.echo(wrapped(text, first="note: "))
-        elif not label.startswith("_") and not one.is_mine and _is_doubtful(one):
-            text = (
-                f"{label!r}: {percent(one.unseen)} of what people say who did not teach it is expected to be heard in "
-                f"quiet (nine people in ten: {of_ten(one.unseen_least or 0, one.unseen_most or 0)}). "
-                f"{'One person' if one.people == 1 else f'{one.people} people'} taught it: clips of others help most"
-            )
-            click.echo(wrapped(text, first="note: "))
+    if others := [f"{label!r} {percent(one.unseen)}" for label, one in words.items() if _is_doubtful(one)]:
+        text = f"of what people say who did not teach, so much is expected to be heard in quiet: {', '.join(others)}. "
+        click.echo(wrapped(f"{text}Clips of other people help most; see `edgecl status`", first="note: "))
 
 
 def _is_doubtful(one: Calibration) -> bool:
     """Test whether other people are expected to be heard much less than those who taught."""
-    return one.unseen is not None and one.unseen < one.heard - DRAWN_AWAY
+    if one.unseen is None or one.is_mine or one.heard < HARD_TO_HEAR:
+        return False
+    return one.unseen < one.heard - DRAWN_AWAY
 
 
 def _print_reload(store: Path, new_labels: Iterable[str]) -> None:
