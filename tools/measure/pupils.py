@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from common.splits import (
     lessons,
 )
+from edgecl.learning.admission import Answer
 from edgecl.learning.collector import LessonCollector
-from edgecl.learning.loop import learn
+from edgecl.learning.loop import lesson_stages
 from edgecl.metrics import balanced_accuracy
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
@@ -25,16 +26,29 @@ DEFAULT = "auto"  # the only one that is played without --force: the gate may re
 
 
 class Pupil:
-    """A model that goes through lessons; a rejected one leaves it as it was."""
+    """A model that goes through lessons; a rejected one leaves it as it was.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    distinct
+        Answer as a user would who means every new class: what the gate asks about is a class of its own, as with
+        `edgecl learn --distinct`. Otherwise what it asks about is not taught.
+    """
+
+    def __init__(self, settings: Settings, *, distinct: bool = False) -> None:
         self.model = Model(settings)
         self.used: list[str] = []  # the strategy that made the head, lesson by lesson, or "rejected"
+        self.asked = 0  # times that the gate asked about a class
         self._objects = MemoryObjects()
+        self._answer = Answer(distinct=True) if distinct else None
 
     def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
-        outcome = learn(self.model, lesson, objects=self._objects, strategy=strategy, force=strategy != DEFAULT)
+        before, is_forced = self.model.distinct, strategy != DEFAULT
+        outcome = lesson_stages(
+            self.model, lesson, objects=self._objects, strategy=strategy, force=is_forced, answer=self._answer
+        ).finish()
         self.model = outcome.model or self.model
+        self.asked += len(self.model.distinct - before) + len(outcome.verdict.asks)
         self.used.append(outcome.strategy if outcome.model else "rejected")
 
     @property

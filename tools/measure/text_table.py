@@ -4,8 +4,9 @@ For every set and class order (tools/common/splits.py): the first intents in one
 through the learn loop of the command line at the default budget; joint logistic regression on everything at once, its
 penalty by cross-validation over the training texts; on each intent once, five samples of it and two others to a model
 of the rest; smaller and larger budgets; other people's learners on the same latents (tools/peers); and for one order
-the same through `edgecl init`, `learn`, `eval` and `predict` on files. All settings are the defaults of the code; texts
-that are out of scope are asked about and never taught.
+the same through `edgecl init`, `learn`, `eval` and `predict` on files. All settings are the defaults of the code. What
+the gate asks about is answered as by a user who means every new intent (`--distinct`), and counted; texts that are out
+of scope are asked about and never taught.
 """
 
 from __future__ import annotations
@@ -117,9 +118,10 @@ def measure_months(data: Texts, order: Sequence[str], strategy: str) -> dict[str
     """The first intents, then a few a month.
 
     `old` is the change of the intents known before a month, `new` the accuracy of the month's own after it; months
-    that the gate refuses count in `rejected` alone, and their intents are wrong at the end.
+    that the gate refuses count in `rejected` alone, and their intents are wrong at the end. `asked` counts the intents
+    that the gate asked about.
     """
-    pupil = Pupil(data.settings())
+    pupil = Pupil(data.settings(), distinct=True)
     known: list[str] = []
     figures: dict[str, Any] = {"old": [], "new": [], "lesson_ms": []}
     for part in months(order, data.about):
@@ -135,8 +137,8 @@ def measure_months(data: Texts, order: Sequence[str], strategy: str) -> dict[str
             figures["lesson_ms"].append(spent)
         known += part
     figures |= {"first": data.accuracy(pupil, order[: data.about.first]), "all": data.accuracy(pupil, data.classes)}
-    figures |= {"used": pupil.used, "rejected": pupil.rejected, "out_of_scope": out_of_scope(data, pupil)}
-    return {**figures, "bytes": pupil.model.bytes()["total"]}
+    figures |= {"used": pupil.used, "rejected": pupil.rejected, "asked": pupil.asked}
+    return {**figures, "out_of_scope": out_of_scope(data, pupil), "bytes": pupil.model.bytes()["total"]}
 
 
 def out_of_scope(data: Texts, pupil: Pupil) -> float | None:
@@ -169,14 +171,15 @@ def measure_five_shot(data: Texts, of: Sequence[str], *, strategy: str = "auto")
     generator, settings = np.random.default_rng(0), data.settings()
     new: list[float] = []
     change: list[float] = []
-    rejected, rounds = 0, new_classes(of)
+    rejected, asked, rounds = 0, 0, new_classes(of)
     for fresh in rounds:
-        pupil, old = Pupil(settings), [one for one in data.classes if one not in fresh]
+        pupil, old = Pupil(settings, distinct=True), [one for one in data.classes if one not in fresh]
         data.teach(pupil, data.rows("train", old), strategy)
-        before = data.accuracy(pupil, old)
+        before, asked_before = data.accuracy(pupil, old), pupil.asked
         drawn = [generator.choice(data.rows("train", [one]), SHOTS, replace=False) for one in fresh]
         data.teach(pupil, np.concatenate(drawn), strategy)
         rejected += pupil.rejected
+        asked += pupil.asked - asked_before
         new.append(data.accuracy(pupil, fresh))
         change.append(data.accuracy(pupil, old) - before)
     return {
@@ -184,6 +187,7 @@ def measure_five_shot(data: Texts, of: Sequence[str], *, strategy: str = "auto")
         "old": float(np.mean(change)),
         "rounds": len(rounds),
         "rejected": rejected,
+        "asked": asked,
     }
 
 
@@ -192,7 +196,7 @@ def measure_budgets(data: Texts, order: Sequence[str]) -> dict[str, float | None
     found: dict[str, float | None] = {}
     for budget in BUDGETS:
         try:
-            pupil = Pupil(data.settings(memory_bytes=parse_bytes(budget), disk_bytes=DISK))
+            pupil = Pupil(data.settings(memory_bytes=parse_bytes(budget), disk_bytes=DISK), distinct=True)
         except SettingError:
             found[budget] = None
             continue
@@ -209,7 +213,7 @@ def measure_command_line(data: Texts, order: Sequence[str]) -> float:
         command("init", store, "--extractor", data.extractor, "--max-classes", str(len(data.classes)), "--json")
         for number, part in enumerate(months(order, data.about)):
             file = write_texts(data, data.rows("train", part), Path(folder, f"month-{number}.jsonl"))
-            command("learn", store, file, "--json", refusable=True)
+            command("learn", store, file, "--distinct", "--json", refusable=True)
         asked = write_texts(data, data.rows("test", data.classes), Path(folder, "test.jsonl"))
         return float(command("eval", store, asked, "--json")["balanced_accuracy"])
 

@@ -29,13 +29,14 @@ def closed_form_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 def loop_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
     """Return what the loop of the command line reaches, month by month and with the gate."""
-    rows = [["set", "extractor", "all intents, at the end", "new, in their month", "months refused"]]
+    rows = [["set", "extractor", "all intents, at the end", "new, in their month", "months refused", "asked about"]]
     for name, one in sets.items():
         for key in ("plain", "adapted"):
             orders = [order["loop"][key] for order in one["orders"]]
             new = 100 * fmean(value for order in orders for value in order["new"])
             refused = f"{sum(it['rejected'] for it in orders)} of {sum(len(it['used']) for it in orders)}"
-            rows.append([name, EXTRACTORS[key], points([it["all"] for it in orders]), f"{new:.1f}", refused])
+            asked = str(sum(it["asked"] for it in orders))
+            rows.append([name, EXTRACTORS[key], points([it["all"] for it in orders]), f"{new:.1f}", refused, asked])
     return rows
 
 

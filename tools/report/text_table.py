@@ -49,7 +49,7 @@ def monthly_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
             "first lesson's, at the end",
         ]
     ]
-    rows[0] += ["months refused", "ms a month", "memory, KiB"]
+    rows[0] += ["months refused", "intents asked about", "ms a month", "memory, KiB"]
     for name, one in sets.items():
         intents = f"{one['first']}, then {one['monthly']} a month to {one['classes']}"
         for strategy, orders in one["months"].items():
@@ -65,6 +65,7 @@ def monthly_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
                     f"{100 * fmean(new):.1f}",
                     points([order["first"] for order in orders]),
                     f"{sum(order['rejected'] for order in orders)} of {sum(len(order['used']) for order in orders)}",
+                    str(sum(order["asked"] for order in orders)),
                     f"{fmean(ms for order in orders for ms in order['lesson_ms']):.0f}",
                     f"{max(order['bytes'] for order in orders) / 1024:.0f}",
                 ]
@@ -102,7 +103,8 @@ def target_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
             rows.append([name, "out of scope, AUROC", f"{found:.4f}", f"≥ {OUT_OF_SCOPE}", yes(found >= OUT_OF_SCOPE)])
         if one["five_shot"]:
             new, old = 100 * one["five_shot"]["new"], 100 * one["five_shot"]["old"]
-            refused = f"{one['five_shot']['rejected']} of {one['five_shot']['rounds']} refused"
+            shots = one["five_shot"]
+            refused = f"{shots['rejected']} of {shots['rounds']} refused, {shots['asked']} asked about"
             wanted = name == FIVE_SHOT_SET
             rows += [
                 [
