@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgecl.cli.commands import demo
 from edgecl.demo import movement
 from edgecl.demo.clips import NEW_WORDS
 from edgecl.demo.scenarios import SCENARIOS, Step, exercises, lasting, road_signs, spoken_commands
@@ -101,6 +102,23 @@ def test_what_is_shown_says_what_it_is_lesson_by_lesson() -> None:
     assert all(word in done.out for word in NEW_WORDS)
     assert "untouched" in done.out
     assert "edgecl init" in done.out
+
+
+@pytest.mark.parametrize(
+    ("shown", "init", "learn"),
+    [
+        (["voice", "fitness"], "edgecl init kitchen --extractor voice", "edgecl learn kitchen clips/"),
+        (["fitness"], "edgecl init gym --extractor imu", "edgecl learn gym windows.npz"),
+        (["pictures"], "edgecl init door --extractor image.onnx", "edgecl learn door photos/"),
+    ],
+)
+def test_it_ends_with_commands_for_data_of_the_same_kind(
+    shown: list[str], init: str, learn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.print_next(None, shown)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  {init}" in lines
+    assert f"  {learn}" in lines
 
 
 @pytest.mark.parametrize("make", [spoken_commands, exercises, road_signs])

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from edgecl import Learner
+from edgecl.cli.commands.listen import print_summary
 from edgecl.live.events import Summary
+from edgecl.live.fanout import Fanout
+from edgecl.live.inputs.chunks import Arrival
 from edgecl.live.novelty import Noticer
 
 from ..support.commands import edgecl
@@ -87,3 +90,8 @@ def test_the_command_line_follows_a_camera_and_refuses_what_does_not_fit(learner
         done = edgecl("listen", *arguments)
         assert done.code != 0
         assert message in done.err
+
+
+def test_a_camera_without_frames_is_not_said_to_be_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(Summary(seconds=3.0), Arrival(), Fanout(), is_camera=True)
+    assert capsys.readouterr().err.startswith("saw 0 frames in 3.0 s, 0 events;")

@@ -27,6 +27,26 @@ CAPTION = (
 )
 UNPROVEN = "unproven: accepted, though too few samples are kept to prove that nothing known was lost"
 REASONS_SHOWN = 2
+# by scenario: the form of the user's own data, and the commands for it
+OWN = {
+    "voice": (
+        "recordings, clips/<word>/*.wav, five or more of each word",
+        ("init kitchen --extractor voice", "learn kitchen clips/", "predict kitchen clip.wav"),
+    ),
+    "fitness": (
+        "movement, windows.npz with X [n, time, channels] and y, or a CSV with a timestamp column",
+        ("init gym --extractor imu", "learn gym windows.npz", "predict gym windows.npz"),
+    ),
+    PICTURES: (
+        "pictures, photos/<class>/*.jpg, five or more of each class",
+        (
+            "export image -o image.onnx",
+            "init door --extractor image.onnx",
+            "learn door photos/",
+            "predict door photo.jpg",
+        ),
+    ),
+}
 COLOURS = {"accepted": "green", "unproven": "green", "rejected": "red", "rolled back": "yellow"}
 
 
@@ -81,7 +101,7 @@ def command(scenario: str | None, extractor: Path | None, keep: Path | None, as_
     if as_json:
         print_json({"notice": NOTICE, "scenarios": shown})
     else:
-        _print_next(keep, list(shown))
+        print_next(keep, list(shown))
 
 
 def _image_extractor(folder: Path) -> Path:
@@ -144,10 +164,10 @@ def _print_summary(steps: Sequence[Step], forgetting: float) -> None:
     )
 
 
-def _print_next(keep: Path | None, names: Sequence[str]) -> None:
-    lines = ["edgecl init kitchen --extractor voice", "edgecl learn kitchen clips/", "edgecl predict kitchen clip.wav"]
-    if keep is not None:
-        lines = [f"edgecl history {printable(str(keep / name))}" for name in names] + lines
-    click.echo("\nNow on your own recordings, clips/<word>/*.wav, five or more of each word:")
-    for line in lines:
-        click.echo(f"  {line}")
+def print_next(keep: Path | None, names: Sequence[str]) -> None:
+    """Print what to do next: look at the stores that are kept, and the same on data of the user's own."""
+    data, lines = OWN[names[0]]
+    click.echo(f"\nNow on your own {data}:")
+    kept = () if keep is None else (f"history {printable(str(keep / name))}" for name in names)
+    for line in (*kept, *lines):
+        click.echo(f"  edgecl {line}")

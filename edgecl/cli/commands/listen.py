@@ -226,7 +226,7 @@ def command(
         _drop_unread_output()
     if server is not None:
         summary.add(server.summary)
-    _print_summary(summary, arrival, fanout)
+    print_summary(summary, arrival, fanout, is_camera=camera is not None)
 
 
 def _resident() -> Resident:
@@ -355,23 +355,18 @@ def _rows(
         os.close(number)
 
 
-def _print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event]) -> None:
+def print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event], *, is_camera: bool) -> None:
     told = summary.as_dict()
     revisions = ", ".join(map(str, summary.revisions)) or "none"
+    followed = f"saw {counted(summary.frames, 'frame')} in" if is_camera else "heard"
     click.echo(
-        f"{_followed(summary)}, {counted(summary.events, 'event')}; at work {told['real_time_factor']:.2%} "
-        f"of the time, worst hop {milliseconds(summary.worst_hop_ms)}; revision {revisions}",
+        f"{followed} {summary.seconds:,.1f} s, {counted(summary.events, 'event')}; at work "
+        f"{told['real_time_factor']:.2%} of the time, worst hop {milliseconds(summary.worst_hop_ms)}; "
+        f"revision {revisions}",
         err=True,
     )
     for note in [*_notes(summary, arrival), *_doors.notes(fanout)]:
         click.echo(f"  - {note}", err=True)
-
-
-def _followed(summary: Summary) -> str:
-    """Return how much was followed."""
-    if summary.frames:
-        return f"saw {counted(summary.frames, 'frame')} in {summary.seconds:,.1f} s"
-    return f"heard {summary.seconds:,.1f} s"
 
 
 def _notes(summary: Summary, arrival: Arrival) -> Iterator[str]:
