@@ -113,6 +113,20 @@ def test_a_refused_lesson_is_counted_with_its_reason(rng: np.random.Generator) -
     assert not open_gate.refusals
 
 
+def test_a_new_class_that_the_gate_would_ask_about_is_taught_as_one_of_its_own() -> None:
+    data = spoken()
+    near, of = data.labels == 1, data.latents[data.labels == 0].mean(axis=0)
+    latents = data.latents.copy()
+    latents[near] += 0.8 * (of - latents[near].mean(axis=0))
+    options = Options(seeds=2, experiences=3, strategies=("auto",), budgets=())
+    found, _ = run(replace(data, latents=latents), options)
+    gated, open_gate = found.row(GATED), found.row("auto")
+    assert gated is not None
+    assert open_gate is not None
+    assert not gated.refusals
+    np.testing.assert_array_equal(gated.values["accuracy"], open_gate.values["accuracy"])
+
+
 def test_strategies_that_do_not_fit_the_memory_are_named_and_their_sweep_is_granted_it() -> None:
     latents = np.random.default_rng(0).standard_normal((400, 64)).astype(np.float32)
     wide = recordings(

@@ -1,6 +1,6 @@
 """Comparison of strategies on the user's own data: accuracy, old data kept, and the cost of retraining.
 
-Nothing here is a strategy of its own: lessons go through `edgecl.learning.loop.learn` as on a device, with the gate
+Nothing here is a strategy of its own: lessons go through `edgecl.learning.loop` as on a device, with the gate
 open so that it does not confound (one result has it closed), and are measured against joint
 training on the same latents.
 """
@@ -20,7 +20,8 @@ from edgecl.compare.streams import Experiences, Recordings, Rows, make_streams, 
 from edgecl.compare.trials import Trial, plan_trials
 from edgecl.errors import SettingError
 from edgecl.extractors.contract import Contract
-from edgecl.learning.loop import Outcome, learn
+from edgecl.learning.admission import Answer
+from edgecl.learning.loop import Outcome, lesson_stages
 from edgecl.learning.strategies import COMPARABLE, GENERATED
 from edgecl.metrics import backward_transfer, balanced_accuracy, forgetting
 from edgecl.model.exemplars import quantise, quotas, row_bytes
@@ -199,7 +200,10 @@ def _play(data: Recordings, stream: Experiences, trial: Trial) -> _Run:
 
 
 def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: int) -> Outcome:
-    """Learn one lesson; the outcome has no model where the gate rejects it."""
+    """Learn one lesson; the outcome has no model where the gate rejects it.
+
+    The user has named the classes, so what the gate asks about a new one is answered: it is a class of its own.
+    """
     features = model.settings.features
     lesson = Lesson(
         {
@@ -207,7 +211,7 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
             for index in np.unique(data.labels[rows])
         }
     )
-    return learn(
+    return lesson_stages(
         model,
         lesson,
         objects=MemoryObjects(),
@@ -215,7 +219,8 @@ def _taught(model: Model, data: Recordings, rows: Rows, trial: Trial, *, seed: i
         settings=trial.refine,
         seed=seed,
         force=not trial.is_gated,
-    )
+        answer=Answer(distinct=True),
+    ).finish()
 
 
 def _trimmed(model: Model, capacity_bytes: int | None) -> Model:
