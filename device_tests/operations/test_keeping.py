@@ -55,6 +55,21 @@ def test_a_full_store_rejects_a_class_until_something_may_give_way(learner):
     assert learner.classes == WORDS
 
 
+def test_status_shows_what_is_kept_and_how_much_it_is_used(learner):
+    store = learner.opened.store.path
+    assert "  kept " not in edgecl("status", store).out
+    learner.keep("ask", "always")
+    learner.keep("bed", date(2027, 1, 31))
+    add_counts(store, {"cat": 5})
+    learner.keep("cat", "while-used")
+    [line] = [one for one in edgecl("status", store).out.splitlines() if one.startswith("  kept ")]
+    assert line.endswith("  ask always, bed until 2027-01-31, cat while used (5 events)")
+    classes = edgecl("status", store, "--json").value["classes"]
+    assert [(one["kept"], one["use"]) for one in classes.values()] == [
+        ("always", 0), ("2027-01-31", 0), ("while-used", 5), (None, 0)
+    ]  # fmt: skip
+
+
 def test_what_is_past_its_date_goes_before_what_is_not_used(learner, monkeypatch):
     monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: True)
     learner.keep("ask", "while-used")

@@ -35,6 +35,8 @@ def status(opened: OpenStore) -> dict[str, Any]:
                 "taught": (body.taught or {}).get(label, ""),
                 "taught_trusted": label in (body.timed or ()),
                 "remembered": model.exemplars[label].remembered if label in model.exemplars else 0,
+                "kept": model.priorities.get(label),
+                "use": model.use.get(label, 0.0),
             }
             for label, count in body.classes.items()
         },

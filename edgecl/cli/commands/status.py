@@ -48,6 +48,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "second stage": _second_stage(status),
         "unknown": _unknown(status["unknown"]),
         "remembered": _remembered(status["remembered"]) if status["classes"] else "",
+        "kept": _kept(status["classes"]),
         "waiting": _waiting(status["waiting"], store),
         "irreversible": _irreversible(status["irreversible"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
@@ -102,6 +103,17 @@ def _remembered(remembered: Mapping[str, int]) -> str:
     """How many samples would be skipped if they were taught again."""
     size = f"{format_bytes(remembered['bytes'])} of {format_bytes(remembered['most_bytes'])}"
     return f"{counted(remembered['samples'], 'sample')} that would be skipped as taught before ({size})"
+
+
+def _kept(classes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what `edgecl keep` has said of classes, and the use of those that are kept while they are used."""
+    said = []
+    for label, one in classes.items():
+        if one["kept"] == "while-used":
+            said.append(f"{label} while used ({counted(round(one['use']), 'event')})")
+        elif one["kept"]:
+            said.append(f"{label} {one['kept'] if one['kept'] == 'always' else 'until ' + one['kept']}")
+    return printable(listed(said))
 
 
 def _irreversible(names: Sequence[str]) -> str:
