@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -205,6 +206,8 @@ def brought(gateways: list[Path], kind: type, state: Path) -> dict[str, Share]:
 
 def test_gateways_that_add_up_bring_what_gateways_that_hand_on_bring(gateways: list[Path], tmp_path: Path) -> None:
     wanted = brought(gateways, FolderNode, tmp_path / "one")
+    for folder in gateways:
+        shutil.rmtree(folder / "for")  # the other server knows none of the boards
     found = brought(gateways, SummingNode, tmp_path / "other")
     assert list(found) == list(wanted) == [f"{name}.share" for name in "abcd"]
     for name, share in found.items():
@@ -225,9 +228,6 @@ def test_a_gateway_hands_in_the_same_sum_until_a_board_brings_another(gateways: 
     (later,) = SummingNode(gateways[0]).hand_in()
     before, after = (decode(one, source="x").share for one in (first, later))
     assert (after.device, after.revision) == (before.device, before.revision + 1)
-    (gateways[0] / "gateway.json").write_text("[]")
-    with pytest.raises(DataError, match="not the state of a gateway"):
-        SummingNode(gateways[0])
 
 
 def test_a_gateway_screens_its_boards_and_names_who_is_left_out(
@@ -249,6 +249,29 @@ def test_a_board_that_is_alone_at_its_gateway_gets_the_sum_of_the_server(gateway
     found = brought(gateways, SummingNode, tmp_path / "state")
     assert {one.count for one in found["d.share"].statistics.values()} == {24}
     assert {one.count for one in found["a.share"].statistics.values()} == {24}
+
+
+def test_a_gateway_that_lost_its_name_does_not_hand_in_its_boards_under_another(
+    gateways: list[Path], tmp_path: Path
+) -> None:
+    brought(gateways, SummingNode, tmp_path / "state")
+    state = gateways[0] / "gateway.json"
+    held = state.read_bytes()
+    for lost in (None, b"[]"):
+        state.unlink() if lost is None else state.write_bytes(lost)
+        with pytest.raises(DataError, match=r"count its boards twice.*state folder"):
+            SummingNode(gateways[0])
+    state.write_bytes(held)
+    assert SummingNode(gateways[0]).hand_in()
+    with pytest.raises(SettingError, match="hands in the sum of its boards"):  # and not each of them too
+        node_of({"folder": str(gateways[0])})
+
+
+def test_boards_that_a_server_knows_are_not_handed_in_again_as_a_sum(gateways: list[Path], tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "state", floor=0.03)
+    assert [fleet.take(data, source="north") is not None for data in FolderNode(gateways[0]).hand_in()] == [True, True]
+    with pytest.raises(DataError, match="count its boards twice"):
+        SummingNode(gateways[0])
 
 
 def test_a_folder_without_boards_hands_in_nothing(tmp_path: Path) -> None:

@@ -168,3 +168,67 @@ def test_counts_take_no_option_that_would_have_no_effect(fleet: Path) -> None:
         assert (done.code, "has no effect on counts" in done.err) == (2, True)
     done = edgecl("merge", fleet / "a", "--irreversible", "--cap", 2, "--plan", fleet / "fleet.plan")
     assert (done.code, "merges nothing" in done.err) == (2, True)
+
+
+def test_a_device_that_has_learnt_nothing_takes_an_irreversible_sum_and_may_write_its_plan(fleet: Path) -> None:
+    Learner.create(fleet / "new", extractor="voice")
+    counts = [fleet / f"{name}.counts" for name in "bc"]
+    for name, path in zip("bc", counts, strict=True):
+        assert edgecl("share", fleet / name, "--irreversible", "-o", path).code == 0
+    assert edgecl("merge", fleet / "new", "--irreversible", "--plan", fleet / "fleet.plan").code == 2
+    planned = edgecl("merge", fleet / "new", "--irreversible", *counts, "--plan", fleet / "fleet.plan", "--json").value
+    assert sorted(planned["devices"].values()) == ["b", "c"]
+    files = [fleet / f"{name}.one" for name in "bc"]
+    for name, path in zip("bc", files, strict=True):
+        Learner.open(fleet / name).share(path, plan=fleet / "fleet.plan")
+    assert "the plan has 'c' too" in edgecl("merge", fleet / "new", "--irreversible", files[0]).err
+    assert edgecl("merge", fleet / "new", "--irreversible", *files).code == 0
+    central = Learner.create(fleet / "central", extractor="voice")
+    every = {label: np.concatenate([latents(seed)[label] for seed in (1, 2)]) for label in LABELS}
+    central.learn(every, latents=True, force=True)
+    one, other = (store.opened.head().head for store in (Learner.open(fleet / "new"), central))
+    assert np.abs(one.weights - other.weights).max() <= 1e-5 * np.abs(other.weights).max()
+
+
+def test_a_plan_leaves_out_the_small_classes_of_the_store_that_writes_it(fleet: Path) -> None:
+    few = latents(40, 2, ("yes",))["yes"]
+    Learner.open(fleet / "a").learn({"maybe": few}, latents=True, force=True, distinct=True)
+    assert edgecl("share", fleet / "b", "--irreversible", "-o", fleet / "b.counts").code == 0
+    words = ("--irreversible", fleet / "b.counts", "--plan", fleet / "fleet.plan")
+    assert "maybe" in edgecl("merge", fleet / "a", *words, "--json").value["classes"]
+    done = edgecl("merge", fleet / "a", *words, "--at-least", 5)
+    assert (done.code, "left out, with fewer samples than --at-least: maybe" in done.out) == (0, True)
+    planned = edgecl("merge", fleet / "a", *words, "--at-least", 5, "--json").value
+    assert (sorted(planned["classes"]), planned["withheld"]) == (sorted(LABELS), {"maybe": 2})
+    assert edgecl("merge", fleet / "a", fleet / "b.counts", "--at-least", 5).code == 2
+    Learner.open(fleet / "b").share(fleet / "b.one", plan=fleet / "fleet.plan")
+    assert edgecl("merge", fleet / "a", "--irreversible", fleet / "b.one").code == 0
+
+
+def test_classes_that_a_plan_lacks_are_named_by_who_shares_and_by_who_merges(fleet: Path) -> None:
+    words = {"maybe": latents(40, 6, ("yes",))["yes"]}
+    files = irreversible_files(fleet)
+    for name in "ab":
+        Learner.open(fleet / name).learn(words, latents=True, force=True, distinct=True)
+    again = ("share", fleet / "b", "--irreversible", "--plan", fleet / "fleet.plan", "-o", files[0])
+    done = edgecl(*again)
+    assert (done.code, "not in the plan, and so not in the file: maybe" in done.out) == (0, True)
+    assert "make a new plan" in done.out
+    assert edgecl(*again, "--json").value["unplanned"] == {"maybe": 6}
+    merged = edgecl("merge", fleet / "a", "--irreversible", *files, "--json").value
+    assert merged["unplanned"] == {}  # no other device has it, so the sum is exact
+
+
+def test_own_samples_of_a_class_that_was_kept_out_of_the_plan_are_said_to_make_the_sum_inexact(fleet: Path) -> None:
+    few = Learner.create(fleet / "few", extractor="voice")
+    few.learn({**latents(50, 9, LABELS[:2]), **latents(51, 3, LABELS[2:])}, latents=True, force=True)
+    counts = [fleet / "b.counts", fleet / "few.counts"]
+    assert edgecl("share", fleet / "b", "--irreversible", "-o", counts[0]).code == 0
+    assert edgecl("share", fleet / "few", "--irreversible", "--at-least", 5, "-o", counts[1]).code == 0
+    assert edgecl("merge", fleet / "a", "--irreversible", *counts, "--plan", fleet / "fleet.plan").code == 0
+    files = [fleet / "a.one", fleet / "b.one"]
+    for name, path in zip("ab", files, strict=True):
+        Learner.open(fleet / name).share(path, plan=fleet / "fleet.plan")
+    done = edgecl("merge", fleet / "few", "--irreversible", *files)
+    assert (done.code, "samples that the plan lacks: stop (3), yes (3)" in done.out) == (0, True)
+    assert Learner.open(fleet / "few").opened.model()[1].statistics["yes"].count == 27

@@ -15,38 +15,43 @@ from pathlib import Path
 
 from edgecl.errors import DataError
 from edgecl.federation.fleet import Fleet
-from edgecl.federation.node import FolderNode
+from edgecl.federation.node import OUT, STATE, FolderNode
 from edgecl.model.shares import Share
 from edgecl.sharing.share_file import LONGEST_NAME, Incoming, decode, encode
 from edgecl.sharing.sums import Sums
 from edgecl.store.files import replace_file
 from edgecl.store.records import sha256
 
-STATE = "gateway.json"  # name of the gateway, and the number of the sum that it handed in last
 FLOOR = 0.03  # shrinkage floor of the head by which boards are screened, as of the app
 
 
 class SummingNode:
     """A gateway for the boards that leave their files in a folder, which hands in their sum.
 
+    Its name, and the number of the sum that it handed in last, are kept in the folder.
+
     Raises
     ------
     SettingError
         When there is no such folder.
     DataError
-        When its state cannot be read.
+        When its state cannot be read, or is gone and the server may know its boards already.
     """
 
     def __init__(self, folder: Path) -> None:
         self._boards, self._folder = FolderNode(folder), folder
         self._path = folder.absolute() / STATE
-        if not self._path.exists():
+        if not self._path.exists() and not (folder / OUT).exists():
             self._remember(secrets.token_hex(8), 0, "")
         try:
             stated = json.loads(self._path.read_text())
             self.device, self._number, self._digest = str(stated["device"]), int(stated["number"]), stated["digest"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{self._path} is not the state of a gateway: remove it for a new name") from error
+            raise DataError(
+                f"{self._path} is not the state of this gateway, or is gone, and under a new name the server would "
+                f"count its boards twice: put it back, from a copy; or remove what the server has of these boards (the "
+                f"files of their shares, or of the sum, in its state folder), and then {STATE} and {OUT} here"
+            ) from error
 
     def newcomers(self) -> list[str]:
         return []

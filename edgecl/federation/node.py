@@ -18,7 +18,8 @@ from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.share_file import LARGEST_FILE, Shape, read
 from edgecl.store.files import replace_file
 
-OUT = "for"  # folder of what a gateway's boards are to merge
+OUT = "for"  # folder of what a gateway's boards are to merge; it is there once their files were handed in
+STATE = "gateway.json"  # of a gateway that hands in their sum
 
 
 class Node(Protocol):
@@ -102,6 +103,7 @@ class FolderNode:
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the intact files by name; what is still being written, or is no share, is left for another round."""
         for path, _ in self._intact():
+            (self._folder / OUT).mkdir(exist_ok=True)
             if path.stat().st_size <= LARGEST_FILE:
                 yield path.name, path.read_bytes()
 
@@ -116,7 +118,6 @@ class FolderNode:
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
         out, names = self._folder / OUT, {board: path.name for path, board in self._intact()}
-        out.mkdir(exist_ok=True)
         for device in set(names) & set(sums):
             replace_file(out.absolute() / names[device], sums[device])
         return dict.fromkeys(set(names) & set(sums), "waits for its board")
@@ -134,5 +135,11 @@ def node_of(config: Mapping[str, object]) -> Node:
 
             return SummingNode(Path(folder))
         case {"folder": str(folder)}:
+            if (Path(folder) / STATE).exists():
+                raise SettingError(
+                    f"{folder} hands in the sum of its boards, as {STATE} in it says, and one by one the server would "
+                    f"count them twice: go on with --sum; or remove the gateway's share from the server's state "
+                    f"folder, and then {STATE}"
+                )
             return FolderNode(Path(folder))
     raise SettingError("the node has neither a store nor a folder: start it with `edgecl federate join`")

@@ -38,6 +38,8 @@ class MergeReport(ChangeReport):
     """Devices whose shares the store has now, or would have, by their names."""
     irreversible: tuple[str, ...]
     """Names of those of which no class can be forgotten alone."""
+    unplanned: Mapping[str, int]
+    """Label to the samples that the plan of an irreversible sum does not count, for which the sum is not exact."""
     classes: tuple[str, ...]
     unchanged: bool
     """Whether there was nothing to do."""
@@ -57,6 +59,7 @@ class MergeReport(ChangeReport):
             "removed": list(self.removed),
             "devices": dict(self.devices),
             "irreversible": list(self.irreversible),
+            "unplanned": dict(self.unplanned),
             "classes": list(self.classes),
         }
 
@@ -146,6 +149,7 @@ def merge(
         removed=removed,
         devices={device: one.name for device, one in sorted(names.others.items())},
         irreversible=tuple(sorted(one.name for one in names.others.values() if one.plan)),
+        unplanned=_unplanned(made, plans),
         classes=(made or model).labels,
         dry_run=dry_run,
         forced=forced,
@@ -205,6 +209,15 @@ def _require_exact(
                 "agree on the names and make a plan again",
                 parameter="same_as",
             )
+
+
+def _unplanned(made: Model | None, plans: Mapping[str, Plan]) -> dict[str, int]:
+    """Return the samples of each label of a plan that it does not count: kept out of it, or shared otherwise."""
+    if made is None or not plans:
+        return {}
+    planned = next(iter(plans.values())).counts  # they are one
+    more = {label: made.statistics[label].count - count for label, count in planned.items()}
+    return {label: count for label, count in more.items() if count > 0}
 
 
 def _taken_out(model: Model, without: Collection[str]) -> tuple[dict[str, Share], tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ class ShareReport:
     noise: Mapping[str, float]
     irreversible: bool = False
     """Whether its classes have one matrix together."""
+    unplanned: Mapping[str, int] = field(default_factory=dict)
+    """Label to samples of the classes that the plan of an irreversible sum does not have: taught since, say."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -83,8 +85,8 @@ def share(
     seed
         Of the noise, for tests; by default from the system.
     plan
-        File of `plan`: write one matrix for all classes in place of a scatter each, from which no class can be taken
-        out again. With the same `only` and `at_least` as the counts that the plan was made of.
+        File of `plan`: write one matrix for all its classes in place of a scatter each, from which no class can be
+        taken out again.
 
     Raises
     ------
@@ -121,6 +123,7 @@ def share(
         spanned=0 if noise or plan else sum(count <= shape.dimension for count in counts.values()),
         noise=noise,
         irreversible=plan is not None,
+        unplanned={label: one.count for label, one in kept.items() if label not in counts},
     )
 
 
@@ -162,10 +165,12 @@ class PlanReport:
     """Device to its name."""
     classes: Mapping[str, int]
     """Label to the samples of all of them."""
+    withheld: Mapping[str, int]
+    """Label to samples of the store's own classes with fewer than were wanted."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return {**vars(self), "devices": dict(self.devices), "classes": dict(self.classes)}
+        return {name: dict(one) if isinstance(one, Mapping) else one for name, one in vars(self).items()}
 
 
 def plan(
@@ -178,6 +183,8 @@ def plan(
     name: str | None = None,
 ) -> PlanReport:
     """Write the plan of an irreversible sum: the counts of the store, and those of the files of other devices.
+
+    A store that has learnt nothing itself writes a plan of the others, and can take their sum.
 
     Parameters
     ----------
@@ -196,14 +203,17 @@ def plan(
         When a file is not an intact plan.
     """
     model = opened.model()[1]
-    kept, _ = _chosen(opened, model, only, at_least)
     shape = Shape.of(model.settings, opened.store.extractor_digest)
-    own = Planned(_called(opened, name), {label: one.count for label, one in kept.items()})
-    whole = joined([Plan({opened.store.name: own}), *(_plan_of(one, shape) for one in files)])
+    plans, withheld = [_plan_of(one, shape) for one in files], dict[str, int]()
+    if own_classes(model) or not plans:
+        kept, withheld = _chosen(opened, model, only, at_least)
+        own = Planned(_called(opened, name), {label: one.count for label, one in kept.items()})
+        plans.insert(0, Plan({opened.store.name: own}))
+    whole = joined(plans)
     data = encode_plan(whole, shape)
     _write(Path(output), data)
     names = {device: one.name for device, one in sorted(whole.devices.items())}
-    return PlanReport(str(output), len(data), names, whole.counts)
+    return PlanReport(str(output), len(data), names, whole.counts, withheld)
 
 
 def _write(path: Path, data: bytes) -> None:

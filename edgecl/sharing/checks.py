@@ -120,7 +120,7 @@ def require_one_plan(
     plans
         Device to the plan of a share that is new.
     own, counts
-        The store itself, and its samples by label.
+        The store itself, and its own samples by label; one that has learnt nothing need not be in the plan.
     """
     names = {share.plan: share.name for share in others.values() if share.plan}
     if len(names) > 1:
@@ -130,7 +130,8 @@ def require_one_plan(
             "plan, or take one out"
         )
     for plan in plans.values():
-        plan.require_counts(own, counts, whose="this store")
+        if counts or own in plan.devices:
+            plan.require_counts(own, counts, whose="this store")
         present = {own, *(device for device, share in others.items() if share.plan)}
         missing = [one.name for device, one in sorted(plan.devices.items()) if device not in present]
         if missing:

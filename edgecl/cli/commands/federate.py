@@ -114,8 +114,10 @@ def gateway(folder: Path, superlink: str, port: int, ca: Path | None, key: Path 
     --sum the server knows the gateway as one device: it sees no board's file, and it is the gateway that screens them.
     """
     from edgecl.federation.app import join_command
+    from edgecl.federation.node import node_of
 
     config: dict[str, str | int] = {"folder": str(folder.absolute()), "sum": int(is_sum)}
+    node_of(config)  # what would be refused in every round is refused now
     _run(join_command(superlink, config, port=port, root_certificate=ca, key=key))
 
 

@@ -10,7 +10,7 @@ import click
 from edgecl.cli import warn
 from edgecl.cli.commands._outcome import print_headline, print_reasons
 from edgecl.cli.commands.share import print_plan
-from edgecl.cli.options import Finite, example, is_given, json_option, store_argument
+from edgecl.cli.options import Finite, Whole, example, is_given, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, wrapped
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ REJECTED = 3
     type=click.Path(path_type=Path),
     help="Write the plan of an irreversible sum, of this store and of files of counts; nothing is merged.",
 )
+@click.option(
+    "--at-least", type=Whole(min=1), default=1, help="Fewest samples of a class of this store in --plan. [default: 1]"
+)
 @json_option
 def command(
     store: Path,
@@ -64,6 +67,7 @@ def command(
     combine: str | None,
     irreversible: bool,
     plan: Path | None,
+    at_least: int,
     as_json: bool,
 ) -> None:
     """Take in what other devices have learnt; commit only if known classes do not get worse.
@@ -80,8 +84,10 @@ def command(
                 "--plan is of a sum that is --irreversible, and merges nothing: leave the others out"
             )
         with warn.opened(store) as learner:
-            print_plan(learner.plan(plan, files), as_json=as_json)
+            print_plan(learner.plan(plan, files, at_least=at_least), as_json=as_json)
         return
+    if is_given(click.get_current_context(), "at_least"):
+        raise click.UsageError("--at-least is of the counts of --plan: what others have shared is withheld by them")
     if not files and not without and combine is None:
         raise click.UsageError("name the files to merge, or a device to take out: --without")
     if same_as is not None and distinct:
@@ -124,5 +130,13 @@ def _print(report: MergeReport, live: int) -> None:
     if report.irreversible:
         names = listed(report.irreversible)
         click.echo(wrapped(f"irreversible: no class of {names} can be forgotten alone, --without takes out a device"))
+    if report.unplanned:
+        more = listed(f"{label} ({count})" for label, count in report.unplanned.items())
+        click.echo(
+            wrapped(
+                f"samples that the plan lacks: {more}: the sum weighs scatters by the counts of the plan, so it is "
+                "not exact for these; counts of all samples, and a new plan, make it so"
+            )
+        )
     click.echo(f"  devices    {listed(report.devices.values()) or 'none but this one'}")
     click.echo(f"  classes    {listed(report.classes) or 'none'}")

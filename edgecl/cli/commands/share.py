@@ -116,6 +116,13 @@ def _print(report: ShareReport) -> None:
                 "forget one of the classes alone"
             )
         )
+    if report.unplanned:
+        click.echo(
+            wrapped(
+                f"not in the plan, and so not in the file: {listed(report.unplanned)} (taught since the counts, or left "
+                "out of them); to share them too, write the counts again and make a new plan"
+            )
+        )
     if report.withheld:
         click.echo(wrapped(f"withheld, with fewer samples than --at-least: {listed(report.withheld)}"))
     if report.revealing:
@@ -144,3 +151,5 @@ def print_plan(report: PlanReport, *, as_json: bool) -> None:
         f"{counted(sum(report.classes.values()), 'sample')}, {format_bytes(report.bytes)}, of "
         f"{listed(report.devices.values())}. A file of the second round, which these are for, is irreversible."
     )
+    if report.withheld:
+        click.echo(wrapped(f"left out, with fewer samples than --at-least: {listed(report.withheld)}"))
