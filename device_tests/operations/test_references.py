@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgecl.live.inputs.chunks import Halt
 from edgecl.live.inputs.sound_file import sound_file
 from edgecl.live.listener import listen
 from edgecl.live.options import Listening
-from edgecl.operations import references, teaching
+from edgecl.operations import references, status, teaching
 from edgecl.operations.open_store import OpenStore
 from edgecl.spotting import second_stage
 from edgecl.spotting.reference import Directions, Reference
@@ -90,6 +91,36 @@ def test_a_lesson_makes_references_of_its_words(plain: Path, tmp_path: Path, ear
     assert ear.heard == 2 * 3 * 3  # words, clips, versions
     assert edgecl("status", opened.store.path, "--json").value["second_stage"]["words"] == sorted(WORDS)
     assert edgecl("doctor", opened.store.path, "--json").value["store"]["damage"] == []
+
+
+def test_clips_that_are_taught_as_a_known_word_reach_its_reference(plain: Path, tmp_path: Path, ear: Ear) -> None:
+    opened = _taught(plain, tmp_path)
+    more = clips("teach", ("yes", "left"), most=12)
+    yeah = [replace(one, label="yeah") for one in more if one.label == "yes"][8:12]
+    left = [one for one in more if one.label == "left"][8:10]
+    report = teaching.teach(opened, [*yeah, *left], same_as="yes").finish()
+    assert report.is_accepted
+    assert "yeah" not in opened.model()[1].exemplars
+    assert _reference(opened, "yes").clips == 3 + 4
+    assert _reference(opened, "left").clips == 3 + 2
+
+
+def test_status_says_which_stage_its_promises_are_of(
+    plain: Path, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "Shares, scores and thresholds are of the first stage"
+    monkeypatch.setattr(status, "verifier_file", lambda: Path("the network"))
+    assert note not in edgecl("status", plain).out
+    opened = _taught(plain, tmp_path)
+    assert f"{note}; the second decides on left, yes" in edgecl("status", opened.store.path).out.replace("\n", " ")
+    assert {one["decided_by"] for one in edgecl("status", opened.store.path, "--json").value["spotting"].values()} == {
+        "second stage"
+    }
+    monkeypatch.setattr(status, "verifier_file", lambda: None)
+    assert note not in edgecl("status", opened.store.path).out
+    assert {one["decided_by"] for one in edgecl("status", opened.store.path, "--json").value["spotting"].values()} == {
+        "first stage"
+    }
 
 
 def test_a_lesson_without_the_network_leaves_references_as_they_are(

@@ -17,6 +17,7 @@ from edgecl.spotting.background import Background, BackgroundScorer, Gaussian
 from edgecl.spotting.reference import Directions, Reference, unit
 from edgecl.spotting.second_stage import WEIGHT, SecondStage
 from edgecl.spotting.spotters import CANDIDATE, Detection, WordSpotter
+from edgecl.spotting.wake import WakeScorer, WakeSpotter
 
 from .test_spotters import Told, stream
 
@@ -152,3 +153,17 @@ def test_a_sustained_sound_that_was_refused_is_heard_when_it_becomes_the_word() 
     scores = stream(60, dict.fromkeys(range(5, 50), (0, 0.6)) | {5: (0, 0.7), 40: (0, 0.9)})
     found = [one for hop in range(60) for one in spotter.push(scores[hop : hop + 1])]
     assert [(one.label, one.last) for one in found] == [("a", 40)]
+
+
+def test_after_the_wake_word_the_head_decides_and_no_candidate_is_shown() -> None:
+    spotter = WakeSpotter(wake="a", span=30)
+    spotter.scorer = WakeScorer(Told("a", "b"), Told("a", "b"), wake="a")
+    spotter.second, spotter.window = Deaf(0.8), lambda hop: np.zeros(1, np.float32)
+    spotter.second.words = {"a": None, "b": None}  # type: ignore[dict-item]
+    scores, reasons, found = stream(40, {5: (0, 0.9), 20: (1, 0.6)}), [], []
+    for hop in range(40):
+        found += spotter.push(scores[hop : hop + 1])
+        reasons.append(spotter.look[3])
+    assert [(one.label, one.last) for one in found] == [("a", 5), ("b", 20)]
+    assert reasons[5] == CANDIDATE
+    assert reasons[20] == ""

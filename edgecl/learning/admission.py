@@ -46,6 +46,8 @@ class Admission:
     lesson: Lesson
     set_aside: tuple[SetAside, ...] = ()
     asks: tuple[Ask, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names of the lesson that are taught as a known class, as the answer says."""
     verdict: Verdict | None = None
     """Where there is nothing to judge: the lesson is refused as a whole, or all of it waits."""
 
@@ -95,15 +97,18 @@ def admit(
     if sifted.is_refused:
         return Admission(model, lesson, verdict=_refusal(lesson, names, found, sifted, model, policy))
     near = _Resemblances.of(model, known, lesson, names, sifted, policy)
+    renamed: dict[str, str] = {}
     if answer.is_given:
+        before = set(lesson.rows)
         model, lesson, sifted = _answered(model, lesson, near, sifted, answer)
+        renamed = {label: str(answer.same_as) for label in before.difference(lesson.rows)}
         near = near.without(lesson.rows) if answer.same_as else replace(near, asks={})
     set_aside = tuple(_doubted(lesson, names, found, sifted, known=model, asked=near.asks))
     keep = {label: rows & (label not in near.asks) for label, rows in sifted.keep.items()}
     judged, asks = part_of(lesson, keep), tuple(near.asks.values())
     model = replace(model, alike={**model.alike, **near.remembered(judged.rows)})
     verdict = None if judged.rows else _waiting(set_aside, asks)
-    return Admission(model, judged, set_aside, asks, verdict)
+    return Admission(model, judged, set_aside, asks, renamed, verdict)
 
 
 def _never_doubted(found: Mapping[str, Fit], lesson: Lesson) -> dict[str, Fit]:

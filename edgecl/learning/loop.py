@@ -8,7 +8,7 @@ one the old model stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
-from edgecl.values import dataclass, replace
+from edgecl.values import dataclass, field, replace
 
 UNCHANGED = "unchanged"  # the strategy of a lesson that had nothing new
 SETTLED_SHARE = 0.1  # share of a class's samples: so few more of the same would hardly change it
@@ -49,6 +49,8 @@ class Outcome:
     model: Model | None
     verdict: Verdict
     strategy: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names of the lesson that were taught as a known class."""
 
     @property
     def is_unchanged(self) -> bool:
@@ -129,7 +131,7 @@ def lesson_stages(
 
                 candidate, again = asked_again(candidate, lesson, policy)
                 verdict = replace(verdict, asks=(*verdict.asks, *again))
-            return Outcome(_kept(candidate, objects), verdict, used)
+            return Outcome(_kept(candidate, objects), verdict, used, admission.renamed)
         rejections.append((verdict, used))
         if verdict.is_final:
             break

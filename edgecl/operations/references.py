@@ -43,14 +43,12 @@ def referenced(outcome: Outcome, lesson: Lesson, signals: KeptSignals, contract:
 
     reference_bytes = 2 * (directions.matrix.shape[1] + 1)
     room = model.plan().exemplars // REMEMBERED_SHARE
-    for label, rows in sorted(lesson.rows.items()):
-        left_out = {one.row for one in outcome.verdict.set_aside if one.label == label}
-        taught = [row for row in range(len(rows)) if row not in left_out]
+    for label, taught in sorted(_taught(outcome, lesson).items()):
         held = sum(one.reference is not None for name, one in exemplars.items() if name != label)
         if label not in exemplars or (held + 1) * reference_bytes > room:
             continue
         some = taught[:: max(-(-len(taught) // MOST_CLIPS), 1)]
-        clips = (signals.get(label, row) for row in some)  # one at a time: together they may be megabytes
+        clips = (signals.get(name, row) for name, row in some)  # one at a time: together they may be megabytes
         vectors = [clip_vector(one, contract, hears) for one in clips if one is not None]
         if not vectors:
             continue
@@ -63,3 +61,13 @@ def referenced(outcome: Outcome, lesson: Lesson, signals: KeptSignals, contract:
         digests[role] = objects.put(whole.arrays())
         exemplars[label] = replace(exemplars[label], reference=reference)
     return replace(outcome, model=within_memory(replace(model, exemplars=exemplars, digests=digests)))
+
+
+def _taught(outcome: Outcome, lesson: Lesson) -> dict[str, list[tuple[str, int]]]:
+    """Return the samples, as label of the lesson and row, that each class was taught; none that was set aside."""
+    left_out = {(one.label, one.row) for one in outcome.verdict.set_aside}
+    taught: dict[str, list[tuple[str, int]]] = {}
+    for label, rows in lesson.rows.items():
+        own = [(label, row) for row in range(len(rows)) if (label, row) not in left_out]
+        taught.setdefault(outcome.renamed.get(label, label), []).extend(own)
+    return taught

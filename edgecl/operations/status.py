@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 FORCED, NOTHING_NEW = "forced", "nothing new"
+FIRST, SECOND = "first stage", "second stage"
 
 
 def status(opened: OpenStore) -> dict[str, Any]:
     """Return what the store knows, without loading an extractor."""
     revision, model = opened.model()
     body = ModelBody(**ModelBody.members_of(revision.body))
-    plan = model.plan()
+    plan, second = model.plan(), _second_stage(model)
+    decided = set(second["words"]) if second["installed"] else set()
     return {
         "revision": revision.number,
         "kind": revision.kind,
@@ -58,8 +60,11 @@ def status(opened: OpenStore) -> dict[str, Any]:
         },
         "extractor": dict(opened.described_by(revision)),
         "revisions": opened.store.revisions(),
-        "spotting": {label: asdict(one) for label, one in calibration(opened).items()},
-        "second_stage": _second_stage(model),
+        "spotting": {
+            label: {**asdict(one), "decided_by": SECOND if label in decided else FIRST}
+            for label, one in calibration(opened).items()
+        },
+        "second_stage": second,
         "unknown": _unknown(opened, model),
         "remembered": _remembered(model),
         "irreversible": sorted(one.name for one in model.others.values() if one.plan),

@@ -131,7 +131,7 @@ class Spotter(ABC):
             margin = float(margins[index, label])
             is_unknown = scores.unknown is not None and bool(scores.unknown[index])
             self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown)
-            if not self._reason and self.second is not None and self.scorer.labels[label] in self.second.words:
+            if not self._reason and self._is_candidate(self.scorer.labels[label]):
                 self._reason = CANDIDATE
             detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
             if detection is not None:
@@ -165,9 +165,13 @@ class Spotter(ABC):
 
     def _confirmed(self, event: OpenEvent) -> Detection | None:
         """Return the detection of an event that is over; None where the second stage refuses it."""
-        if self.second is None:
+        if self.second is None or not self._is_candidate(event.detection.label):
             return event.detection
         return self.second.confirmed(event.detection, lambda: self.vector(event.peak))
+
+    def _is_candidate(self, label: str) -> bool:
+        """Test whether the second stage decides on a word."""
+        return self.second is not None and label in self.second.words
 
     def _answer(self, scores: Scores, index: int, label: int, margin: float) -> OpenEvent | None:
         assert self.scorer is not None

@@ -65,9 +65,9 @@ class WakeSpotter(WordSpotter):
             found += super().push(latent[None])
         return found
 
-    def _confirmed(self, event: OpenEvent) -> Detection | None:
-        """Return what the second stage confirms of the wake word; other words are the head's."""
-        return super()._confirmed(event) if event.detection.label == self._wake else event.detection
+    def _is_candidate(self, label: str) -> bool:
+        """Test as all spotters do; words other than the wake word are the head's."""
+        return label == self._wake and super()._is_candidate(label)
 
     def _follow(self, answer: OpenEvent | None, *, is_patient: bool) -> Detection | None:
         detection = super()._follow(answer, is_patient=is_patient)

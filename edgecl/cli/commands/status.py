@@ -69,6 +69,11 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         click.echo(table(cells, header=header, align="lrrlrrrr"[: len(header)]))
         for line in _promises(status["spotting"]):
             click.echo(wrapped(line, first="  "))
+        decided = [label for label, one in status["spotting"].items() if one["decided_by"] == "second stage"]
+        if decided:
+            named = ", ".join(map(printable, decided))
+            note = f"Shares, scores and thresholds are of the first stage; the second decides on {named}"
+            click.echo(wrapped(note, first="  "))
         if any(_doubt(one) for one in status["classes"].values()):
             click.echo("  ? the clock was not known to be right; `forget --older-than` leaves these alone")
 
