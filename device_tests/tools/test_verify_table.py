@@ -17,7 +17,7 @@ class Refusing(SecondStage):
     """Refuses every candidate, and notes it."""
 
     def __init__(self) -> None:
-        self.words, self.asked = {}, []  # type: ignore[var-annotated]
+        self.words, self.asked = {"a": None}, []  # type: ignore[dict-item,var-annotated]
 
     def confirmed(self, found: Detection, vector: object) -> Detection | None:
         self.asked.append(found.last)
@@ -49,3 +49,25 @@ def test_the_threshold_of_both_keeps_the_wished_number(monkeypatch: pytest.Monke
         threshold = table.threshold_of_both(hops, scores, most)
         assert table.accepted(hops, scores, threshold) <= most
         assert table.accepted(hops, scores, np.sort(scores[scores < threshold])[-1]) > most
+
+
+def test_words_are_compared_at_a_rate_that_the_stream_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tool("report.verify_table", monkeypatch)
+    cases = [
+        {"word": word, "snr_db": level, "stages": stages, "at": at, "misses": misses, "unasked": 0.0,
+         "false_accepts": 1, "hours": hours, "candidates_per_hour": 500}
+        for hours in (0.4,)
+        for word in "abcdefghijklmno"
+        for level in (20, 10)
+        for stages in (1, 2)
+        for at, misses in (("1", 0.9), ("2", 0.9), ("5", 0.25), ("automatic", 0.1))
+    ]  # fmt: skip
+    figures = {"hours": 0.4, "rates": [1.0, 2.0, 5.0], "cases": cases, "words": list("abcde"),
+               "short": list("fghijklmno"), "window_ms": 15.0}  # fmt: skip
+    tables = report.as_markdown(figures)
+    assert "## By word: 20 dB, 5 an hour, % missed" in tables
+    assert "| a | 25.0 | 25.0 |" in tables
+    figures["hours"] = 2.0
+    assert "## By word: 20 dB, 1 an hour, % missed" in report.as_markdown(figures)
+    figures["hours"] = 0.1
+    assert "none of these rates shows in 0.1 h" in report.as_markdown(figures)

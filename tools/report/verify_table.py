@@ -13,6 +13,9 @@ T_95 = {5: 2.78, 10: 2.26}  # two-sided, by the number of words
 def as_markdown(figures: dict[str, Any]) -> str:
     """Misses of one stage and of both on the same stream, what is gained in pairs, and the automatic thresholds."""
     rates = [f"{rate:g}" for rate in figures["rates"] if rate * figures["hours"] >= 1]  # others cannot be shown
+    if not rates:
+        note = f"none of these rates shows in {figures['hours']:.1f} h: hear more of the stream\n"
+        return "\n".join([note, *_automatic(figures), *_cost(figures)])
     lines = [
         "## Misses, %",
         "",
@@ -23,7 +26,7 @@ def as_markdown(figures: dict[str, Any]) -> str:
         for level in (20, 10):
             lines += [_misses(figures, kind, level, stages, rates) for stages in (1, 2)]
             lines.append(_gained(figures, kind, level, rates))
-    return "\n".join([*lines, "", *_by_word(figures), *_automatic(figures), *_cost(figures)])
+    return "\n".join([*lines, "", *_by_word(figures, rates), *_automatic(figures), *_cost(figures)])
 
 
 def _name(kind: str, level: int) -> str:
@@ -59,10 +62,12 @@ def _by(figures: dict[str, Any], kind: str, level: int, stages: int, at: str, wh
     ]
 
 
-def _by_word(figures: dict[str, Any]) -> list[str]:
-    lines = ["## By word: 20 dB, 1 an hour, % missed", "", "| word | first | both |", "|---|---|---|"]
+def _by_word(figures: dict[str, Any], rates: Sequence[str]) -> list[str]:
+    """At one an hour, or the lowest rate above it that the stream can show."""
+    rate = min((one for one in rates if float(one) >= 1), key=float, default=rates[-1])
+    lines = [f"## By word: 20 dB, {rate} an hour, % missed", "", "| word | first | both |", "|---|---|---|"]
     for kind in ("words", "short"):
-        one, both = (_by(figures, kind, 20, stages, "1", "misses") for stages in (1, 2))
+        one, both = (_by(figures, kind, 20, stages, rate, "misses") for stages in (1, 2))
         lines += [f"| {word} | {a:.1f} | {b:.1f} |" for word, a, b in zip(figures[kind], one, both, strict=True)]
     return [*lines, ""]
 
