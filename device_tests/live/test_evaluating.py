@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,7 @@ def test_streams_and_words_that_cannot_be_used_are_refused(learner: Learner, eve
         (evening, {"words": [Span("yes", 900.0, 901.0)]}, "is at 900 s, but .* are the labels of another file"),
         (evening, {"words": [Span("coffee", 1.0, 2.0)]}, "none of the words is taught: they are coffee; .* left"),
         (evening, {"clips": word, "preset": "picovoice"}, r"one false accept in 10 h, .*10 h or more \(30 h without"),
+        (evening, {"clips": word, "preset": "mlperf-tiny"}, r"8 false accepts in 0.333 h, .*0.00 h.*wanted 0.333 h or"),
     ]:
         with pytest.raises(DataError, match=why):
             learner.evaluate_stream(file, **given)  # type: ignore[arg-type]
@@ -165,6 +167,26 @@ def test_streams_and_words_that_cannot_be_used_are_refused(learner: Learner, eve
         learner.evaluate_stream(evening, words=[Span("yes", 1.0, 2.0)], clips=word)
     with pytest.raises(SettingError, match="no preset x"):
         learner.evaluate_stream(evening, preset="x")
+
+
+def test_the_preset_of_mlperf_tiny_has_its_bounds_and_says_whether_they_are_kept(
+    kitchen: Path, learner: Learner, evening: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = evaluating.PRESETS["mlperf-tiny"]
+    assert (rules.false_per_hour, rules.missed, 3600 * rules.hours) == pytest.approx((24, 0.16, 1200))
+    short = replace(rules, false=2, hours=sound_seconds(evening) / 3600)
+    monkeypatch.setitem(evaluating.PRESETS, "mlperf-tiny", short)
+    monkeypatch.setattr(mixing, "LEAST_PLACES", 2)
+    labels = tmp_path / "said.csv"
+    spans = [one.span for one in learner.listen(pieces(learner, evening))]
+    rows = [f"{label},{begin + 0.5},{end - 0.5}" for label, (begin, end) in zip(("yes", "left"), spans, strict=False)]
+    labels.write_text("\n".join(["label,begin,end", *rows]))
+    done = edgecl("eval", kitchen, "--stream", evening, "--words", labels, "--preset", "mlperf-tiny")
+    assert "mlperf-tiny (at most 16% missed" in done.out
+    assert done.out.rstrip().endswith(": met")
+    found = learner.evaluate_stream(evening, clips=clips("test", ["yes"], most=2), preset="mlperf-tiny")
+    assert list(found.words) == ["0 dB"]
+    assert (found.most_missed, found.wished_per_hour) == (0.16, short.false_per_hour)
 
 
 def test_a_store_that_knows_nothing_is_refused(tmp_path: Path, evening: Path) -> None:
@@ -204,6 +226,7 @@ def test_the_command_prints_the_curve_and_the_command_that_sets_the_threshold(
         (("--at", 0.5), "leave out --at"),
         (("--words", "a.csv", "--level", 10), "are about clips"),
         (("--preset", "picovoice"), "are about clips"),
+        (("--preset", "mlperf-tiny"), "about words: give a label file or clips"),
         (("--words", "clips", "--preset", "picovoice", "--false-per-hour", 1), "leave out --level, --false-per-hour"),
         (("--label", "yes"), "names the clips of --words"),
     ],

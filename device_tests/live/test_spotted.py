@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,24 @@ def test_a_word_is_heard_by_one_event_of_its_label_near_it_and_every_other_is_fa
 ) -> None:
     found, rest = matched([event(*one) for one in events], [("yes", 2.0, 2.5), ("yes", 6.0, 6.5)])
     assert (found.tolist(), len(rest)) == (heard, false)
+
+
+@pytest.mark.parametrize(
+    ("rows", "most_missed", "is_met"),
+    [
+        ([(0.1, 30, 0), (0.5, 24, 1), (0.9, 0, 5)], 0.16, True),
+        ([(0.1, 30, 0), (0.5, 24, 2), (0.9, 0, 5)], 0.16, False),
+        ([(0.1, 30, 0), (0.5, 25, 1), (0.9, 25, 5)], 0.16, False),  # no threshold keeps the false accepts
+        ([(0.1, 0, -1), (0.5, 0, -1), (0.9, 0, -1)], 0.16, None),
+        ([(0.1, 30, 0), (0.5, 24, 1), (0.9, 0, 5)], None, None),
+    ],
+)
+def test_a_benchmark_is_met_by_a_threshold_that_keeps_both_bounds(
+    rows: list[tuple[float, int, int]], most_missed: float | None, is_met: bool | None
+) -> None:
+    found = replace(evaluation(*rows, wished=24.0), most_missed=most_missed)
+    assert found.is_met is is_met
+    assert (found.as_dict()["missed_at_most"], found.as_dict()["is_met"]) == (most_missed, is_met)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ class StreamEvaluation:
     """By kind: words that go beyond full scale where they are mixed in."""
     skipped: Mapping[str, int]
     """Clips that could not be used, by reason."""
+    most_missed: float | None = None
+    """Share of the words that a benchmark lets be missed, with no more false accepts than wished."""
 
     @property
     def hours(self) -> float:
@@ -115,6 +117,14 @@ class StreamEvaluation:
             kept = [one for one in kept if one.threshold >= SOUND_SCORE][-1:]
         return min(kept, key=Point.rank) if kept else None
 
+    @property
+    def is_met(self) -> bool | None:
+        """Whether there is a threshold that a benchmark is met at; None where it sets no bound, or without words."""
+        if self.most_missed is None or not self.words:
+            return None
+        chosen = self.chosen()
+        return chosen is not None and max(chosen.missed.values()) <= self.most_missed
+
     def at_most_per_hour(self, count: int) -> float:
         """Return the rate below which the true one is with 95 % confidence, where so many events were seen."""
         return most_expected(count) / self.hours
@@ -130,6 +140,8 @@ class StreamEvaluation:
             "words": {kind: len(words) for kind, words in self.words.items()},
             "false_per_hour_wished": self.wished_per_hour,
             "hours_to_show_it": round(1 / self.wished_per_hour, 3) if self.wished_per_hour else None,
+            "missed_at_most": self.most_missed,
+            "is_met": self.is_met,
             "curve": [_point(one) for one in self.points()],
             "now": _point(self.points()[self.thresholds.index(SOUND_SCORE)]),
             "chosen": None if chosen is None else self._chosen(chosen),
