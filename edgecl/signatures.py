@@ -6,8 +6,11 @@ of a backup. Needs the package `cryptography` (extra `[sign]`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,7 +149,10 @@ def _message(kind: Kind, digest: str) -> bytes:
 
 
 def _small(path: Path) -> bytes:
-    with path.open("rb") as file:
+    """Return the first bytes of a key or signature; a pipe is not waited for."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         return file.read(LARGEST)
 
 

@@ -18,6 +18,7 @@ from edgecl.errors import StoreDamagedError
 from edgecl.learner import Learner
 
 from ..support.commands import command_line, edgecl
+from ..support.keys import key_pair
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 TIME_S = 60
@@ -125,3 +126,35 @@ def test_a_pipe_is_no_extractor(tmp_path: Path) -> None:
     done = edgecl("init", tmp_path / "new", "--extractor", tmp_path / "mine.onnx")
     assert done.code == 5
     assert "no regular file" in done.err
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_no_key_and_no_signature(table: Path, tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("cryptography", reason="signing needs the extra [sign]")
+    key, out = tmp_path / "key", tmp_path / "x.backup"
+    replaced(key, kind)
+    replaced(tmp_path / "identity.onnx.sig", kind)
+    private, public = key_pair(tmp_path, "good")
+    table_backup = tmp_path / "table.backup"
+    assert edgecl("backup", table, "-o", table_backup, "--sign", private).code == 0
+    with ended_in_time():
+        signed = edgecl("backup", table, "-o", out, "--sign", key)
+        assert (signed.code, out.exists()) == (2, False)
+        assert f"{key} is no private Ed25519 key" in signed.err
+        restored = edgecl("restore", table_backup, tmp_path / "again", "--require-signature", key)
+        assert restored.code == 2
+        assert f"{key} is no public Ed25519 key" in restored.err
+        extractor = tmp_path / "identity.onnx"
+        made = edgecl("init", tmp_path / "new", "--extractor", extractor, "--require-signature", public)
+        assert "it has no signature" in made.err
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_lesson_waits_for_no_pipe_in_the_place_of_a_listener(table: Path, tmp_path: Path, kind: str) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,label\n" + "".join(f"{i / 100},{i / 200},c\n" for i in range(-20, 20)))
+    replaced(table / "listener.json", kind)
+    with ended_in_time():
+        assert edgecl("learn", table, rows, "--dry-run").code in (0, 3)
+        assert "listener.json" in edgecl("doctor", table).out

@@ -86,6 +86,19 @@ class Factors(Pairs):
         return factors
 
 
+class OutputFile(click.Path):
+    """A file to write: refused at once where its folder is missing, not after the work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(super().convert(value, param, ctx))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"{str(path)!a} cannot be written: its folder does not exist", param, ctx)
+        return path
+
+
 class Channel(click.ParamType[int]):
     """A channel of sound: left, right, or its number from 1."""
 
@@ -130,7 +143,7 @@ out_option = click.option(
     "-o",
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="File to write.",
 )

@@ -128,6 +128,8 @@ def write_app(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingError(f"{folder} exists and is not empty: name a new folder")
     state, agreed = folder.absolute() / "state", ""
+    if not str(state).isprintable() or set(str(state)) & set('"\\'):
+        raise SettingError(f"{str(state)!a} cannot be written into pyproject.toml: rename the folder")
     if secure:
         levels(nodes)
         labels = json.dumps(agreed_labels(secure), ensure_ascii=False)

@@ -14,7 +14,7 @@ from edgecl.sharing.checks import require_same
 from edgecl.sharing.noise import Noise, noisy
 from edgecl.sharing.plans import Plan, Planned, joined
 from edgecl.sharing.share_file import LONGEST_NAME, Shape, encode, encode_plan, read_plan
-from edgecl.store.files import replace_file
+from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
@@ -219,8 +219,7 @@ def plan(
 def _write(path: Path, data: bytes) -> None:
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise SettingError(f"{path} is a folder, or its folder does not exist: name a file")
-    replace_file(path.absolute(), data)
-    path.chmod(0o600)  # what is known of few samples is data
+    write_output(path, data, mode=0o600)  # what is known of few samples is data
 
 
 def is_unit(opened: OpenStore, model: Model) -> bool:

@@ -26,13 +26,14 @@ STYLE = (
 
 def document(title: str, subtitle: str, sections: Iterable[str]) -> str:
     """Return a whole file."""
-    return (
+    made = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE}</style></head>'
         f'<body><h1>{escape(title)}</h1><p class="note">{escape(subtitle)}</p>{"".join(sections)}</body></html>\n'
     )
+    return made.encode("utf-8", "backslashreplace").decode()  # names of files may hold bytes that are no text
 
 
 def section(title: str, *parts: str, note: str = "") -> str:

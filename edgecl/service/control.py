@@ -28,6 +28,7 @@ from edgecl.errors import SettingError
 from edgecl.notes import Logger
 from edgecl.service.lessons import Lessons
 from edgecl.service.resident import STREAMS, Resident, announcement
+from edgecl.store.files import replace_file
 
 logger = Logger(__name__)
 ANSWERS = {"same_as", "distinct"}
@@ -61,7 +62,7 @@ class Control:
 
     def __init__(self, path: Path, store: Path, *, command: Sequence[str], resident: Resident | None = None) -> None:
         self._path = path
-        self._store = store.resolve()
+        self._store = Path(os.path.realpath(store))
         self._resident = resident
         self._lessons = Lessons(command, store)
         self._is_over = threading.Event()
@@ -86,7 +87,8 @@ class Control:
         self._thread.start()
         if self._resident is not None:
             with suppress(OSError):  # a store that cannot be written to is listened to all the same
-                announcement(self._store).write_text(json.dumps({"control": str(self._path.absolute())}))
+                told = json.dumps({"control": str(self._path.absolute())})
+                replace_file(announcement(self._store), told.encode())
         return self
 
     def __exit__(
@@ -95,7 +97,8 @@ class Control:
         self._is_over.set()
         self._lessons.stop()
         if self._resident is not None:
-            announcement(self._store).unlink(missing_ok=True)
+            with suppress(OSError):
+                announcement(self._store).unlink()
             self._resident.stop()
         self._thread.join(2 * PATIENCE_S)
         self._socket.close()

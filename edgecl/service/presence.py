@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -41,5 +42,5 @@ def is_running(kind: str, store: Path) -> bool:
 
 
 def _address(kind: str, store: Path) -> str:
-    name = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:32]
     return f"\0edgecl-{kind}-{name}"

@@ -22,8 +22,8 @@ from typing import IO, Any
 
 from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.store.check import check
-from edgecl.store.creation import require_vacant
-from edgecl.store.files import TEMPORARY, explained, flush, locked, locked_store, temporary
+from edgecl.store.creation import require_other, require_vacant
+from edgecl.store.files import TEMPORARY, explained, flush, locked, locked_store, require_replaceable, temporary
 from edgecl.store.folder import Folder, read_header
 from edgecl.store.records import EXTRACTOR_BYTES, Header
 
@@ -67,7 +67,8 @@ def write_backup(folder: Folder, header: Header, file: Path, *, sign: Sign | Non
     """
     if file.exists() and not overwrite:
         raise SettingError(f"{file} is there already: name another file", parameter="overwrite")
-    if file.resolve().is_relative_to(folder.path.resolve()):
+    file = require_replaceable(file)
+    if file.is_relative_to(os.path.realpath(folder.path)):
         raise SettingError(f"{file} is in the store that it would be a copy of: name a file elsewhere")
     damage = list[str]()
     found = check(folder, header, damage=damage) + damage
@@ -110,9 +111,11 @@ def restore_backup(
     """
     if not stat.S_ISREG(file.stat().st_mode):
         raise StoreDamagedError(f"{file} is not a regular file")
+    path = Path(os.path.realpath(path))
     is_there = (path / "store.json").exists() and overwrite
     if not is_there:
         require_vacant(path)
+    require_other(path)
     with explained(f"restoring {path}", outcome="nothing was changed"), file.open("rb") as source:
         known = _verified(source, file, require)
         building = path.with_name(f".{path.name}{TEMPORARY}")

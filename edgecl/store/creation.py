@@ -76,10 +76,15 @@ def require_vacant(path: Path) -> None:
     if entries(path):
         what = "is a store already" if (path / "store.json").exists() else "is not empty"
         raise SettingError(f"{path} {what}: name a folder that does not exist yet")
-    if path == Path.cwd():
-        raise SettingError(f"{path} is the working folder, which cannot be replaced: name a folder in it")
+    require_other(path)
     if not path.parent.is_dir():
         raise SettingError(f"{path.parent} is not a folder: make it first, the store becomes a folder in it")
+
+
+def require_other(path: Path) -> None:
+    """Raise SettingError for the working folder and those that it is in: they cannot be replaced."""
+    if Path.cwd().is_relative_to(path):
+        raise SettingError(f"{path} is the working folder, which cannot be replaced: name a folder in it")
 
 
 def _move(building: Path, path: Path) -> None:

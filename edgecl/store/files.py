@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from edgecl.errors import EdgeclError, ModelError, StoreDamagedError, StoreLockedError
+from edgecl.errors import EdgeclError, ModelError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.values import dataclass
 
 TEMPORARY = ".tmp"  # the ending of a file that is not yet, or no longer, part of the store
@@ -134,10 +134,10 @@ def temporary(path: Path) -> Path:
     return path.with_name(path.name + TEMPORARY)
 
 
-def write_temporary(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def write_temporary(path: Path, pieces: Iterable[bytes | memoryview], *, mode: int = 0o666) -> None:
     """Write the temporary file of `path`, without flushing it; it is removed again where that fails."""
     name = temporary(path)
-    descriptor = os.open(name, _CREATE_FLAGS, 0o666)
+    descriptor = os.open(name, _CREATE_FLAGS, mode)
     try:
         for piece in pieces:
             _write_all(descriptor, piece)
@@ -164,10 +164,10 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace `path` by `data`: at every moment the old file or the new one is there, whole."""
     name = temporary(path)
-    write_temporary(path, [data])
+    write_temporary(path, [data], mode=mode)
     try:
         flush(name)
         name.replace(path)
@@ -176,6 +176,45 @@ def replace_file(path: Path, data: bytes) -> None:
             name.unlink()
         raise
     flush(path.parent)
+
+
+def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file that a user named: whole, or what was there stays. A link, pipe or device is written to in place.
+
+    Parameters
+    ----------
+    mode
+        Of a new file, before the umask.
+
+    Raises
+    ------
+    EdgeclError
+        When it cannot be written.
+    """
+    path = path.absolute()
+    if is_replaceable(path):
+        with explained(f"writing {path}", outcome="what was there is unchanged"):
+            temporary(path).unlink(missing_ok=True)
+            replace_file(path, data, mode=mode)
+    else:
+        with explained(f"writing {path}", outcome="it may be incomplete"), path.open("wb") as file:
+            file.write(data)
+
+
+def require_replaceable(path: Path) -> Path:
+    """Return where a file is written that replaces what is there; SettingError where that is no file."""
+    path = Path(os.path.realpath(path))
+    if not is_replaceable(path):
+        raise SettingError(f"{path} is there, and no file: name another one")
+    return path
+
+
+def is_replaceable(path: Path) -> bool:
+    """Test whether a file, or nothing, has that name: a rename would put a file in the place of anything else."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def extend(path: Path, data: bytes, *, offset: int) -> None:

@@ -21,6 +21,7 @@ take no lock; one that misses a file reads `current` again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,7 +262,7 @@ class Store(Reader):
         """
         from edgecl.store.creation import create_folder  # here and below: what a lesson does not need
 
-        path = Path(path).resolve()
+        path = Path(os.path.realpath(path))
         create_folder(path, extractor=Path(extractor), settings=settings, body=revision_body, time=time)
         return cls.open(path)
 

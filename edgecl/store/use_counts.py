@@ -18,7 +18,7 @@ LARGEST_BYTES = 1 << 20
 
 def counts_file(store: Path) -> Path:
     """Return where the counts of a store are kept."""
-    name = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:24]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:24]
     return MEMORY / f"edgecl-use-{os.getuid()}-{name}.json"
 
 

@@ -14,6 +14,7 @@ from edgecl.errors import ContractError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.opening import open_extractor
+from edgecl.store.files import require_replaceable
 
 
 def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
@@ -48,6 +49,7 @@ def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
 
 def place(content: bytes, contract: Contract, out: Path) -> Contract:
     """Write an extractor beside `out`, check it, and only then give it that name; raises as `write`."""
+    out = require_replaceable(out)
     part = out.with_name(out.name + ".part")
     try:
         part.write_bytes(content)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edgecl.errors import SettingError
+from edgecl.store.files import require_replaceable
 from edgecl_export._graph import Graph
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def export_wakeword(
 def write(model: onnx.ModelProto, out: Path) -> int:
     """Write a model beside `out`, and only then give it that name; raises SettingError where it cannot be written."""
     content = model.SerializeToString(deterministic=True)
+    out = require_replaceable(out)
     part = out.with_name(out.name + ".part")
     try:
         part.write_bytes(content)

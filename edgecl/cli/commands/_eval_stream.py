@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.commands._prequential import write_text
-from edgecl.cli.options import Finite, Whole
+from edgecl.cli.options import Finite, OutputFile, Whole
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table, wrapped
+from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
     from edgecl.learner import Learner
@@ -78,8 +78,8 @@ _OPTIONS = (
         "0 dB or a label file, at most 8 of 50 words missed and 8 false accepts in 20 minutes.",
     ),
     click.option("--seed", type=Whole(min=0), help="Random seed of the places of clips. [default: 0]"),
-    click.option("--curve", metavar="FILE.csv", type=FILE, help="Write the curve over the thresholds."),
-    click.option("--plot", metavar="FILE.svg", type=FILE, help="Draw the curve."),
+    click.option("--curve", metavar="FILE.csv", type=OutputFile(), help="Write the curve over the thresholds."),
+    click.option("--plot", metavar="FILE.svg", type=OutputFile(), help="Draw the curve."),
 )
 
 
@@ -146,7 +146,7 @@ def _finish(learner: Learner, store: Path, stream: StreamOptions, found: StreamE
     """Write the files that are wished, and print."""
     for file, text in ((stream.curve, found.as_csv), (stream.plot, found.as_svg)):
         if file is not None:
-            write_text(file, text())
+            write_output(file, text().encode())
     if as_json:
         print_json(found.as_dict())
         return

@@ -10,7 +10,7 @@ import click
 
 from edgecl.cli import progress, warn
 from edgecl.cli.text import counted, percent, print_json, table, wrapped
-from edgecl.errors import DataError
+from edgecl.store.files import write_output
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def finish(report: StreamReport, budget_bytes: int, *, curve: Path | None, plot:
     drifts = [one.row for one in report.drifts]
     for file, text in ((curve, report.curves.as_csv), (plot, report.curves.as_svg)):
         if file is not None:
-            write_text(file, text(drifts))
+            write_output(file, text(drifts).encode())
     if as_json:
         print_json(report.as_dict())
     else:
@@ -162,11 +162,3 @@ def _print_drifts(drifts: tuple[Drift, ...]) -> None:
         for one in drifts[-CLASSES_SHOWN:]
     ]
     click.echo(table(rows, header=("at labelled row", "chosen", "right", "as it was"), align="rlrr"))
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file that was asked for; raises DataError where that fails."""
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror}") from error

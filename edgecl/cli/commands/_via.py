@@ -16,11 +16,13 @@ from typing import Any
 
 import click
 
-from edgecl.errors import SettingError
+from edgecl.errors import EdgeclError, SettingError
+from edgecl.store.files import read_file
 
 ARGUMENTS = "edgecl.arguments"
 """Where `ctx.meta` has the command line."""
 PREFIX = "EDGECL_LEARN_"
+LONGEST = 1 << 13  # bytes of what a listener says of its socket
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7)
 _LOADED_AHEAD = (
     "edgecl.cli.app",
@@ -70,9 +72,9 @@ def handed_over(ctx: click.Context, store: Path, path: Path, *, via: Path | None
 
 def _announced(store: Path) -> Path | None:
     try:
-        told = json.loads((store / "listener.json").read_bytes())
+        told = json.loads(bytes(read_file(store / "listener.json", limit=LONGEST)))
         return Path(told["control"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (EdgeclError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import EDGECL, example, json_option
+from edgecl.cli.options import EDGECL, OutputFile, example, json_option
 from edgecl.cli.text import counted, pairs, print_json, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
+from edgecl.store.files import write_output
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _as_output(file: str) -> list[str]:
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
 @click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
 @json_option
-@click.option("--output", metavar="FILE", type=FILE, help="Write all results as JSON, raw samples included.")
+@click.option("--output", metavar="FILE", type=OutputFile(), help="Write all results as JSON, raw samples included.")
 @click.option(
     "--compare",
     nargs=2,
@@ -136,8 +137,6 @@ def _measured(store: Path | None, rounds: int | None, output: Path | None, refer
     from edgecl.bench import board
     from edgecl.bench.measure import ROUNDS, measure
 
-    if output is not None and not output.absolute().parent.is_dir():
-        raise SettingError(f"{output} cannot be written: {output.parent} is not a folder")
     reason = board.why_not_real()
     if reference and reason:
         raise EdgeclError(f"no reference is written: {reason}")
@@ -151,7 +150,7 @@ def _show(phase: str) -> None:
 
 def _write(told: Mapping[str, Any], output: Path | None) -> None:
     if output is not None:
-        output.write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
+        write_output(output, f"{json.dumps(told, allow_nan=False)}\n".encode())
 
 
 # What was measured

@@ -11,6 +11,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.options import (
     Bytes,
+    OutputFile,
     Whole,
     choice_options,
     example,
@@ -21,6 +22,7 @@ from edgecl.cli.options import (
 )
 from edgecl.cli.text import counted, milliseconds, print_json, printable, table, wrapped
 from edgecl.learning.strategies import COMPARABLE, COMPARED, GENERATED
+from edgecl.store.files import write_output
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Shares(click.ParamType[tuple[float, ...]]):
     type=Shares(),
     help="Shares of old data to keep, besides none and all. [default: 5%,10%,20%,30%]",
 )
-@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@click.option("--report", metavar="FILE", type=OutputFile(), help="Also write it as one HTML file.")
 @label_column_option
 @choice_options
 @json_option
@@ -155,7 +157,7 @@ def command(
     if report is not None:
         from edgecl.reporting.comparison_report import comparison_report
 
-        report.write_text(comparison_report(found, name=path.name))
+        write_output(report, comparison_report(found, name=path.name).encode())
     if as_json:
         skipped = [vars(one) for one in data.skipped]
         pairs = [one.as_dict() for one in paired(found)]

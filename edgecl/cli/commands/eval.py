@@ -13,6 +13,7 @@ from edgecl.cli.commands import _eval_stream
 from edgecl.cli.commands._eval_stream import StreamOptions, stream_options
 from edgecl.cli.options import (
     Finite,
+    OutputFile,
     choice_options,
     example,
     json_option,
@@ -22,6 +23,7 @@ from edgecl.cli.options import (
     store_argument,
 )
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table
+from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
@@ -55,7 +57,7 @@ CLASSES_IN_TABLE = 12
     type=Finite(0, 1),
     help="Of two classes: count the second one (in order of the names) from this probability on.",
 )
-@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write it as one HTML file.")
+@click.option("--report", metavar="FILE", type=OutputFile(), help="Also write it as one HTML file.")
 @stream_options
 @choice_options
 @json_option
@@ -111,7 +113,8 @@ def command(
     if report is not None:
         from edgecl.reporting.evaluation_report import evaluation_report
 
-        report.write_text(evaluation_report(evaluation, store=store.absolute().name, data=path.name))
+        made = evaluation_report(evaluation, store=store.absolute().name, data=path.name)
+        write_output(report, made.encode())
     confusions = _confusions(evaluation)
     if as_json:
         print_json({**evaluation.as_dict(), **({"at": two} if two else {}), "confusions": confusions})

@@ -10,6 +10,7 @@ import click
 from edgecl.cli.commands import _prequential
 from edgecl.cli.options import (
     Finite,
+    OutputFile,
     Whole,
     choice_options,
     example,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from edgecl.sources.choices import Choices
 
 REJECTED = 3
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -74,8 +74,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--alerts-per-1000", metavar="N", type=Finite(0, 1000), help="Alert on the likeliest rows, at most N of 1,000."
 )
-@click.option("--curve", metavar="FILE.csv", type=FILE, help="Write accuracy, kappas and classes over time.")
-@click.option("--plot", metavar="FILE.svg", type=FILE, help="Draw accuracy over time, with a mark at each drift.")
+@click.option("--curve", metavar="FILE.csv", type=OutputFile(), help="Write accuracy, kappas and classes over time.")
+@click.option(
+    "--plot", metavar="FILE.svg", type=OutputFile(), help="Draw accuracy over time, with a mark at each drift."
+)
 @click.option("--dry-run", is_flag=True, help="Answer and learn, but commit nothing.")
 @choice_options
 @json_option

@@ -13,9 +13,10 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.commands import learn
 from edgecl.cli.commands._teaching import teach
-from edgecl.cli.options import example, json_option, store_argument
+from edgecl.cli.options import OutputFile, example, json_option, store_argument
 from edgecl.cli.text import print_json, printable, table
 from edgecl.errors import SettingError
+from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
     from edgecl.operations.inbox import Item
@@ -93,7 +94,7 @@ def _print(items: Sequence[Item], store: Path) -> None:
     "--out",
     required=True,
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="File to write: .wav of sound, .npz or .csv of movement, .jsonl of text.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE where it exists.")
@@ -103,11 +104,9 @@ def export(store: Path, name: str, out: Path, overwrite: bool) -> None:
     with warn.opened(store) as learner:
         inbox = learner.inbox()
         content = inbox.exported(inbox.item(name), out.suffix.lower())
-    try:
-        with out.open("wb" if overwrite else "xb") as file:
-            file.write(content)
-    except FileExistsError as error:
-        raise SettingError(f"{out} exists: --overwrite replaces it") from error
+    if out.exists() and not overwrite:
+        raise SettingError(f"{out} exists: --overwrite replaces it")
+    write_output(out, content)
     click.echo(f"{out} written", err=True)
 
 

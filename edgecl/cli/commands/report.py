@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import example, json_option, label_column_option, label_option, store_argument
+from edgecl.cli.options import OutputFile, example, json_option, label_column_option, label_option, store_argument
 from edgecl.cli.text import print_json, printable
+from edgecl.store.files import write_output
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ FILE = click.Path(path_type=Path)
     )
 )
 @store_argument
-@click.option(
-    "-o", "--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="HTML to write."
-)
+@click.option("-o", "--out", required=True, metavar="FILE", type=OutputFile(), help="HTML to write.")
 @click.option(
     "--test", "test_path", metavar="PATH", type=click.Path(path_type=Path), help="Labelled samples to measure on."
 )
@@ -79,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
 def write(out: Path, made: str, *, as_json: bool) -> None:
     """Write a report and say so; with `as_json` on stdout, else as a sentence."""
     content = made.encode()
-    out.write_bytes(content)
+    write_output(out, content)
     if as_json:
         print_json({"file": str(out), "bytes": len(content)})
     else:

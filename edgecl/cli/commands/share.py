@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import Finite, Whole, example, is_given, json_option, store_argument
+from edgecl.cli.options import Finite, OutputFile, Whole, example, is_given, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable, wrapped
 from edgecl.units import format_bytes
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 )
 @store_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("-o", "--output", type=OutputFile(), required=True, help="File to write.")
 @click.option("--only", metavar="LABEL", multiple=True, help="Share this class; may be repeated. [default: all]")
 @click.option("--at-least", type=Whole(min=1), default=1, help="Fewest samples of a class that is shared. [default: 1]")
 @click.option("--float16", "half", is_flag=True, help="Half the size; scatters are rounded to three digits.")

@@ -84,7 +84,7 @@ def token_file(store: Path) -> Path:
     """Return where tokens are kept: $STATE_DIRECTORY of a service, else the user's state folder."""
     state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     folder = Path(state) if state else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edgecl"
-    return folder / f"page-{hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:16]}.json"
+    return folder / f"page-{hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]}.json"
 
 
 def _read(path: Path) -> list[str]:

@@ -1,0 +1,151 @@
+"""Files that a user names for output, and names that are no text: nothing is put in the place of what is no file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.learner import Learner
+
+from ..support.commands import edgecl
+
+pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+ODD = os.fsdecode(b'st\xff\n\xe2\x80\xaeq"')
+ROWS = "a,b,label\n" + "".join(f"{i % 2 * 3 + i / 100},{i / 50},{'ab'[i % 2]}\n" for i in range(60))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    from edgecl_export import export_identity
+
+    export_identity(tmp_path / "identity.onnx", ["a", "b"])
+    learner = Learner.create(tmp_path / "table", extractor=tmp_path / "identity.onnx")
+    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.repeat([[0], [3]], 20, axis=0)
+    learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20)
+    (tmp_path / "rows.csv").write_text(ROWS)
+    return learner.path
+
+
+def test_a_store_and_data_whose_names_are_no_text_are_used_as_any(table: Path, tmp_path: Path) -> None:
+    store, rows = table.rename(tmp_path / ODD), (tmp_path / "rows.csv").rename(tmp_path / f"{ODD}.csv")
+    extractor = (tmp_path / "identity.onnx").rename(tmp_path / f"{ODD}.onnx")
+    page, curve = tmp_path / f"{ODD}.html", tmp_path / f"{ODD}.curve.csv"
+    share, backup = tmp_path / f"{ODD}.share", tmp_path / f"{ODD}.backup"
+    for words in (
+        ("learn", store, rows, "--force"),
+        ("follow", store, rows, "--curve", curve, "--dry-run"),
+        ("predict", store, rows),
+        ("eval", store, rows, "--report", page),
+        ("report", store, "-o", page, "--test", rows),
+        ("compare", rows, "--extractor", extractor, "--report", page, "--seeds", 1, "--strategies", "auto"),
+        ("keep", store, "a", "--always"),
+        ("share", store, "-o", share, "--at-least", 1),
+        ("backup", store, "-o", backup),
+        ("restore", backup, tmp_path / f"{ODD}.again"),
+        ("status", store),
+        ("history", store),
+        ("forget", store, "b"),
+        ("doctor", store),
+    ):
+        done = edgecl(*words)
+        assert done.code == 0, (words[0], done.err)
+    page.read_text("utf-8")
+
+
+def test_a_folder_whose_name_cannot_be_in_toml_is_no_flower_app(tmp_path: Path) -> None:
+    done = edgecl("federate", "app", "-o", tmp_path / ODD)
+    assert done.code == 2
+    assert "rename the folder" in done.err
+    assert not (tmp_path / ODD).exists()
+
+
+def test_a_link_to_itself_is_refused(table: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for words in (
+        ("init", loop, "--extractor", tmp_path / "identity.onnx"),
+        ("backup", table, "-o", loop),
+        ("share", table, "-o", loop, "--at-least", 1),
+        ("report", table, "-o", loop),
+        ("export", "identity", "--columns", "a,b", "-o", loop),
+        ("status", loop),
+    ):
+        done = edgecl(*words)
+        assert done.code in (1, 2, 4, 5), words
+        assert done.err.startswith(("Error: ", "Usage: ")), done.err
+    assert loop.is_symlink()
+
+
+def a_pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def a_link_to_a_device(path: Path) -> Path:
+    path.symlink_to("/dev/full")
+    return path
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_link_to_a_device])
+def test_what_is_no_file_is_replaced_by_no_output(table: Path, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    out = make(tmp_path / "out")
+    before = out.lstat()
+    reader = os.open(out, os.O_RDONLY | os.O_NONBLOCK) if stat.S_ISFIFO(before.st_mode) else -1
+    for words in (
+        ("share", table, "-o", out, "--at-least", 1),
+        ("report", table, "-o", out),
+        ("eval", table, tmp_path / "rows.csv", "--report", out),
+        ("follow", table, tmp_path / "rows.csv", "--dry-run", "--curve", out),
+        ("backup", table, "-o", out, "--overwrite"),
+        ("export", "identity", "--columns", "a,b", "-o", out),
+        ("export", "model", table, "-o", out),
+    ):
+        done = edgecl(*words)
+        is_written = reader >= 0 and words[0] not in ("backup", "export")
+        assert done.code == 0 if is_written else done.code in (1, 2), (words, done.err)
+        assert out.lstat().st_ino == before.st_ino, words
+        if is_written:
+            assert len(os.read(reader, 1 << 16)) > 100
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_an_output_in_a_folder_that_is_missing_is_refused_before_the_work(table: Path, tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.csv", tmp_path / "missing" / "out"
+    before = Learner.open(table).status()["revision"]
+    for words in (
+        ("follow", table, rows, "--curve", out),
+        ("follow", table, rows, "--plot", out),
+        ("eval", table, rows, "--report", out),
+        ("compare", rows, "--extractor", tmp_path / "identity.onnx", "--report", out),
+        ("report", table, "-o", out),
+        ("bench", "--output", out),
+        ("share", table, "-o", out, "--at-least", 1),
+        ("backup", table, "-o", out),
+        ("export", "identity", "--columns", "a,b", "-o", out),
+    ):
+        done = edgecl(*words)
+        assert done.code == 2, words
+        assert "its folder does not exist" in done.err
+    assert Learner.open(table).status()["revision"] == before
+
+
+def test_a_store_is_restored_over_a_link_to_it_and_over_no_working_folder(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, link = tmp_path / "x.backup", tmp_path / "link"
+    assert edgecl("backup", table, "-o", backup).code == 0
+    link.symlink_to(table)
+    assert edgecl("forget", table, "b").code == 0
+    assert edgecl("restore", backup, link, "--overwrite").code == 0
+    assert link.is_symlink()
+    assert list(Learner.open(table).classes) == ["a", "b"]
+    monkeypatch.chdir(table)
+    for path in (".", "", ".."):
+        done = edgecl("restore", backup, path, "--overwrite")
+        assert done.code == 2, path
+        assert "working folder" in done.err or "is not empty" in done.err

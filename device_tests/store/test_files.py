@@ -1,0 +1,54 @@
+"""Files that a user named for output: whole, or what was there stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from edgecl.errors import EdgeclError, SettingError
+from edgecl.store.files import require_replaceable, write_output
+
+
+def test_an_output_that_cannot_be_written_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("of yesterday")
+
+    def full(descriptor: int, data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(EdgeclError, match="No space left on device.*what was there is unchanged"):
+        write_output(path, b"of today")
+    monkeypatch.undo()
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text() == "of yesterday"
+    write_output(path, b"of today")
+    assert path.read_text() == "of today"
+
+
+def test_an_output_has_its_mode_from_its_first_moment(tmp_path: Path) -> None:
+    write_output(tmp_path / "x", b"x", mode=0o600)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "x.tmp").write_text("half")
+    write_output(tmp_path / "x", b"whole")
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_link_is_written_through_and_no_device_replaced(tmp_path: Path) -> None:
+    link, device = tmp_path / "link", tmp_path / "device"
+    link.symlink_to(tmp_path / "target")
+    write_output(link, b"through")
+    assert link.is_symlink()
+    assert (tmp_path / "target").read_text() == "through"
+    assert require_replaceable(link) == tmp_path / "target"
+    device.symlink_to("/dev/null")
+    with pytest.raises(SettingError, match="/dev/null is there, and no file"):
+        require_replaceable(device)
