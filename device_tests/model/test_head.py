@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edgecl.model.head import (
+    EXACT_LEFT,
     Factor,
     HeadState,
     factorise,
@@ -263,6 +265,35 @@ def test_a_group_left_out_is_the_model_made_without_it(
     found = leave_group_out(factor, latents[group], own=own)
     np.testing.assert_allclose(found.logits, (wide[group] - origin) @ solved / typical, rtol=5e-3, atol=5e-3)
     np.testing.assert_allclose(found.distance, np.sum(away * np.linalg.solve(sigma, away.T).T, axis=1), rtol=5e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_sample_that_alone_spans_a_direction_can_be_left_out_exactly(
+    data: tuple[NDArray[np.float32], NDArray[np.int64]], size: int
+) -> None:
+    latents, labels = data
+    own, group = 3, np.flatnonzero(labels == 3)[:size]
+    latents[group] += 40 * np.random.default_rng(1).standard_normal((size, DIMENSION)).astype(np.float32)
+    factor = factorise(statistics_of(latents, labels), np.empty(packed_length(DIMENSION)), shrinkage_floor=0.001)
+    rest = np.setdiff1d(np.arange(len(labels)), group)
+    means = np.stack([latents[rest][labels[rest] == one].mean(axis=0, dtype=np.float64) for one in range(CLASSES)])
+    away = latents[labels == own].astype(np.float64) - latents[labels == own].mean(axis=0, dtype=np.float64)
+    left = latents[rest][labels[rest] == own].astype(np.float64) - means[own]
+    sigma = square(factor.lower) - factor.downdate[own] * (away.T @ away - left.T @ left)
+    apart = latents[group].astype(np.float64) - means[own]
+    wanted = np.sum(apart * np.linalg.solve(sigma, apart.T).T, axis=1)
+    exact = replace(factor, smallest_left=EXACT_LEFT)
+    np.testing.assert_allclose(leave_group_out(exact, latents[group], own=own).distance, wanted, rtol=1e-3)
+    if size == 1:
+        np.testing.assert_allclose(leave_one_out(exact, latents[group], own=own).distance, wanted, rtol=1e-3)
+    assert (leave_group_out(factor, latents[group], own=own).distance < 0.9 * wanted).any()
+
+
+def square(lower: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Σ of its packed factor."""
+    whole = np.zeros((DIMENSION, DIMENSION))
+    whole[np.tril_indices(DIMENSION)] = lower
+    return whole @ whole.T
 
 
 def test_a_group_of_one_is_leave_one_out(data: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:

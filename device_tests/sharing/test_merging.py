@@ -16,7 +16,7 @@ from edgecl.learning.resizing import resized
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import MemoryObjects, Model, factor_of
 from edgecl.model.shares import Share, with_others
-from edgecl.sharing.merging import NEW, OLDER, SAME, merged, named, newest
+from edgecl.sharing.merging import NEW, OLDER, SAME, judged, merged, named, newest
 from edgecl.sharing.sums import Sums
 
 from ..support.learning import FileObjects, Words, as_lesson, known, reloaded, settings
@@ -27,8 +27,8 @@ WORDS = 5
 
 def own_model(latents, objects):
     """A model that was taught these latents, under the closed form."""
-    model = take_in(Model(settings()), as_lesson(Model(settings()), latents), objects=objects)
-    return _headed(model, objects)
+    new = Model(settings(dimension=next(iter(latents.values())).shape[1]))
+    return _headed(take_in(new, as_lesson(new, latents), objects=objects), objects)
 
 
 def _headed(model, objects):
@@ -211,3 +211,30 @@ def test_narrower_statistics_keep_devices_apart():
     assert {narrow.own_of(label).dimension for label in narrow.labels} == {16}
     left = with_others(narrow, {}, combine="sum", objects=objects)
     assert all(left.statistics[label].count == 6 for label in left.labels)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rare_classes_of_more_columns_than_samples_are_judged_as_if_each_had_not_been_taught(seed):
+    """Most of the scatter of a rare class is that of the very sample that is left out."""
+    draw, dimension, objects = np.random.default_rng(seed), 60, MemoryObjects()
+    means = 4 * draw.standard_normal((8, dimension)) / np.sqrt(dimension)
+    labels = [f"word {n}" for n in range(8)]
+
+    def lesson():
+        sizes = [(60, 0.1)] * 4 + [(4, 1.0)] * 4  # samples of a class, and how far they spread
+        pairs = zip(labels, means, sizes, strict=True)
+        return {
+            label: (mean + spread * draw.standard_normal((count, dimension))).astype(np.float32)
+            for label, mean, (count, spread) in pairs
+        }
+
+    lessons = [lesson() for _ in range(4)]
+    model = own_model(lessons[0], objects)
+    others = {f"{n}": share_of(own_model(one, objects), f"{n}") for n, one in enumerate(lessons[1:])}
+    verdict = judged(model, merge(model, others, objects))
+    for label in labels[4:]:
+        rows = lessons[0][label]
+        without = [{**lessons[0], label: np.delete(rows, row, axis=0)} for row in range(len(rows))]
+        answers = [own_model(one, MemoryObjects()).predict(rows[row : row + 1]) for row, one in enumerate(without)]
+        assert verdict.classes[label].before == np.mean([one.labels[0] == label for one in answers])
+    assert verdict.accepted  # what others have taught makes none worse

@@ -47,7 +47,7 @@ class Known:
     factor: Factor
     judged: Mapping[str, Exemplars]
     """A few kept samples of each class."""
-    seen: Mapping[str, _Seen]
+    seen: Mapping[str, Seen]
     """What the closed form answers for them, each left out."""
     typical: float
     """Median squared distance of a kept sample to its own class, which it is left out of."""
@@ -64,15 +64,16 @@ class Known:
         """Return what is known; None of a model without classes."""
         if not model.statistics or model.head is None:
             return None
-        judged = {
-            label: one.spread(EVIDENCE_PER_CLASS)
-            for label, one in model.exemplars.items()
-            if len(one) and model.statistics[label].count > 1  # a single sample leaves nothing to be judged by
-        }
-        factor = factor_of(model)
+        judged, factor = judged_rows(model), factor_of(model)
         seen = left_out(factor, model, judged, old=model, kept=model.exemplars)
         distances = [one.distance for one in seen.values() if len(one.distance)]
         return Known(factor, judged, seen, median(np.concatenate(distances)) if distances else np.inf)
+
+
+def judged_rows(model: Model) -> dict[str, Exemplars]:
+    """Return a few kept samples of each class; a class of a single sample has nothing to be judged by."""
+    counts, kept = model.statistics, model.exemplars.items()
+    return {label: one.spread(EVIDENCE_PER_CLASS) for label, one in kept if len(one) and counts[label].count > 1}
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _relative_to_lesson(foreign: list[Foreign]) -> list[Foreign]:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     correct: NDArray[np.bool_]
     """(n,)."""
     among_old: NDArray[np.bool_]
@@ -136,7 +137,7 @@ def left_out(
     old: Model,
     kept: Mapping[str, Exemplars],
     like: Mapping[str, float] | None = None,
-) -> dict[str, _Seen]:
+) -> dict[str, Seen]:
     """Score samples of classes by the closed form, each left out; nothing of a class that has no others.
 
     With it goes, of `kept` rows of its class, what is of its recording or has a cosine of `like` with it.
@@ -158,7 +159,7 @@ def left_out(
             logits = without_mates(logits, factor, model, rows[label], kept[label], own=own, like=near)
         distance = np.concatenate([np.zeros(0), *(one.distance for one in found)])
         masked = np.where(among, logits, -np.inf)
-        seen[label] = _Seen(logits.argmax(axis=1) == own, masked.argmax(axis=1) == own, distance)
+        seen[label] = Seen(logits.argmax(axis=1) == own, masked.argmax(axis=1) == own, distance)
     return seen
 
 

@@ -96,6 +96,7 @@ def as_float32(array: NDArray[np.generic]) -> NDArray[np.float32]:
 
 LARGEST_SHRINKAGE = 0.999
 SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
+EXACT_LEFT = 1e-3  # the same where models of different size are compared: as small as single precision resolves
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
 
 
@@ -135,6 +136,9 @@ class Factor:
     """(C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ."""
     squared: NDArray[np.float64]
     """(C,) squared lengths of `whitened`."""
+    smallest_left: float = SMALLEST_LEFT
+    """Share of a direction's scatter that stays, at least, when samples are taken out. With fewer samples than columns
+    less would stay of a rare class, and what is left out is then answered too well."""
 
 
 def factorise(
@@ -323,7 +327,7 @@ def _left_out(
     v_length = np.maximum(length - 2 * along[:, own] + gram[own], 0)
     rest = max(count - 1, 1)
     weight = float(factor.downdate[own]) * count / rest
-    gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
+    gain = weight / np.maximum(1 - weight * v_length, factor.smallest_left)  # Σ'⁻¹ = 1 + gain v vᵀ
     shift = np.full(classes, 1 / (rest * classes))  # e_j = u_j + shift_j v: means about the origin without the sample
     shift[own] -= 1 / rest
     y_shift = 1 / (rest * classes)  # y = x + y_shift v
@@ -361,7 +365,7 @@ def leave_group_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> L
     taken = np.vstack([sample - sample.mean(axis=0), away * np.sqrt(size * count / rest)])  # S - S' = takenᵀ taken
     taken *= np.sqrt(factor.downdate[own])
     values, turn = np.linalg.eigh(taken @ taken.T)  # (m,), (m, m)
-    core = (turn / np.maximum(1 - values, SMALLEST_LEFT)) @ turn.T  # Σ'⁻¹ = 1 + takenᵀ core taken
+    core = (turn / np.maximum(1 - values, factor.smallest_left)) @ turn.T  # Σ'⁻¹ = 1 + takenᵀ core taken
     step = size / rest
     sample += step / classes * away  # about the origin without the group
     means += step / classes * away

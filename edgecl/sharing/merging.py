@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import Known, left_out, resemblance
+from edgecl.gate.gather import Known, Seen, judged_rows, left_out, resemblance
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Ask, Evidence, Policy, Verdict
 from edgecl.learning.loop import within_memory
-from edgecl.model.head import whiten, whitened_cosine
+from edgecl.model.exemplars import Exemplars
+from edgecl.model.head import EXACT_LEFT, whiten, whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of, pair_of
 from edgecl.model.shares import Share, with_others
 from edgecl.units import format_bytes
@@ -131,19 +132,19 @@ def too_many(model: Model, others: Mapping[str, Share]) -> Verdict | None:
 
 
 def judged(model: Model, made: Model, policy: Policy | None = None) -> Verdict:
-    """Judge a merged model by one's own kept samples, each left out of the old closed form and of the new one."""
-    faults = _faults(made)
-    known = Known.of(model)
-    if known is None or not known.judged:
+    """Judge a merged model by one's own kept samples, each left out of the old closed form and of the new one.
+
+    Exactly: the old one may have fewer samples than columns, and the new one many more.
+    """
+    faults, rows = _faults(made), judged_rows(model)
+    if not rows:
         doubt = "unproven: this store keeps no samples by which shares could be judged"
         return Verdict(not faults, False, tuple(faults) or (doubt,), {}, None, None, is_final=bool(faults))
-    rows = {label: one for label, one in known.judged.items() if label in made.statistics}
-    before = {label: known.seen[label].correct for label in rows}
-    del known  # its workspace is that of the next factor
+    rows = {label: one for label, one in rows.items() if label in made.statistics}
     if not made.statistics:
         return Verdict(False, False, ("nothing would be left",), {}, None, None, is_final=True)
-    factor = factor_of(made)
-    seen = left_out(factor, made, rows, old=model, kept=model.exemplars)
+    before = {label: one.correct for label, one in _left_out(model, rows, old=model).items()}
+    seen = _left_out(made, rows, old=model)
     pairs = {label: one for label, one in seen.items() if len(one.correct) == len(before[label])}
     return judge(
         Evidence(
@@ -156,6 +157,12 @@ def judged(model: Model, made: Model, policy: Policy | None = None) -> Verdict:
         ),
         policy or Policy(),
     )
+
+
+def _left_out(model: Model, rows: Mapping[str, Exemplars], *, old: Model) -> dict[str, Seen]:
+    """Return what a model answers for one's own kept samples, each left out; its factor's workspace is free again."""
+    factor = replace(factor_of(model), smallest_left=EXACT_LEFT)
+    return left_out(factor, model, rows, old=old, kept=old.exemplars)
 
 
 def _faults(made: Model) -> list[str]:

@@ -29,16 +29,19 @@ from edgecl.model.head import HeadState, factorise, whitened_cosine
 from edgecl.model.shares import MEDIAN, Share, pooled
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 from edgecl.sharing.noise import Noise, noisy
+from edgecl.sharing.plans import Plan, Planned
 from edgecl.sharing.screening import CAP, capped, screened
-from edgecl.sharing.share_file import Shape, encode
+from edgecl.sharing.share_file import Shape, decode, encode, encode_plan
 from edgecl.sharing.sums import Sums
 from measure.cases import Case, cases, note
 from measure.federated_averaging import FLOWER, averaged
+from measure.federated_gate import gate_rows
 
 Statistics = Mapping[str, ClassStatistics]
 DEVICES = {"speech_commands": (5, 10, 20, 100), "hapt_uci_har": (5, 10, 20)}
 SPEECH = "speech_commands"
-PARTS = ("merged", "poison", "privacy", "averaging", "movement")
+PARTS = ("merged", "irreversible", "gate", "poison", "privacy", "averaging", "movement")
+OF_BOTH = ("irreversible", "gate")  # measured on either set
 HOSTILE = 10  # devices, of which one to three are
 EPSILONS = (16.0, 8.0, 4.0)
 FORMS = {"plain": {}, "float16": {"half": True}, "compact": {"compact": True}, "both": {"half": True, "compact": True}}
@@ -168,6 +171,51 @@ def size_row(case: Case, count: int) -> dict[str, Any]:
 def shared(name: str, statistics: Statistics) -> Share:
     """Return statistics as the share of a device."""
     return Share(name, name, 1, name, statistics)
+
+
+def irreversible_row(found: Sequence[Case], count: int) -> dict[str, Any]:
+    """Return what one matrix a device costs and answers, as the files of it are read, against plain files."""
+    rows = []
+    for case in found:
+        devices = devices_of(case, count)
+        parts = [statistics_of(one) for one in devices]
+        dimension = next(iter(parts[0].values())).dimension
+        shape = Shape("0" * 64, dimension, dimension, 0, 0, 0)
+        counts = [{label: one.count for label, one in part.items()} for part in parts]
+        plan = Plan({f"{n:02d}": Planned(f"device {n}", one) for n, one in enumerate(counts)})
+        shares = [shared(f"{n:02d}", part) for n, part in enumerate(parts)]
+        files = [encode(one, shape, plan=plan) for one in shares]
+        halves = [encode(one, shape, plan=plan, half=True) for one in shares]
+        plain = [encode(one, shape, compact=True) for one in shares]
+        heads = [head_of(case, _read_total(some)) for some in (files, halves, plain)]
+        heads.append(head_of(case, statistics_of(joined(devices))))
+        found_answers = [answers(case, one) for one in heads]
+        rows.append(
+            (
+                *(float(np.mean(list(map(len, some)))) / 1e3 for some in (plain, files, halves)),
+                len(encode_plan(plan, shape)) / 1e3,
+                *(accuracy(case, one) for one in found_answers),
+                *(100 * float(np.mean(one == found_answers[-1])) for one in found_answers[:2]),
+                float(np.abs(heads[0].weights - heads[-1].weights).max() / np.abs(heads[-1].weights).max()),
+            )
+        )
+    mean = np.mean(rows, axis=0)
+    sizes = ("plain, KB", "irreversible, KB", "irreversible, float16, KB", "plan, KB")
+    shown = ("irreversible %", "irreversible, float16 %", "plain %", "central %")
+    same = ("irreversible: same answers as central %", "float16: same answers %")
+    return {
+        "set": found[0].data.name,
+        "devices": count,
+        **{name: f"{value:.0f}" for name, value in zip(sizes, mean, strict=False)},
+        **{name: f"{value:.1f}" for name, value in zip(shown, mean[4:], strict=False)},
+        **{name: f"{value:.2f}" for name, value in zip(same, mean[8:], strict=False)},
+        "largest difference of weights": f"{max(row[-1] for row in rows):.0e}",
+    }
+
+
+def _read_total(files: Sequence[bytes]) -> dict[str, ClassStatistics]:
+    """Return the sum of what files have."""
+    return total([decode(one, source="a device").share.statistics for one in files])
 
 
 def privacy_rows(found: Sequence[Case]) -> list[dict[str, Any]]:
@@ -328,7 +376,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         places = {"root": data_root(), "cache": arguments.cache, "scratch": Path(folder)}
         for name, counts in DEVICES.items():
-            parts = [one for one in arguments.only if (one == "movement") == (name != SPEECH)]
+            parts = [one for one in arguments.only if one in OF_BOTH or (one == "movement") == (name != SPEECH)]
             if not parts:
                 continue
             found = cases(SETS[name], **places, quick=arguments.quick)
@@ -337,6 +385,10 @@ def main() -> int:
                 if part in ("merged", "movement"):
                     rows = [merged_row(found, count) for count in used]
                     keep(part, {"merged": rows, "size": [size_row(found[0], count) for count in used]})
+                elif part == "gate":
+                    keep(part, {part: gate_rows(found)})
+                elif part == "irreversible":
+                    keep(part, {part: [irreversible_row(found, count) for count in used]})
                 else:
                     keep(part, speech_rows(found, part))
     return 0
