@@ -16,6 +16,7 @@ from edgecl.learning.resizing import resized
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import MemoryObjects, Model, factor_of
 from edgecl.model.shares import Share, with_others
+from edgecl.sharing.checks import is_positive
 from edgecl.sharing.merging import NEW, OLDER, SAME, judged, merged, named, newest
 from edgecl.sharing.sums import Sums
 
@@ -211,6 +212,24 @@ def test_narrower_statistics_keep_devices_apart():
     assert {narrow.own_of(label).dimension for label in narrow.labels} == {16}
     left = with_others(narrow, {}, combine="sum", objects=objects)
     assert all(left.statistics[label].count == 6 for label in left.labels)
+
+
+@pytest.mark.parametrize("scale", [1, 1e4])
+def test_what_others_have_of_a_class_with_a_single_sample_has_no_scatter_at_all(scale):
+    """In a difference of sums it is rounding, which may be negative, and a store would refuse it."""
+    words, objects = Words(WORDS), MemoryObjects()
+    for _ in range(10):
+        one, other = (
+            own_model({label: rows * np.float32(scale) for label, rows in words.lesson(count).items()}, objects)
+            for count in (5, 1)
+        )
+        total = Sums()
+        for model in (one, other):
+            total.add(model.statistics)
+        for label, rest in total.without(one.statistics).items():
+            assert (rest.count, float(np.abs(rest.scatter).max())) == (1, 0)
+            np.testing.assert_allclose(rest.mean, other.statistics[label].mean, rtol=1e-9, atol=1e-9 * scale)
+            assert is_positive(replace(rest, scatter=rest.scatter - np.float32(1e-17)))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

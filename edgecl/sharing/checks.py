@@ -15,6 +15,7 @@ from edgecl.sharing.share_file import Incoming, Shape
 from edgecl.sharing.sums import triangle
 
 ROUNDING, HALF_ROUNDING = 1e-4, 4e-3  # of the trace: how far below zero an eigenvalue may be rounded
+SMALLEST = 1e-12  # trace below which a scatter is nothing, but for rounding
 LARGEST_SQUARE = 1e30  # of a length: far below where sums in single precision overflow
 LONGEST = 1.05  # length of a latent of length 1 after it was quantised to int8
 
@@ -148,9 +149,9 @@ def is_positive(one: ClassStatistics, *, rounding: float = ROUNDING) -> bool:
     matrix = np.zeros((one.dimension, one.dimension))
     matrix[triangle(one.dimension)] = one.scatter  # all that a Cholesky factor reads
     trace = float(np.trace(matrix))
-    if trace < 0:
+    if trace < -SMALLEST:
         return False
-    matrix[np.diag_indices(len(matrix))] += rounding * trace + 1e-12
+    matrix[np.diag_indices(len(matrix))] += rounding * max(trace, 0) + SMALLEST
     try:
         np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:

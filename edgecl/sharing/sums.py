@@ -8,7 +8,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.model.statistics import ClassStatistics
+from edgecl.model.statistics import ClassStatistics, diagonal
+
+NOTHING = 1e-12  # of the trace of a sum: what is left of it is rounding
 
 
 class Sums:
@@ -69,6 +71,9 @@ class Sums:
                 mean = mean + (mean - one.mean) * (one.count / count)
                 between = (count * one.count / (count + one.count)) * outer(one.mean - mean)
                 scatter = scatter - one.scatter - between
+                where = diagonal(len(mean))
+                if scatter[where].sum() <= NOTHING * self._scatters[label][where].sum():
+                    scatter = np.zeros_like(scatter)  # of a single sample, say: rounding may be negative
             found[label] = ClassStatistics(count, mean, scatter.astype(np.float32))
         return found
 
