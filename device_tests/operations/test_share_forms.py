@@ -77,7 +77,7 @@ def test_an_irreversible_sum_gives_a_device_back_and_no_class(fleet: Path) -> No
 def test_an_irreversible_sum_has_to_be_asked_for_and_needs_its_plan(fleet: Path) -> None:
     files = irreversible_files(fleet)
     done = edgecl("merge", fleet / "a", *files)
-    assert (done.code, "--irreversible" in done.err) == (2, True)
+    assert (done.code, "'b', 'c' share all classes" in done.err, "--irreversible" in done.err) == (2, True, True)
     assert "'c' too" in edgecl("merge", fleet / "a", "--irreversible", files[0]).err
     assert "is not in the plan" in edgecl("merge", fleet / "d", "--irreversible", *files).err
     assert (
@@ -87,8 +87,10 @@ def test_an_irreversible_sum_has_to_be_asked_for_and_needs_its_plan(fleet: Path)
     assert "counts alone" in edgecl("merge", fleet / "a", "--irreversible", fleet / "b.counts").err
     assert edgecl("share", fleet / "b", "--plan", fleet / "fleet.plan", "-o", fleet / "b.one").code == 2
     Learner.open(fleet / "b").learn(latents(30), latents=True, force=True)
-    again = edgecl("share", fleet / "b", "--irreversible", "--plan", fleet / "fleet.plan", "-o", fleet / "b.one")
-    assert "was taught, or forgot, since" in again.err
+    second = ("share", fleet / "b", "--irreversible", "--plan", fleet / "fleet.plan", "-o", fleet / "b.one")
+    assert "was taught, or forgot, since" in edgecl(*second).err
+    late = edgecl(*second, "--only", "go")
+    assert (late.code, "left out of the counts too" in late.err) == (2, True)
 
 
 def test_a_later_plan_takes_the_place_of_an_earlier_one(fleet: Path) -> None:

@@ -144,6 +144,7 @@ def test_the_gate_rejects_what_harms_and_the_old_head_goes_on(fleet: Path) -> No
     done = edgecl("merge", fleet / "a", fleet / "bad.share")
     assert (done.code, head_of(fleet / "a")) == (3, head)
     assert "REJECTED" in done.out
+    assert "devices    bad, once merged" in done.out
     assert "merged other devices" in edgecl("history", fleet / "a").out
     assert edgecl("merge", fleet / "a", fleet / "bad.share", "--force").code == 0
     assert edgecl("rollback", fleet / "a").code == 0

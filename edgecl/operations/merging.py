@@ -171,9 +171,10 @@ def _require_planned(
     if not plans:
         return
     if not irreversible:
-        names = ", ".join(repr(others[device].name) for device in sorted(plans))
+        names = ", ".join(sorted(repr(others[device].name) for device in plans))
+        verb = "shares" if len(plans) == 1 else "share"
         raise SettingError(
-            f"{names} shares all classes as one matrix, from which `forget` can take no class out: only the whole "
+            f"{names} {verb} all classes as one matrix, from which `forget` can take no class out: only the whole "
             "device could go again",
             parameter="irreversible",
         )

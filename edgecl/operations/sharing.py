@@ -107,6 +107,7 @@ def share(
     shape = Shape.of(model.settings, opened.store.extractor_digest)
     planned = None if plan is None else _plan_of(plan, shape)
     if planned is not None:
+        _require_chosen(planned, made.device, kept, own_classes(model))
         planned.require_counts(made.device, {label: one.count for label, one in kept.items()}, whose="this store")
         made = replace(made, statistics={label: kept[label] for label in planned.devices[made.device].counts})
     data = encode(made, shape, half=half, compact=compact, noise=noise, plan=planned)
@@ -142,6 +143,17 @@ def _chosen(
             f"{opened.store.path} has no class of {at_least} samples of its own to share", parameter="at_least"
         )
     return kept, {label: one.count for label, one in chosen.items() if label not in kept}
+
+
+def _require_chosen(plan: Plan, device: str, chosen: Collection[str], own: Collection[str]) -> None:
+    """Raise SettingError where a class that the plan counts is left out only now."""
+    planned = plan.devices[device].counts if device in plan.devices else {}
+    late = sorted((set(planned) & set(own)) - set(chosen))
+    if late:
+        raise SettingError(
+            f"the plan counts {', '.join(map(repr, late))}: what is left out of the file has to be left out of the "
+            "counts too; write them again and make a new plan"
+        )
 
 
 def _called(opened: OpenStore, name: str | None) -> str:

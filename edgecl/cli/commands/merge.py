@@ -138,5 +138,6 @@ def _print(report: MergeReport, live: int) -> None:
                 "not exact for these; counts of all samples, and a new plan, make it so"
             )
         )
-    click.echo(f"  devices    {listed(report.devices.values()) or 'none but this one'}")
+    then = "" if report.unchanged or report.revision else ", once merged"
+    click.echo(f"  devices    {listed(sorted(report.devices.values())) or 'none but this one'}{then}")
     click.echo(f"  classes    {listed(report.classes) or 'none'}")

@@ -129,7 +129,7 @@ def _print(report: ShareReport) -> None:
         click.echo(
             wrapped(
                 f"of one or two samples, whose latents the file shows: {listed(report.revealing)} (--at-least 5 "
-                "withholds them)"
+                f"{'with the counts ' if report.irreversible else ''}withholds them)"
             )
         )
     if report.noise:
