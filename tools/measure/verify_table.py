@@ -5,6 +5,9 @@ people and played by others: those of two or more syllables (TAUGHT), DRAWS time
 holds recordings of the short ones: hops with the very word are left out for it. Both stages are those that ship, on the
 same peaks. A word that is played is detected where a candidate near its middle reaches the threshold of both; every
 candidate of the stream that does is a false accept, but for those in the pause after one.
+
+Digits of fsdd of one syllable are taught by a clip of each of five speakers and played by the sixth, each left out in
+turn. Other ways to listen (measure/verify_peers.py) hear the words of the first draw at 20 dB, on the same stream.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,10 @@ from edgecl.spotting.second_stage import WEIGHT, Second, SecondStage, hearing
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 from edgecl.values import replace
 from measure.listen_table import NEAR_HOPS, events, in_blocks, taught_model, threshold_for
+from measure.people_table import DIGITS, HEARD_EACH, fsdd
+from measure.verify_peers import Peers
 
+ONE_SYLLABLE = tuple(one for one in DIGITS if one not in TAUGHT)
 SHORT = ("bed", "eight", "five", "four", "house", "nine", "one", "six", "three", "two")
 SHARES, SEED = {"noise": 360, "babble": 240, "words": 420, "speech": 420}, 2  # of tools/make_stream
 EVERY, SHOTS, DRAWS, TAKES, LEVELS_DB = 5, 5, 3, 2, (20, 10)
@@ -125,11 +131,11 @@ class Ears:
             self._held[*key, hop] = self._directions(self.hears(window))
         return self._held[*key, hop]  # type: ignore[no-any-return]
 
-    def of_clip(self, index: int, clip: Clip) -> Latents:
-        if index not in self._held:
+    def of_clip(self, key: tuple[Any, ...], clip: Clip) -> Latents:
+        if key not in self._held:
             hears = lambda window: self._directions(self.hears(window))  # noqa: E731
-            self._held[index] = clip_vector(clip.signal[:, None], self.contract, hears)
-        return self._held[index]  # type: ignore[no-any-return]
+            self._held[key] = clip_vector(clip.signal[:, None], self.contract, hears)
+        return self._held[key]  # type: ignore[no-any-return]
 
 
 def candidates(scores: NDArray[np.float32], threshold: float) -> list[int]:
@@ -166,8 +172,8 @@ def threshold_of_both(hops: NDArray[np.intp], scores: NDArray[np.float32], most:
     return lowest
 
 
-def cases(clips: list[Clip]) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield word, the clips that teach, and the clips by other people that are played."""
+def cases(clips: list[Clip]) -> Iterator[tuple[str, int, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield word, draw, the clips that teach, and the clips by other people that are played."""
     words, speakers = np.array([one.word for one in clips]), np.array([one.speaker for one in clips])
     for word in (*TAUGHT, *SHORT):
         rows = np.flatnonzero(words == word)
@@ -175,7 +181,18 @@ def cases(clips: list[Clip]) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np
             order = np.random.default_rng(draw).permutation(rows)
             _, first = np.unique(speakers[order], return_index=True)
             taught = order[np.sort(first)[:SHOTS]]
-            yield word, taught, rows[~np.isin(speakers[rows], speakers[taught])]
+            yield word, draw, taught, rows[~np.isin(speakers[rows], speakers[taught])]
+
+
+def left_out(clips: list[Clip]) -> Iterator[tuple[str, str, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield digit, the speaker who is left out, a clip of each of the others, and the clips that are played."""
+    words, speakers = np.array([one.word for one in clips]), np.array([one.speaker for one in clips])
+    for speaker in np.unique(speakers):
+        for word in ONE_SYLLABLE:
+            rows = np.flatnonzero(words == word)
+            others = rows[speakers[rows] != speaker]
+            _, first = np.unique(speakers[others], return_index=True)
+            yield word, str(speaker), others[first], rows[speakers[rows] == speaker][:HEARD_EACH]
 
 
 def with_reference(model: Model, word: str, vectors: list[Latents]) -> Model:
@@ -187,20 +204,21 @@ def with_reference(model: Model, word: str, vectors: list[Latents]) -> Model:
 class Bench:
     """The stream under both stages, the clips, and what was played of them."""
 
-    def __init__(self, extractor: FileExtractor, background: Background, stream: Stream) -> None:
+    def __init__(
+        self, ears: Ears, extractor: FileExtractor, background: Background, stream: Stream, clips: list[Clip]
+    ) -> None:
         self.extractor, self.background, self.stream = extractor, background, stream
-        self.ears = Ears(extractor)
+        self.ears, self.clips = ears, clips
         flat, densities = stream.latents.reshape(-1, extractor.contract.dimension), Densities(background)
         self.of_background = in_blocks(lambda rows: densities(rows)[0], flat)
         self.whitened = in_blocks(lambda rows: densities(rows)[1], flat)
-        self.clips = [one for one in recorded(data_root()) if one.word in (*TAUGHT, *SHORT)]
         self.clean = extractor.latents([one.signal[:, None] for one in self.clips])
         self._world = worlds(data_root())[1]
         self._played: dict[tuple[int, int, int], tuple[Latents, Latents]] = {}
 
     def stages(self, word: str, taught: NDArray[np.intp], scratch: Path) -> tuple[BackgroundScorer, Second]:
         """Return both stages of a word as a lesson of some clips makes them."""
-        vectors = [self.ears.of_clip(int(at), self.clips[at]) for at in taught]
+        vectors = [self.ears.of_clip((self, int(at)), self.clips[at]) for at in taught]
         model = with_reference(taught_model(self.clean[taught], word, scratch), word, vectors)
         scorer = BackgroundScorer(model, self.background)
         return scorer, SecondStage(scorer, model, self.background, self.ears.hears).words[word]
@@ -221,17 +239,18 @@ class Bench:
 
     def peaks(self, scorer: BackgroundScorer, second: Second, clip: int, level: int, take: int) -> tuple[float, float]:
         """Return the highest score of one stage and of both near the middle of a word that is played."""
-        sound, latents = self._play(clip, level, take)
+        sound, latents = self.play(clip, level, take)
         scores = scorer.row_scores(latents)[:, 0]
         near = range(len(scores) // 2 - NEAR_HOPS, len(scores) // 2 + NEAR_HOPS)
         asked = [hop for hop in candidates(scores, second.candidate) if hop in near]
-        vectors = [self.ears.of_hop((clip, level, take), sound, hop) for hop in asked]
+        vectors = [self.ears.of_hop((self, clip, level, take), sound, hop) for hop in asked]
         both = [
             float(scores[hop]) + WEIGHT * float(one @ second.direction) for hop, one in zip(asked, vectors, strict=True)
         ]
         return float(scores[near.start : near.stop].max()), max(both, default=-np.inf)
 
-    def _play(self, clip: int, level: int, take: int) -> tuple[Latents, Latents]:
+    def play(self, clip: int, level: int, take: int) -> tuple[Latents, Latents]:
+        """Return a clip in noise, as sound (n,) and as latents (hops, D)."""
         if (clip, level, take) not in self._played:
             rng = np.random.default_rng([SEED, level, clip, take])
             sound = word_in_noise(self.clips[clip].signal, self._world, rng, snr_db=level, length=4 * RATE_HZ)
@@ -240,7 +259,15 @@ class Bench:
 
 
 def measured(
-    bench: Bench, word: str, taught: NDArray[np.intp], heard: NDArray[np.intp], scratch: Path
+    bench: Bench,
+    word: str,
+    taught: NDArray[np.intp],
+    heard: NDArray[np.intp],
+    scratch: Path,
+    *,
+    levels_db: Sequence[int] = LEVELS_DB,
+    takes: int = TAKES,
+    **case: Any,
 ) -> list[dict[str, Any]]:
     """Return the figures of one case: each stage, level and threshold."""
     scorer, second = bench.stages(word, taught, scratch)
@@ -255,11 +282,11 @@ def measured(
         | {"automatic": second.threshold},
     ]
     found = []
-    for level in LEVELS_DB:
+    for level in levels_db:
         best = np.array(
-            [bench.peaks(scorer, second, int(clip), level, take) for clip in heard for take in range(TAKES)]
+            [bench.peaks(scorer, second, int(clip), level, take) for clip in heard for take in range(takes)]
         )
-        about = {"word": word, "snr_db": level, "hours": hours, "candidates_per_hour": len(hops) / hours}
+        about = {**case, "word": word, "snr_db": level, "hours": hours, "candidates_per_hour": len(hops) / hours}
         for stages, chosen in enumerate(thresholds, start=1):
             for at, threshold in chosen.items():
                 false = len(events(scores, threshold)) if stages == 1 else accepted(at_hops, both, threshold)
@@ -277,14 +304,23 @@ def measure(folder: Path, scratch: Path, every: int) -> dict[str, Any]:
     contract = extractor.contract
     background = factory_background(source=contract.source, dimension=contract.dimension)
     assert background is not None
-    bench, found = Bench(extractor, background, made(folder, extractor, every)), []
-    for word, taught, heard in cases(bench.clips):
+    ears, stream = Ears(extractor), made(folder, extractor, every)
+    clips = [one for one in recorded(data_root()) if one.word in (*TAUGHT, *SHORT)]
+    bench, found, others, digits = Bench(ears, extractor, background, stream, clips), [], [], []
+    peers = Peers(bench)
+    for word, draw, taught, heard in cases(clips):
         started = time.perf_counter()
-        found += measured(bench, word, taught, heard, scratch)
+        found += measured(bench, word, taught, heard, scratch, draw=draw)
+        others += peers.figures(word, taught, heard, RATES) if draw == 0 else []
         print(f"{word}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    bench = Bench(ears, extractor, background, stream, fsdd(data_root()))
+    for word, speaker, taught, heard in left_out(bench.clips):
+        digits += measured(bench, word, taught, heard, scratch, levels_db=(20,), takes=1, left_out=speaker)
+        print(f"{word} of {speaker}", file=sys.stderr, flush=True)
     return {
-        "hours": bench.stream.hours, "rates": list(RATES), "draws": DRAWS, "takes": TAKES, "cases": found,
-        "window_ms": bench.ears.hears.window_ms(20), "words": list(TAUGHT), "short": list(SHORT),
+        "hours": stream.hours, "rates": list(RATES), "draws": DRAWS, "takes": TAKES, "cases": found,
+        "peers": others, "fsdd": digits,
+        "window_ms": ears.hears.window_ms(20), "words": list(TAUGHT), "short": list(SHORT),
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
 
-T_95 = {5: 2.78, 10: 2.26}  # two-sided, by the number of words
+T_95 = {5: 2.78, 6: 2.57, 10: 2.26}  # two-sided, by the number of words
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
@@ -26,7 +26,8 @@ def as_markdown(figures: dict[str, Any]) -> str:
         for level in (20, 10):
             lines += [_misses(figures, kind, level, stages, rates) for stages in (1, 2)]
             lines.append(_gained(figures, kind, level, rates))
-    return "\n".join([*lines, "", *_by_word(figures, rates), *_automatic(figures), *_cost(figures)])
+    beside = [*_beside(figures, rates), *_digits(figures, rates)]
+    return "\n".join([*lines, "", *beside, *_by_word(figures, rates), *_automatic(figures), *_cost(figures)])
 
 
 def _name(kind: str, level: int) -> str:
@@ -60,6 +61,52 @@ def _by(figures: dict[str, Any], kind: str, level: int, stages: int, at: str, wh
         )
         for word in figures[kind]
     ]
+
+
+def _beside(figures: dict[str, Any], rates: Sequence[str]) -> list[str]:
+    """Both stages and other ways to listen, on the words of the first draw."""
+    first = {**figures, "cases": [one for one in figures["cases"] if one["draw"] == 0]}
+    lines = [
+        "## Other ways to listen, 20 dB, the first draw of each word, %",
+        "",
+        f"| words | learner | {' | '.join(f'{rate}/h' for rate in rates)} |",
+        "|---|---|" + "---|" * len(rates),
+    ]
+    for kind in ("words", "short"):
+        rows = {
+            f"edgecl, {name}": [_by(first, kind, 20, stages, rate, "misses") for rate in rates]
+            for stages, name in ((1, "first stage"), (2, "both stages"))
+        }
+        for learner in dict.fromkeys(one["learner"] for one in figures["peers"]):
+            of = {
+                (one["word"], one["at"]): 100 * one["misses"] for one in figures["peers"] if one["learner"] == learner
+            }
+            rows[learner] = [[of[word, rate] for word in figures[kind]] for rate in rates]
+        title = _name(kind, 20).partition(",")[0]
+        lines += [f"| {title} | {name} | {' | '.join(map(_interval, cells))} |" for name, cells in rows.items()]
+    return [*lines, ""]
+
+
+def _digits(figures: dict[str, Any], rates: Sequence[str]) -> list[str]:
+    """Digits of fsdd by the speaker who did not teach, over the six who were left out."""
+    lines = [
+        "## fsdd: digits of one syllable by the sixth speaker, 20 dB, %",
+        "",
+        f"| stages | {' | '.join(f'{rate}/h' for rate in rates)} |",
+        "|---|" + "---|" * len(rates),
+    ]
+    speakers = list(dict.fromkeys(one["left_out"] for one in figures["fsdd"]))
+    for stages, name in ((1, "first"), (2, "both")):
+        cells = []
+        for rate in rates:
+            own = [one for one in figures["fsdd"] if (one["stages"], one["at"]) == (stages, rate)]
+            cells.append([100 * mean(one["misses"] for one in own if one["left_out"] == who) for who in speakers])
+        lines.append(f"| {name} | {' | '.join(map(_interval, cells))} |")
+    return [*lines, ""]
+
+
+def _interval(values: Sequence[float]) -> str:
+    return f"{mean(values):.1f} ± {T_95[len(values)] * stdev(values) / math.sqrt(len(values)):.1f}"
 
 
 def _by_word(figures: dict[str, Any], rates: Sequence[str]) -> list[str]:
