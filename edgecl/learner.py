@@ -74,6 +74,7 @@ class Learner(UpkeepHandle):
         distinct: bool = False,
         again: bool = False,
         detect_for: str | None = None,
+        label_case: str | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Teach one lesson: committed only if nothing known suffers.
@@ -103,6 +104,8 @@ class Learner(UpkeepHandle):
         detect_for
             "me" where a stream is to detect these words of the people who teach them, "anyone" of others too; None
             leaves that as it is, which is "anyone" to begin with.
+        label_case
+            "keep" or "lower" labels that are a known class, or each other, in another spelling; by default refused.
         progress
             Called with every stage.
 
@@ -135,6 +138,7 @@ class Learner(UpkeepHandle):
             distinct=distinct,
             again=again,
             detect_for=detect_for,
+            label_case=label_case,
         )
         return run.finish(progress)
 

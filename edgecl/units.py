@@ -1,4 +1,4 @@
-"""Sizes in bytes: formatted and parsed."""
+"""Units: sizes in bytes, and what sensors of movement measure in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,37 @@ from edgecl.errors import SettingError
 
 UNITS = {"": 1, "B": 1, "KIB": 1024, "KB": 1000, "MIB": 1024**2, "MB": 1000**2, "GIB": 1024**3, "GB": 1000**3}
 LARGEST_BYTES = 2**50
+# each spelling of a unit of a sensor, in lower case, to the unit
+SPELLINGS = {
+    **dict.fromkeys(
+        ("m/s2", "m/s^2", "m/s**2", "m/s\u00b2", "m/s/s", "ms2", "ms-2", "ms^-2", "m.s-2"),
+        "m/s2",
+    ),
+    **dict.fromkeys(("g", "gs", "g's"), "g"),
+    **dict.fromkeys(("mg", "milli-g", "millig"), "mg"),
+    **dict.fromkeys(("rad/s", "rad", "rads", "rad/sec"), "rad/s"),
+    **dict.fromkeys(("deg/s", "dps", "\u00b0/s", "deg/sec", "degrees/s"), "deg/s"),
+}
+GRAVITY = {"m/s2": 9.80665, "g": 1.0, "mg": 1000.0}
+_ANGLE = {"rad/s": 1.0, "deg/s": 57.29577951308232}
+
+
+def sensor_unit(text: str) -> str:
+    """Return the unit of acceleration or angular rate that a text spells, or nothing.
+
+    >>> sensor_unit("M/S^2"), sensor_unit("dps"), sensor_unit("uT")
+    ('m/s2', 'deg/s', '')
+    """
+    return SPELLINGS.get(text.strip().lower(), "")
+
+
+def factor_between(unit: str, wanted: str) -> float | None:
+    """Return what values in one unit of a sensor are multiplied by to be in another; None where they do not compare.
+
+    >>> factor_between("g", "m/s2"), factor_between("g", "deg/s")
+    (9.80665, None)
+    """
+    return next((one[wanted] / one[unit] for one in (GRAVITY, _ANGLE) if unit in one and wanted in one), None)
 
 
 def format_bytes(count: int) -> str:

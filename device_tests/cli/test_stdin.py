@@ -41,3 +41,8 @@ def test_a_text_is_refused_by_a_store_of_sound(folder: Path) -> None:
     done = edgecl("predict", folder / "kitchen", "--text", "yes")
     assert done.code == 2
     assert "--text is for a store of text" in done.err
+
+
+def test_an_error_names_stdin_and_not_where_it_was_copied_to(folder: Path) -> None:
+    code, _, err = piped(b"hello", "predict", folder / "kitchen", "-")
+    assert (code, err.startswith("Error: stdin.csv is a .csv file")) == (4, True), err

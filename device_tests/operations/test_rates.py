@@ -58,6 +58,21 @@ def test_rates_of_another_unit_are_refused_with_the_option_that_settles_it(
     assert edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run", "--scale", "gyro=1").code == 0
 
 
+def test_one_class_in_another_unit_is_found_behind_others(wrist: Path, tmp_path: Path) -> None:
+    signals, labels = windows(60, seed=2), np.arange(60) // 40
+    signals[labels == 1, :, 3:] *= 57.3
+    np.savez(tmp_path / "two.npz", X=signals, y=labels, label_names=["walk", "run"], rate_hz=50.0, channels=CHANNELS)
+    done = edgecl("learn", wrist, tmp_path / "two.npz", "--dry-run")
+    assert (done.code, "two.npz[40]: gyro_x and the like" in done.err) == (4, True)
+
+
+def test_a_prediction_is_not_made_of_another_unit(wrist: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", X=windows(8, seed=1), rate_hz=50.0, channels=CHANNELS)
+    assert edgecl("learn", wrist, tmp_path / "good.npz", "--label", "walk").code == 0
+    done = edgecl("predict", wrist, lesson(tmp_path, 57.3))
+    assert (done.code, "are they in degrees per second?" in done.err) == (4, True)
+
+
 def test_rates_of_the_calibrated_unit_are_taken_fast_slow_or_at_rest(wrist: Path, tmp_path: Path) -> None:
     for factor in (0.3, 1.0, 3.0):
         assert edgecl("learn", wrist, lesson(tmp_path, factor), "--dry-run").code == 0

@@ -216,3 +216,16 @@ def test_chosen_columns_state_their_units_too(tmp_path: Path) -> None:
     chosen = {name: f"{name} ({'g' if name[0] == 'a' else 'dps'})" for name in contract.channels}
     with pytest.raises(DataError, match="states g, the extractor takes m/s2"):
         samples_of(path, contract, label="curl", how=Choices(columns=chosen))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("timestamp ax ay az\n0 1 2 3\n0.02 1 2 3\n", "separated by blanks: save it with commas"),
+        ("timestamp,ax,ay,az\n0,0,1,5,2,5,3,5\n0,02,1,5,2,5,3,5\n", "its rows have 8 cells"),
+        ("timestamp,ax,ay,az\n00:00:01.00,1,2,3\n00:00:01.02,1,2,3\n", "write times as seconds"),
+    ],
+)
+def test_tables_that_cannot_be_read_say_what_to_do(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        samples_of(put(tmp_path / "t.csv", content), WRIST, label="walk")

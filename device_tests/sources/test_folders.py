@@ -148,7 +148,9 @@ def test_parts_of_a_set_above_the_labels_are_refused_until_the_depth_is_given(
     for index, part in enumerate(parts):
         for other, name in enumerate(("yes", "no")):
             put(tmp_path / part / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
-    with pytest.raises(DataError, match=f"holds the folders .*{parts[0]}.* below them no, yes") as raised:
+    with pytest.raises(
+        DataError, match=rf"which folders are the labels\?.*{parts[0]}.*those below \(no, yes\)"
+    ) as raised:
         samples_of(tmp_path)
     assert raised.value.parameter == "label_folder"
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=2))} == {"yes", "no"}
@@ -180,13 +182,26 @@ def test_parts_people_and_sessions_above_the_labels_are_refused(tmp_path: Path, 
     for index, part in enumerate(parts):
         for other, name in enumerate(("yes", "no")):
             put(tmp_path / part / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
-    with pytest.raises(DataError, match="are the first ones parts of a set and no labels") as raised:
+    with pytest.raises(DataError, match="which folders are the labels") as raised:
         samples_of(tmp_path)
     assert raised.value.parameter == "label_folder"
     settled = samples_of(tmp_path, how=Choices(label_folder=2))
     assert {one.label for one in settled} == {"yes", "no"}
     people = parts[0][0] in "sS"
     assert {one.group for one in settled} == (set(parts) if people else {None})
+
+
+def test_a_label_that_is_called_like_a_part_beside_labels_of_the_same_speakers_says_how_to_keep_it(
+    tmp_path: Path,
+) -> None:
+    for index, name in enumerate(("train", "bus")):
+        for other, speaker in enumerate(("ann", "ben")):
+            put(tmp_path / name / speaker / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
+    with pytest.raises(
+        DataError, match=r"depth 1 for the first ones \(bus, train\), or 2 for those below \(ann, ben\)"
+    ):
+        samples_of(tmp_path)
+    assert {one.label for one in samples_of(tmp_path, how=Choices(label_folder=1))} == {"bus", "train"}
 
 
 @pytest.mark.parametrize("names", [("train", "bus"), ("on test", "off"), ("p1", "p2"), ("good", "bad")])
@@ -207,7 +222,7 @@ def test_labels_that_are_called_like_parts_pass(tmp_path: Path, names: tuple[str
 def test_labels_that_differ_in_case_alone_are_refused_until_it_is_settled(tmp_path: Path) -> None:
     for index, name in enumerate(("Go", "go")):
         put(tmp_path / name / "1.wav", wav(tone(hertz=300 + 100 * index)))
-    with pytest.raises(DataError, match="'Go' and 'go', which differ only in case") as raised:
+    with pytest.raises(DataError, match="the label 'go', and others have 'Go', which differ only in case") as raised:
         samples_of(tmp_path)
     assert raised.value.parameter == "label_case"
     assert {one.label for one in samples_of(tmp_path, how=Choices(label_case="keep"))} == {"Go", "go"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.labels import clean_label
+from edgecl.sources.labels import Spellings, clean_label
 from edgecl.sources.reading import read_samples
 
 from ..support.recordings import VOICE, WRIST, put, samples_of, skips_of, tone, wav
@@ -26,32 +25,30 @@ def test_cells_that_programs_write_for_a_missing_label_are_no_label(tmp_path: Pa
 def test_labels_that_are_one_number_in_two_spellings_are_refused(tmp_path: Path) -> None:
     rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},{'1' if i < 40 else '1.0'}" for i in range(80)]
     path = put(tmp_path / "run.csv", "\n".join(rows))
-    with pytest.raises(DataError, match=r"the labels '1' and '1\.0'") as raised:
+    with pytest.raises(DataError, match=r"the label '1\.0', and others have '1'") as raised:
         samples_of(path, WRIST)
     assert raised.value.parameter == "label_case"
     assert {one.label for one in samples_of(path, WRIST, how=Choices(label_case="lower"))} == {"1"}
 
 
-@pytest.mark.parametrize("label", ["Curl", "curl\u200a", "\uff43url"])
-def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_settled(
-    tmp_path: Path, label: str
-) -> None:
-    path = put(tmp_path / "clip.wav", wav(tone()))
-    how = Choices(classes=frozenset({"curl", "raise"}))
-    if clean_label(label) != "curl":
-        with pytest.raises(DataError, match="the class 'curl' is known") as raised:
-            samples_of(path, label=label, how=how)
-        assert raised.value.parameter == "label_case"
-    assert samples_of(path, label=label, how=replace(how, label_case="lower"))[0].label == "curl"
-    assert samples_of(path, label=label, how=replace(how, label_case="keep"))[0].label == clean_label(label)
+@pytest.mark.parametrize("label", ["Lights Off", "lights  off", "lights\u00a0off", "\uff4cights off"])
+def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_settled(label: str) -> None:
+    known = {"lights off", "raise"}
+    with pytest.raises(DataError, match="the class 'lights off' is known") as raised:
+        Spellings(known).settled(label, "a clip")
+    assert raised.value.parameter == "label_case"
+    assert Spellings(known, case="lower").settled(label, "a clip") == "lights off"
+    assert Spellings(known, case="keep").settled(label, "a clip") == label
 
 
-def test_a_known_class_keeps_its_own_spelling(tmp_path: Path) -> None:
-    path = put(tmp_path / "clip.wav", wav(tone()))
-    how = Choices(classes=frozenset({"Curl", "CURL"}))
-    assert [one.label for one in samples_of(path, label="CURL", how=how)] == ["CURL"]
-    lower = Choices(classes=frozenset({"Curl"}), label_case="lower")
-    assert [one.label for one in samples_of(path, label="CURL", how=lower)] == ["Curl"]
+def test_a_known_class_keeps_its_own_spelling() -> None:
+    assert Spellings({"Curl", "CURL"}).settled("CURL", "a clip") == "CURL"
+    assert Spellings({"Curl"}, case="lower").settled("CURL", "a clip") == "Curl"
+
+
+def test_what_settles_a_spelling_is_one_of_two_words() -> None:
+    with pytest.raises(SettingError, match="'upper': wanted 'keep' or 'lower'"):
+        Spellings(case="upper")
 
 
 def test_a_label_that_is_not_utf8_says_so(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, npz, samples_of, skips_of, windows
+from ..support.recordings import WRIST, contract_of, npz, samples_of, skips_of, windows
 
 
 def test_windows_are_read_with_labels_and_subjects(tmp_path: Path) -> None:
@@ -197,8 +197,40 @@ def test_a_name_that_stands_for_a_missing_label_is_no_class(tmp_path: Path) -> N
 
 def test_channels_of_which_some_are_named_and_one_is_another_are_refused(tmp_path: Path) -> None:
     path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=["ax", "ay", "light"])
-    with pytest.raises(DataError, match=r"light.*there is no az"):
+    with pytest.raises(DataError, match="there is no column az, and light is none") as raised:
         samples_of(path, WRIST)
+    assert raised.value.parameter == "columns"
+    settled = samples_of(path, WRIST, how=Choices(columns={"az": "light"}))
+    np.testing.assert_array_equal(settled[0].signal, samples_of(unnamed(tmp_path), WRIST)[0].signal)
+
+
+def unnamed(folder: Path) -> Path:
+    return npz(folder / "unnamed.npz", X=windows(), y=["a"] * 4, rate_hz=50)
+
+
+def test_columns_are_settled_only_where_an_archive_names_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no array channels") as raised:
+        samples_of(unnamed(tmp_path), WRIST, how=Choices(columns={"az": "z"}))
+    assert raised.value.parameter == "columns"
+
+
+def test_channels_are_picked_by_name_among_more(tmp_path: Path) -> None:
+    more = np.concatenate([windows()[:, :, :1], windows()], axis=2)
+    path = npz(tmp_path / "w.npz", X=more, y=["a"] * 4, rate_hz=50, channels=["light", "ax", "ay", "az"])
+    np.testing.assert_array_equal(samples_of(path, WRIST)[0].signal, samples_of(unnamed(tmp_path), WRIST)[0].signal)
+
+
+def test_names_that_are_not_one_for_each_channel_are_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path / "w.npz", X=windows(), y=["a"] * 4, rate_hz=50, channels=["ax", "ay"])
+    with pytest.raises(DataError, match="channels names ax, ay, and X holds 3"):
+        samples_of(path, WRIST)
+
+
+def test_columns_of_a_table_are_taken_by_their_names(tmp_path: Path) -> None:
+    rows = np.array([[1, 20], [2, 30]], np.float32)
+    table = contract_of("table", 0.0, ("price", "demand"), 1, 1)
+    path = npz(tmp_path / "t.npz", X=rows, y=["a", "b"], channels=["demand", "price"])
+    assert [one.signal.tolist() for one in samples_of(path, table)] == [[[20, 1]], [[30, 2]]]
 
 
 def test_channels_that_state_another_unit_are_refused_until_it_is_settled(tmp_path: Path) -> None:

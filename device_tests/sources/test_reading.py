@@ -10,7 +10,7 @@ import pytest
 
 from edgecl.errors import DataError
 from edgecl.sources.reading import count_samples, read_samples
-from edgecl.sources.samples import Sample
+from edgecl.sources.samples import Sample, Skip
 
 from ..support.recordings import (
     VOICE,
@@ -121,3 +121,18 @@ def test_real_speech_is_read_and_resampled(name: str, count: int, labels: int, s
     samples = [item for item in items if isinstance(item, Sample)]
     assert (len(samples), len(items) - len(samples)) == (count, skips)
     assert len({sample.label for sample in samples}) == labels
+
+
+def test_what_is_packed_is_to_be_unpacked(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="unpack it first"):
+        samples_of(put(tmp_path / "run.csv.gz", b"x"), WRIST, label="walk")
+
+
+def test_files_of_a_folder_that_are_refused_name_the_option(tmp_path: Path) -> None:
+    put(tmp_path / "walk" / "1.csv", "when,ax,ay,az\n" + "\n".join(f"{i / 50},1,2,{i}" for i in range(60)))
+    found: list[Sample | Skip] = []
+    with pytest.raises(DataError, match="nothing in") as raised:
+        found.extend(read_samples(tmp_path, WRIST))
+    assert raised.value.parameter == "time_column"
+    (skipped,) = [one for one in found if isinstance(one, Skip)]
+    assert (skipped.parameter, "parameter" in skipped.as_dict()) == ("time_column", False)

@@ -114,3 +114,8 @@ def test_clipping_is_reported_with_its_share(tmp_path: Path) -> None:
 
 def test_loud_clip_that_only_touches_full_scale_is_read(tmp_path: Path) -> None:
     assert len(samples_of(put(tmp_path / "clip.wav", wav(tone(level=1.0))), label="go")) == 1
+
+
+def test_what_is_damaged_is_named_by_its_file_and_not_by_a_buffer(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    assert "BytesIO" not in reason_of(b"fLaC" + bytes(100), tmp_path)

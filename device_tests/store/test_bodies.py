@@ -15,6 +15,7 @@ from edgecl.store.body_kinds import (
     BackgroundBody,
     ForgetBody,
     Forgotten,
+    InitBody,
     RollbackBody,
     StreamBody,
     StreamNote,
@@ -24,7 +25,7 @@ from edgecl.store.body_kinds import (
     read_entry,
     read_note,
 )
-from edgecl.store.records import MODEL_MEMBERS, InitBody, LessonBody, LessonNote, ModelBody
+from edgecl.store.records import MODEL_MEMBERS, LessonBody, LessonNote, ModelBody
 from edgecl.store.store import Store
 
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
@@ -41,7 +42,7 @@ MODEL: dict[str, Any] = {
 }
 VERDICT: dict[str, Any] = {"accepted": True, "reasons": []}
 
-UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use", "mine", "extractor")
+UNSAID = ("unknown_above", "settings", "timed", "others", "priorities", "use", "mine", "extractor", "gravity")
 
 
 def written(members: Any) -> str:

@@ -85,79 +85,6 @@ EXTRAS = {
     "tokenizers": "text",
     "wyoming": "wyoming",
 }
-# the option of a parameter that an error names: `EdgeclError.parameter`
-OPTIONS = {
-    "alerts_per_1000": "--alerts-per-1000",
-    "at": "--at",
-    "background": "--background",
-    "by": "--by",
-    "cert": "--cert",
-    "channel": "--channel left",
-    "columns": "--columns",
-    "control": "--control",
-    "cost": "--cost",
-    "detect_for": "--for me|anyone",
-    "devices": "--devices",
-    "disk_bytes": "--disk",
-    "drop_missing": "--drop-missing",
-    "execute": "--exec",
-    "extractor": "--extractor",
-    "experiences": "--experiences",
-    "at_least": "--at-least",
-    "cap": "--cap",
-    "flower": "--flower",
-    "irreversible": "--irreversible",
-    "label": "--label",
-    "label_case": "--label-case keep|lower",
-    "false_per_hour": "--false-per-hour",
-    "frame": "--frame",
-    "label_column": "--label-column",
-    "label_folder": "--label-folder",
-    "labels_from": "--labels-from",
-    "lift_width": "--lift",
-    "max_classes": "--max-classes",
-    "memory_bytes": "--memory",
-    "port": "--port",
-    "require_signature": "--require-signature",
-    "rate": "--rate",
-    "preset": "--preset",
-    "prior": "--prior",
-    "overwrite": "--overwrite",
-    "pixels": "--pixels",
-    "priority": "--always, --while-used or --until",
-    "pcm_channels": "--channels",
-    "pcm_format": "--format",
-    "scale": "--scale",
-    "scenario": "--scenario",
-    "same_as": "--same-as LABEL or --distinct",
-    "seeds": "--seeds",
-    "sign": "--sign",
-    "size": "--size",
-    "stream": "--stream",
-    "top": "--top",
-    "unknown": "--unknown",
-    "unknown_above": "--unknown-above",
-    "via": "--via",
-    "words": "--words",
-    "wyoming": "--wyoming",
-    "time_column": "--time-column",
-    "time_unit": "--time-unit",
-}
-# the command of an operation that an error advises: `EdgeclError.remedy`
-REMEDIES = {
-    "bench": "`edgecl bench --output FILE`",
-    "centre": "`edgecl centre STORE --off`",
-    "create": "`edgecl init STORE --extractor voice`",
-    "export": "`edgecl export imu|voice -o FILE`",
-    "learn": "`edgecl learn STORE PATH`",
-    "listen": "`edgecl listen STORE --inbox`",
-    "merge": "`edgecl merge STORE --without DEVICE`",
-    "reference": "`edgecl bench --reference`",
-    "repair": "`edgecl doctor STORE --repair`",
-    "resize": "`edgecl resize STORE --max-classes N`",
-    "suggest": "`edgecl listen STORE --suggest`",
-    "wrap": "`edgecl export wrap FILE --modality imu|voice|table|image|custom -o OUT`",
-}
 # what may happen to a command through no fault of the library
 MACHINE = (ImportError, KeyboardInterrupt, MemoryError, OSError)
 _JSON = "edgecl.json"
@@ -268,7 +195,11 @@ def _failure(error: BaseException) -> click.ClickException | None:
         case click.ClickException():
             return error
         case EdgeclError():
-            return Failure(printable(str(error)) + _advice(error), error.exit_code)
+            from edgecl.cli.advice import advice  # few commands fail
+            from edgecl.cli.stdin import without_folder
+
+            said = without_folder(printable(str(error)))
+            return Failure(said + advice(error.parameter, error.remedy), error.exit_code)
         case MemoryError():
             return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
         case ImportError():
@@ -294,13 +225,6 @@ def _what_was_done() -> str:
         else:
             done.append(f"revision {now} of {name} is committed and live, what follows a commit may be missing")
     return f"interrupted before the end: {'; '.join(done) or 'no store was opened or changed'}"
-
-
-def _advice(error: EdgeclError) -> str:
-    """The option and the command that an error of the library is about, in the words of the command line."""
-    words = [OPTIONS.get(error.parameter, ""), REMEDIES.get(error.remedy, "")]
-    named = ", ".join(word for word in words if word)
-    return f" ({named})" if named else ""
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

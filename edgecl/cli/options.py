@@ -207,6 +207,12 @@ _ROW_CHOICES = (
     ),
     click.option("--scale", type=Factors(), help="Factors of channels, such as acc=9.80665 where acc is in g."),
 )
+label_case_option = click.option(
+    "--label-case",
+    type=click.Choice(["keep", "lower"]),
+    help="Labels that differ in case alone, from each other or a class: keep, or turn to lower case (or to the class). "
+    "[default: refuse]",
+)
 _CHOICES = (
     *_ROW_CHOICES,
     click.option(
@@ -215,12 +221,7 @@ _CHOICES = (
     click.option(
         "--label-folder", metavar="DEPTH", type=click.IntRange(1, 8), help="Depth of the label's folder. [default: 1]"
     ),
-    click.option(
-        "--label-case",
-        type=click.Choice(["keep", "lower"]),
-        help="Labels that differ in case alone, from each other or a class: keep, or turn to lower case (or to the "
-        "class). [default: refuse]",
-    ),
+    label_case_option,
     click.option("--channel", type=Channel(), help="Channel of sound to take. [default: the mean of all]"),
 )
 _CHOICE_NAMES = ("time_column", "time_unit", "columns", "scale", "labels_from", "label_folder", "label_case", "channel")

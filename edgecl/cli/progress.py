@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-
-from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -30,13 +28,10 @@ def read(
     labelled: bool = True,
     how: Choices | None = None,
     checked: bool | None = None,
-    classes: Collection[str] = (),
 ) -> Iterator[Sample | Skip]:
-    """The labelled samples of a path, with progress while they are taken; `classes` are those that are known."""
-    from edgecl.sources.choices import Choices
+    """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources.reading import count_samples, read_samples
 
-    how = replace(how or Choices(), classes=classes)
     # reports what is wrong with the path before it is counted
     items = read_samples(
         path, contract, label=label, label_column=label_column, labelled=labelled, how=how, checked=checked

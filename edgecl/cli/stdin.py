@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def kept(ctx: click.Context) -> Path:
 def shown(source: str, path: Path) -> str:
     """Return where a sample of `path` comes from, without the folder of a copy of stdin."""
     return source.removeprefix(f"{path.parent}/") if path.parent.name.startswith(_PREFIX) else source
+
+
+def without_folder(text: str) -> str:
+    """Return a message without the folder of a copy of stdin.
+
+    >>> without_folder("/var/tmp/edgecl-stdin-x1_y/stdin.csv is empty")
+    'stdin.csv is empty'
+    """
+    return re.sub(rf"[^\s'\"]*/{_PREFIX}\w+/", "", text)
 
 
 def _suffix(begins: bytes) -> str:

@@ -52,19 +52,18 @@ def warn(text: str) -> None:
     click.secho(f"Warning: {printable(text)}", fg="yellow", err=True)
 
 
-def option_for(reason: str) -> str:
-    """The option that would settle a skip, if there is one."""
-    return " (--channel left)" if reason.startswith("phase-inverted") else ""
-
-
 def skips(skipped: Sequence[Skip]) -> None:
     """How many samples were skipped for each reason, and the first of each."""
+    if not skipped:
+        return
+    from edgecl.cli.advice import advice  # most lessons skip nothing
+
     by_reason: dict[str, list[Skip]] = {}
     for one in skipped:
         by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
     for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         warn(f"skipped {len(found)}: {reason}")
         for one in found[:SKIPS_LISTED]:
-            click.echo(f"  {printable(one.source)}: {printable(one.reason)}{option_for(one.reason)}", err=True)
+            click.echo(f"  {printable(one.source)}: {printable(one.reason)}{advice(one.parameter)}", err=True)
         if len(found) > SKIPS_LISTED:
             click.echo(f"  and {len(found) - SKIPS_LISTED} more, which --json lists", err=True)

@@ -95,6 +95,7 @@ def _bare(settings: Settings, body: Mapping[str, Any]) -> Model:
         mine=mine,
         is_resized="settings" in body,
         extractor=body.get("extractor") or {},
+        gravity=body.get("gravity"),
     )
 
 

@@ -265,6 +265,8 @@ class Model:
     """One's own statistics of the classes that others have shared too."""
     extractor: Mapping[str, Any] = field(default_factory=dict)
     """What a revision states of its extractor, where it is not the one that the store was made with."""
+    gravity: bool | None = None
+    """Whether the acceleration that was taught has gravity in it; None where that is not known."""
     combine: str = "sum"
     """How one's own statistics and those of others become one: "sum" or "median"."""
 
@@ -347,6 +349,7 @@ class Model:
             **({"mine": sorted(self.mine & set(self.statistics))} if self.mine & set(self.statistics) else {}),
             **({"others": self._others()} if self.others else {}),
             **({"extractor": dict(self.extractor)} if self.extractor else {}),
+            **({} if self.gravity is None or not self.statistics else {"gravity": self.gravity}),
             **({"timed": sorted(self.timed & set(self.statistics))} if self.timed & set(self.statistics) else {}),
             **{name: known for name in ("priorities", "use") if (known := self._of_known(getattr(self, name)))},
         }

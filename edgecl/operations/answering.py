@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, latents_of
+from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, in_taught_units, latents_of
 from edgecl.operations.judging import Judge, judge_of
 from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
@@ -55,8 +55,10 @@ def answers(opened: OpenStore, items: Iterable[Sample | Skip], *, top: int = 0) 
     ------
     ModelError
         When nothing has been learnt.
+    DataError
+        As `in_taught_units`.
     """
-    judge, remaining, count = judge_of(opened), iter(items), 0
+    judge, remaining, count = judge_of(opened), iter(in_taught_units(opened, items)), 0
     while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
         samples = [one for one in batch if isinstance(one, Sample)]
         found = _answered(opened, judge, samples, top)

@@ -34,7 +34,7 @@ class RoomReport:
     skipped: tuple[Skip, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "skipped": [vars(one) for one in self.skipped]}
+        return {**vars(self), "skipped": [one.as_dict() for one in self.skipped]}
 
 
 def as_rest(items: Iterable[Sample | Skip]) -> Iterator[Sample | Skip]:

@@ -38,7 +38,7 @@ class CentringReport:
     forced: bool
 
     def as_dict(self) -> dict[str, Any]:
-        told = {**vars(self), "skipped": [vars(one) for one in self.skipped], "reasons": list(self.verdict.reasons)}
+        told = {**vars(self), "skipped": [one.as_dict() for one in self.skipped], "reasons": list(self.verdict.reasons)}
         told.pop("verdict")
         return {"accepted": self.verdict.accepted, **told}
 

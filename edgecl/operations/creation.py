@@ -16,7 +16,8 @@ from edgecl.extractors.opening import extractor_file, open_extractor
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
-from edgecl.store.records import MAX_BYTES, InitBody
+from edgecl.store.body_kinds import InitBody
+from edgecl.store.records import MAX_BYTES
 from edgecl.store.store import Store
 
 RECORD_BYTES = 800

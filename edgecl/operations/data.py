@@ -20,6 +20,7 @@ from edgecl.values import dataclass
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.extractors.contract import Contract
+    from edgecl.sources.gravity import Gravity
 
 SIGNALS_AT_ONCE = 16
 HELD_BYTES = 2 << 20  # signals of a lesson held in memory; more go to a file without a name
@@ -35,12 +36,20 @@ class Extracting(Protocol):
     @property
     def extractor(self) -> FileExtractor: ...
 
+    def gravity(self) -> Gravity: ...
+
 
 @dataclass(frozen=True)
 class Through:
     """An extractor alone."""
 
     extractor: FileExtractor
+
+    def gravity(self) -> Gravity:
+        """Return what compares the acceleration of samples with each other."""
+        from edgecl.sources.gravity import Gravity
+
+        return Gravity(self.extractor.contract, None)
 
 
 @dataclass(frozen=True)
@@ -87,13 +96,21 @@ def samples_of(
 
 
 def embedded(
-    opened: Extracting, items: Iterable[Sample | Skip], skipped: list[Skip], *, at_once: int = SIGNALS_AT_ONCE
+    opened: Extracting,
+    items: Iterable[Sample | Skip],
+    skipped: list[Skip],
+    *,
+    at_once: int = SIGNALS_AT_ONCE,
+    gravity: Gravity | None = None,
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
-    """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list."""
-    if opened.extractor.contract.modality == "imu":
-        from edgecl.operations.rates import in_calibrated_units
+    """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list.
 
-        items = in_calibrated_units(items, opened.extractor)
+    Raises
+    ------
+    DataError
+        As `in_taught_units`.
+    """
+    items = in_taught_units(opened, items, gravity)
     batch: list[Sample] = []
     opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
@@ -107,6 +124,23 @@ def embedded(
             batch = []
     if batch:
         yield from _sound_latents(opened, batch, skipped)
+
+
+def in_taught_units(
+    opened: Extracting, items: Iterable[Sample | Skip], gravity: Gravity | None = None
+) -> Iterable[Sample | Skip]:
+    """Pass samples; of movement their units are compared with the calibration, and gravity with what was taught.
+
+    Raises
+    ------
+    DataError
+        When angular rates are in another unit, or acceleration has gravity where what was taught has none.
+    """
+    if opened.extractor.contract.modality != "imu":
+        return items
+    from edgecl.operations.rates import in_calibrated_units
+
+    return (gravity or opened.gravity()).same(in_calibrated_units(items, opened.extractor))
 
 
 def _sound_latents(
@@ -172,7 +206,7 @@ def _heard(item: Sample | Skip, opened: Extracting) -> Sample | Skip:
     try:
         check_size(item.signal, opened.extractor.contract.units)
     except UnusableError as error:
-        return Skip(item.source, str(error))
+        return error.skip(item.source)
     return item
 
 
@@ -254,7 +288,7 @@ def _sample(source: str, one: Any, label: Any, contract: Contract, latents: bool
             return Latent(source, label, _latent(one, contract), None)
         return Sample(source, label, _signal(one, contract), None)
     except UnusableError as error:
-        return Skip(source, str(error))
+        return error.skip(source)
 
 
 def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:

@@ -144,7 +144,7 @@ class Evaluation:
             "with_unknown": self.with_unknown,
             "unknown": self.never_taught.as_dict() if self.never_taught else None,
             "never_taught": list(self.unknown),
-            "skipped": [vars(one) for one in self.skipped],
+            "skipped": [one.as_dict() for one in self.skipped],
         }
 
 
@@ -173,7 +173,11 @@ def label_indices(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.int
 
 @watched
 def evaluate(
-    opened: OpenStore, items: Iterable[Sample | Skip], untaught: Iterable[Sample | Skip] = ()
+    opened: OpenStore,
+    items: Iterable[Sample | Skip],
+    untaught: Iterable[Sample | Skip] = (),
+    *,
+    label_case: str | None = None,
 ) -> Generator[Embedded, None, Evaluation]:
     """Measure accuracy on labelled samples.
 
@@ -183,16 +187,19 @@ def evaluate(
         Samples with labels.
     untaught
         Samples of which nothing was taught; their labels are ignored.
+    label_case
+        As of `teach`.
 
     Raises
     ------
     DataError
-        When no sample has a label.
+        When no sample has a label, or one is a known class in another spelling.
     """
     judge = judge_of(opened)
-    taught, skipped, found = judge.labels, list[Skip](), _Found()
+    taught, skipped, found, spellings = judge.labels, list[Skip](), _Found(), opened.spellings(label_case)
     for batch, latents in embedded(opened, items, skipped):
-        found.add([checked_label(one.label, one.source) if one.label else None for one in batch], judge(latents))
+        named = [one.label and spellings.settled(checked_label(one.label, one.source), one.source) for one in batch]
+        found.add([label or None for label in named], judge(latents))
         yield Embedded(len(found.truth))
     if not found.truth:
         raise DataError("no sample has a label: accuracy is measured on labelled samples", parameter="label")

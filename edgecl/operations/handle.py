@@ -151,6 +151,7 @@ class Handle:
         *,
         latents: bool = False,
         unknown: Data | None = None,
+        label_case: str | None = None,
         progress: Progress | None = None,
     ) -> Evaluation:
         """Measure accuracy on labelled samples, best of people who taught nothing.
@@ -161,6 +162,8 @@ class Handle:
             What is answered, with its labels, see the class.
         unknown
             What was never taught: `Evaluation.never_taught` says how much of it is refused.
+        label_case
+            As of `learn`.
         progress
             Called with every stage.
 
@@ -169,9 +172,10 @@ class Handle:
         ModelError
             When nothing has been learnt.
         DataError
-            When no sample has a label.
+            When no sample has a label, or one is a known class in another spelling.
         """
-        return self.run.evaluate(data, labels, latents=latents, unknown=unknown).finish(progress)
+        run = self.run.evaluate(data, labels, latents=latents, unknown=unknown, label_case=label_case)
+        return run.finish(progress)
 
     def check(self) -> list[str]:
         """Read every byte and every kept revision; returns what is damaged."""
@@ -253,13 +257,20 @@ class Runs:
         return upgrade(self._opened, extractor, reader(data, labels), **how)
 
     def evaluate(
-        self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False, unknown: Data | None = None
+        self,
+        data: Data,
+        labels: Iterable[str] | None = None,
+        *,
+        latents: bool = False,
+        unknown: Data | None = None,
+        label_case: str | None = None,
     ) -> Run[Embedded, Evaluation]:
         """Start `Learner.evaluate`."""
         from edgecl.operations.evaluating import evaluate
 
         untaught = () if unknown is None else self.samples(unknown, latents=latents)
-        return evaluate(self._opened, self.samples(data, labels, latents=latents), untaught)
+        items = self.samples(data, labels, latents=latents)
+        return evaluate(self._opened, items, untaught, label_case=label_case)
 
     def samples(
         self, data: Data, labels: Iterable[str] | None = None, *, latents: bool = False

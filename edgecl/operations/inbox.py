@@ -180,7 +180,8 @@ class Inbox:
             name = clean_label(label)
         except UnusableError as error:
             raise SettingError(f"{ascii(label)[:80]} can't be used as a name: {error}") from error
-        return Sample(str(self.folder / item.file), name, self.signal(item), None)
+        # what a listener kept has been judged, or settled, there
+        return Sample(str(self.folder / item.file), name, self.signal(item), None, is_scaled=True)
 
     def keep(
         self,

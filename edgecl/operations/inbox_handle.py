@@ -69,7 +69,13 @@ class InboxHandle(StreamHandle):
         return accept_suggestions(self._opened, self.inbox(), dry_run=dry_run).finish(progress)
 
     def learn_items(
-        self, items: Sequence[Item], *, label: str, force: bool = False, progress: Progress | None = None
+        self,
+        items: Sequence[Item],
+        *,
+        label: str,
+        force: bool = False,
+        label_case: str | None = None,
+        progress: Progress | None = None,
     ) -> Report:
         """Teach recordings of the inbox under a name, through the gate; those that are taught leave it.
 
@@ -79,7 +85,10 @@ class InboxHandle(StreamHandle):
         ------
         SettingError
             When the name cannot be used.
+        DataError
+            When it is a known class in another spelling, and `label_case` does not settle that, see `learn`.
         """
         from edgecl.operations.questions import taught_items
 
-        return taught_items(self._opened, self.inbox(), items, label=label, force=force).finish(progress)
+        run = taught_items(self._opened, self.inbox(), items, label=label, force=force, label_case=label_case)
+        return run.finish(progress)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.prequential import Prequential
     from edgecl.learning.stream_statistics import OpenRow
+    from edgecl.sources.labels import Spellings
 
 WAITING_ROWS = 1000
 
@@ -135,6 +136,7 @@ def follow_by_id(
     watch: str | None = None,
     cost: str | None = None,
     alerts_per_1000: float | None = None,
+    label_case: str | None = None,
 ) -> Generator[Predicted | Learnt | Drift, None, StreamReport]:
     """Predict rows and learn from labels as they arrive; the stages are predictions, labels learnt and drifts.
 
@@ -144,6 +146,8 @@ def follow_by_id(
         Rows, and labels of rows by their id, in any order.
     waiting_rows
         Rows that may wait for their labels.
+    label_case
+        As of `teach`; a label that is a known class in another spelling is skipped where nothing is settled.
 
     Raises
     ------
@@ -169,7 +173,7 @@ def follow_by_id(
         )
         objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
         saved = StreamSaver(objects, None if dry_run else writer, live)
-        followed = _Followed(opened, stream, saved, Meeting(waiting_rows))
+        followed = _Followed(opened, stream, saved, Meeting(waiting_rows), opened.spellings(label_case))
         with saved_before_an_error(saved, stream):
             for one in arrivals:
                 yield from followed.arrived(one)
@@ -184,8 +188,11 @@ def follow_by_id(
 class _Followed:
     """A stream, and what has come of it."""
 
-    def __init__(self, opened: OpenStore, stream: Prequential, saved: StreamSaver, meeting: Meeting) -> None:
+    def __init__(
+        self, opened: OpenStore, stream: Prequential, saved: StreamSaver, meeting: Meeting, spellings: Spellings
+    ) -> None:
         self._opened, self._stream, self._saved, self.meeting = opened, stream, saved, meeting
+        self._spellings = spellings
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
         self.skipped: list[Skip] = []
@@ -209,9 +216,9 @@ class _Followed:
 
     def _label(self, one: LateLabel) -> Generator[Learnt | Drift, None, None]:
         try:
-            label = checked_label(one.label, f"the label of row {one.id}")
+            label = self._spellings.settled(checked_label(one.label, f"the label of row {one.id}"), f"row {one.id}")
         except DataError as error:
-            self.skipped.append(Skip(f"label of row {one.id}", str(error)))
+            self.skipped.append(Skip(f"label of row {one.id}", str(error), error.parameter))
             return
         row = self.meeting.label(one.id, label)
         if row is not None:

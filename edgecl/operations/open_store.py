@@ -16,6 +16,7 @@ from edgecl.errors import EdgeclError, ModelError, StoreDamagedError
 from edgecl.model.loading import load_head, load_model
 from edgecl.model.model import CENTRE, OTHERS, OWN, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
+from edgecl.sources.labels import Spellings
 from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import LessonNote, ModelBody
 from edgecl.store.store import Store
@@ -25,6 +26,7 @@ from edgecl.values import dataclass, replace
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.gate.verdict import Verdict
+    from edgecl.sources.gravity import Gravity
     from edgecl.store.records import Revision
 
 BUILT = "2026-11-28T00:00:00+00:00"
@@ -115,6 +117,16 @@ class OpenStore:
     def live_body(self) -> ModelBody:
         """Return what the live revision states about its model."""
         return ModelBody(**ModelBody.members_of(self.store.current().body))
+
+    def spellings(self, case: str | None = None) -> Spellings:
+        """Return what settles how the labels of a lesson or stream are spelt, by the classes that are known."""
+        return Spellings(self.live_body().classes, case=case)
+
+    def gravity(self) -> Gravity:
+        """Return what compares the acceleration of samples with what was taught."""
+        from edgecl.sources.gravity import Gravity
+
+        return Gravity(self.extractor.contract, self.live_body().gravity)
 
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""

@@ -44,13 +44,15 @@ def answer(
     Raises
     ------
     SettingError
-        When nothing waits under that name, or the answer is not one of the two.
+        When nothing waits under that name, the answer is not one of the two, or `same_as` is not a known class.
     """
     if (same_as is not None) == distinct:
         raise SettingError("a name is the same as a known class, or distinct: say which", parameter="same_as")
     inbox = open_inbox(opened)
     items = [one for one in inbox.items() if one.kind == QUESTION and one.called == label]
     if items:
+        if same_as is not None and same_as not in opened.live_body().classes:
+            raise _not_known(same_as)
         report: Report = yield from taught_items(opened, inbox, items, label=same_as or label, **how)
         return report
     return _answered_live(opened, label, same_as, **how)
@@ -100,7 +102,7 @@ def _answered_live(opened: OpenStore, label: str, same_as: str | None, *, dry_ru
             reason = f"{label!r} and {one.like!r} are not the same: that is remembered"
         else:
             if same_as not in model.statistics or same_as == label:
-                raise SettingError(f"{same_as!r} is not another class that is known", parameter="same_as")
+                raise _not_known(same_as)
             now = merged(model, label, same_as, objects=objects)
             reason = f"{label!r} is part of {same_as!r} now"
         outcome = Outcome(now, Verdict(True, True, (reason,), {}, None, None), "closed-form")
@@ -120,3 +122,7 @@ def _answered_live(opened: OpenStore, label: str, same_as: str | None, *, dry_ru
         dry_run=dry_run,
         forced=False,
     )
+
+
+def _not_known(same_as: str) -> SettingError:
+    return SettingError(f"{same_as!r} is not another class that is known", parameter="same_as")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from edgecl.extractors.base import Extractor
 from edgecl.extractors.contract import Contract
 from edgecl.metrics import median
 from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.scales import channel_stem
 
 JUDGED = 32  # samples at the beginning
+OF_LABEL = 8  # samples of each label
 LARGEST, SMALLEST = 12.0, 0.09
 BEYOND = 1e6  # of a value: it is skipped by name
 MOVES = 0.1  # of the calibration: below it noise is compared with noise
@@ -30,7 +32,7 @@ ACCELERATIONS = re.compile(r".*acc.*|a_?[xyz]", re.IGNORECASE)
 
 
 def in_calibrated_units(items: Iterable[Sample | Skip], extractor: Extractor) -> Iterator[Sample | Skip]:
-    """Pass samples; the first ones are compared with the calibration of the extractor, unless they were scaled.
+    """Pass samples; the first ones, and of each label, are compared with the calibration, unless they were scaled.
 
     Raises
     ------
@@ -38,13 +40,20 @@ def in_calibrated_units(items: Iterable[Sample | Skip], extractor: Extractor) ->
         When their angular rates are in degrees where the calibration was in radians, or the other way round.
     """
     rest = iter(items)
-    held: list[Sample | Skip] = []
-    for item in rest:
-        held.append(item)
-        if len(held) == JUDGED:
-            break
-    check_rates([one for one in held if isinstance(one, Sample) and _is_judged(one)], extractor)
-    yield from chain(held, rest)
+    first = list(islice(rest, JUDGED))
+    check_rates([one for one in first if isinstance(one, Sample) and _is_judged(one)], extractor)
+    seen: dict[str | None, list[Sample]] = {}
+    for item in chain(first, rest):
+        if isinstance(item, Sample) and _is_judged(item):
+            of_label = seen.setdefault(item.label, [])
+            if len(of_label) < OF_LABEL:
+                of_label.append(item)
+                if len(of_label) == OF_LABEL:
+                    check_rates(of_label, extractor)
+        yield item
+    for of_label in seen.values():
+        if len(of_label) < OF_LABEL:
+            check_rates(of_label, extractor)
 
 
 def _is_judged(sample: Sample) -> bool:
@@ -68,11 +77,11 @@ def check_rates(samples: list[Sample], extractor: Extractor) -> None:
         return
     looks, factor = ("degrees", math.pi / 180) if is_large else ("radians", 180 / math.pi)
     name = contract.channels[turning[0]]
-    stem = name[:-1].rstrip("_ ") or name
     raise DataError(
         f"{samples[0].source}: {name} and the like vary {rate / max(acceleration, 1e-9):.3g} times as much, compared "
         f"with the acceleration, as where the extractor was calibrated: are they in {looks} per second? Convert them, "
-        f"or give the factors of channels, such as {stem}={factor:.6g}; a factor of 1 takes the values as they are",
+        f"or give the factors of channels, such as {channel_stem(name)}={factor:.6g}; a factor of 1 takes the values "
+        "as they are",
         parameter="scale",
     )
 

@@ -15,8 +15,9 @@ from edgecl.model.loading import load_model
 from edgecl.model.model import OWN, Arrays, Model, Objects, factor_of
 from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
+from edgecl.store.body_kinds import RepairBody
 from edgecl.store.folder import EXTRACTOR
-from edgecl.store.records import ModelBody, RepairBody, Revision, member
+from edgecl.store.records import ModelBody, Revision, member
 
 
 def salvaged(

@@ -41,6 +41,7 @@ class RowByRow:
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         self._live, self._committed_at = live, 0
+        self._spellings = opened.spellings()
         self.stream = Prequential(model, panel=live_panel(opened, live, label_delay=0))
 
     def predict_proba_one(self, row: Mapping[str, Any]) -> dict[str, float]:
@@ -65,9 +66,10 @@ class RowByRow:
         Raises
         ------
         DataError
-            When a cell or the label cannot be used, or there is no room for another class.
+            When a cell or the label cannot be used, the label is a known class in another spelling, or there is no
+            room for another class.
         """
-        label = checked_label(label, "the row")
+        label = self._spellings.settled(checked_label(label, "the row"), "the row")
         if not self.stream.has_room_for(label, ()):
             raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
         self.stream.take([label], self._latent(row))

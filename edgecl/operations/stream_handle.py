@@ -30,6 +30,7 @@ class StreamHandle(Handle):
         watch: str | None = None,
         cost: str | None = None,
         alerts_per_1000: float | None = None,
+        label_case: str | None = None,
         progress: Progress | None = None,
     ) -> StreamReport:
         """Answer a stream row by row, and learn from each label when it comes.
@@ -46,6 +47,8 @@ class StreamHandle(Handle):
             How frequent classes are taken to be in an answer: "stream", "balanced" or "a=0.01,b=0.99".
         watch, cost, alerts_per_1000
             A class to raise alerts for; by what errors cost, "missed=50,false=1", or at most so many of 1,000 rows.
+        label_case
+            As of `learn`.
         progress
             Called with every stage, and with every confirmed drift.
 
@@ -54,7 +57,7 @@ class StreamHandle(Handle):
         SettingError
             When the store is centred, or its memory does not hold what a stream needs.
         DataError
-            When a label cannot be used.
+            When a label cannot be used, or is a known class in another spelling; what was learnt before it is kept.
         """
         run = self.run.follow(
             data,
@@ -66,6 +69,7 @@ class StreamHandle(Handle):
             watch=watch,
             cost=cost,
             alerts_per_1000=alerts_per_1000,
+            label_case=label_case,
         )
         return run.finish(progress)
 
@@ -82,7 +86,7 @@ class StreamHandle(Handle):
         Raises
         ------
         DataError
-            When a cell or the label cannot be used.
+            When a cell or the label cannot be used, or it is a known class in another spelling.
         SettingError
             When the store is not for tables.
         """

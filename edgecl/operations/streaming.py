@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.prequential import Prequential, Tally
     from edgecl.learning.reliability import Reliability
+    from edgecl.sources.labels import Spellings
 
 
 ROWS_AT_ONCE = 64  # that are answered in one call; a label is learnt before the next row is answered all the same
@@ -78,7 +79,7 @@ class StreamReport:
             "drifts": [vars(one) for one in self.drifts],
             "shifts": list(tally.shifts),
             "contradictions": self.contradictions,
-            "skipped": [vars(one) for one in self.skipped],
+            "skipped": [one.as_dict() for one in self.skipped],
             "ms": round(self.elapsed_ms, 1),
             "us_per_row": round(1e3 * self.elapsed_ms / max(tally.rows, 1), 1),
             "experts": {name: round(weight, 4) for name, weight in self.experts.items()},
@@ -174,15 +175,17 @@ def bytes_with(parts: Mapping[str, int], **more: int) -> dict[str, int]:
     return {**parts, **more, "total": parts["total"] + sum(more.values())}
 
 
-def skip_beyond_capacity(items: Iterable[Sample | Skip], stream: Prequential) -> Iterator[Sample | Skip]:
-    """Turn rows of classes for which there is no room into skips."""
+def with_known_labels(
+    items: Iterable[Sample | Skip], stream: Prequential, spellings: Spellings
+) -> Iterator[Sample | Skip]:
+    """Pass rows with their labels as they are stored; those of classes for which there is no room become skips."""
     new: dict[str, str] = {}  # as given, and as stored
     for item in items:
         if not isinstance(item, Sample) or item.label is None:
             yield item
             continue
         if item.label not in new:
-            label = checked_label(item.label, item.source)
+            label = spellings.settled(checked_label(item.label, item.source), item.source)
             if not stream.has_room_for(label, new.values()):
                 yield Skip(item.source, f"too many classes: no room for {label!r}: make a store for more classes")
                 continue
@@ -201,6 +204,7 @@ def follow(
     watch: str | None = None,
     cost: str | None = None,
     alerts_per_1000: float | None = None,
+    label_case: str | None = None,
 ) -> Generator[Embedded | Drift, None, StreamReport]:
     """Answer a stream row by row and learn from it; its stages are progress and drifts.
 
@@ -233,7 +237,8 @@ def follow(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )
         with saved_before_an_error(saved, stream):
-            for batch, latents in embedded(opened, skip_beyond_capacity(items, stream), skipped, at_once=ROWS_AT_ONCE):
+            labelled = with_known_labels(items, stream, opened.spellings(label_case))
+            for batch, latents in embedded(opened, labelled, skipped, at_once=ROWS_AT_ONCE):
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:
                     drift = stream.adapt(kept_models(opened))

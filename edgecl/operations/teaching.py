@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.extractors.opening import verifier_file
-from edgecl.learning.collector import LessonCollector, taught_otherwise, without_repeats
+from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded, spool_folder
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
-from edgecl.operations.twins import by_recording
+from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
 from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from edgecl.extractors.contract import Contract
     from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
     from edgecl.learning.strategies import RefineSettings
     from edgecl.model.model import Lesson, Objects
     from edgecl.operations.inbox import Item
+    from edgecl.sources.gravity import Gravity
+    from edgecl.sources.labels import Spellings
     from edgecl.store.records import Revision
     from edgecl.store.writer import Writer
 
@@ -99,7 +100,7 @@ class Report:
             "new_classes": list(self.new_classes),
             "strategy": self.outcome.strategy,
             "samples": self.samples,
-            "skipped": [vars(one) for one in self.skipped],
+            "skipped": [one.as_dict() for one in self.skipped],
             "ms": round(self.elapsed_ms, 1),
             "learn_ms": round(self.learn_ms, 1),
             "bytes": dict(self.bytes),
@@ -129,6 +130,7 @@ def teach(
     detect_for: str | None = None,
     weight: float = 1.0,
     again: bool = False,
+    label_case: str | None = None,
 ) -> Generator[Embedded | Stage, None, Report]:
     """Teach one lesson, from samples to a committed revision.
 
@@ -166,11 +168,13 @@ def teach(
         Of each sample in the statistics of a known class, 0 to 1.
     again
         Teach also what was taught before; by default it is skipped, since the same sample twice is no evidence.
+    label_case
+        "keep" or "lower" labels that differ in spelling alone, see `Spellings`; by default they are refused.
 
     Raises
     ------
     DataError
-        When there is nothing to learn, or a label cannot be used.
+        When there is nothing to learn, or a label cannot be used or is a known class in another spelling.
     SettingError
         When the strategy is unknown, or needs more memory than was granted.
     EdgeclError
@@ -187,8 +191,10 @@ def teach(
     started = time.perf_counter()
     skipped: list[Skip] = []
     head, extractor = opened.head(), opened.extractor
+    gravity = opened.gravity() if extractor.contract.modality == "imu" else None
+    spellings = opened.spellings(label_case)
     with closing(KeptSignals(spool_folder())) as signals:
-        lesson = yield from _collected(opened, head, items, skipped, signals, confirmed)
+        lesson = yield from _collected(opened, head, items, skipped, signals, spellings, gravity, confirmed)
         lesson = replace(lesson, weight=weight, is_mine=None if detect_for is None else detect_for == ME)
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
@@ -198,9 +204,10 @@ def teach(
             opened.require_extractor(extractor)
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
+            model = replace(model, gravity=gravity.is_in) if gravity else model
             whole, repeated = lesson, 0
             if is_recorded(opened.extractor.contract):
-                lesson, repeated = _new_of(model, whole, signals, skipped, again=again)
+                lesson, repeated = new_of(model, whole, signals, skipped, again=again)
                 lesson = by_recording(lesson, signals, opened.extractor.contract, whole=whole)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             untouched = model
@@ -263,29 +270,6 @@ def teach(
     )
 
 
-def is_recorded(contract: Contract) -> bool:
-    """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
-    return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
-
-
-def _new_of(
-    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], *, again: bool
-) -> tuple[Lesson, int]:
-    """The lesson without its repeats, which are skipped, and how many of these were taught before.
-
-    Raises
-    ------
-    DataError
-        When nothing is left, and none of it was taught before.
-    """
-    found = without_repeats(model, lesson, again=again)
-    skipped += [Skip(one.source, one.reason) for one in found.repeats]
-    signals.only(found.keep)
-    if not found.lesson.count and not found.taught_before:
-        raise DataError(f"nothing to learn: {found.repeats[0].source}: {found.repeats[0].reason}")
-    return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
-
-
 def _nothing_left(model: Model, whole: Lesson) -> tuple[Outcome, Lesson]:
     """What becomes of a lesson of repeats, and what of it is new: whom a stream detects its labels of, or nothing."""
     from edgecl.gate.verdict import Verdict
@@ -332,15 +316,17 @@ def _collected(
     items: Iterable[Sample | Skip],
     skipped: list[Skip],
     signals: KeptSignals,
+    spellings: Spellings,
+    gravity: Gravity | None,
     confirmed: Collection[str],
 ) -> Generator[Embedded, None, Lesson]:
     """The lesson of samples, quantised as they come."""
     limit_bytes, is_sound = Model(opened.settings).plan().lesson, opened.extractor.contract.is_sound
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources, recordings, people = (defaultdict[str, list[str]](list) for _ in range(3))
-    for batch, latents in embedded(opened, items, skipped):
+    for batch, latents in embedded(opened, items, skipped, gravity=gravity):
         for sample, latent in zip(batch, head.centred(latents), strict=True):
-            label = checked_label(sample.label, sample.source)
+            label = spellings.settled(checked_label(sample.label, sample.source), sample.source)
             collector.add(label, latent[None], person=sample.group if is_sound else None)
             signals.add(label, sample)
             recordings[label].append(sample.recording or sample.source)

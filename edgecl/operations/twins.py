@@ -1,4 +1,4 @@
-"""Near-twins of a lesson: samples that are one recording, whatever their files say, are one witness."""
+"""Repeats and near-twins of a lesson: samples that are one recording, whatever their files say, are one witness."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgecl.errors import DataError
+from edgecl.learning.collector import taught_otherwise, without_repeats
 from edgecl.model.exemplars import digests, recording_number
 from edgecl.notes import Logger
+from edgecl.sources.samples import Skip
 from edgecl.values import replace
 
 if TYPE_CHECKING:
@@ -19,13 +22,36 @@ if TYPE_CHECKING:
 
     from edgecl.extractors.contract import Contract
     from edgecl.model.exemplars import Exemplars
-    from edgecl.model.model import Lesson
+    from edgecl.model.model import Lesson, Model
     from edgecl.operations.data import KeptSignals
 
 logger = Logger(__name__)
 SAME_ROW = 0.993  # cosine of rows of sound; no two takes come so near, see tools/results/twins_table.md
 MOST_PAIRS = 1000  # of signals that are compared in a lesson: about a second
 FEW_BLOCK = 32
+
+
+def is_recorded(contract: Contract) -> bool:
+    """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
+    return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
+
+
+def new_of(
+    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], *, again: bool
+) -> tuple[Lesson, int]:
+    """Return the lesson without its repeats, which are skipped, and how many of these were taught before.
+
+    Raises
+    ------
+    DataError
+        When nothing is left, and none of it was taught before.
+    """
+    found = without_repeats(model, lesson, again=again)
+    skipped += [Skip(one.source, one.reason) for one in found.repeats]
+    signals.only(found.keep)
+    if not found.lesson.count and not found.taught_before:
+        raise DataError(f"nothing to learn: {found.repeats[0].source}: {found.repeats[0].reason}")
+    return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
 
 
 def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, whole: Lesson) -> Lesson:

@@ -24,7 +24,7 @@ from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import described
 from edgecl.operations.data import Embedded, Through, checked_label, embedded, samples_of, spool_folder
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, now, trusted_times
-from edgecl.operations.teaching import is_recorded
+from edgecl.operations.twins import is_recorded
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.arrays import MAX_BYTES
@@ -74,7 +74,7 @@ class UpgradeReport(ChangeReport):
             "classes": {label: self.of(label) for label in self.taught_before},
             "unknown": dict(self.unknown),
             "left_behind": list(self.left_behind),
-            "skipped": [vars(one) for one in self.skipped],
+            "skipped": [one.as_dict() for one in self.skipped],
         }
 
     def of(self, label: str) -> dict[str, Any]:
@@ -322,4 +322,5 @@ def _carried(model: Model, made: Model, *, extractor: Mapping[str, Any], digest:
         mine=model.mine,
         priorities=model.priorities,
         use=model.use,
+        gravity=model.gravity,
     )

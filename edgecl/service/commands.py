@@ -6,13 +6,14 @@
     {"command": "wrong", "label": "tea"}                            the last detection was this, or nothing
     {"command": "rollback", "revision": 4}                          without "revision" the one before
 
-An "id" of the sender is sent back. Nothing is forced, nothing is forgotten, no path is read.
+A label that is a known class in another spelling needs "label_case": "keep" or "lower" beside it. An "id" of the sender
+is sent back. Nothing is forced, nothing is forgotten, no path is read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgecl.service.lessons import Lessons
@@ -40,15 +41,13 @@ class Commands:
 
     def _answered(self, asked: dict[str, Any]) -> dict[str, Any]:
         match {name: value for name, value in asked.items() if name != "id"}:
-            case {"command": "learn", "items": [*items], "label": str(label), **rest} if not rest and _are_ids(items):
-                if is_label(label):
-                    return self._lessons.run("inbox", *map(str, items), "--", label, before=["label"])
-            case {"command": "wrong", **rest} if set(rest) <= {"label"}:
+            case {"command": "learn", "items": [*items], "label": str(label), **rest} if _are_ids(items):
+                if is_label(label) and set(rest) <= {"label_case"}:
+                    return self._lessons.run("inbox", *_spelt(rest), *map(str, items), "--", label, before=["label"])
+            case {"command": "wrong", **rest} if set(rest) <= {"label", "label_case"}:
                 was = rest.get("label")
-                if was is None:
-                    return self._lessons.run("wrong")
-                if is_label(was):
-                    return self._lessons.run("wrong", f"--label={was}")
+                if was is None or is_label(was):
+                    return self._lessons.run("wrong", *([] if was is None else [f"--label={was}"]), *_spelt(rest))
             case {"command": "rollback", **rest} if set(rest) <= {"revision"}:
                 revision = rest.get("revision")
                 if revision is None:
@@ -56,6 +55,12 @@ class Commands:
                 if isinstance(revision, int) and not isinstance(revision, bool) and revision >= 0:
                     return self._lessons.run("rollback", str(revision))
         return {"error": USAGE, "exit_code": 2}
+
+
+def _spelt(rest: Mapping[Any, Any]) -> list[str]:
+    """Return the option that settles a label which is a known class in another spelling."""
+    case = rest.get("label_case")
+    return [] if case is None else [f"--label-case={case}"]
 
 
 def is_label(label: object) -> bool:

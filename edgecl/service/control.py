@@ -1,7 +1,8 @@
 """A socket by which the owner of a listener has it start a lesson, in a process of its own at low priority.
 
-One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips), and one out:
-what the lesson printed as JSON, with its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
+One JSON line in, `{"learn": "/path/to/clips", "label": "coffee"}` (the label is that of all clips, and where it is a
+known class in another spelling "label_case" is "keep" or "lower"), and one out: what the lesson printed as JSON, with
+its "exit_code"; or `{"error": ...}`. Lessons are taught one after another.
 What a lesson asks is answered by `{"answer": "yeah", "same_as": "yes"}` or `{"answer": "yeah", "distinct": true}`.
 
 `edgecl learn --via` sends `{"lesson": ..., "store": ...}` with its streams as descriptors, and a lesson is forked for
@@ -32,6 +33,7 @@ from edgecl.store.files import replace_file
 
 logger = Logger(__name__)
 ANSWERS = {"same_as", "distinct"}
+LESSON = {"label", "label_case", *ANSWERS}
 WANTED = '{"learn": "/absolute/path", "label": "optional"} or {"answer": "name", "same_as": "class"}'
 LONGEST_LINE = 1 << 16
 POLL_S = 0.2
@@ -157,10 +159,8 @@ class Control:
                 "store": str(store),
             }:
                 return self._handed(lesson, store, peer, streams)
-            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= {"label", *ANSWERS}:
-                label = rest.get("label")
-                named = [] if label is None else [f"--label={label}"]
-                return self._lessons.run("learn", path, *named, *_options(rest))
+            case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= LESSON:
+                return self._lessons.run("learn", path, *_options(rest))
             case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
                 return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
         return {"error": f"wanted a line {WANTED}"}
@@ -219,9 +219,10 @@ def _is_text(request: object) -> bool:
 
 
 def _options(said: Mapping[Any, Any]) -> list[str]:
-    """What a user answers, as options of a command."""
-    same_as = said.get("same_as")
-    return ([] if same_as is None else [f"--same-as={same_as}"]) + (["--distinct"] if said.get("distinct") else [])
+    """What a user settles or answers, as options of a command."""
+    options = {"--label": "label", "--label-case": "label_case", "--same-as": "same_as"}
+    named = [f"{option}={said[name]}" for option, name in options.items() if said.get(name) is not None]
+    return [*named, *(["--distinct"] if said.get("distinct") else [])]
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from edgecl.values import dataclass, field
 
@@ -33,7 +33,5 @@ class Choices:
     """Depth of the folder that is the label, 1 for the first below the path; by default 1, unless it is a split."""
     label_case: str | None = None
     """"keep" labels that differ in case, Unicode form or as 1 and 1.0 alone, or "lower" all; by default refused."""
-    classes: Collection[str] = ()
-    """Classes that are known: a label that is one of them in another spelling is refused, as by `label_case`."""
     channel: int | None = None
     """Channel of sound to take, from 0; by default the mean of all."""

@@ -1,26 +1,17 @@
-"""Columns of movement by what their names state: the kind of sensor and the axis."""
+"""Columns of measurements by what their names state: the kind of sensor, the axis and the unit."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgecl.errors import DataError
+from edgecl.units import SPELLINGS, factor_between, sensor_unit
 
 _KINDS = {"gyr": "gyro", "rotation": "gyro", "omega": "gyro", "mag": "mag", "acc": "acc", "grav": "grav"}
-_UNIT = re.compile(r"[(\[].*?[)\]]|(?<=[xyz])[\s_.-]+(g|ms2|m/s2|m/s\^2|rad|rad/s|dps|deg/s|ut)$")
-_AXIS = re.compile(r"(?:^|[^a-z]|[a-z]*?)([xyz])$")
-
-
-_SAME = {
-    **dict.fromkeys(("m/s2", "m/s^2", "m/s\u00b2", "ms2", "ms-2", "m/s/s"), "m/s2"),
-    **dict.fromkeys(("g", "gs", "g's"), "g"),
-    **dict.fromkeys(("rad/s", "rad", "rads", "rad/sec"), "rad/s"),
-    **dict.fromkeys(("deg/s", "dps", "\u00b0/s", "deg/sec", "degrees/s"), "deg/s"),
-}
-FACTORS = {
-    ("g", "m/s2"): 9.80665,
-    ("m/s2", "g"): 1 / 9.80665,
-    ("deg/s", "rad/s"): 0.0174533,
-    ("rad/s", "deg/s"): 57.2958,
-}
+_SUFFIXES = "|".join(re.escape(one) for one in SPELLINGS)
+_UNIT = re.compile(rf"[(\[].*?[)\]]|(?<=[xyz])[\s_.-]+({_SUFFIXES}|ut)$")
 
 
 def other_unit(name: str, unit: str) -> tuple[str, float] | None:
@@ -30,11 +21,64 @@ def other_unit(name: str, unit: str) -> tuple[str, float] | None:
     (('g', 9.80665), None)
     """
     found = _UNIT.search(name.lower().strip())
-    stated = _SAME.get(found[0].strip(" _.-()[]")) if found else None
-    wanted = _SAME.get(unit.lower())
-    if stated is None or wanted is None or (stated, wanted) not in FACTORS:
-        return None
-    return stated, FACTORS[stated, wanted]
+    stated, wanted = sensor_unit(found[0].strip(" _.-()[]") if found else ""), sensor_unit(unit)
+    factor = None if stated == wanted else factor_between(stated, wanted)
+    return None if factor is None else (stated, factor)
+
+
+def channel_columns(
+    path: Path, names: list[str], left: list[int], wanted: list[str], settled: Mapping[str, str]
+) -> list[int]:
+    """Return the column of each channel: as settled, by name, by axis, or by order where no axis is named.
+
+    Parameters
+    ----------
+    names
+        Of all columns, in lower case.
+    left
+        Columns that may be channels.
+    wanted
+        Names of the channels, in lower case.
+    settled
+        Column of each channel, by its name, where the user has said so.
+
+    Raises
+    ------
+    DataError
+        When there are too few or too many, or they are another sensor's, or not all of those in `settled` are there.
+    """
+    place = {name: column for column, name in enumerate(names)}
+    settled = {channel.lower(): name.lower() for channel, name in settled.items()}
+    if unknown := [name for name in settled if name not in wanted]:
+        raise DataError(f"{unknown[0]} is no channel, only {', '.join(wanted)}", parameter="columns")
+    chosen = [settled.get(name, name) for name in wanted]
+    if settled or all(name in place for name in chosen):
+        return [named_column(path, place, name, "columns") for name in chosen]
+    given = [names[column] for column in left]
+    found = found_by_axis(given, wanted)
+    if found is not None:
+        return [left[index] for index in found]
+    if len(left) != len(wanted) or found_by_axis(wanted, given, is_axis_known=True) is not None:
+        raise DataError(
+            f"{path} has {len(left)} columns of measurements ({', '.join(given)}), "
+            f"the extractor takes {len(wanted)} ({', '.join(wanted)})",
+            parameter="columns",
+        )
+    lacking = [name for name in wanted if name not in given]
+    if len(lacking) < len(wanted):  # where some have the extractor's names, the others are not what is lacking
+        others = ", ".join(name for name in given if name not in wanted)
+        raise DataError(
+            f"{path}: there is no column {', '.join(lacking)}, and {others} is none that the extractor takes",
+            parameter="columns",
+        )
+    return left
+
+
+def named_column(path: Path, place: Mapping[str, int], name: str, parameter: str) -> int:
+    """Return the place of a column that the user has named; raises DataError where there is none."""
+    if name.lower() not in place:
+        raise DataError(f"{path} has no column {name}, only {', '.join(place)}", parameter=parameter)
+    return place[name.lower()]
 
 
 def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = False) -> list[int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -16,7 +17,7 @@ from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
 from edgecl.sources.choices import Choices
-from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
 from edgecl.sources.folders import require_file
 from edgecl.sources.json_lines import json_cells
@@ -159,10 +160,10 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
     timed = contract.sample_rate_hz > 0
     times = _times(path, names, wanted, how) if timed or how.time_column else [place.get("timestamp")]
     group = next((place[name] for name in ("subject", "speaker") if name in place), None)
-    label = _named(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
+    label = named_column(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
     taken = {*times, label, group}
     left = [column for column in range(len(names)) if column not in taken]
-    channels = _channels(path, names, left, wanted, how)
+    channels = channel_columns(path, names, left, wanted, how.columns)
     by_name = all(name in place for name in wanted)
     if timed and not by_name:
         from edgecl.sources.scales import require_stated_units
@@ -188,65 +189,23 @@ def _stated_unit(names: list[str], column: int | None) -> str:
     return found[1] if found else ""
 
 
-def _named(path: Path, place: dict[str, int], name: str, parameter: str) -> int:
-    if name.lower() not in place:
-        raise DataError(f"{path} has no column {name}, only {', '.join(place)}", parameter=parameter)
-    return place[name.lower()]
-
-
 def _times(path: Path, names: list[str], wanted: list[str], how: Choices) -> list[int | None]:
     """Return the columns of times, the one that is taken first."""
     place = {name: column for column, name in enumerate(names)}
     ranks = {column: found[0] for name, column in place.items() if name not in wanted and (found := time_name(name))}
     ordered: list[int | None] = [*sorted(ranks, key=lambda column: ranks[column])]
     if how.time_column is not None:
-        chosen = _named(path, place, how.time_column, "time_column")
+        chosen = named_column(path, place, how.time_column, "time_column")
         return [chosen, *(column for column in ordered if column != chosen)]
     if not ordered:
+        blanks = (
+            " (its columns are separated by blanks: save it with commas)" if len(names) == 1 and " " in names[0] else ""
+        )
         raise DataError(
-            f"{path} has no column timestamp, only {', '.join(names)}: name the column of times",
+            f"{path} has no column timestamp, only {', '.join(names)}{blanks}: name the column of times",
             parameter="time_column",
         )
     return ordered
-
-
-def _channels(path: Path, names: list[str], left: list[int], wanted: list[str], how: Choices) -> list[int]:
-    """Return the column of each channel: as settled, by name, by axis, or by order where no axis is named."""
-    place = {name: column for column, name in enumerate(names)}
-    settled = {channel.lower(): name for channel, name in how.columns.items()}
-    if unknown := [name for name in settled if name not in wanted]:
-        raise DataError(f"{unknown[0]} is no channel, only {', '.join(wanted)}", parameter="columns")
-    if all(settled.get(name, name).lower() in place for name in wanted):
-        return [place[settled.get(name, name).lower()] for name in wanted]
-    if settled:
-        lacking = next(name for name in wanted if settled.get(name, name).lower() not in place)
-        _named(path, place, settled.get(lacking, lacking), "columns")
-    found = found_by_axis([names[column] for column in left], wanted)
-    if found is not None:
-        return [left[index] for index in found]
-    if (
-        len(left) == len(wanted)
-        and found_by_axis(wanted, [names[column] for column in left], is_axis_known=True) is None
-    ):
-        _require_all_or_none(path, [names[column] for column in left], wanted)
-        return left
-    named = ", ".join(names[column] for column in left)
-    raise DataError(
-        f"{path} has {len(left)} columns of measurements ({named}), "
-        f"the extractor takes {len(wanted)} ({', '.join(wanted)})",
-        parameter="columns",
-    )
-
-
-def _require_all_or_none(path: Path, names: list[str], wanted: list[str]) -> None:
-    """Refuse columns of which some have the extractor's names: then the others are not what is lacking."""
-    lacking = [name for name in wanted if name not in names]
-    if len(lacking) < len(wanted):
-        others = ", ".join(name for name in names if name not in wanted)
-        raise DataError(
-            f"{path}: there is no column {', '.join(lacking)}, and {others} is none that the extractor takes",
-            parameter="columns",
-        )
 
 
 def with_time_unit(
@@ -257,7 +216,13 @@ def with_time_unit(
         return columns
     texts = [row[columns.timestamp] for row in rows if len(row) == columns.width]
     if len(texts) < 2:
-        raise DataError(f"{path} holds {len(texts)} rows of {columns.width} columns, wanted two or more")
+        widths = Counter(len(row) for row in rows if row and len(row) != columns.width).most_common(1)
+        others = (
+            f": its rows have {widths[0][0]} cells: is a name lacking, or a comma both between columns and in numbers?"
+            if widths
+            else ""
+        )
+        raise DataError(f"{path} holds {len(texts)} rows of {columns.width} columns, wanted two or more{others}")
     iso = 2 * sum(is_number(text, columns.delimiter) for text in texts) < len(texts)
     times = [time for text in texts if (time := time_or_none(text, columns.delimiter, iso=iso)) is not None]
     step = _step(path, times, texts[0])
@@ -279,7 +244,11 @@ def _step(path: Path, times: list[float], first: str) -> float:
     steps = np.diff(times)
     grown = steps[steps > 0]
     if not grown.size:
-        raise DataError(f"{path}: timestamp {first!r} is read neither as a number that grows nor as ISO 8601")
+        raise DataError(
+            f"{path}: timestamp {first!r} is read neither as a number that grows nor as ISO 8601: write times as "
+            "seconds, or name another column of times",
+            parameter="time_column",
+        )
     repeated = int((steps == 0).sum())
     if 2 * repeated > steps.size:
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,13 +109,18 @@ def _check_splits(root: Path) -> None:
         if one != other
     )
     if parts and (are_all or share):
-        named = ", ".join(sorted(set().union(*(below[name] for name in parts)))[:4])
-        found = f", and below them {named}" if named else ""
+        inner = sorted(set().union(*(below[name] for name in parts)))
         raise DataError(
-            f"{root} holds the folders {', '.join(parts)}{found}: are the first ones parts of a set and no labels? "
-            "Give one of them, or the depth of the folder that is the label: 1 for the first, 2 for those below",
+            f"{root} holds folders that are called like parts of a set or people, {_some(parts)}: which folders are "
+            f"the labels? Give the depth 1 for the first ones ({_some(sorted(below))})"
+            + (f", or 2 for those below ({_some(inner)})" if inner else "")
+            + ", or give the path of one part alone",
             parameter="label_folder",
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
@@ -193,7 +198,7 @@ def _labelled_files(
         try:
             found = clean_label(folders[depth - 1]) if len(folders) >= depth else label
         except UnusableError as error:
-            yield Skip(str(path), str(error))
+            yield error.skip(str(path))
             continue
         if found is None and labelled:
             yield Skip(str(path), "no label: it is next to the label folders, not in one")

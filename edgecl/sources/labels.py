@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
-from edgecl.errors import DataError
+from edgecl.errors import DataError, SettingError
 from edgecl.sources.samples import Sample, Skip, UnusableError
 from edgecl.values import replace
 
@@ -68,49 +67,70 @@ def clean_label(text: str) -> str:
     return label
 
 
-def one_spelling(
-    items: Iterator[Sample | Skip], path: Path, *, case: str | None, classes: Collection[str] = ()
-) -> Iterator[Sample | Skip]:
-    """Pass samples whose labels are one class in one spelling.
+class Spellings:
+    """The one spelling of each class, for the labels of a lesson or stream, wherever they come from.
 
     Parameters
     ----------
+    classes
+        Those that are known; a label that is one of them passes as it is.
     case
         "lower" turns labels to lower case and their compatible Unicode form, or to the spelling of a class that is
-        known; "keep" takes each as a class of its own.
-    classes
-        Those that are known.
+        known; "keep" takes each as a class of its own; None refuses labels that may be one class.
 
-    Raises
-    ------
-    DataError
-        Two labels, or a label and a class that is known, differ only in case, Unicode form or as 1 and 1.0, and `case`
-        is None.
+    Examples
+    --------
+    >>> Spellings(["Lights off"], case="lower").settled("LIGHTS OFF", "a clip")
+    'Lights off'
     """
-    known = {_plain(one): one for one in classes}
+
+    def __init__(self, classes: Collection[str] = (), *, case: str | None = None) -> None:
+        if case not in (None, "keep", "lower"):
+            raise SettingError(f"{case!r}: wanted 'keep' or 'lower'", parameter="label_case")
+        self._classes, self._case = frozenset(classes), case
+        self._known = {_plain(one): one for one in sorted(self._classes)}
+
+    def settled(self, label: str, source: str) -> str:
+        """Return the label as it is taught; `source` says where it was found.
+
+        Raises
+        ------
+        DataError
+            The label and a class that is known, or a label before it, differ only in case, blanks, Unicode form or as
+            1 and 1.0, and nothing is settled.
+        """
+        if self._case == "keep" or label in self._classes:
+            return label
+        plain = _plain(label)
+        if self._case is not None:
+            return self._known.get(plain, plain)
+        other = self._known.setdefault(plain, label)
+        if other == label:
+            return label
+        what = (
+            f"has the label {label!r}, and the class {other!r} is known"
+            if other in self._classes
+            else f"has the label {label!r}, and others have {other!r}"
+        )
+        raise DataError(
+            f"{source} {what}, which differ only in case, blanks, Unicode form or as 1 and 1.0: give them one "
+            "spelling, or settle that labels are kept or turned to lower case",
+            parameter="label_case",
+        )
+
+
+def one_spelling(items: Iterator[Sample | Skip], spellings: Spellings) -> Iterator[Sample | Skip]:
+    """Pass samples whose labels are one class in one spelling; raises DataError as `Spellings.settled`."""
     for item in items:
-        if isinstance(item, Skip) or item.label is None or case == "keep" or item.label in classes:
-            yield item
-            continue
-        plain = _plain(item.label)
-        if case is None and (other := known.setdefault(plain, item.label)) != item.label:
-            what = (
-                f"has the label {item.label!r}, and the class {other!r} is known"
-                if other in classes
-                else f"has the labels {other!r} and {item.label!r}"
-            )
-            raise DataError(
-                f"{path} {what}, which differ only in case, in Unicode form or as 1 and 1.0: give them one spelling, "
-                "or settle that labels are kept or turned to lower case",
-                parameter="label_case",
-            )
-        label = item.label if case is None else known.get(plain, plain)
-        yield item if label == item.label else replace(item, label=label)
+        if isinstance(item, Sample) and item.label is not None:
+            label = spellings.settled(item.label, item.source)
+            item = item if label == item.label else replace(item, label=label)
+        yield item
 
 
 def _plain(label: str) -> str:
-    """Return what labels of one class have in common, whatever their case, Unicode form or decimals."""
-    plain = unicodedata.normalize("NFKC", label).casefold()
+    """Return what labels of one class have in common, whatever their case, blanks, Unicode form or decimals."""
+    plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     whole = _WHOLE.fullmatch(plain)
     return whole[1] if whole else plain
 

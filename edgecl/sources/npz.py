@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.notes import Logger
-from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_axes import channel_columns
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
@@ -63,14 +64,8 @@ class NpzWindows:
         The file is no archive, holds objects, announces absurd sizes, or its arrays do not fit together.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        labels_from: int | None = None,
-        scale: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, contract: Contract, how: Choices | None = None) -> None:
+        how = how or Choices()
         self.path = path
         self.contract = contract
         arrays = _load(path)
@@ -82,16 +77,16 @@ class NpzWindows:
             (_column(arrays, name, count=count, path=path) for name in GROUP_COLUMNS if name in arrays), None
         )
         self.label_names = _text(arrays["label_names"]).tolist() if "label_names" in arrays else None
-        self.labels_from = labels_from or 0
+        self.labels_from = how.labels_from or 0
         if self.label_names is not None and self.labels is not None:
             _check_texts(self.labels, self.label_names, path)
-            _check_indices(self.labels, len(self.label_names), path, labels_from=labels_from)
-        self.channels = _channel_order(arrays.get("channels"), contract, path, scale or {})
+            _check_indices(self.labels, len(self.label_names), path, labels_from=how.labels_from)
+        self.channels = _channel_order(arrays, contract, path, how)
         try:
             if contract.is_picture:
                 window(self.windows[0], contract, rate_hz=0.0)
             else:
-                shaped(self.windows[0], contract)
+                shaped(self._window(0), contract)
             self.rate_hz = checked_rate(_rate(arrays, path), contract, n_samples=time)
         except UnusableError as error:
             raise DataError(f"{path}: {error}") from error
@@ -120,11 +115,12 @@ class NpzWindows:
                     raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
                 yield Sample(source, name, signal, self._group(i), self._recording(i))
             except UnusableError as error:
-                yield Skip(source, str(error))
+                yield error.skip(source)
 
     def _window(self, i: int) -> NDArray[Any]:
         raw: NDArray[Any] = self.windows[i]
-        return raw if self.channels is None or raw.ndim < 2 else raw[..., self.channels]
+        has_channels = raw.ndim > 1 or not self.contract.sample_rate_hz
+        return raw[..., self.channels] if self.channels is not None and has_channels else raw
 
     def _group(self, i: int) -> str | None:
         return None if self.groups is None else valid_text(str(self.groups[i])) or None
@@ -214,15 +210,17 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     try:
         require_file(path)
         with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
             for name in known:
-                if f"{name}.npy" in archive.namelist():
+                if f"{name}.npy" in members:
                     headers[name] = _header(archive, f"{name}.npy", path)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
     except _DAMAGE as error:
         raise DataError(f"{path} is not a sound .npz archive: {error}") from error
     if "X" not in headers:
-        raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,)")
+        there = ", ".join(sorted(member.removesuffix(".npy") for member in members)) or "none"
+        raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,); there are: {there}")
     shape = headers["X"][0]
     if len(shape) not in (2, 3, 4) or 0 in shape or headers["X"][1].kind not in "fiub":
         raise DataError(f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)")
@@ -275,38 +273,23 @@ def _rate(arrays: dict[str, NDArray[Any]], path: Path) -> float | None:
 
 
 def _channel_order(
-    names: NDArray[Any] | None, contract: Contract, path: Path, scale: Mapping[str, float]
+    arrays: Mapping[str, NDArray[Any]], contract: Contract, path: Path, how: Choices
 ) -> list[int] | None:
-    """Return the index of each of the contract's channels, if the archive has the same names in another order."""
-    if names is None:
+    """Return the index of each of the contract's channels; None where they are taken as they come."""
+    if "channels" not in arrays:
+        if how.columns:
+            raise DataError(f"{path} has no array channels, by which its columns are named", parameter="columns")
         return None
-    given = [valid_text(str(name)) for name in _text(names).reshape(-1)]
-    if sorted(given) == sorted(contract.channels):
-        return [given.index(channel) for channel in contract.channels]
-    if len(given) == len(contract.channels):
-        wanted = [channel.lower() for channel in contract.channels]
-        lower = [name.lower() for name in given]
-        if sorted(lower) == sorted(wanted):
-            return [lower.index(channel) for channel in wanted]
-        found = found_by_axis(lower, wanted)
-        if found is None and found_by_axis(wanted, lower, is_axis_known=True) is not None:
-            raise DataError(
-                f"{path}: its channels {', '.join(given)} are not those of the extractor, "
-                f"{', '.join(contract.channels)}, and their axes come in another order: name them so"
-            )
-        lacking = [name for name in wanted if name not in lower]
-        if found is None and len(lacking) < len(wanted):
-            others = ", ".join(name for name in given if name.lower() not in wanted)
-            raise DataError(f"{path}: {others} is none of the extractor's channels, there is no {', '.join(lacking)}")
+    given = [valid_text(str(name)) for name in _text(arrays["channels"]).reshape(-1)]
+    names, wanted = [name.lower() for name in given], [channel.lower() for channel in contract.channels]
+    held = arrays["X"].shape[-1] if arrays["X"].ndim > 2 or not contract.sample_rate_hz else 1
+    if len(given) != held or len(set(names)) < held:
+        raise DataError(f"{path}: channels names {', '.join(given)}, and X holds {held}: wanted one name for each")
+    order = channel_columns(path, names, list(range(held)), wanted, how.columns)
+    if [names[index] for index in order] != wanted:
         from edgecl.sources.scales import require_stated_units
 
-        order = range(len(given)) if found is None else found
-        require_stated_units(path, [given[index] for index in order], contract, scale)
-        logger.warning("%s: %s are taken as %s", path, _in_order(given, found), ", ".join(contract.channels))
-        return found
-    logger.warning("%s: %s are taken as %s", path, ", ".join(given), ", ".join(contract.channels))
-    return None
-
-
-def _in_order(names: list[str], order: list[int] | None) -> str:
-    return ", ".join(names if order is None else [names[index] for index in order])
+        taken = [given[index] for index in order]
+        require_stated_units(path, taken, contract, how.scale)
+        logger.warning("%s: %s are taken as %s", path, ", ".join(taken), ", ".join(contract.channels))
+    return order

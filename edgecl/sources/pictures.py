@@ -119,7 +119,7 @@ def read_pictures(
             picture = decode_picture(content, contract.picture_size)
             _check(picture, source, is_strict=is_strict)
         except UnusableError as error:
-            yield Skip(source, str(error))
+            yield error.skip(source)
             continue
         group = bursts.setdefault(file.label, Bursts()).group(picture, file.path.stem)
         yield Sample(source, file.label, picture_signal(picture), file.group or group)

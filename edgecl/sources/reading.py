@@ -45,10 +45,11 @@ from edgecl.sources.folders import (
     require_file,
 )
 from edgecl.sources.json_lines import is_rows
-from edgecl.sources.labels import BACKGROUND, clean_label, one_spelling
+from edgecl.sources.labels import BACKGROUND, Spellings, clean_label, one_spelling
 from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
+from edgecl.units import GRAVITY, sensor_unit
 from edgecl.values import replace
 
 if TYPE_CHECKING:
@@ -58,10 +59,9 @@ if TYPE_CHECKING:
 __all__ = ["Sample", "Skip", "count_samples", "read_samples"]
 SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 TABLES = (".csv", ".tsv")
+PACKED = (".gz", ".bz2", ".xz", ".zip", ".7z", ".tar", ".tgz", ".rar")
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".dat", ".log")  # a table is often in one of them
 KINDS = (*SOUND, *PICTURES, *TABLES, ".npz", ".jsonl")
-# Units of an acceleration that has gravity in it.
-GRAVITY = {"m/s2", "m/s^2", "m/s\u00b2", "g"}
 
 
 def read_samples(
@@ -132,12 +132,12 @@ def read_samples(
         from edgecl.sources.activity import judged
 
         items = judged(items, contract, is_strict=is_strict)
-    elif GRAVITY.intersection(unit.lower() for unit in contract.units) and _kind(path) != "folder":
+    elif any(sensor_unit(unit) in GRAVITY for unit in contract.units) and _kind(path) != "folder":
         from edgecl.sources.scales import in_units
 
         items = in_units(items, path, contract, settled.scale)
     if labelled:
-        items = one_spelling(items, path, case=settled.label_case, classes=settled.classes)
+        items = one_spelling(items, Spellings(case=settled.label_case))
     return _something_of(items, path)
 
 
@@ -196,6 +196,7 @@ def _kind(path: Path) -> str:
         to_do = f"; convert it: {CONVERT}" if suffix in CONVERTED else ""
         to_do = f"; convert it: {CONVERT_PICTURE}" if suffix in CONVERTED_PICTURES else to_do
         to_do = "; save it as .csv" if suffix in OTHER_TABLES else to_do
+        to_do = "; unpack it first" if suffix in PACKED else to_do
         raise DataError(f"{path} is of no known kind, wanted a folder or a {named_suffixes(KINDS)} file{to_do}")
     return suffix
 
@@ -239,7 +240,7 @@ def _open(
     if kind == ".npz":
         from edgecl.sources.npz import NpzWindows
 
-        windows = NpzWindows(path, contract, labels_from=how.labels_from, scale=how.scale)
+        windows = NpzWindows(path, contract, how)
         _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
         return windows.samples(label)
     if (kind in SOUND) != contract.is_sound:
@@ -275,7 +276,7 @@ def _pictures(
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     from edgecl.sources.npz import NpzWindows
 
-    windows = NpzWindows(path, contract, labels_from=how.labels_from)
+    windows = NpzWindows(path, contract, how)
     _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
     return in_bursts(windows.samples(label), contract)
 
@@ -306,17 +307,18 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
     """Yield every item; raise DataError with a count of reasons if no sample was among them."""
     reasons: Counter[str] = Counter()
     first: Skip | None = None
+    parameter = ""
     usable = False
     for item in items:
         usable = usable or isinstance(item, Sample)
         if isinstance(item, Skip):
             first = first or item
+            parameter = parameter or item.parameter
             reasons[reason_kind(item.reason)] += 1
         yield item
     if not usable:
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it is empty"
         example = f" (first: {first.source}: {first.reason})" if first else ""
-        parameter = "channel" if "phase-inverted" in reasons else ""
         raise DataError(f"nothing in {path} can be used: {counted}{example}", parameter=parameter)
 
 
@@ -335,7 +337,7 @@ def _sounds(
                 raise UnusableError(f"duplicate: the same as {first}")
             yield from _clips(content, file, contract, channel=how.channel)
         except UnusableError as error:
-            yield Skip(str(file.path), str(error))
+            yield error.skip(str(file.path))
 
 
 def _content(path: Path) -> bytes:
@@ -385,7 +387,7 @@ def _recordings(
             if columns.label is not None and file.label is not None:
                 raise DataError("it has a label column, and is in the folder of a label")
         except DataError as error:
-            yield Skip(str(file.path), f"unreadable: {error}")
+            yield Skip(str(file.path), f"unreadable: {error}", error.parameter)
             continue
         windows = read_csv(file.path, columns, contract, label=file.label, labelled=labelled)
         for item in in_units(windows, file.path, contract, how.scale):

@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.units import sensor_unit
 from edgecl.values import dataclass
 
 GROUP_COLUMNS = ("subject", "speaker")
 LARGEST = 1e12  # of a value: its square, summed over a million samples, is still a float32
 # of a value in a unit, far beyond what sensors measure
-LARGEST_IN = {
-    **dict.fromkeys(("m/s2", "m/s^2", "m/s\u00b2"), 1e5),
-    **dict.fromkeys(("rad/s", "deg/s", "dps", "\u00b0/s"), 1e6),
-    "g": 1e4,
-}
+LARGEST_IN = {"m/s2": 1e5, "g": 1e4, "mg": 1e7, "rad/s": 1e6, "deg/s": 1e6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +54,24 @@ class Skip:
     source: str
     reason: str
     """A fixed phrase, then ": " and the details."""
+    parameter: str = ""
+    """Name of the parameter that would help, as of an `EdgeclError`."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain JSON."""
+        return {"source": self.source, "reason": self.reason}
 
 
 class UnusableError(Exception):
     """One sample cannot be used; becomes a `Skip` with this reason. Never leaves the sources."""
+
+    def __init__(self, reason: str, *, parameter: str = "") -> None:
+        super().__init__(reason)
+        self.parameter = parameter
+
+    def skip(self, source: str) -> Skip:
+        """Return the skip of the sample."""
+        return Skip(source, str(self), self.parameter)
 
 
 def check_size(signal: NDArray[np.floating], units: Sequence[str] = ()) -> None:
@@ -88,7 +99,7 @@ def check_size(signal: NDArray[np.floating], units: Sequence[str] = ()) -> None:
     highest = np.abs(signal).reshape(-1, signal.shape[-1]).max(axis=0, initial=0)
     if not np.isfinite(highest).all():
         raise UnusableError("not finite: the samples contain NaN or infinity")
-    bounds = [LARGEST_IN.get(unit.lower(), LARGEST) for unit in units] or [LARGEST] * len(highest)
+    bounds = [LARGEST_IN.get(sensor_unit(unit), LARGEST) for unit in units] or [LARGEST] * len(highest)
     for channel, (value, bound) in enumerate(zip(highest.tolist(), bounds, strict=True)):
         if value > bound:
             unit = f" {units[channel]}" if units and units[channel] else ""

@@ -15,11 +15,11 @@ from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.sources.csv_axes import found_by_axis, other_unit
 from edgecl.sources.samples import LARGEST_IN, Sample, Skip
+from edgecl.units import GRAVITY, sensor_unit
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-GRAVITY = {"m/s2": 9.80665, "m/s^2": 9.80665, "m/s\u00b2": 9.80665, "g": 1.0}
 JUDGED = 32  # samples at the beginning of a file
 # A mean so near to the gravity of another unit, and so much of all there is, is that unit: without gravity the mean of
 # movement is small against the movement, and at rest it is far below 1 g in any unit.
@@ -64,8 +64,9 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
     axes = acceleration(contract)
     if axes is None or not signals:
         return
-    expected = GRAVITY[contract.units[axes[0]].lower()]
-    signals = [_without_spikes(one, axes, limit=LARGEST_IN[contract.units[axes[0]].lower()]) for one in signals]
+    wanted = sensor_unit(contract.units[axes[0]])
+    expected = GRAVITY[wanted]
+    signals = [_without_spikes(one, axes, limit=LARGEST_IN[wanted]) for one in signals]
     felt = np.array([np.linalg.norm(one[:, axes].mean(axis=0, dtype=np.float64)) for one in signals])
     usual = median(felt)
     strength = median([np.sqrt(np.square(one[:, axes], dtype=np.float64).sum(axis=1).mean()) for one in signals])
@@ -74,7 +75,7 @@ def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contr
         raise DataError(
             f"{name}: gravity is {usual:.4g} on the average, where {expected:.3g} {contract.units[axes[0]]} is "
             f"wanted: it looks like {unit}. Convert it, or give the factors of channels, such as "
-            f"{_stem(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
+            f"{channel_stem(contract.channels[axes[0]])}={_factor(unit, usual, expected):.6g}; "
             "a factor of 1 takes the values as they are",
             parameter="scale",
         )
@@ -99,7 +100,7 @@ def require_stated_units(path: Path, names: Sequence[str], contract: Contract, s
     for name, channel, unit in zip(names, contract.channels, contract.units, strict=True):
         other = None if name.lower() == channel.lower() else other_unit(name, unit)
         if other is not None and not (settled and channel.lower().startswith(settled)):
-            wrong.setdefault(_stem(channel), (name, other[0], unit, other[1]))
+            wrong.setdefault(channel_stem(channel), (name, other[0], unit, other[1]))
     if wrong:
         name, stated, unit, _ = next(iter(wrong.values()))
         factors = ",".join(f"{stem}={one[3]:.6g}" for stem, one in wrong.items())
@@ -116,16 +117,16 @@ def _without_spikes(signal: NDArray[np.float32], axes: list[int], *, limit: floa
     return signal[usual] if 2 * usual.sum() > len(signal) else signal
 
 
-def _stem(channel: str) -> str:
+def channel_stem(channel: str) -> str:
     """Return the name of a channel without its axis: acc of acc_x."""
     return channel[:-1].rstrip("_ ") or channel
 
 
 def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
     """Return the unit that gravity shows, nothing where it fits the contract or tells nothing."""
-    if usual > BEYOND * expected and usual > BEYOND * 9.80665:
-        return "mg" if abs(usual / 1000 - 1) < NEAR else "raw counts of the sensor"
-    for unit, gravity in (("g", 1.0), ("m/s2", 9.80665)):
+    if usual > BEYOND * expected and usual > BEYOND * GRAVITY["m/s2"]:
+        return "mg" if abs(usual / GRAVITY["mg"] - 1) < NEAR else "raw counts of the sensor"
+    for unit, gravity in GRAVITY.items():
         if gravity != expected and is_coherent and LOWEST * gravity < usual < HIGHEST * gravity:
             return unit
     return ""
@@ -133,18 +134,29 @@ def _other_unit(usual: float, expected: float, *, is_coherent: bool) -> str:
 
 def _factor(unit: str, usual: float, expected: float) -> float:
     """Return the factor that leads to the contract's unit; counts of a sensor are a power of two per g."""
-    gravity = {"g": 1.0, "m/s2": 9.80665, "mg": 1000.0}
-    return expected / gravity.get(unit, float(2.0 ** round(np.log2(usual))))
+    return expected / GRAVITY.get(unit, float(2.0 ** round(np.log2(usual))))
 
 
 def acceleration(contract: Contract) -> list[int] | None:
-    """Return the channels x, y, z of the acceleration, if the contract states a unit with gravity for them."""
-    known = [index for index, unit in enumerate(contract.units) if unit.lower() in GRAVITY]
+    """Return the channels x, y, z of the acceleration, of the first of several sensors.
+
+    None where the contract states no unit with gravity for them.
+    """
+    known = [index for index, unit in enumerate(contract.units) if sensor_unit(unit) in GRAVITY]
     if len(known) < 3 or len({contract.units[index] for index in known}) > 1:
         return None
     names = [contract.channels[index].lower() for index in known]
     found = found_by_axis(names, ["x", "y", "z"]) or found_by_axis(names, ["acc_x", "acc_y", "acc_z"])
-    return [known[index] for index in found] if found else None
+    return [known[index] for index in found] if found else _first_sensor(names, known)
+
+
+def _first_sensor(names: list[str], known: list[int]) -> list[int] | None:
+    """Return the channels x, y, z whose names have the same beginning, as u1_acc_x has."""
+    for name in names:
+        wanted = [f"{name[:-1]}{axis}" for axis in "xyz"]
+        if all(one in names for one in wanted):
+            return [known[names.index(one)] for one in wanted]
+    return None
 
 
 def factors_of(contract: Contract, scale: Mapping[str, float]) -> NDArray[np.float32] | None:

@@ -303,13 +303,17 @@ def _mixed(samples: NDArray[np.float32], channel: int | None) -> NDArray[np.floa
     channels = samples.shape[1]
     if channel is not None:
         if channel >= channels:
-            raise UnusableError(f"no such channel: {channel + 1} is wanted, and there are {channels}")
+            raise UnusableError(
+                f"no such channel: {channel + 1} is wanted, and there are {channels}", parameter="channel"
+            )
         return np.ascontiguousarray(samples[:, channel])
     mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
     if channels > 1:
         each = np.square(samples - samples.mean(axis=0), dtype=np.float64).mean(axis=0)
         if np.square(mono - mono.mean(), dtype=np.float64).mean() < CANCELLED * each.max():
-            raise UnusableError("phase-inverted: the channels cancel each other when mixed: choose one (channel)")
+            raise UnusableError(
+                "phase-inverted: the channels cancel each other when mixed: choose one", parameter="channel"
+            )
     return mono
 
 
@@ -382,7 +386,8 @@ def _read_compressed(content: bytes, name: str) -> Sound:
             bits = 8 if file.subtype.endswith("8") else 16
             rate_hz = file.samplerate
     except (soundfile.SoundFileError, ValueError) as error:  # the latter of a codec that cannot be read as a whole
-        raise UnusableError(f"not audio: damaged {name} ({error})") from error
+        why = getattr(error, "error_string", error)  # without what was opened, which is a buffer in memory
+        raise UnusableError(f"not audio: damaged {name} ({why})") from error
     if len(samples) < announced:
         raise UnusableError(f"truncated: holds {len(samples) / rate_hz:.2f} s of {announced / rate_hz:.2f} s")
     return Sound(samples, rate_hz, bits)

@@ -35,11 +35,9 @@ from typing import Any, ClassVar, TypeAlias
 from edgecl.store.erasure import Forgets
 from edgecl.store.records import (
     MODEL_MEMBERS,
-    InitBody,
     LessonBody,
     LessonNote,
     ModelBody,
-    RepairBody,
     Revision,
     member,
 )
@@ -76,6 +74,14 @@ class KeepBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         return {**super().as_dict(), "lesson": {}, "strategy": KEEP}
+
+
+class InitBody(ModelBody):
+    """The body of the first revision: a model without classes."""
+
+
+class RepairBody(ModelBody):
+    """The body of the model that was left of a damaged revision."""
 
 
 @dataclass(frozen=True, kw_only=True)

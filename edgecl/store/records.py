@@ -284,6 +284,8 @@ class ModelBody:
     """What other devices have shared, and what of it is one's own; None where nothing was merged."""
     extractor: Mapping[str, Any] | None = None
     """Of a model whose extractor, an object, is not the file that the store was made with: sha256, bytes, contract."""
+    gravity: bool | None = None
+    """Whether the acceleration that was taught has gravity in it; None where that is not known."""
 
     @staticmethod
     def members_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,6 +311,7 @@ class ModelBody:
 MODEL_MEMBERS = (
     "classes", "exemplars", "taught", "head", "ewc_classes", "alike", "distinct", "unknown_above", "settings", "timed",
     "others", "priorities", "use", "mine", "extractor",
+    "gravity",
 )  # fmt: skip
 _MAPPINGS = ("alike", "settings", "others", "priorities", "use", "extractor")
 
@@ -324,18 +327,11 @@ def _is_consistent(body: Mapping[str, Any]) -> bool:
         and all(isinstance(one, str) for one in taught.values())
         and isinstance(body.get("distinct", []), list)
         and isinstance(body.get("unknown_above", 1.0), int | float)
+        and isinstance(body.get("gravity", True), bool)
         and all(isinstance(body.get(name, {}), dict) for name in _MAPPINGS)
         and all(isinstance(body.get(name, []), list) for name in ("timed", "mine"))
         and all(isinstance(one, str) for name in ("timed", "mine") for one in body.get(name, []))
     )
-
-
-class InitBody(ModelBody):
-    """The body of the first revision: a model without classes."""
-
-
-class RepairBody(ModelBody):
-    """The body of the model that was left of a damaged revision."""
 
 
 @dataclass(frozen=True, kw_only=True)

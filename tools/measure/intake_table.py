@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, filtfilt
 
 from common.splits import data_root
 from edgecl.errors import DataError
@@ -21,8 +23,10 @@ from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.operations.rates import RATES, check_rates
 from edgecl.sources.choices import Choices
+from edgecl.sources.gravity import Gravity
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample, reason_kind
+from edgecl.sources.scales import acceleration
 
 SOUND = ("fsdd", "speech_commands")
 MOVEMENT = ("geotec_phone", "geotec_watch", "hapt_uci_har", "physio_exercises", "spar_watch")
@@ -40,17 +44,19 @@ def main() -> None:
     voice = open_extractor(builtin_extractor("voice")).contract
     rows = [counted(name, root / name, voice) for name in SOUND]
     rates: list[dict[str, Any]] = []
+    gravity: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in MOVEMENT:
             made = exported(Path(folder, f"{name}.onnx"), "imu", root / name / "windows.npz")
             rows.append(counted(name, root / name / "windows.npz", made))
             rates.append(of_rates(name, root / name / "windows.npz", open_extractor(Path(folder, f"{name}.onnx"))))
+            gravity.append(of_gravity(name, root / name / "windows.npz", made))
         for name, column in TABLES.items():
             table = root / name / "data.csv"
             made = exported(Path(folder, f"{name}.onnx"), "identity", table, "--label-column", column)
             rows.append(counted(name, table, made, label_column=column))
     rows += [counted(name, root / name / "data.jsonl", text_contract()) for name in TEXT]
-    arguments.json.write_text(json.dumps({"refused": rows, "rates": rates}))
+    arguments.json.write_text(json.dumps({"refused": rows, "rates": rates, "gravity": gravity}))
 
 
 def exported(out: Path, kind: str, like: Path, *options: str) -> Contract:
@@ -123,6 +129,52 @@ def is_refused(samples: list[Sample], turning: list[bool], factor: float, extrac
     scale = np.where(turning, factor, 1).astype(np.float32)
     try:
         check_rates([replace(one, signal=one.signal * scale) for one in samples], extractor)
+    except DataError:
+        return True
+    return False
+
+
+def of_gravity(name: str, path: Path, contract: Contract) -> dict[str, Any]:
+    """Count windows and lessons of one class by one person that are refused by what was taught, as they are and without
+    gravity, which is taken for what changes slowly; and whether the whole set is taken by a store without lessons."""
+    axes = acceleration(contract)
+    as_is = [one for one in read_samples(path, contract) if isinstance(one, Sample)]
+    linear = [replace(one, signal=without_gravity(one.signal, axes, contract.sample_rate_hz)) for one in as_is]
+    lessons = len(lessons_of(as_is))
+    return {
+        "set": name,
+        "windows": len(as_is),
+        "refused of them": sum(is_other([one], contract, taught=True) for one in as_is),
+        "without gravity, refused": sum(is_other([one], contract, taught=True) for one in linear),
+        "lessons": lessons,
+        "refused of these": sum(is_other(one, contract, taught=True) for one in lessons_of(as_is)),
+        "without gravity, refused of these": sum(is_other(one, contract, taught=True) for one in lessons_of(linear)),
+        "whole set without, taught first": "refused" if is_other(linear, contract, taught=None) else "taken",
+        "taught after": "refused" if is_other(linear, contract, taught=True) else "taken",
+    }
+
+
+def lessons_of(samples: list[Sample]) -> list[list[Sample]]:
+    groups: dict[tuple[str | None, str | None], list[Sample]] = {}
+    for one in samples:
+        groups.setdefault((one.label, one.group), []).append(one)
+    return list(groups.values())
+
+
+def without_gravity(signal: NDArray[np.float32], axes: list[int] | None, rate_hz: float) -> NDArray[np.float32]:
+    """Return a signal (n, channels) without what changes more slowly than 0.3 Hz in the acceleration."""
+    if axes is None:
+        return signal
+    below, above = butter(2, 0.3 / (rate_hz / 2))
+    linear = signal.copy()
+    linear[:, axes] -= filtfilt(below, above, signal[:, axes], axis=0, padlen=len(signal) - 1).astype(np.float32)
+    return linear
+
+
+def is_other(samples: list[Sample], contract: Contract, *, taught: bool | None) -> bool:
+    """Test whether samples are refused for their gravity."""
+    try:
+        list(Gravity(contract, taught).same(iter(samples)))
     except DataError:
         return True
     return False

@@ -26,7 +26,7 @@ from edgecl.model.settings import Settings, smallest_memory
 from edgecl.operations.data import Latent
 from edgecl.operations.open_store import OpenStore
 from edgecl.operations.teaching import Report, teach
-from edgecl.store.records import InitBody
+from edgecl.store.body_kinds import InitBody
 from edgecl.store.store import Store
 
 TAUGHT = 10  # samples of each class that the store knows

@@ -98,7 +98,7 @@ def run(
             pass
     skipped = [*dealt.data.skipped, *(dealt.tested.skipped if tested else ())]
     if as_json:
-        print_json({**playing.report.as_dict(), "skipped": [vars(one) for one in skipped]})
+        print_json({**playing.report.as_dict(), "skipped": [one.as_dict() for one in skipped]})
         return
     warn.skips(skipped)
     for remark in dealt.remarks:

@@ -50,6 +50,7 @@ def run(
             watch=watch,
             cost=cost,
             alerts_per_1000=alerts_per_1000,
+            label_case=how.label_case,
         )
         budget_bytes = learner.settings.memory_bytes
     return finish(report, budget_bytes, curve=curve, plot=plot, as_json=as_json)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from edgecl.operations.inbox import Item
 
 
-def teach(learner: Learner, items: Sequence[Item], *, label: str, force: bool, as_json: bool) -> None:
+def teach(
+    learner: Learner, items: Sequence[Item], *, label: str, label_case: str | None, force: bool, as_json: bool
+) -> None:
     """Teach recordings as one class; those that are taught leave the inbox, where none is the exit code is 3."""
     live = learner.revision
-    report = learner.learn_items(items, label=label, force=force, progress=progress.stage)
+    report = learner.learn_items(items, label=label, label_case=label_case, force=force, progress=progress.stage)
     taught = Counter({label: len(items)})
     learn.tell(report, taught, live=live, learner=learner, as_json=as_json)
     if not report.is_accepted:

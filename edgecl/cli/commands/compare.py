@@ -159,7 +159,7 @@ def command(
 
         write_output(report, comparison_report(found, name=path.name).encode())
     if as_json:
-        skipped = [vars(one) for one in data.skipped]
+        skipped = [one.as_dict() for one in data.skipped]
         pairs = [one.as_dict() for one in paired(found)]
         print_json({**found.as_dict(), "recommendation": recommend(found), "paired": pairs, "skipped": skipped})
         return

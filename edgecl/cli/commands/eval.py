@@ -94,21 +94,13 @@ def command(
     if path is None:
         raise click.UsageError("Missing argument 'PATH': labelled samples, or --stream FILE")
     with warn.opened(store) as learner:
-        samples = progress.read(
-            path,
-            learner.contract,
-            label=label,
-            label_column=label_column,
-            how=how,
-            checked=False,
-            classes=learner.classes,
-        )
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
         untaught = None
         if unknown is not None:
             untaught = progress.read(
                 unknown, learner.contract, label_column=label_column, labelled=False, how=how, checked=False
             )
-        evaluation = learner.evaluate(samples, unknown=untaught)
+        evaluation = learner.evaluate(samples, unknown=untaught, label_case=how.label_case)
     two = evaluation.at(at) if at is not None else None
     if report is not None:
         from edgecl.reporting.evaluation_report import evaluation_report

@@ -121,8 +121,9 @@ def command(
         from edgecl.cli.commands import _by_id
 
         report, budget = _by_id.run(
-            store, path, labels, id_column=id_column, waiting_rows=waiting, as_json=as_json, dry_run=dry_run, **alerts
-        )
+            store, path, labels, id_column=id_column, waiting_rows=waiting, as_json=as_json, dry_run=dry_run,
+            label_case=how.label_case, **alerts,
+        )  # fmt: skip
         accepted = _prequential.finish(report, budget, curve=curve, plot=plot, as_json=as_json)
         ctx.exit(0 if accepted else REJECTED)
     accepted = _prequential.run(

@@ -13,7 +13,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.commands import learn
 from edgecl.cli.commands._teaching import teach
-from edgecl.cli.options import OutputFile, example, json_option, store_argument
+from edgecl.cli.options import OutputFile, example, json_option, label_case_option, store_argument
 from edgecl.cli.text import print_json, printable, table
 from edgecl.errors import SettingError
 from edgecl.store.files import write_output
@@ -113,15 +113,16 @@ def export(store: Path, name: str, out: Path, overwrite: bool) -> None:
 @command.command()
 @click.argument("names", metavar="ID...", nargs=-1, required=True)
 @click.argument("label", metavar="NAME")
+@label_case_option
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @json_option
 @click.pass_obj
-def label(store: Path, names: tuple[str, ...], label: str, force: bool, as_json: bool) -> None:
+def label(store: Path, names: tuple[str, ...], label: str, label_case: str | None, force: bool, as_json: bool) -> None:
     """Teach recordings as class NAME, judged as by `edgecl learn`; they leave the inbox if accepted."""
     with warn.opened(store) as learner:
         inbox = learner.inbox()
         items = [inbox.item(one) for one in dict.fromkeys(names)]
-        teach(learner, items, label=label, force=force, as_json=as_json)
+        teach(learner, items, label=label, label_case=label_case, force=force, as_json=as_json)
 
 
 @command.command()

@@ -170,9 +170,7 @@ def command(
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:
         live = learner.revision
-        samples = progress.read(
-            path, learner.contract, label=label, label_column=label_column, how=how, classes=learner.classes
-        )
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how)
         report = learner.learn(
             _tallied(samples, taught),
             strategy=strategy,
@@ -185,6 +183,7 @@ def command(
             distinct=distinct,
             again=again,
             detect_for=detect_for,
+            label_case=how.label_case,
             progress=progress.stage,
         )
     tell(report, taught, live=live, learner=learner, as_json=as_json)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgecl.live.novelty import Noticer
     from edgecl.service.resident import Resident
     from edgecl.sources.choices import Choices
+    from edgecl.sources.gravity import Gravity
 
 POLL_S = 0.2
 LARGEST_OFFSET = 0.01  # of full scale, that is not worth a word
@@ -190,6 +191,7 @@ def command(
                 rate=rate,
                 layout=layout,
                 rows_how=how,
+                gravity=None if contract.is_sound else learner.opened.gravity(),
                 realtime=realtime,
                 halt=halt,
                 arrival=arrival,
@@ -314,6 +316,7 @@ def pieces_of(
     halt: Halt,
     arrival: Arrival,
     rows_how: Choices | None = None,
+    gravity: Gravity | None = None,
 ) -> Iterator[Piece]:
     from edgecl.live.inputs.microphone import microphone as recorded
     from edgecl.live.inputs.pcm import raw_pcm
@@ -322,7 +325,8 @@ def pieces_of(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        return _rows(contract, file, halt=halt, arrival=arrival, realtime=realtime, how=rows_how)
+        how = {"halt": halt, "arrival": arrival, "how": rows_how, "gravity": gravity}
+        return _rows(contract, file, realtime=realtime, **how)
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -337,20 +341,18 @@ def pieces_of(
     )
 
 
-def _rows(
-    contract: Contract, file: Path | None, *, halt: Halt, arrival: Arrival, realtime: bool, how: Choices | None
-) -> Iterator[Piece]:
+def _rows(contract: Contract, file: Path | None, *, realtime: bool, **how: Any) -> Iterator[Piece]:
     from edgecl.live.inputs.rows import movement
 
     if file is None:
-        yield from movement(descriptor(), "stdin", contract, halt=halt, arrival=arrival, how=how)
+        yield from movement(descriptor(), "stdin", contract, **how)
         return
     try:
         number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(number, str(file), contract, halt=halt, arrival=arrival, realtime=realtime, how=how)
+        yield from movement(number, str(file), contract, realtime=realtime, **how)
     finally:
         os.close(number)
 

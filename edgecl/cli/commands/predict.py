@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
+from edgecl.cli.advice import advice
 from edgecl.cli.options import Whole, choice_options, example, json_option, paths_argument, store_argument
 from edgecl.cli.stdin import shown
 from edgecl.cli.text import print_json, printable
@@ -91,7 +92,7 @@ def _answers(
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
     from edgecl.sources.json_lines import text_signal
-    from edgecl.sources.samples import Sample, Skip, UnusableError
+    from edgecl.sources.samples import Sample, UnusableError
 
     if learner.contract.modality != "text":
         raise click.UsageError(f"--text is for a store of text, this one takes {learner.contract.modality}")
@@ -99,7 +100,7 @@ def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip
         try:
             yield Sample(text, None, text_signal(text), None)
         except UnusableError as error:
-            yield Skip(text, str(error))
+            yield error.skip(text)
 
 
 def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
@@ -109,7 +110,7 @@ def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
         if as_json:
             print_json({"source": answer.source, "skipped": answer.reason})
         else:
-            warn.warn(f"skipped {answer.source}: {answer.reason}{warn.option_for(answer.reason)}")
+            warn.warn(f"skipped {answer.source}: {answer.reason}{advice(answer.parameter)}")
     elif as_json:
         print_json(answer.as_dict())
     else:

@@ -119,8 +119,8 @@ def _print(report: ShareReport) -> None:
     if report.unplanned:
         click.echo(
             wrapped(
-                f"not in the plan, and so not in the file: {listed(report.unplanned)} (taught since the counts, or left "
-                "out of them); to share them too, write the counts again and make a new plan"
+                f"not in the plan, and so not in the file: {listed(report.unplanned)} (taught since the counts, or "
+                "left out of them); to share them too, write the counts again and make a new plan"
             )
         )
     if report.withheld:

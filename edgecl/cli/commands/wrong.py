@@ -10,7 +10,7 @@ import click
 from edgecl.cli import warn
 from edgecl.cli.commands import _prompt
 from edgecl.cli.commands._teaching import teach
-from edgecl.cli.options import Whole, example, json_option, store_argument
+from edgecl.cli.options import Whole, example, json_option, label_case_option, store_argument
 from edgecl.cli.text import counted, printable
 from edgecl.errors import SettingError
 
@@ -31,11 +31,19 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("--last", metavar="N", type=Whole(min=1), help="Latest detections to correct. [default: 1]")
 @click.option("--label", metavar="NAME", help="Correct class. [default: background]")
+@label_case_option
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option
 def command(
-    store: Path, name: str | None, last: int | None, label: str | None, force: bool, yes: bool, as_json: bool
+    store: Path,
+    name: str | None,
+    last: int | None,
+    label: str | None,
+    label_case: str | None,
+    force: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Correct the last detection: teach it as another class or as background.
 
@@ -55,7 +63,7 @@ def command(
         if not yes and _prompt.is_possible():
             what = counted(len(items), "detection")
             click.confirm(f'Teach {what} as "{label or NEGATIVE}"?', abort=True, err=True)
-        teach(learner, items, label=label or NEGATIVE, force=force, as_json=as_json)
+        teach(learner, items, label=label or NEGATIVE, label_case=label_case, force=force, as_json=as_json)
 
 
 def _chosen(learner: Learner, store: Path, name: str | None, last: int) -> list[Item]:

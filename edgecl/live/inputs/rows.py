@@ -23,6 +23,7 @@ from edgecl.sources.scales import check_gravity, factors_of
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.sources.gravity import Gravity
 
 KEPT_BYTES = 64  # of a line that is too long
 JUDGED_WINDOWS = 2  # of a stream, by which its unit is judged
@@ -37,24 +38,33 @@ def movement(
     arrival: Arrival,
     realtime: bool = False,
     how: Choices | None = None,
+    gravity: Gravity | None = None,
 ) -> Iterator[Piece]:
     """Rows of CSV or JSON Lines with timestamps, resampled to the contract's rate, about a hop at a time.
 
     A gap of more than five samples, or a clock that is set back, starts the stream again; what jitters, or lacks a row
     or two, is bridged by straight lines.
 
+    Parameters
+    ----------
+    gravity
+        What compares the acceleration with what was taught.
+
     Raises
     ------
     DataError
-        Columns are missing, timestamps can't be read, or the rate is too low.
+        Columns are missing, timestamps can't be read, the rate is too low, or the acceleration is in another unit or
+        has gravity where what was taught has none.
     """
     how = how or Choices()
     pieces = _pieces(descriptor, name, contract, halt, arrival, realtime=realtime, how=how)
-    yield from _in_units(pieces, name, contract, how)
+    yield from _in_units(pieces, name, contract, how, gravity)
 
 
-def _in_units(pieces: Iterator[Piece], name: str, contract: Contract, how: Choices) -> Iterator[Piece]:
-    """Scale a stream as settled; refuse it after its first windows where gravity shows another unit."""
+def _in_units(
+    pieces: Iterator[Piece], name: str, contract: Contract, how: Choices, gravity: Gravity | None
+) -> Iterator[Piece]:
+    """Scale a stream as settled; refuse it after its first windows where gravity shows another unit, or is lacking."""
     factors, held, length = factors_of(contract, how.scale), list[NDArray[np.float32]](), 0
     for piece in pieces:
         if factors is not None:
@@ -65,6 +75,8 @@ def _in_units(pieces: Iterator[Piece], name: str, contract: Contract, how: Choic
             length += len(piece.signal)
             if length >= JUDGED_WINDOWS * contract.clip_samples:
                 check_gravity([np.concatenate(held)], name, contract)
+                if gravity is not None:
+                    gravity.check(np.concatenate(held), name)
         yield piece
 
 

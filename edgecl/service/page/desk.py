@@ -125,7 +125,7 @@ class Desk:
         """Record on the device itself, and keep it: a word, or windows of a movement."""
         if self._record is None:
             raise DataError("the device has nothing to record with")
-        name = _label(label)
+        name = self._spelt(label)
         if self._contract.is_sound:
             return self._keep(name, self._record(min(seconds, 30.0)))
         signal = self._record(min(seconds, LONGEST_MOVEMENT_S))
@@ -152,11 +152,12 @@ class Desk:
         if answer:
             options = _answer(answer)
             return self._begin("learn", lambda: run("inbox", *options, "--", name, before=["answer"]), label=name)
+        name = self._spelt(label)
         return self._begin("learn", lambda: run("inbox", "--", *names, name, before=["label"]), label=name)
 
     def teach_text(self, text: str, label: str) -> dict[str, Any]:
         """Begin a lesson of one text."""
-        written = _text_file(text, _label(label))
+        written = _text_file(text, self._spelt(label))
 
         def lesson() -> dict[str, Any]:
             with written as file:
@@ -173,7 +174,7 @@ class Desk:
 
     def wrong(self, label: str | None) -> dict[str, Any]:
         """Begin the lesson that the last detection was wrong."""
-        options = [] if label is None else [f"--label={_label(label)}"]
+        options = [] if label is None else [f"--label={self._spelt(label)}"]
         return self._begin("wrong", lambda: self._lessons.run("wrong", *options), label=label)
 
     def roll_back(self, revision: int | None) -> dict[str, Any]:
@@ -197,8 +198,12 @@ class Desk:
     def _inbox(self) -> Inbox:
         return self._learner.inbox()
 
+    def _spelt(self, label: str) -> str:
+        """Return a label that is to be taught; one that is a known class in another spelling is refused at once."""
+        return self._learner.opened.spellings().settled(_label(label), "this lesson")
+
     def _keep(self, label: str, signal: NDArray[np.float32]) -> dict[str, Any]:
-        name = _label(label)
+        name = self._spelt(label)
         if reason := why_unusable(signal, self._contract):
             raise DataError(reason)
         item = self._kept(name, signal)
