@@ -6,6 +6,7 @@ Every input is made here: words by the voices of `edgecl.demo`, movement by its 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import struct
 import subprocess
@@ -169,6 +170,19 @@ def folders(scene: Scene, folder: Path) -> None:
         for label in ("yes", "no"):
             put(folder / "people" / subject / label / "1.wav", encode_wav(list(words(label))[index], rate_hz=RATE))
     scene.play("people above the labels", "learn", "kitchen", "people")
+    for label, index in (("train", 0), ("bus", 1)):
+        for person in ("ann", "ben"):
+            sound = 0.5 * (1 + (person == "ann")) * list(words("left"))[index]
+            put(folder / "traffic" / label / person / "1.wav", encode_wav(sound, rate_hz=RATE))
+    scene.play("a label train beside bus, of the same people", "learn", "kitchen", "traffic")
+    scene.play("the same, settled", "learn", "hall", "traffic", "--label-folder", "1", "--dry-run", shown="lesson of")
+    put(folder / "yes.wav", encode_wav(list(words("left"))[3], rate_hz=RATE))
+    scene.play("a label of the command line in capitals", "learn", "kitchen", "yes.wav", "--label", "YES")
+    heard = np.concatenate([np.zeros(RATE, np.float32), *(one.reshape(-1) for one in words("yes"))])
+    put(folder / "evening.wav", encode_wav(heard.reshape(-1, 1), rate_hz=RATE))
+    scene.run("listen", "kitchen", "evening.wav", "--inbox")
+    scene.play("the same, of a detection that was wrong", "wrong", "kitchen", "--label", "YES", shown="the class")
+    scene.play("the same, of a recording that waits", "inbox", "kitchen", "label", "1", "YES")
 
 
 def tables(scene: Scene, folder: Path) -> None:
@@ -203,12 +217,18 @@ def recordings(scene: Scene, folder: Path) -> None:
     partly = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "light"]
     write("partly.csv", names=partly)
     scene.play("columns of which one is another", "learn", "wrist", "partly.csv", "--label", "walk")
+    windows = np.stack([one.signal for one in taught])
+    np.savez(folder / "partly.npz", X=windows, channels=partly, rate_hz=50)
+    scene.play("the same in an .npz", "learn", "wrist", "partly.npz", "--label", "walk")
+    settled = ["learn", "wrist", "partly.npz", "--label", "walk", "--columns", "gyro_z=light", "--dry-run"]
+    scene.play("the same, settled", *settled, shown="lesson of")
     write("degrees.csv", rates=180 / np.pi)
     scene.play("degrees a second where rad/s is wanted", "learn", "wrist", "degrees.csv", "--label", "walk")
     write("walk.csv")
     scene.play(
         "windows of one recording", "learn", "wrist", "walk.csv", "--label", "walk", "--dry-run", shown="one recording"
     )
+    gravity(scene, folder, values)
     write("sep.csv", before="sep=;\n", delimiter=";")
     scene.play("Excel: sep=; and decimal commas", "learn", "wrist", "sep.csv", "--label", "walk", "--dry-run")
     write("utf16.csv", delimiter="\t", encoding="utf-16")
@@ -230,6 +250,12 @@ def recordings(scene: Scene, folder: Path) -> None:
     )
     write("ms.csv", time="timestamp_ms")
     scene.play("a unit of time that does not fit", "learn", "wrist", "ms.csv", "--label", "walk")
+    (folder / "blanks.csv").write_text((folder / "walk.csv").read_text().replace(",", " "))
+    scene.play("columns between blanks", "learn", "wrist", "blanks.csv", "--label", "walk")
+    (folder / "commas.csv").write_text((folder / "walk.csv").read_text().replace(".", ","))
+    scene.play("a comma in numbers and between columns", "learn", "wrist", "commas.csv", "--label", "walk")
+    put(folder / "walk.csv.gz", gzip.compress((folder / "walk.csv").read_bytes()))
+    scene.play("a packed table", "learn", "wrist", "walk.csv.gz", "--label", "walk")
     write("coarse.csv", unit=0.01, whole=True)
     scene.play("times in whole seconds", "learn", "wrist", "coarse.csv", "--label", "walk")
     write("odd.csv", names=["mag_x", "mag_y", "mag_z", "gyro_z", "gyro_y", "gyro_x"])
@@ -242,6 +268,27 @@ def recordings(scene: Scene, folder: Path) -> None:
     scene.play("JSON Lines of rows, as listen takes them", "learn", "wrist", "rows.jsonl", "--label", "walk")
     scene.play("the same on stdin", "predict", "wrist", "-", content="\n".join(rows).encode(), shown=".jsonl")
     scene.play("an extractor like a recording", "export", "imu", "--like", "sep.csv", "-o", "like.onnx")
+
+
+def gravity(scene: Scene, folder: Path, values: NDArray[np.float64]) -> None:
+    """Play acceleration without gravity, as phones offer it, to a store that was taught with it, and mixed lessons."""
+    scene.run("init", "gym", "--extractor", "imu")
+    scene.run("learn", "gym", "walk.csv", "--label", "walk")
+    slow = np.stack([np.convolve(column, np.ones(100) / 100, "same") for column in values[:, :3].T], axis=1)
+    linear = np.concatenate([values[:, :3] - slow, values[:, 3:]], axis=1)[100:-100]
+    csv_writer(folder, linear)("linear.csv")
+    for verb in ("learn", "predict", "listen"):
+        options = ["--label", "run"] if verb == "learn" else []
+        scene.play("acceleration without gravity after such with it", verb, "gym", "linear.csv", *options)
+    settled = ["learn", "gym", "linear.csv", "--label", "run", "--scale", "acc=1", "--dry-run"]
+    scene.play("the same, settled", *settled, shown="lesson of")
+    scene.play(
+        "a store of its own for it", "learn", "wrist", "linear.csv", "--label", "run", "--dry-run", shown="run ("
+    )
+    for label, signal in (("walk", values), ("run", linear)):
+        (folder / "mixed" / label).mkdir(parents=True)
+        csv_writer(folder / "mixed" / label, signal)("1.csv")
+    scene.play("a lesson of both", "learn", "wrist", "mixed")
 
 
 def csv_writer(folder: Path, values: NDArray[np.float64]) -> Callable[..., None]:
