@@ -43,7 +43,8 @@ class Scene:
     def run(self, *arguments: str, content: bytes = b"") -> tuple[int, str]:
         command = [sys.executable, "-m", "edgecl.cli", *arguments]
         done = subprocess.run(command, input=content, capture_output=True, cwd=self.folder, check=False)
-        return done.returncode, (done.stderr + done.stdout).decode("utf-8", "replace")
+        said = (done.stderr + done.stdout).decode("utf-8", "replace")
+        return done.returncode, said.replace(f"{self.folder}/", "")
 
     def play(self, situation: str, *arguments: str, content: bytes = b"", shown: str = "") -> None:
         """Run a command and keep what it says: the line with `shown`, else the first."""
@@ -282,9 +283,8 @@ def gravity(scene: Scene, folder: Path, values: NDArray[np.float64]) -> None:
         scene.play("acceleration without gravity after such with it", verb, "gym", "linear.csv", *options)
     settled = ["learn", "gym", "linear.csv", "--label", "run", "--scale", "acc=1", "--dry-run"]
     scene.play("the same, settled", *settled, shown="lesson of")
-    scene.play(
-        "a store of its own for it", "learn", "wrist", "linear.csv", "--label", "run", "--dry-run", shown="run ("
-    )
+    fresh = ["learn", "wrist", "linear.csv", "--label", "run", "--dry-run"]
+    scene.play("a store that was taught nothing", *fresh, shown="lesson of")
     for label, signal in (("walk", values), ("run", linear)):
         (folder / "mixed" / label).mkdir(parents=True)
         csv_writer(folder / "mixed" / label, signal)("1.csv")
