@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, filtfilt
 
 from common.splits import data_root
 from edgecl.errors import DataError
@@ -135,8 +134,11 @@ def is_refused(samples: list[Sample], turning: list[bool], factor: float, extrac
 
 
 def of_gravity(name: str, path: Path, contract: Contract) -> dict[str, Any]:
-    """Count windows and lessons of one class by one person that are refused by what was taught, as they are and without
-    gravity, which is taken for what changes slowly; and whether the whole set is taken by a store without lessons."""
+    """Count windows and lessons of one class by one person that are refused by what was taught.
+
+    As they are, and without gravity, which is taken for the mean over a second. Also whether the whole set without it
+    is taken by a store that was taught nothing, and refused by one that was taught with gravity.
+    """
     axes = acceleration(contract)
     as_is = [one for one in read_samples(path, contract) if isinstance(one, Sample)]
     linear = [replace(one, signal=without_gravity(one.signal, axes, contract.sample_rate_hz)) for one in as_is]
@@ -162,12 +164,13 @@ def lessons_of(samples: list[Sample]) -> list[list[Sample]]:
 
 
 def without_gravity(signal: NDArray[np.float32], axes: list[int] | None, rate_hz: float) -> NDArray[np.float32]:
-    """Return a signal (n, channels) without what changes more slowly than 0.3 Hz in the acceleration."""
+    """Return a signal (n, channels) whose acceleration is without its mean over the second around each sample."""
     if axes is None:
         return signal
-    below, above = butter(2, 0.3 / (rate_hz / 2))
-    linear = signal.copy()
-    linear[:, axes] -= filtfilt(below, above, signal[:, axes], axis=0, padlen=len(signal) - 1).astype(np.float32)
+    length, linear = int(rate_hz) // 2 * 2 + 1, signal.copy()
+    for axis in axes:
+        padded = np.pad(signal[:, axis], length // 2, mode="edge")
+        linear[:, axis] -= np.convolve(padded, np.ones(length, np.float32) / length, "valid")
     return linear
 
 
