@@ -274,6 +274,15 @@ def test_boards_that_a_server_knows_are_not_handed_in_again_as_a_sum(gateways: l
         SummingNode(gateways[0])
 
 
+@pytest.mark.parametrize("is_sum", [0, 1])
+def test_a_gateway_of_a_folder_that_it_cannot_write_to_does_not_start(
+    tmp_path: Path, is_sum: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(SettingError, match="cannot be written to"):
+        node_of({"folder": str(tmp_path), "sum": is_sum})
+
+
 def test_a_folder_without_boards_hands_in_nothing(tmp_path: Path) -> None:
     assert SummingNode(tmp_path).hand_in() == []
     assert SummingNode(tmp_path).take({}) == {}

@@ -6,6 +6,7 @@ A node has a store; or, on a gateway for boards that cannot run Flower, a folder
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,6 +93,8 @@ class FolderNode:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise SettingError(f"{folder} is not a folder: make it, and let boards put the files of share there")
+        if not os.access(folder, os.W_OK):
+            raise SettingError(f"{folder} cannot be written to, and boards find their files in {OUT}/ there: allow it")
         self._folder = folder
 
     def newcomers(self) -> list[str]:
