@@ -79,7 +79,22 @@ def test_the_table_compares_each_word_with_itself(monkeypatch: pytest.MonkeyPatc
         for reference in ("clips", "in noise")
     ]
     students = [{"windows": 1234, "kept_back": 0.5, "unheard": 0.4, "hop_us": 21.0, "bytes": 360_000}]
-    table = report.as_markdown({"rates": [1.0, 2.0], "betas": [50], "students": students, "cases": cases})
+    stream = [
+        _case(
+            word,
+            beta,
+            0.4 - 0.1 * bool(beta),
+            snr_db=level,
+            is_short=is_short,
+            reference="in noise" if beta else "clips",
+        )
+        for word, is_short in (("a", True), ("b", True), ("c", False), ("d", False))
+        for beta in (0, 50)
+        for level in (20, 10)
+    ]
+    figures = {"rates": [1.0, 2.0], "betas": [50], "students": students, "cases": cases, "stream": stream}
+    table = report.as_markdown(figures)
+    assert "| ten short words, 10 dB | 50 | 30.0 (+10.0 ± 0.0) | 15.0 (+5.0 ± 0.0) | 2.0% |" in table
     assert "| 1,234 | 0.50 | 0.40 | 360 | 21 |" in table
     assert "| one word, 20 dB | 0 |  | clips | 40.0 | 20.0 |  |" in table
     assert "| one word, 20 dB | 50 | clips | clips | 25.0 (+15.0 ± 63.5) | 12.5 (+7.5 ± 31.8) | 2.0% |" in table

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
 
-T_95 = {1: 12.71, 9: 2.26}  # two-sided, by the number of words less one
+T_95 = {1: 12.71, 4: 2.78, 9: 2.26}  # two-sided, by the number of words less one
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
@@ -28,7 +28,32 @@ def as_markdown(figures: dict[str, Any]) -> str:
     for is_pair in (False, True):
         for level in (20, 10):
             lines += _block(figures, level, is_pair=is_pair)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_looked_at(figures)])
+
+
+def _looked_at(figures: dict[str, Any]) -> list[str]:
+    """Return what was looked at once, with the chosen beta."""
+    if not figures["stream"]:
+        return []
+    rates = [f"{rate:g}/h" for rate in figures["rates"]]
+    lines = [
+        "",
+        f"## Looked at once: words of the stream, misses, %, in {figures['stream'][0]['hours']:.1f} h",
+        "",
+        f"| words | beta | {' | '.join(rates)} | hops asked at 1/h |",
+        "|---|---|" + "---|" * (len(rates) + 1),
+    ]
+    for is_short in (False, True):
+        for level in (20, 10):
+            some = [one for one in figures["stream"] if one["snr_db"] == level and one["is_short"] == is_short]
+            name = f"{'ten short words' if is_short else 'two or more syllables'}, {level} dB"
+            choices = sorted({(one["beta"], one["reference"], one["mean"]) for one in some})
+            before = _by_word(some, choices[0])
+            for choice in choices:
+                cells = [_cell(one, other) for one, other in zip(before, _by_word(some, choice), strict=True)]
+                asked = mean(one["asked"][0] for one in some if one["beta"] == choice[0])
+                lines.append(f"| {name} | {choice[0]} | {' | '.join(cells)} | {f'{asked:.1%}' if choice[0] else ''} |")
+    return lines
 
 
 def _student(one: dict[str, Any]) -> str:
