@@ -17,6 +17,18 @@ Messages say what was given, what was wanted and what to do.
 
 from __future__ import annotations
 
+LONGEST = 4096  # characters of a message
+
+
+def shortened(text: str) -> str:
+    """Return a message without the middle of what is too long to be read, such as a cell of a megabyte.
+
+    >>> len(shortened("x" * 1_000_000))
+    4096
+    """
+    half = LONGEST // 2 - 3
+    return text if len(text) <= LONGEST else f"{text[:half]} .... {text[-half:]}"
+
 
 class EdgeclError(Exception):
     """Base of all errors raised by edgecl; `exit_code` is what the command line returns.
@@ -40,7 +52,7 @@ class EdgeclError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "", *, parameter: str = "", remedy: str = "") -> None:
-        super().__init__(message)
+        super().__init__(shortened(message))
         self.parameter = parameter
         self.remedy = remedy
 

@@ -104,6 +104,7 @@ def test_what_is_no_file_is_replaced_by_no_output(table: Path, tmp_path: Path, m
         ("backup", table, "-o", out, "--overwrite"),
         ("export", "identity", "--columns", "a,b", "-o", out),
         ("export", "model", table, "-o", out),
+        ("export", "image", "-o", out),
     ):
         done = edgecl(*words)
         is_written = reader >= 0 and words[0] not in ("backup", "export")
@@ -117,6 +118,8 @@ def test_what_is_no_file_is_replaced_by_no_output(table: Path, tmp_path: Path, m
 def test_an_output_in_a_folder_that_is_missing_is_refused_before_the_work(table: Path, tmp_path: Path) -> None:
     rows, out = tmp_path / "rows.csv", tmp_path / "missing" / "out"
     before = Learner.open(table).status()["revision"]
+    folder = edgecl("report", table, "-o", "")
+    assert (folder.code, "is a folder" in folder.err) == (2, True)
     for words in (
         ("follow", table, rows, "--curve", out),
         ("follow", table, rows, "--plot", out),
@@ -149,3 +152,21 @@ def test_a_store_is_restored_over_a_link_to_it_and_over_no_working_folder(
         done = edgecl("restore", backup, path, "--overwrite")
         assert done.code == 2, path
         assert "working folder" in done.err or "is not empty" in done.err
+
+
+def test_no_message_is_as_long_as_the_cell_that_it_is_about(table: Path, tmp_path: Path) -> None:
+    cell = "9" * 300_000
+    odd = {
+        "number.csv": f"a,b,label\n{cell},1,a\n" + ROWS.partition("\n")[2],
+        "text.csv": f"a,b,label\nx{cell},1,a\n" + ROWS.partition("\n")[2],
+        "header.csv": f"{cell},b,label\n1,2,a\n",
+        "lines.jsonl": f'{{"signal": [{cell}, 1], "label": "a"}}\n{{"signal": "{cell}"}}\n{{"{cell}": 1}}\n',
+    }
+    for name, content in odd.items():
+        path = tmp_path / name
+        path.write_text(content)
+        for words in (("learn", table, path, "--dry-run"), ("predict", table, path), ("follow", table, path)):
+            for done in (edgecl(*words), edgecl(*words, "--json")):
+                assert done.code in ((0, 3) if name in ("number.csv", "text.csv") else (4,)), (words, done.err[-300:])
+                assert len(done.err) < 10_000, words
+                assert max(map(len, done.out.splitlines()), default=0) < 20_000, words

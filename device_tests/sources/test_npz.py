@@ -299,3 +299,13 @@ def test_names_of_bytes_are_text(tmp_path: Path) -> None:
 def test_a_class_may_be_called_none_where_an_index_says_so(tmp_path: Path) -> None:
     path = npz(tmp_path / "w.npz", X=windows(2), y=[0, 1], label_names=["None", "walk"], rate_hz=50)
     assert [one.label for one in samples_of(path, WRIST)] == ["None", "walk"]
+
+
+def test_an_archive_with_two_members_of_a_name_is_refused(tmp_path: Path) -> None:
+    path, names = tmp_path / "x.npz", io.BytesIO()
+    np.savez(path, X=windows(), y=np.array(["a", "b", "a", "b"]))
+    np.save(names, np.array(["c", "c"]))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match=r"Duplicate name"):
+        archive.writestr("y.npy", names.getvalue())
+    with pytest.raises(DataError, match=r"y\.npy more than once"):
+        samples_of(path, WRIST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecl.sources.csv_rows import csv_cells
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.samples import LARGEST, UnusableError, check_size
 
 

@@ -62,3 +62,12 @@ def test_a_file_that_is_missing_or_a_folder_is_an_error(tmp_path: Path) -> None:
     for name in ("gone.csv", "folder.csv"):
         with pytest.raises(DataError, match="can't be read"):
             read_spans(tmp_path / name)
+
+
+def test_a_cell_beyond_all_measure_is_an_error_of_its_line_and_a_short_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    for cell in ("q" * 200_000, f'"{"q" * 200_000}"', '"q'):
+        file.write_text(f"label,begin,end\nyes,1,2\n{cell},1,x\n")
+        with pytest.raises(DataError, match=r"a\.csv:3: ") as refused:
+            read_spans(file)
+        assert len(str(refused.value)) < 5000

@@ -26,3 +26,12 @@ def test_texts_and_labels_are_read(tmp_path: Path) -> None:
 def test_a_table_without_its_columns_is_refused(tmp_path: Path, head: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         samples_of(put(tmp_path / "t.csv", f"{head}\nx,y\n"), TEXT)
+
+
+def test_a_stray_quotation_mark_and_a_cell_beyond_all_measure_cost_their_own_rows(tmp_path: Path) -> None:
+    rows = "".join(f"text {number},end\n" for number in range(200))
+    path = put(tmp_path / "t.csv", f'text,label\n"half,end\n{rows}"{"x" * 200_000}",end\nlast,end\n')
+    texts = [bytes(one.signal[:, 0].astype("u1")) for one in samples_of(path, TEXT)]
+    assert b"last" in texts
+    assert {f"text {number}".encode() for number in range(200)} <= set(texts)
+    assert len(skips_of(path, TEXT)) in (1, 2)

@@ -22,7 +22,7 @@ def test_an_output_that_cannot_be_written_leaves_what_was_there(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(EdgeclError, match="No space left on device.*what was there is unchanged"):
+    with pytest.raises(EdgeclError, match=r"No space left on device.*what was there is unchanged"):
         write_output(path, b"of today")
     monkeypatch.undo()
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
@@ -50,5 +50,5 @@ def test_a_link_is_written_through_and_no_device_replaced(tmp_path: Path) -> Non
     assert (tmp_path / "target").read_text() == "through"
     assert require_replaceable(link) == tmp_path / "target"
     device.symlink_to("/dev/null")
-    with pytest.raises(SettingError, match="/dev/null is there, and no file"):
+    with pytest.raises(SettingError, match=r"/dev/null is there, and no file"):
         require_replaceable(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,10 +94,20 @@ class OutputFile(click.Path):
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_dir():
+            self.fail(f"{str(path)!a} is a folder: name a file", param, ctx)
         if not path.absolute().parent.is_dir():
             self.fail(f"{str(path)!a} cannot be written: its folder does not exist", param, ctx)
         return path
+
+
+def replaceable(path: Path) -> Path:
+    """Refuse what no finished file can replace before anything is made."""
+    from edgecl.store.files import require_replaceable
+
+    require_replaceable(path)
+    return path
 
 
 class Channel(click.ParamType[int]):
@@ -144,6 +155,7 @@ out_option = click.option(
     "--out",
     required=True,
     type=OutputFile(),
+    callback=lambda _ctx, _param, value: replaceable(value),
     metavar="FILE",
     help="File to write.",
 )

@@ -16,6 +16,7 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
@@ -89,7 +90,8 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
                 given, rows = next(cells)[1], [one for _, one in islice(cells, HEAD_ROWS)]
             else:
                 given = next(csv.reader([first], delimiter=delimiter), [])
-                rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
+                cells = csv_cells(csv_lines(file), delimiter, width=len(given))
+                rows = [one for _, one in islice(cells, HEAD_ROWS)]
             names = [valid_text(name).lower() for name in given]
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error

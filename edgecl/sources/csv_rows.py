@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, header_line, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
@@ -30,7 +29,6 @@ LIVE_HEAD_ROWS = 64  # rows of a live recording that are read before the first i
 RESTART_ROWS = 3
 # Rows held at a time.
 CHUNK_ROWS = 4096
-JOINED_LINES = 16  # of one cell in quotation marks
 
 
 class Row(NamedTuple):
@@ -139,53 +137,6 @@ def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
-
-
-def csv_cells(
-    lines: Iterable[str], delimiter: str, *, width: int = 0, joined: int = JOINED_LINES
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
-
-    A cell in quotation marks goes on over at most `joined` lines, where the row then has `width` cells. Any other
-    quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
-    """
-    source, number, waiting = iter(lines), 0, deque[str]()
-    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
-        number += 1
-        if joined and line.count('"') % 2:
-            waiting.extend(islice(source, max(joined - len(waiting), 0)))
-            length, cells = _joined(line, waiting, delimiter, width)
-            for _ in range(length):
-                waiting.popleft()
-            number += length
-        else:
-            cells = _parsed(line, delimiter)
-        if cells is not None:
-            yield number, cells
-
-
-def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:
-    """Return how many lines more a row has, and its cells."""
-    text = line
-    for length, more in enumerate(after, start=1):
-        text += more
-        if more.count('"') % 2:
-            cells = _parsed(text, delimiter)
-            return (length, cells) if cells and len(cells) == width else (0, _parsed(line, delimiter))
-    return 0, _parsed(line, delimiter)
-
-
-def _parsed(text: str, delimiter: str) -> list[str] | None:
-    """Return the cells of a row: None where it is empty, no cells where it is not CSV."""
-    content = text.rstrip("\r\n")
-    if not content:
-        return None
-    if '"' not in content and "\r" not in content:
-        return content.split(delimiter)
-    try:
-        return next(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter), None)
-    except csv.Error:
-        return []
 
 
 def _lines_to_header(file: IO[str]) -> int:

@@ -8,6 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,16 +211,18 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     try:
         require_file(path)
         with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
+            held = Counter(archive.namelist())
             for name in known:
-                if f"{name}.npy" in members:
+                if held[f"{name}.npy"] > 1:
+                    raise DataError(f"{path} holds {name}.npy more than once: save it again")
+                if held[f"{name}.npy"]:
                     headers[name] = _header(archive, f"{name}.npy", path)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
     except _DAMAGE as error:
         raise DataError(f"{path} is not a sound .npz archive: {error}") from error
     if "X" not in headers:
-        there = ", ".join(sorted(member.removesuffix(".npy") for member in members)) or "none"
+        there = ", ".join(sorted(member.removesuffix(".npy") for member in held)) or "none"
         raise DataError(f"{path} has no array X, wanted X (n, time, channels) and y (n,); there are: {there}")
     shape = headers["X"][0]
     if len(shape) not in (2, 3, 4) or 0 in shape or headers["X"][1].kind not in "fiub":

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import shortened
 from edgecl.units import sensor_unit
 from edgecl.values import dataclass
 
@@ -66,7 +67,7 @@ class UnusableError(Exception):
     """One sample cannot be used; becomes a `Skip` with this reason. Never leaves the sources."""
 
     def __init__(self, reason: str, *, parameter: str = "") -> None:
-        super().__init__(reason)
+        super().__init__(shortened(reason))
         self.parameter = parameter
 
     def skip(self, source: str) -> Skip:

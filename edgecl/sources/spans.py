@@ -11,7 +11,6 @@ A label file is the truth that something is measured by: a line that cannot be u
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import DataError
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label
 from edgecl.sources.lines import LONGEST_LINE, bounded_lines, guess_delimiter
@@ -83,7 +83,7 @@ def _of_table(path: Path, lines: Iterator[str]) -> Iterator[Span]:
         raise DataError(f"{path} has the columns {', '.join(names)!a}: wanted label, begin and end (in seconds)")
     places = [names.index(name) for name in COLUMNS]
     for number, line in _numbered(lines, start=2):
-        cells = next(csv.reader([line], delimiter=delimiter), [])
+        cells = next((cells for _, cells in csv_cells([line], delimiter, joined=0)), [])
         if len(cells) != len(names):
             raise DataError(f"{path}:{number}: {len(cells)} cells, the header has {len(names)}")
         yield _span(path, number, *(cells[place] for place in places), decimal="," if delimiter == ";" else ".")

@@ -70,7 +70,7 @@ class TableEncoding:
             elif text.lower() in EMPTY:
                 self.missing[self.columns[column]] = self.missing.get(self.columns[column], 0) + 1
             else:
-                count, first = self.unknown.get(self.columns[column], (0, text))
+                count, first = self.unknown.get(self.columns[column], (0, text[:40]))
                 self.unknown[self.columns[column]] = count + 1, first
         return values
 
@@ -87,7 +87,7 @@ class TableEncoding:
         except ValueError:
             raise UnusableError(f"not a number: {ascii(text)[:40]} in {self.columns[column]!r}") from None
         if not math.isfinite(value):
-            raise UnusableError(f"not finite: {text} in {self.columns[column]!r}")
+            raise UnusableError(f"not finite: {text[:40]} in {self.columns[column]!r}")
         if abs(value) > LARGEST:
             name = self.columns[column]
             raise UnusableError(f"too large: {value:.3g} in {name!r}, at most {LARGEST:g} can be learnt")

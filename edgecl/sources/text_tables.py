@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecl.errors import DataError
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.csv_columns import csv_lines, header_line, open_table
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
@@ -32,12 +33,10 @@ def read_text_table(
             text, named = _places(path, names, label_column)
             _check_label(path, named, label=label, labelled=labelled)
             tally = SkipTally(str(path))
-            reader = csv.reader(csv_lines(file), delimiter=delimiter)
-            for cells in reader:
-                line = reader.line_num + 1
+            for number, cells in csv_cells(csv_lines(file), delimiter, width=len(names)):
+                line = number + 1
                 try:
-                    if cells:
-                        yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
+                    yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
                 except UnusableError as error:
                     yield from tally.skip(line, str(error))
             yield from tally.rest()

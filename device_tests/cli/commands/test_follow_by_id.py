@@ -118,3 +118,14 @@ def test_what_cannot_work_is_refused(
     done = edgecl("follow", store, "rows.csv", *options)
     assert done.code not in (0, 3)
     assert message in done.err
+
+
+def test_a_stray_quotation_mark_in_labels_costs_one_of_them(store: Path) -> None:
+    head, *labels = (store.parent / "labels.csv").read_text().splitlines()
+    labels[10] = 'r10,"fair'
+    odd = store.parent / "odd.csv"
+    odd.write_text("\n".join([head, *labels]) + "\n")
+    done = by_id(store, odd, "--dry-run")
+    assert done.code in (0, 3)
+    assert done.lines[-1]["labelled"] >= ROWS - 1
+    assert len(done.err) < 5000

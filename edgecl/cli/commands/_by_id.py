@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import queue
 import stat
@@ -19,6 +18,7 @@ from edgecl.cli.stdin import descriptor
 from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
+from edgecl.sources.cells import csv_cells
 
 if TYPE_CHECKING:
     from edgecl.operations.late_labels import LateLabel, Row
@@ -151,12 +151,11 @@ def _records(path: Path, require: Callable[[list[str]], None]) -> Iterator[Mappi
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with file, io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", errors="replace", newline="") as text:
-        lines = csv.reader(_bounded(path, text))
-        names = next(lines, [])
+        rows = csv_cells(_bounded(path, text), ",", joined=0)
+        names = next(rows, (0, list[str]()))[1]
         require(names)
-        for cells in lines:
-            if cells:
-                yield dict(zip(names, [*cells, *[""] * (len(names) - len(cells))], strict=False))
+        for _, cells in rows:
+            yield dict(zip(names, [*cells, *[""] * (len(names) - len(cells))], strict=False))
 
 
 def _bounded(path: Path, text: io.TextIOWrapper) -> Iterator[str]:

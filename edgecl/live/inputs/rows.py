@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import header_line, is_comment
-from edgecl.sources.csv_rows import csv_cells, read_live
+from edgecl.sources.csv_rows import read_live
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler

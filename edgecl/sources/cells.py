@@ -1,0 +1,58 @@
+"""Cells of rows of CSV, line by line: a stray quotation mark costs its own row, and no cell is too long."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+JOINED_LINES = 16  # of one cell in quotation marks
+
+
+def csv_cells(
+    lines: Iterable[str], delimiter: str, *, width: int = 0, joined: int = JOINED_LINES
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
+
+    A cell in quotation marks goes on over at most `joined` lines, where the row then has `width` cells. Any other
+    quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
+    """
+    source, number, waiting = iter(lines), 0, deque[str]()
+    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
+        number += 1
+        if joined and line.count('"') % 2:
+            waiting.extend(islice(source, max(joined - len(waiting), 0)))
+            length, cells = _joined(line, waiting, delimiter, width)
+            for _ in range(length):
+                waiting.popleft()
+            number += length
+        else:
+            cells = _parsed(line, delimiter)
+        if cells is not None:
+            yield number, cells
+
+
+def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:
+    """Return how many lines more a row has, and its cells."""
+    text = line
+    for length, more in enumerate(after, start=1):
+        text += more
+        if more.count('"') % 2:
+            cells = _parsed(text, delimiter)
+            return (length, cells) if cells and len(cells) == width else (0, _parsed(line, delimiter))
+    return 0, _parsed(line, delimiter)
+
+
+def _parsed(text: str, delimiter: str) -> list[str] | None:
+    """Return the cells of a row: None where it is empty, no cells where it is not CSV."""
+    content = text.rstrip("\r\n")
+    if not content:
+        return None
+    if '"' not in content and "\r" not in content:
+        return content.split(delimiter)
+    try:
+        return next(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter), None)
+    except csv.Error:
+        return []
