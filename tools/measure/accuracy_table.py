@@ -48,7 +48,7 @@ STRATEGIES = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
 def measure_strategies(case: Case, orders: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Every strategy in every class order, at the default budget."""
     settings, rows = case.settings(), case.tested()
-    measured: dict[str, Any] = {one: {"accuracies": [], "used": [], "seconds": 0.0} for one in STRATEGIES}
+    measured: dict[str, Any] = {one: {"accuracies": [], "used": [], "asked": 0, "seconds": 0.0} for one in STRATEGIES}
     for order in orders:
         taught = stream(case, settings, order)
         for strategy, figures in measured.items():
@@ -57,6 +57,7 @@ def measure_strategies(case: Case, orders: Sequence[Sequence[str]]) -> dict[str,
             figures["seconds"] += time.perf_counter() - started
             figures["accuracies"].append(accuracy(case, pupil.model, rows))
             figures["used"].append(pupil.used)
+            figures["asked"] += pupil.asked
     return measured
 
 
@@ -149,7 +150,7 @@ def measure_command_line(case: Case, order: Sequence[str]) -> dict[str, float]:
         command("init", store, "--extractor", case.latents.extractor, "--json")
         for number, part in enumerate(lessons(order)):
             lesson = write_samples(case, case.taught(part), files / f"lesson-{number}")
-            command("learn", store, lesson, "--json", refusable=True)
+            command("learn", store, lesson, "--distinct", "--json", refusable=True)
         unseen = write_samples(case, case.tested(), files / "unseen")
         told = command("eval", store, unseen, "--json")
         known = told["with_unknown"]

@@ -23,29 +23,26 @@ from edgecl.model.settings import Settings
 from measure.cases import UNLIMITED, Case
 
 DEFAULT = "auto"  # the only one that is played without --force: the gate may reject its lessons
+DISTINCT = Answer(distinct=True)
 
 
 class Pupil:
     """A model that goes through lessons; a rejected one leaves it as it was.
 
-    Parameters
-    ----------
-    distinct
-        Answer as a user would who means every new class: what the gate asks about is a class of its own, as with
-        `edgecl learn --distinct`. Otherwise what it asks about is not taught.
+    It answers as a user would who means every class: what the gate asks about is a class of its own, as with
+    `edgecl learn --distinct`.
     """
 
-    def __init__(self, settings: Settings, *, distinct: bool = False) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.model = Model(settings)
         self.used: list[str] = []  # the strategy that made the head, lesson by lesson, or "rejected"
         self.asked = 0  # times that the gate asked about a class
         self._objects = MemoryObjects()
-        self._answer = Answer(distinct=True) if distinct else None
 
     def learn(self, lesson: Lesson, *, strategy: str = DEFAULT) -> None:
         before, is_forced = self.model.distinct, strategy != DEFAULT
         outcome = lesson_stages(
-            self.model, lesson, objects=self._objects, strategy=strategy, force=is_forced, answer=self._answer
+            self.model, lesson, objects=self._objects, strategy=strategy, force=is_forced, answer=DISTINCT
         ).finish()
         self.model = outcome.model or self.model
         self.asked += len(self.model.distinct - before) + len(outcome.verdict.asks)

@@ -175,7 +175,7 @@ def looked_at(bench: Bench, ground: Ground, words: Played, pupil: Pupil) -> Iter
     of_ground = of_ground.reshape(-1, of_ground.shape[-1])
     names = zip(words.words.tolist(), words.speakers.tolist(), strict=True)
     clips = [Clip(word, who, np.zeros(0, np.float32)) for word, who in names]
-    for word, teach, heard in cases(clips):
+    for word, _, teach, heard in cases(clips):
         for one in compared(ground, student, of_ground, ground.holds({word}), words, teach, heard, CHOSEN):
             yield {"word": word, "is_short": word in SHORT, **one}
 

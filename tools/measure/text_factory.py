@@ -70,7 +70,7 @@ def in_float(data: Texts, adapter: Adapter | None) -> Texts:
 def closed_forms(data: Texts, order: Sequence[str]) -> dict[str, float]:
     """Return what closed forms of all training texts, and of five of each later intent, reach."""
     first, later = order[: data.about.first], order[data.about.first :]
-    pupil = Pupil(data.settings(), distinct=True)
+    pupil = Pupil(data.settings())
     data.teach(pupil, data.rows("train", order), "closed-form")
     parts = {"all": order, "first": first, "later": later}
     return {name: data.accuracy(pupil, part) for name, part in parts.items()} | {

@@ -121,7 +121,7 @@ def measure_months(data: Texts, order: Sequence[str], strategy: str) -> dict[str
     that the gate refuses count in `rejected` alone, and their intents are wrong at the end. `asked` counts the intents
     that the gate asked about.
     """
-    pupil = Pupil(data.settings(), distinct=True)
+    pupil = Pupil(data.settings())
     known: list[str] = []
     figures: dict[str, Any] = {"old": [], "new": [], "lesson_ms": []}
     for part in months(order, data.about):
@@ -173,7 +173,7 @@ def measure_five_shot(data: Texts, of: Sequence[str], *, strategy: str = "auto")
     change: list[float] = []
     rejected, asked, rounds = 0, 0, new_classes(of)
     for fresh in rounds:
-        pupil, old = Pupil(settings, distinct=True), [one for one in data.classes if one not in fresh]
+        pupil, old = Pupil(settings), [one for one in data.classes if one not in fresh]
         data.teach(pupil, data.rows("train", old), strategy)
         before, asked_before = data.accuracy(pupil, old), pupil.asked
         drawn = [generator.choice(data.rows("train", [one]), SHOTS, replace=False) for one in fresh]
@@ -196,7 +196,7 @@ def measure_budgets(data: Texts, order: Sequence[str]) -> dict[str, float | None
     found: dict[str, float | None] = {}
     for budget in BUDGETS:
         try:
-            pupil = Pupil(data.settings(memory_bytes=parse_bytes(budget), disk_bytes=DISK), distinct=True)
+            pupil = Pupil(data.settings(memory_bytes=parse_bytes(budget), disk_bytes=DISK))
         except SettingError:
             found[budget] = None
             continue

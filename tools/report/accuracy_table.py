@@ -170,11 +170,26 @@ def command_line_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
 
 
 def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
-    """Count what made the head of the default strategy, and the lessons that the gate rejected."""
-    rows = [["set", "classes", "samples", "D", "features", "memory", "lessons", "closed form", "refined", "rejected"]]
+    """Count what made the head of the default strategy, the lessons that were rejected, the classes asked about."""
+    rows = [
+        [
+            "set",
+            "classes",
+            "samples",
+            "D",
+            "features",
+            "memory",
+            "lessons",
+            "closed form",
+            "refined",
+            "rejected",
+            "asked",
+        ]
+    ]
     for name, one in sets.items():
         used = [word for split in one["splits"] for order in split["strategies"]["auto"]["used"] for word in order]
         rejected, closed = used.count("rejected"), used.count("closed-form")
+        asked = sum(split["strategies"]["auto"]["asked"] for split in one["splits"])
         about = [
             one["classes"],
             one["samples"],
@@ -182,7 +197,9 @@ def lesson_rows(sets: Mapping[str, Figures]) -> list[list[str]]:
             one["features"],
             f"{one['memory_bytes'] / 2**20:g} MiB",
         ]
-        rows.append([name, *map(str, about), *map(str, (len(used), closed, len(used) - closed - rejected, rejected))])
+        rows.append(
+            [name, *map(str, about), *map(str, (len(used), closed, len(used) - closed - rejected, rejected, asked))]
+        )
     return rows
 
 
