@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecl.live.inputs.pcm import Layout, hint_of
+
 from ...support.commands import RATE, edgecl, noise, write_wav
 from ...support.listening import pcm, piped, said
 
@@ -80,3 +82,27 @@ def test_wide_samples_are_hinted_at(kitchen: Path) -> None:
 def test_sound_of_one_channel_gives_no_hint(kitchen: Path) -> None:
     assert "sounds like" not in piped(kitchen, pcm(said("yes", "left", "stop"))).err
     assert "sounds like" not in piped(kitchen, pcm(0.1 * noise(3))).err
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("S24_3LE", 1), ("S24_LE", 1), ("S24_LE", 2), ("S32_LE", 1), ("S32_LE", 2), ("FLOAT_LE", 1), ("FLOAT_LE", 2)],
+)
+@pytest.mark.parametrize("level", [0.002, 0.1])
+def test_every_format_is_hinted_at_in_a_quiet_room_and_in_sound(name: str, channels: int, level: float) -> None:
+    room = np.random.default_rng(0).normal(size=3 * RATE) * 0.002
+    sound = room if level < 0.01 else room + level * np.convolve(room, np.ones(40), "same") / 0.01
+    words = (np.repeat(sound, channels).clip(-1, 1) * (2**31 - 1)).astype("<i4")
+    content = {
+        "S24_3LE": words.view("u1").reshape(-1, 4)[:, 1:].tobytes(),
+        "S24_LE": (words >> 8).astype("<i4").tobytes(),
+        "S32_LE": words.tobytes(),
+        "FLOAT_LE": np.repeat(sound, channels).astype("<f4").tobytes(),
+    }[name]
+    assert f"(--format {name} --channels {channels})" in hint_of(content, Layout())
+
+
+def test_a_quiet_room_in_the_format_that_is_read_gives_no_hint() -> None:
+    room = np.random.default_rng(0).normal(size=3 * RATE) * 0.002
+    assert hint_of((room * 2**15).astype("<i2").tobytes(), Layout()) == ""
+    assert hint_of(((room + 1) * 127).astype("u1").tobytes(), Layout()) == ""

@@ -148,26 +148,50 @@ def hint_of(content: bytes, layout: Layout) -> str:
         return ""
     if layout.format != "S16_LE":
         return ""
-    pairs = np.frombuffer(content, "<i2").reshape(-1, 2).astype(np.float64)
+    name = _format_of(content)
+    layout = Layout(name)
+    whole = content[: len(content) // (2 * layout.frame_bytes) * 2 * layout.frame_bytes]
+    pairs = layout.decode(whole).astype(np.float64).reshape(-1, 2) * 2**15
     words = pairs[pairs.any(axis=1)].reshape(-1)  # without digital silence
     if len(words) < 4000:
         return ""
-    for name, channels, fits in (("S32_LE", 1, _is_wide(words)), ("S16_LE", 2, _is_stereo(words))):
-        if fits:
-            what = f"{name} of {channels} channel{'s' * (channels > 1)}"
-            return f"sounds like {what} (--format {name} --channels {channels})"
-    return ""
+    channels = 2 if _is_stereo(words) else 1
+    if layout == Layout(channels=channels):
+        return ""
+    return f"sounds like {name} of {channels} channel{'s' * (channels > 1)} (--format {name} --channels {channels})"
+
+
+def _format_of(content: bytes) -> str:
+    """Return the format of samples that raw PCM looks like: S16_LE unless its bits are clearly another's."""
+    wide = np.frombuffer(content, "<i4")
+    wide = wide[wide != 0]
+    if len(wide) < 2000:
+        return "S16_LE"
+    size = np.abs(wide.view("<f4"))
+    if np.mean((size > 1e-7) & (size <= 2)) > 0.99:  # other numbers have any exponent
+        return "FLOAT_LE"
+    low, high = wide.astype("<i2").astype(np.float64), (wide >> 16).astype(np.float64)
+    if np.abs(low).max() <= 2:
+        return "S32_LE"
+    is_narrow = bool((np.abs(wide.astype(np.float64)) < 2**23).all())
+    extends = np.mean((high == -1) == (low < 0)) > 0.8 and np.abs(high).max() <= 2
+    loud = np.abs(high) >= 4  # where the lower half has had to wrap
+    if (_is_full(low[loud]) and not _is_full(high[loud])) or (is_narrow and extends):
+        return "S24_LE" if is_narrow and (wide & 0xFF).any() else "S32_LE"
+    lowest, middle, top = np.frombuffer(content[: len(content) // 3 * 3], "i1").reshape(-1, 3).std(axis=0)
+    has_low_byte = lowest > 65 or (lowest < 1 and middle > 40)  # 74 for that of sound, 0 of what had 16 bits
+    return "S24_3LE" if top < 40 and has_low_byte else "S16_LE"
+
+
+def _is_full(words: NDArray[np.float64]) -> bool:
+    """Test whether words are spread evenly over all that 16 bits can be, as the lower half of larger samples is."""
+    apart = words[::2]  # of two channels the same may come twice
+    return len(apart) > 500 and bool(17_500 < apart.std() < 20_300 and _roughness(apart) > 1.5)
 
 
 def _roughness(words: NDArray[np.float64]) -> float:
     """Return the power of the steps between samples over that of the samples: 2 for noise, less for sound."""
     return float(np.square(np.diff(words)).mean() / max(words.var(), 1e-12))
-
-
-def _is_wide(words: NDArray[np.float64]) -> bool:
-    """Test whether every second word is noise, or nothing, and the others are sound: the halves of 32 bits."""
-    low, high = words[0::2], words[1::2]
-    return high.std() > 0 and _roughness(high) < 1 and (low.std() == 0 or (_roughness(low) > 1.5 and low.std() > 8000))
 
 
 def _is_stereo(words: NDArray[np.float64]) -> bool:
