@@ -182,3 +182,24 @@ def test_labels_that_come_late_are_skipped_by_name(shop: Learner, tmp_path: Path
     how = ("--id-column", "id", "--labels", labels)
     assert "--label-case" in edgecl("follow", shop.path, rows, *how).err
     assert "1: is small" in edgecl("follow", shop.path, rows, *how, "--label-case", "lower").out
+
+
+@pytest.mark.parametrize("option", [("--watch", "SMALL", "--cost", "missed=2,false=1"), ("--prior", "SMALL=0.5")])
+def test_a_class_that_is_watched_for_or_has_a_prior(shop: Learner, tmp_path: Path, option: tuple[str, ...]) -> None:
+    stream = table(tmp_path / "stream.csv", ("small", "large"))
+    done = edgecl("follow", shop.path, stream, *option)
+    assert (done.code, "the class 'small' is known" in done.err, OPTION in done.err) == (4, True, True)
+    assert edgecl("follow", shop.path, stream, *option, "--label-case", "lower").code == 0
+
+
+def test_a_class_that_is_watched_for_and_never_comes_is_named(shop: Learner, tmp_path: Path) -> None:
+    stream = table(tmp_path / "stream.csv", ("small", "large"))
+    done = edgecl("follow", shop.path, stream, "--watch", "fraud", "--cost", "missed=2,false=1")
+    assert "no row had that label" in " ".join(done.out.split())
+
+
+def test_labels_of_a_table_of_other_delimiters_meet_their_rows(shop: Learner, tmp_path: Path) -> None:
+    rows, labels = tmp_path / "rows.csv", tmp_path / "labels.csv"
+    rows.write_text("id;amount;hour\n1;3;2\n")
+    labels.write_text("ID;Label\n1;small\n")
+    assert "1: is small" in edgecl("follow", shop.path, rows, "--id-column", "id", "--labels", labels).out

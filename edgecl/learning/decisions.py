@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class Prior:
         if any(one <= 0 for one in stated.values()):
             raise SettingError(f"the prior {text!r} holds a share that is not above 0", parameter="prior")
         return Prior("stated", stated)
+
+    def spelt(self, settled: Callable[[str], str]) -> Prior:
+        """Return it with each label as `settled` returns it."""
+        return replace(self, stated={settled(label): share for label, share in self.stated.items()})
 
     def adjusted(
         self, probabilities: NDArray[np.floating], labels: Sequence[str], seen: Mapping[str, int]

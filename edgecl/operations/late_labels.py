@@ -21,6 +21,7 @@ from edgecl.operations.streaming import (
     COMMIT_EVERY,
     StreamReport,
     StreamSaver,
+    decided,
     kept_models,
     report_of,
     saved_before_an_error,
@@ -154,26 +155,22 @@ def follow_by_id(
     SettingError
         The store is not for tables, is centred, or its memory does not hold a stream with so many waiting rows.
     """
-    from edgecl.learning.alerts import Watch
-    from edgecl.learning.decisions import Costs, Prior
     from edgecl.learning.prequential import Prequential
 
     if opened.extractor.contract.modality != "table":
         raise SettingError(f"{opened.store.path} is not a store for rows of a table")
-    costs = Costs.parse(cost) if cost is not None else None
-    watched_class = Watch(watch, costs, alerts_per_1000) if watch is not None else None
+    spellings = opened.spellings(label_case)
+    asked, watched_class = decided(spellings, prior, watch, cost, alerts_per_1000)
     started = time.perf_counter()
     with opened.store.writer() as writer:
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         panel = live_panel(opened, live, label_delay=0)
-        stream = Prequential(
-            model, label_delay=waiting_rows, panel=panel, prior=Prior.parse(prior), watch=watched_class
-        )
+        stream = Prequential(model, label_delay=waiting_rows, panel=panel, prior=asked, watch=watched_class)
         objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
         saved = StreamSaver(objects, None if dry_run else writer, live)
-        followed = _Followed(opened, stream, saved, Meeting(waiting_rows), opened.spellings(label_case))
+        followed = _Followed(opened, stream, saved, Meeting(waiting_rows), spellings)
         with saved_before_an_error(saved, stream):
             for one in arrivals:
                 yield from followed.arrived(one)

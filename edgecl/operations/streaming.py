@@ -22,7 +22,9 @@ from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
+    from edgecl.learning.alerts import Watch
     from edgecl.learning.curves import Curves
+    from edgecl.learning.decisions import Prior
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.prequential import Prequential, Tally
     from edgecl.learning.reliability import Reliability
@@ -193,6 +195,26 @@ def with_known_labels(
         yield item if item.label == new[item.label] else replace(item, label=new[item.label])
 
 
+def decided(
+    spellings: Spellings, prior: str, watch: str | None, cost: str | None, alerts_per_1000: float | None
+) -> tuple[Prior, Watch | None]:
+    """Return the prior of a stream and what is watched for in it, with labels as they are stored.
+
+    Raises
+    ------
+    SettingError, DataError
+        When one of them cannot be used, or a label is a known class in another spelling.
+    """
+    from edgecl.learning.alerts import Watch
+    from edgecl.learning.decisions import Costs, Prior
+
+    asked = Prior.parse(prior).spelt(lambda label: spellings.settled(label, "the prior"))
+    costs = Costs.parse(cost) if cost is not None else None
+    if watch is None:
+        return asked, None
+    return asked, Watch(spellings.settled(watch, "the class to watch for"), costs, alerts_per_1000)
+
+
 @watched
 def follow(
     opened: OpenStore,
@@ -211,14 +233,11 @@ def follow(
     A revision is committed at every confirmed drift (what was known until then, so that it can be gone back to, and
     what is made of it), every COMMIT_EVERY rows, and at the end; none where the live one answers better.
     """
-    from edgecl.learning.alerts import Watch
-    from edgecl.learning.decisions import Costs, Prior
     from edgecl.learning.drift_response import AS_IT_IS
     from edgecl.learning.prequential import Prequential
 
-    asked = Prior.parse(prior)
-    costs = Costs.parse(cost) if cost is not None else None
-    watched_class = Watch(watch, costs, alerts_per_1000) if watch is not None else None
+    spellings = opened.spellings(label_case)
+    asked, watched_class = decided(spellings, prior, watch, cost, alerts_per_1000)
     started = time.perf_counter()
     skipped: list[Skip] = []
     drifts: list[Drift] = []
@@ -237,7 +256,7 @@ def follow(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )
         with saved_before_an_error(saved, stream):
-            labelled = with_known_labels(items, stream, opened.spellings(label_case))
+            labelled = with_known_labels(items, stream, spellings)
             for batch, latents in embedded(opened, labelled, skipped, at_once=ROWS_AT_ONCE):
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:

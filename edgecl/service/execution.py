@@ -18,6 +18,9 @@ LONGEST_S = 60.0
 """After which a program is ended."""
 
 
+OF_A_SHELL = {"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1"}
+
+
 class Execution:
     """Runs a program per event, one after another: the event is a JSON line on stdin, and $EDGECL_LABEL its label.
 
@@ -26,7 +29,7 @@ class Execution:
     Raises
     ------
     SettingError
-        There is no such program.
+        There is no such program, or it is written for a shell.
     """
 
     def __init__(self, command: str) -> None:
@@ -36,6 +39,11 @@ class Execution:
             raise SettingError(f"{command!a} is not a command: {error}", parameter="execute") from error
         if not self._arguments or shutil.which(self._arguments[0]) is None:
             raise SettingError(f"{command!a}: there is no such program", parameter="execute")
+        if shell := [one for one in self._arguments if one in OF_A_SHELL]:
+            raise SettingError(
+                f"{command!a}: no shell is run, and {shell[0]} would be an argument: write sh -c '...'",
+                parameter="execute",
+            )
 
     def take(self, event: Event) -> None:
         """Run the program with an event; raises EdgeclError where it fails."""

@@ -64,7 +64,7 @@ class Columns:
     is_json: bool = False
     """Whether the rows are JSON Lines."""
     words: str = ""
-    """Names of columns of words that are not read."""
+    """Names of columns that are not read and may hold labels."""
 
 
 def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) -> Columns:
@@ -105,18 +105,18 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
     if is_json:
         delimiter = ","
     columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json)
-    columns = replace(columns, words=", ".join(_words(names, rows, columns)))
+    columns = replace(columns, words=", ".join(_words(names, rows, columns, of_numbers=not contract.sample_rate_hz)))
     return with_time_unit(path, columns, rows, contract, how)
 
 
-def _words(names: list[str], rows: list[list[str]], columns: Columns) -> list[str]:
-    """Return the columns of words that are not read."""
+def _words(names: list[str], rows: list[list[str]], columns: Columns, *, of_numbers: bool) -> list[str]:
+    """Return the columns that are not read and may hold labels: those of words, and `of_numbers` others."""
     read = {columns.timestamp, columns.order, columns.label, columns.group, *columns.channels}
     whole = [row for row in rows if len(row) == len(names)]
     return [
         name
         for at, name in enumerate(names)
-        if at not in read and whole and not any(is_number(row[at], columns.delimiter) for row in whole)
+        if at not in read and whole and (of_numbers or not any(is_number(row[at], columns.delimiter) for row in whole))
     ]
 
 

@@ -113,6 +113,8 @@ def test_a_program_that_fails_is_told_in_the_summary(kitchen: Path, evening: Pat
     assert "ended with exit code 1" in done.err
     missing = process("listen", kitchen, evening, "--exec", "no-such-program")
     assert (missing.code, "no such program (--exec)" in missing.err) == (2, True)
+    shell = process("listen", kitchen, evening, "--exec", "cat >> notes")
+    assert (shell.code, "no shell is run, and >> would be an argument" in shell.err) == (2, True)
 
 
 def test_events_reach_a_broker(kitchen: Path, evening: Path, broker: Mosquitto, listener: Ear) -> None:

@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
 from edgecl.sources.cells import csv_cells
+from edgecl.sources.lines import guess_delimiter
 
 if TYPE_CHECKING:
     from edgecl.operations.late_labels import LateLabel, Row
@@ -151,7 +153,9 @@ def _records(path: Path, require: Callable[[list[str]], None]) -> Iterator[Mappi
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with file, io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", errors="replace", newline="") as text:
-        rows = csv_cells(_bounded(path, text), ",", joined=0)
+        lines = _bounded(path, text)
+        first = next(lines, "")
+        rows = csv_cells(chain([first], lines), guess_delimiter(first), joined=0)
         names = next(rows, (0, list[str]()))[1]
         require(names)
         for _, cells in rows:

@@ -150,7 +150,7 @@ def _print_alerts(alerts: Mapping[str, Any]) -> None:
         said += f"; the likeliest rows within the budget hold {percent(alerts['recall_at_budget'])}"
     if "cost" in alerts:
         said += f"; cost {alerts['cost']:,.0f}"
-    click.echo(wrapped(said))
+    click.echo(wrapped(said if alerts["rows"] else f"{said}; no row had that label"))
 
 
 def _print_drifts(drifts: tuple[Drift, ...]) -> None:
