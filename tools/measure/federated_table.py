@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,93 +21,38 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.splits import SETS, data_root
-from edgecl.model.exemplars import quantise
-from edgecl.model.head import HeadState, factorise, whitened_cosine
-from edgecl.model.shares import MEDIAN, Share, pooled
-from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
+from edgecl.model.shares import MEDIAN, pooled
+from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.noise import Noise, noisy
-from edgecl.sharing.plans import Plan, Planned
 from edgecl.sharing.screening import CAP, capped, screened
-from edgecl.sharing.share_file import Shape, decode, encode, encode_plan
-from edgecl.sharing.sums import Sums
+from edgecl.sharing.share_file import Shape, encode
 from measure.cases import Case, cases, note
 from measure.federated_averaging import FLOWER, averaged
 from measure.federated_gate import gate_rows
+from measure.federated_parts import (
+    Device,
+    Statistics,
+    accuracy,
+    answers,
+    devices_of,
+    head_of,
+    joined,
+    score,
+    shared,
+    statistics_of,
+    total,
+)
+from measure.federated_rounds import irreversible_row, secure_row, straggler_rows
 
-Statistics = Mapping[str, ClassStatistics]
 DEVICES = {"speech_commands": (5, 10, 20, 100), "hapt_uci_har": (5, 10, 20)}
 SPEECH = "speech_commands"
-PARTS = ("merged", "irreversible", "gate", "poison", "privacy", "averaging", "movement")
+PARTS = ("merged", "stragglers", "secure", "irreversible", "gate", "poison", "privacy", "averaging", "movement")
 OF_BOTH = ("irreversible", "gate")  # measured on either set
 HOSTILE = 10  # devices, of which one to three are
 EPSILONS = (16.0, 8.0, 4.0)
 FORMS = {"plain": {}, "float16": {"half": True}, "compact": {"compact": True}, "both": {"half": True, "compact": True}}
-Device = dict[str, NDArray[np.float32]]
-
-
-def devices_of(case: Case, count: int) -> list[Device]:
-    """Return the taught latents by device and label: speakers are dealt in turn, in an order drawn from a seed."""
-    rows, latents = case.taught(), case.latents
-    people = np.unique(latents.groups[rows])
-    np.random.default_rng(0).shuffle(people)
-    found = []
-    for first in range(min(count, len(people))):
-        own = rows[np.isin(latents.groups[rows], people[first::count])]
-        labels = latents.labels[own]
-        found.append({str(one): latents.x[own[labels == one]] for one in np.unique(labels)})
-    return found
-
-
-def statistics_of(device: Device) -> dict[str, ClassStatistics]:
-    """Return statistics of latents by label, of rows as a store keeps them."""
-    found = {}
-    for label, latents in device.items():
-        scatter = np.empty(packed_length(latents.shape[1]), np.float64)
-        kept = quantise(latents)
-        count, mean = accumulate(None, kept.blocks(1 << 30), scatter)
-        found[label] = ClassStatistics(count, mean, scatter.astype(np.float32))
-    return found
-
-
-def head_of(case: Case, statistics: Statistics) -> HeadState:
-    """Return the closed form."""
-    dimension = next(iter(statistics.values())).dimension
-    floor = 0.1 if case.data.modality == "imu" else 0.03  # of the contracts
-    return whitened_cosine(factorise(statistics, np.empty(packed_length(dimension)), shrinkage_floor=floor))
-
-
-def answers(case: Case, head: HeadState) -> NDArray[np.str_]:
-    """Return the labels that a head answers to what is tested."""
-    found: NDArray[np.str_] = np.array(head.labels)[head.logits(case.latents.x[case.tested()]).argmax(axis=1)]
-    return found
-
-
-def accuracy(case: Case, found: NDArray[np.str_]) -> float:
-    """Return balanced accuracy over the classes of the case, %."""
-    wanted = case.latents.labels[case.tested()]
-    return 100 * float(np.mean([np.mean(found[wanted == one] == one) for one in np.unique(wanted)]))
-
-
-def score(case: Case, statistics: Statistics) -> float:
-    """Return the accuracy of the head of statistics."""
-    return accuracy(case, answers(case, head_of(case, statistics)))
-
-
-def total(parts: Sequence[Statistics]) -> dict[str, ClassStatistics]:
-    """Return the sum of devices."""
-    sums = Sums()
-    for one in parts:
-        sums.add(one)
-    return sums.statistics()
-
-
-def joined(devices: Sequence[Device]) -> Device:
-    """Return all samples at one device."""
-    labels = sorted({label for one in devices for label in one})
-    return {label: np.concatenate([one[label] for one in devices if label in one]) for label in labels}
 
 
 def merged_row(found: Sequence[Case], count: int) -> dict[str, Any]:
@@ -166,56 +111,6 @@ def size_row(case: Case, count: int) -> dict[str, Any]:
         "of two %": f"{100 * np.mean(counts == 2):.0f}",
         "below D %": f"{100 * np.mean(counts < dimension):.0f}",
     }
-
-
-def shared(name: str, statistics: Statistics) -> Share:
-    """Return statistics as the share of a device."""
-    return Share(name, name, 1, name, statistics)
-
-
-def irreversible_row(found: Sequence[Case], count: int) -> dict[str, Any]:
-    """Return what one matrix a device costs and answers, as the files of it are read, against plain files."""
-    rows = []
-    for case in found:
-        devices = devices_of(case, count)
-        parts = [statistics_of(one) for one in devices]
-        dimension = next(iter(parts[0].values())).dimension
-        shape = Shape("0" * 64, dimension, dimension, 0, 0, 0)
-        counts = [{label: one.count for label, one in part.items()} for part in parts]
-        plan = Plan({f"{n:02d}": Planned(f"device {n}", one) for n, one in enumerate(counts)})
-        shares = [shared(f"{n:02d}", part) for n, part in enumerate(parts)]
-        files = [encode(one, shape, plan=plan) for one in shares]
-        halves = [encode(one, shape, plan=plan, half=True) for one in shares]
-        plain = [encode(one, shape, compact=True) for one in shares]
-        heads = [head_of(case, _read_total(some)) for some in (files, halves, plain)]
-        heads.append(head_of(case, statistics_of(joined(devices))))
-        found_answers = [answers(case, one) for one in heads]
-        rows.append(
-            (
-                *(float(np.mean(list(map(len, some)))) / 1e3 for some in (plain, files, halves)),
-                len(encode_plan(plan, shape)) / 1e3,
-                *(accuracy(case, one) for one in found_answers),
-                *(100 * float(np.mean(one == found_answers[-1])) for one in found_answers[:2]),
-                float(np.abs(heads[0].weights - heads[-1].weights).max() / np.abs(heads[-1].weights).max()),
-            )
-        )
-    mean = np.mean(rows, axis=0)
-    sizes = ("plain, KB", "irreversible, KB", "irreversible, float16, KB", "plan, KB")
-    shown = ("irreversible %", "irreversible, float16 %", "plain %", "central %")
-    same = ("irreversible: same answers as central %", "float16: same answers %")
-    return {
-        "set": found[0].data.name,
-        "devices": count,
-        **{name: f"{value:.0f}" for name, value in zip(sizes, mean, strict=False)},
-        **{name: f"{value:.1f}" for name, value in zip(shown, mean[4:], strict=False)},
-        **{name: f"{value:.2f}" for name, value in zip(same, mean[8:], strict=False)},
-        "largest difference of weights": f"{max(row[-1] for row in rows):.0e}",
-    }
-
-
-def _read_total(files: Sequence[bytes]) -> dict[str, ClassStatistics]:
-    """Return the sum of what files have."""
-    return total([decode(one, source="a device").share.statistics for one in files])
 
 
 def privacy_rows(found: Sequence[Case]) -> list[dict[str, Any]]:
@@ -341,9 +236,20 @@ def _row_of(name: str, count: int, found: float, rounds: int, near: int, nearer:
     }
 
 
-def speech_rows(found: Sequence[Case], part: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the tables of a part that is measured on speech alone."""
+def rows_of(found: Sequence[Case], part: str, used: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of a part, for these numbers of devices where it has several."""
     match part:
+        case "merged" | "movement":
+            rows = [merged_row(found, count) for count in used]
+            return {"merged": rows, "size": [size_row(found[0], count) for count in used]}
+        case "gate":
+            return {part: gate_rows(found)}
+        case "irreversible":
+            return {part: [irreversible_row(found, count) for count in used]}
+        case "stragglers":
+            return {part: straggler_rows(found)}
+        case "secure":
+            return {part: [secure_row(found, count) for count in used]}
         case "privacy":
             return {part: privacy_rows(found)}
         case "poison":
@@ -382,15 +288,7 @@ def main() -> int:
             found = cases(SETS[name], **places, quick=arguments.quick)
             used = counts[:2] if arguments.quick else counts
             for part in parts:
-                if part in ("merged", "movement"):
-                    rows = [merged_row(found, count) for count in used]
-                    keep(part, {"merged": rows, "size": [size_row(found[0], count) for count in used]})
-                elif part == "gate":
-                    keep(part, {part: gate_rows(found)})
-                elif part == "irreversible":
-                    keep(part, {part: [irreversible_row(found, count) for count in used]})
-                else:
-                    keep(part, speech_rows(found, part))
+                keep(part, rows_of(found, part, used))
     return 0
 
 

@@ -10,6 +10,8 @@ from report.tables import of_records
 TITLES = {
     "merged": "Merged, central, alone (balanced accuracy on people of no device, mean of the splits)",
     "size": "Bytes of a device's file, and which of its classes show single samples",
+    "stragglers": "Rounds with stragglers: ten devices, each learns a fifth before each of the first five",
+    "secure": "Secure sums: vectors quantised as SecAgg+ does, against the plain sum",
     "irreversible": "One matrix for all classes, in two rounds (`--irreversible`), against plain files and central",
     "gate": "What the gate of a device says to one, two and nine others, and what they do (before to after)",
     "privacy": "Noise: speech_commands, 10 devices",
