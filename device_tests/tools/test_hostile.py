@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,28 @@ def test_what_is_over_a_bound_or_not_refused_is_counted_as_such(hostile: Any) ->
     report = importlib.import_module("report.hostile")
     good = {"input": "x", "ended": "refused: DataError", "seconds": 0.1, "mib": 1.0}
     figures = {"inputs": [good, {**good, "mib": 65.0}, {**good, "ended": "not refused"}]}
-    text = report.as_markdown({**figures, "clients": {"tried": 2, "survived": 1, "slowest_s": 0.1}})
+    places = {"tried": 7, "survived": 6, "found": ["x"]}
+    text = report.as_markdown({**figures, "clients": {"tried": 2, "survived": 1, "slowest_s": 0.1}, "places": places})
     assert "1 of 3 within the bounds" in text
+    assert "Of 7 commands" in text
     assert text.count("| NO |") == 2
+
+
+def test_an_odd_place_in_a_file_parameter_ends_a_command_as_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    voice_extractor()
+    places = tool("measure.places", monkeypatch)
+    tried, found = places.attacked(tmp_path, only="restore")
+    assert tried > 20
+    assert found == []
+
+
+def test_a_command_that_never_ends_or_raises_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = tool("measure.places", monkeypatch)
+    monkeypatch.setattr(places, "LONGEST_S", 0.2)
+    pipe = places.KINDS["a pipe"](tmp_path)
+    assert places.in_a_fork(lambda: os.read(os.open(pipe, os.O_RDWR), 1), tmp_path / "o")[0] == -9
+    code, printed = places.in_a_fork(lambda: 1 / 0, tmp_path / "o")
+    assert (code, "ZeroDivisionError" in printed) == (98, True)

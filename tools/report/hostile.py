@@ -16,14 +16,15 @@ def is_within(one: dict[str, Any]) -> bool:
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
-    """Return a row for each input, and a sentence about the clients."""
+    """Return a row for each input, and sentences about the clients and the odd places."""
     rows = [["input", "ended", "processor time, s", "memory, MiB", f"within {MOST_SECONDS:g} s and {MOST_MIB:g} MiB"]]
     for one in figures["inputs"]:
         within = "yes" if is_within(one) else "NO"
         rows.append([one["input"], one["ended"], f"{one['seconds']:.3f}", f"{one['mib']:.1f}", within])
-    told, clients = sum(map(is_within, figures["inputs"])), figures["clients"]
+    told, clients, places = sum(map(is_within, figures["inputs"])), figures["clients"], figures["places"]
     return (
         f"{markdown(rows)}\n\n{told} of {len(figures['inputs'])} within the bounds. After {clients['tried']:,} hostile "
         f"clients of a control socket an honest one was answered {clients['survived']:,} times, at the latest after "
-        f"{clients['slowest_s']:g} s."
+        f"{clients['slowest_s']:g} s. Of {places['tried']:,} commands with an odd place as one of their files, "
+        f"{places['survived']:,} ended as documented, and left what stood there."
     )

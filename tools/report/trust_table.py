@@ -43,6 +43,8 @@ def as_markdown(
     within = sum(map(is_within, inputs))
     rows += [_row("hostile inputs refused within 1 s and 64 MiB (tools/hostile)", len(inputs), within)]
     rows += [_row("an honest client of the control socket after a hostile one", clients["tried"], clients["survived"])]
+    places = hostile["places"]
+    rows += [_row("commands with a pipe, device, loop or odd name as a file", places["tried"], places["survived"])]
     writers = f"lessons of {contended['writers']} writers at once, while `lock` is removed and replaced"
     rows += [_row(writers, contended["commits"], contended["commits"] - contended["lost"])]
     rows += [soak_counts(soaked)]

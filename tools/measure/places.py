@@ -1,0 +1,266 @@
+"""Odd places in the file parameters of every command: pipes, devices, links to themselves, names that are no text.
+
+python measure/places.py --json FILE [--every N]
+
+Each command runs in a process of its own, forked from one that has loaded it. It has to end in time with a documented
+exit code and without a traceback, and what stood at the odd place has to be there still. A pipe that is named for
+output is waited for, as by any program; no device of the machine is named, but one that is made for the attack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edgecl.cli.app import main as commands
+
+LONGEST_S = 60.0
+CODES = range(6)
+TABLE, MOVEMENT, VOICE = "{table}", "{movement}", "{voice}"
+# each command with what it needs: an odd place takes the place of one of its files
+BASE = {
+    "demo": ("voice",),
+    "init": ("{new}", "--extractor", "imu"),
+    "learn": (TABLE, "{rows.csv}", "--dry-run"),
+    "follow": (TABLE, "{rows.csv}", "--dry-run"),
+    "predict": (TABLE, "{rows.csv}"),
+    "record": (VOICE, "-o", "{new}", "--label", "x", "--count", "1"),
+    "listen": (MOVEMENT, "{stream.csv}"),
+    "inbox": (MOVEMENT,),
+    "wrong": (MOVEMENT,),
+    "centre": (MOVEMENT, "{stream.csv}"),
+    "eval": (TABLE, "{rows.csv}"),
+    "set": (TABLE, "--unknown-above", "0.7"),
+    "keep": (TABLE, "a", "--always"),
+    "resize": (TABLE, "--max-classes", "5"),
+    "upgrade": (TABLE, "--extractor", "{identity.onnx}", "--from", "{rows.csv}"),
+    "status": (TABLE,),
+    "history": (TABLE,),
+    "rollback": (TABLE, "1"),
+    "share": (TABLE, "-o", "{new}", "--at-least", "1"),
+    "merge": (TABLE, "{rows.csv}"),
+    "federate app": ("-o", "{new}"),
+    "forget": (TABLE, "b"),
+    "backup": (TABLE, "-o", "{new}"),
+    "restore": ("{x.backup}", "{new}"),
+    "report": (TABLE, "-o", "{new}"),
+    "doctor": (TABLE,),
+    "export identity": ("--columns", "a,b", "-o", "{new}"),
+    "export imu": ("-o", "{new}"),
+    "export model": (TABLE, "-o", "{new}"),
+    "export wrap": ("{identity.onnx}", "--modality", "table", "-o", "{new}"),
+}
+OUTPUTS = {"curve", "plot", "report", "output", "out"}
+WAITED_FOR = {("listen", "file"), ("follow", "path"), ("follow", "labels")}  # of a live stream
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th place")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edgecl-places-") as folder:
+        tried, found = attacked(Path(folder), every=arguments.every)
+    arguments.json.write_text(json.dumps({"tried": tried, "survived": tried - len(found), "found": found}))
+
+
+def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
+    """Put every odd place into every file parameter; return how many there were, and what went wrong."""
+    code, printed = in_a_fork(lambda: _prepare(folder), folder / "out")
+    if code:
+        raise RuntimeError(f"the stores could not be made: {printed}")
+    tried, found = 0, []
+    for number, (name, parameter, kind) in enumerate(_places()):
+        if number % every or not name.startswith(only):
+            continue
+        place = Path(tempfile.mkdtemp(dir=folder))
+        wrong = _attack(name, parameter, kind, folder, place)
+        tried += 1
+        if wrong:
+            found.append(f"{name}: {kind} as {parameter.name}: {wrong}")
+            print(found[-1], file=sys.stderr, flush=True)
+        shutil.rmtree(place, ignore_errors=True)
+    return tried, found
+
+
+def _places() -> Iterator[tuple[str, click.Parameter, str]]:
+    for name in BASE:
+        for parameter in _command(name).params:
+            if isinstance(parameter.type, click.Path):
+                for kind in KINDS:
+                    is_waited = kind == "a pipe" and (parameter.name in OUTPUTS or (name, parameter.name) in WAITED_FOR)
+                    if not is_waited:
+                        yield name, parameter, kind
+
+
+def _command(name: str) -> click.Command:
+    found: click.Command = commands
+    for word in name.split():
+        assert isinstance(found, click.Group)
+        below = found.get_command(click.Context(found), word)
+        assert below is not None, name
+        found = below
+    return found
+
+
+def _prepare(folder: Path) -> None:
+    from edgecl_export.identity import export_identity
+
+    from edgecl.learner import Learner
+
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(60, 4)).astype(np.float32)
+    rows[30:] += 2
+    labels = ["a"] * 30 + ["b"] * 30
+    export_identity(folder / "identity.onnx", ["a", "b", "c", "d"])
+    table = Learner.create(folder / "table", extractor=folder / "identity.onnx")
+    table.learn(rows, labels)
+    table.backup(folder / "x.backup")
+    windows = draw.normal(size=(24, 100, 6)) + np.array([0, 0, 9.8, 0, 0, 0])
+    Learner.create(folder / "movement", extractor="imu").learn(list(windows.astype(np.float32)), ["rest"] * 24)
+    Learner.create(folder / "voice", extractor="voice")
+    lines = [",".join([*(f"{one:.4f}" for one in row), label]) for row, label in zip(rows, labels, strict=True)]
+    (folder / "rows.csv").write_text("\n".join(["a,b,c,d,label", *lines]) + "\n")
+    head = "timestamp,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z"
+    steps = [f"{at / 50:.3f},0.1,0.2,9.8,0,0,{at % 3}" for at in range(300)]
+    (folder / "stream.csv").write_text("\n".join([head, *steps]) + "\n")
+
+
+def _attack(name: str, parameter: click.Parameter, kind: str, folder: Path, place: Path) -> str:
+    odd = KINDS[kind](place)
+    for store in ("table", "movement", "voice"):
+        shutil.copytree(folder / store, place / store)
+    known = {one: place / one for one in ("table", "movement", "voice", "new")}
+    known |= {one: folder / one for one in ("rows.csv", "stream.csv", "identity.onnx", "x.backup")}
+    words = [*name.split(), *_words(name, parameter, odd)]
+    words = [str(known[one[1:-1]]) if one[:1] == "{" else one for one in words]
+    before = _kind_of(odd)
+
+    def run() -> None:
+        os.chdir(place)
+        commands.main(words, prog_name="edgecl")  # ends the process
+
+    code, printed = in_a_fork(run, place / "printed")
+    if code not in CODES or "Traceback" in printed:
+        return f"{code}: {printed[-400:]}"
+    return "" if before is None or _kind_of(odd) == before else "it was replaced"
+
+
+def _words(name: str, parameter: click.Parameter, odd: str) -> list[str]:
+    """Return the arguments of a command with `odd` in the place of one parameter."""
+    words = list(BASE[name])
+    if isinstance(parameter, click.Option):
+        given = next((one for one in parameter.opts if one in words), None)
+        if given is None:
+            return [*words, parameter.opts[0], odd]
+        words[words.index(given) + 1] = odd
+        return words
+    arguments = [one.name for one in _command(name).params if isinstance(one, click.Argument)]
+    at = arguments.index(parameter.name)
+    return [*words[:at], odd, *words[at + 1 :]]
+
+
+def in_a_fork(action: Callable[[], int | None], out: Path) -> tuple[int, str]:
+    """Run something in a process of its own; return its exit code, 98 for a traceback and -9 where time was up."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        for number, flags, path in ((0, os.O_RDONLY, os.devnull), (1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, str(out))):
+            os.dup2(os.open(path, flags, 0o600), number)
+        os.dup2(1, 2)
+        sys.stdout = sys.stderr = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        code = 98
+        try:
+            code = int(action() or 0)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:  # what no command may end with
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(code)
+    until, done = time.monotonic() + LONGEST_S, 0
+    while not done:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if not done and time.monotonic() > until:
+            os.killpg(child, signal.SIGKILL)
+            done, status = os.waitpid(child, 0)
+        time.sleep(0 if done else 0.01)
+    return os.waitstatus_to_exitcode(status), out.read_text("utf-8", "replace") if out.exists() else ""
+
+
+def _kind_of(path: str) -> int | None:
+    with suppress(OSError):
+        return stat.S_IFMT(os.lstat(path).st_mode)
+    return None
+
+
+def _pipe(place: Path) -> str:
+    os.mkfifo(place / "pipe")
+    return str(place / "pipe")
+
+
+def _socket(place: Path) -> str:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place / "socket"))
+    return str(place / "socket")
+
+
+def _folder(place: Path) -> str:
+    (place / "folder").mkdir()
+    (place / "folder" / "kept").write_text("kept")
+    return str(place / "folder")
+
+
+def _loop(place: Path) -> str:
+    (place / "loop").symlink_to(place / "loop")
+    return str(place / "loop")
+
+
+def _device(place: Path) -> str:
+    """/dev/zero by a link; to replace the device itself nobody tries."""
+    (place / "zero").symlink_to("/dev/zero")
+    return str(place / "zero")
+
+
+def _pipes(place: Path) -> str:
+    (place / "pipes").mkdir()
+    for suffix in ("csv", "wav", "npz", "jsonl"):
+        os.mkfifo(place / "pipes" / f"x.{suffix}")
+    return str(place / "pipes")
+
+
+KINDS: dict[str, Callable[[Path], str]] = {
+    "a pipe": _pipe,
+    "a socket": _socket,
+    "a folder": _folder,
+    "a link to itself": _loop,
+    "a link to /dev/zero": _device,
+    "a folder of pipes": _pipes,
+    "a file of /proc": lambda _: "/proc/version",
+    "a name of 300 letters": lambda place: str(place / ("x" * 300)),
+    "a name that is no text": lambda place: str(place / os.fsdecode(b"\xff\n.csv")),
+    "a file in a file": lambda place: str(place / "table" / "store.json" / "x"),
+    "no folder": lambda place: str(place / "no" / "way"),
+    "nothing": lambda _: "",
+}
+
+if __name__ == "__main__":
+    for package in ("edgecl.learner", "edgecl.operations.teaching", "edgecl.sources.reading"):
+        import_module(package)
+    main()
