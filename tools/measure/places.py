@@ -30,7 +30,7 @@ import numpy as np
 
 from edgecl.cli.app import main as commands
 
-LONGEST_S = 60.0
+LONGEST_S = 300.0  # of a clock: a demo on a busy machine takes minutes
 CODES = range(6)
 TABLE, MOVEMENT, VOICE = "{table}", "{movement}", "{voice}"
 # each command with what it needs: an odd place takes the place of one of its files
