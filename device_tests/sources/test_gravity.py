@@ -131,3 +131,14 @@ def test_a_fresh_store_takes_either_kind_and_not_both_in_one_lesson(tmp_path: Pa
     assert opened.live_body().gravity is None
     done = edgecl("learn", tmp_path / "b", tmp_path / "mixed")
     assert (done.code, "that of the samples before has gravity in it" in done.err) == (4, True)
+
+
+@pytest.mark.native("teaches a store of movement")
+def test_a_store_that_was_taught_before_it_was_noted_is_not_compared_with(tmp_path: Path) -> None:
+    one, other = list(EXERCISES)[:2]
+    assert edgecl("init", tmp_path / "a", "--extractor", "imu").code == 0
+    given = csv(tmp_path / "with.csv", one, is_linear=False)
+    assert edgecl("learn", tmp_path / "a", given, "--label", one, "--scale", "acc=1").code == 0  # so that none is noted
+    linear = csv(tmp_path / "linear.csv", other, is_linear=True)
+    assert edgecl("learn", tmp_path / "a", linear, "--label", other).code == 0
+    assert Learner.open(tmp_path / "a").opened.live_body().gravity is None
