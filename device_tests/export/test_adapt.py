@@ -52,7 +52,7 @@ def short(monkeypatch: pytest.MonkeyPatch, _packages: None) -> None:
 def helps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the intents left out gain by every step."""
     scores = iter((0.5, 0.6) * 9)
-    monkeypatch.setattr(module._Judge, "score", lambda *_: next(scores))
+    monkeypatch.setattr(module.Judge, "score", lambda *_: next(scores))
 
 
 @pytest.mark.usefixtures("_packages")
@@ -112,7 +112,7 @@ def test_an_adapter_that_does_not_help_intents_left_out_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter((0.5, 0.5))
-    monkeypatch.setattr(module._Judge, "score", lambda *_: next(scores))
+    monkeypatch.setattr(module.Judge, "score", lambda *_: next(scores))
     done = edgecl("export", "text", "--adapt", texts(tmp_path / "t.jsonl"), "-o", tmp_path / "desk.onnx")
     assert done.code == 4
     assert "50.0% are predicted with it, 50.0% without" in done.err
@@ -123,7 +123,7 @@ def test_an_adapter_that_does_not_help_intents_left_out_is_not_written(
 def test_a_judge_prefers_latents_that_part_what_is_left_out(rng: np.random.Generator) -> None:
     intents = {f"intent {number}": [[number, text] for text in range(30)] for number in range(12)}
     known, unknown = dict(list(intents.items())[:9]), dict(list(intents.items())[9:])
-    judge, centres = module._Judge(known, unknown, rng), rng.normal(size=(12, WIDTH))
+    judge, centres = module.Judge(known, unknown, rng), rng.normal(size=(12, WIDTH))
 
     def latents(texts: list[list[int]], spread: float) -> np.ndarray:
         rows = [centres[number] + spread * np.random.default_rng(text).normal(size=WIDTH) for number, text in texts]

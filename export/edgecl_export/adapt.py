@@ -14,8 +14,9 @@ import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Adapter:
     """Sha256 of the file of texts."""
     steps: int
     before: float
-    """Score of the intents left out, without the adapter: see `_Judge`."""
+    """Score of the intents left out, without the adapter: see `Judge`."""
     after: float
     """The same with it."""
     changes: Mapping[str, NDArray[np.float32]]
@@ -103,9 +104,10 @@ def adapt_text(path: Path, *, rank: int = 8, seed: int = 0) -> Generator[int, No
     random, weights, done = np.random.default_rng(seed), read_weights(read_model()), 0
     left_out = set(random.permutation(list(of))[: len(of) // LEFT_OUT].tolist())
     known, unknown = ({one: tokens[one] for one in of if (one in left_out) == is_out} for is_out in (False, True))
-    judge = _Judge(known, unknown, random)
-    with _one_thread():
-        trial = _Training(weights, known, rank, random)
+    judge = Judge(known, unknown, random)
+    with one_thread():
+        network, shapes = partial(Encoder, weights), dict.fromkeys(ADAPTED, (WIDTH, WIDTH))
+        trial = Training(network, shapes, known, rank, random)
         scores = [judge.score(trial.latents)]
         while len(scores) <= CHECKPOINTS and len(scores) - 1 - int(np.argmax(scores)) < PATIENCE:
             for _ in range(CHECKPOINT):
@@ -119,7 +121,7 @@ def adapt_text(path: Path, *, rank: int = 8, seed: int = 0) -> Generator[int, No
                 f"{100 * max(scores[1:]):.1f}% are predicted with it, {100 * scores[0]:.1f}% without: export the "
                 "text extractor as it is, or give more intents"
             )
-        training = _Training(weights, tokens, rank, random)
+        training = Training(network, shapes, tokens, rank, random)
         for _ in range(steps):
             training.step()
             yield (done := done + 1)
@@ -141,103 +143,124 @@ def _read(path: Path) -> dict[str, list[str]]:
     return enough
 
 
-class _Training:
-    """Gradient steps on an adapter: softmax over the cosines of a text to a vector for each intent (a proxy)."""
+class Network(Protocol):
+    """What is trained: samples, of any kind, to latents of length one."""
 
-    def __init__(
-        self,
-        weights: Mapping[str, NDArray[np.float32]],
-        of: Mapping[str, list[list[int]]],
-        rank: int,
-        random: np.random.Generator,
-    ) -> None:
-        self._torch, self._random, self._of = load_torch(), random, list(of.values())
-        self._pairs: dict[str, Pair] = {name: self._pair(rank) for name in ADAPTED}
-        self._encoder = Encoder(weights, self._pairs)
-        means = [self.latents(texts[:MOST_TAUGHT]).mean(axis=0) for texts in self._of]
-        self._proxies = self._torch.tensor(np.array(means), requires_grad=True)
-        learnt = [part for pair in self._pairs.values() for part in pair]
-        self._optimiser = self._torch.optim.AdamW([*learnt, self._proxies], lr=RATE, weight_decay=0.0)
+    def __call__(self, samples: Sequence[Any], /) -> Any:
+        """Return the latents, a tensor (n, D)."""
 
-    def _pair(self, rank: int) -> Pair:
-        down = (2 * WIDTH**-0.5 * self._random.normal(size=(WIDTH, rank))).astype(np.float32)
-        up = np.zeros((rank, WIDTH), np.float32)
-        return tuple(self._torch.tensor(part, requires_grad=True) for part in (down, up))
-
-    def step(self) -> None:
-        """Take one step, on a text of each of BATCH intents that are drawn."""
-        functional = self._torch.nn.functional
-        intents = self._random.integers(len(self._of), size=BATCH)
-        texts = [self._of[one][self._random.integers(len(self._of[one]))] for one in intents]
-        cosines = self._encoder(texts) @ functional.normalize(self._proxies, dim=1).T
-        loss = functional.cross_entropy(SHARPNESS * cosines, self._torch.from_numpy(intents))
-        self._optimiser.zero_grad()
-        loss.backward()
-        self._optimiser.step()
-
-    def latents(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
-        """Return the latents (n, 384) of texts with the adapter as it is now."""
-        return self._encoder.latents(texts)
-
-    def changes(self) -> dict[str, NDArray[np.float32]]:
-        """Return what is added to each weight (384, 384)."""
-        return {name: (down @ up).detach().numpy() for name, (down, up) in self._pairs.items()}
+    def latents(self, samples: Sequence[Any], /) -> NDArray[np.float32]:
+        """Return the latents (n, D) of any number of samples."""
 
 
-class _Judge:
-    """Scores an extractor by intents that it was not trained on.
+class Training:
+    """Gradient steps on an adapter: softmax over the cosines of a sample to a vector for each class (a proxy).
 
-    The score is the balanced accuracy on half of their texts, of a closed form of all intents: the mean of that of a
-    head that was taught their other half, and of heads that were taught five texts of each.
+    Parameters
+    ----------
+    network
+        Makes the network of what is added to each weight.
+    shapes
+        (in, out) of the weights that are adapted, by name.
+    of
+        Samples by class.
     """
 
     def __init__(
         self,
-        known: Mapping[str, list[list[int]]],
-        unknown: Mapping[str, list[list[int]]],
+        network: Callable[[Mapping[str, Pair]], Network],
+        shapes: Mapping[str, tuple[int, int]],
+        of: Mapping[str, Sequence[Any]],
+        rank: int,
         random: np.random.Generator,
+        *,
+        rate: float = RATE,
+    ) -> None:
+        self._torch, self._random, self._of = load_torch(), random, list(of.values())
+        self._pairs: dict[str, Pair] = {name: self._pair(rank, *shape) for name, shape in shapes.items()}
+        self._network = network(self._pairs)
+        means = [self.latents(one[:MOST_TAUGHT]).mean(axis=0) for one in self._of]
+        self._proxies = self._torch.tensor(np.array(means), requires_grad=True)
+        learnt = [part for pair in self._pairs.values() for part in pair]
+        self._optimiser = self._torch.optim.AdamW([*learnt, self._proxies], lr=rate, weight_decay=0.0)
+
+    def _pair(self, rank: int, height: int, width: int) -> Pair:
+        down = (2 * height**-0.5 * self._random.normal(size=(height, rank))).astype(np.float32)
+        up = np.zeros((rank, width), np.float32)
+        return tuple(self._torch.tensor(part, requires_grad=True) for part in (down, up))
+
+    def step(self) -> None:
+        """Take one step, on a sample of each of BATCH classes that are drawn."""
+        functional = self._torch.nn.functional
+        classes = self._random.integers(len(self._of), size=BATCH)
+        samples = [self._of[one][self._random.integers(len(self._of[one]))] for one in classes]
+        cosines = self._network(samples) @ functional.normalize(self._proxies, dim=1).T
+        loss = functional.cross_entropy(SHARPNESS * cosines, self._torch.from_numpy(classes))
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+
+    def latents(self, samples: Sequence[Any]) -> NDArray[np.float32]:
+        """Return the latents (n, D) of samples with the adapter as it is now."""
+        return self._network.latents(samples)
+
+    def changes(self) -> dict[str, NDArray[np.float32]]:
+        """Return what is added to each weight (in, out)."""
+        return {name: (down @ up).detach().numpy() for name, (down, up) in self._pairs.items()}
+
+
+class Judge:
+    """Scores an extractor by classes that it was not trained on.
+
+    The score is the balanced accuracy on half of their samples, of a closed form of all classes: the mean of that of a
+    head that was taught their other half, and of heads that were taught five samples of each.
+    """
+
+    def __init__(
+        self, known: Mapping[str, Sequence[Any]], unknown: Mapping[str, Sequence[Any]], random: np.random.Generator
     ) -> None:
         self._seed = int(random.integers(2**32))
-        taught = [texts[:MOST_TAUGHT] for texts in known.values()]
-        drawn = [[texts[row] for row in random.permutation(len(texts))[:MOST_LEFT_OUT]] for texts in unknown.values()]
-        self._texts = [text for texts in (*taught, *drawn) for text in texts]
-        sizes = [len(texts) for texts in (*taught, *drawn)]
-        self._intents = np.repeat(np.arange(len(sizes)), sizes)
+        taught = [samples[:MOST_TAUGHT] for samples in known.values()]
+        drawn = [[one[row] for row in random.permutation(len(one))[:MOST_LEFT_OUT]] for one in unknown.values()]
+        self._samples = [sample for samples in (*taught, *drawn) for sample in samples]
+        sizes = [len(samples) for samples in (*taught, *drawn)]
+        self._classes = np.repeat(np.arange(len(sizes)), sizes)
         self._unknown = range(len(taught), len(sizes))
 
-    def score(self, latents: Callable[[Sequence[list[int]]], NDArray[np.float32]]) -> float:
+    def score(self, latents: Callable[[Sequence[Any]], NDArray[np.float32]]) -> float:
         """Return the score, 0 to 1."""
-        x = latents(self._texts)
-        rows = {int(one): np.flatnonzero(self._intents == one) for one in np.unique(self._intents)}
+        x = latents(self._samples)
+        rows = {int(one): np.flatnonzero(self._classes == one) for one in np.unique(self._classes)}
         halves = {one: np.split(rows[one], [len(rows[one]) // 2]) for one in self._unknown}
         asked = np.concatenate([half for _, half in halves.values()])
-        statistics = {one: _statistics(x[rows[one]]) for one in rows if one not in halves}
+        statistics = {one: statistics_of(x[rows[one]]) for one in rows if one not in halves}
         random = np.random.default_rng(self._seed)
         found = []
         for draw in range(DRAWS + 1):  # the first has all of their taught halves
             for one, (half, _) in halves.items():
                 few = half if not draw else random.choice(half, min(SHOTS, len(half)), replace=False)
-                statistics[one] = _statistics(x[few])
-            found.append(_accuracy(statistics, x[asked], self._intents[asked]))
+                statistics[one] = statistics_of(x[few])
+            found.append(balanced_accuracy(self._classes[asked], closed_form(statistics, x[asked])))
         return (found[0] + float(np.mean(found[1:]))) / 2
 
 
-def _statistics(x: NDArray[np.float32]) -> ClassStatistics:
-    scatter = np.empty(packed_length(WIDTH))
+def statistics_of(x: NDArray[np.float32]) -> ClassStatistics:
+    """Return the statistics of the latents (n, D) of a class."""
+    scatter = np.empty(packed_length(x.shape[1]))
     count, mean = accumulate(None, [x], scatter)
     return ClassStatistics(count, mean, scatter.astype(np.float32))
 
 
-def _accuracy(statistics: Mapping[int, ClassStatistics], x: NDArray[np.float32], y: NDArray[np.intp]) -> float:
-    """Return the balanced accuracy of the closed form."""
+def closed_form(statistics: Mapping[int, ClassStatistics], x: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the class that the closed form of some classes predicts for each latent of x (n, D)."""
     labels = {f"{one:06}": of for one, of in statistics.items()}
-    workspace = np.empty(packed_length(WIDTH))
+    workspace = np.empty(packed_length(x.shape[1]))
     head = whitened_cosine(factorise(labels, workspace, shrinkage_floor=CONTRACT.shrinkage_floor))
-    return balanced_accuracy(y, head.logits(x).argmax(axis=1))
+    return np.asarray(np.array(sorted(statistics))[head.logits(x).argmax(axis=1)], np.intp)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let PyTorch use one thread, so that sums have one order, and restore what was."""
     torch = load_torch()
     before = torch.get_num_threads()
