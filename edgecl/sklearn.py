@@ -303,7 +303,7 @@ def settings_of(one: EdgeClassifier, dimension: int) -> Settings:
     seed = seed_of(one.random_state)
     memory_bytes = DISK_BYTES if one.memory is None else granted
     settings = Settings(memory_bytes, DISK_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
-    return settings if one.memory is None else choose_tier(settings, overhead_disk_bytes=0)
+    return settings if one.memory is None else choose_tier(settings, overhead_disk_bytes=0, may_page=False)
 
 
 def seed_of(given: Any) -> int:

@@ -7,7 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from edgecl.gate.gather import ALONG, BASE, GAP, NEAR, NEAREST, Scale, log_odds, resemblance, same_lesson, typical_gap
+from edgecl.gate.gather import (
+    ALONG,
+    BASE,
+    GAP,
+    NEAR,
+    NEAREST,
+    Scale,
+    log_odds,
+    resemblance,
+    typical_gap,
+)
+from edgecl.learning.admission import same_lesson
 
 
 def test_the_gap_is_the_median_distance_to_the_nearest_class(rng: np.random.Generator) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecl.model.group_left_out import leave_group_out
 from edgecl.model.head import (
     EXACT_LEFT,
     Factor,
     HeadState,
     factorise,
     leave_each_out,
-    leave_group_out,
     leave_one_out,
     linear_discriminant,
     probabilities,

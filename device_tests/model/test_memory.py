@@ -24,10 +24,24 @@ def test_the_default_imu_budget_needs_no_projection() -> None:
     assert (tier.projection, tier.precision) == (0, "float32")
 
 
-def test_a_small_budget_buys_a_projection() -> None:
-    tier = choose_tier(replace(IMU, memory_bytes=256 << 10), overhead_disk_bytes=1 << 20)
+def test_a_small_budget_buys_pages() -> None:
+    tier = choose_tier(replace(IMU, memory_bytes=128 << 10), overhead_disk_bytes=1 << 20)
+    assert (tier.projection, tier.precision, tier.paged) == (0, "float32", True)
+    assert smallest_memory(tier) <= 128 << 10
+
+
+def test_a_smaller_one_buys_a_projection() -> None:
+    tier = choose_tier(replace(IMU, memory_bytes=64 << 10), overhead_disk_bytes=1 << 20)
     assert 0 < tier.projection < 936
-    assert smallest_memory(tier) <= 256 << 10
+    assert smallest_memory(tier) <= 64 << 10
+
+
+@pytest.mark.parametrize(("classes", "memory_bytes"), [(150, 128 << 10), (64, 64 << 10)])
+def test_texts_of_many_intents_need_no_projection_in_little_memory(classes: int, memory_bytes: int) -> None:
+    texts = replace(VOICE, memory_bytes=memory_bytes, disk_bytes=1 << 30, max_classes=classes, latent_dimension=384)
+    tier = choose_tier(texts, overhead_disk_bytes=1 << 20)
+    assert (tier.projection, tier.paged) == (0, True)
+    assert choose_tier(replace(texts, memory_bytes=4 << 20), overhead_disk_bytes=1 << 20).paged is False
 
 
 def test_a_budget_that_cannot_work_is_refused_with_the_smallest_that_can() -> None:
@@ -40,14 +54,23 @@ def test_a_budget_that_cannot_work_is_refused_with_the_smallest_that_can() -> No
 
 
 def test_the_smallest_memory_is_exactly_enough() -> None:
-    tier = replace(VOICE, precision="float32", projection=32)
+    tier = replace(VOICE, precision="float32", projection=32, paged=True)
     enough = smallest_memory(tier)
     assert choose_tier(replace(tier, memory_bytes=enough, projection=0), overhead_disk_bytes=0)
     with pytest.raises(SettingError):
         choose_tier(replace(tier, memory_bytes=enough - 16, projection=0), overhead_disk_bytes=0)
 
 
-@pytest.mark.parametrize("tier", [VOICE, IMU, replace(IMU, precision="float32"), replace(IMU, projection=256)])
+@pytest.mark.parametrize(
+    "tier",
+    [
+        VOICE,
+        IMU,
+        replace(IMU, precision="float32"),
+        replace(IMU, projection=256),
+        replace(IMU, precision="float32", paged=True),
+    ],
+)
 def test_with_the_smallest_memory_every_class_has_its_exemplars(tier: Settings) -> None:
     least = replace(tier, memory_bytes=smallest_memory(tier))
     plan = plan_memory(least, tier.max_classes)

@@ -176,7 +176,7 @@ def test_a_failure_at_any_file_leaves_the_old_budgets(kitchen: Path, at: int, mo
 
 def test_an_empty_store_takes_any_features(tmp_path: Path) -> None:
     voice_extractor()
-    assert edgecl("init", tmp_path / "k", "--extractor", "voice", "--memory", "48KiB", "--max-classes", 8).code == 0
+    assert edgecl("init", tmp_path / "k", "--extractor", "voice", "--memory", "24KiB").code == 0
     narrow = Learner.open(tmp_path / "k").settings.projection
     assert narrow > 0
     assert edgecl("resize", tmp_path / "k", "--memory", "1MiB").code == 0
@@ -190,11 +190,11 @@ def test_a_revision_that_states_no_usable_settings_is_damaged(kitchen: Path) -> 
         Learner.open(kitchen).resize()
 
 
-@pytest.mark.parametrize("memory", ["48KiB", "60KiB", "80KiB"])
-def test_a_projected_store_of_words_is_taught_and_listens(tmp_path: Path, memory: str) -> None:
+@pytest.mark.parametrize(("memory", "classes"), [("24KiB", 64), ("40KiB", 64), ("48KiB", 8), ("80KiB", 8)])
+def test_a_small_store_of_words_is_taught_and_listens(tmp_path: Path, memory: str, classes: int) -> None:
     voice_extractor()
     store = tmp_path / "k"
-    assert edgecl("init", store, "--extractor", "voice", "--memory", memory, "--max-classes", 8).code == 0
+    assert edgecl("init", store, "--extractor", "voice", "--memory", memory, "--max-classes", classes).code == 0
     lesson = write_clips(tmp_path / "clips", clips("teach", ["yes", "no", "left"], most=8))
     assert edgecl("learn", store, lesson).code == 0
     assert edgecl("listen", store, next(lesson.rglob("*.wav"))).code == 0

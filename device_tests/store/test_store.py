@@ -143,8 +143,8 @@ def test_what_is_no_store_is_said_to_be_none(folder: Path) -> None:
 
 def test_a_newer_format_is_named(store: Store) -> None:
     text = (store.path / "store.json").read_text()
-    (store.path / "store.json").write_text(text.replace('"format":3', '"format":4'))
-    with pytest.raises(ModelError, match="has format 4, this edgecl reads format 3"):
+    (store.path / "store.json").write_text(text.replace('"format":3', '"format":5'))
+    with pytest.raises(ModelError, match="has format 5, this edgecl reads format 4"):
         Store.open(store.path)
 
 

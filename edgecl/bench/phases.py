@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from edgecl.bench import board, cold_start
 from edgecl.bench.fixture import Bed, fresh_copy
 from edgecl.errors import EdgeclError
-from edgecl.gate.gather import After, Before, evidence_of
+from edgecl.gate.gather import After, Before
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Policy
+from edgecl.learning.candidates import evidence_of
 from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import take_in
 from edgecl.model.head import whitened_cosine

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.verdict import ASKED_ABOVE, Contradiction, Evidence, Foreign
+from edgecl.gate.verdict import ASKED_ABOVE, Contradiction, Foreign
 from edgecl.metrics import median
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import (
+    SOLVED_ROWS,
     Factor,
     HeadState,
     LeftOut,
@@ -26,10 +27,10 @@ from edgecl.model.head import (
     leave_each_out,
     probabilities,
     squared_distances,
+    squared_lengths,
     whitened_cosine,
 )
 from edgecl.model.model import Lesson, Model, factor_of
-from edgecl.units import format_bytes
 from edgecl.values import dataclass, field, replace
 
 EVIDENCE_PER_CLASS = 48  # kept samples of a class that are judged
@@ -56,8 +57,13 @@ class Known:
     def scale(self) -> Scale:
         """The units in which names are compared."""
         factor = self.factor
-        effective = factor.effective_dimension
-        return Scale.of(factor.whitened, factor.counts, typical=self.typical, effective_dimension=effective)
+        return Scale.of(
+            factor.whitened,
+            factor.counts,
+            typical=self.typical,
+            effective_dimension=factor.effective_dimension,
+            at_once=MEANS_AT_ONCE if factor.pages is None else SOLVED_ROWS,
+        )
 
     @staticmethod
     def of(model: Model) -> Known | None:
@@ -72,8 +78,12 @@ class Known:
 
 def judged_rows(model: Model) -> dict[str, Exemplars]:
     """Return a few kept samples of each class; a class of a single sample has nothing to be judged by."""
-    counts, kept = model.statistics, model.exemplars.items()
-    return {label: one.spread(EVIDENCE_PER_CLASS) for label, one in kept if len(one) and counts[label].count > 1}
+    counts, paged = model.statistics, model.settings.paged
+    return {
+        label: one.spread(EVIDENCE_PER_CLASS, as_view=paged)
+        for label, one in model.exemplars.items()
+        if len(one) and counts[label].count > 1
+    }
 
 
 @dataclass(frozen=True)
@@ -100,15 +110,15 @@ class Before:
         for label, rows in sorted(lesson.rows.items()):
             if label not in factor.labels or not known.typical > 0:  # where all are in one place, none is far
                 continue
-            logits, distances = _answers(factor, model, head, rows.spread(EVIDENCE_PER_CLASS))
             index = factor.labels.index(label)
-            sure = _sure_answers(logits, distances / known.typical, index, MEAN_ERRORS / factor.counts[index])
+            some = rows.spread(EVIDENCE_PER_CLASS, as_view=model.settings.paged)
+            answers, sure, distances = _answers(factor, model, head, some, index, typical=known.typical)
             if ((sure >= 0) & (sure != index)).any():
                 from edgecl.gate.conditions import contradicting  # few lessons contradict what is known
 
                 contradictions += contradicting(label, sure, factor, model, lesson)
-            recall = float(np.mean(logits.argmax(axis=1) == index))
-            foreign.append(Foreign(label, median(distances[:, index]) / known.typical, recall, len(logits)))
+            recall = float(np.mean(answers == index))
+            foreign.append(Foreign(label, median(distances) / known.typical, recall, len(answers)))
         correct = {label: one.correct for label, one in known.seen.items()}
         return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
 
@@ -128,6 +138,13 @@ class Seen:
     distance: NDArray[np.float64]
     """(n,) squared Mahalanobis distance to the own class."""
 
+    def put(self, first: int, found: LeftOut, own: int, among: NDArray[np.bool_]) -> None:
+        """Put in what is found of samples of class `own` from `first` on; `among` (C,) are the old classes."""
+        here = slice(first, first + len(found.distance))
+        self.correct[here] = found.logits.argmax(axis=1) == own
+        self.among_old[here] = np.where(among, found.logits, -np.inf).argmax(axis=1) == own
+        self.distance[here] = found.distance
+
 
 def left_out(
     factor: Factor,
@@ -142,30 +159,37 @@ def left_out(
 
     With it goes, of `kept` rows of its class, what is of its recording or has a cosine of `like` with it.
     """
-    where, seen = {label: index for index, label in enumerate(factor.labels)}, {}
-    among = [label in old.statistics for label in where]  # (C,)
-    parts: dict[str, list[LeftOut]] = {label: [] for label in rows}
+    where = {label: index for index, label in enumerate(factor.labels)}
+    among = np.array([label in old.statistics for label in where])  # (C,)
+    near = {label: (like or {}).get(label, math.inf) for label in rows}
+    mated = {label for label in rows if kept[label].recordings is not None or near[label] < math.inf}
     judged = {label: one for label, one in rows.items() if factor.counts[where[label]] > 1}
+    counts = {label: len(one) if label in judged else 0 for label, one in rows.items()}
+    seen = {label: Seen(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n)) for label, n in counts.items()}
+    filled, whole = dict.fromkeys(rows, 0), {label: list[LeftOut]() for label in mated}
     for together in model.settings.features.blocks_of_several(judged):
         found = leave_each_out(factor, [(where[label], block) for label, block in together])
         for (label, _), one in zip(together, found, strict=True):
-            parts[label].append(one)
-    for label, found in parts.items():
-        own, near = where[label], (like or {}).get(label, math.inf)
-        logits = np.concatenate([np.zeros((0, len(where))), *(one.logits for one in found)])
-        if found and (kept[label].recordings is not None or near < math.inf):
+            if label in mated:
+                whole[label].append(one)
+                continue
+            seen[label].put(filled[label], one, where[label], among)
+            filled[label] += len(one.distance)
+    for label, several in whole.items():
+        if several:
             from edgecl.gate.witnesses import without_mates  # few classes are of recordings
 
-            logits = without_mates(logits, factor, model, rows[label], kept[label], own=own, like=near)
-        distance = np.concatenate([np.zeros(0), *(one.distance for one in found)])
-        masked = np.where(among, logits, -np.inf)
-        seen[label] = Seen(logits.argmax(axis=1) == own, masked.argmax(axis=1) == own, distance)
+            logits, own = np.concatenate([one.logits for one in several]), where[label]
+            logits = without_mates(logits, factor, model, rows[label], kept[label], own=own, like=near[label])
+            distance = np.concatenate([one.distance for one in several])
+            seen[label].put(0, LeftOut(logits, distance), own, among)
     return seen
 
 
 def _taught(factor: Factor, model: Model, lesson: Lesson, *, old: Model) -> dict[str, NDArray[np.bool_]]:
     """Test which samples of a lesson, or groups of them, are predicted right, each left out; by class."""
-    alone = {label: rows.spread(EVIDENCE_PER_CLASS) for label, rows in lesson.rows.items()}
+    paged = model.settings.paged
+    alone = {label: rows.spread(EVIDENCE_PER_CLASS, as_view=paged) for label, rows in lesson.rows.items()}
     for label in lesson.recordings.keys() & alone.keys():
         del alone[label]
     right = {label: one.correct for label, one in left_out(factor, model, alone, old=old, kept=alone).items()}
@@ -177,11 +201,20 @@ def _taught(factor: Factor, model: Model, lesson: Lesson, *, old: Model) -> dict
 
 
 def _answers(
-    factor: Factor, model: Model, head: HeadState, rows: Exemplars
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return logits (n, C) and squared distances (n, C) of samples that the model has not seen."""
-    pairs = [(head.logits(block), squared_distances(factor, block)) for block in model.settings.features.blocks(rows)]
-    return np.concatenate([one for one, _ in pairs]), np.concatenate([one for _, one in pairs])
+    factor: Factor, model: Model, head: HeadState, rows: Exemplars, own: int, *, typical: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return what samples of class `own`, which the model has not seen, are answered as, block by block.
+
+    Each is (n,): the answer; the class as which it is predicted with confidence and typically, or -1; and its squared
+    distance to the class.
+    """
+    parts = []
+    for block in model.settings.features.blocks(rows):
+        logits, distances = head.logits(block), squared_distances(factor, block)
+        sure = _sure_answers(logits, distances / typical, own, MEAN_ERRORS / factor.counts[own])
+        parts.append((logits.argmax(axis=1), sure, distances[:, own].copy()))
+    answers, sure, distances = (np.concatenate(one) for one in zip(*parts, strict=True))
+    return answers, sure, distances
 
 
 def _sure_answers(
@@ -227,27 +260,6 @@ class After:
         )
 
 
-def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, after: After) -> Evidence:
-    faults = []
-    if candidate.head is None or not candidate.head.is_finite:
-        faults.append("the candidate is not finite: was the lesson extreme, or the rate too high?")
-    held = candidate.bytes()["total"]
-    if held > model.settings.memory_bytes:
-        faults.append(f"the model would take {format_bytes(held)}, {format_bytes(model.settings.memory_bytes)} granted")
-    return Evidence(
-        before=after.before,
-        after=after.after,
-        among_old=after.among_old,
-        taught=after.taught,
-        new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
-        contradictions=before.contradictions,
-        foreign=before.foreign,
-        faults=faults,
-        grouped=frozenset(lesson.recordings),
-        people=after.people,
-    )
-
-
 ALONG, NEAR, GAP, BASE = 4.79, -1.33, 0.96, -4.44  # of the logistic line
 NEAREST, FARTHEST = 0.02, 5.0  # squared distances over the typical one, outside which nothing more is said
 NARROWEST = 0.05  # gap between classes
@@ -265,13 +277,20 @@ class Scale:
     gap: float
     """Median over the classes of the squared distance to the nearest other, over `typical`; NaN of one class."""
     effective_dimension: float
+    at_once: int = MEANS_AT_ONCE
 
     @staticmethod
     def of(
-        means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float, effective_dimension: float
+        means: NDArray[np.floating],
+        counts: NDArray[np.float64],
+        *,
+        typical: float,
+        effective_dimension: float,
+        at_once: int = MEANS_AT_ONCE,
     ) -> Scale:
         """Return the scale of a store whose classes have the whitened means (C, d) and counts (C,)."""
-        return Scale(typical, typical_gap(means, counts, typical=typical), effective_dimension)
+        gap = typical_gap(means, counts, typical=typical, at_once=at_once)
+        return Scale(typical, gap, effective_dimension, at_once)
 
     @property
     def is_usable(self) -> bool:
@@ -279,27 +298,30 @@ class Scale:
         return math.isfinite(self.typical) and self.typical > 0
 
 
-def typical_gap(means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float) -> float:
+def typical_gap(
+    means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float, at_once: int = MEANS_AT_ONCE
+) -> float:
     """Return how far apart classes are: the median squared distance to the nearest other, less what chance gives.
 
     In units of `typical`, at least NARROWEST; NaN where there is only one class.
     """
     if len(means) < 2 or not typical > 0:
         return math.nan
-    nearest = [block.min(axis=1) for block in _apart_from_others(means, counts, typical=typical)]
+    blocks = apart_from_others(means, counts, typical=typical, at_once=at_once)
+    nearest = [block.min(axis=1) for block in blocks]
     return max(median(np.concatenate(nearest)), NARROWEST)
 
 
-def _apart_from_others(
-    means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float
+def apart_from_others(
+    means: NDArray[np.floating], counts: NDArray[np.float64], *, typical: float, at_once: int = MEANS_AT_ONCE
 ) -> Iterator[NDArray[np.float64]]:
     """Yield squared distances (n, C) of means (C, d) to each other as `apart`, a block of them at a time.
 
     All at once would be C² numbers, four times: 32 MiB for a thousand classes. To itself each is infinitely far.
     """
-    lengths = np.square(means, dtype=np.float64).sum(axis=1)
-    for first in range(0, len(means), MEANS_AT_ONCE):
-        here = slice(first, first + MEANS_AT_ONCE)
+    lengths = squared_lengths(means, at_once=at_once)
+    for first in range(0, len(means), at_once):
+        here = slice(first, first + at_once)
         block = lengths[here, None] + lengths - 2 * (means[here] @ means.T)
         block = block / typical - 1 / counts[here, None] - 1 / counts
         rows = np.arange(len(block))
@@ -311,7 +333,7 @@ def apart(
     mean: NDArray[np.floating], count: float, means: NDArray[np.floating], counts: NDArray[np.float64], scale: Scale
 ) -> NDArray[np.float64]:
     """Return squared distances (C,) of a mean (d,) of `count` samples to means (C, d): over `typical`, less chance."""
-    squared = np.square(means - mean, dtype=np.float64).sum(axis=1)
+    squared = squared_lengths(means, mean, at_once=scale.at_once)
     found: NDArray[np.float64] = squared / scale.typical - 1 / count - 1 / counts
     return found
 
@@ -381,17 +403,3 @@ def resemblance(
     odds = log_odds(mean, count, means[where], counts[where], scale)
     best = int(odds.argmax())
     return Resemblance(labels[best], float(odds[best]), bool(odds[best] > level))
-
-
-def same_lesson(means: NDArray[np.floating], counts: NDArray[np.float64], scale: Scale) -> NDArray[np.bool_]:
-    """Return which names of a lesson, with whitened means (K, d) of so many samples (K,), are as good as one: (K, K).
-
-    They are said by the same people, so there is no shift to allow for.
-    """
-    if not scale.is_usable:
-        return np.zeros((len(means), len(means)), bool)
-    blocks = [block < SAME_LESSON for block in _apart_from_others(means, counts, typical=scale.typical)]
-    enough = counts >= FEWEST
-    near: NDArray[np.bool_] = np.concatenate([np.zeros((0, len(means)), bool), *blocks])
-    near &= enough[:, None] & enough
-    return near

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.exemplars import Exemplars, dequantise, digests
-from edgecl.model.head import Factor, leave_group_out
+from edgecl.model.group_left_out import leave_group_out
+from edgecl.model.head import Factor
 from edgecl.model.model import Lesson, Model
 
 MOST_PEOPLE = 16  # of a new class that are left out, each in turn

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import Known, Resemblance, Scale, resemblance, same_lesson
+from edgecl.gate.gather import FEWEST, SAME_LESSON, Known, Resemblance, Scale, apart_from_others, resemblance
 from edgecl.gate.set_aside import Fit, Names, Sifted, fits, kept_sum, sift
 from edgecl.gate.verdict import Ask, Policy, SetAside, Verdict
 from edgecl.model.exemplars import Exemplars
@@ -195,6 +195,20 @@ def _asks_of_one_lesson(
                 found[label] = Ask(label, labels[column], None, len(lesson.rows[label]))
                 break
     return found
+
+
+def same_lesson(means: NDArray[np.floating], counts: NDArray[np.float64], scale: Scale) -> NDArray[np.bool_]:
+    """Return which names of a lesson, with whitened means (K, d) of so many samples (K,), are as good as one: (K, K).
+
+    They are said by the same people, so there is no shift to allow for.
+    """
+    if not scale.is_usable:
+        return np.zeros((len(means), len(means)), bool)
+    blocks = [block < SAME_LESSON for block in apart_from_others(means, counts, typical=scale.typical)]
+    enough = counts >= FEWEST
+    near: NDArray[np.bool_] = np.concatenate([np.zeros((0, len(means)), bool), *blocks])
+    near &= enough[:, None] & enough
+    return near
 
 
 def _answered(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
 from edgecl.gate.gather import After, Before
-from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99
+from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99, Evidence
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
     GENERATED,
@@ -152,3 +152,24 @@ def _mean_gain(gains: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
         return 0.0, 0.0
     variance = sum(float(one.var()) / len(one) for one in gains) / len(gains) ** 2
     return float(np.mean([one.mean() for one in gains])), float(np.sqrt(variance))
+
+
+def evidence_of(model: Model, candidate: Model, lesson: Lesson, before: Before, after: After) -> Evidence:
+    faults = []
+    if candidate.head is None or not candidate.head.is_finite:
+        faults.append("the candidate is not finite: was the lesson extreme, or the rate too high?")
+    held = candidate.bytes()["total"]
+    if held > model.settings.memory_bytes:
+        faults.append(f"the model would take {format_bytes(held)}, {format_bytes(model.settings.memory_bytes)} granted")
+    return Evidence(
+        before=after.before,
+        after=after.after,
+        among_old=after.among_old,
+        taught=after.taught,
+        new_labels=frozenset(lesson.rows) - frozenset(model.statistics),
+        contradictions=before.contradictions,
+        foreign=before.foreign,
+        faults=faults,
+        grouped=frozenset(lesson.recordings),
+        people=after.people,
+    )

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import Before, Known, evidence_of
+from edgecl.gate.gather import Before, Known
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import ONE_SIDED_95, Policy, Verdict
 from edgecl.learning.admission import Answer, admit
-from edgecl.learning.candidates import ladder, update
+from edgecl.learning.candidates import evidence_of, ladder, update
 from edgecl.learning.strategies import GENERATED, RefineSettings
 from edgecl.model.exemplars import DIGEST_BYTES, Exemplars, bounded_memory, herd, memory_bytes, quotas
 from edgecl.model.head import HeadState, probabilities, whitened_cosine
-from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of
-from edgecl.model.settings import herding_candidates, workspace_for
+from edgecl.model.model import Lesson, MemoryObjects, Model, Objects, factor_of, workspace_of
+from edgecl.model.settings import herding_candidates
 from edgecl.model.statistics import ClassStatistics, accumulate
 from edgecl.progress import watched
 from edgecl.values import dataclass, field, replace
@@ -232,12 +232,17 @@ def _too_many_classes(model: Model, lesson: Lesson) -> Verdict | None:
 
 def _kept(candidate: Model, objects: Objects) -> Model:
     """Return the candidate with its head, and EWC state where it has one, put into `objects`."""
-    assert candidate.head is not None
+    head = candidate.head
+    assert head is not None
+    if candidate.settings.paged:
+        from edgecl.model.byte_head import as_bytes  # few stores are
+
+        head = as_bytes(head)
     digests = dict(candidate.digests)
-    digests["head"] = objects.put(candidate.head.arrays())
+    digests["head"] = objects.put(head.arrays())
     if candidate.ewc is not None:
         digests["ewc"] = objects.put(candidate.ewc.arrays())
-    return replace(candidate, digests=digests)
+    return replace(candidate, head=head, digests=digests)
 
 
 def has_nothing_new(model: Model, lesson: Lesson) -> bool:
@@ -273,7 +278,7 @@ def _is_settled(model: Model, head: HeadState, closed: HeadState, label: str, ro
 def take_in(model: Model, lesson: Lesson, *, objects: Objects) -> Model:
     """Return the model with the lesson in its statistics and exemplars, still under the old head."""
     features = model.settings.features
-    scatter = workspace_for(model.settings)
+    scatter = workspace_of(model)
     exemplars, digests = dict(model.exemplars), {}
     candidates = herding_candidates(model.settings)
     for label, rows in sorted(lesson.rows.items()):

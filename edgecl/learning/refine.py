@@ -19,7 +19,6 @@ from edgecl.model.model import Model
 
 BATCH = 32
 MOMENTUM = 0.9
-STEPS_PER_CALL = DRAWN_AT_ONCE // BATCH  # rows are drawn and gathered in pieces: a bounded workspace
 
 
 class Rows(Protocol):
@@ -40,6 +39,7 @@ def refine(
     features: FeatureMap,
     settings: RefineSettings,
     seed: int,
+    drawn_at_once: int = DRAWN_AT_ONCE,
     held_by: Iterable[tuple[Exemplars, int]] = (),
 ) -> HeadState:
     """Take gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
@@ -54,6 +54,8 @@ def refine(
         Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
     seed
         Random seed of the minibatches: same inputs, same bits.
+    drawn_at_once
+        Rows that are drawn and gathered at a time, which bounds the workspace.
     held_by
         Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal anchors the
         parameters at their start.
@@ -76,8 +78,9 @@ def refine(
     rates = (settings.rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))).astype(np.float32)
     x, p = aligned_zeros((BATCH, stride)), aligned_zeros((BATCH, -(-classes // TILE) * TILE))
     generator = np.random.Generator(np.random.Philox(key=seed))
-    for first in range(0, steps, STEPS_PER_CALL):
-        piece = rates[first : first + STEPS_PER_CALL]
+    steps_per_call = max(drawn_at_once // BATCH, 1)
+    for first in range(0, steps, steps_per_call):
+        piece = rates[first : first + steps_per_call]
         drawn, labels, schedule = pool.draw(len(piece), generator)
         kernels.refine_steps(
             parameters,

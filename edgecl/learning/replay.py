@@ -51,6 +51,7 @@ def refine_with_replay(rung: Rung, start: Model, taught: Model, lesson: Lesson, 
         features=features,
         settings=rung.settings,
         seed=seed,
+        drawn_at_once=taught.settings.drawn_at_once,
     )
     head = replace(head, typical=typical_logits(head, taught))
     fresh = ((rows.all(), len(lesson.rows[label])) for label, rows in sample.items())

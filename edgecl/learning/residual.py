@@ -40,6 +40,7 @@ def refine_residual(
             features=closed.settings.features,
             settings=steps,
             seed=seed,
+            drawn_at_once=closed.settings.drawn_at_once,
             held_by=[(closed.exemplars[label], closed.statistics[label].count) for label in taking_part],
         )
         where = [head.labels.index(label) for label in taking_part]
@@ -52,7 +53,7 @@ def refine_residual(
 
 def _carried(model: Model, closed: HeadState) -> HeadState:
     """Return a copy of a closed form plus what gradient steps have added to that of the old model."""
-    head = replace(closed, weights=closed.weights.copy(), bias=closed.bias.copy(), kind=REFINED_CLOSED_FORM)
+    head = HeadState(closed.labels, closed.weights.copy(), closed.bias.copy(), closed.typical, REFINED_CLOSED_FORM)
     if model.head is not None and model.head.kind == REFINED_CLOSED_FORM:
         before = whitened_cosine(factor_of(model))
         where = [head.labels.index(label) for label in before.labels]

@@ -65,7 +65,9 @@ def resized(model: Model, settings: Settings, *, objects: Objects) -> Model:
     if made.ewc is not None and not made.plan().can_consolidate:
         made = replace(made, ewc=None, digests={role: one for role, one in made.digests.items() if role != "ewc"})
     made = within_memory(made)
-    is_same = before.projection == after.projection and settings.precision == model.settings.precision
+    is_same = all(
+        getattr(settings, name) == getattr(model.settings, name) for name in ("projection", "precision", "paged")
+    )
     if is_same or not made.statistics:
         return made
     head = whitened_cosine(factor_of(made))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Evidence, Policy, Verdict
 from edgecl.gate.witnesses import MOST_OF_GROUP
-from edgecl.model.head import Factor, HeadState, leave_group_out, whitened_cosine
+from edgecl.model.group_left_out import leave_group_out
+from edgecl.model.head import Factor, HeadState, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
 from edgecl.model.statistics import ClassStatistics, square
 from edgecl.values import replace

@@ -75,8 +75,10 @@ class Exemplars:
         """Return the last `count` rows, as a view."""
         return self._some(slice(max(len(self) - count, 0), None))
 
-    def spread(self, most: int) -> Exemplars:
-        """Return a copy of at most `most` rows, evenly spread over all."""
+    def spread(self, most: int, *, as_view: bool = False) -> Exemplars:
+        """Return a copy of at most `most` rows, evenly spread over all; or a view, which copies none."""
+        if as_view:
+            return self._some(slice(None, None, max(-(-len(self) // most), 1)))
         if len(self) <= most:
             return self.take(np.arange(len(self)))
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.intp))

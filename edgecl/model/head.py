@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.model.statistics import PANEL_ENTRIES, ClassStatistics, packed_length, pooled_scatter
+from edgecl.model.statistics import (
+    PAGED_PANEL,
+    PANEL_ENTRIES,
+    ClassStatistics,
+    Pages,
+    packed_length,
+    pooled_scatter,
+)
 from edgecl.values import dataclass
 
 REFINED_CLOSED_FORM = (
@@ -73,6 +80,10 @@ class HeadState:
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], *, labels: Sequence[str], kind: str) -> HeadState:
         """Rebuild from stored arrays; raises ValueError where they do not fit the labels."""
         try:
+            if "rows" in arrays:
+                from edgecl.model.byte_head import ByteHead
+
+                return ByteHead.from_stored(arrays, labels=labels, kind=kind)
             weights, bias, typical = arrays["weights"], arrays["bias"], arrays["typical"]
         except KeyError as error:
             raise ValueError(f"the head lacks {error}") from error
@@ -98,6 +109,7 @@ LARGEST_SHRINKAGE = 0.999
 SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
 EXACT_LEFT = 1e-3  # the same where models of different size are compared: as small as single precision resolves
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
+SOLVED_ROWS = 4  # rows of a paged head that are made, or used, at a time
 
 
 def shrinkage(trace: float, squared_norm: float, *, dimension: int, samples: int) -> float:
@@ -139,15 +151,23 @@ class Factor:
     smallest_left: float = SMALLEST_LEFT
     """Share of a direction's scatter that stays, at least, when samples are taken out. With fewer samples than columns
     less would stay of a rare class, and what is left out is then answered too well."""
+    pages: Pages | None = None
+    """Where the model is paged: what gives rows by class."""
 
 
 def factorise(
-    statistics: Mapping[str, ClassStatistics], workspace: NDArray[np.floating], *, shrinkage_floor: float
+    statistics: Mapping[str, ClassStatistics],
+    workspace: NDArray[np.floating],
+    *,
+    shrinkage_floor: float,
+    pages: Pages | None = None,
 ) -> Factor:
     """Factor Σ = (1-ρ) S̄ + ρ tr(S̄)/d I of the classes given, with ρ = max(OAS, shrinkage_floor).
 
-    `workspace` (d(d+1)/2,), float32 or float64, receives the packed Cholesky factor.
+    `workspace` (d(d+1)/2,), float32 or float64, receives the packed Cholesky factor. With `pages` the whitened means
+    are pages of a file, and heads have a byte an entry.
     """
+    panel = PANEL_ENTRIES if pages is None else PAGED_PANEL
     labels = tuple(sorted(statistics))
     classes = tuple(statistics[label] for label in labels)
     counts = np.array([one.count for one in classes], np.float64)
@@ -155,20 +175,24 @@ def factorise(
     origin = np.zeros(dimension)
     for one in classes:
         origin += one.mean / len(classes)
-    whitened = _centred_means(classes, origin, workspace.dtype)
-    freedom = pooled_scatter(classes, workspace)
+    whitened = (pages or np.empty)((len(classes), dimension), workspace.dtype)
+    centre_means(classes, origin, whitened)
+    freedom = pooled_scatter(classes, workspace, panel_entries=panel)
     trace, squared_norm = _sums(workspace)
     rho = max(shrinkage(trace, squared_norm, dimension=dimension, samples=freedom), shrinkage_floor)
     scale = trace / dimension
     if trace <= 0:  # one sample a class: nothing is known of the scatter, no direction is better than another
-        rho, scale = 1.0, float(np.square(whitened).sum(axis=1).mean()) / dimension or 1.0
+        lengths = np.square(whitened).sum(axis=1) if pages is None else squared_lengths(whitened)
+        rho, scale = 1.0, float(lengths.mean()) / dimension or 1.0
     while not _shrink_and_factor(workspace, rho, rho * scale):
         if rho >= 1 or not np.isfinite(trace):
             raise DataError("the samples contain values so large that nothing can be computed: scale them down")
         rho = min(4 * rho, 1.0)  # rounding left no positive pivot: shrink more
-        pooled_scatter(classes, workspace)
+        pooled_scatter(classes, workspace, panel_entries=panel)
     _kernel("forward_packed", workspace)(workspace, whitened)
-    spread = dimension - rho * scale * _inverse_trace(workspace, dimension)
+    spread = dimension - rho * scale * _inverse_trace(
+        workspace, dimension, INVERSE_ROWS if pages is None else SOLVED_ROWS
+    )
     return Factor(
         labels=labels,
         counts=counts,
@@ -178,19 +202,37 @@ def factorise(
         whitened=whitened,
         effective_dimension=max(spread, 0.0) / (1 - rho) if rho < 1 else 0.0,
         downdate=(1 - rho) / (len(labels) * counts),
-        squared=np.square(whitened, dtype=np.float64).sum(axis=1),
+        squared=squared_lengths(whitened, at_once=32 if pages is None else SOLVED_ROWS),
+        pages=pages,
     )
 
 
-def workspace_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+def squared_lengths(
+    rows: NDArray[np.floating], origin: NDArray[np.floating] | float = 0, *, at_once: int = 32
+) -> NDArray[np.float64]:
+    """Return the squared lengths (n,) of rows (n, d) less an origin, a few rows at a time: all at once take more."""
+    blocks = (rows[first : first + at_once] - origin for first in range(0, len(rows), at_once))
+    return np.concatenate([np.zeros(0), *(np.square(one, dtype=np.float64).sum(axis=1) for one in blocks)])
+
+
+def workspace_bytes(dimension: int, classes: int, *, itemsize: int, paged: bool = False) -> int:
     """Return what `factorise` and a closed form take: the packed matrix, rows by class and two panels."""
+    if paged:
+        return (SOLVED_ROWS + 4) * dimension * itemsize + 2 * PAGED_PANEL * 8 + classes * 4 * 8
     rows = classes * dimension * 2 * itemsize + INVERSE_ROWS * dimension * itemsize
     return packed_length(dimension) * itemsize + rows + PANEL_ENTRIES * 8
 
 
-def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int) -> int:
+def judged_row_bytes(dimension: int, classes: int, *, itemsize: int) -> int:
+    """Return what leave-one-out scores take of a row."""
+    return dimension * (2 * itemsize + 12) + classes * 10 * 8
+
+
+def judging_bytes(dimension: int, classes: int, *, itemsize: int, block_rows: int, paged: bool = False) -> int:
     """Return what leave-one-out scores take: the factor, and `block_rows` rows with their scores."""
-    block = block_rows * (dimension * (2 * itemsize + 12) + classes * 10 * 8)
+    block = block_rows * judged_row_bytes(dimension, classes, itemsize=itemsize)
+    if paged:
+        return block + SOLVED_ROWS * dimension * 5 + classes * 4 * 8
     return packed_length(dimension) * itemsize + classes * (dimension * itemsize + 4 * 8) + block
 
 
@@ -213,8 +255,8 @@ def _shrink_and_factor(packed: NDArray[np.floating], rho: float, ridge: float) -
     return _kernel("cholesky_packed", packed)(packed) < 0
 
 
-def _inverse_trace(lower: NDArray[np.floating], dimension: int) -> float:
-    scratch = np.empty((INVERSE_ROWS, dimension), lower.dtype)
+def _inverse_trace(lower: NDArray[np.floating], dimension: int, rows: int) -> float:
+    scratch = np.empty((rows, dimension), lower.dtype)
     return float(_kernel("inverse_trace", lower)(lower, scratch))
 
 
@@ -225,6 +267,10 @@ def whitened_cosine(factor: Factor) -> HeadState:
     of a mean estimated from n_k samples, so q̃_k = max(q_k - d_eff/n_k, q_k/2) is used in its place.
     """
     typical = np.sqrt(debiased(factor.squared, factor.effective_dimension / factor.counts))
+    if factor.pages is not None:
+        from edgecl.model.byte_head import solved_head
+
+        return solved_head(factor, typical, factor.pages)
     directions = _solved_means(factor) / np.where(typical > 0, typical, np.inf)[:, None]  # (C, d)
     return _head(factor, directions, -directions @ factor.origin, typical, "whitened-cosine")
 
@@ -244,17 +290,21 @@ def debiased(squared: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArra
     return np.maximum(squared - noise, squared / 2)
 
 
-def _centred_means(
-    classes: Sequence[ClassStatistics], origin: NDArray[np.float64], dtype: np.dtype[np.floating]
-) -> NDArray[np.floating]:
-    centred = np.empty((len(classes), len(origin)), dtype)
-    for row, one in zip(centred, classes, strict=True):
+def centre_means(classes: Sequence[ClassStatistics], origin: NDArray[np.float64], out: NDArray[np.floating]) -> None:
+    """Write the means of classes less the origin (d,) into `out` (n, d)."""
+    for row, one in zip(out, classes, strict=True):
         row[:] = one.mean - origin
-    return centred
 
 
 def _solved_means(factor: Factor) -> NDArray[np.floating]:
-    solved = _centred_means(factor.classes, factor.origin, factor.lower.dtype)
+    return solved_rows(factor, slice(None))
+
+
+def solved_rows(factor: Factor, which: slice) -> NDArray[np.floating]:
+    """Return Σ⁻¹(m_k - g) of some classes, (n, d), as a new array."""
+    classes = factor.classes[which]
+    solved = np.empty((len(classes), len(factor.origin)), factor.lower.dtype)
+    centre_means(classes, factor.origin, solved)
     _kernel("solve_packed", factor.lower)(factor.lower, solved)
     return solved
 
@@ -343,39 +393,3 @@ def _left_out(
     if count <= 1:
         logits[:, own] = -np.inf
     return LeftOut(logits, (count / rest) ** 2 * v_length * (1 + gain * v_length))
-
-
-def leave_group_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> LeftOut:
-    """Score rows (k, d) of class `own`, fewer than the class has, by the model without all of them.
-
-    The rows are taken out of their class's mean, of g and of Σ by a downdate of rank k + 1 in whitened space
-    (Woodbury); the shrinkage ρ, tr(S̄) and d_eff stay as they are. One row is `leave_one_out`.
-
-    Raises
-    ------
-    ValueError
-        When the class has no other sample.
-    """
-    classes, count, size = len(factor.labels), factor.counts[own], len(rows)
-    rest = count - size
-    if rest < 1:
-        raise ValueError(f"{size} of {count:.0f} samples of a class cannot be left out")
-    sample, means = whiten(factor, rows).astype(np.float64), factor.whitened.astype(np.float64)
-    away = sample.mean(axis=0) - means[own]
-    taken = np.vstack([sample - sample.mean(axis=0), away * np.sqrt(size * count / rest)])  # S - S' = takenᵀ taken
-    taken *= np.sqrt(factor.downdate[own])
-    values, turn = np.linalg.eigh(taken @ taken.T)  # (m,), (m, m)
-    core = (turn / np.maximum(1 - values, factor.smallest_left)) @ turn.T  # Σ'⁻¹ = 1 + takenᵀ core taken
-    step = size / rest
-    sample += step / classes * away  # about the origin without the group
-    means += step / classes * away
-    means[own] -= step * away
-    along, turned = sample @ taken.T, means @ taken.T
-    squared = np.square(means).sum(axis=1) + np.sum(turned @ core * turned, axis=1)
-    counts = factor.counts.copy()
-    counts[own] = rest
-    typical = np.sqrt(debiased(np.maximum(squared, 0), factor.effective_dimension / counts))
-    logits = (sample @ means.T + along @ core @ turned.T) / np.where(typical > 0, typical, np.inf)
-    apart = sample - means[own]
-    beyond = apart @ taken.T
-    return LeftOut(logits, np.square(apart).sum(axis=1) + np.sum(beyond @ core * beyond, axis=1))

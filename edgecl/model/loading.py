@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
-from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, bounded_memory, memory_bytes
 from edgecl.model.head import HeadState
 from edgecl.model.model import CENTRE, EXPERTS, Alike, Arrays, Centre, Model, pair_of
@@ -37,7 +36,11 @@ def load_model(
         }
         capacity_bytes = memory_bytes(model.plan(len(statistics)).exemplars)
         exemplars = bounded_memory(exemplars, capacity_bytes=capacity_bytes)
-        ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"]) if "ewc" in parts else None
+        ewc = None
+        if "ewc" in parts:
+            from edgecl.model.ewc import EwcState  # few stores have one
+
+            ewc = EwcState.from_arrays(parts["ewc"], labels=body["ewc_classes"])
         if body.get("others"):
             from edgecl.model.shares import read_others  # few stores have any
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.errors import DataError
-from edgecl.model.ewc import EwcState
 from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.head import Factor, HeadState, factorise, probabilities
 from edgecl.model.settings import FIXED_CLASS_BYTES, MemoryPlan, Settings, plan_memory, workspace_for
-from edgecl.model.statistics import ClassStatistics
+from edgecl.model.statistics import ClassStatistics, Pages
 from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
+    from edgecl.model.ewc import EwcState
     from edgecl.model.shares import Share
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -269,6 +269,8 @@ class Model:
     """Whether the acceleration that was taught has gravity in it; None where that is not known."""
     combine: str = "sum"
     """How one's own statistics and those of others become one: "sum" or "median"."""
+    pages: Pages = np.empty
+    """What gives a paged model its arrays: pages of files in a store, else memory."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -298,11 +300,11 @@ class Model:
 
     def bytes(self) -> dict[str, int]:
         """Return the resident learner state by part, in bytes; `total` includes the workspace of a lesson."""
-        plan = self.plan()
+        plan, paged = self.plan(), self.settings.paged
         parts = {
             "statistics": plan.statistics if self.statistics else 0,
-            "exemplars": sum(one.nbytes for one in self.exemplars.values()),
-            "head": 2 * self.head.nbytes if self.head else 0,  # the live one and a candidate
+            "exemplars": 0 if paged else sum(one.nbytes for one in self.exemplars.values()),
+            "head": (1 if paged else 2) * self.head.nbytes if self.head else 0,  # the live one and a candidate
             "ewc": self.ewc.nbytes if self.ewc else 0,
             "centre": self.centre.nbytes if self.centre else 0,
             "workspace": plan.workspace + plan.lesson,
@@ -386,4 +388,10 @@ def pair_of(label: str, other: str) -> tuple[str, str]:
 
 def factor_of(model: Model) -> Factor:
     settings = model.settings
-    return factorise(model.statistics, workspace_for(settings), shrinkage_floor=settings.shrinkage_floor)
+    pages = model.pages if settings.paged else None
+    return factorise(model.statistics, workspace_of(model), shrinkage_floor=settings.shrinkage_floor, pages=pages)
+
+
+def workspace_of(model: Model) -> NDArray[np.floating]:
+    """Return the packed matrix in which scatters are summed and factored, as its settings say: in memory, or paged."""
+    return workspace_for(model.settings, model.pages if model.settings.paged else np.empty)

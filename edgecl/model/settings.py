@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
 from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, FeatureMap, herding_bytes, row_bytes
-from edgecl.model.head import judging_bytes, workspace_bytes
-from edgecl.model.statistics import packed_length
+from edgecl.model.head import judged_row_bytes, judging_bytes, workspace_bytes
+from edgecl.model.statistics import Pages, packed_length
 from edgecl.units import format_bytes
 from edgecl.values import dataclass, fields, replace
 
@@ -22,9 +22,14 @@ SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+PAGED_DRAWN = 128  # of a paged store: rows that gradient steps draw at a time, ...
+PAGED_LESSON_SHARE = 16  # ... the part of the memory that holds the lesson's rows, ...
+PAGED_EXEMPLARS = 12  # ... exemplars a class that its disk has room for at least, ...
+BLOCK_SHARE = 16  # ... the part of the memory that a block of judged rows may take
 FIXED_CLASS_BYTES = 64  # of a class: its label and count
 FIXED_BYTES = 2048  # labels, counts and small arrays
-RESIZABLE = ("memory_bytes", "disk_bytes", "max_classes", "projection", "precision")
+WAYS = (("float64", False), ("float32", False), ("float32", True))  # precision and paged, richest first
+RESIZABLE = ("memory_bytes", "disk_bytes", "max_classes", "projection", "precision", "paged")
 LARGEST_MEMORY = 1 << 40
 
 
@@ -52,17 +57,28 @@ class Settings:
     """Number of random ReLU units."""
     precision: str = "float64"
     """Precision of the solver: "float64" or "float32"."""
+    paged: bool = False
+    """Whether what is summed and solved, and the exemplars, are pages of files, and the head has a byte an entry."""
     seed: int = 0
     keep_revisions: int = 10
 
     @property
     def features(self) -> FeatureMap:
         rows = BLOCK_ROWS if self.memory_bytes >= SMALL_MEMORY else SMALL_BLOCK_ROWS
+        if self.paged:
+            width = (self.projection or self.latent_dimension) + self.lift_width
+            fit = self.memory_bytes // BLOCK_SHARE // judged_row_bytes(width, self.max_classes, itemsize=4)
+            rows = min(max(fit, 1), rows)
         return FeatureMap(self.latent_dimension, self.projection, self.lift_width, self.seed, rows)
 
     @property
     def solver_type(self) -> np.dtype[np.floating]:
         return np.dtype(self.precision)
+
+    @property
+    def drawn_at_once(self) -> int:
+        """Rows that gradient steps draw at a time."""
+        return PAGED_DRAWN if self.paged else DRAWN_AT_ONCE
 
     def as_dict(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
@@ -147,21 +163,22 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     features, size = settings.features, settings.solver_type.itemsize
     d = features.dimension
     parameters = classes * padded(d) * 4
-    drawn = DRAWN_AT_ONCE * (2 * row_bytes(features.row_dimension) + 64)
+    drawn = settings.drawn_at_once * (2 * row_bytes(features.row_dimension) + 64)
     drawn += features.block_rows * (padded(d) + padded(classes)) * 8
     # gradient steps: parameters, the heads they start from and end with, and the rows drawn (edgecl.learning.refine)
     refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn
     consolidation = max(refinement, 6 * parameters + drawn)
+    paged = settings.paged
     workspace = max(
-        workspace_bytes(d, classes, itemsize=size),
-        judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows),
+        workspace_bytes(d, classes, itemsize=size, paged=paged),
+        judging_bytes(d, classes, itemsize=size, block_rows=features.block_rows, paged=paged),
         herding_bytes(herding_candidates(settings), row_dimension=features.row_dimension),
     )
-    statistics = classes * (d * 8 + FIXED_CLASS_BYTES)
-    head = 2 * classes * (d + 2) * 4
-    lesson = settings.memory_bytes // LESSON_SHARE
+    statistics = classes * (FIXED_CLASS_BYTES if paged else d * 8 + FIXED_CLASS_BYTES)
+    head = classes * (d + 3 * 4) if paged else 2 * classes * (d + 2) * 4
+    lesson = settings.memory_bytes // (PAGED_LESSON_SHARE if paged else LESSON_SHARE)
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
-    fewest = max(left // 2, fewest_exemplar_bytes(settings))
+    fewest = 0 if paged else max(left // 2, fewest_exemplar_bytes(settings))
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
     for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
         if left - max(needed - workspace, 0) - stored >= fewest:
@@ -175,7 +192,7 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
         lesson=lesson,
         refinement=refinement,
         consolidation=consolidation,
-        exemplars=left - more - ewc,
+        exemplars=paged_exemplar_bytes(settings) if paged and left >= 0 else left - more - ewc,
         total=settings.memory_bytes,
     )
 
@@ -183,9 +200,10 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
 def herding_candidates(settings: Settings) -> int:
     """Return the rows of a class that fit herding into the solver's workspace, at least 16."""
     features = settings.features
-    packed = packed_length(features.dimension) * settings.solver_type.itemsize
+    packed = 0 if settings.paged else packed_length(features.dimension) * settings.solver_type.itemsize
     room = max(packed, settings.memory_bytes // LESSON_SHARE)
-    return int(np.clip(room // herding_bytes(1, row_dimension=features.row_dimension), 16, HERDING_CANDIDATES))
+    fewest = PAGED_EXEMPLARS if settings.paged else 16
+    return int(np.clip(room // herding_bytes(1, row_dimension=features.row_dimension), fewest, HERDING_CANDIDATES))
 
 
 def class_disk_bytes(settings: Settings) -> int:
@@ -194,8 +212,14 @@ def class_disk_bytes(settings: Settings) -> int:
     return packed_length(d) * 4 + d * 8 + 1024
 
 
-def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
-    """Choose the richest features that fit memory and disk: no projection first, float64 before float32.
+def paged_exemplar_bytes(settings: Settings) -> int:
+    """Return the bytes of exemplars of a paged store, which lie on disk: its memory, or a dozen a class."""
+    fewest = settings.max_classes * PAGED_EXEMPLARS * row_bytes(settings.features.row_dimension)
+    return max(settings.memory_bytes, fewest)
+
+
+def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
+    """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
     Raises
     ------
@@ -203,11 +227,12 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int) -> Settings:
         When none fits: names the smallest memory and disk that would do.
     """
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
-        for precision in ("float64", "float32"):
-            tier = replace(settings, projection=projection, precision=precision)
+        for precision, paged in WAYS[: 3 if may_page else 2]:
+            tier = replace(settings, projection=projection, precision=precision, paged=paged)
             if _fits(tier, overhead_disk_bytes):
                 return tier
-    tightest = replace(settings, projection=min(PROJECTIONS[-1], settings.latent_dimension), precision="float32")
+    narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
+    tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
     memory = at_least(smallest_memory(tightest))
     disk = at_least(smallest_disk(replace(tightest, memory_bytes=memory), overhead_disk_bytes))
@@ -239,7 +264,7 @@ def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
 
 
 def _holds(tier: Settings) -> bool:
-    return plan_memory(tier, tier.max_classes).exemplars >= fewest_exemplar_bytes(tier)
+    return plan_memory(tier, tier.max_classes).exemplars >= (0 if tier.paged else fewest_exemplar_bytes(tier))
 
 
 def fewest_exemplar_bytes(tier: Settings) -> int:
@@ -264,9 +289,11 @@ def smallest_memory(tier: Settings) -> int:
 def smallest_disk(tier: Settings, overhead_disk_bytes: int) -> int:
     """Return the least disk: every class once, a quarter of them twice (a lesson writes before it collects)."""
     head = 2 * tier.max_classes * (tier.features.dimension + 2) * 4
-    return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + tier.memory_bytes
+    exemplars = paged_exemplar_bytes(tier) if tier.paged else tier.memory_bytes
+    return overhead_disk_bytes + tier.max_classes * class_disk_bytes(tier) * 5 // 4 + head + exemplars
 
 
-def workspace_for(settings: Settings) -> NDArray[np.floating]:
-    """Allocate the packed matrix in which scatters are summed and factored."""
-    return np.empty(packed_length(settings.features.dimension), settings.solver_type)
+def workspace_for(settings: Settings, pages: Pages = np.empty) -> NDArray[np.floating]:
+    """Allocate the packed matrix in which scatters are summed and factored: in memory, or as `pages` gives it."""
+    made: NDArray[np.floating] = pages(packed_length(settings.features.dimension), settings.solver_type)
+    return made

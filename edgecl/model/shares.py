@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.condensed import Condensed, add_products, arrays_of, as_single, condensed, statistics_from
-from edgecl.model.model import OTHERS, OWN, Arrays, Model, Objects
-from edgecl.model.settings import FIXED_CLASS_BYTES, workspace_for
+from edgecl.model.model import OTHERS, OWN, Arrays, Model, Objects, workspace_of
+from edgecl.model.settings import FIXED_CLASS_BYTES
 from edgecl.model.statistics import ClassStatistics, packed_length
 
 SUM, MEDIAN = "sum", "median"
@@ -205,7 +205,7 @@ def placed(
         held[label] = own
     parts = parts_of(model, label, own)
     if parts:
-        out = workspace_for(model.settings) if workspace is None else workspace
+        out = workspace_of(model) if workspace is None else workspace
         whole = pooled(parts, out, combine=model.combine)
         statistics[label], digests[f"statistics/{label}"] = _put(whole, objects)
     return replace(model, statistics=statistics, own=held, digests=digests)

@@ -6,7 +6,8 @@ packed lower triangle (row i holds columns 0..i at offset i(i+1)/2), stored as f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import edgecl_kernels as kernels
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from edgecl.values import dataclass
 
 PANEL_ENTRIES = 2048  # entries of a packed matrix that are summed in float64 at a time: 16 KiB
+PAGED_PANEL = 512  # of a paged store
+Pages = Callable[[Any, Any], NDArray[Any]]
+"""Gives an array of a shape and dtype whose data are pages of a file, and need not stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,9 @@ def _update(rows: NDArray[np.float32], scatter: NDArray[np.floating]) -> None:
         kernels.scatter_update_f32(rows, scatter)
 
 
-def pooled_scatter(statistics: Iterable[ClassStatistics], out: NDArray[np.floating]) -> int:
+def pooled_scatter(
+    statistics: Iterable[ClassStatistics], out: NDArray[np.floating], *, panel_entries: int = PANEL_ENTRIES
+) -> int:
     """Write the mean over the classes of S_k / n_k into `out`, summed in float64 in the order given.
 
     Every class counts alike: on training subjects that was never worse than the sum of all S_k over N - C, and up to
@@ -176,9 +182,9 @@ def pooled_scatter(statistics: Iterable[ClassStatistics], out: NDArray[np.floati
     Returns the degrees of freedom N - C. With none (a single sample a class) `out` is zero.
     """
     classes = list(statistics)
-    total = np.empty(min(PANEL_ENTRIES, out.size))
-    for first in range(0, out.size, PANEL_ENTRIES):
-        last = min(first + PANEL_ENTRIES, out.size)
+    total = np.empty(min(panel_entries, out.size))
+    for first in range(0, out.size, panel_entries):
+        last = min(first + panel_entries, out.size)
         panel = total[: last - first]
         panel[:] = 0
         for one in classes:

@@ -17,7 +17,7 @@ from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.body_kinds import InitBody
-from edgecl.store.records import MAX_BYTES
+from edgecl.store.records import FORMAT, MAX_BYTES, PAGED_FORMAT
 from edgecl.store.store import Store
 
 RECORD_BYTES = 800
@@ -95,7 +95,11 @@ def create(
         "contract": described(contract),
     }
     store = Store.create(
-        Path(path), extractor=source, settings=stored, revision_body=InitBody(**Model(settings).body()).as_dict()
+        Path(path),
+        extractor=source,
+        settings=stored,
+        revision_body=InitBody(**Model(settings).body()).as_dict(),
+        version=PAGED_FORMAT if settings.paged else FORMAT,
     )
     return OpenStore(store)
 

@@ -131,13 +131,21 @@ class OpenStore:
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
         revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE, OWN, OTHERS)
-        return revision, load_model(self.settings_of(revision), revision.objects, revision.body, parts)
+        return revision, self._paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
 
     def model_of(self, number: int) -> Model:
         """Return a kept revision with all its parts; raises StoreDamagedError where one is damaged."""
         revision = self.store.revision(number)
         parts = {role: self.store.read(one) for role, one in revision.objects.items() if role != EXTRACTOR}
-        return load_model(self.settings_of(revision), revision.objects, revision.body, parts)
+        return self._paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
+
+    def _paged(self, model: Model) -> Model:
+        """Return a model that takes its arrays from files, where its settings say so."""
+        if not model.settings.paged:
+            return model
+        from edgecl.operations.scratch import file_pages  # few stores are
+
+        return replace(model, pages=file_pages)
 
     def head(self) -> Model:
         """Return the live head alone."""

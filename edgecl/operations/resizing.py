@@ -120,7 +120,7 @@ def _chosen(opened: OpenStore, model: Model, changes: dict[str, Any]) -> Setting
         )
     require_storable(wanted)
     overhead = opened.store.extractor_path.stat().st_size + OVERHEAD_BYTES
-    best = choose_tier(wanted, overhead_disk_bytes=overhead)
+    best = choose_tier(wanted, overhead_disk_bytes=overhead, may_page=now.paged)
     if not model.statistics:
         return best
     width, widest = now.features.row_dimension, best.features.row_dimension

@@ -57,6 +57,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
             "lift_width": opened.settings.lift_width,
             "dimension": opened.settings.features.dimension,
             "precision": opened.settings.precision,
+            "paged": opened.settings.paged,
         },
         "extractor": dict(opened.described_by(revision)),
         "revisions": opened.store.revisions(),

@@ -234,7 +234,7 @@ def _chosen(opened: OpenStore, model: Model, new: FileExtractor, size: int, sour
     floor, overhead = contract.shrinkage_floor, opened.store.extractor_path.stat().st_size + size + OVERHEAD_BYTES
     wanted = replace(model.settings, latent_dimension=contract.dimension, shrinkage_floor=floor, projection=0)
     try:
-        return choose_tier(wanted, overhead_disk_bytes=overhead)
+        return choose_tier(wanted, overhead_disk_bytes=overhead, may_page=wanted.paged)
     except SettingError as error:
         raise SettingError(f"with both extractors, {error}; resize {opened.store.path} first") from error
 

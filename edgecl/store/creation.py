@@ -26,6 +26,7 @@ from edgecl.store.journal import Journal
 from edgecl.store.publishing import require_within
 from edgecl.store.records import (
     EXTRACTOR_BYTES,
+    FORMAT,
     Header,
     Revision,
     encode_header,
@@ -47,6 +48,7 @@ def create_folder(
     body: Mapping[str, Any],
     time: str | None = None,
     timeout_s: float = 10,
+    version: int = FORMAT,
 ) -> None:
     """Make a store whose only revision is an empty one with that body; see `Store.create`."""
     require_vacant(path)
@@ -61,7 +63,7 @@ def create_folder(
         if building.exists():  # left by a process that was killed: the lock excludes a running one
             shutil.rmtree(building)
         try:
-            _build(building, extractor, settings, revision)
+            _build(building, extractor, settings, revision, version)
             require_within(settings, tree_bytes(building), path)
             _move(building, path)
         except BaseException:
@@ -96,13 +98,13 @@ def _move(building: Path, path: Path) -> None:
         raise
 
 
-def _build(folder: Path, extractor: Path, settings: Mapping[str, Any], revision: Revision) -> None:
+def _build(folder: Path, extractor: Path, settings: Mapping[str, Any], revision: Revision, version: int) -> None:
     for one in (folder, folder / "objects", folder / "revisions"):
         one.mkdir()
     copy = folder / f"extractor{'.tflite' if extractor.suffix == '.tflite' else '.onnx'}"
     _copy(extractor, copy)
     digest = digest_file(copy, limit=EXTRACTOR_BYTES)
-    header = Header(os.urandom(8).hex(), copy.name, digest, copy.stat().st_size, settings)
+    header = Header(os.urandom(8).hex(), copy.name, digest, copy.stat().st_size, settings, version)
     data = encode_header(header)
     store = Folder(folder, sha256(data))
     text = encode_revision(revision, store_digest=store.store_digest)

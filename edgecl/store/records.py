@@ -65,10 +65,9 @@ def sha256(data: Bytes) -> str:
 
 
 DIGEST = Seal("sha256", sha256)
-
-
 FORMAT = 3
 """Of a store that this edgecl writes to; an earlier one is read as it is, and upgraded by its first commit."""
+PAGED_FORMAT = 4  # of a store with settings that software of FORMAT would misread; its files have the same form
 KINDS = ("init", "lesson", "rollback", "forget", "repair")
 MAX_BYTES = 1 << 23  # of one JSON file
 EXTRACTOR_BYTES = 1 << 30
@@ -144,11 +143,11 @@ def decode_header(data: bytearray) -> Header:
         When it was changed, or its members are not those of a store.
     """
     stated = _stated_format(data)
-    if isinstance(stated, int) and not 1 <= stated <= FORMAT:
-        raise ModelError(f"the store has format {stated}, this edgecl reads format {FORMAT}: update edgecl")
+    if isinstance(stated, int) and not 1 <= stated <= PAGED_FORMAT:
+        raise ModelError(f"the store has format {stated}, this edgecl reads format {PAGED_FORMAT}: update edgecl")
     match DIGEST.open(data):
         case {
-            "format": 1 | 2 | 3 as version,
+            "format": 1 | 2 | 3 | 4 as version,
             "name": str(name),
             "extractor": {
                 "file": "extractor.onnx" | "extractor.tflite" as file,

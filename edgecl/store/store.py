@@ -47,7 +47,7 @@ from edgecl.store.folder import (
     verify_extractor,
 )
 from edgecl.store.journal import read_journal
-from edgecl.store.records import Header, Revision, sha256
+from edgecl.store.records import FORMAT, Header, Revision, sha256
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ class Store(Reader):
         settings: Mapping[str, Any],
         revision_body: Mapping[str, Any],
         time: str | None = None,
+        version: int = FORMAT,
     ) -> Store:
         """Make an empty store with revision 1.
 
@@ -252,6 +253,8 @@ class Store(Reader):
             Plain JSON.
         time
             UTC, ISO 8601; by default now.
+        version
+            FORMAT, or PAGED_FORMAT where software of the former would misread the settings.
 
         Raises
         ------
@@ -263,7 +266,9 @@ class Store(Reader):
         from edgecl.store.creation import create_folder  # here and below: what a lesson does not need
 
         path = Path(os.path.realpath(path))
-        create_folder(path, extractor=Path(extractor), settings=settings, body=revision_body, time=time)
+        create_folder(
+            path, extractor=Path(extractor), settings=settings, body=revision_body, time=time, version=version
+        )
         return cls.open(path)
 
     @classmethod

@@ -27,11 +27,11 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from common.splits import SETS, data_root
-from edgecl.gate.gather import Before, Known, evidence_of
+from edgecl.gate.gather import Before, Known
 from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Evidence, Policy
 from edgecl.learning.admission import Admission, admit
-from edgecl.learning.candidates import ladder, update
+from edgecl.learning.candidates import evidence_of, ladder, update
 from edgecl.learning.loop import suffices, take_in
 from edgecl.learning.replay import correct_answers
 from edgecl.model.model import Lesson, MemoryObjects, Model

@@ -120,22 +120,23 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features for this number of classes, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.settings import PROJECTIONS, at_least, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, WAYS, at_least, smallest_disk, smallest_memory
 
     settings = learner.settings
     overhead = learner.store.extractor_path.stat().st_size + (64 << 10)
     tiers = []
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
-        for precision in ("float64", "float32"):
-            tier = replace(settings, projection=projection, precision=precision)
+        for precision, paged in WAYS:
+            tier = replace(settings, projection=projection, precision=precision, paged=paged)
             at_smallest = replace(tier, memory_bytes=at_least(smallest_memory(tier)))
             tiers.append(
                 {
                     "features": tier.features.dimension,
                     "precision": precision,
+                    "paged": paged,
                     "memory_bytes": at_smallest.memory_bytes,
                     "disk_bytes": at_least(smallest_disk(at_smallest, overhead)),
-                    "chosen": (projection, precision) == (settings.projection, settings.precision),
+                    "chosen": tier == settings,
                 }
             )
     return tiers
@@ -161,16 +162,16 @@ def _print(made: Mapping[str, Any]) -> None:
 
 
 def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each width of features, with the memory that it takes solved in float64 and in float32."""
+    """A line for each width of features, with the memory that it takes in float64, in float32 and paged from disk."""
     rows = []
-    for double, single in zip(tiers[::2], tiers[1::2], strict=True):
+    for several in zip(tiers[::3], tiers[1::3], tiers[2::3], strict=True):
         budgets: list[str] = []
-        for one in (double, single):
+        for one in several:
             chosen = "* " if one["chosen"] else ""
             budgets += [f"{chosen}{format_bytes(one['memory_bytes'])}", format_bytes(one["disk_bytes"])]
-        rows.append((str(double["features"]), *budgets))
-    header = ("features", "--memory in float64", "--disk", "--memory in float32", "--disk")
-    return table(rows, header=header, align="rrrrr")
+        rows.append((str(several[0]["features"]), *budgets))
+    header = ("features", "--memory in float64", "--disk", "in float32", "--disk", "paged from disk", "--disk")
+    return table(rows, header=header, align="rrrrrrr")
 
 
 def _takes(extractor: Mapping[str, Any]) -> str:
@@ -185,7 +186,7 @@ def _features(features: Mapping[str, Any]) -> str:
         text += f", projected from {features['latent_dimension']} to fit the budget"
     if features["lift_width"]:
         text += f", {features['lift_width']} of them a random lift"
-    return f"{text}; solved in {features['precision']}"
+    return f"{text}; solved in {features['precision']}{', paged from disk' if features['paged'] else ''}"
 
 
 def _example(modality: str) -> str:
