@@ -35,3 +35,16 @@ def test_a_stray_quotation_mark_and_a_cell_beyond_all_measure_cost_their_own_row
     assert b"last" in texts
     assert {f"text {number}".encode() for number in range(200)} <= set(texts)
     assert len(skips_of(path, TEXT)) in (1, 2)
+
+
+def test_inches_in_two_texts_are_two_texts(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", 'text,label\n5" screen,buy\n6" screen,buy\nstop,end\n')
+    texts = [bytes(one.signal[:, 0].astype("u1")) for one in samples_of(path, TEXT)]
+    assert texts == [b'5" screen', b'6" screen', b"stop"]
+
+
+def test_a_letter_is_one_text(tmp_path: Path) -> None:
+    letter = "\n".join(["Dear all,", *["more"] * 100, "bye"])
+    path = put(tmp_path / "t.csv", f'text,label\n"{letter}",mail\nstop,end\n')
+    assert [one.label for one in samples_of(path, TEXT)] == ["mail", "end"]
+    assert skips_of(path, TEXT) == []

@@ -16,7 +16,7 @@ def csv_cells(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
 
-    A cell in quotation marks goes on over at most `joined` lines, where the row then has `width` cells. Any other
+    A cell in quotation marks goes on over at most `joined` lines, where these are one row of `width` cells. Any other
     quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
     """
     source, number, waiting = iter(lines), 0, deque[str]()
@@ -46,13 +46,14 @@ def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tupl
 
 
 def _parsed(text: str, delimiter: str) -> list[str] | None:
-    """Return the cells of a row: None where it is empty, no cells where it is not CSV."""
+    """Return the cells of a row: None where it is empty, no cells where it is not CSV, or more than one row."""
     content = text.rstrip("\r\n")
     if not content:
         return None
     if '"' not in content and "\r" not in content:
         return content.split(delimiter)
     try:
-        return next(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter), None)
+        rows = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter))
     except csv.Error:
         return []
+    return rows[0] if len(rows) == 1 else []

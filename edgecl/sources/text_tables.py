@@ -14,6 +14,7 @@ from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 
 TEXT_NAMES = ("text", "sentence", "utterance", "query")
+JOINED_LINES = 256  # of one text, such as a letter
 
 
 def read_text_table(
@@ -33,7 +34,7 @@ def read_text_table(
             text, named = _places(path, names, label_column)
             _check_label(path, named, label=label, labelled=labelled)
             tally = SkipTally(str(path))
-            for number, cells in csv_cells(csv_lines(file), delimiter, width=len(names)):
+            for number, cells in csv_cells(csv_lines(file), delimiter, width=len(names), joined=JOINED_LINES):
                 line = number + 1
                 try:
                     yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
