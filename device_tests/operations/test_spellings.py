@@ -18,6 +18,7 @@ from edgecl.operations.late_labels import LateLabel, Row, follow_by_id
 from edgecl.service.commands import Commands
 from edgecl.service.control import Control
 from edgecl.service.lessons import Lessons
+from edgecl.values import replace
 
 from ..service.test_control import asked
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
@@ -131,6 +132,24 @@ def test_the_answer_to_a_question_is_a_class_that_is_known(kitchen: Path) -> Non
             learner.answer("yeah", same_as=same_as)
         assert raised.value.parameter == "same_as"
     assert classes(kitchen) == {"no", "yes"}
+
+
+def test_a_class_that_was_taught_in_two_spellings_is_taken_in_both(kitchen: Path, tmp_path: Path) -> None:
+    learner, signals = Learner.open(kitchen), [one.signal for one in clips("teach", ("yes",), most=3)]
+    assert learner.learn({"Yes": signals}, label_case="keep", again=True, force=True).is_accepted
+    first, second = clips("test", ("yes",), most=2)
+    both = write_clips(tmp_path / "both", [first, replace(second, label="Yes")])
+    for command in (("eval", kitchen, both), ("learn", kitchen, both, "--dry-run", "--force")):
+        assert edgecl(*command).code == 0
+
+
+def test_an_answer_need_not_settle_the_spelling_again(kitchen: Path) -> None:
+    learner = Learner.open(kitchen)
+    signal = clips("test", ("yes",))[0].signal
+    learner.inbox().keep(
+        signal, kind="question", time=0.0, label="yes", confidence=0.5, novelty=0.5, called="Yes", source="x"
+    )
+    assert learner.answer("Yes", distinct=True, dry_run=True).counts == {"Yes": 1}
 
 
 @pytest.fixture

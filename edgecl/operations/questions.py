@@ -53,6 +53,7 @@ def answer(
     if items:
         if same_as is not None and same_as not in opened.live_body().classes:
             raise _not_known(same_as)
+        how["label_case"] = "keep"  # the lesson that was asked about has settled it
         report: Report = yield from taught_items(opened, inbox, items, label=same_as or label, **how)
         return report
     return _answered_live(opened, label, same_as, **how)

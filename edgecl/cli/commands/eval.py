@@ -24,6 +24,7 @@ from edgecl.cli.options import (
 )
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table
 from edgecl.store.files import write_output
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.operations.evaluating import Evaluation
@@ -94,7 +95,10 @@ def command(
     if path is None:
         raise click.UsageError("Missing argument 'PATH': labelled samples, or --stream FILE")
     with warn.opened(store) as learner:
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how, checked=False)
+        as_spelt = replace(how, label_case="keep")  # the evaluation compares them, also with the classes
+        samples = progress.read(
+            path, learner.contract, label=label, label_column=label_column, how=as_spelt, checked=False
+        )
         untaught = None
         if unknown is not None:
             untaught = progress.read(

@@ -170,7 +170,8 @@ def command(
     taught: Counter[str] = Counter()
     with warn.opened(store) as learner:
         live = learner.revision
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=how)
+        as_spelt = replace(how, label_case="keep")  # the lesson compares them, also with the classes
+        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=as_spelt)
         report = learner.learn(
             _tallied(samples, taught),
             strategy=strategy,
