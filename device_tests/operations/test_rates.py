@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 
 from edgecl import Learner
 from edgecl.errors import DataError
+from edgecl.extractors.base import Extractor
+from edgecl.operations import rates
+from edgecl.sources.samples import Sample
 
 from ..support.commands import edgecl
 
 pytestmark = pytest.mark.native("exports an extractor of movement")
+UNUSED = cast(Extractor, None)
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 
 
@@ -64,6 +69,16 @@ def test_one_class_in_another_unit_is_found_behind_others(wrist: Path, tmp_path:
     np.savez(tmp_path / "two.npz", X=signals, y=labels, label_names=["walk", "run"], rate_hz=50.0, channels=CHANNELS)
     done = edgecl("learn", wrist, tmp_path / "two.npz", "--dry-run")
     assert (done.code, "two.npz[40]: gyro_x and the like" in done.err) == (4, True)
+
+
+def test_no_window_of_one_label_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[list[str | None]] = []
+    monkeypatch.setattr(rates, "check_rates", lambda some, _: judged.append([one.label for one in some]))
+    walks, runs = ([Sample("x", label, one, None) for one in windows(10, seed=1)] for label in ("walk", "run"))
+    assert list(rates.in_calibrated_units(walks, UNUSED)) == walks
+    assert judged == [["walk"] * 10]
+    assert list(rates.in_calibrated_units([*walks, *runs[:3]], UNUSED)) == [*walks, *runs[:3]]
+    assert judged[2:] == [["walk"] * 8, ["run"] * 3]
 
 
 def test_a_prediction_is_not_made_of_another_unit(wrist: Path, tmp_path: Path) -> None:

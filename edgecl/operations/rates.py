@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
@@ -40,20 +41,21 @@ def in_calibrated_units(items: Iterable[Sample | Skip], extractor: Extractor) ->
         When their angular rates are in degrees where the calibration was in radians, or the other way round.
     """
     rest = iter(items)
-    first = list(islice(rest, JUDGED))
-    check_rates([one for one in first if isinstance(one, Sample) and _is_judged(one)], extractor)
-    seen: dict[str | None, list[Sample]] = {}
-    for item in chain(first, rest):
-        if isinstance(item, Sample) and _is_judged(item):
-            of_label = seen.setdefault(item.label, [])
-            if len(of_label) < OF_LABEL:
-                of_label.append(item)
-                if len(of_label) == OF_LABEL:
-                    check_rates(of_label, extractor)
+    held = list(islice(rest, JUDGED))
+    first = [one for one in held if isinstance(one, Sample) and _is_judged(one)]
+    check_rates(first, extractor)
+    labels = {one.label for one in first}
+    judged = labels if len(labels) == 1 else set()
+    waiting: defaultdict[str | None, list[Sample]] = defaultdict(list)
+    for item in chain(held, rest):
+        if isinstance(item, Sample) and item.label not in judged and _is_judged(item):
+            waiting[item.label].append(item)
+            if len(waiting[item.label]) == OF_LABEL:
+                check_rates(waiting.pop(item.label), extractor)
+                judged.add(item.label)
         yield item
-    for of_label in seen.values():
-        if len(of_label) < OF_LABEL:
-            check_rates(of_label, extractor)
+    for few in waiting.values():
+        check_rates(few, extractor)
 
 
 def _is_judged(sample: Sample) -> bool:
