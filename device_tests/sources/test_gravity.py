@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from edgecl import Learner
 from edgecl.demo.movement import CHANNELS, EXERCISES, RATE_HZ, recording
-from edgecl.errors import DataError
+from edgecl.errors import DataError, EdgeclError
 from edgecl.sources.gravity import Gravity
+from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample, Skip
 
 from ..support.commands import edgecl
@@ -142,3 +143,17 @@ def test_a_store_that_was_taught_before_it_was_noted_is_not_compared_with(tmp_pa
     linear = csv(tmp_path / "linear.csv", other, is_linear=True)
     assert edgecl("learn", tmp_path / "a", linear, "--label", other).code == 0
     assert Learner.open(tmp_path / "a").opened.live_body().gravity is None
+
+
+@pytest.mark.native("teaches a store of movement")
+def test_a_lesson_that_another_has_overtaken_does_not_mix_with_it(tmp_path: Path) -> None:
+    one, other = list(EXERCISES)[:2]
+    learner = Learner.create(tmp_path / "gym", extractor="imu")
+    contract = learner.contract
+    slow = read_samples(csv(tmp_path / "with" / one / "1.csv", one, is_linear=False).parent.parent, contract)
+    fast = read_samples(csv(tmp_path / "linear" / other / "1.csv", other, is_linear=True).parent.parent, contract)
+    run = learner.run.learn(slow)
+    next(run)
+    assert Learner.open(learner.path).learn(fast).is_accepted
+    with pytest.raises(EdgeclError, match="was taught while the lesson was read: teach it again"):
+        run.finish()

@@ -204,8 +204,11 @@ def teach(
             opened.require_extractor(extractor)
             if model.settings.features != head.settings.features:
                 raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
-            if gravity and not model.statistics:  # of what was taught before it was noted nothing is known
-                model = replace(model, gravity=gravity.is_in)
+            if gravity and gravity.is_in is not None:
+                if model.gravity not in (None, gravity.is_in):
+                    raise EdgeclError(f"{opened.store.path} was taught while the lesson was read: teach it again")
+                if not model.statistics:  # of what was taught before it was noted nothing is known
+                    model = replace(model, gravity=gravity.is_in)
             whole, repeated = lesson, 0
             if is_recorded(opened.extractor.contract):
                 lesson, repeated = new_of(model, whole, signals, skipped, again=again)
