@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -325,8 +326,10 @@ def pieces_of(
     if not contract.is_sound:
         if contract.modality not in ("imu", "custom") or microphone or rate:
             raise click.UsageError(f"the store takes {contract.modality}: listen follows rows with timestamps or sound")
-        how = {"halt": halt, "arrival": arrival, "how": rows_how, "gravity": gravity}
-        return _rows(contract, file, realtime=realtime, **how)
+        from edgecl.live.inputs.rows import movement
+
+        follow = partial(movement, contract=contract, halt=halt, arrival=arrival, how=rows_how, gravity=gravity)
+        return _rows(follow, file, realtime=realtime)
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
@@ -341,18 +344,16 @@ def pieces_of(
     )
 
 
-def _rows(contract: Contract, file: Path | None, *, realtime: bool, **how: Any) -> Iterator[Piece]:
-    from edgecl.live.inputs.rows import movement
-
+def _rows(follow: Callable[..., Iterator[Piece]], file: Path | None, *, realtime: bool) -> Iterator[Piece]:
     if file is None:
-        yield from movement(descriptor(), "stdin", contract, **how)
+        yield from follow(descriptor(), "stdin")
         return
     try:
         number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
     try:
-        yield from movement(number, str(file), contract, realtime=realtime, **how)
+        yield from follow(number, str(file), realtime=realtime)
     finally:
         os.close(number)
 
