@@ -36,10 +36,12 @@ def test_an_output_has_its_mode_from_its_first_moment(tmp_path: Path) -> None:
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_a_killed_process_left_is_not_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "x.tmp").write_text("half")
-    write_output(tmp_path / "x", b"whole")
-    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+def test_an_output_leaves_the_users_own_files_beside_it(tmp_path: Path) -> None:
+    path, other = tmp_path / "report.html", tmp_path / "report.html.tmp"
+    other.write_text("notes")
+    write_output(path, b"of today")
+    assert (path.read_bytes(), other.read_text()) == (b"of today", "notes")
+    assert sorted(tmp_path.iterdir()) == [path, other]
 
 
 def test_a_link_is_written_through_and_no_device_replaced(tmp_path: Path) -> None:

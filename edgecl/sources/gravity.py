@@ -110,7 +110,7 @@ class Gravity:
         force = signal[:, self._axes].astype(np.float64) / GRAVITY[sensor_unit(self._contract.units[self._axes[0]])]
         if np.linalg.norm(force.mean(axis=0)) > WITH:
             return True
-        return False if np.linalg.norm(force, axis=1).mean() < WITHOUT else None
+        return False if 0 < np.linalg.norm(force, axis=1).mean() < WITHOUT else None  # zeros are of no sensor
 
 
 def _words(is_in: bool) -> str:

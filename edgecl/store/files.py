@@ -164,10 +164,13 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Replace `path` by `data`: at every moment the old file or the new one is there, whole."""
-    name = temporary(path)
-    write_temporary(path, [data], mode=mode)
+def replace_file(path: Path, data: bytes, *, mode: int = 0o666, by: Path | None = None) -> None:
+    """Replace `path` by `data`: at every moment the old file or the new one is there, whole.
+
+    The new one is written as the temporary file of `by`, which is `path` itself unless given.
+    """
+    name = temporary(by or path)
+    write_temporary(by or path, [data], mode=mode)
     try:
         flush(name)
         name.replace(path)
@@ -194,8 +197,7 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     path = path.absolute()
     if is_replaceable(path):
         with explained(f"writing {path}", outcome="what was there is unchanged"):
-            temporary(path).unlink(missing_ok=True)
-            replace_file(path, data, mode=mode)
+            replace_file(path, data, mode=mode, by=path.with_name(f".{path.name}.{os.getpid()}"))  # nobody's file
     else:
         with explained(f"writing {path}", outcome="it may be incomplete"), path.open("wb") as file:
             file.write(data)
