@@ -57,12 +57,9 @@ class Known:
     def scale(self) -> Scale:
         """The units in which names are compared."""
         factor = self.factor
+        effective, at_once = factor.effective_dimension, MEANS_AT_ONCE if factor.pages is None else SOLVED_ROWS
         return Scale.of(
-            factor.whitened,
-            factor.counts,
-            typical=self.typical,
-            effective_dimension=factor.effective_dimension,
-            at_once=MEANS_AT_ONCE if factor.pages is None else SOLVED_ROWS,
+            factor.whitened, factor.counts, typical=self.typical, effective_dimension=effective, at_once=at_once
         )
 
     @staticmethod
@@ -79,11 +76,8 @@ class Known:
 def judged_rows(model: Model) -> dict[str, Exemplars]:
     """Return a few kept samples of each class; a class of a single sample has nothing to be judged by."""
     counts, paged = model.statistics, model.settings.paged
-    return {
-        label: one.spread(EVIDENCE_PER_CLASS, as_view=paged)
-        for label, one in model.exemplars.items()
-        if len(one) and counts[label].count > 1
-    }
+    kept = {label: one for label, one in model.exemplars.items() if len(one) and counts[label].count > 1}
+    return {label: one.spread(EVIDENCE_PER_CLASS, as_view=paged) for label, one in kept.items()}
 
 
 @dataclass(frozen=True)
