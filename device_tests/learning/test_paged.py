@@ -82,16 +82,16 @@ def peak_of_lessons(folder: Path, given: Settings, words: Words) -> int:
     return peak
 
 
-def test_a_lesson_allocates_no_more_than_was_granted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("many", "dimension", "memory"), [(12, 96, 32 << 10), (48, 384, 80 << 10)])
+def test_a_lesson_allocates_no_more_than_was_granted(tmp_path: Path, many: int, dimension: int, memory: int) -> None:
     """Python's objects are not learner state: they are what the same lessons take with latents of two numbers."""
-    many, memory = 12, 32 << 10
-    wide = settings(dimension=96, memory_bytes=memory, max_classes=many, precision="float32", paged=True)
+    wide = settings(dimension=dimension, memory_bytes=memory, max_classes=many, precision="float32", paged=True)
     objects = peak_of_lessons(tmp_path / "2", replace(wide, latent_dimension=2), Words(many, dimension=2))
-    whole = peak_of_lessons(tmp_path / "96", wide, Words(many, dimension=96))
+    whole = peak_of_lessons(tmp_path / "wide", wide, Words(many, dimension=dimension))
     plan = plan_memory(wide, many)
     assert whole - objects <= plan.workspace + plan.lesson
     assert plan.statistics + plan.head + plan.workspace + plan.lesson <= memory
-    assert plan.exemplars >= many * 12 * (96 + 4)
+    assert plan.exemplars >= many * 12 * (dimension + 4)
 
 
 def test_scratch_that_does_not_fit_on_the_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -390,10 +390,10 @@ def resemblance(
     if count < FEWEST or not known or not scale.is_usable:
         return None
     labels, where = list(known), np.array(list(known.values()))
-    if math.isnan(scale.gap):  # one class: there is no gap between classes to measure by
-        near = apart(mean, count, means[where], counts[where], scale)
-        best = int(near.argmin())
-        return Resemblance(labels[best], math.nan, bool(near[best] < SAME_LESSON and level < math.inf))
-    odds = log_odds(mean, count, means[where], counts[where], scale)
-    best = int(odds.argmax())
+    is_alone = math.isnan(scale.gap)  # one class: there is no gap between classes to measure by
+    measure, starts = apart if is_alone else log_odds, range(scale.at_once, len(where), scale.at_once)
+    odds = np.concatenate([measure(mean, count, means[part], counts[part], scale) for part in np.split(where, starts)])
+    best = int(odds.argmin() if is_alone else odds.argmax())
+    if is_alone:
+        return Resemblance(labels[best], math.nan, bool(odds[best] < SAME_LESSON and level < math.inf))
     return Resemblance(labels[best], float(odds[best]), bool(odds[best] > level))
