@@ -13,10 +13,10 @@ is sent back. Nothing is forced, nothing is forgotten, no path is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from edgecl.service.lessons import Lessons
+from edgecl.service.lessons import Lessons, options_of
 
 LONGEST_LABEL = 64
 MOST_ITEMS = 64
@@ -43,11 +43,13 @@ class Commands:
         match {name: value for name, value in asked.items() if name != "id"}:
             case {"command": "learn", "items": [*items], "label": str(label), **rest} if _are_ids(items):
                 if is_label(label) and set(rest) <= {"label_case"}:
-                    return self._lessons.run("inbox", *_spelt(rest), *map(str, items), "--", label, before=["label"])
+                    return self._lessons.run(
+                        "inbox", *options_of(rest), *map(str, items), "--", label, before=["label"]
+                    )
             case {"command": "wrong", **rest} if set(rest) <= {"label", "label_case"}:
                 was = rest.get("label")
                 if was is None or is_label(was):
-                    return self._lessons.run("wrong", *([] if was is None else [f"--label={was}"]), *_spelt(rest))
+                    return self._lessons.run("wrong", *options_of(rest))
             case {"command": "rollback", **rest} if set(rest) <= {"revision"}:
                 revision = rest.get("revision")
                 if revision is None:
@@ -55,12 +57,6 @@ class Commands:
                 if isinstance(revision, int) and not isinstance(revision, bool) and revision >= 0:
                     return self._lessons.run("rollback", str(revision))
         return {"error": USAGE, "exit_code": 2}
-
-
-def _spelt(rest: Mapping[Any, Any]) -> list[str]:
-    """Return the option that settles a label which is a known class in another spelling."""
-    case = rest.get("label_case")
-    return [] if case is None else [f"--label-case={case}"]
 
 
 def is_label(label: object) -> bool:

@@ -27,7 +27,7 @@ from typing import Any
 
 from edgecl.errors import SettingError
 from edgecl.notes import Logger
-from edgecl.service.lessons import Lessons
+from edgecl.service.lessons import Lessons, options_of
 from edgecl.service.resident import STREAMS, Resident, announcement
 from edgecl.store.files import replace_file
 
@@ -160,9 +160,9 @@ class Control:
             }:
                 return self._handed(lesson, store, peer, streams)
             case {"learn": str(path), **rest} if Path(path).is_absolute() and set(rest) <= LESSON:
-                return self._lessons.run("learn", path, *_options(rest))
+                return self._lessons.run("learn", path, *options_of(rest))
             case {"answer": str(name), **rest} if rest and set(rest) <= ANSWERS:
-                return self._lessons.run("inbox", name, *_options(rest), before=("answer",))
+                return self._lessons.run("inbox", name, *options_of(rest), before=("answer",))
         return {"error": f"wanted a line {WANTED}"}
 
     def _handed(
@@ -216,13 +216,6 @@ def _is_text(request: object) -> bool:
         return not any(b"\0" in word.encode() for word in words if isinstance(word, str))
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
-
-
-def _options(said: Mapping[Any, Any]) -> list[str]:
-    """What a user settles or answers, as options of a command."""
-    options = {"--label": "label", "--label-case": "label_case", "--same-as": "same_as"}
-    named = [f"{option}={said[name]}" for option, name in options.items() if said.get(name) is not None]
-    return [*named, *(["--distinct"] if said.get("distinct") else [])]
 
 
 def _remove_abandoned(path: Path) -> None:

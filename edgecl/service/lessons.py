@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -88,3 +88,14 @@ def _last(out: bytes) -> dict[str, Any]:
     except ValueError:
         return {"error": "the command ended without an answer"}
     return found if isinstance(found, dict) else {"answer": found}
+
+
+def options_of(said: Mapping[Any, Any]) -> list[str]:
+    """Return what a user settles or answers, the members of a request, as options of a command.
+
+    >>> options_of({"label": "tea", "label_case": None, "distinct": True})
+    ['--label=tea', '--distinct']
+    """
+    options = {"--label": "label", "--label-case": "label_case", "--same-as": "same_as"}
+    named = [f"{option}={said[name]}" for option, name in options.items() if said.get(name) is not None]
+    return [*named, *(["--distinct"] if said.get("distinct") else [])]
