@@ -191,6 +191,21 @@ def test_parts_people_and_sessions_above_the_labels_are_refused(tmp_path: Path, 
     assert {one.group for one in settled} == (set(parts) if people else {None})
 
 
+def test_people_above_folders_that_are_called_like_known_classes_are_refused(tmp_path: Path) -> None:
+    for index, person in enumerate(("alice", "bob")):
+        for other, name in enumerate(("Yes", "later")):
+            put(tmp_path / person / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
+    assert {one.label for one in samples_of(tmp_path)} == {"alice", "bob"}
+    assert {one.label for one in samples_of(tmp_path, known=("no", "alice"))} == {"alice", "bob"}
+    with pytest.raises(DataError, match="holds folders with known classes below them, alice, bob: which") as raised:
+        samples_of(tmp_path, known=("no", "yes"))
+    assert raised.value.parameter == "label_folder"
+    settled = samples_of(tmp_path, known=("no", "yes"), how=Choices(label_folder=2))
+    assert {(one.label, one.group) for one in settled} == {
+        (name, person) for name in ("Yes", "later") for person in ("alice", "bob")
+    }
+
+
 def test_a_label_that_is_called_like_a_part_beside_labels_of_the_same_speakers_says_how_to_keep_it(
     tmp_path: Path,
 ) -> None:

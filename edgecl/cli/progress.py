@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,13 +28,21 @@ def read(
     labelled: bool = True,
     how: Choices | None = None,
     checked: bool | None = None,
+    known: Collection[str] = (),
 ) -> Iterator[Sample | Skip]:
     """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources.reading import count_samples, read_samples
 
     # reports what is wrong with the path before it is counted
     items = read_samples(
-        path, contract, label=label, label_column=label_column, labelled=labelled, how=how, checked=checked
+        path,
+        contract,
+        label=label,
+        label_column=label_column,
+        labelled=labelled,
+        how=how,
+        checked=checked,
+        known=known,
     )
     length = count_samples(path, contract, label_column=label_column, how=how)
     return watched(items, length=length, label=f"reading {path}")

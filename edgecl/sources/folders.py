@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label
+from edgecl.sources.labels import are_known, clean_label
 from edgecl.sources.samples import Skip, UnusableError
 
 DEEPEST = 8
@@ -19,7 +19,7 @@ GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
 # Parts of a set that are no labels.
 _SPLIT = re.compile(
-    r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout)"
+    r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout|extra)"
     r"([ _-]?(set|data|clips|files|samples|audio|clean|other|val|\d+))*"
     r"|(fold|split|cv|part|partition|run)[ _-]?\d+|pos|neg|positive|negative"
 )
@@ -68,12 +68,9 @@ def find_files(
     Raises
     ------
     DataError
-        The folder is empty or unreadable, folders and `label` are both given, or neither, or its folders are parts
-        of a set such as train and test.
+        The folder is empty or unreadable, or folders and `label` are both given, or neither.
     """
     _check_root(root, suffixes=suffixes, label=label, labelled=labelled)
-    if labelled and label_folder is None:
-        _check_splits(root)
     return _labelled_files(root, suffixes=suffixes, label=label, labelled=labelled, depth=label_folder or 1)
 
 
@@ -87,14 +84,15 @@ def named_suffixes(suffixes: tuple[str, ...]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _check_splits(root: Path) -> None:
-    """Refuse folders that are parts of a set, above the folders that are labels.
+def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
+    """Refuse folders that are parts of a set or people, above the folders that are labels.
 
     Raises
     ------
     DataError
         All of them are called train, test, fold1 and the like, or two that are hold folders of the same names, or they
-        are numbered from 1 and hold the same folders.
+        are numbered from 1 and hold the same folders, or none of them is called like a class that is known, but some
+        below them are.
     """
     below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
     parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below) or _people(below)
@@ -108,11 +106,14 @@ def _check_splits(root: Path) -> None:
         for other in below
         if one != other
     )
-    if parts and (are_all or share):
-        inner = sorted(set().union(*(below[name] for name in parts)))
+    above = [name for name, inner in below.items() if are_known(inner, known)] if not are_known(below, known) else []
+    if above or (parts and (are_all or share)):
+        of = above or parts
+        inner = sorted(set().union(*(below[name] for name in of)))
+        what = "with known classes below them" if above else "that are called like parts of a set or people"
         raise DataError(
-            f"{root} holds folders that are called like parts of a set or people, {_some(parts)}: which folders are "
-            f"the labels? Give the depth 1 for the first ones ({_some(sorted(below))})"
+            f"{root} holds folders {what}, {_some(of)}: which folders are the labels? Give "
+            f"the depth 1 for the first ones ({_some(sorted(below))})"
             + (f", or 2 for those below ({_some(inner)})" if inner else "")
             + ", or give the path of one part alone",
             parameter="label_folder",
@@ -209,7 +210,8 @@ def _labelled_files(
 def _group(path: Path, folders: list[str], depth: int) -> str | None:
     """Return the speaker or subject: the folder below the label, the nearest above if it is called so, or of the name.
 
-    A session or a day above the label is a group only where no person stands above it.
+    A session or a day above the label is a group only where no person stands above it. Where the file's name says
+    nothing it is any folder above that is no part of a set.
     """
     if len(folders) > depth:
         return folders[depth]
@@ -218,7 +220,9 @@ def _group(path: Path, folders: list[str], depth: int) -> str | None:
         for name in above:
             if kind.fullmatch(name.lower()):
                 return name
-    return group_of(path)
+    parts = (_SPLIT, _PART_AT_END)
+    others = (name for name in above if not any(kind.fullmatch(name.lower()) for kind in parts))
+    return group_of(path) or next(others, None)
 
 
 def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, int], ...]) -> Iterator[Path | Skip]:

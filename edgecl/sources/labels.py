@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.samples import Sample, Skip, UnusableError
@@ -126,6 +126,11 @@ def one_spelling(items: Iterator[Sample | Skip], spellings: Spellings) -> Iterat
             label = spellings.settled(item.label, item.source)
             item = item if label == item.label else replace(item, label=label)
         yield item
+
+
+def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
+    """Test whether any name is that of a class, whatever its spelling."""
+    return not {_plain(one) for one in names}.isdisjoint(_plain(one) for one in classes)
 
 
 def _plain(label: str) -> str:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ from edgecl.sources.folders import (
     group_of,
     named_suffixes,
     require_file,
+    require_labels_first,
 )
 from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, Spellings, clean_label, one_spelling
@@ -73,6 +74,7 @@ def read_samples(
     label_column: str | None = None,
     how: Choices | None = None,
     checked: bool | None = None,
+    known: Collection[str] = (),
 ) -> Iterator[Sample | Skip]:
     """Read samples one by one, in an order that depends on nothing but the data.
 
@@ -93,6 +95,8 @@ def read_samples(
     checked
         Whether sound without content and black or constant pictures are skipped; False only names them, as for
         predictions. By default as `labelled`.
+    known
+        Classes of the store: folders above others that are called like them are no labels.
 
     Yields
     ------
@@ -128,6 +132,8 @@ def read_samples(
     settled = _settled(how, label_column)
     is_strict = labelled if checked is None else checked
     items = _open(path, contract, label=label, labelled=labelled, how=settled, is_strict=is_strict)
+    if labelled and settled.label_folder is None and path.is_dir():
+        require_labels_first(path, known)
     if contract.is_sound:
         from edgecl.sources.activity import judged
 
@@ -228,9 +234,8 @@ def _open(
     if how.label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
-        found = find_files(
-            path, suffixes=_suffixes(contract), label=label, labelled=labelled, label_folder=how.label_folder
-        )
+        suffixes, depth = _suffixes(contract), how.label_folder
+        found = find_files(path, suffixes=suffixes, label=label, labelled=labelled, label_folder=depth)
         read = _sounds if contract.is_sound else _recordings
         return read(found, contract, labelled=labelled, how=how)
     if kind == ".jsonl":
@@ -307,8 +312,7 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
     """Yield every item; raise DataError with a count of reasons if no sample was among them."""
     reasons: Counter[str] = Counter()
     first: Skip | None = None
-    parameter = ""
-    usable = False
+    parameter, usable = "", False
     for item in items:
         usable = usable or isinstance(item, Sample)
         if isinstance(item, Skip):

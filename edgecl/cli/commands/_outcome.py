@@ -53,3 +53,22 @@ def nevertheless(report: Report) -> str:
         return "--again teaches it nevertheless; if the model then has nothing to learn from it, --again --force."
     others = counted(report.samples, "other sample")
     return f"--force teaches the {others}, --again also the {report.taught_before} that were taught before."
+
+
+def advice(report: Report) -> str:
+    """What to do about a lesson that is not taught."""
+    verdict = report.verdict
+    if verdict.waits:
+        return "Nothing of it is live until you answer. --force commits the lesson as it is."
+    if verdict.accepted:
+        return "Record more samples, or leave out --require-proof."
+    if report.forced:
+        return "No memory was set aside for it: the reason above says what has to change first."
+    if not verdict.classes:  # it was not judged: the reason states what to do
+        return "--dry-run tries a lesson without writing."
+    if verdict.is_final:
+        return "Put the labels right, or leave these samples out. --force commits the lesson as it is."
+    return (
+        "More samples of the classes named above, in one lesson with these, help most; --dry-run tries without "
+        "writing. --force commits the lesson as it is."
+    )

@@ -97,7 +97,13 @@ def command(
     with warn.opened(store) as learner:
         as_spelt = replace(how, label_case="keep")  # the evaluation compares them, also with the classes
         samples = progress.read(
-            path, learner.contract, label=label, label_column=label_column, how=as_spelt, checked=False
+            path,
+            learner.contract,
+            label=label,
+            label_column=label_column,
+            how=as_spelt,
+            checked=False,
+            known=learner.classes,
         )
         untaught = None
         if unknown is not None:

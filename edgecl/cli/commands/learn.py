@@ -171,7 +171,9 @@ def command(
     with warn.opened(store) as learner:
         live = learner.revision
         as_spelt = replace(how, label_case="keep")  # the lesson compares them, also with the classes
-        samples = progress.read(path, learner.contract, label=label, label_column=label_column, how=as_spelt)
+        samples = progress.read(
+            path, learner.contract, label=label, label_column=label_column, how=as_spelt, known=learner.classes
+        )
         report = learner.learn(
             _tallied(samples, taught),
             strategy=strategy,
@@ -285,7 +287,9 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     if report.is_accepted:
         _print_drawn_away(verdict.classes)
     else:
-        click.echo(wrapped(_advice(report), first=""))
+        from edgecl.cli.commands._outcome import advice
+
+        click.echo(wrapped(advice(report), first=""))
 
 
 def _headline(report: Report, *, live: int) -> tuple[str, str]:
@@ -378,22 +382,4 @@ def _print_cost(report: Report, budget_bytes: int) -> None:
         f"strategy {report.outcome.strategy}; {milliseconds(report.elapsed_ms)}, of which learning "
         f"{milliseconds(report.learn_ms)}; memory {format_bytes(report.bytes['total'])} of {format_bytes(budget_bytes)}"
         + (f"; {format_bytes(report.bytes_written)} written" if report.revision else "")
-    )
-
-
-def _advice(report: Report) -> str:
-    verdict = report.verdict
-    if verdict.waits:
-        return "Nothing of it is live until you answer. --force commits the lesson as it is."
-    if verdict.accepted:
-        return "Record more samples, or leave out --require-proof."
-    if report.forced:
-        return "No memory was set aside for it: the reason above says what has to change first."
-    if not verdict.classes:  # it was not judged: the reason states what to do
-        return "--dry-run tries a lesson without writing."
-    if verdict.is_final:
-        return "Put the labels right, or leave these samples out. --force commits the lesson as it is."
-    return (
-        "More samples of the classes named above, in one lesson with these, help most; --dry-run tries without "
-        "writing. --force commits the lesson as it is."
     )
