@@ -185,7 +185,10 @@ def decode_picture(content: bytes, size: int) -> NDArray[np.uint8]:
     except UnusableError:
         raise
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
-        raise UnusableError(f"too large: {error}") from error
+        raise UnusableError(
+            f"too large: it has more than {pillow.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, at most "
+            f"{LARGEST_PIXELS / 1e6:.0f} million are read: scale it down"
+        ) from error
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         raise UnusableError(_damage(content, error)) from error
 
