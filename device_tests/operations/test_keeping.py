@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +70,17 @@ def test_status_shows_what_is_kept_and_how_much_it_is_used(learner):
     ]  # fmt: skip
 
 
+def keep_past(learner: Learner, monkeypatch: pytest.MonkeyPatch, label: str) -> None:
+    """Keep a class until a day that is over when the next lesson is taught."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr("edgecl.learning.priorities.is_past", lambda said, today: False)
+        learner.keep(label, date(2001, 1, 1))
+
+
 def test_what_is_past_its_date_goes_before_what_is_not_used(learner, monkeypatch):
     monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: True)
     learner.keep("ask", "while-used")
-    learner.keep("cat", date(2001, 1, 1))
+    keep_past(learner, monkeypatch, "cat")
     assert teach(learner, "eel").gave_way == ("cat",)
 
 
@@ -82,6 +89,17 @@ def test_a_date_does_not_count_where_the_clock_cannot_be_trusted(learner, monkey
     learner.keep("ask", "while-used")
     learner.keep("cat", date(2001, 1, 1))
     assert teach(learner, "eel").gave_way == ("ask",)
+
+
+def test_a_day_that_is_over_is_refused_where_the_clock_can_be_trusted(learner, monkeypatch):
+    monkeypatch.setattr("edgecl.operations.open_store.is_synchronised", lambda: True)
+    today, revision = datetime.now(UTC).date(), learner.revision
+    with pytest.raises(SettingError, match=rf"^2001-01-01 is over: wanted {today} or a later day$"):
+        learner.keep("cat", date(2001, 1, 1))
+    done = edgecl("keep", learner.path, "cat", "--until", "2001-01-01")
+    assert (done.code, "2001-01-01 is over" in done.err) == (2, True)
+    assert learner.revision == revision
+    learner.keep("cat", today)
 
 
 def test_what_is_kept_always_never_goes(learner):

@@ -43,11 +43,11 @@ def keep(opened: OpenStore, labels: str | Collection[str], priority: str | date)
     Raises
     ------
     SettingError
-        When a label is not known, or the priority is none.
+        When a label is not known, the priority is none, or the day is over by a clock that can be trusted.
     EdgeclError
         When the store cannot be written.
     """
-    from edgecl.learning.priorities import ALWAYS, WHILE_USED
+    from edgecl.learning.priorities import ALWAYS, WHILE_USED, is_past
     from edgecl.store.body_kinds import KeepBody
     from edgecl.store.use_counts import take_counts
 
@@ -59,9 +59,11 @@ def keep(opened: OpenStore, labels: str | Collection[str], priority: str | date)
         live, model = opened.model()
         if unknown := [label for label in named if label not in model.statistics]:
             raise SettingError(f"{opened.store.path} does not know {unknown[0]!r}: it knows {', '.join(model.labels)}")
+        moment = now(trusted_times(live.body))
+        if moment.is_trusted and is_past(said, moment.time):
+            raise SettingError(f"{said} is over: wanted {moment.time[:10]} or a later day", parameter="priority")
         model, events = with_use(opened, model, ())
         made = replace(model, priorities={**model.priorities, **dict.fromkeys(named, said)})
-        moment = now(trusted_times(live.body))
         body = KeepBody(**made.body()).as_dict()
         revision = writer.commit(kind="lesson", objects=live.objects, body=body, time=moment.time, parent=live.number)
     take_counts(opened.store.path, events)
