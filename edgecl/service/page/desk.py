@@ -21,7 +21,7 @@ from edgecl.live.takes import peak_db, why_unusable
 from edgecl.notes import Logger
 from edgecl.operations.inbox import Inbox, Item
 from edgecl.service.commands import outcome
-from edgecl.service.lessons import Lessons
+from edgecl.service.lessons import Lessons, options_of
 from edgecl.service.page.notices import SIGNAL, Notices
 from edgecl.service.page.questions import questions
 from edgecl.sources.labels import clean_label
@@ -174,7 +174,7 @@ class Desk:
 
     def wrong(self, label: str | None) -> dict[str, Any]:
         """Begin the lesson that the last detection was wrong."""
-        options = [] if label is None else [f"--label={self._spelt(label)}"]
+        options = options_of({"label": None if label is None else self._spelt(label)})
         return self._begin("wrong", lambda: self._lessons.run("wrong", *options), label=label)
 
     def roll_back(self, revision: int | None) -> dict[str, Any]:
@@ -265,9 +265,9 @@ def _said(inbox: Inbox, item: Item) -> dict[str, str]:
 def _answer(answer: str) -> list[str]:
     """Return the options of an answer to what the gate asked."""
     if answer.startswith("same:"):
-        return [f"--same-as={_label(answer.removeprefix('same:'))}"]
+        return options_of({"same_as": _label(answer.removeprefix("same:"))})
     if answer == "distinct":
-        return ["--distinct"]
+        return options_of({"distinct": True})
     raise SettingError("an answer is same:LABEL or distinct")
 
 
