@@ -259,7 +259,7 @@ class Learner(UpkeepHandle):
             Called with what has been played, about once a second of the stream.
         how
             `levels_db` of the clips above the stream, (20, 10); `false_per_hour` that are wished at most, 1; `preset`
-            in place of both; `seed` of the places.
+            in place of both; `seed` of the places; `label_case` as of `learn`.
 
         Raises
         ------

@@ -78,6 +78,27 @@ def test_words_of_a_label_file_are_heard_or_missed_and_what_is_left_is_false(
     assert learner.evaluate_stream(evening, words=file).points()[at].missed == {"recorded": 0.0}
 
 
+def test_words_in_another_spelling_of_a_class_are_refused_or_settled(
+    learner: Learner, evening: Path, tmp_path: Path
+) -> None:
+    spans = [Span("Yes", 0.1, 0.3), Span("never", 1, 2)]
+    with pytest.raises(DataError, match="has the label 'Yes', and the class 'yes' is known"):
+        learner.evaluate_stream(evening, words=spans)
+    assert learner.evaluate_stream(evening, words=spans, label_case="lower").words["recorded"][0].label == "yes"
+    assert learner.evaluate_stream(evening, words=[*spans, Span("stop", 2, 3)], label_case="keep").never_taught == (
+        "Yes", "never",
+    )  # fmt: skip
+    file = tmp_path / "labels.txt"
+    file.write_text("0.1\t0.3\tYes\n")
+    command = ("eval", learner.path, "--stream", evening, "--words", file)
+    done = edgecl(*command)
+    assert (done.code, "the class 'yes' is known" in done.err, "--label-case" in done.err) == (4, True, True)
+    assert edgecl(*command, "--label-case", "lower", "--json").value["never_taught"] == []
+    clip = replace(clips("test", ["yes"], most=1)[0], label="YES")
+    with pytest.raises(DataError, match="has the label 'YES', and the class 'yes' is known"):
+        learner.evaluate_stream(evening, clips=[clip])
+
+
 def test_a_word_that_is_mixed_in_is_heard_as_in_the_whole_stream_with_it(
     learner: Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

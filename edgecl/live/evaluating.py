@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from edgecl.live.spotted import StreamEvaluation, Word, is_near, matched, most_e
 from edgecl.live.sweep import Sweep, swept
 from edgecl.operations.judging import judge_with
 from edgecl.progress import watched
+from edgecl.sources.labels import one_spelling
 from edgecl.sources.samples import Sample, Skip, reason_kind
 from edgecl.sources.spans import Span
 
@@ -119,6 +120,7 @@ def evaluate_stream(
     false_per_hour: float = FALSE_PER_HOUR,
     preset: str | None = None,
     seed: int = 0,
+    label_case: str | None = None,
 ) -> Generator[Played, None, StreamEvaluation]:
     """Measure misses against false accepts an hour at every threshold of THRESHOLDS.
 
@@ -138,6 +140,8 @@ def evaluate_stream(
         Of PRESETS, in place of levels and false accepts; for a stream as long as that of the benchmark, or longer.
     seed
         Of the places.
+    label_case
+        "keep" or "lower" labels that are a known class in another spelling; by default refused.
 
     Raises
     ------
@@ -146,7 +150,8 @@ def evaluate_stream(
     ModelError
         When nothing has been learnt.
     DataError
-        The stream cannot be read, is silent or too short, a word is after its end, or no word is taught.
+        The stream cannot be read, is silent or too short, a word is after its end or a known class in another spelling,
+        or no word is taught.
     """
     length_s, rules = _length_s(opened, file), None
     if preset is not None:
@@ -154,7 +159,9 @@ def evaluate_stream(
         levels_db, false_per_hour = (rules.level_db,), rules.false_per_hour
     sweep = _sweep(opened)
     labels = sweep().labels
-    said = _said(words, clips, labels, np.random.default_rng(seed))
+    spellings = opened.spellings(label_case)
+    spans = [replace(one, label=spellings.settled(one.label, f"{one.begin:g} s")) for one in words]
+    said = _said(spans, one_spelling(iter(clips), spellings), labels, np.random.default_rng(seed))
     if said.spans and said.spans[-1].begin > length_s:
         last = said.spans[-1]
         raise DataError(

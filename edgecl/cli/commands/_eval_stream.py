@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,11 +133,14 @@ def run(
     if label is not None and (words is None or is_labels):
         raise click.UsageError("--label names the clips of --words")
     with warn.opened(store) as learner, _drawn(stream.file) as drawn:
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"label_case": how.label_case}
         if is_labels:
-            given = {"words": words}
+            given["words"] = words
         elif words is not None:
-            given = {"clips": progress.read(words, learner.contract, label=label, label_column=label_column, how=how)}
+            as_spelt = replace(how, label_case="keep")  # the evaluation compares them, also with the classes
+            given["clips"] = progress.read(
+                words, learner.contract, label=label, label_column=label_column, how=as_spelt
+            )
         found = learner.evaluate_stream(stream.file, **given, **stream.how(), progress=drawn)
         _finish(learner, store, stream, found, as_json=as_json)
 
