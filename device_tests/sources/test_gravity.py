@@ -119,6 +119,21 @@ def test_a_store_of_one_kind_refuses_the_other_by_every_door(tmp_path: Path) -> 
 
 
 @pytest.mark.native("teaches a store of movement")
+def test_predict_prints_no_answer_of_a_file_that_is_refused_further_on(tmp_path: Path) -> None:
+    store, kinds = tmp_path / "gym", list(EXERCISES)[:2]
+    assert edgecl("init", store, "--extractor", "imu").code == 0
+    for one in kinds:
+        csv(tmp_path / "with" / one / "1.csv", one, is_linear=False)
+    assert edgecl("learn", store, tmp_path / "with").code == 0
+    session = tmp_path / "session"
+    csv(session / "1.csv", kinds[0], is_linear=False, seconds=80.0)
+    assert edgecl("predict", store, session).out
+    csv(session / "2.csv", kinds[0], is_linear=True, seconds=80.0)
+    done = edgecl("predict", store, session)
+    assert (done.code, "no gravity in it" in done.err, done.out) == (4, True, "")
+
+
+@pytest.mark.native("teaches a store of movement")
 def test_a_fresh_store_takes_either_kind_and_not_both_in_one_lesson(tmp_path: Path) -> None:
     kinds = list(EXERCISES)[:2]
     for index, one in enumerate(kinds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,10 @@ def _answers(
     if texts:
         yield from learner.run.predict(_samples(texts, learner), top=top)
     for path in paths:
+        read = partial(read_samples, path, learner.contract, labelled=False, how=how)
         try:
-            for answer in learner.run.predict(read_samples(path, learner.contract, labelled=False, how=how), top=top):
+            learner.require_taught_units(read())  # no answer is printed of what is refused further on
+            for answer in learner.run.predict(read(), top=top):
                 yield replace(answer, source=shown(answer.source, path))
         except DataError as error:
             if len(paths) == 1 and not texts:
