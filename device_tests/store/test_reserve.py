@@ -28,11 +28,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def taught(folder: Path) -> Learner:
+def taught(folder: Path, *, memory_bytes: int = 1 << 20) -> Learner:
     from edgecl_export import export_identity
 
     export_identity(folder / "identity.onnx", [f"x{number}" for number in range(40)])
-    learner = Learner.create(folder / "table", extractor=folder / "identity.onnx", disk_bytes=2 << 20)
+    learner = Learner.create(
+        folder / "table", extractor=folder / "identity.onnx", disk_bytes=2 << 20, memory_bytes=memory_bytes
+    )
     rows = np.random.default_rng(0).normal(size=(60, 40)) + np.repeat([[0.0], [3.0], [6.0]], 20, axis=0)
     learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20 + ["c"] * 20)
     return learner
@@ -62,6 +64,23 @@ def test_a_class_is_forgotten_where_not_a_byte_is_free(disk: Path) -> None:
     assert (again.classes, again.check()) == (("a", "c"), [])
     held, wanted = again.store.reserve()
     assert held >= wanted > 0
+
+
+def test_a_paged_store_whose_work_space_has_no_room_either_is_read_and_forgets(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    learner = taught(disk, memory_bytes=24 << 10)
+    assert learner.settings.paged
+    monkeypatch.setattr("edgecl.operations.scratch.spool_folder", lambda: disk)
+    fill(disk)
+    for words in (["status", learner.path], ["forget", learner.path, "b"]):
+        caplog.clear()
+        assert edgecl(*words).code == 0
+        (warning,) = caplog.messages
+        assert "bytes of work space do not fit on the disk: No space left on device" in warning
+        assert "taken from memory, beyond what was granted" in warning
+    again = Learner.open(learner.path)
+    assert (again.classes, again.check()) == (("a", "c"), [])
 
 
 def test_without_the_room_it_fails_changes_nothing_and_says_what_to_do(disk: Path) -> None:

@@ -21,9 +21,9 @@ Latents = Mapping[str, NDArray[np.float32]]
 streams = st.lists(
     st.dictionaries(st.sampled_from(LABELS), st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=7
 )
-tiers = st.sampled_from(
-    [{}, {"precision": "float32"}, {"projection": 16}, {"lift_width": 20}, {"memory_bytes": 40 << 10, "max_classes": 6}]
-)
+SMALL = {"memory_bytes": 40 << 10, "max_classes": 6}
+PAGED = {"memory_bytes": 24 << 10, "max_classes": 6, "precision": "float32", "paged": True}
+tiers = st.sampled_from([{}, {"precision": "float32"}, {"projection": 16}, {"lift_width": 20}, SMALL, PAGED])
 
 
 def heads_are_equal(model: Model, other: Model) -> bool:

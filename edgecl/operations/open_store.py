@@ -26,6 +26,7 @@ from edgecl.values import dataclass, replace
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.gate.verdict import Verdict
+    from edgecl.model.statistics import Pages
     from edgecl.sources.gravity import Gravity
     from edgecl.store.records import Revision
 
@@ -50,6 +51,7 @@ class OpenStore:
         self.store = store
         self._extractor: FileExtractor | None = None
         self._seen: tuple[int, int] | None = None
+        self._pages: Pages | None = None
         try:
             self._made = Settings.from_dict(store.settings["learner"])
         except (KeyError, TypeError) as error:
@@ -131,21 +133,23 @@ class OpenStore:
     def model(self) -> tuple[Revision, Model]:
         """Return the live revision with all its parts."""
         revision, parts = self.store.load("statistics", "exemplars", "head", "ewc", CENTRE, OWN, OTHERS)
-        return revision, self._paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
+        return revision, self.paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
 
     def model_of(self, number: int) -> Model:
         """Return a kept revision with all its parts; raises StoreDamagedError where one is damaged."""
         revision = self.store.revision(number)
         parts = {role: self.store.read(one) for role, one in revision.objects.items() if role != EXTRACTOR}
-        return self._paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
+        return self.paged(load_model(self.settings_of(revision), revision.objects, revision.body, parts))
 
-    def _paged(self, model: Model) -> Model:
+    def paged(self, model: Model) -> Model:
         """Return a model that takes its arrays from files, where its settings say so."""
         if not model.settings.paged:
             return model
-        from edgecl.operations.scratch import file_pages  # few stores are
+        if self._pages is None:
+            from edgecl.operations.scratch import PagesOrMemory  # few stores are
 
-        return replace(model, pages=file_pages)
+            self._pages = PagesOrMemory(spare=self.store.reserve()[1])
+        return replace(model, pages=self._pages)
 
     def head(self) -> Model:
         """Return the live head alone."""

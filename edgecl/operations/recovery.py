@@ -13,7 +13,6 @@ from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.model.head import whitened_cosine
 from edgecl.model.loading import load_model
 from edgecl.model.model import OWN, Arrays, Model, Objects, factor_of
-from edgecl.model.settings import Settings
 from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.body_kinds import RepairBody
 from edgecl.store.folder import EXTRACTOR
@@ -21,7 +20,7 @@ from edgecl.store.records import ModelBody, Revision, member
 
 
 def salvaged(
-    settings: Settings, revision: Revision, parts: Mapping[str, Arrays], *, objects: Objects
+    opened: OpenStore, revision: Revision, parts: Mapping[str, Arrays], *, objects: Objects
 ) -> tuple[Model, list[str]]:
     """Rebuild what is left of a damaged revision; tell what is lost, in sentences.
 
@@ -52,7 +51,7 @@ def salvaged(
     ).as_dict()
     kept = {role: part for role, part in parts.items() if role.partition("/")[0] in ("statistics", "exemplars")}
     digests = {role: roles[role] for role in (*kept, EXTRACTOR) if role in roles}
-    left = load_model(settings, digests, body, kept)
+    left = opened.paged(load_model(opened.settings_of(revision), digests, body, kept))
     if not left.statistics:
         return left, lost
     head = whitened_cosine(factor_of(left))
@@ -136,7 +135,7 @@ def _salvage(opened: OpenStore) -> list[str]:
         if len(parts) == len(revision.objects) or (EXTRACTOR in revision.objects and EXTRACTOR not in parts):
             return []  # nothing is damaged, or what the classes were taught through is
         try:
-            left, lost = salvaged(opened.settings_of(revision), revision, parts, objects=writer)
+            left, lost = salvaged(opened, revision, parts, objects=writer)
         except StoreDamagedError:
             return []
         intact = ModelBody.members_of(opened.store.newest_intact().body)

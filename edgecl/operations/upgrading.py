@@ -163,7 +163,7 @@ def upgrade(
         if opened.store.current().number != started.number:
             raise EdgeclError(f"{opened.store.path} was changed while the recordings were read: try again")
         objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
-        made, failure = yield from _taught(Model(settings), lesson, objects, seed)
+        made, failure = yield from _taught(opened.paged(Model(settings)), lesson, objects, seed)
         verdict = failure or compared(before, held_out(made, lesson))
         forced = force and not verdict.accepted and failure is None
         stated = {

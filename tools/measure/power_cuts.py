@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ FORGOTTEN = "left"
 # what changes files; of opens only those that may make a file
 CALLS = ("openat", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat", "mkdir", "rmdir", "fallocate")
 ERRORS = ("ENOSPC", "EROFS", "EIO")
+PAGED_MEMORY = "40KiB"  # less than all columns take in memory
 DRAWS = 10  # ways in which each cut may leave what was not flushed
 
 
@@ -68,31 +69,40 @@ def fingerprint(store: Store) -> str:
 
 
 def prepared(folder: Path, *, only: str = "") -> list[Action]:
-    """Init, and learn, rollback, forget and follow or only one of them, on stores of a few spoken words and of rows."""
+    """Init, and the commands that write or one of them, on stores of spoken words, a paged one, and one of rows."""
     lessons = [("yes", "no", FORGOTTEN), ("stop",)]
     for number, words in enumerate(lessons):
         write_clips(folder / f"lesson {number}", clips("teach", words, most=5))
-    base = folder / "base"
-    require(edgecl("init", base, "--extractor", "voice"))
-    require(edgecl("learn", base, folder / "lesson 0"))
-    old = fingerprint(Store.open(base))
-    commands = {
-        "learn": ("learn", "{store}", str(folder / "lesson 1")),
-        "rollback": ("rollback", "{store}"),
-        "forget": ("forget", "{store}", FORGOTTEN),
-    }
+    learning = ("learn", "{store}", str(folder / "lesson 1"))
+    forgetting = ("forget", "{store}", FORGOTTEN)
+    commands = {"learn": learning, "rollback": ("rollback", "{store}"), "forget": forgetting}
+    growing = ("resize", "{store}", "--memory", "1MiB")
+    paged = {"learn paged": learning, "resize paged": growing, "forget paged": forgetting}
     actions = [Action("init", ("init", "{store}", "--extractor", "voice"), None, ("", "{}"))]
-    for name, arguments in commands.items():
-        if only not in ("", name):
-            continue
-        copy = folder / "expected"
-        shutil.copytree(base, copy)
-        require(edgecl(*(one.format(store=copy) for one in arguments)))
-        actions.append(Action(name, arguments, base, (old, fingerprint(Store.open(copy)))))
-        shutil.rmtree(copy)
+    actions += written(folder / "base", folder / "lesson 0", commands, only=only)
+    actions += written(folder / "paged", folder / "lesson 0", paged, only=only, options=("--memory", PAGED_MEMORY))
     if only in ("", "follow"):
         actions.append(following(folder))
     return actions
+
+
+def written(
+    base: Path, first: Path, commands: Mapping[str, tuple[str, ...]], *, only: str, options: tuple[str, ...] = ()
+) -> Iterator[Action]:
+    """Commands on a store that has learnt one lesson, with what each leaves of a copy."""
+    if only and only not in commands:
+        return
+    require(edgecl("init", base, "--extractor", "voice", *options))
+    require(edgecl("learn", base, first))
+    assert OpenStore.open(base).settings.paged == bool(options)
+    for name, arguments in commands.items():
+        if only not in ("", name):
+            continue
+        copy = base.with_name("expected")
+        shutil.copytree(base, copy)
+        require(edgecl(*(one.format(store=copy) for one in arguments)))
+        yield Action(name, arguments, base, (fingerprint(Store.open(base)), fingerprint(Store.open(copy))))
+        shutil.rmtree(copy)
 
 
 def following(folder: Path) -> Action:
@@ -220,7 +230,7 @@ def _faults_left(device: Learner, action: Action) -> str:
             pass
     except EdgeclError as error:
         return f"the next writer fails: {error}"
-    if action.name == "forget" and device.store.current().kind == "forget":
+    if action.name.startswith("forget") and device.store.current().kind == "forget":
         for file in device.store.path.rglob("*"):
             if file.is_file() and f'"{FORGOTTEN}"'.encode() in file.read_bytes():
                 return f"{file} still holds what was forgotten"
@@ -260,13 +270,15 @@ def run_here(action: Action, store: Path) -> None:
     from edgecl.sources.reading import read_samples
 
     device = Learner.open(store)
-    match action.name:
+    match action.arguments[0]:
         case "learn":
             device.learn(read_samples(Path(action.arguments[2]), device.contract))
         case "rollback":
             device.rollback()
         case "forget":
             device.forget([FORGOTTEN])
+        case "resize":
+            device.resize(memory_bytes=1 << 20)
         case "follow":
             device.follow(read_samples(Path(action.arguments[2]), device.contract, label_column="label"))
 
