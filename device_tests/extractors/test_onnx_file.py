@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from unittest import mock
 import pytest
 
 from edgecl.errors import ContractError
-from edgecl.extractors.onnx import graph_digest, require_self_contained
+from edgecl.extractors.onnx import digests, graph_digest, require_self_contained
 from edgecl.learner import Learner
 
 
@@ -18,6 +19,14 @@ def test_the_graph_digest_leaves_the_metadata_out() -> None:
     version, metadata, graph = b"\x08\x0a", b"\x72\x03abc", b"\x3a\x04wxyz"
     assert graph_digest(version + metadata + graph) == graph_digest(version + graph + b"\x72\x01d")
     assert graph_digest(version + graph) != graph_digest(version + b"\x3a\x04wxyy")
+
+
+@pytest.mark.parametrize("fields", [(0, 1), (0, 1, 2), (2, 0, 1), (0, 2, 1), (2, 0, 2, 1, 2)])
+def test_both_digests_are_those_of_their_bytes_wherever_the_metadata_is(fields: Sequence[int]) -> None:
+    version, graph, metadata = b"\x08\x0a", b"\x3a\x04wxyz", b"\x72\x03abc"
+    content = b"".join((version, graph, metadata)[one] for one in fields)
+    of_graph = hashlib.sha256(content.replace(metadata, b"")).hexdigest()
+    assert digests(content) == (hashlib.sha256(content).hexdigest(), of_graph)
 
 
 @pytest.mark.parametrize("damaged", [b"\x3a\x05wxyz", b"\x3a", b"\xff" * 20, b"\x0f"])

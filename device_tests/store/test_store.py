@@ -67,7 +67,7 @@ def test_a_new_store_has_revision_1_and_nothing_wrong(store: Store) -> None:
 
 def test_the_extractor_is_copied_and_verified(store: Store, folder: Path) -> None:
     assert store.extractor_path.read_bytes() == (folder / "extractor.onnx").read_bytes()
-    store.verify_extractor()
+    assert store.verify_extractor() == store.extractor_path.read_bytes()
     store.extractor_path.write_bytes(b"another")
     with pytest.raises(StoreDamagedError, match=r"extractor\.onnx does not match its digest"):
         store.verify_extractor()

@@ -257,8 +257,8 @@ class FrameStream:
         return frames[0], waiting[hops if self._state is None else seen :]
 
 
-def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
-    """Return the content of an extractor's file, or its first `limit` bytes; raises ContractError."""
+def extractor_bytes(path: str | Path) -> bytes:
+    """Return the content of an extractor's file; raises ContractError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             status = os.fstat(file.fileno())
@@ -267,7 +267,7 @@ def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
             if status.st_size > LARGEST_FILE:
                 raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
             if Path(path).suffix != OBJECT:
-                return file.read(limit)
+                return file.read()
     except OSError as error:
         raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error
     try:  # the extractor of an upgraded store is an object of it
@@ -275,7 +275,7 @@ def extractor_bytes(path: str | Path, *, limit: int = -1) -> bytes:
             content: NDArray[np.uint8] = arrays[MODEL]
     except Exception as error:  # zipfile and numpy raise anything for what is no archive
         raise ContractError(f"{path} is not the object of an extractor: give the file of one") from error
-    return content.tobytes() if limit < 0 else content[:limit].tobytes()
+    return content.tobytes()
 
 
 def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:

@@ -17,8 +17,10 @@ NETWORK_BYTES = 22_121_264  # of version 1.0.5; what ships was made with it
 LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 
 
-def open_extractor(path: str | Path) -> FileExtractor:
+def open_extractor(path: str | Path, content: bytes | None = None) -> FileExtractor:
     """Open an extractor by its content: ONNX, TFLite (extra `[tflite]`) or ONNX with a tokenizer (`[text]`).
+
+    The content is given where the file has been read.
 
     Raises
     ------
@@ -36,17 +38,18 @@ def open_extractor(path: str | Path) -> FileExtractor:
     from edgecl.extractors.base import extractor_bytes
     from edgecl.extractors.contract import PREFIX
 
-    if extractor_bytes(path, limit=8)[4:] == b"TFL3":
+    content = extractor_bytes(path) if content is None else content
+    if content[4:8] == b"TFL3":
         from edgecl.extractors.tflite import TfliteExtractor
 
-        return TfliteExtractor(path)
-    if (PREFIX + "tokenizer").encode() in extractor_bytes(path)[-LARGEST_METADATA:]:
+        return TfliteExtractor(path, content)
+    if content.find((PREFIX + "tokenizer").encode(), -LARGEST_METADATA) >= 0:
         from edgecl.extractors.text import TextExtractor
 
-        return TextExtractor(path)
+        return TextExtractor(path, content)
     from edgecl.extractors.onnx import OnnxExtractor
 
-    return OnnxExtractor(path)
+    return OnnxExtractor(path, content)
 
 
 def package_file(package: str, name: str) -> Path | None:

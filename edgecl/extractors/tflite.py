@@ -45,8 +45,8 @@ class TfliteExtractor(FileExtractor):
 
     _slides = False
 
-    def __init__(self, path: str | Path) -> None:
-        content = extractor_bytes(path)
+    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
+        content = extractor_bytes(path) if content is None else content
         self.digest = hashlib.sha256(content).hexdigest()
         end, metadata = parts(content)
         self.contract = Contract.from_metadata(metadata, file=path)

@@ -102,6 +102,12 @@ def read_file(path: Path, *, limit: int) -> bytearray:
         return _copied(descriptor, size)
 
 
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Return the content of a file as bytes, which some libraries want; raises as `read_file` does."""
+    with _opened(path, limit=limit) as (descriptor, size):
+        return os.pread(descriptor, size, 0)
+
+
 def map_file(path: Path, *, limit: int) -> Bytes:
     """Return the content of a file that never changes: a copy, or from 64 KiB on its pages.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import StoreDamagedError, StoreMissingError
 from edgecl.store import records
 from edgecl.store.arrays import MAX_BYTES, unpack
-from edgecl.store.files import TEMPORARY, digest_file, map_file, read_file, replace_file
+from edgecl.store.files import TEMPORARY, digest_file, map_file, read_bytes, read_file, replace_file
 from edgecl.store.journal import has_line_about
 from edgecl.store.records import (
     Header,
@@ -231,7 +231,19 @@ def upgrade(folder: Folder) -> None:
 def verify_extractor(folder: Folder, header: Header) -> None:
     """Raise StoreDamagedError unless the extractor file is the one that was copied in."""
     path = folder.path / header.extractor_file
-    if digest_file(path, limit=header.extractor_bytes) != header.extractor_digest:
+    _require_digest(path, header, digest_file(path, limit=header.extractor_bytes))
+
+
+def extractor_content(folder: Folder, header: Header) -> bytes:
+    """Return the extractor that was copied in; raises StoreDamagedError unless the file is that."""
+    path = folder.path / header.extractor_file
+    content = read_bytes(path, limit=header.extractor_bytes)
+    _require_digest(path, header, sha256(content))
+    return content
+
+
+def _require_digest(path: Path, header: Header, digest: str) -> None:
+    if digest != header.extractor_digest:
         raise StoreDamagedError(f"{path} does not match its digest in store.json")
 
 

@@ -35,6 +35,7 @@ from edgecl.store.folder import (
     EXTRACTOR,
     Folder,
     add_once,
+    extractor_content,
     extractor_of,
     has_unfinished_forgetting,
     live_revision,
@@ -89,11 +90,16 @@ class Reader:
         """Return the sha256 of a revision's extractor; raises StoreDamagedError where it is not stated."""
         return extractor_of(self._folder, self._header, revision)[1]
 
-    def verify_extractor(self) -> None:
-        """Raise StoreDamagedError unless the file that was copied in, and the live extractor, match their digests."""
+    def verify_extractor(self) -> bytes | None:
+        """Return what is in the extractor's file; None where the live extractor is the object of an upgrade.
+
+        Raises StoreDamagedError unless the file that was copied in, and the live extractor, match their digests.
+        """
+        if EXTRACTOR not in (objects := self.current().objects):
+            return extractor_content(self._folder, self._header)
         verify_extractor(self._folder, self._header)
-        if EXTRACTOR in (objects := self.current().objects):
-            self._folder.read(objects[EXTRACTOR])
+        self._folder.read(objects[EXTRACTOR])
+        return None
 
     def write_fault(self) -> str:
         """Return why the store cannot be written to: empty where it can."""
