@@ -26,6 +26,7 @@ ALIKE = 0.7  # cosine of latents below which two signals are not compared
 NEIGHBOURS = 3  # nearest by latents that each signal is compared with
 MOST_ROWS = 512  # of a label that are compared: bounds the workspace
 ROWS_AT_ONCE = 64
+SIDES_HELD = 16  # signals at the lower rate, a quarter of a megabyte each
 
 
 def takes(
@@ -54,11 +55,20 @@ def takes(
     rows = np.concatenate(list(latents))[:MOST_ROWS]
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     first = np.arange(len(rows)) if known is None else np.array(known, np.intp)
+    sides: dict[int, _Side] = {}  # each is in several pairs, near each other in their order
     for index, other in _nearest_pairs(rows)[:most_pairs]:
         if first[index] == first[other]:
             continue
         one, two = signal_of(index), signal_of(other)
-        if one is not None and two is not None and is_same(one, two, contract):
+        if one is None or two is None:
+            continue
+        if contract.is_sound:
+            for row, signal in ((index, one), (other, two)):
+                if row not in sides:
+                    if len(sides) >= SIDES_HELD:
+                        del sides[next(iter(sides))]
+                    sides[row] = _coarse(signal, contract)
+        if is_same(one, two, contract, coarse=(sides.get(index), sides.get(other))):
             low, high = sorted((first[index], first[other]))
             first[first == high] = low
     return first
@@ -77,26 +87,70 @@ def _nearest_pairs(rows: NDArray[np.float32]) -> list[tuple[int, int]]:
     return sorted(found, key=lambda pair: (-found[pair], pair))
 
 
-def is_same(first: Signal, second: Signal, contract: Contract) -> bool:
-    """Test whether two signals (samples, channels) are cut from one recording."""
+def is_same(
+    first: Signal, second: Signal, contract: Contract, *, coarse: tuple[_Side | None, _Side | None] = (None, None)
+) -> bool:
+    """Test whether two signals (samples, channels) are cut from one recording; `coarse` as of `likeness`."""
     wanted = SAME_SOUND if contract.is_sound else SAME_MOVEMENT
-    return likeness(first, second, contract) >= wanted
+    return likeness(first, second, contract, coarse=coarse) >= wanted
 
 
-def likeness(first: Signal, second: Signal, contract: Contract) -> float:
+def likeness(
+    first: Signal, second: Signal, contract: Contract, *, coarse: tuple[_Side | None, _Side | None] = (None, None)
+) -> float:
     """Return the largest correlation of two signals over all lags at which they share enough, -1 to 1.
 
-    That of sound is looked for at a lower rate, and is what it is there where it is too low to be of interest.
+    That of sound is looked for at a lower rate, and is what it is there where it is too low to be of interest: `coarse`
+    are the two at that rate, where they are known.
     """
-    step = max(round(contract.sample_rate_hz / COARSE_HZ), 1) if contract.is_sound else 1
-    pair = _comparable(first, second, contract)
-    thin = [_thinned(one, step) for one in pair]
-    lags, found = _correlations(thin[0], thin[1], SHARED_SOUND if contract.is_sound else SHARED_MOVEMENT)
-    best = int(found.argmax())
+    if not contract.is_sound:
+        one, two = _comparable(first, second, contract)
+        return float(_correlations(_Side(one), _Side(two), SHARED_MOVEMENT)[1].max())
+    low = [side or _coarse(signal, contract) for side, signal in zip(coarse, (first, second), strict=True)]
+    lags, found = _correlations(low[0], low[1], SHARED_SOUND)
+    best, step = int(found.argmax()), _step(contract)
     if step == 1 or found[best] < COARSE:
         return float(found[best])
+    pair = _comparable(first, second, contract)
     middle = int(lags[best]) * step
     return max(_at_lag(*pair, lag) for lag in range(middle - step, middle + step + 1))
+
+
+class _Side:
+    """A signal (n, channels), and what its correlation with any other is made of."""
+
+    def __init__(self, signal: NDArray[np.float64]) -> None:
+        self.signal = signal
+        self._total = np.concatenate([np.zeros((1, signal.shape[1])), np.cumsum(signal, axis=0)])
+        self._energy = np.concatenate([[0.0], np.cumsum(np.square(signal).sum(axis=1))])
+        self._spectrum: tuple[int, NDArray[np.complex128]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    def spectrum(self, size: int) -> NDArray[np.complex128]:
+        """Return the spectrum (k, channels) of the signal between zeros."""
+        if self._spectrum is None or self._spectrum[0] != size:
+            self._spectrum = size, np.fft.rfft(self.signal, size, axis=0)
+        return self._spectrum[1]
+
+    def sums(self, begin: NDArray[np.intp], end: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sums (k, channels) and energies (k,) of stretches."""
+        return self._total[end] - self._total[begin], self._energy[end] - self._energy[begin]
+
+
+def _step(contract: Contract) -> int:
+    return max(round(contract.sample_rate_hz / COARSE_HZ), 1)
+
+
+def _coarse(signal: Signal, contract: Contract) -> _Side:
+    """Sound at the lower rate, as it is learnt and of one level."""
+    from edgecl.extractors.base import placed
+
+    sound = placed(signal, contract)[1].astype(np.float64)
+    sound -= sound.mean(axis=0)
+    level = float(np.sqrt(np.square(sound).mean()))
+    return _Side(_thinned(sound / level if level > 0 else sound, _step(contract)))
 
 
 def _comparable(first: Signal, second: Signal, contract: Contract) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,9 +171,7 @@ def _thinned(signal: NDArray[np.float64], step: int) -> NDArray[np.float64]:
     return signal[: count * step].reshape(count, step, -1).mean(axis=1) if count else signal
 
 
-def _correlations(
-    first: NDArray[np.float64], second: NDArray[np.float64], least: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _correlations(first: _Side, second: _Side, least: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Lags and the correlation (k,) at each of the stretch that two signals share; -1 where that is too little.
 
     At lag k the sample i + k of the first is at the sample i of the second. Offsets are those of the stretch.
@@ -127,25 +179,16 @@ def _correlations(
     shortest = max(int(SHARED_TIME * min(len(first), len(second))), 2)
     lags = np.arange(shortest - len(second), len(first) - shortest + 1)
     size = 1 << (len(first) + len(second) - 1).bit_length()
-    spectrum = np.fft.rfft(first, size, axis=0) * np.fft.rfft(second, size, axis=0).conj()
+    spectrum = first.spectrum(size) * second.spectrum(size).conj()
     products = np.fft.irfft(spectrum.sum(axis=1), size)[lags % size]
     begin, end = np.maximum(lags, 0), np.minimum(len(first), len(second) + lags)
     count = end - begin
-    (sum_a, energy_a), (sum_b, energy_b) = _sums(first, begin, end), _sums(second, begin - lags, end - lags)
+    (sum_a, energy_a), (sum_b, energy_b) = first.sums(begin, end), second.sums(begin - lags, end - lags)
     products = products - (sum_a * sum_b).sum(axis=1) / count
     shared = [one - np.square(sums).sum(axis=1) / count for one, sums in ((energy_a, sum_a), (energy_b, sum_b))]
-    whole = [float(np.square(one).sum()) for one in (first, second)]
+    whole = [float(np.square(one.signal).sum()) for one in (first, second)]
     enough = (shared[0] >= least * whole[0]) & (shared[1] >= least * whole[1]) & (shared[0] * shared[1] > 0)
     return lags, np.where(enough, products / np.sqrt(np.where(enough, shared[0] * shared[1], 1)), -1.0)
-
-
-def _sums(
-    signal: NDArray[np.float64], begin: NDArray[np.intp], end: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums (k, channels) and energies (k,) of stretches of a signal."""
-    total = np.concatenate([np.zeros((1, signal.shape[1])), np.cumsum(signal, axis=0)])
-    energy = np.concatenate([[0.0], np.cumsum(np.square(signal).sum(axis=1))])
-    return total[end] - total[begin], energy[end] - energy[begin]
 
 
 def _at_lag(first: NDArray[np.float64], second: NDArray[np.float64], lag: int) -> float:
