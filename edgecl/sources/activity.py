@@ -41,11 +41,12 @@ class Hearing:
         self._levels: list[float] = []
         self.heard = self.cut = 0
 
-    def _note(self, sample: Sample, placed: NDArray[np.float32]) -> None:
-        power = frame_power(placed, self._contract.sample_rate_hz)
+    def _note(self, sample: Sample, placed: NDArray[np.float32], power: NDArray[np.float64]) -> None:
         self._levels.append(quantile(power, 0.95))
         self.heard += 1
-        self.cut += is_cut(sample.signal[:, 0], self._contract.sample_rate_hz)
+        if len(placed) != len(sample.signal):
+            power = frame_power(sample.signal[:, 0], self._contract.sample_rate_hz)
+        self.cut += is_cut(power)
 
     def fault(self, sample: Sample) -> str | None:
         """Return why nobody could learn from a sample, or None; of background only what is no sound at all."""
@@ -54,8 +55,8 @@ class Hearing:
             check_moving(placed)
             if sample.label not in BACKGROUND:
                 usual = median(self._levels) if len(self._levels) >= COMPARED else 0.0
-                check_heard(placed, self._contract.sample_rate_hz, usual=usual)
-                self._note(sample, placed)
+                power = check_heard(placed, self._contract.sample_rate_hz, usual=usual)
+                self._note(sample, placed, power)
         except UnusableError as error:
             return str(error)
         return None
@@ -102,8 +103,10 @@ def check_moving(sound: NDArray[np.float32]) -> None:
         raise UnusableError("constant: the samples have one value, and no sound around it: is the input connected?")
 
 
-def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.0) -> None:
+def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.0) -> NDArray[np.float64]:
     """Refuse sound (n,) in which nobody would hear a word: a click, hum, the noise of an open input.
+
+    Returns its `frame_power`.
 
     Parameters
     ----------
@@ -125,6 +128,7 @@ def check_heard(sound: NDArray[np.float32], rate_hz: float, *, usual: float = 0.
         raise UnusableError(f"nothing to hear: steady noise at {decibels:.0f} dBFS: is the microphone on?")
     if is_flat and (mains := _hum(sound, rate_hz)):
         raise UnusableError(f"hum: nothing but the mains at {mains} Hz: is the cable of the microphone sound?")
+    return power
 
 
 def frame_power(sound: NDArray[np.float32], rate_hz: float) -> NDArray[np.float64]:
@@ -158,9 +162,8 @@ def _hum(sound: NDArray[np.float32], rate_hz: float) -> int:
     return 0
 
 
-def is_cut(sound: NDArray[np.float32], rate_hz: float) -> bool:
-    """Test whether sound (n,) begins or ends nearly as loud as it gets."""
-    power = frame_power(sound, rate_hz)
+def is_cut(power: NDArray[np.float64]) -> bool:
+    """Test whether sound, by its `frame_power`, begins or ends nearly as loud as it gets."""
     edge = round(EDGE_S / FRAME_S)
     loud = quantile(power, 0.95)
     return bool(max(power[:edge].mean(), power[-edge:].mean()) > EDGE_SHARE * loud)
