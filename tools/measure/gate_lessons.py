@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.gate.gather import Known
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings
 from measure.cases import Case
@@ -54,6 +56,11 @@ class Scene:
     people: Mapping[str, NDArray[np.str_]]  # who gives each of them
     noise: Latents  # of signals of noise
     spread: tuple[Latents, Latents]  # mean and standard deviation, (D,), of the latents that taught the model
+
+    @cached_property
+    def known(self) -> Known | None:
+        """The model as lessons are compared with it; factored once."""
+        return Known.of(self.model)
 
     def draw(
         self, among: Sequence[str], classes: int, clips: int, generator: np.random.Generator

@@ -62,7 +62,7 @@ def proofs(case: Case, number: int, generator: np.random.Generator) -> Iterator[
                     script = kind(scene, clips, generator)
                 except TooFewClipsError:
                     continue
-                yield from played(scene, Player(scene.model, lesson_of(case, scene.settings, script.said)))
+                yield from played(scene, Player(scene.model, lesson_of(case, scene.settings, script.said), scene.known))
 
 
 def played(scene: Scene, player: Player) -> Iterator[dict[str, Any]]:
