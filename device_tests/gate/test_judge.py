@@ -191,3 +191,9 @@ def test_one_weak_class_of_ten_is_told_and_no_reason_to_refuse_the_others() -> N
     assert any("'new 3' would be answered right in only 10" in one for one in verdict.reasons)
     two = {**sound, "new 3": right(10, 48), "new 4": right(10, 48)}
     assert not judge(evidence(taught=two, new_labels=frozenset(labels)), POLICY).accepted
+
+
+def test_a_second_person_is_far_from_a_class_that_few_samples_taught() -> None:
+    assert not judge(evidence(foreign=[Foreign("no", 3.0, 0.0, 5)]), POLICY).accepted
+    assert not judge(evidence(foreign=[Foreign("no", 3.0, 0.0, 5, odds=-6.0)]), POLICY).accepted
+    assert judge(evidence(foreign=[Foreign("no", 3.0, 0.0, 5, odds=-3.0)]), POLICY).accepted

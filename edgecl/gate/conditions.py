@@ -5,6 +5,10 @@ class, with confidence. That is no wrong label where the lesson itself tells the
 as a whole nearer to what is known of it than to the other, without what the condition does to all classes, and the
 sample is nearer to the others of its own class in the lesson than to the other class in the lesson. Labels that were
 swapped or mixed up fail one of the two.
+
+A class that few samples taught is known by one person alone, and what a second one gives of it may be nearer to
+another class than to that. It is little more than a new name, so it is contradicted as one is asked about: where the
+lesson as a whole is like the other class.
 """
 
 from __future__ import annotations
@@ -15,12 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.verdict import Contradiction
+from edgecl.gate.gather import Known, log_odds
+from edgecl.gate.verdict import ASKED_ABOVE, Contradiction
 from edgecl.model.head import Factor, whiten
 from edgecl.model.model import Lesson, Model
 
 JUDGED = 48  # samples of a class, evenly spread, as the gate judges them
 FEWEST = 5  # samples of a class in a lesson that say where it is now
+FEW = 10  # samples up to which a known class may be known by one person alone
 COMMON = 3  # known classes in a lesson from which what a condition does to all can be told
 
 
@@ -46,8 +52,28 @@ class _Shown:
         return found
 
 
+def odds_of_few(label: str, known: Known, model: Model, lesson: Lesson) -> dict[int, float]:
+    """Return the log odds that a label's samples, as a whole, are of each class; none where many samples taught it."""
+    factor, scale = known.factor, known.scale
+    if factor.counts[factor.labels.index(label)] > FEW:
+        return {}
+    rows = lesson.rows[label].spread(JUDGED)
+    total = np.zeros(factor.whitened.shape[1])
+    for block in model.settings.features.blocks(rows):
+        total += whiten(factor, block).sum(axis=0, dtype=np.float64)
+    mean, classes = total / len(rows), np.arange(len(factor.labels))
+    parts = np.split(classes, range(scale.at_once, len(classes), scale.at_once))
+    odds = [log_odds(mean, len(rows), factor.whitened[one], factor.counts[one], scale) for one in parts]
+    return dict(enumerate(np.concatenate(odds).tolist()))
+
+
 def contradicting(
-    label: str, sure: NDArray[np.intp], factor: Factor, model: Model, lesson: Lesson
+    label: str,
+    sure: NDArray[np.intp],
+    factor: Factor,
+    model: Model,
+    lesson: Lesson,
+    odds: Mapping[int, float],
 ) -> list[Contradiction]:
     """Return the classes that samples of a known label are taken for, but for samples that a condition explains.
 
@@ -55,11 +81,18 @@ def contradicting(
     ----------
     sure
         (n,) index of the class as which each judged sample is predicted with confidence and typically; -1: none.
+    odds
+        Of a label that few samples taught, see `odds_of_few`.
     """
+    others = sorted(set(sure.tolist()) - {-1, factor.labels.index(label)})
+    if odds:
+        others = [one for one in others if odds[one] > ASKED_ABOVE]
+    if not others:
+        return []
     shown = _shown(factor, model, lesson)
     shift = _common_shift(factor, shown)
     found = []
-    for index in sorted(set(sure.tolist()) - {-1, factor.labels.index(label)}):
+    for index in others:
         other, samples = factor.labels[index], sure == index
         if _stay_themselves(factor, shown, shift, label, other):
             noise = factor.effective_dimension

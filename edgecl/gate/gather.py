@@ -107,12 +107,13 @@ class Before:
             index = factor.labels.index(label)
             some = rows.spread(EVIDENCE_PER_CLASS, as_view=model.settings.paged)
             answers, sure, distances = _answers(factor, model, head, some, index, typical=known.typical)
-            if ((sure >= 0) & (sure != index)).any():
-                from edgecl.gate.conditions import contradicting  # few lessons contradict what is known
+            recall, odds = float(np.mean(answers == index)), dict[int, float]()
+            if recall < 1:
+                from edgecl.gate.conditions import contradicting, odds_of_few  # few lessons contradict what is known
 
-                contradictions += contradicting(label, sure, factor, model, lesson)
-            recall = float(np.mean(answers == index))
-            foreign.append(Foreign(label, median(distances) / known.typical, recall, len(answers)))
+                odds = odds_of_few(label, known, model, lesson)
+                contradictions += contradicting(label, sure, factor, model, lesson, odds)
+            foreign.append(Foreign(label, median(distances) / known.typical, recall, len(answers), odds.get(index)))
         correct = {label: one.correct for label, one in known.seen.items()}
         return Before(known.judged, correct, tuple(contradictions), tuple(_relative_to_lesson(foreign)))
 

@@ -175,7 +175,8 @@ def _others(found: Sequence[Contradiction]) -> str:
 def _is_foreign(one: Foreign, policy: Policy) -> bool:
     """Test for noise: far and predicted as anything; another speaker or wearer is far, but mostly right."""
     lost = one.recall <= policy.foreign_recall and one.distance > policy.foreign_distance
-    return lost or one.distance > policy.noise_distance
+    is_like = one.odds is not None and one.odds >= policy.foreign_odds
+    return (lost or one.distance > policy.noise_distance) and not is_like
 
 
 def _class_losses(classes: Mapping[str, ClassVerdict], policy: Policy) -> list[str]:

@@ -54,6 +54,8 @@ class Foreign:
     recall: float
     """Share that the old model predicts as that label."""
     of: int
+    odds: float | None = None
+    """Log odds that they are of the class; None where many samples taught it, so that distance and recall decide."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Policy:
     """Relative distance of samples to the class of their label from which they are foreign, if their recall is low."""
     foreign_recall: float = 0.3
     """Recall up to which such samples are foreign."""
+    foreign_odds: float = -4.5
+    """Log odds below which samples may be foreign to a class that few samples taught."""
     noise_distance: float = 8.0
     """Relative distance from which samples are noise, with any recall."""
     doubted_below: float = set_aside.DOUBTED
