@@ -17,6 +17,7 @@ from edgecl.sources.samples import Sample, Skip
 from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from edgecl.model.model import Model
     from edgecl.spotting.background import Background
     from edgecl.spotting.calibration import Calibration
 
@@ -103,9 +104,15 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
     return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
 
 
-def calibration(opened: OpenStore, labels: Collection[str] | None = None) -> dict[str, Calibration]:
-    """Measure words, by default all, against the background; empty where nothing is taught, or no background known."""
+def calibration(
+    opened: OpenStore, labels: Collection[str] | None = None, *, model: Model | None = None
+) -> dict[str, Calibration]:
+    """Measure words, by default all, against the background; empty where nothing is taught, or no background known.
+
+    The live model is given where it is in memory, as after a lesson.
+    """
     from edgecl.spotting.background import BackgroundScorer
 
-    found, (_, model) = background(opened), opened.model()
+    found = background(opened)
+    model = model or opened.model()[1]
     return BackgroundScorer(model, found, only=labels).calibration if found and model.head else {}

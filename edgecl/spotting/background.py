@@ -12,7 +12,6 @@ where m' are the other words of the store. How a word's threshold follows from t
 
 from __future__ import annotations
 
-from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -239,6 +238,8 @@ class BackgroundScorer:
 
     def at(self, confidence: float) -> Self:
         """Return the same scorer with the thresholds of another confidence; it shares all else."""
+        from copy import copy  # a lesson has no use for it
+
         other = copy(self)
         other.thresholds = self._thresholds(confidence)
         return other

@@ -191,7 +191,7 @@ def command(
         )
     tell(report, taught, live=live, learner=learner, as_json=as_json)
     if report.revision and not as_json:
-        _print_hard_to_hear(learner, report.counts)
+        _print_hard_to_hear(learner, report)
         _print_reload(store, report.new_classes)
     is_taught = report.is_accepted
     if not as_json and not dry_run and _prompt.is_possible():
@@ -344,9 +344,12 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
         click.echo(wrapped(text, first="note: "))
 
 
-def _print_hard_to_hear(learner: Learner, taught: Mapping[str, int]) -> None:
+def _print_hard_to_hear(learner: Learner, report: Report) -> None:
     """Words that are too short for open talk, what it would cost to hear them there, and what others may expect."""
-    words = {label: one for label, one in sorted(learner.calibration(taught).items()) if not label.startswith("_")}
+    from edgecl.operations.background import calibration
+
+    found = calibration(learner.opened, report.counts, model=report.outcome.model)
+    words = {label: one for label, one in sorted(found.items()) if not label.startswith("_")}
     for label, one in words.items():
         if one.heard < HARD_TO_HEAR:
             text = (
