@@ -107,6 +107,20 @@ def test_a_latent_has_the_same_bits_in_any_company(
     np.testing.assert_array_equal(together, backwards)
 
 
+def test_a_latent_has_the_same_bits_alone_and_among_others(voice: FileExtractor, rng: np.random.Generator) -> None:
+    frames = rng.normal(size=(50, voice.contract.pool_frames, voice.contract.dimension)).astype(np.float32)
+    frames[0] = voice.contract.mean  # a latent of length zero
+    alone = [voice.pool(one[None]) for one in frames]
+    np.testing.assert_array_equal(np.concatenate(alone), voice.pool(frames))
+
+
+def test_a_signal_whose_squares_are_too_large_is_finite(voice: FileExtractor) -> None:
+    large = np.full((4, 1), 3e38, np.float32)
+    assert voice.checked(large) is large
+    with pytest.raises(DataError, match="NaN or infinity"):
+        voice.checked(np.full((4, 1), np.inf, np.float32))
+
+
 def test_pooled_streamed_frames_are_the_latent_of_the_clip(voice: FileExtractor, rng: np.random.Generator) -> None:
     clip = sound(rng, voice.contract.clip_samples)
     stream = voice.stream()

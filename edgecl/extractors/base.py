@@ -13,6 +13,7 @@ from where it was, with `hop_samples` in and one frame out.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -162,12 +163,25 @@ class FileExtractor(ABC):
         NDArray[np.float32]
             (n, D), minus `contract.mean`, normalised as in the contract.
         """
+        if len(frames) == 1:
+            return self._pooled(frames[0])[None]
         total: NDArray[np.float32] = np.add.reduce(frames, axis=1)  # frame after frame, however many rows there are
         latents = total / np.float32(self.contract.pool_frames) - self.contract.mean
         if self.contract.normalisation == "l2":
             length = np.sqrt(np.square(latents, dtype=np.float64).sum(axis=1, keepdims=True))
             latents /= np.maximum(length, 1e-12).astype(np.float32)
         return latents
+
+    def _pooled(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent (D,) of frames (pool_frames, D), with the same bits: a stream has one at a time."""
+        latent: NDArray[np.float32] = np.add.reduce(frames, axis=0)
+        latent /= np.float32(self.contract.pool_frames)
+        latent -= self.contract.mean
+        if self.contract.normalisation == "l2":
+            squares = latent.astype(np.float64)
+            squares *= squares
+            latent /= np.float32(max(math.sqrt(np.add.reduce(squares)), 1e-12))
+        return latent
 
     def checked(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return a signal as (samples, channels) float32.
@@ -177,8 +191,11 @@ class FileExtractor(ABC):
         DataError
             Wrong number of channels; NaN or infinity.
         """
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused as such
-            array = np.asarray(signal, np.float32)
+        if isinstance(signal, np.ndarray) and signal.dtype == np.float32:
+            array = signal
+        else:
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused as such
+                array = np.asarray(signal, np.float32)
         channels = self.contract.channels
         if array.ndim == 1 and len(channels) == 1:
             array = array[:, None]
@@ -187,7 +204,7 @@ class FileExtractor(ABC):
                 f"the signal has shape {array.shape}, the extractor takes (samples, {len(channels)}): "
                 f"{join_names(channels)}"
             )
-        if not np.isfinite(array).all():
+        if not _is_finite(array):
             raise DataError("the signal holds NaN or infinity: correct or leave out those samples")
         return array
 
@@ -205,7 +222,7 @@ class FileExtractor(ABC):
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         frames, state = self._run(batch, state)
-        if not np.isfinite(frames).all():
+        if not _is_finite(frames):
             raise DataError("the extractor answers NaN or infinity: is the signal in the contract's units?")
         return frames, state
 
@@ -231,16 +248,20 @@ class FrameStream:
             Wrong number of channels; NaN or infinity. The stream is as it was.
         """
         signal = self._extractor.checked(signal)
+        if self._state is not None and not len(self._waiting) and len(signal) == self._contract.hop_samples:
+            frames, self._state = self._extractor._run_checked(signal[None], self._state)
+            completed: NDArray[np.float32] = frames[0]
+            return completed
         waiting = np.concatenate([self._waiting, signal]) if len(self._waiting) else signal
         most = _FRAMES_AT_ONCE if self._extractor._slides else 1
-        frames = []
+        pieces = []
         while (count := min(self._ready(waiting), most)) > 0:
             piece, waiting = self._take(waiting, count)
-            frames.append(piece)
+            pieces.append(piece)
         self._waiting = waiting.copy()  # the caller's array may be used again
-        if len(frames) == 1:
-            return frames[0]
-        return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *frames])
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *pieces])
 
     def _lead(self) -> int:
         """Return the samples that a frame needs before its hop."""
@@ -255,6 +276,11 @@ class FrameStream:
         seen = self._lead() + hops
         frames, self._state = self._extractor._run_checked(waiting[None, :seen], self._state)
         return frames[0], waiting[hops if self._state is None else seen :]
+
+
+def _is_finite(array: NDArray[np.float32]) -> bool:
+    """Test whether all values are finite: by the sum of their squares, unless that is too large itself."""
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def extractor_bytes(path: str | Path) -> bytes:

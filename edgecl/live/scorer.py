@@ -46,6 +46,7 @@ class LiveScorer:
         self._extractor = opened.store.extractor_digest
         self._threshold, self._wake = threshold, wake
         self._current = opened.store.path / "current"
+        self._current_name = str(self._current)
         self._seen: tuple[int, int] | None = None
         self._failed: tuple[int, int] | None = None  # a stamp whose revision could not be read yet
         self._wait = 0  # calls until that is tried again
@@ -112,7 +113,7 @@ class LiveScorer:
 
     def _stamp(self) -> tuple[int, int]:
         try:
-            status = os.stat(self._current)  # noqa: PTH116 (Path's takes twice as long)
+            status = os.stat(self._current_name)  # noqa: PTH116 (Path's takes twice as long)
         except OSError:
             return (0, 0)  # the store is damaged, which reading it will say
         return (status.st_ino, status.st_mtime_ns)

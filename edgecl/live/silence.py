@@ -19,6 +19,8 @@ from edgecl.sources.sound import SILENCE
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
 
+LOOKED_AT = 8  # samples that are looked at one by one
+
 
 class WithheldFrames:
     """Frames of a stream of sound, without those of silent clips.
@@ -39,6 +41,7 @@ class WithheldFrames:
         self._end = 0  # samples so far
         self._loud = 0  # of these up to the last one that is no silence
         self._is_behind = False  # the extractor has not seen the latest ones
+        self._nothing = np.empty((0, contract.dimension), np.float32)
         self.completed = 0
         self.is_silent = False
 
@@ -52,18 +55,17 @@ class WithheldFrames:
         before = self.completed
         earlier = self._end
         self._end += len(signal)
-        if not max(signal.max(initial=0), -signal.min(initial=0)) < SILENCE:  # NaN is refused by the extractor
-            after = (~(np.abs(signal[::-1, 0]) < SILENCE)).argmax()  # the last sample that is no silence
-            self._loud = self._end - int(after)
+        after = _quiet_at_end(signal[:, 0])
+        if after < len(signal):
+            self._loud = self._end - after
         self._held.add(signal)
         over = self._end - self._contract.window_samples
         self.completed = over // self._contract.hop_samples + 1 if over >= 0 else 0
         self.is_silent = self._loud <= self._end - self._contract.clip_samples
-        nothing = np.empty((0, self._contract.dimension), np.float32)
         if self.is_silent:
             self._is_behind = True
-            return nothing, nothing
-        missed = self._caught_up(before, earlier) if self._is_behind else nothing
+            return self._nothing, self._nothing
+        missed = self._caught_up(before, earlier) if self._is_behind else self._nothing
         return missed, self._frames.push(signal)
 
     def _caught_up(self, completed: int, end: int) -> NDArray[np.float32]:
@@ -72,6 +74,15 @@ class WithheldFrames:
         self._frames = self._extractor.stream()
         start = max(completed - self._contract.pool_frames + 1, 0) * self._contract.hop_samples
         return self._frames.push(self._held.between(start, end))
+
+
+def _quiet_at_end(signal: NDArray[np.float32]) -> int:
+    """Return how many samples (n,) at the end are silence; NaN is not, and is refused by the extractor."""
+    for after, value in enumerate(signal[: -LOOKED_AT - 1 : -1].tolist()):  # sound mostly ends in sound
+        if not abs(value) < SILENCE:
+            return after
+    is_sound = ~(np.abs(signal[::-1]) < SILENCE)
+    return int(is_sound.argmax()) if is_sound.any() else len(signal)
 
 
 class Recent:

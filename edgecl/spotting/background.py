@@ -235,6 +235,7 @@ class BackgroundScorer:
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = self._thresholds(confidence)
         self._bound = Bound(self._words, self._spread, self._densities)
+        self._judged = self.thresholds, self.thresholds - np.float32(ROUNDING)
 
     def at(self, confidence: float) -> Self:
         """Return the same scorer with the thresholds of another confidence; it shares all else."""
@@ -292,8 +293,10 @@ class BackgroundScorer:
 
         True settles it; False does not. All but a few hops in a thousand are settled so.
         """
-        rows = self._features.project(latent)
-        return bool((self._bound(rows) < thresholds - ROUNDING).all())
+        if thresholds is not self._judged[0]:
+            self._judged = thresholds, thresholds - np.float32(ROUNDING)
+        row = self._features.project(latent) if self._features.projection else latent
+        return bool(np.logical_and.reduce(self._bound(row) < self._judged[1]))
 
     def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores (n, C) of rows (n, p), as a store keeps latents."""

@@ -67,24 +67,30 @@ class Bound:
 
     def __init__(self, words: NDArray[np.float32], spread: NDArray[np.float32], densities: Densities) -> None:
         dimension, means = words.shape[1], np.concatenate([words, densities.distractors])
-        self._count, self._spread = len(words), spread
-        self._whiten = np.ascontiguousarray(densities.factors[:, :dimension])
-        self._means = np.ascontiguousarray(means.T)
+        whiten = densities.factors[:, :dimension]
+        self._dimension, self._count = dimension, len(words)
+        # one product gives the whitened row, and its products with all means
+        self._product = np.ascontiguousarray(np.concatenate([whiten, whiten @ means.T], axis=1))
         self._half_lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
+        self._sharpness = (1 / spread).astype(np.float32)
         self._constant = (dimension * np.log(spread) / 2).astype(np.float32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of what is kept."""
-        return sum(one.nbytes for one in (self._whiten, self._means, self._half_lengths))
+        return sum(one.nbytes for one in (self._product, self._half_lengths))
 
     def __call__(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return bounds (C,) of the scores of a row (1, D)."""
-        whitened = row @ self._whiten
-        near = (whitened @ self._means)[0] - self._half_lengths  # minus half the squared distance, plus half |x|²
-        half = np.float32(whitened[0] @ whitened[0] / 2)
-        words = (near[: self._count] - half) / self._spread - self._constant
-        bounds: NDArray[np.float32] = words - (near[self._count :].max() - half)
+        found: NDArray[np.float32] = np.dot(row[0], self._product)
+        whitened, near = found[: self._dimension], found[self._dimension :]
+        near -= self._half_lengths  # minus half the squared distance, plus half |x|²
+        half = np.dot(whitened, whitened) / np.float32(2)
+        bounds = near[: self._count]
+        bounds -= half
+        bounds *= self._sharpness
+        bounds -= self._constant
+        bounds -= np.maximum.reduce(near[self._count :]) - half
         return bounds
 
 
