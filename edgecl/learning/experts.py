@@ -24,7 +24,7 @@ from edgecl.learning.expert_plan import (
     plan_experts,
 )
 from edgecl.learning.expert_state import ExpertState
-from edgecl.learning.row_scaling import LIMIT
+from edgecl.learning.row_scaling import LIMIT, RowScaling
 
 SHARE = 0.003  # of the weights that is dealt out evenly at each label
 FLOOR = 1e-3  # least probability in the loss: one surprise does not silence an expert
@@ -57,6 +57,21 @@ class Tickets:
 
     def __getitem__(self, at: int) -> Ticket:
         return Ticket(self.scaled[at].copy(), self.held[at].copy(), int(self.before[at]))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows as the kernel takes them."""
+
+    rows: NDArray[np.float32]
+    """(n, p) as they were given."""
+    scaling: RowScaling
+    scaled: NDArray[np.float32]
+    """(n, p)"""
+    features: NDArray[np.float32]
+    """(n, d)"""
+    levels: NDArray[np.int8]
+    """(n, p)"""
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,7 @@ class Experts:
         self._work = np.zeros((2, plan.dimension))
         self._scratch = np.zeros((1, max(plan.max_classes, 1)), np.float32)
         self._constants = np.array([1, 0.5], np.float32) * np.float32(np.sqrt(plan.row_dimension + CONSTANTS))
+        self._prepared: Prepared | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -178,17 +194,27 @@ class Experts:
         and is zero. And what makes a ticket of each row, to learn from later.
         """
         self._introduce([one.label for one in learnings])
-        scaling, scaled = self.state.scaling.take(rows)
-        if scaling is not self.state.scaling:
-            self.state = replace(self.state, scaling=scaling)
         tickets = [one.row for one in learnings if isinstance(one.row, Ticket)]
-        both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)])
+        prepared = self._prepare(rows, tickets)
         held, before = self._held(fixed, tickets, len(rows))
-        out = np.zeros((len(both), held.shape[2]), np.float32)
-        steps = self._steps(len(rows), learnings)
-        self._run(both, steps, before, held, out)
-        made = Tickets(both[: len(rows)], held[: len(rows)], before[: len(rows)])
+        out = np.zeros((len(before), held.shape[2]), np.float32)
+        self._run(prepared, self._steps(len(rows), learnings), before, held, out)
+        made = Tickets(prepared.scaled[: len(rows)], held[: len(rows)], before[: len(rows)])
         return out[: len(rows), : len(self.labels)], made
+
+    def _prepare(self, rows: NDArray[np.float32], tickets: Sequence[Ticket]) -> Prepared:
+        """Scale rows, and put those that wait behind them; rows that came last are taken as they were prepared."""
+        last, before = self._prepared, self.state.scaling
+        if last is not None and last.rows is rows and last.scaling is before and not tickets and before.is_fixed:
+            return last
+        scaling, scaled = before.take(rows)
+        if scaling is not before:
+            self.state = replace(self.state, scaling=scaling)
+        both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)]) if tickets else scaled
+        levels = np.rint(both * np.float32(_LEVELS / LIMIT)).astype(np.int8)
+        made = Prepared(rows, scaling, both, self.features(both), levels)
+        self._prepared = None if tickets else made
+        return made
 
     def learn(self, row: Ticket, label: str) -> None:
         """Take in the label of a row that was answered earlier."""
@@ -251,7 +277,7 @@ class Experts:
 
     def _run(
         self,
-        scaled: NDArray[np.float32],
+        prepared: Prepared,
         steps: NDArray[np.int32],
         before: NDArray[np.int32],
         held: NDArray[np.float32],
@@ -260,8 +286,8 @@ class Experts:
         state = self.state
         weights = np.array([self._weights.get(label, 1.0) for label in self.labels] or [1.0], np.float32)
         kernels.follow_rows(
-            self.features(scaled),
-            np.rint(scaled * np.float32(_LEVELS / LIMIT)).astype(np.int8),
+            prepared.features,
+            prepared.levels,
             steps,
             FIXED,
             weights,

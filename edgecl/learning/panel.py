@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgecl.learning.expert_plan import CLOSED_FORM, FIXED, ExpertPlan, capacity
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning, Ticket, Tickets
 from edgecl.learning.row_scaling import FIRST_ROWS
+from edgecl.learning.stream_statistics import StreamRows
 from edgecl.model.head import HeadState, probabilities
 from edgecl.model.settings import Settings
 
@@ -38,6 +40,8 @@ class Panel:
         self._delay = label_delay
         self._rows = 0
         self._waiting: deque[tuple[int, str, Ticket]] = deque()
+        self._fixed: tuple[StreamRows, tuple[str, ...], tuple[HeadState | None, ...], NDArray[np.float32]] | None = None
+        """What heads answered last: rows, labels, heads and `fixed` of them."""
         self.kept: tuple[HeadState, ...] = ()
         self.keep(kept)
 
@@ -73,29 +77,34 @@ class Panel:
         weights = self.experts.state.weights
         weights[0] = weights[1] / weights[1].sum()
 
-    def fixed(self, inputs: NDArray[np.float32], head: HeadState | None) -> NDArray[np.float32]:
-        """Compute what the heads answer to features (n, d): (n, FIXED, C) for `labels`."""
-        out = np.zeros((len(inputs), FIXED, len(self.labels)), np.float32)
+    def fixed(self, rows: StreamRows, head: HeadState | None) -> NDArray[np.float32]:
+        """Compute what the heads answer to n rows: (n, FIXED, C) for `labels`."""
+        heads = (head, *self.kept)
         self.experts.take_part(CLOSED_FORM, present=head is not None and len(head.labels) > 0)
-        for place, one in enumerate((head, *self.kept)):
+        if self._fixed is not None:  # a row is mostly predicted, then learnt
+            known, labels, before, out = self._fixed
+            if known is rows and labels == self.labels and all(map(is_, before, heads)) and len(before) == len(heads):
+                return out
+        out = np.zeros((len(rows), FIXED, len(self.labels)), np.float32)
+        for place, one in enumerate(heads):
             if one is None or not one.labels:
                 continue
             if one.labels == self.labels:
-                out[:, place] = probabilities(one.logits(inputs))
+                out[:, place] = probabilities(rows.logits(one))
             else:
-                known = [at for at, label in enumerate(one.labels) if label in self.labels]
-                columns = [self.labels.index(one.labels[at]) for at in known]
-                out[:, place, columns] = probabilities(one.logits(inputs))[:, known]
+                known_at = [at for at, label in enumerate(one.labels) if label in self.labels]
+                columns = [self.labels.index(one.labels[at]) for at in known_at]
+                out[:, place, columns] = probabilities(rows.logits(one))[:, known_at]
+        self._fixed = rows, self.labels, heads, out
         return out
 
     def take(
         self,
         labels: Sequence[str | None],
-        rows: NDArray[np.float32],
-        inputs: NDArray[np.float32],
+        rows: StreamRows,
         head: HeadState | None,
     ) -> NDArray[np.float32]:
-        """Answer rows (n, p), whose features for heads are inputs (n, d), and learn from the labels that are due.
+        """Answer n rows, and learn from the labels that are due.
 
         Returns
         -------
@@ -111,7 +120,7 @@ class Panel:
             if due >= first and (known := labels[due - first]) is not None:
                 learnings.append(Learning(at, due - first, known))
                 inside.append(due - first)
-        out, tickets = self.experts.follow(rows, self.fixed(inputs, head), learnings)
+        out, tickets = self.experts.follow(rows.projected, self.fixed(rows, head), learnings)
         learnt = set(inside)
         for at, label in enumerate(labels):
             if label is not None and at not in learnt:
@@ -119,11 +128,9 @@ class Panel:
         self._rows += len(rows)
         return out
 
-    def open(
-        self, rows: NDArray[np.float32], inputs: NDArray[np.float32], head: HeadState | None
-    ) -> tuple[NDArray[np.float32], Tickets]:
+    def open(self, rows: StreamRows, head: HeadState | None) -> tuple[NDArray[np.float32], Tickets]:
         """Answer rows as `take` does; each ticket is given to `experts.learn` when its label comes."""
-        out, tickets = self.experts.follow(rows, self.fixed(inputs, head), [])
+        out, tickets = self.experts.follow(rows.projected, self.fixed(rows, head), [])
         self._rows += len(rows)
         return out, tickets
 
@@ -133,16 +140,16 @@ class Panel:
             _, label, ticket = self._waiting.popleft()
             self.experts.learn(ticket, label)
 
-    def predict(
-        self, rows: NDArray[np.float32], inputs: NDArray[np.float32], head: HeadState | None
-    ) -> NDArray[np.float32]:
+    def predict(self, rows: StreamRows, head: HeadState | None) -> NDArray[np.float32]:
         """Compute probabilities (n, C) for `labels`, each row as if it came next; nothing is learnt or changed."""
-        scaling, fixed = self.experts.state.scaling, self.fixed(inputs, head)
+        scaling, fixed, projected = self.experts.state.scaling, self.fixed(rows, head), rows.projected
         at_once = 1 if scaling.count < FIRST_ROWS else max(len(rows), 1)  # each of the first rows changes the scale
         out = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(rows), at_once):
-            out.append(self.experts.follow(rows[at : at + at_once], fixed[at : at + at_once], [])[0])
-            self.experts.state = replace(self.experts.state, scaling=scaling)
+            one = projected if at_once >= len(rows) else projected[at : at + at_once]
+            out.append(self.experts.follow(one, fixed[at : at + at_once], [])[0])
+            if self.experts.state.scaling is not scaling:
+                self.experts.state = replace(self.experts.state, scaling=scaling)
         return np.concatenate(out)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

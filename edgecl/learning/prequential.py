@@ -30,12 +30,12 @@ from edgecl.learning.stream_statistics import (
     KnownRow,
     OpenRow,
     Statistics,
+    StreamRows,
     StreamSolver,
-    head_answers,
     place_of,
     with_exemplars,
 )
-from edgecl.model.exemplars import dequantise, quantise, row_bytes
+from edgecl.model.exemplars import row_bytes
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings
 from edgecl.model.statistics import packed_length
@@ -184,13 +184,15 @@ class Prequential(_Following):
         The granted memory is too small for a stream.
     """
 
-    def take(self, labels: Sequence[str | None], latents: NDArray[np.float32]) -> None:
+    def rows(self, latents: NDArray[np.float32]) -> StreamRows:
+        """Return latents (n, D) as `take` and `predict` use them: a row that is given to both is prepared once."""
+        return StreamRows(self._features.project(latents), self._features)
+
+    def take(self, labels: Sequence[str | None], latents: NDArray[np.float32] | StreamRows) -> None:
         """Predict rows (n, D), then learn from the labels that are due; None is a row without a label."""
-        projected = self._features.project(latents)
-        rows = quantise(projected)
-        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
-        answers, live_answers = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
-        self._answer(labels, projected, inputs)
+        rows = latents if isinstance(latents, StreamRows) else self.rows(latents)
+        answers, live_answers = rows.answers(self.model.head), rows.answers(self._live)
+        self._note(self.panel.take(labels, rows, self.model.head), len(labels))
         confidences = self.probabilities.max(axis=1, initial=0)
         for index, label in enumerate(labels):
             if label is not None:
@@ -199,8 +201,8 @@ class Prequential(_Following):
                 rank, own = place_of(self.probabilities[index], self.panel.labels, label)
                 known = KnownRow(
                     label,
-                    rows.rows[index],
-                    rows.scales[index],
+                    rows.kept.rows[index],
+                    rows.kept.scales[index],
                     correct,
                     live_correct,
                     answer=answer,
@@ -213,14 +215,8 @@ class Prequential(_Following):
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
         if unlabelled := [index for index, label in enumerate(labels) if label is None]:
-            self._watch(inputs[unlabelled])
+            self._watch(rows.inputs[unlabelled])
         self._learn([*self._due()])
-
-    def _answer(
-        self, labels: Sequence[str | None], projected: NDArray[np.float32], inputs: NDArray[np.float32]
-    ) -> None:
-        """Let the panel answer rows (n, p) and learn from the labels that are due."""
-        self._note(self.panel.take(labels, projected, inputs, self.model.head), len(labels))
 
     def _note(self, given: NDArray[np.float32], rows: int) -> None:
         """Keep what the panel answered to the rows taken last."""
@@ -233,19 +229,17 @@ class Prequential(_Following):
 
     def open(self, latents: NDArray[np.float32]) -> list[OpenRow]:
         """Predict rows (n, D) whose labels come later, in any order, by `close`."""
-        projected = self._features.project(latents)
-        rows = quantise(projected)
-        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
-        heads, live = head_answers(self.model.head, inputs), head_answers(self._live, inputs)
-        given, tickets = self.panel.open(projected, inputs, self.model.head)
-        self._note(given, len(inputs))
-        self.tally.rows += len(inputs)
+        rows = self.rows(latents)
+        heads, live = rows.answers(self.model.head), rows.answers(self._live)
+        given, tickets = self.panel.open(rows, self.model.head)
+        self._note(given, len(rows))
+        self.tally.rows += len(rows)
         return [
             OpenRow(
-                tickets[at], rows.rows[at], rows.scales[at], heads[at], live[at], self.answers[at],
+                tickets[at], rows.kept.rows[at], rows.kept.scales[at], heads[at], live[at], self.answers[at],
                 self.probabilities[at].copy(), self.panel.labels, self._watched(at, self.answers[at]),
             )
-            for at in range(len(inputs))
+            for at in range(len(rows))
         ]  # fmt: skip
 
     def close(self, row: OpenRow, label: str) -> None:
@@ -253,12 +247,10 @@ class Prequential(_Following):
         self.panel.experts.learn(row.ticket, label)
         self._learn([row.labelled(label)])
 
-    def predict(self, latents: NDArray[np.float32]) -> NDArray[np.floating]:
+    def predict(self, latents: NDArray[np.float32] | StreamRows) -> NDArray[np.floating]:
         """Compute probabilities (n, C) for `panel.labels` of rows (n, D), as if each came next; nothing is learnt."""
-        projected = self._features.project(latents)
-        rows = quantise(projected)
-        inputs = self._features.lift(dequantise(rows.rows, rows.scales))
-        given = self.panel.predict(projected, inputs, self.model.head)
+        rows = latents if isinstance(latents, StreamRows) else self.rows(latents)
+        given = self.panel.predict(rows, self.model.head)
         return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
 
     def flush(self) -> None:

@@ -33,12 +33,17 @@ class RowScaling:
     def nbytes(self) -> int:
         return self.mean.nbytes + self.squares.nbytes + 8
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether rows no longer change the scale."""
+        return self.count >= FIRST_ROWS
+
     def take(self, rows: NDArray[np.float32]) -> tuple[RowScaling, NDArray[np.float32]]:
         """Return the scale after rows (n, p), and the rows scaled, each by what was known with it, cut at ±LIMIT.
 
         The result does not depend on how a stream is cut into blocks.
         """
-        if self.count >= FIRST_ROWS:
+        if self.is_fixed:
             return self, self._scaled(rows)
         after, first = self, []
         for row in rows[: max(FIRST_ROWS - self.count, 0)]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
 from edgecl.learning.experts import Ticket
-from edgecl.model.exemplars import Exemplars, dequantise, herd, quotas
+from edgecl.model.exemplars import Exemplars, FeatureMap, dequantise, herd, quantise, quotas
 from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, workspace_for
@@ -99,6 +99,42 @@ def place_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: s
     return int(np.count_nonzero(probabilities > own)) if own > 0 else None, float(own)
 
 
+class StreamRows:
+    """Rows (n, p) as experts and heads see them; what heads answer is computed once, for answers and for learning.
+
+    Parameters
+    ----------
+    projected
+        (n, p), finite.
+    features
+        Of the model.
+    """
+
+    def __init__(self, projected: NDArray[np.float32], features: FeatureMap) -> None:
+        self.projected = projected
+        self.kept = quantise(projected)
+        self.inputs: NDArray[np.float32] = features.lift(dequantise(self.kept.rows, self.kept.scales))
+        """(n, d)"""
+        self._logits: list[tuple[HeadState, NDArray[np.float32]]] = []
+
+    def __len__(self) -> int:
+        return len(self.projected)
+
+    def logits(self, head: HeadState) -> NDArray[np.float32]:
+        """Return the logits (n, C) of a head."""
+        for known, logits in self._logits:
+            if known is head:
+                return logits
+        self._logits.append((head, head.logits(self.inputs)))
+        return self._logits[-1][1]
+
+    def answers(self, head: HeadState | None) -> list[str | None]:
+        """Return the label that a head gives each row; None where there is no class yet."""
+        if head is None or not head.labels:
+            return [None] * len(self)
+        return [head.labels[index] for index in self.logits(head).argmax(axis=1)]
+
+
 class StreamSolver:
     """Computes statistics and heads in one workspace, whatever the number of rows.
 
@@ -116,13 +152,20 @@ class StreamSolver:
 
     def added(self, statistics: Statistics, rows: Sequence[KnownRow]) -> Statistics:
         """Return the statistics with rows added."""
-        self._factor = None  # the workspace is overwritten
         grown = dict(statistics)
+        if rows:
+            self._factor = None  # the workspace is overwritten
         for label in {one.label: None for one in rows}:
-            blocks = self._features.blocks(as_exemplars([one for one in rows if one.label == label]))
+            blocks = self._blocks([one for one in rows if one.label == label])
             count, mean = accumulate(grown.get(label), blocks, self._workspace)
             grown[label] = ClassStatistics(count, mean, self._workspace.astype(np.float32))
         return grown
+
+    def _blocks(self, rows: Sequence[KnownRow]) -> Iterable[NDArray[np.float32]]:
+        """Return features of rows, a few at a time."""
+        if len(rows) > 1:
+            return self._features.blocks(as_exemplars(rows))
+        return [self._features.lift(dequantise(rows[0].row[None], np.array([rows[0].scale])))]
 
     def head(self, statistics: Statistics) -> HeadState:
         """Return the linear discriminant of the statistics, with class frequencies as priors."""

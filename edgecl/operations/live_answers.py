@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ModelError, StoreDamagedError
-from edgecl.model.exemplars import dequantise, quantise
 from edgecl.model.head import probabilities
 from edgecl.model.loading import load_head
 from edgecl.model.model import CENTRE, EXPERTS, Prediction
@@ -71,11 +70,11 @@ class LiveAnswers:
         if self._panel is None:
             inputs = self.model.features(latents)
             return probabilities(head.logits(inputs)), inputs
-        projected = features.project(latents)
-        rows = quantise(projected)
-        inputs = features.lift(dequantise(rows.rows, rows.scales))  # as the stream saw it
-        given = self._panel.predict(projected, inputs, head)
-        return given[:, np.argsort(self._panel.labels, kind="stable")], inputs
+        from edgecl.learning.stream_statistics import StreamRows
+
+        rows = StreamRows(features.project(latents), features)
+        given = self._panel.predict(rows, head)
+        return given[:, np.argsort(self._panel.labels, kind="stable")], rows.inputs
 
 
 def live_panel(opened: OpenStore, revision: Revision, *, label_delay: int) -> Panel | None:

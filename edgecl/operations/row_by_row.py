@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.gate.verdict import Verdict
 from edgecl.learning.drift_response import AS_IT_IS
 from edgecl.learning.prequential import Prequential
+from edgecl.learning.stream_statistics import StreamRows
 from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
@@ -35,8 +35,8 @@ class RowByRow:
         self._opened = opened
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
-        self._last: tuple[list[str], NDArray[np.float32]] = ([], np.empty((0, 0), np.float32))
-        """Cells and latent of the last row: one is mostly predicted, then learnt."""
+        self._last: tuple[list[str], StreamRows | None] = ([], None)
+        """Cells of the last row and what was made of them: a row is mostly predicted, then learnt."""
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
@@ -52,7 +52,7 @@ class RowByRow:
         DataError
             When a cell cannot be used.
         """
-        given = self.stream.predict(self._latent(row))[0]
+        given = self.stream.predict(self._read(row))[0]
         return {label: float(one) for label, one in zip(self.stream.panel.labels, given, strict=True)}
 
     def predict_one(self, row: Mapping[str, Any]) -> str | None:
@@ -72,7 +72,7 @@ class RowByRow:
         label = self._spellings.settled(checked_label(label, "the row"), "the row")
         if not self.stream.has_room_for(label, ()):
             raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
-        self.stream.take([label], self._latent(row))
+        self.stream.take([label], self._read(row))
         if self.stream.has_drifted:
             self._respond()
         elif self.stream.tally.labelled - self._committed_at >= COMMIT_EVERY:
@@ -112,14 +112,16 @@ class RowByRow:
     def _note(self, saver: StreamSaver) -> None:
         self._live, self._committed_at = saver.live, self.stream.tally.labelled
 
-    def _latent(self, row: Mapping[str, Any]) -> NDArray[np.float32]:
+    def _read(self, row: Mapping[str, Any]) -> StreamRows:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
         named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
         cells = [named.get(column, "") for column in self._encoding.columns]
-        if cells != self._last[0]:
+        known, read = self._last
+        if read is None or cells != known:
             try:
                 values = self._encoding.encode(cells)
             except UnusableError as error:
                 raise DataError(f"the row cannot be used: {error}") from error
-            self._last = cells, self._extractor.latents([np.array([values], np.float32)])
-        return self._last[1]
+            read = self.stream.rows(self._extractor.latents([np.array([values], np.float32)]))
+            self._last = cells, read
+        return read
