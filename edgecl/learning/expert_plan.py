@@ -84,16 +84,19 @@ class ExpertPlan:
         return self.row_dimension * 4 + (len(self.names) + 1) * classes * 4 + 200
 
 
-def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) -> ExpertPlan:
-    """Choose the experts that fit, the cheapest last to go.
+def every_expert(row_dimension: int, max_classes: int) -> ExpertPlan:
+    """Return the plan of all experts."""
+    return ExpertPlan(row_dimension, max_classes, LIFT, RATES, FORGETTINGS, TABLES, REMEMBERED[0])
 
-    Raises
-    ------
-    SettingError
-        Not even one gradient expert fits.
-    """
-    whole = ExpertPlan(row_dimension, max_classes, LIFT, RATES, FORGETTINGS, TABLES, REMEMBERED[0])
-    ways = [whole]
+
+def fewest_experts(row_dimension: int, max_classes: int) -> ExpertPlan:
+    """Return the plan of the one expert that goes last."""
+    return _ways(row_dimension, max_classes)[-1]
+
+
+def _ways(row_dimension: int, max_classes: int) -> list[ExpertPlan]:
+    """Return the plans from all experts to one, each smaller than the one before."""
+    ways = [every_expert(row_dimension, max_classes)]
     changes: tuple[dict[str, Any], ...] = (
         *({"remembered": rows} for rows in REMEMBERED[1:]),
         {"tables": TABLES // 2},
@@ -106,6 +109,18 @@ def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) 
     )
     for change in changes:
         ways.append(replace(ways[-1], **change))
+    return ways
+
+
+def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) -> ExpertPlan:
+    """Choose the experts that fit, the cheapest last to go.
+
+    Raises
+    ------
+    SettingError
+        Not even one gradient expert fits.
+    """
+    ways = _ways(row_dimension, max_classes)
     for way in ways:
         if way.nbytes <= available_bytes:
             return way

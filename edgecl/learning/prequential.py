@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.adwin import Adwin
-from edgecl.errors import SettingError
 from edgecl.gate.contradicting import Contradictions
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
@@ -24,9 +23,8 @@ from edgecl.learning.decisions import Prior
 from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
 from edgecl.learning.reliability import Reliability
+from edgecl.learning.stream_memory import CONFIRM, RECENT, StreamMemory, stream_row_bytes
 from edgecl.learning.stream_statistics import (
-    CONFIRM,
-    RECENT,
     KnownRow,
     OpenRow,
     Statistics,
@@ -35,17 +33,11 @@ from edgecl.learning.stream_statistics import (
     place_of,
     with_exemplars,
 )
-from edgecl.model.exemplars import row_bytes
 from edgecl.model.model import Model
-from edgecl.model.settings import Settings
-from edgecl.model.statistics import packed_length
-from edgecl.units import format_bytes
 from edgecl.values import replace
 
-SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
 SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few
 TOP = 5  # answers of a ranking
-ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 
 @dataclass
@@ -110,12 +102,12 @@ class _Following:
         self._live = model.head
         self._delay = label_delay
         self._features = model.settings.features
-        self._row_bytes = _row_bytes(model.settings)
+        self._row_bytes = stream_row_bytes(model.settings)
         self._solver = StreamSolver(model.settings)
-        left = _memory_left(model.settings, label_delay=label_delay)
+        memory = StreamMemory.within(model.settings, label_delay=label_delay)
         if panel is None:
-            panel = Panel.start(model.settings, model.labels, available_bytes=left, label_delay=label_delay)
-        panel.experts.within(left)
+            panel = Panel.start(model.settings, model.labels, available_bytes=memory.experts, label_delay=label_delay)
+        panel.experts.within(memory.experts)
         self.panel = panel
         self._solved_at = 0
         self.answers: list[str | None] = []
@@ -124,7 +116,7 @@ class _Following:
         """(n, C) for `panel.labels`, of the rows taken last."""
         self._waiting: deque[tuple[int, KnownRow]] = deque()
         self._recent: deque[KnownRow] = deque(maxlen=RECENT)
-        self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=SNAPSHOTS)
+        self._snapshots: deque[tuple[int, Statistics]] = deque(maxlen=memory.snapshots)
         self._errors = Adwin.start().in_place()
         self._surprise = Adwin.start().in_place()
         self.contradictions = Contradictions()
@@ -369,24 +361,3 @@ class Prequential(_Following):
         """Return the model with the latest rows as exemplars, and a head of all rows so far."""
         self._solve()
         return with_exemplars(self.model, self._recent)
-
-
-def _row_bytes(settings: Settings) -> int:
-    """Return the bytes of a row that is kept or waits for its label."""
-    return row_bytes(settings.features.row_dimension) + ROW_OVERHEAD
-
-
-def _memory_left(settings: Settings, *, label_delay: int) -> int:
-    """Return the bytes that statistics and rows leave for experts; raises SettingError where they do not fit."""
-    packed = packed_length(settings.features.dimension)
-    scatters = settings.max_classes * packed * 4
-    rows = (RECENT + label_delay) * _row_bytes(settings)
-    needed = packed * settings.solver_type.itemsize + (2 + SNAPSHOTS) * scatters + rows
-    if needed > settings.memory_bytes:
-        raise SettingError(
-            f"a stream of {settings.max_classes} classes and a label delay of {label_delay} needs "
-            f"{format_bytes(needed)}, {format_bytes(settings.memory_bytes)} were granted: make a store with more "
-            "memory, or for fewer classes",
-            parameter="memory_bytes",
-        )
-    return settings.memory_bytes - needed

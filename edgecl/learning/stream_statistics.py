@@ -16,8 +16,6 @@ from edgecl.model.model import Model
 from edgecl.model.settings import Settings, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 
-RECENT = 1024  # labelled rows that are kept for judging
-CONFIRM = 256  # labelled rows after a change that a decision waits for; half of them judge
 Statistics = Mapping[str, ClassStatistics]
 
 

@@ -19,10 +19,12 @@ from edgecl.operations.open_store import OpenStore
 from edgecl.store.body_kinds import InitBody
 from edgecl.store.records import FORMAT, MAX_BYTES, PAGED_FORMAT
 from edgecl.store.store import Store
+from edgecl.values import replace
 
 RECORD_BYTES = 800
 """Of a class in a revision's file: digests, dates and a name of 64 letters where each is stated."""
 MOST_CLASSES = MAX_BYTES // RECORD_BYTES
+MOST_STREAM_BYTES = 16 << 20  # that a store for tables has by default, however wide they are
 MOST_UNITS = 1 << 24  # of a lift: more than any memory holds, and far from where sizes overflow
 
 
@@ -138,7 +140,17 @@ def chosen_settings(
         seed=seed,
     )
     require_storable(settings)
+    if contract.modality == "table" and memory_bytes is None:
+        settings = replace(settings, memory_bytes=_for_a_stream(settings))
     return choose_tier(settings, overhead_disk_bytes=source.stat().st_size + (64 << 10))
+
+
+def _for_a_stream(settings: Settings) -> int:
+    """Return the memory of a store for tables: that of any store, or in whole MiB what a stream with all experts takes."""
+    from edgecl.learning.stream_memory import whole_stream_bytes
+
+    wanted = min(whole_stream_bytes(settings), MOST_STREAM_BYTES)
+    return max(settings.memory_bytes, -(-wanted >> 20) << 20)
 
 
 def require_storable(settings: Settings) -> None:

@@ -37,7 +37,11 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
     metavar="voice|imu|FILE",
     help="Network that turns signals into numbers: one that ships with edgecl, or a file (see `edgecl export`).",
 )
-@click.option("--memory", type=Bytes(), help="Largest RAM of learning. [default: 1MiB voice, 4MiB others]")
+@click.option(
+    "--memory",
+    type=Bytes(),
+    help="Largest RAM of learning. [default: 1MiB voice, 4MiB others; tables what a stream takes, 1 to 16MiB]",
+)
 @click.option(
     "--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for movement, text and image 128MiB]"
 )

@@ -1,0 +1,70 @@
+"""What a stream needs of the memory granted, and what gives way where it is short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecl.errors import SettingError
+from edgecl.learner import Learner
+from edgecl.learning.expert_plan import every_expert, plan_experts
+from edgecl.learning.prequential import Prequential
+from edgecl.learning.stream_memory import SNAPSHOTS, StreamMemory, whole_stream_bytes
+from edgecl.model.model import Model
+from edgecl.model.settings import Settings
+from edgecl.units import parse_bytes
+
+
+def settings(columns: int, classes: int, memory_bytes: int) -> Settings:
+    return Settings(
+        memory_bytes=memory_bytes, disk_bytes=64 << 20, max_classes=classes, latent_dimension=columns,
+        shrinkage_floor=0.01,
+    )  # fmt: skip
+
+
+def test_a_whole_stream_has_every_snapshot_and_expert() -> None:
+    wide = settings(54, 8, 0)
+    memory = StreamMemory.within(replace(wide, memory_bytes=whole_stream_bytes(wide)), label_delay=0)
+    whole = every_expert(54, 8)
+    assert memory == StreamMemory(SNAPSHOTS, whole.nbytes)
+    assert plan_experts(row_dimension=54, max_classes=8, available_bytes=memory.experts) == whole
+
+
+def test_where_memory_is_short_snapshots_give_way_before_a_stream_is_refused() -> None:
+    small = settings(200, 8, 4 << 20)
+    assert 1 <= StreamMemory.within(small, label_delay=0).snapshots < SNAPSHOTS
+    generator = np.random.default_rng(0)
+    labels = [str(one) for one in generator.integers(8, size=1200)]
+    rows = generator.normal(size=(1200, 200)).astype(np.float32)
+    rows[:, 0] += np.array(labels, np.float32) * 3
+    stream = Prequential(Model(small))
+    for at in range(0, 1200, 60):
+        stream.take(labels[at : at + 60], rows[at : at + 60])
+    assert stream.tally.accuracy > 0.3
+    assert stream.nbytes + stream.model.bytes()["total"] < small.memory_bytes
+
+
+def test_what_would_do_is_named_and_does() -> None:
+    small = settings(200, 8, 1 << 20)
+    with pytest.raises(SettingError, match=r"needs [\d.]+ MiB, 1 MiB were granted") as refused:
+        Prequential(Model(small))
+    named = str(refused.value).partition("needs ")[2].partition(",")[0]
+    Prequential(Model(replace(small, memory_bytes=parse_bytes(named))))
+
+
+def test_a_store_for_tables_follows_wide_ones_of_many_classes_by_default(tmp_path: Path) -> None:
+    export = pytest.importorskip("edgecl_export")
+    names = [f"x{at}" for at in range(54)]
+    export.export_identity(tmp_path / "wide.onnx", names)
+    learner = Learner.create(tmp_path / "store", extractor=tmp_path / "wide.onnx")
+    assert learner.settings.max_classes == 64
+    rows = np.random.default_rng(0).normal(size=(80, 54)).astype(np.float32)
+    report = learner.follow(rows, [str(at % 40) for at in range(80)])
+    assert report.tally.labelled == 80
+    assert report.bytes["total"] < learner.settings.memory_bytes
+    export.export_identity(tmp_path / "narrow.onnx", names[:8])
+    narrow = Learner.create(tmp_path / "narrow", extractor=tmp_path / "narrow.onnx", max_classes=4)
+    assert narrow.settings.memory_bytes == 1 << 20
