@@ -61,8 +61,9 @@ def test_kind_of_sound_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     assert len(samples_of(put(tmp_path / "clip.wav", flac(tone())), label="go")) == 1
 
 
-def test_damaged_flac_is_skipped(tmp_path: Path) -> None:
+def test_damaged_flac_and_mp3_are_skipped(tmp_path: Path) -> None:
     pytest.importorskip("soundfile")
+    assert reason_of(b"ID3\x04" + bytes(100), tmp_path).startswith("not audio: damaged MP3")
     assert reason_of(b"fLaC" + bytes(100), tmp_path).startswith("not audio: damaged FLAC")
     assert reason_of(flac(tone())[:4000], tmp_path).partition(":")[0] in ("not audio", "truncated")
 
@@ -82,7 +83,6 @@ def test_missing_extra_says_how_to_install_it(
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"ID3\x04" + bytes(100), "not audio: damaged MP3"),
         (b"GIF89a" + bytes(100), "not audio: begins with 'GIF8"),
         (bytes(4) + b"ftypM4A " + bytes(90), "other codec: M4A, AAC or WebM: convert it: ffmpeg -i "),
         (wav(tone(0.05)), "too short: 0.050 s of sound"),
