@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.model.head import Factor, LeftOut, debiased, whiten
+from edgecl.model.head import SMALLEST_LEFT, Factor, LeftOut, debiased, whiten
 
 
 def leave_group_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> LeftOut:
@@ -28,7 +28,7 @@ def leave_group_out(factor: Factor, rows: NDArray[np.float32], *, own: int) -> L
     taken = np.vstack([sample - sample.mean(axis=0), away * np.sqrt(size * count / rest)])  # S - S' = takenᵀ taken
     taken *= np.sqrt(factor.downdate[own])
     values, turn = np.linalg.eigh(taken @ taken.T)  # (m,), (m, m)
-    core = (turn / np.maximum(1 - values, factor.smallest_left)) @ turn.T  # Σ'⁻¹ = 1 + takenᵀ core taken
+    core = (turn / np.maximum(1 - values, SMALLEST_LEFT)) @ turn.T  # Σ'⁻¹ = 1 + takenᵀ core taken
     step = size / rest
     sample += step / classes * away  # about the origin without the group
     means += step / classes * away

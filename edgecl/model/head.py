@@ -106,8 +106,9 @@ def as_float32(array: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 LARGEST_SHRINKAGE = 0.999
-SMALLEST_LEFT = 0.05  # share of a direction's scatter that stays when one sample is taken out
-EXACT_LEFT = 1e-3  # the same where models of different size are compared: as small as single precision resolves
+SMALLEST_LEFT = (
+    1e-3  # share of a direction's scatter that stays, at least, when samples are taken out: what is resolved
+)
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
 SOLVED_ROWS = 4  # rows of a paged head that are made, or used, at a time
 
@@ -148,9 +149,6 @@ class Factor:
     """(C,) (1-ρ)/(C n_k): what a sample of a class adds to Σ."""
     squared: NDArray[np.float64]
     """(C,) squared lengths of `whitened`."""
-    smallest_left: float = SMALLEST_LEFT
-    """Share of a direction's scatter that stays, at least, when samples are taken out. With fewer samples than columns
-    less would stay of a rare class, and what is left out is then answered too well."""
     pages: Pages | None = None
     """Where the model is paged: what gives rows by class."""
 
@@ -377,7 +375,7 @@ def _left_out(
     v_length = np.maximum(length - 2 * along[:, own] + gram[own], 0)
     rest = max(count - 1, 1)
     weight = float(factor.downdate[own]) * count / rest
-    gain = weight / np.maximum(1 - weight * v_length, factor.smallest_left)  # Σ'⁻¹ = 1 + gain v vᵀ
+    gain = weight / np.maximum(1 - weight * v_length, SMALLEST_LEFT)  # Σ'⁻¹ = 1 + gain v vᵀ
     shift = np.full(classes, 1 / (rest * classes))  # e_j = u_j + shift_j v: means about the origin without the sample
     shift[own] -= 1 / rest
     y_shift = 1 / (rest * classes)  # y = x + y_shift v

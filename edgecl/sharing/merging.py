@@ -13,7 +13,7 @@ from edgecl.gate.judge import judge
 from edgecl.gate.verdict import Ask, Evidence, Policy, Verdict
 from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import Exemplars
-from edgecl.model.head import EXACT_LEFT, whiten, whitened_cosine
+from edgecl.model.head import whiten, whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of, pair_of
 from edgecl.model.shares import Share, with_others
 from edgecl.units import format_bytes
@@ -161,8 +161,7 @@ def judged(model: Model, made: Model, policy: Policy | None = None) -> Verdict:
 
 def _left_out(model: Model, rows: Mapping[str, Exemplars], *, old: Model) -> dict[str, Seen]:
     """Return what a model answers for one's own kept samples, each left out; its factor's workspace is free again."""
-    factor = replace(factor_of(model), smallest_left=EXACT_LEFT)
-    return left_out(factor, model, rows, old=old, kept=old.exemplars)
+    return left_out(factor_of(model), model, rows, old=old, kept=old.exemplars)
 
 
 def _faults(made: Model) -> list[str]:
