@@ -106,9 +106,7 @@ def as_float32(array: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 LARGEST_SHRINKAGE = 0.999
-SMALLEST_LEFT = (
-    1e-3  # share of a direction's scatter that stays, at least, when samples are taken out: what is resolved
-)
+SMALLEST_LEFT = 1e-3  # of a direction's scatter, when samples are taken out: what single precision resolves
 INVERSE_ROWS = 8  # unit vectors solved at a time for the trace of the inverse
 SOLVED_ROWS = 4  # rows of a paged head that are made, or used, at a time
 
