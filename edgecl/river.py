@@ -13,7 +13,6 @@ from edgecl.errors import EdgeclError
 from edgecl.learning.expert_plan import FIXED, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
-from edgecl.learning.row_scaling import RowScaling
 from edgecl.units import parse_bytes
 
 try:
@@ -103,7 +102,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         classes = capacity_for(len(old.labels) if old else 2)
         plan = plan_experts(row_dimension=width, max_classes=classes, available_bytes=granted)
         state = (
-            ExpertState.start(plan) if old is None else replace(old.fitted(plan), scaling=_wider(old.scaling, width))
+            ExpertState.start(plan) if old is None else replace(old.fitted(plan), scaling=old.scaling.widened(width))
         )
         return Experts(state, seed=self.seed, available_bytes=granted)
 
@@ -130,12 +129,6 @@ def _column(name: Any, value: Any) -> Column | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number | np.bool_)
-
-
-def _wider(scaling: RowScaling, width: int) -> RowScaling:
-    """Return the scale with columns that have not been seen."""
-    more = (0, width - len(scaling.mean))
-    return RowScaling(scaling.count, np.pad(scaling.mean, more), np.pad(scaling.squares, more))
 
 
 def _no_fixed(experts: Experts, rows: int) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ TESTS = 6  # at most, of each table: 2^TESTS cells
 CELL_RATE = 0.08  # of AdaGrad, on the cells
 REMEMBERED = (1024, 512, 256)  # rows that neighbours are looked for among
 NEIGHBOURS = 9
+SCALE_BYTES = 20 + 13 * 8  # of a column with knots; the first 128 rows are kept where the latest ones will be
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ExpertPlan:
         d, p, classes = self.dimension, self.row_dimension, self.max_classes
         gradient = {f"gradient {rate:g}": 2 * classes * d * 4 for rate in self.rates}
         solved = {f"least squares {one:g}": classes * d * 8 + d * (d + 1) // 2 * 8 for one in self.forgettings}
-        shared = 16 * p + 8 + 2 * len(self.names) * 8 + 2 * d * 8 + classes * 12 + 1024
+        shared = SCALE_BYTES * p + 8 + 2 * len(self.names) * 8 + 2 * d * 8 + classes * 12 + 1024
         return {
             "transitions": classes * classes * 4,
             **gradient,

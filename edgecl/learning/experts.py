@@ -66,6 +66,7 @@ class Prepared:
     rows: NDArray[np.float32]
     """(n, p) as they were given."""
     scaling: RowScaling
+    """The one that they left as it was."""
     scaled: NDArray[np.float32]
     """(n, p)"""
     features: NDArray[np.float32]
@@ -205,7 +206,7 @@ class Experts:
     def _prepare(self, rows: NDArray[np.float32], tickets: Sequence[Ticket]) -> Prepared:
         """Scale rows, and put those that wait behind them; rows that came last are taken as they were prepared."""
         last, before = self._prepared, self.state.scaling
-        if last is not None and last.rows is rows and last.scaling is before and not tickets and before.is_fixed:
+        if last is not None and last.rows is rows and last.scaling is before and not tickets:
             return last
         scaling, scaled = before.take(rows)
         if scaling is not before:
@@ -213,7 +214,7 @@ class Experts:
         both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)]) if tickets else scaled
         levels = np.rint(both * np.float32(_LEVELS / LIMIT)).astype(np.int8)
         made = Prepared(rows, scaling, both, self.features(both), levels)
-        self._prepared = None if tickets else made
+        self._prepared = made if scaling is before and not tickets else None
         return made
 
     def learn(self, row: Ticket, label: str) -> None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from edgecl.learning.expert_plan import CLOSED_FORM, FIXED, ExpertPlan, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning, Ticket, Tickets
-from edgecl.learning.row_scaling import FIRST_ROWS
 from edgecl.learning.stream_statistics import StreamRows
 from edgecl.model.head import HeadState, probabilities
 from edgecl.model.settings import Settings
@@ -143,7 +142,7 @@ class Panel:
     def predict(self, rows: StreamRows, head: HeadState | None) -> NDArray[np.float32]:
         """Compute probabilities (n, C) for `labels`, each row as if it came next; nothing is learnt or changed."""
         scaling, fixed, projected = self.experts.state.scaling, self.fixed(rows, head), rows.projected
-        at_once = 1 if scaling.count < FIRST_ROWS else max(len(rows), 1)  # each of the first rows changes the scale
+        at_once = max(len(rows), 1) if scaling.is_settled(projected) else 1  # each row may change the scale
         out = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(rows), at_once):
             one = projected if at_once >= len(rows) else projected[at : at + at_once]

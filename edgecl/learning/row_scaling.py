@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_of
 
 FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change it
 LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier spoils a least-squares fit
@@ -15,7 +17,10 @@ LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier 
 
 @dataclass(frozen=True)
 class RowScaling:
-    """Mean and spread of each column so far."""
+    """Mean and spread of each column so far.
+
+    A column that never changed in the first rows is measured for as many more from the row on at which it does.
+    """
 
     count: int
     """Rows taken in, at most FIRST_ROWS."""
@@ -23,56 +28,154 @@ class RowScaling:
     """(p,)"""
     squares: NDArray[np.float64]
     """(p,) sums of squared deviations."""
+    late: NDArray[np.int32]
+    """(p,) rows by which a column was measured that began to change after the first rows, at most FIRST_ROWS."""
+    first: NDArray[np.float32]
+    """(n, p) the first rows, until there are JUDGED_ROWS; none from then on."""
+    knots: NDArray[np.float64]
+    """(p, K) rising for columns with a heavy tail, zeros for others, see `edgecl.learning.heavy_tails`; or (0, K)."""
 
     @staticmethod
     def start(dimension: int) -> RowScaling:
         """Return the scale of a stream that has not begun."""
-        return RowScaling(0, np.zeros(dimension), np.zeros(dimension))
+        return RowScaling(
+            0,
+            np.zeros(dimension),
+            np.zeros(dimension),
+            np.zeros(dimension, np.int32),
+            np.zeros((0, dimension), np.float32),
+            np.zeros((0, len(DEVIATES))),
+        )
 
     @property
     def nbytes(self) -> int:
-        return self.mean.nbytes + self.squares.nbytes + 8
+        arrays = (self.mean, self.squares, self.late, self.first, self.knots)
+        return sum(one.nbytes for one in arrays) + 8
 
-    @property
-    def is_fixed(self) -> bool:
-        """Whether rows no longer change the scale."""
-        return self.count >= FIRST_ROWS
+    def is_settled(self, rows: NDArray[np.float32]) -> bool:
+        """Test whether rows (n, p) leave the scale as it is."""
+        if self.count < FIRST_ROWS:
+            return False
+        if not self._has_open:
+            return True
+        return not self._is_counting.any() and bool((rows[:, self._is_open] == self.mean[self._is_open]).all())
 
     def take(self, rows: NDArray[np.float32]) -> tuple[RowScaling, NDArray[np.float32]]:
         """Return the scale after rows (n, p), and the rows scaled, each by what was known with it, cut at ±LIMIT.
 
         The result does not depend on how a stream is cut into blocks.
         """
-        if self.is_fixed:
+        if self.is_settled(rows):
             return self, self._scaled(rows)
-        after, first = self, []
-        for row in rows[: max(FIRST_ROWS - self.count, 0)]:
-            after = after._with(row)
-            first.append(after._scaled(row))
-        rest = after._scaled(rows[len(first) :])
-        return after, np.concatenate([np.array(first, np.float32).reshape(len(first), rows.shape[1]), rest])
+        after, scaled, at = self, np.empty(rows.shape, np.float32), 0
+        while at < len(rows) and not after.is_settled(rows[at:]):
+            after = after._with(rows[at])
+            scaled[at : at + 1] = after._scaled(rows[at : at + 1])
+            at += 1
+        scaled[at:] = after._scaled(rows[at:])
+        return after, scaled
+
+    def widened(self, dimension: int) -> RowScaling:
+        """Return the scale with columns behind the others that have not been seen."""
+        more = (0, dimension - len(self.mean))
+        return RowScaling(
+            self.count,
+            np.pad(self.mean, more),
+            np.pad(self.squares, more),
+            np.pad(self.late, more),
+            np.pad(self.first, ((0, 0), more)),
+            np.pad(self.knots, (more, (0, 0))) if len(self.knots) else self.knots,
+        )
+
+    @cached_property
+    def _is_open(self) -> NDArray[np.bool_]:
+        """(p,) columns whose scale later rows may change: they have not changed yet, or only since a while."""
+        is_open: NDArray[np.bool_] = self._is_counting | (self.squares == 0)
+        return is_open
+
+    @cached_property
+    def _has_open(self) -> bool:
+        return bool(self._is_open.any())
+
+    @cached_property
+    def _is_counting(self) -> NDArray[np.bool_]:
+        return (self.late > 0) & (self.late < FIRST_ROWS)
 
     def _with(self, row: NDArray[np.float32]) -> RowScaling:
+        if self.count >= FIRST_ROWS:
+            return self._with_late(row)
         apart = row - self.mean
         mean = self.mean + apart / (self.count + 1)
-        return RowScaling(self.count + 1, mean, self.squares + apart * (row - mean))
+        squares = self.squares + apart * (row - mean)
+        after = RowScaling(self.count + 1, mean, squares, self.late, self.first, self.knots)
+        if self.count != len(self.first):
+            return after
+        first = np.concatenate([self.first, row[None]])
+        if after.count < JUDGED_ROWS:
+            return replace(after, first=first)
+        return replace(after, first=first[:0], knots=knots_of(first))
+
+    def _with_late(self, row: NDArray[np.float32]) -> RowScaling:
+        """Measure columns that have begun to change."""
+        measured = self._is_counting | ((self.squares == 0) & (row != self.mean))
+        late = self.late + measured.astype(np.int32)
+        apart = np.where(measured, row - self.mean, 0)
+        mean = self.mean + apart / (late + 1)  # what it was before counts as one row
+        squares = self.squares + apart * np.where(measured, row - mean, 0)
+        return RowScaling(self.count, mean, squares, late, self.first, self.knots)
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return ((rows - self.mean) / self._spread).clip(-LIMIT, LIMIT).astype(np.float32)
+        scaled: NDArray[np.float32] = ((rows - self.mean) / self._spread).clip(-LIMIT, LIMIT).astype(np.float32)
+        for column in self._heavy:
+            scaled[:, column] = deviates(rows[:, column], self.knots[column])
+        return scaled
+
+    @cached_property
+    def _heavy(self) -> list[int]:
+        """Return the columns with a heavy tail."""
+        return [int(one) for one in np.flatnonzero(self.knots[:, 0] < self.knots[:, -1])]
 
     @cached_property
     def _spread(self) -> NDArray[np.float64]:
         """(p,) standard deviations; infinity where a column has not changed."""
-        spread = np.sqrt(self.squares / max(self.count, 1))
+        rows = np.where(self.late > 0, self.late + 1, max(self.count, 1))
+        spread = np.sqrt(self.squares / rows)
         return np.where(spread > 1e-9 * (1 + np.abs(self.mean)), spread, np.inf)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `from_arrays` reads back."""
-        return {"scaled_rows": np.array([self.count]), "mean": self.mean, "squares": self.squares}
+        return {
+            "scaled_rows": np.array([self.count]),
+            "mean": self.mean,
+            "squares": self.squares,
+            "late": self.late,
+            "first": self.first,
+            "knots": self.knots,
+        }
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> RowScaling:
-        """Rebuild from stored arrays; raises KeyError where one is missing."""
-        return RowScaling(
-            int(arrays["scaled_rows"][0]), np.array(arrays["mean"], np.float64), np.array(arrays["squares"], np.float64)
-        )
+        """Rebuild from stored arrays.
+
+        Raises
+        ------
+        KeyError
+            One is missing; those of late columns and heavy tails may be, as in a store of before.
+        ValueError
+            They do not belong together.
+        """
+        count = int(arrays["scaled_rows"][0])
+        mean, squares = np.array(arrays["mean"], np.float64), np.array(arrays["squares"], np.float64)
+        start = RowScaling.start(len(mean))
+        late = np.array(arrays.get("late", start.late), np.int32)
+        first = np.array(arrays.get("first", start.first), np.float32)
+        knots = np.array(arrays.get("knots", start.knots), np.float64)
+        shapes = squares.shape, late.shape, first.shape[1:], knots.shape[1:]
+        if (
+            shapes != (mean.shape, mean.shape, mean.shape, (len(DEVIATES),))
+            or len(knots) not in (0, len(mean))
+            or not 0 <= len(first) < JUDGED_ROWS
+            or not (np.isfinite(first).all() and (late >= 0).all() and np.isfinite(knots).all())
+        ):
+            raise ValueError("the scale of the experts does not fit together")
+        return RowScaling(count, mean, squares, late, first, knots)

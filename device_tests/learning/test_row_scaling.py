@@ -1,0 +1,130 @@
+"""The scale of columns: by the first rows, by later ones where a column wakes up, by ranks where a tail is heavy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_of
+from edgecl.learning.prequential import Prequential
+from edgecl.learning.row_scaling import FIRST_ROWS, LIMIT, RowScaling
+from edgecl.model.model import Model
+from edgecl.model.settings import Settings
+
+Rows = NDArray[np.float32]
+
+
+def odd_rows(count: int = 2600, *, seed: int = 0) -> Rows:
+    """A column each that is as usual, wakes up, is a rare flag, has a heavy tail, never changes."""
+    draw = np.random.default_rng(seed)
+    rows = draw.normal(size=(count, 5)) * [1, 20, 1, 1, 0] + [5, 0, 0, 0, 7]
+    rows[:1200, 1], rows[:, 2] = 7, np.arange(count) % 400 == 399
+    rows[:, 3] = np.exp(draw.normal(size=count) * 2)
+    rows[:1100, 2] = 0
+    return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 3000])
+def test_the_scale_does_not_depend_on_blocks(block: int) -> None:
+    rows, scaling = odd_rows(), RowScaling.start(5)
+    scaled = []
+    for at in range(0, len(rows), block):
+        scaling, part = scaling.take(rows[at : at + block])
+        scaled.append(part)
+    whole, expected = RowScaling.start(5).take(rows)
+    np.testing.assert_array_equal(np.concatenate(scaled), expected)
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(scaling.arrays()[name], array)
+
+
+def test_ordinary_columns_are_scaled_by_the_first_rows_alone() -> None:
+    rows = np.random.default_rng(0).normal(3, 5, (3000, 4)).astype(np.float32)
+    after, scaled = RowScaling.start(4).take(rows)
+    first = rows[:FIRST_ROWS].astype(np.float64)
+    np.testing.assert_allclose(scaled[FIRST_ROWS:], (rows[FIRST_ROWS:] - first.mean(axis=0)) / first.std(axis=0), 1e-4)
+    assert after.is_settled(rows)
+    assert after.take(rows)[0] is after
+
+
+def test_a_column_that_wakes_up_is_scaled_by_the_rows_from_then_on() -> None:
+    rows = odd_rows(4000)
+    after, scaled = RowScaling.start(5).take(rows)
+    assert not scaled[:1200, 1].any()
+    assert np.abs(scaled[1200:1300, 1]).max() < 5  # also before it is known well
+    assert scaled[2300:, 1].std() == pytest.approx(1, abs=0.1)
+    assert not scaled[:, 4].any()
+    assert after.late.tolist()[::2] == [0, FIRST_ROWS, 0]
+
+
+def test_a_heavy_tail_is_read_by_ranks() -> None:
+    rows = odd_rows()
+    scaled = RowScaling.start(5).take(rows)[1][FIRST_ROWS:, 3]
+    deviate = np.log(rows[FIRST_ROWS:, 3]) / 2
+    assert np.corrcoef(scaled, deviate)[0, 1] > 0.97
+    assert np.abs(scaled).max() <= LIMIT
+    order = np.argsort(deviate)
+    assert (np.diff(scaled[order]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "is_heavy"),
+    [
+        (lambda draw: draw.normal(size=JUDGED_ROWS), False),
+        (lambda draw: draw.uniform(size=JUDGED_ROWS), False),
+        (lambda draw: draw.integers(2, size=JUDGED_ROWS), False),
+        (lambda draw: np.arange(JUDGED_ROWS) == 100, False),
+        (lambda draw: np.exp(draw.normal(size=JUDGED_ROWS) * 2), True),
+        (lambda draw: draw.standard_cauchy(JUDGED_ROWS), True),
+        (lambda draw: np.zeros(JUDGED_ROWS), False),
+    ],
+)
+def test_tails_are_heavy_or_not(column, is_heavy: bool) -> None:
+    rows = np.array(column(np.random.default_rng(2)), np.float32)[:, None]
+    assert bool(len(knots_of(rows))) is is_heavy
+
+
+def test_deviates_lie_on_lines_between_knots() -> None:
+    knots = np.cumsum(np.arange(1.0, len(DEVIATES) + 1))
+    np.testing.assert_allclose(deviates(knots.astype(np.float32), knots), DEVIATES, atol=1e-6)
+    middle = (knots[1:] + knots[:-1]) / 2
+    expected = [np.interp(one, knots, DEVIATES) for one in middle]
+    np.testing.assert_allclose(deviates(middle.astype(np.float32), knots), expected, atol=1e-6)
+    far = deviates(np.array([-1e30, 1e30], np.float32), knots)
+    assert far.tolist() == [-4, 4]
+    alike = np.where(np.arange(len(DEVIATES)) < 5, 1.0, knots + 1)
+    assert np.isfinite(deviates(np.array([0, 1, 1.5, 99], np.float32), alike)).all()
+
+
+def test_the_scale_of_an_older_store_is_read() -> None:
+    rows = odd_rows()
+    arrays = RowScaling.start(5).take(rows[:1050])[0].arrays()
+    old = RowScaling.from_arrays({name: arrays[name] for name in ("scaled_rows", "mean", "squares")})
+    assert old.take(rows[1050:])[1].shape == (1550, 5)
+    with pytest.raises(ValueError, match="does not fit together"):
+        RowScaling.from_arrays({**arrays, "knots": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match="does not fit together"):
+        RowScaling.from_arrays({**arrays, "late": np.zeros(4)})
+
+
+def accuracy(rows: Rows, labels: list[str]) -> float:
+    settings = Settings(
+        memory_bytes=4 << 20, disk_bytes=64 << 20, max_classes=4, latent_dimension=rows.shape[1], shrinkage_floor=0.01
+    )
+    stream, answers = Prequential(Model(settings)), []
+    for at in range(0, len(rows), 64):
+        stream.take(labels[at : at + 64], rows[at : at + 64])
+        answers += stream.answers
+    return float(np.mean([one == label for one, label in zip(answers[2000:], labels[2000:], strict=True)]))
+
+
+@pytest.mark.native("follows thousands of rows")
+def test_a_stream_learns_from_a_column_that_wakes_up() -> None:
+    rows = odd_rows(4000)
+    assert accuracy(rows, ["high" if row[1] > 0 else "low" for row in rows]) > 0.93
+
+
+@pytest.mark.native("follows thousands of rows")
+def test_a_stream_learns_from_the_small_values_of_a_heavy_tail() -> None:
+    rows = odd_rows(4000)
+    assert accuracy(rows, ["high" if 0.3 < row[3] < 3 else "low" for row in rows]) > 0.85
