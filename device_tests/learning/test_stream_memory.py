@@ -14,7 +14,7 @@ from edgecl.learning.expert_plan import every_expert, plan_experts
 from edgecl.learning.prequential import Prequential
 from edgecl.learning.stream_memory import SNAPSHOTS, StreamMemory, whole_stream_bytes
 from edgecl.model.model import Model
-from edgecl.model.settings import Settings
+from edgecl.model.settings import Settings, choose_tier
 from edgecl.units import parse_bytes
 
 
@@ -47,12 +47,13 @@ def test_where_memory_is_short_snapshots_give_way_before_a_stream_is_refused() -
     assert stream.nbytes + stream.model.bytes()["total"] < small.memory_bytes
 
 
-def test_what_would_do_is_named_and_does() -> None:
-    small = settings(200, 8, 1 << 20)
-    with pytest.raises(SettingError, match=r"needs [\d.]+ MiB, 1 MiB were granted") as refused:
-        Prequential(Model(small))
-    named = str(refused.value).partition("needs ")[2].partition(",")[0]
-    Prequential(Model(replace(small, memory_bytes=parse_bytes(named))))
+@pytest.mark.parametrize(("columns", "memory_bytes"), [(200, 1 << 20), (8, 64 << 10), (500, 2 << 20)])
+def test_what_would_do_is_named_and_does(columns: int, memory_bytes: int) -> None:
+    small = settings(columns, 8, memory_bytes)
+    with pytest.raises(SettingError, match=r"needs [\d.]+ [KM]iB, .* were granted") as refused:
+        Prequential(Model(choose_tier(small, overhead_disk_bytes=0)))
+    named = parse_bytes(str(refused.value).partition("needs ")[2].partition(",")[0])
+    Prequential(Model(choose_tier(replace(small, memory_bytes=named), overhead_disk_bytes=0)))
 
 
 def test_a_store_for_tables_follows_wide_ones_of_many_classes_by_default(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgecl.errors import SettingError
 from edgecl.learning.expert_plan import capacity_for, every_expert, fewest_experts
 from edgecl.model.exemplars import row_bytes
-from edgecl.model.settings import at_least, plan_memory
+from edgecl.model.settings import at_least, choose_tier, plan_memory
 from edgecl.model.statistics import packed_length
 from edgecl.units import format_bytes
 from edgecl.values import dataclass, replace
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RECENT = 1024  # labelled rows that are kept for judging
 CONFIRM = 256  # labelled rows after a change that a decision waits for; half of them judge
 SNAPSHOTS = RECENT // CONFIRM + 1  # snapshots of the statistics, so that one is from before the change
+ANY_DISK = 1 << 50  # only memory is asked about
 ROW_OVERHEAD = 400  # bytes of the Python objects around a row
 
 
@@ -43,15 +44,21 @@ class StreamMemory:
         if found.snapshots:
             return found
         wanted = settings
-        while not _divided(wanted, label_delay=label_delay).snapshots:  # a part of a larger memory goes to lessons
-            lacking = -_divided(wanted, label_delay=label_delay).experts
-            wanted = replace(wanted, memory_bytes=at_least(wanted.memory_bytes + lacking))
+        while not found.snapshots:
+            wanted = _made_with(settings, at_least(wanted.memory_bytes - found.experts))
+            found = _divided(wanted, label_delay=label_delay)
         raise SettingError(
             f"a stream of {settings.max_classes} classes and a label delay of {label_delay} needs "
             f"{format_bytes(wanted.memory_bytes)}, {format_bytes(settings.memory_bytes)} were granted: make a store "
             "with more memory, or for fewer classes",
             parameter="memory_bytes",
         )
+
+
+def _made_with(settings: Settings, memory_bytes: int) -> Settings:
+    """Return what a new store of so much memory would have; it may have wider features."""
+    widest = replace(settings, memory_bytes=memory_bytes, projection=0, precision="float64", paged=False)
+    return choose_tier(replace(widest, disk_bytes=ANY_DISK), overhead_disk_bytes=0)
 
 
 def _divided(settings: Settings, *, label_delay: int) -> StreamMemory:
