@@ -9,7 +9,7 @@ pytest.importorskip("river", reason="the extra [river] is not installed")
 
 from river import checks
 
-from edgecl import SettingError
+from edgecl import DataError, SettingError
 from edgecl.river import EdgeClassifier
 
 pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore")]  # River warns of its own dependencies
@@ -59,3 +59,13 @@ def test_words_are_columns_of_their_own_until_there_are_too_many():
 def test_a_memory_without_room_is_refused():
     with pytest.raises(SettingError, match="the experts of a stream need"):
         EdgeClassifier(memory=1000).learn_one({"a": 1.0}, "up")
+
+
+def test_odd_values_and_labels_are_taken_or_refused() -> None:
+    model = EdgeClassifier()
+    for at in range(40):
+        model.learn_one({"a": at % 2, "b": bool(at % 2), "c": None, "d": float("nan")}, at % 2)
+    assert model.predict_one({"a": 10**400}) in (0, 1)
+    assert model.predict_one({"a": -float("inf"), "new": [1, 2]}) in (0, 1)
+    with pytest.raises(DataError, match="no label"):
+        model.learn_one({"a": 1}, None)

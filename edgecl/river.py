@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import EdgeclError
+from edgecl.errors import DataError, EdgeclError
 from edgecl.learning.expert_plan import FIXED, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
@@ -21,6 +21,7 @@ except ImportError as error:
     raise EdgeclError('edgecl.river needs River 0.22 or later: pip install "edgecl[river]"') from error
 
 FEWEST_COLUMNS = 4
+LARGEST = 1e30  # beyond which values are cut
 Column = tuple[Any, ...]
 
 
@@ -67,7 +68,11 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         ------
         SettingError
             When `memory` does not have room for the columns and classes.
+        DataError
+            When there is no label.
         """
+        if y is None:
+            raise DataError("the row has no label: what is taught needs one", parameter="label")
         experts = self._with_columns(x)
         self._labels.setdefault(str(y), y)
         row = self._row(x, experts)
@@ -116,14 +121,14 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
             column = _column(name, value)
             place = -1 if column is None else self._columns.get(column, -1)
             if place >= 0:
-                row[place] = np.clip(float(value), -1e30, 1e30) if _is_number(value) else 1
+                row[place] = min(max(value, -LARGEST), LARGEST) if _is_number(value) else 1
         return row[None]
 
 
 def _column(name: Any, value: Any) -> Column | None:
     """Return what a value's column is known by: its name, and what is no number; None for a missing value."""
     if _is_number(value):
-        return (name,) if math.isfinite(value) else None
+        return (name,) if abs(value) < math.inf else None  # false of NaN; integers may be larger than any float
     return None if value is None else (name, str(value))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecl.errors import DataError, SettingError
+from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learner import Learner
 from edgecl.model.model import EXPERTS
 
@@ -145,3 +145,33 @@ def test_a_store_of_sound_has_no_rows(tmp_path: Path) -> None:
     sound = Learner.create(tmp_path / "kitchen", extractor=voice_extractor())
     with pytest.raises(SettingError, match="not a store for rows"):
         sound.learn_one({"amount": 1}, "small")
+
+
+def test_a_boolean_in_a_column_of_numbers_is_a_number(learner: Learner) -> None:
+    taught(learner, 50)
+    said = learner.predict_proba_one({"amount": True, "hour": np.bool_(False)})
+    assert said == learner.predict_proba_one({"amount": 1, "hour": 0})
+    with pytest.raises(DataError, match="not a number: 'yes'"):
+        learner.predict_one({"amount": True, "hour": "yes"})
+    with pytest.raises(DataError, match="mapping from column to value, not list"):
+        learner.predict_one([1, 2])  # type: ignore[arg-type]
+
+
+def test_rows_go_on_from_what_the_same_object_has_made_live(learner: Learner) -> None:
+    taught(learner).commit()
+    rows = [row for row, _ in payments(100, seed=5)]
+    learner.follow(table(rows), ["huge"] * 100)
+    assert "huge" in learner.predict_proba_one(rows[0])
+    learner.learn_one(*payments(1)[0]).commit()
+    learner.rollback()
+    learner.rollback()
+    assert "huge" not in learner.predict_proba_one(rows[0])
+    assert learner.learn_one(*payments(1)[0]).commit().accepted
+
+
+def test_rows_that_were_not_committed_are_not_lost_silently(learner: Learner) -> None:
+    taught(learner).commit()
+    learner.learn_one(*payments(1)[0])
+    learner.follow(table([{"amount": 3, "hour": 3}]), ["small"])
+    with pytest.raises(EdgeclError, match="what rows taught since is not committed; open the store again"):
+        learner.commit()

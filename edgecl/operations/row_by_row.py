@@ -19,6 +19,8 @@ from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.tables import TableEncoding
 
+BOOLEANS = {"True": "1", "False": "0"}
+
 
 class RowByRow:
     """A stream that is fed by hand. What it learns is in memory until it is committed.
@@ -37,12 +39,34 @@ class RowByRow:
         self._encoding = TableEncoding(self._extractor.contract)
         self._last: tuple[list[str], StreamRows | None] = ([], None)
         """Cells of the last row and what was made of them: a row is mostly predicted, then learnt."""
+        self._seen = self._current_file()
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         self._live, self._committed_at = live, 0
         self._spellings = opened.spellings()
         self.stream = Prequential(model, panel=live_panel(opened, live, label_delay=0))
+
+    @property
+    def has_uncommitted(self) -> bool:
+        """Whether labels were learnt since the last commit."""
+        return self.stream.tally.labelled > self._committed_at
+
+    def is_behind(self) -> bool:
+        """Test whether another revision went live than this stream began from, or committed last."""
+        seen = self._current_file()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return self._opened.store.current().number != self._live.number
+
+    def _current_file(self) -> tuple[int, int]:
+        """Return what shows whether the live revision is still the same one, without reading it."""
+        try:
+            status = (self._opened.store.path / "current").stat()
+        except OSError:
+            return 0, 0
+        return status.st_ino, status.st_mtime_ns
 
     def predict_proba_one(self, row: Mapping[str, Any]) -> dict[str, float]:
         """Return the probability of each label for a row; empty before the first label.
@@ -106,22 +130,35 @@ class RowByRow:
 
     def _saver(self, objects: StoredObjects, writer: Any) -> StreamSaver:
         if self._opened.store.current().number != self._live.number:
-            raise EdgeclError(f"{self._opened.store.path} has another live revision than this stream began from")
+            raise EdgeclError(
+                f"{self._opened.store.path} has another live revision than this stream began from: what rows taught "
+                "since is not committed; open the store again to go on from its live revision"
+            )
         return StreamSaver(objects, writer, self._live)
 
     def _note(self, saver: StreamSaver) -> None:
         self._live, self._committed_at = saver.live, self.stream.tally.labelled
+        self._seen = self._current_file()
 
     def _read(self, row: Mapping[str, Any]) -> StreamRows:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
+        if not isinstance(row, Mapping):
+            raise DataError(f"a row is a mapping from column to value, not {type(row).__name__}")
         named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
         cells = [named.get(column, "") for column in self._encoding.columns]
         known, read = self._last
         if read is None or cells != known:
-            try:
-                values = self._encoding.encode(cells)
-            except UnusableError as error:
-                raise DataError(f"the row cannot be used: {error}") from error
+            values = self._encoded(cells)
             read = self.stream.rows(self._extractor.latents([np.array([values], np.float32)]))
             self._last = cells, read
         return read
+
+    def _encoded(self, cells: list[str]) -> list[float]:
+        """Return the channels of cells; a boolean in a column of numbers is 0 or 1."""
+        try:
+            return self._encoding.encode(cells)
+        except UnusableError as error:
+            numbers = [BOOLEANS.get(one, one) if at in self._encoding.numbers else one for at, one in enumerate(cells)]
+            if numbers == cells:
+                raise DataError(f"the row cannot be used: {error}") from error
+        return self._encoded(numbers)

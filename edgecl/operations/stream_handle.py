@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from edgecl.operations.handle import Handle, Progress
@@ -73,12 +72,17 @@ class StreamHandle(Handle):
         )
         return run.finish(progress)
 
-    @cached_property
+    _rows: RowByRow | None = None
+
+    @property
     def rows(self) -> RowByRow:
-        """The stream of `learn_one`, which begins at the live revision."""
+        """The stream of `learn_one`; it begins again where another revision went live and nothing would be lost."""
         from edgecl.operations.row_by_row import RowByRow
 
-        return RowByRow(self._opened)
+        rows = self._rows
+        if rows is None or (not rows.has_uncommitted and rows.is_behind()):
+            rows = self._rows = RowByRow(self._opened)
+        return rows
 
     def learn_one(self, row: Mapping[str, Any], label: str) -> Self:
         """Learn the label of a row, given as a dictionary; in memory until `commit`, a drift, or 100,000 labels.

@@ -8,7 +8,7 @@ other channel is a column of numbers. So `learn` and `predict` see the same colu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from edgecl.sources.labels import MISSING_WORDS
@@ -41,6 +41,11 @@ class TableEncoding:
                 self._indicators[self._column(name.removesuffix(IS_MISSING))] = channel
             else:
                 self._numbers[self._column(name)] = channel
+
+    @property
+    def numbers(self) -> Collection[int]:
+        """Indices in `columns` of those of numbers."""
+        return self._numbers.keys()
 
     def _column(self, name: str) -> int:
         name = name.strip().lower()
