@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.loop import Stage
+    from edgecl.model.model import Model
     from edgecl.model.settings import Settings
     from edgecl.operations.answering import Answer
     from edgecl.operations.background import RoomReport
@@ -207,11 +208,16 @@ class Handle:
 
         return history(self._opened)
 
-    def calibration(self, labels: Collection[str] | None = None) -> dict[str, Calibration]:
-        """Tell how clear words are, by default all, against the background; empty where the store hears no words."""
+    def calibration(
+        self, labels: Collection[str] | None = None, *, model: Model | None = None
+    ) -> dict[str, Calibration]:
+        """Tell how clear words are, by default all, against the background; empty where the store hears no words.
+
+        `model` is the live one where it is at hand, as that of a report is: it need not be read again.
+        """
         from edgecl.operations.background import calibration
 
-        return calibration(self._opened, labels)
+        return calibration(self._opened, labels, model=model)
 
 
 class Runs:

@@ -346,9 +346,7 @@ def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
 
 def _print_hard_to_hear(learner: Learner, report: Report) -> None:
     """Words that are too short for open talk, what it would cost to hear them there, and what others may expect."""
-    from edgecl.operations.background import calibration
-
-    found = calibration(learner.opened, report.counts, model=report.outcome.model)
+    found = learner.calibration(report.counts, model=report.outcome.model)
     words = {label: one for label, one in sorted(found.items()) if not label.startswith("_")}
     for label, one in words.items():
         if one.heard < HARD_TO_HEAR:
