@@ -17,10 +17,12 @@ from .support.commands import clips, edgecl, voice_extractor, write_clips
 pytestmark = pytest.mark.native("starts many processes")
 
 MOST_FILES = 41  # of edgecl, the command line apart, in which a lesson of sound calls a function
-STAND_INS = {Path(f"{one}.py") for one in ("metrics", "notes", "values")}  # for the modules that they keep out
+STAND_INS = {
+    Path(f"{one}.py") for one in ("hashes", "metrics", "notes", "values")
+}  # for the modules that they keep out
 MOST_MODULES = 78  # of edgecl that it loads, packages and the command line included
 TOO_DEAR = {
-    "dataclasses", "importlib.resources", "logging", "numpy.ma", "random", "shutil", "tempfile",
+    "_hashlib", "dataclasses", "importlib.resources", "logging", "numpy.ma", "random", "shutil", "tempfile",
 }  # fmt: skip
 MOST_OTHERS = 140  # modules of the standard library, with those that other libraries load
 LIBRARIES = {"edgecl", "numpy", "onnxruntime"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ContractError, DataError
 from edgecl.extractors.base import FileExtractor, extractor_bytes
 from edgecl.extractors.contract import Contract
+from edgecl.hashes import sha256
 
 FIRST_CHUNK_BYTES = 4 << 20
 _METADATA_PROPS = 14  # the field of ModelProto in onnx.proto
@@ -27,8 +27,8 @@ class OnnxExtractor(FileExtractor):
     ----------
     path
         An ONNX file with a contract.
-    content
-        What is in the file, where it has been read.
+    content, digest
+        As of `open_extractor`.
 
     Raises
     ------
@@ -37,8 +37,8 @@ class OnnxExtractor(FileExtractor):
         differs from the contract.
     """
 
-    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
-        self._session, self.contract, self.digest, _ = open_graph(path, content)
+    def __init__(self, path: str | Path, content: bytes | None = None, digest: str = "") -> None:
+        self._session, self.contract, self.digest, _ = open_graph(path, content, digest)
         signal, frames = self._check(path)
         self._names = signal.name, frames.name
         defaults = [one.name for one in self._session.get_overridable_initializers()]
@@ -78,8 +78,10 @@ class OnnxExtractor(FileExtractor):
         return frames, (rest[0] if rest else None)
 
 
-def open_graph(path: str | Path, content: bytes | None = None) -> tuple[Any, Contract, str, Mapping[str, str]]:
-    """Open an ONNX file with a contract; its content is given where it has been read.
+def open_graph(
+    path: str | Path, content: bytes | None = None, digest: str = ""
+) -> tuple[Any, Contract, str, Mapping[str, str]]:
+    """Open an ONNX file with a contract; content and digest are as of `open_extractor`.
 
     Returns
     -------
@@ -91,16 +93,17 @@ def open_graph(path: str | Path, content: bytes | None = None) -> tuple[Any, Con
     ContractError
         There is no such file, it is not ONNX, or it has no contract or that of another graph.
     """
+    is_known = bool(digest)
     content = extractor_bytes(path) if content is None else content
     try:
         require_self_contained(content)
-        digest, of_graph = digests(content)
+        digest, of_graph = (digest, "") if is_known else digests(content)
     except ValueError as error:
         raise ContractError(f"{path} is not an ONNX file that can be used: {error}") from error
     session = onnx_session(content, path)
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     contract = Contract.from_metadata(metadata, file=path)
-    if contract.graph_digest != of_graph:
+    if not is_known and contract.graph_digest != of_graph:
         raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
     return session, contract, digest, metadata
 
@@ -158,7 +161,7 @@ def digests(model: bytes) -> tuple[str, str]:
     ValueError
         It is not a serialised message, or cut short.
     """
-    of_graph, of_file, whole = hashlib.sha256(), None, memoryview(model)
+    of_graph, of_file, whole = sha256(of_bytes=len(model)), None, memoryview(model)
     for number, start, _, end in _fields(model, 0, len(model)):
         if number != _METADATA_PROPS:
             of_graph.update(whole[start:end])

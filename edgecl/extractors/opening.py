@@ -17,10 +17,16 @@ NETWORK_BYTES = 22_121_264  # of version 1.0.5; what ships was made with it
 LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 
 
-def open_extractor(path: str | Path, content: bytes | None = None) -> FileExtractor:
+def open_extractor(path: str | Path, content: bytes | None = None, digest: str = "") -> FileExtractor:
     """Open an extractor by its content: ONNX, TFLite (extra `[tflite]`) or ONNX with a tokenizer (`[text]`).
 
-    The content is given where the file has been read.
+    Parameters
+    ----------
+    content
+        What is in the file, where it has been read.
+    digest
+        Sha256 of the content, where it is known to be that of a file which was opened before: its graph is not
+        compared with its contract again.
 
     Raises
     ------
@@ -46,10 +52,10 @@ def open_extractor(path: str | Path, content: bytes | None = None) -> FileExtrac
     if content.find((PREFIX + "tokenizer").encode(), -LARGEST_METADATA) >= 0:
         from edgecl.extractors.text import TextExtractor
 
-        return TextExtractor(path, content)
+        return TextExtractor(path, content, digest)
     from edgecl.extractors.onnx import OnnxExtractor
 
-    return OnnxExtractor(path, content)
+    return OnnxExtractor(path, content, digest)
 
 
 def package_file(package: str, name: str) -> Path | None:

@@ -6,7 +6,6 @@ extractor is one file here too.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from edgecl.errors import ContractError
 from edgecl.extractors.base import FileExtractor, extractor_bytes
 from edgecl.extractors.contract import Contract
+from edgecl.hashes import sha256
 
 MEMBER = "edgecl.json"
 TFLITE = b"TFL3"
@@ -47,10 +47,10 @@ class TfliteExtractor(FileExtractor):
 
     def __init__(self, path: str | Path, content: bytes | None = None) -> None:
         content = extractor_bytes(path) if content is None else content
-        self.digest = hashlib.sha256(content).hexdigest()
+        self.digest = sha256(content).hexdigest()
         end, metadata = parts(content)
         self.contract = Contract.from_metadata(metadata, file=path)
-        if self.contract.graph_digest != hashlib.sha256(content[:end]).hexdigest():
+        if self.contract.graph_digest != sha256(content[:end]).hexdigest():
             raise ContractError(f"{path}: its graph is not the one that the contract was made for: export it again")
         self._interpreter = open_interpreter(content, path)
         self._input, self._output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]

@@ -6,7 +6,6 @@ Every fourth exemplar of the order is never replayed: it is the evidence on whic
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.hashes import blake2b
 from edgecl.values import dataclass, replace
 
 EVIDENCE_EVERY = 4
@@ -154,7 +154,7 @@ def digests(rows: Exemplars) -> NDArray[np.int64]:
     """Return a digest of each row (n,): blake2b of its bytes and its scale, the first 8 bytes."""
     scales = np.asarray(rows.scales, "<f4")
     found = [
-        hashlib.blake2b(row.tobytes() + scale.tobytes(), digest_size=DIGEST_BYTES).digest()
+        blake2b(row.tobytes() + scale.tobytes(), digest_size=DIGEST_BYTES).digest()
         for row, scale in zip(rows.rows, scales, strict=True)
     ]
     return np.frombuffer(b"".join(found), "<i8").astype(np.int64)

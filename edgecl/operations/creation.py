@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgecl.errors import SettingError
 from edgecl.extractors.base import OBJECT, extractor_bytes
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import extractor_file, open_extractor
+from edgecl.hashes import sha256
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets
 from edgecl.operations.open_store import OpenStore
@@ -171,7 +171,7 @@ def _verified_copy(source: Path, key: Path) -> Iterator[Path]:
     from edgecl.signatures import require_signed_file
 
     content = extractor_bytes(source)
-    require_signed_file(source, hashlib.sha256(content).hexdigest(), key=key)
+    require_signed_file(source, sha256(content).hexdigest(), key=key)
     with TemporaryDirectory(prefix="edgecl-") as folder:
         copy = Path(folder, source.name)
         copy.write_bytes(content)

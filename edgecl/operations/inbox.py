@@ -14,7 +14,6 @@ since a lost surprise costs nothing and a listener should not wait for a card.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
+from edgecl.hashes import sha256
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
@@ -139,7 +139,7 @@ class Inbox:
         """The file of an item, as it was written; raises StoreDamagedError where it is not that any more."""
         path = self.folder / item.file
         content = bytes(read_file(path, limit=LARGEST_RECORDING))
-        if hashlib.sha256(content).hexdigest() != item.sha256:
+        if sha256(content).hexdigest() != item.sha256:
             raise StoreDamagedError(f"{path} is not what {item.id}.json says: the power went while it was written")
         return content
 
@@ -207,7 +207,7 @@ class Inbox:
         """
         content, suffix = _encoded(signal, self._contract, encode_exactly if kind in WAITING else encode_wav)
         with self._changing():
-            digest, items = hashlib.sha256(content).hexdigest(), self.items()
+            digest, items = sha256(content).hexdigest(), self.items()
             there = _waiting(items, digest, called) if kind in WAITING else None
             item = Item(
                 id=there.id if there else self._next_id(),

@@ -92,7 +92,8 @@ class OpenStore:
         if self._extractor is not None and self._extractor.digest == self.store.extractor_digest:
             return self._extractor
         content = self.store.verify_extractor()
-        return open_extractor(self.store.extractor_path, content)
+        digest = "" if content is None else self.store.extractor_digest
+        return open_extractor(self.store.extractor_path, content, digest)
 
     def _stamp(self) -> tuple[int, int]:
         """Return what changes with the live revision, for the price of one stat."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import nullcontext
@@ -16,6 +15,7 @@ import numpy as np
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.extractors.base import MODEL, OBJECT, extractor_bytes
 from edgecl.extractors.opening import extractor_file, open_extractor
+from edgecl.hashes import sha256
 from edgecl.learning.collector import LessonCollector, without_repeats
 from edgecl.model.model import CENTRE, EXPERTS, Lesson, Model
 from edgecl.model.settings import Settings, choose_tier
@@ -167,7 +167,7 @@ def upgrade(
         verdict = failure or compared(before, held_out(made, lesson))
         forced = force and not verdict.accepted and failure is None
         stated = {
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "sha256": sha256(content).hexdigest(),
             "bytes": len(content),
             "shrinkage_floor": new.contract.shrinkage_floor,
             "contract": described(new.contract),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from edgecl.hashes import sha256
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,5 +62,5 @@ def _is_connectable(address: str) -> bool:
 
 
 def _address(kind: str, store: Path) -> str:
-    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:32]
+    name = sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:32]
     return f"\0edgecl-{kind}-{name}"

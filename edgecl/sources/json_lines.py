@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.hashes import sha256
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
@@ -52,7 +52,7 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
                     continue
                 try:
                     sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
-                    digest = hashlib.sha256(sample.signal.tobytes()).digest()
+                    digest = sha256(sample.signal.tobytes()).digest()
                     first = first_seen.setdefault((digest, sample.label), number)
                     if first != number and contract.sample_rate_hz:
                         raise UnusableError(f"duplicate: the same as line {first}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import struct
 import tokenize
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.hashes import sha256
 from edgecl.notes import Logger
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns
@@ -111,7 +111,7 @@ class NpzWindows:
             try:
                 name = label if self.labels is None else self._name(self.labels[i])
                 signal = window(self._window(i), self.contract, rate_hz=self.rate_hz)
-                first = first_seen.setdefault((hashlib.sha256(signal.tobytes()).digest(), name), i)
+                first = first_seen.setdefault((sha256(signal.tobytes()).digest(), name), i)
                 if first != i and (self.contract.sample_rate_hz or self.contract.is_picture):
                     raise UnusableError(f"duplicate: the same as {self.path}[{first}]")
                 yield Sample(source, name, signal, self._group(i), self._recording(i))

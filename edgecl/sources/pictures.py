@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.hashes import sha256
 from edgecl.notes import Logger
 from edgecl.sources.folders import Found
 from edgecl.sources.samples import Sample, Skip, UnusableError
@@ -113,7 +113,7 @@ def read_pictures(
         source = str(file.path)
         try:
             content = _content(file)
-            first = first_seen.setdefault((hashlib.sha256(content).digest(), file.label), source)
+            first = first_seen.setdefault((sha256(content).digest(), file.label), source)
             if first != source and not is_given:
                 raise UnusableError(f"duplicate: the same as {first}")
             picture = decode_picture(content, contract.picture_size)

@@ -24,13 +24,13 @@ except that long files in them are cut into clips (elsewhere more than 30 s are 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
+from edgecl.hashes import sha256
 from edgecl.sources.choices import Choices
 from edgecl.sources.folders import (
     CONVERT,
@@ -336,7 +336,7 @@ def _sounds(
             continue
         try:
             content = _content(file.path)
-            first = first_seen.setdefault((hashlib.sha256(content).digest(), file.label), file.path)
+            first = first_seen.setdefault((sha256(content).digest(), file.label), file.path)
             if first != file.path:
                 raise UnusableError(f"duplicate: the same as {first}")
             yield from _clips(content, file, contract, channel=how.channel)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import io
 import mmap
 import os
 import stat
@@ -21,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, ModelError, SettingError, StoreDamagedError, StoreLockedError
+from edgecl.hashes import sha256
 from edgecl.values import dataclass
 
 TEMPORARY = ".tmp"  # the ending of a file that is not yet, or no longer, part of the store
@@ -28,7 +27,7 @@ TEMPORARY = ".tmp"  # the ending of a file that is not yet, or no longer, part o
 Bytes = bytes | bytearray | mmap.mmap
 
 _POLL_S = 0.02
-_MAPPED_BYTES = 1 << 16
+_BLOCK = _MAPPED_BYTES = 1 << 16
 _MAPPED_DESCRIPTORS = 512  # Python before 3.13 keeps one open for each map, and the usual limit is 1024
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -131,8 +130,13 @@ def _copied(descriptor: int, size: int) -> bytearray:
 
 def digest_file(path: Path, *, limit: int) -> str:
     """Return the sha256 of a file, read in small blocks; raises as `read_file` does."""
-    with _opened(path, limit=limit) as (descriptor, _), io.FileIO(descriptor, closefd=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with _opened(path, limit=limit) as (descriptor, size):
+        digest, block = sha256(of_bytes=size), memoryview(bytearray(_BLOCK))
+        at = 0
+        while length := os.preadv(descriptor, [block], at):
+            digest.update(block[:length])
+            at += length
+        return digest.hexdigest()
 
 
 def temporary(path: Path) -> Path:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from edgecl import hashes
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.store import reserve
 from edgecl.store.arrays import pack, unpack
@@ -206,10 +206,11 @@ class PendingObjects:
             When writing fails.
         """
         pieces = pack(arrays)
-        hasher = hashlib.sha256()
+        size = sum(map(len, pieces))
+        hasher = hashes.sha256(of_bytes=size)
         for piece in pieces:
             hasher.update(piece)
-        digest, size = hasher.hexdigest(), sum(map(len, pieces))
+        digest = hasher.hexdigest()
         if digest in self._written or digest in self._held:
             return digest
         if self._is_stored(digest, size):

@@ -12,13 +12,13 @@ dataclass costs half a millisecond when it is defined.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from edgecl import hashes
 from edgecl.errors import ModelError, SettingError, StoreDamagedError
 from edgecl.store.files import Bytes
 from edgecl.values import dataclass, replace
@@ -61,7 +61,7 @@ class Seal:
 
 def sha256(data: Bytes) -> str:
     """Return the sha256 of `data` in hex."""
-    return hashlib.sha256(data).hexdigest()
+    return hashes.sha256(data).hexdigest()
 
 
 DIGEST = Seal("sha256", sha256)

@@ -6,11 +6,12 @@ The file is one for each user and store, and gone after a restart; what was not 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from edgecl.hashes import sha256
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (private: mode 600, one for each user, no link is followed)
 LARGEST_BYTES = 1 << 20
@@ -18,7 +19,7 @@ LARGEST_BYTES = 1 << 20
 
 def counts_file(store: Path) -> Path:
     """Return where the counts of a store are kept."""
-    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:24]
+    name = sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:24]
     return MEMORY / f"edgecl-use-{os.getuid()}-{name}.json"
 
 

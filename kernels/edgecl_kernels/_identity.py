@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
+    try:
+        from _sha2 import sha256  # from Python 3.12 on; `hashlib` would load OpenSSL, megabytes in every process
+    except ImportError:
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
 
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "libedgecl_kernels.so"
@@ -42,7 +52,7 @@ PROCESSORS = {
 
 def kernel_digest() -> str:
     """SHA-256 over every source file of this package: kernels, signatures, and how the two are called."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for path in sorted(FOLDER.glob("*.py")):
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode())
