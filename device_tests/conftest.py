@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ def locate(package: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Refuse to test the checkout where the installed wheel was asked for."""
+    """Refuse to test the checkout where the installed wheel was asked for; let Ctrl-C reach the commands of tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("EDGECL_TEST_INSTALLED") != "1":
         return
     for package in PACKAGES:

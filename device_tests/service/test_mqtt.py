@@ -17,7 +17,9 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.live.events import Event
 from edgecl.live.fanout import Fanout
+from edgecl.service.commands import Commands
 from edgecl.service.home_assistant import device_document
+from edgecl.service.lessons import Lessons
 from edgecl.service.mqtt import Broker, Publisher
 
 from ..support.broker import SECRET, USER, Ear, Mosquitto, ear, free_port, wait_until
@@ -179,7 +181,9 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from edgecl.service.mqtt import Broker, Publisher
+from edgecl.service.commands import Commands
 from edgecl.service.home_assistant import device_document
+from edgecl.service.lessons import Lessons
 broker = Broker.from_url(sys.argv[1]); topics = broker.topics(Path("kitchen"))
 out = Publisher(broker, topics, lambda labels, gone: device_document(topics, labels, name="k", model="v", version="1"))
 with out:
@@ -258,3 +262,38 @@ def test_no_thread_is_left(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -
         with publisher(broker.port, monkeypatch) as out:
             out.take(event("yes"))
     wait_until(lambda: threading.active_count() == before)
+
+
+@pytest.mark.parametrize(
+    "poison", ["{}", "[1]", "1", '"x"', '{"cmps": [1]}', '{"cmps": 5}', '{"cmps": {"k": 1}}', "\0"]
+)
+def test_a_retained_document_of_another_kind_is_replaced_and_ends_no_connection(
+    broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, poison: str
+) -> None:
+    listener.say(CONFIG, poison, retain=True)
+    with publisher(broker.port, monkeypatch) as out:
+        out.set_labels(("yes",), 1)
+        wait_until(lambda: "event_types" in str(listener.on(CONFIG)[-1]))
+        out.take(event("yes"))
+    assert len(listener.on(f"{BASE}/event")) == 1
+    assert listener.on(f"{BASE}/availability").count("online") == 1  # it connected once
+    assert caplog.messages == []
+
+
+def test_a_command_that_cannot_be_run_is_answered_and_ends_no_thread(
+    broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def obey(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked.get("command") == "break":
+            raise MemoryError
+        return Commands(Lessons(["true"], tmp_path))(asked)
+
+    lines = (r'{"command": "wrong", "label_case": "\u0000"}', r'{"command": "wrong", "label_case": "\ud800"}')
+    with publisher(broker.port, monkeypatch, obey=obey):
+        wait_until(lambda: listener.on(f"{BASE}/availability") == ["online"])
+        for line in (*lines, '{"command": "break"}', '{"command": "rollback"}'):
+            listener.say(f"{BASE}/command", line)
+        wait_until(lambda: len(listener.on(f"{BASE}/verdict")) == 4)
+    *broken, last = listener.on(f"{BASE}/verdict")
+    assert [one["outcome"] for one in broken] == ["error"] * 3
+    assert last["exit_code"] == 0

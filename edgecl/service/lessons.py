@@ -62,9 +62,13 @@ class Lessons:
         if self._is_over.is_set():
             return {"error": "the service is stopping", "exit_code": 1}
         ends = float("inf")
-        with subprocess.Popen(  # noqa: S603 (the arguments are a list, and follow the verb)
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        ) as child:
+        try:
+            started = subprocess.Popen(  # noqa: S603 (the arguments are a list, and follow the verb)
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            )
+        except (OSError, ValueError) as error:  # ValueError: NUL, or half of a surrogate pair
+            return {"error": f"the command could not be started: {error}", "exit_code": 1}
+        with started as child:
             with suppress(OSError):  # it has ended already
                 os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
             while True:

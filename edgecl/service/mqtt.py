@@ -44,6 +44,7 @@ SETTLE_S = 0.3
 FAREWELL_S = 0.5
 COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
+LONGEST_DOCUMENT = 1 << 20
 _POLL_S = 0.2
 _DONE_KEPT = 64
 
@@ -257,16 +258,16 @@ class Publisher:
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if message.topic == STATUS_TOPIC and message.payload == b"online":
             self._is_stale.set()
-        elif message.topic == self._topics.config and message.retain:
+        elif message.topic == self._topics.config and message.retain and len(message.payload) <= LONGEST_DOCUMENT:
             self._learn_of_earlier(bytes(message.payload))
         elif message.topic == self._topics.command and not message.retain and len(message.payload) <= LONGEST_COMMAND:
             self._commands.put(bytes(message.payload))
 
     def _learn_of_earlier(self, payload: bytes) -> None:
-        """Remember what an earlier run had described, so that it can be removed."""
-        with suppress(ValueError, RecursionError, AttributeError):
-            self._note_gone(json.loads(payload)["cmps"].copy() if payload else {})
-            self._is_stale.set()
+        """Remember what an earlier run had described, so that it can be removed; another's document is replaced."""
+        components = _decoded(payload).get("cmps")
+        self._note_gone(components if isinstance(components, dict) else {})
+        self._is_stale.set()
 
     def _keep_document(self) -> None:
         """Publish the document whenever it may be another, or Home Assistant has started."""
@@ -283,7 +284,14 @@ class Publisher:
         while not self._is_over.is_set():
             payload = self._commands.get(_POLL_S)
             if payload is not None and self._obey is not None:
-                self._publish(self._topics.verdict, json.dumps(self._obey(_decoded(payload))))
+                self._publish(self._topics.verdict, self._obeyed(self._obey, payload))
+
+    def _obeyed(self, obey: Callable[[dict[str, Any]], dict[str, Any]], payload: bytes) -> str:
+        try:
+            return json.dumps(obey(_decoded(payload)))
+        except Exception as error:  # nothing that is sent may end the thread
+            logger.warning("a command could not be obeyed: %r", error)
+            return json.dumps({"error": "this command could not be obeyed", "exit_code": 1, "outcome": "error"})
 
     def _publish(self, topic: str, payload: str, *, retain: bool = False, wait_s: float | None = None) -> bool:
         """Send with QoS 1, and wait until the broker has it; False where the end comes before."""
