@@ -30,6 +30,7 @@ STRICT = (
     "adwin_update",
     "page_hinkley_update",
     "nearest_rows",
+    "pool_frames",
 )
 
 
@@ -42,6 +43,9 @@ def strict_arguments(name: str) -> list[object]:
     x = draw(5, 37)
     rows = np.random.default_rng(1).integers(-127, 128, (5, 37)).astype(np.int8)
     scales = np.abs(draw(5)) / 127
+    if name == "pool_frames":
+        first = np.array([1, 4], np.int32)
+        return [x, first, draw(37), 1, np.empty(37), np.empty(37, np.float32)]
     if name == "gather_rows":
         indices = np.array([4, -1, 0, 0, 2], np.int32)
         return [rows, scales, indices, draw(70 + 37), np.float32(1.7), 70, 11, np.empty((5, 112), np.float32)]

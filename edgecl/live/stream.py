@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
+from edgecl.live.pooling import pooling
 from edgecl.live.rest import Rest
 from edgecl.live.silence import Recent, WithheldFrames
 from edgecl.spotting.spotters import Detection, Spotter
@@ -57,6 +58,7 @@ class Stream:
         self._padding = contract.window_samples - contract.hop_samples if contract.is_sound else 0
         # each frame is held twice, pool_frames apart: the latest ones lie together, oldest first
         self._ring = np.zeros((2 * contract.pool_frames, contract.dimension), np.float32)
+        self._pool = pooling(extractor, self._ring)
         self._recent = Recent(contract.clip_samples + RECENT_HOPS * contract.hop_samples, len(contract.channels))
         self._begin(0.0)
         self._has_begun = False
@@ -161,7 +163,7 @@ class Stream:
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, MUTED)
                 continue
-            latent = self._extractor.pool(self._ring[None, at + 1 : at + 1 + pool])
+            latent = self._pool(at + 1)
             if self.rest is not None and self.rest.is_idle(frame, latent):
                 self._summary.idle_s += self._hop_s
                 events += self._told(self.spotter.skip(1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,30 +70,24 @@ class Bound:
     def __init__(self, words: NDArray[np.float32], spread: NDArray[np.float32], densities: Densities) -> None:
         dimension, means = words.shape[1], np.concatenate([words, densities.distractors])
         whiten = densities.factors[:, :dimension]
-        self._dimension, self._count = dimension, len(words)
-        # one product gives the whitened row, and its products with all means
-        self._product = np.ascontiguousarray(np.concatenate([whiten, whiten @ means.T], axis=1))
-        self._half_lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
-        self._sharpness = (1 / spread).astype(np.float32)
-        self._constant = (dimension * np.log(spread) / 2).astype(np.float32)
-
-    @property
-    def nbytes(self) -> int:
+        product = np.ascontiguousarray(np.concatenate([whiten, whiten @ means.T], axis=1))
+        lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
+        sharpness = (1 / spread).astype(np.float32)
+        constant = (dimension * np.log(spread) / 2).astype(np.float32)
+        self._row, self._bounds = np.zeros(dimension, np.float32), np.zeros(len(words), np.float32)
+        self.nbytes = product.nbytes + lengths.nbytes
         """Bytes of what is kept."""
-        return sum(one.nbytes for one in (self._product, self._half_lengths))
+        found = np.zeros(product.shape[1], np.float32)
+        self._update: Callable[[], None] | None = None
+        self._arrays = self._row, product, lengths, sharpness, constant, found, self._bounds
 
     def __call__(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return bounds (C,) of the scores of a row (1, D)."""
-        found: NDArray[np.float32] = np.dot(row[0], self._product)
-        whitened, near = found[: self._dimension], found[self._dimension :]
-        near -= self._half_lengths  # minus half the squared distance, plus half |x|²
-        half = np.dot(whitened, whitened) / np.float32(2)
-        bounds = near[: self._count]
-        bounds -= half
-        bounds *= self._sharpness
-        bounds -= self._constant
-        bounds -= np.maximum.reduce(near[self._count :]) - half
-        return bounds
+        """Return bounds (C,) of the scores of a row (1, D), until the next call."""
+        if self._update is None:
+            self._update = kernels.prepared("bound_words", *self._arrays)
+        self._row[:] = row[0]
+        self._update()
+        return self._bounds
 
 
 def log_density(

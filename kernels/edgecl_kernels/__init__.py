@@ -8,6 +8,7 @@ nothing, raise nothing and write in place.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgecl_kernels._implementation import Implementation, implementation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edgecl_kernels.experts import follow_rows
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
+    from edgecl_kernels.hop import bound_words, pool_frames
     from edgecl_kernels.least_squares import least_squares_steps
     from edgecl_kernels.lift import lift_rows, lift_signs
     from edgecl_kernels.neighbours import nearest_rows
@@ -46,6 +48,7 @@ __all__ = [
     "Implementation",
     "adagrad_steps",
     "adwin_update",
+    "bound_words",
     "cell_steps",
     "cholesky_packed",
     "cholesky_packed_f32",
@@ -66,6 +69,8 @@ __all__ = [
     "packed_sums",
     "packed_sums_f32",
     "page_hinkley_update",
+    "pool_frames",
+    "prepared",
     "quantise_rows",
     "refine_steps",
     "scatter_update",
@@ -88,6 +93,17 @@ class _Kernel:
         if self._call is None:
             self._call = implementation().load(self.__name__)
         return self._call(*arguments)
+
+
+def prepared(name: str, *arguments: Any) -> Callable[[], Any]:
+    """Return a call of a kernel on arrays that stay: they are checked now, and read and written at each call.
+
+    For a stream, where checking takes longer than the kernel.
+    """
+    kernel = implementation().load(name)
+    prepare = getattr(kernel, "prepared", None)
+    call: Callable[[], Any] = prepare(*arguments) if prepare else partial(kernel, *arguments)
+    return call
 
 
 def __getattr__(name: str) -> Any:

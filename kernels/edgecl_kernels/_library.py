@@ -11,6 +11,7 @@ import json
 import platform
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,7 +125,7 @@ def _caller(name: str, function: Any, signature: str) -> Callable[..., Any]:
     function.argtypes, function.restype = [ctypes.c_char_p], _RESULTS[result]
     pack = struct.Struct("".join(slots)).pack
 
-    def call(*arguments: Any) -> Any:
+    def packed(arguments: tuple[Any, ...]) -> bytes:
         if len(arguments) != len(kinds):
             raise _mismatch(name, signature, arguments)
         values: list[Any] = []
@@ -142,9 +143,17 @@ def _caller(name: str, function: Any, signature: str) -> Callable[..., Any]:
             else:
                 raise _mismatch(name, signature, arguments)
         try:
-            block = pack(*values)
+            return pack(*values)
         except struct.error as error:
             raise _mismatch(name, signature, arguments) from error
-        return function(block)
 
+    def call(*arguments: Any) -> Any:
+        return function(packed(arguments))
+
+    def prepared(*arguments: Any) -> Callable[[], Any]:
+        again: Any = partial(function, packed(arguments))
+        again.held = arguments  # whose addresses are in the block
+        return again
+
+    call.prepared = prepared  # type: ignore[attr-defined]
     return call
