@@ -44,3 +44,14 @@ def memory(figures: Mapping[str, Any]) -> str:
         "whole process, and its processor time, reading and committing included."
     )
     return "\n\n".join(["## Memory of long streams", about, markdown(lines)])
+
+
+def rows(figures: Mapping[str, Any]) -> str:
+    """Return the time of a row in blocks and one at a time."""
+    lines = [["way", "µs a row", "right"]]
+    lines += [[one["way"], f"{one['us']:.0f}", f"{one['accuracy']:.1%}"] for one in figures["ways"]]
+    about = (
+        f"Processor time of a row of {figures['set']}, predicted and learnt, reading apart: the fastest thousand of "
+        f"its first {figures['ways'][0]['rows']:,} rows, all in one run."
+    )
+    return "\n\n".join(["## Time of a row", about, markdown(lines)])
