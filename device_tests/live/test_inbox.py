@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.errors import SettingError, StoreDamagedError
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import open_extractor
 from edgecl.operations.inbox import DETECTIONS_KEPT, Inbox, Item
@@ -218,3 +221,52 @@ def test_ids_go_on_beyond_six_digits(contract: Contract, tmp_path: Path) -> None
     assert inbox.items() == kept
     assert inbox.item("1000000") == kept[1]
     np.testing.assert_array_equal(inbox.signal(kept[2]), inbox.signal(inbox.item("1000001")))
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda inbox: (inbox / "lost+found").mkdir(),
+        lambda inbox: (inbox / "000009.json").mkdir(),
+        lambda inbox: (inbox / "000009.json").symlink_to("000009.json"),
+        lambda inbox: (inbox / "000009.json").symlink_to("nowhere"),
+        lambda inbox: (inbox / "notes.txt").write_text("of the user"),
+        lambda inbox: os.mkfifo(inbox / "pipe"),
+    ],
+)
+def test_what_is_not_of_an_inbox_is_in_nobodys_way(
+    contract: Contract, tmp_path: Path, put: Callable[[Path], object]
+) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    keep(inbox)
+    put(inbox.folder)
+    strangers = {one.name for one in inbox.folder.iterdir() if one.name[0] != "0"}
+    keep(inbox, seed=1)
+    assert len(inbox.items()) == 2
+    assert strangers <= {one.name for one in inbox.folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["000001.wav", "notes.txt"])
+def test_an_inbox_that_is_a_link_is_not_followed(contract: Contract, tmp_path: Path, name: str) -> None:
+    """What is of no item was removed where it led."""
+    elsewhere = tmp_path / "recordings"
+    elsewhere.mkdir()
+    (elsewhere / name).write_text("of the user")
+    (tmp_path / "inbox").symlink_to(elsewhere)
+    with pytest.raises(EdgeclError, match="is a link"):
+        keep(Inbox(tmp_path / "inbox", contract))
+    assert [one.name for one in elsewhere.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("field", ["kind", "kept", "label", "confidence", "seconds", "order", "count", "event"])
+@pytest.mark.parametrize("value", [None, True, [1], {}, "x", 10**400, float("nan")])
+def test_an_item_with_a_field_of_another_kind_is_none(
+    contract: Contract, tmp_path: Path, field: str, value: object
+) -> None:
+    inbox = Inbox(tmp_path / "inbox", contract)
+    about = inbox.folder / f"{keep(inbox).id}.json"
+    is_text = isinstance(json.loads(about.read_text())[field], str)
+    about.write_text(json.dumps({**json.loads(about.read_text()), field: value}))
+    assert len(inbox.items()) == int(is_text and value == "x")
+    keep(inbox, seed=1)
+    assert inbox.items()[-1].id == "000002"

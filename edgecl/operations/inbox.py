@@ -8,8 +8,9 @@
       000012.json    what is known of it; names the sha256 of the recording, and is written last
 
 A recording without its .json, or not of the digest that this states, is what a cut left: it is not listed, and goes
-with the next one kept. Files are written under temporary names and renamed; unlike the store's they are not flushed,
-since a lost surprise costs nothing and a listener should not wait for a card.
+with the next one kept. Files of other names, and folders, are left alone; only `forget` removes them. Files are
+written under temporary names and renamed; unlike the store's they are not flushed, since a lost surprise costs nothing
+and a listener should not wait for a card.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -29,11 +30,12 @@ from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.hashes import sha256
+from edgecl.operations.inbox_files import as_csv, decoded_picture, encoded
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import Sample, UnusableError
 from edgecl.sources.sound import decode, encode_exactly, encode_wav
-from edgecl.store.files import locked, read_file, temporary, write_temporary
+from edgecl.store.files import TEMPORARY, explained, locked, read_file, temporary, write_temporary
 from edgecl.store.folder import entries, tree_bytes
 
 if TYPE_CHECKING:
@@ -46,9 +48,11 @@ DEFAULT_BYTES = 2 << 20
 DETECTIONS_KEPT = 10
 SUGGESTIONS_KEPT = 100
 LARGEST_RECORDING = 1 << 24
+LARGEST_NUMBER = 1e15
 _LOCK_S = 2.0
 _ID = r"\d{6}|[1-9]\d{6,11}"
 _JSON = re.compile(rf"({_ID})\.json")
+_OURS = re.compile(rf"(?:{_ID})\.(?:json|jsonl|npz|png|wav)(?:{re.escape(TEMPORARY)})?")
 
 
 SURPRISE, DETECTION, SUGGESTION = "surprise", "detection", "suggestion"  # what a listener keeps
@@ -157,7 +161,7 @@ class Inbox:
         if suffix != ".csv" or own != ".npz":
             wanted = f"{own} or .csv" if own == ".npz" else own
             raise SettingError(f"item {item.id} cannot be written as {suffix or 'a file without suffix'}: use {wanted}")
-        return _as_csv(self.signal(item), self._contract)
+        return as_csv(self.signal(item), self._contract)
 
     def signal(self, item: Item) -> NDArray[np.float32]:
         """The signal (n, channels) of an item; raises as `recording`."""
@@ -166,7 +170,7 @@ class Inbox:
             if item.file.endswith(".wav"):
                 return decode(content).samples
             if item.file.endswith(".png"):
-                return _picture(content)
+                return decoded_picture(content)
             if item.file.endswith(".jsonl"):
                 return text_signal(json.loads(content)["text"])
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -205,7 +209,7 @@ class Inbox:
         EdgeclError
             When writing fails, or another process is at it for too long.
         """
-        content, suffix = _encoded(signal, self._contract, encode_exactly if kind in WAITING else encode_wav)
+        content, suffix = encoded(signal, self._contract, encode_exactly if kind in WAITING else encode_wav)
         with self._changing():
             digest, items = sha256(content).hexdigest(), self.items()
             there = _waiting(items, digest, called) if kind in WAITING else None
@@ -242,11 +246,14 @@ class Inbox:
 
     def remove(self, item: Item) -> None:
         """Take an item out; the .json goes first."""
-        for name in (f"{item.id}.json", item.file):
-            (self.folder / name).unlink(missing_ok=True)
+        with explained(f"removing item {item.id} of {self.folder}"):
+            for name in (f"{item.id}.json", item.file):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _changing(self) -> Any:
         """Nobody else changes the folder meanwhile; what a killed process left under way is gone."""
+        if self.folder.is_symlink():
+            raise EdgeclError(f"{self.folder} is a link: nothing is kept where it leads, remove it")
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -270,7 +277,7 @@ class Inbox:
         items = self.items()
         owned = {name for one in items for name in (f"{one.id}.json", one.file)}
         for entry in entries(self.folder):
-            if entry.name not in owned:
+            if _OURS.fullmatch(entry.name) and entry.name not in owned and not entry.is_dir(follow_symlinks=False):
                 Path(entry.path).unlink(missing_ok=True)
         outdated = [
             *[one for one in items if one.kind == DETECTION][:-DETECTIONS_KEPT],
@@ -286,7 +293,7 @@ class Inbox:
 
     def _size(self, name: str) -> int:
         try:
-            return (self.folder / name).stat().st_size
+            return (self.folder / name).lstat().st_size
         except FileNotFoundError:
             return 0
 
@@ -306,7 +313,7 @@ def listed(folder: Path, seen: Seen | None = None) -> list[Item]:
     for entry in entries(folder):
         if _JSON.fullmatch(entry.name):
             with suppress(FileNotFoundError):  # another process took it out
-                state = entry.stat()
+                state = entry.stat(follow_symlinks=False)
                 mark = (state.st_ino, state.st_mtime_ns, state.st_size)
                 before = seen.get(entry.name)
                 item = before[1] if before and before[0] == mark else _read(folder, entry.name)
@@ -321,9 +328,16 @@ def _read(folder: Path, name: str) -> Item | None:
     """What a .json says; None where it is gone, or not one of ours."""
     with suppress(EdgeclError, ValueError, TypeError, AttributeError):
         item = Item(**json.loads(read_file(folder / name, limit=1 << 16)))
-        if f"{item.id}.json" == name and item.file in [item.id + suffix for suffix in SUFFIXES]:
+        if _is_whole(item) and f"{item.id}.json" == name and item.file in [item.id + suffix for suffix in SUFFIXES]:
             return item
     return None
+
+
+def _is_whole(item: Item) -> bool:
+    """Test whether each field has its type, and no number is NaN or beyond what is counted or measured."""
+    types = {"str": (str,), "int": (int,), "float": (int, float)}
+    values = [(getattr(item, name), types[kind]) for name, kind in Item.__annotations__.items()]
+    return all(type(one) in wanted and (type(one) is str or abs(one) < LARGEST_NUMBER) for one, wanted in values)
 
 
 @dataclass(frozen=True)
@@ -353,39 +367,6 @@ def questions(items: Sequence[Item], model: Model) -> list[Question]:
         for label, one in sorted(model.alike.items())
         if one.asked and label in model.statistics and not model.are_distinct(label, one.like)
     ]
-
-
-def _as_csv(signal: NDArray[np.float32], contract: Contract) -> bytes:
-    """Return movement (n, channels) as rows with a time in seconds, as `learn` reads them."""
-    lines = [",".join(["timestamp", *contract.channels])]
-    for at, row in enumerate(signal):
-        lines.append(",".join([f"{at / contract.sample_rate_hz:.6f}", *(f"{one:.7g}" for one in row)]))
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _encoded(signal: NDArray[np.float32], contract: Contract, encode: Callable[..., bytes]) -> tuple[bytes, str]:
-    """A file that a lesson takes, and its suffix; what a lesson left out has the bits that it had there."""
-    if contract.is_sound:
-        return encode(signal, rate_hz=contract.sample_rate_hz), ".wav"
-    if contract.is_picture:
-        from edgecl.sources.pictures import as_picture
-        from edgecl.sources.png import encode_png
-
-        return encode_png(as_picture(signal, contract)), ".png"
-    if contract.modality == "text":
-        text = signal[:, 0].astype(np.uint8).tobytes().decode("utf-8", "replace")
-        return json.dumps({"text": text}).encode() + b"\n", ".jsonl"
-    file = io.BytesIO()
-    rate = np.float64(contract.sample_rate_hz)
-    np.savez(file, X=signal[None].astype(np.float32), rate_hz=rate, channels=np.array(contract.channels))
-    return file.getvalue(), ".npz"
-
-
-def _picture(content: bytes) -> NDArray[np.float32]:
-    from edgecl.sources.pictures import picture_signal
-    from edgecl.sources.png import decode_png
-
-    return picture_signal(decode_png(content))
 
 
 def _now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -170,12 +171,16 @@ def add_once(damage: list[str], error: object) -> None:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder: none where it is missing or not a folder."""
+    """Return the entries of a folder: none where it is missing, not a folder, or a link to itself."""
     try:
         with os.scandir(folder) as found:
             return list(found)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return []
+        raise
 
 
 def tree_bytes(folder: Path) -> int:
