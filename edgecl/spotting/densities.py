@@ -75,7 +75,7 @@ class Bound:
         sharpness = (1 / spread).astype(np.float32)
         constant = (dimension * np.log(spread) / 2).astype(np.float32)
         self._row, self._bounds = np.zeros(dimension, np.float32), np.zeros(len(words), np.float32)
-        self.nbytes = product.nbytes + lengths.nbytes
+        self.nbytes: int = product.nbytes + lengths.nbytes
         """Bytes of what is kept."""
         found = np.zeros(product.shape[1], np.float32)
         self._update: Callable[[], None] | None = None

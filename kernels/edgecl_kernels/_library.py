@@ -150,7 +150,7 @@ def _caller(name: str, function: Any, signature: str) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         return function(packed(arguments))
 
-    def prepared(*arguments: Any) -> Callable[[], Any]:
+    def prepared(*arguments: Any) -> Any:
         again: Any = partial(function, packed(arguments))
         again.held = arguments  # whose addresses are in the block
         return again
