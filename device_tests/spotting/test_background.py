@@ -162,7 +162,7 @@ def test_the_table_counts_the_events_that_a_listener_makes(monkeypatch: pytest.M
     class Given:
         labels, thresholds = ("yes",), np.array([1.0], np.float32)
 
-        def __call__(self, latents: NDArray[np.float32]) -> Scores:
+        def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
             return Scores(latents, latents[:, 0], latents[:, 0])
 
     for _ in range(20):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecl.cli.text import percent
 from edgecl.model.exemplars import Exemplars, person_number
 from edgecl.spotting.calibration import OwnClips, calibrated
 from edgecl.spotting.people import TIMES, Allowance, Expected, Unseen, people_of, squared_left_out, unseen
@@ -156,4 +157,4 @@ def test_a_lesson_says_once_what_others_get_of_all_its_words(tmp_path: Path) -> 
     note = " ".join(told.out.partition("of what people say who did not teach")[2].split())
     spotting = edgecl("status", store, "--json").value["spotting"]
     for label in ("go", "no", "yes"):
-        assert f"'{label}' {100 * spotting[label]['unseen']:.3g}%" in note
+        assert f"'{label}' {percent(spotting[label]['unseen'])}" in note

@@ -23,7 +23,7 @@ class Told:
         self.labels = labels
         self.thresholds = np.full(len(labels), threshold, np.float32)
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
         return Scores(latents, latents.max(axis=1), 1 - latents.max(axis=1))
 
     def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecl.spotting.student import Net, units
+
 from ..support.tools import tool
-
-
-def test_thirds_keep_the_order_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    student = tool("measure.student", monkeypatch)
-    frames = np.repeat(np.array([1.0, 2.0, 2.0], np.float32), 3)[None, :, None] * np.ones((1, 9, 4), np.float32)
-    rows = student.thirds(frames, np.zeros(4, np.float32))
-    assert rows.shape == (1, 12)
-    assert rows[0] == pytest.approx(np.repeat([1, 2, 2], 4) / 6)
-    assert student.thirds(frames[:, ::-1], np.zeros(4, np.float32))[0] == pytest.approx(rows[0, ::-1])
 
 
 def test_gradients_are_those_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +17,10 @@ def test_gradients_are_those_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(student, "DROPPED", 0.0)
     rng = np.random.default_rng(0)
     held = [rng.standard_normal(shape) for shape in ((6, 8), (8,), (8, 5), (5,))]
-    x, wanted = rng.standard_normal((7, 6)), student.of_length_1(rng.standard_normal((7, 5)))
+    x, wanted = rng.standard_normal((7, 6)), units(rng.standard_normal((7, 5)))
 
     def lost() -> float:
-        return -float((student.Student(*held)(x) * wanted).sum(axis=1).mean())
+        return -float((Net(*held)(x) * wanted).sum(axis=1).mean())
 
     found = student.gradients(held, x, wanted, rng)
     for layer, gradient in zip(held, found, strict=True):
@@ -44,8 +37,8 @@ def test_gradients_are_those_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_student_learns_what_its_teacher_says(monkeypatch: pytest.MonkeyPatch) -> None:
     student = tool("measure.student", monkeypatch)
     rng = np.random.default_rng(1)
-    z = student.of_length_1(rng.standard_normal((1500, 12)).astype(np.float32))
-    teacher = student.Student(*(rng.standard_normal(s).astype(np.float32) for s in ((12, 16), (16,), (16, 6), (6,))))
+    z = units(rng.standard_normal((1500, 12)).astype(np.float32))
+    teacher = Net(*(rng.standard_normal(s).astype(np.float32) for s in ((12, 16), (16,), (16, 6), (6,))))
     found = student.taught(z[:1200], teacher(z[:1200]), epochs=30, hidden=64)
     cosines = (found(z[1200:]) * teacher(z[1200:])).sum(axis=1)
     assert cosines.mean() > 0.9

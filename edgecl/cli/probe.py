@@ -83,11 +83,23 @@ def verifier(_: str) -> dict[str, Any]:
     return {"installed": True, "window_ms": round(window_ms, 2), "decides": window_ms <= LONGEST_MS}
 
 
+def student(_: str) -> dict[str, Any]:
+    """Read the student that ships, and measure what a hop takes that it is asked about; a note where it is unusable."""
+    from edgecl.spotting.student import FILE, read_student
+
+    try:
+        found = read_student()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {"decides": False, "hop_us": None, "note": f"{FILE.name} cannot be used: {error}"}
+    return {"decides": True, "hop_us": round(found.hop_us(), 1)}
+
+
 PROBES: dict[str, Callable[[str], dict[str, Any]]] = {
     "package": package,
     "kernels": kernels,
     "extractor": extractor,
     "verifier": verifier,
+    "student": student,
 }
 
 

@@ -327,7 +327,7 @@ def within_memory(model: Model) -> Model:
     capacity = model.plan().exemplars - (model.centre.nbytes if model.centre else 0) - model.others_bytes
     exemplars = bounded_memory(model.exemplars, capacity_bytes=memory_bytes(model.plan().exemplars))
     capacity -= DIGEST_BYTES * sum(one.remembered for one in exemplars.values())
-    capacity -= sum(one.reference.nbytes for one in exemplars.values() if one.reference is not None)
+    capacity -= sum(one.reference_bytes for one in exemplars.values())
     held = {label: len(one) for label, one in exemplars.items()}
     knows_people = any(one.people is not None for one in exemplars.values())
     knows_recordings = any(one.recordings is not None for one in exemplars.values())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgecl.errors import SettingError
 from edgecl.learning.forgetting import without_classes
 from edgecl.learning.loop import herded, within_memory
-from edgecl.model.exemplars import Exemplars
+from edgecl.model.exemplars import REFERENCES, Exemplars
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of
 from edgecl.model.settings import herding_candidates
@@ -27,7 +27,8 @@ def merged(model: Model, label: str, into: str, *, objects: Objects) -> Model:
         mean = joined.mean[features.lift_width :]
         kept = herded(exemplars.get(into), exemplars[label], mean, herding_candidates(model.settings))
         both = exemplars.get(into), exemplars[label]
-        exemplars[into] = replace(kept, taught=_joined(*both), reference=_reference(*both))
+        reference, student = (_reference(*both, name) for name in REFERENCES)
+        exemplars[into] = replace(kept, taught=_joined(*both), reference=reference, student=student)
         digests[f"exemplars/{into}"] = objects.put(exemplars[into].arrays())
     latest = next((one for one in reversed([*model.taught]) if one in (label, into)), into)
     timed = model.after_lesson([into], time=model.taught.get(latest, ""), is_timed=latest in model.timed)
@@ -43,9 +44,9 @@ def _joined(one: Exemplars | None, other: Exemplars) -> NDArray[np.int64]:
     return np.unique(np.concatenate([np.zeros(0, np.int64), *known]))
 
 
-def _reference(one: Exemplars | None, other: Exemplars) -> NDArray[np.float16] | None:
+def _reference(one: Exemplars | None, other: Exemplars, name: str) -> NDArray[np.float16] | None:
     """Return the reference of both classes: the mean of their clips, whose number stands last."""
-    first, second = (None if part is None else part.reference for part in (one, other))
+    first, second = (None if part is None else getattr(part, name) for part in (one, other))
     if first is None or second is None or first.shape != second.shape:
         return second if first is None else first
     total = float(first[-1]) + float(second[-1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
 from edgecl.notes import Logger
-from edgecl.operations.background import background
+from edgecl.operations.background import background, words_scorer
 from edgecl.operations.judging import Judge, judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
 from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, KnownScorer, Scorer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.operations.open_store import OpenStore
     from edgecl.spotting.background import Background
+    from edgecl.spotting.reference import Hears
     from edgecl.spotting.second_stage import SecondStage
     from edgecl.spotting.spotters import Spotter
 
@@ -136,10 +137,10 @@ def scorer_of(
     """The scorer of a judge's model, the model of which it is and its second stage: the one place for the choice."""
     found, whole = background(opened), judge.model
     if found is not None:
-        confidence = EVEN if threshold is None else threshold
-        words = BackgroundScorer(whole, found, confidence=confidence)
+        confidence, hears = EVEN if threshold is None else threshold, _hearing(whole)
+        words = words_scorer(opened, whole, found, confidence=confidence, is_verified=hears is not None)
         scorer = KnownScorer(words, whole, measure=judge.measure, unknown_above=judge.unknown_above)
-        second = _second_stage(words, whole, found, confidence)
+        second = _second_stage(words, whole, found, hears, confidence)
         return (scorer if second is None else second.before(scorer)), None, second
     default = SOUND_SCORE if opened.extractor.contract.is_sound else MOVEMENT_SCORE
     least = default if threshold is None else threshold
@@ -147,11 +148,21 @@ def scorer_of(
     return scorer_of_head, whole, None
 
 
-def _second_stage(words: BackgroundScorer, model: Model, found: Background, confidence: float) -> SecondStage | None:
-    """Return the second stage; None where no word has a reference, or the network is missing or too slow here."""
+def _hearing(model: Model) -> Hears | None:
+    """Return the second stage's network; None where no word has a reference, or it is missing or too slow here."""
     if all(one.reference is None for one in model.exemplars.values()):
         return None
-    from edgecl.spotting.second_stage import SecondStage, hearing
+    from edgecl.spotting.second_stage import hearing
 
-    hears = hearing()
-    return None if hears is None else SecondStage(words, model, found, hears, confidence=confidence)
+    return hearing()
+
+
+def _second_stage(
+    words: BackgroundScorer, model: Model, found: Background, hears: Hears | None, confidence: float
+) -> SecondStage | None:
+    """Return the second stage; None where there is no network."""
+    if hears is None:
+        return None
+    from edgecl.spotting.second_stage import SecondStage
+
+    return SecondStage(words, model, found, hears, confidence=confidence)

@@ -163,13 +163,13 @@ class Stream:
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, MUTED)
                 continue
-            latent = self._pool(at + 1)
+            window, latent = self._ring[None, at + 1 : at + 1 + pool], self._pool(at + 1)
             if self.rest is not None and self.rest.is_idle(frame, latent):
                 self._summary.idle_s += self._hop_s
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, "at rest, which no class is")
                 continue
-            events += self._told(self.spotter.push(latent))
+            events += self._told(self.spotter.push(latent, window))
             self._show(signal)
             if self._noticer:
                 self._notice(self._noticer, latent)

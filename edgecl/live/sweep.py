@@ -7,6 +7,7 @@ spotter for each threshold follows the scores as the one of `listen` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,8 @@ class Sweep(Spotter):
             spotter.vector = self.vector  # type: ignore[method-assign]  # of a hop that several follow
         self._thresholds = np.array([one.thresholds for one in self._scorers])  # (K, C)
         self._lowest = self._thresholds.min(axis=0)
+        self._base = copy(self._base)
+        self._base.thresholds = self._lowest  # near which a student is asked
         self._of: list[int] = []
 
     def vector(self, hop: int) -> NDArray[np.float32]:
@@ -75,11 +78,11 @@ class Sweep(Spotter):
         taken, self._of = self._of, []
         return taken
 
-    def push(self, latents: NDArray[np.float32]) -> list[Detection]:
+    def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
         """Return the detections that latents (n, D) complete at any threshold."""
         if len(latents) == 1 and self._base.is_below(latents, self._lowest):
             return self.skip(1)
-        scores = self._base(latents)
+        scores = self._base(latents, frames)
         self._hop += len(latents)
         reached: NDArray[np.bool_] = np.any(scores.scores[:, None] >= self._thresholds, axis=(0, 2))
         found = []

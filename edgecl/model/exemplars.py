@@ -21,6 +21,7 @@ HERDING_CANDIDATES = 512  # rows of a class that herding looks at: bounds its wo
 DRAWN_AT_ONCE = 512  # rows that gradient steps draw at a time
 DIGEST_BYTES = 8
 MOST_REMEMBERED_BYTES = 64 << 10  # digests of taught rows in all, ...
+REFERENCES = ("reference", "student")  # arrays that an earlier edgecl reads past
 REMEMBERED_SHARE = 16  # ... and at most this part of what exemplars may take
 
 
@@ -40,14 +41,21 @@ class Exemplars:
     """(m,) number of the recording of each row, see `recording_number`; 0 or None: not known, or alone."""
     reference: NDArray[np.float16] | None = None
     """(K + 1,) what a second stage knows of the class, see `edgecl.spotting.reference`; None: nothing."""
+    student: NDArray[np.float16] | None = None
+    """(K + 1,) the same of the student that ships, see `edgecl.spotting.student`."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     @property
     def nbytes(self) -> int:
-        known = sum(one.nbytes for one in (self.people, self.recordings, self.reference) if one is not None)
-        return self.rows.nbytes + self.scales.nbytes + known + DIGEST_BYTES * self.remembered
+        known = sum(one.nbytes for one in (self.people, self.recordings) if one is not None)
+        return self.rows.nbytes + self.scales.nbytes + known + self.reference_bytes + DIGEST_BYTES * self.remembered
+
+    @property
+    def reference_bytes(self) -> int:
+        """Bytes of what second stages know of the class."""
+        return sum(one.nbytes for one in (self.reference, self.student) if one is not None)
 
     @property
     def remembered(self) -> int:
@@ -55,11 +63,11 @@ class Exemplars:
         return 0 if self.taught is None else len(self.taught)
 
     def first(self, count: int) -> Exemplars:
-        """Return the first `count` of the order, as a view; digests of taught rows and a reference stay."""
-        return replace(self._some(slice(count)), taught=self.taught, reference=self.reference)
+        """Return the first `count` of the order, as a view; digests of taught rows and references stay."""
+        return replace(self._some(slice(count)), taught=self.taught, reference=self.reference, student=self.student)
 
     def remembering(self, older: Exemplars | None, rows: Exemplars) -> Exemplars:
-        """Return the exemplars with the digests that `older` has and those of `rows`, and the reference of `older`.
+        """Return the exemplars with the digests that `older` has and those of `rows`, and the references of `older`.
 
         Of the digests there are at most MOST_REMEMBERED_BYTES.
         """
@@ -68,8 +76,10 @@ class Exemplars:
         again = set(fresh.tolist())
         older_ones = [one for one in known.tolist() if one not in again]
         joined = np.concatenate([np.array(older_ones, np.int64), fresh])
-        reference = None if older is None else older.reference
-        return replace(self, taught=joined[-(MOST_REMEMBERED_BYTES // DIGEST_BYTES) :], reference=reference)
+        kept = joined[-(MOST_REMEMBERED_BYTES // DIGEST_BYTES) :]
+        if older is None:
+            return replace(self, taught=kept, reference=None, student=None)
+        return replace(self, taught=kept, reference=older.reference, student=older.student)
 
     def last(self, count: int) -> Exemplars:
         """Return the last `count` rows, as a view."""
@@ -116,7 +126,7 @@ class Exemplars:
         return np.zeros(len(self), np.uint8) if self.recordings is None else self.recordings
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        optional = {name: getattr(self, name) for name in ("taught", "people", "recordings", "reference")}
+        optional = {name: getattr(self, name) for name in ("taught", "people", "recordings", *REFERENCES)}
         known = {name: one for name, one in optional.items() if one is not None}
         return {"rows": self.rows, "scales": self.scales, **known}
 
@@ -135,11 +145,16 @@ class Exemplars:
         known = None if taught is None else np.asarray(taught, np.int64)
         people = _numbers(arrays, "people", len(rows))
         recordings = _numbers(arrays, "recordings", len(rows))
-        reference = arrays.get("reference")
-        if reference is not None and (reference.ndim != 1 or reference.dtype != np.float16):
-            raise ValueError(f"a reference has shape {reference.shape} and type {reference.dtype}")
-        about = None if reference is None else np.asarray(reference, np.float16)
-        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, people, recordings, about)
+        about = [_reference(arrays, name) for name in REFERENCES]
+        return Exemplars(np.asarray(rows, np.int8), np.asarray(scales, np.float32), known, people, recordings, *about)
+
+
+def _reference(arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.float16] | None:
+    """Return an array of what a second stage knows, which few stores have."""
+    found = arrays.get(name)
+    if found is not None and (found.ndim != 1 or found.dtype != np.float16):
+        raise ValueError(f"a reference has shape {found.shape} and type {found.dtype}")
+    return None if found is None else np.asarray(found, np.float16)
 
 
 def _numbers(arrays: Mapping[str, NDArray[np.generic]], name: str, count: int) -> NDArray[np.uint8] | None:

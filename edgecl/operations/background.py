@@ -18,8 +18,9 @@ from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model
-    from edgecl.spotting.background import Background
+    from edgecl.spotting.background import Background, BackgroundScorer
     from edgecl.spotting.calibration import Calibration
+    from edgecl.spotting.student import Student
 
 MOVEMENT_LABEL = "_background_"  # of movement that is none of the taught classes: a class that makes no events
 ROOM = "background"  # the role of what a user's room sounds like
@@ -104,15 +105,61 @@ def hear_room(opened: OpenStore, items: Iterable[Sample | Skip]) -> Generator[Em
     return RoomReport(revision.number, sum(map(len, latents)), room.statistics.count, tuple(skipped))
 
 
+def student(opened: OpenStore, model: Model) -> Student | None:
+    """Return the student that ships; None where no word has a reference of it, or it is of another extractor."""
+    if all(one.student is None for one in model.exemplars.values()):
+        return None
+    from edgecl.spotting.student import voice_student
+
+    return voice_student(opened.store.extractor_digest)
+
+
+def words_scorer(
+    opened: OpenStore,
+    model: Model,
+    found: Background,
+    *,
+    confidence: float | None = None,
+    only: Collection[str] | None = None,
+    is_verified: bool,
+) -> BackgroundScorer:
+    """Return the scorer of a store's words: the student decides on those that the network does not.
+
+    Parameters
+    ----------
+    is_verified
+        Whether the network of the extra `verify` decides on the words that it has references of.
+    """
+    from edgecl.spotting.background import EVEN, BackgroundScorer
+
+    without = [label for label, one in model.exemplars.items() if is_verified and one.reference is not None]
+    least = EVEN if confidence is None else confidence
+    return BackgroundScorer(model, found, confidence=least, only=only, student=student(opened, model), without=without)
+
+
 def calibration(
-    opened: OpenStore, labels: Collection[str] | None = None, *, model: Model | None = None
+    opened: OpenStore,
+    labels: Collection[str] | None = None,
+    *,
+    model: Model | None = None,
+    is_first_stage: bool = False,
 ) -> dict[str, Calibration]:
     """Measure words, by default all, against the background; empty where nothing is taught, or no background known.
 
-    The live model is given where it is in memory, as after a lesson.
+    Parameters
+    ----------
+    model
+        The live one where it is in memory, as after a lesson.
+    is_first_stage
+        Whether a student, where there is one, does not count.
     """
+    from edgecl.extractors.opening import verifier_file
     from edgecl.spotting.background import BackgroundScorer
 
     found = background(opened)
     model = model or opened.model()[1]
-    return BackgroundScorer(model, found, only=labels).calibration if found and model.head else {}
+    if found is None or model.head is None:
+        return {}
+    if is_first_stage:
+        return BackgroundScorer(model, found, only=labels).calibration
+    return words_scorer(opened, model, found, only=labels, is_verified=verifier_file() is not None).calibration

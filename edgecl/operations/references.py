@@ -1,29 +1,39 @@
-"""References of taught words for the second stage of listening, where its network is installed."""
+"""References of taught words for the stages of listening that tell them apart better than a latent does.
+
+The student ships with the voice extractor; the network is there where the extra `verify` is installed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.extractors.opening import verifier_file
 from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import REMEMBERED_SHARE, Exemplars
-from edgecl.spotting.background import factory_background
 from edgecl.spotting.reference import Reference, clip_vector, factory_directions
-from edgecl.spotting.second_stage import hearing
+from edgecl.spotting.student import clip_answer, clip_frames, voice_student
 from edgecl.values import replace
 
 if TYPE_CHECKING:
+    from edgecl.extractors.base import FileExtractor
     from edgecl.extractors.contract import Contract
     from edgecl.learning.loop import Outcome
     from edgecl.model.model import Lesson, Objects
     from edgecl.operations.data import KeptSignals
+    from edgecl.spotting.reference import Hears
 
-MOST_CLIPS = 10  # of a word and a lesson, spread over all: each takes three windows of the network
+    Answers = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # a clip (samples, 1) to a vector (K,)
+
+MOST_CLIPS = 10  # of a word and a lesson, spread over all: each takes four clips of the extractor, or three windows
 
 
-def referenced(outcome: Outcome, lesson: Lesson, signals: KeptSignals, contract: Contract, objects: Objects) -> Outcome:
+def referenced(
+    outcome: Outcome, lesson: Lesson, signals: KeptSignals, extractor: FileExtractor, objects: Objects
+) -> Outcome:
     """Return the outcome of a lesson whose model has references of what it was taught.
 
     They take at most one part in REMEMBERED_SHARE of the room for exemplars: words beyond that have none.
@@ -31,36 +41,66 @@ def referenced(outcome: Outcome, lesson: Lesson, signals: KeptSignals, contract:
     model = outcome.model
     if model is None or outcome.is_unchanged or lesson.weight < 1:
         return outcome
-    if factory_background(source=contract.source, dimension=contract.dimension) is None:
-        return outcome  # no words: the network is not even opened
-    network = hearing()
-    if network is None:
+    stages = _stages(extractor)
+    if not stages:
         return outcome
-    directions, exemplars, digests = factory_directions(), dict(model.exemplars), dict(model.digests)
-
-    def hears(window: NDArray[np.float32]) -> NDArray[np.float32]:
-        return directions(network(window))
-
-    reference_bytes = 2 * (directions.matrix.shape[1] + 1)
+    exemplars, digests = dict(model.exemplars), dict(model.digests)
     room = model.plan().exemplars // REMEMBERED_SHARE
     for label, taught in sorted(_taught(outcome, lesson).items()):
-        held = sum(one.reference is not None for name, one in exemplars.items() if name != label)
-        if label not in exemplars or (held + 1) * reference_bytes > room:
+        if label not in exemplars:
             continue
+        found: dict[str, NDArray[np.float16]] = {}
+        held = sum(one.reference_bytes for name, one in exemplars.items() if name != label)
         some = taught[:: max(-(-len(taught) // MOST_CLIPS), 1)]
-        clips = (signals.get(name, row) for name, row in some)  # one at a time: together they may be megabytes
-        vectors = [clip_vector(one, contract, hears) for one in clips if one is not None]
-        if not vectors:
-            continue
-        before = exemplars[label].reference
-        if before is not None and before.nbytes != reference_bytes:
-            before = None  # of other directions
-        reference = Reference.of(vectors, None if before is None else Reference.from_array(before)).array()
-        role = f"exemplars/{label}"
-        whole = replace(Exemplars.from_arrays(objects.read(digests[role])), reference=reference)
-        digests[role] = objects.put(whole.arrays())
-        exemplars[label] = replace(exemplars[label], reference=reference)
+        for name, (answers, reference_bytes) in stages.items():
+            held += reference_bytes
+            if held > room:
+                break
+            clips = (signals.get(of, row) for of, row in some)  # one at a time: together they may be megabytes
+            vectors = [answers(one) for one in clips if one is not None]
+            if vectors:
+                found[name] = _added(getattr(exemplars[label], name), vectors)
+        if found:
+            role = f"exemplars/{label}"
+            held_now = exemplars[label]
+            reference, students = found.get("reference", held_now.reference), found.get("student", held_now.student)
+            whole = replace(Exemplars.from_arrays(objects.read(digests[role])), reference=reference, student=students)
+            digests[role] = objects.put(whole.arrays())
+            exemplars[label] = replace(held_now, reference=reference, student=students)
     return replace(outcome, model=within_memory(replace(model, exemplars=exemplars, digests=digests)))
+
+
+def _stages(extractor: FileExtractor) -> dict[str, tuple[Answers, int]]:
+    """Return, by the array of `Exemplars`, what each stage makes of a clip, and the bytes of a reference."""
+    stages: dict[str, tuple[Answers, int]] = {}
+    if (student := voice_student(extractor.digest)) is not None:
+        stages["student"] = lambda clip: clip_answer(clip_frames(clip, extractor), student), student.reference_bytes
+    if (network := _hearing(extractor.contract)) is not None:
+        directions = factory_directions()
+        size = 2 * (directions.matrix.shape[1] + 1)
+        stages["reference"] = (
+            lambda clip: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
+            size,
+        )
+    return stages
+
+
+def _hearing(contract: Contract) -> Hears | None:
+    """Return the network for an extractor of words; None where it is not installed, or too slow here."""
+    if verifier_file() is None:
+        return None
+    from edgecl.spotting.background import factory_background
+    from edgecl.spotting.second_stage import hearing
+
+    known = factory_background(source=contract.source, dimension=contract.dimension)
+    return None if known is None else hearing()
+
+
+def _added(before: NDArray[np.float16] | None, vectors: list[NDArray[np.float32]]) -> NDArray[np.float16]:
+    """Return the reference of clips (n of (K,)), added to one of before where that has the same directions."""
+    if before is None or len(before) != len(vectors[0]) + 1:
+        return Reference.of(vectors).array()
+    return Reference.of(vectors, Reference.from_array(before)).array()
 
 
 def _taught(outcome: Outcome, lesson: Lesson) -> dict[str, list[tuple[str, int]]]:

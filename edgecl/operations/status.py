@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgecl.extractors.opening import verifier_file
-from edgecl.operations.background import calibration
+from edgecl.operations.background import calibration, student
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import ModelBody
 
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 
 FORCED, NOTHING_NEW = "forced", "nothing new"
-FIRST, SECOND = "first stage", "second stage"
+FIRST, STUDENT, SECOND = "first stage", "student", "second stage"
 
 
 def status(opened: OpenStore) -> dict[str, Any]:
     """Return what the store knows, without loading an extractor."""
     revision, model = opened.model()
     body = ModelBody(**ModelBody.members_of(revision.body))
-    plan, second = model.plan(), _second_stage(model)
-    decided = set(second["words"]) if second["installed"] else set()
+    plan, second = model.plan(), _second_stage(opened, model)
+    decided = dict.fromkeys(second["students_words"], STUDENT)
+    if second["installed"]:
+        decided |= dict.fromkeys(second["words"], SECOND)
     return {
         "revision": revision.number,
         "kind": revision.kind,
@@ -62,7 +64,7 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "extractor": dict(opened.described_by(revision)),
         "revisions": opened.store.revisions(),
         "spotting": {
-            label: {**asdict(one), "decided_by": SECOND if label in decided else FIRST}
+            label: {**asdict(one), "decided_by": decided.get(label, FIRST)}
             for label, one in calibration(opened).items()
         },
         "second_stage": second,
@@ -74,10 +76,15 @@ def status(opened: OpenStore) -> dict[str, Any]:
     }
 
 
-def _second_stage(model: Model) -> dict[str, Any]:
-    """Whether the network of a second stage is installed, and the words that it decides on where it is quick enough."""
+def _second_stage(opened: OpenStore, model: Model) -> dict[str, Any]:
+    """Whether the network of a second stage is installed, and the words that it decides on where it is quick enough.
+
+    The student has a part in the scores of other words that have a reference of it.
+    """
     words = sorted(label for label, one in model.exemplars.items() if one.reference is not None)
-    return {"installed": verifier_file() is not None, "words": words}
+    found = student(opened, model)
+    students = [label for label, one in sorted(model.exemplars.items()) if found is not None and found.knows(one)]
+    return {"installed": verifier_file() is not None, "words": words, "students_words": students}
 
 
 def _remembered(model: Model) -> dict[str, int]:

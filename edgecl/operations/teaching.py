@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.extractors.opening import verifier_file
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded, spool_folder
@@ -234,10 +233,10 @@ def teach(
             if require_proof and outcome.model is not None and not outcome.verdict.proven:
                 outcome = replace(outcome, model=None)
             learned = time.perf_counter()
-            if not dry_run and verifier_file() is not None:
-                from edgecl.operations.references import referenced  # where the extra is installed
+            if not dry_run and extractor.contract.is_sound:
+                from edgecl.operations.references import referenced  # of words in a stream
 
-                outcome = referenced(outcome, lesson, signals, opened.extractor.contract, objects)
+                outcome = referenced(outcome, lesson, signals, opened.extractor, objects)
             forced = force and not outcome.verdict.accepted
             if outcome.model is not None and not outcome.is_unchanged and not dry_run:
                 yield Stage("commit", f"on top of revision {live.number}")

@@ -7,7 +7,8 @@ speech, each with a covariance of its own, and c means of other speech and words
 
     score = ln N(x; m, (1 + 1/n) Σ) - max_{b, c, m'} (ln N(x; μ_b, C_b), ln N(x; c, Σ), ln N(x; m', (1 + 1/n') Σ))
 
-where m' are the other words of the store. How a word's threshold follows from that is in `calibration`.
+where m' are the other words of the store. To words that have a reference a `student` adds what it makes of the frames.
+How a word's threshold follows from that is in `calibration`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edgecl.spotting.densities import Bound, Densities, best_other, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Scores
+from edgecl.spotting.student import Student, pupil
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass, replace
 
@@ -203,6 +205,10 @@ class BackgroundScorer:
         Least confidence of a hop that counts, above 0 and below 1: 0.5 at a word's threshold, 0.9 at its median clip.
     only
         Labels that are calibrated, where not all are: the others never count.
+    student
+        Adds to the scores of words that it has references of; None: the first stage decides alone.
+    without
+        Labels to which it adds nothing.
 
     Attributes
     ----------
@@ -214,7 +220,14 @@ class BackgroundScorer:
     """
 
     def __init__(
-        self, model: Model, background: Background, *, confidence: float = EVEN, only: Collection[str] | None = None
+        self,
+        model: Model,
+        background: Background,
+        *,
+        confidence: float = EVEN,
+        only: Collection[str] | None = None,
+        student: Student | None = None,
+        without: Collection[str] = (),
     ) -> None:
         if model.head is None:
             raise ValueError("a model without classes cannot answer")
@@ -228,6 +241,9 @@ class BackgroundScorer:
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         self._counts = counts
+        self._pupil = pupil(student, model, self.labels, others=without, share=width / self._features.latent_dimension)
+        self._slack = np.float32(ROUNDING) + (self._pupil.reach if self._pupil else np.float32(0))
+        self._in_room = self.row_scores(background.room).max(axis=0, initial=-np.inf)
         self.calibration = self._calibrated(background, model, self.labels if only is None else only)
         known = [self.calibration.get(label) for label in self.labels]
         even = np.array([one.threshold if one else np.inf for one in known], np.float32)
@@ -235,7 +251,7 @@ class BackgroundScorer:
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = self._thresholds(confidence)
         self._bound = Bound(self._words, self._spread, self._densities)
-        self._judged = self.thresholds, self.thresholds - np.float32(ROUNDING)
+        self._judged = self.thresholds, self.thresholds - self._slack
 
     def at(self, confidence: float) -> Self:
         """Return the same scorer with the thresholds of another confidence; it shares all else."""
@@ -270,13 +286,22 @@ class BackgroundScorer:
     @property
     def nbytes(self) -> int:
         """Resident bytes in addition to the model: mostly what ships with the extractor."""
-        return self._densities.nbytes + self._words.nbytes + self._bound.nbytes
+        student = self._pupil.student.nbytes if self._pupil else 0
+        return self._densities.nbytes + self._words.nbytes + self._bound.nbytes + student
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        """Return the scores of latents (n, D)."""
+    @property
+    def students_words(self) -> tuple[str, ...]:
+        """Return the labels that a student decides on, with this scorer."""
+        return tuple(self._pupil.references) if self._pupil else ()
+
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+        """Return the scores of latents (n, D); without their frames (n, P, D) those of the first stage."""
         features = self._features(latents)
-        scores = self.row_scores(features[:, -self._features.row_dimension :])
-        return Scores(scores, self._confidence(scores), self._head.novelty(self._head.logits(features)))
+        scores, asked = self.row_scores(features[:, -self._features.row_dimension :]), None
+        if self._pupil and frames is not None:  # nothing like the room becomes an event, whatever the student says
+            least = np.maximum(self.thresholds - self._pupil.reach, np.nextafter(self._in_room, np.float32(np.inf)))
+            scores, asked = self._pupil.added(scores, least, frames)
+        return Scores(scores, self._confidence(scores), self._head.novelty(self._head.logits(features)), asked=asked)
 
     def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
         """Return scores of the same scorer at other thresholds, with the confidence that this one reports."""
@@ -294,31 +319,35 @@ class BackgroundScorer:
         True settles it; False does not. All but a few hops in a thousand are settled so.
         """
         if thresholds is not self._judged[0]:
-            self._judged = thresholds, thresholds - np.float32(ROUNDING)
+            self._judged = thresholds, thresholds - self._slack
         row = self._features.project(latent) if self._features.projection else latent
         return bool(np.logical_and.reduce(self._bound(row) < self._judged[1]))
 
     def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores (n, C) of rows (n, p), as a store keeps latents."""
+        """Return the first stage's scores (n, C) of rows (n, p), as a store keeps latents."""
         background, whitened = self._densities(rows)
         words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         return words - np.maximum(background[:, None], best_other(words))
 
     def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
         scores = self.row_scores(background.rows)
-        lowest = self.row_scores(background.room).max(axis=0, initial=-np.inf)
-        return {
-            label: calibrated(
+        found = {}
+        for index, label in enumerate(self.labels):
+            if label not in labels:
+                continue
+            mistaken, hours, allowance = scores[:, index], background.hours, background.allowance
+            if self._pupil and label in self._pupil.references:
+                mistaken = self._pupil.of_background(mistaken, label)
+                hours, allowance = hours * self._pupil.student.share, self._pupil.allowance
+            found[label] = calibrated(
                 self.own(index, kept_rows(model, label), background.offset),
-                scores[:, index],
-                hours=background.hours,
-                room=float(lowest[index]),
-                allowance=background.allowance,
+                mistaken,
+                hours=hours,
+                room=float(self._in_room[index]),
+                allowance=allowance,
                 is_mine=label in model.mine,
             )
-            for index, label in enumerate(self.labels)
-            if label in labels
-        }
+        return found
 
     def own(self, index: int, kept: Exemplars, offset: NDArray[np.float32]) -> OwnClips:
         """Return the kept clips of a word, each without itself, and what else their scores depend on."""
@@ -333,6 +362,7 @@ class BackgroundScorer:
             people=kept.who(),
             rivals=np.maximum(background, others.max(axis=1, initial=-np.inf)),
             half_determinant=float(self._densities.half_determinant),
+            likely=self._pupil.left_out(self.labels[index]) if self._pupil else 0.0,
         )
 
 

@@ -71,13 +71,15 @@ class OwnClips:
     """(m,) largest log density of background and other words."""
     half_determinant: float
     """½ ln |Σ|."""
+    likely: float = 0.0
+    """What a student is expected to add to the score of a clip that is left out."""
 
     def scores(self) -> NDArray[np.float32]:
         """Return scores (m,) of the clips, each by the mean of all others."""
         rest = max(self.count - 1, 1)  # a single clip stands for itself
         away = (self.whitened - self.mean) * np.float32(self.count / rest if self.count > 1 else 1)
         left = gaussian(np.square(away).sum(axis=1), 1 + 1 / rest, away.shape[1]) - np.float32(self.half_determinant)
-        scores: NDArray[np.float32] = left - self.rivals
+        scores: NDArray[np.float32] = left - self.rivals + np.float32(self.likely)
         return scores
 
     def unseen(self, allowance: Allowance) -> Unseen:

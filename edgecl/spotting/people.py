@@ -10,7 +10,9 @@ A taught clip that is left out by itself comes closer, the more so the fewer peo
 the mean. With one speaker E d² = ω (1 + 1 / (n - 1)), without any β. Where several speakers are known, all clips of a
 speaker are left out together, and β counts 1 + Σ (k_t / (n - k_s))² times over the others. The difference of the
 expectations moves the score of each clip left out to what an unseen person gets; β, ω and the rest of `Allowance` ship
-with the extractor, from `tools/make_people`. Variance components: Searle, Casella and McCulloch 1992, ch. 3.
+with the extractor, from `tools/make_people`: once for the first stage's score, once for the score that a student has a
+part in. To people who did not teach that adds about as much whatever the clips are: its share is in `quiet`.
+Variance components: Searle, Casella and McCulloch 1992, ch. 3.
 
 What a single person gets is counted: of ten times k are heard, each with the probability that a score of theirs reaches
 the threshold. A person's mean score has a t distribution about what is expected, with one degree of freedom less than
@@ -183,10 +185,10 @@ def unseen(
 
 
 @cache
-def factory_allowance() -> Allowance:
-    """Return the allowance that ships with the voice extractor."""
+def factory_allowance(of: str = "allowance") -> Allowance:
+    """Return an allowance that ships with the voice extractor: of the first stage's score, or "student" for both's."""
     text = (Path(__file__).parents[1] / "data" / "people_voice.json").read_text(encoding="utf-8")
-    return Allowance(**json.loads(text)["allowance"])
+    return Allowance(**json.loads(text)[of])
 
 
 def _normal(deviations: float) -> float:

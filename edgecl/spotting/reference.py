@@ -144,11 +144,24 @@ def _noises() -> tuple[NDArray[np.float32], ...]:
     """Return a noise (24000,) of unit power for each version: flat below 50 Hz, 1/f^slope of the amplitude above."""
     found = []
     for number, (slope, _, _) in enumerate(VERSIONS):
-        spectrum = np.fft.rfft(np.random.default_rng(number).standard_normal(WINDOW_SAMPLES, np.float32))
+        spectrum = np.fft.rfft(_normal(number, WINDOW_SAMPLES))
         frequency = np.maximum(np.fft.rfftfreq(WINDOW_SAMPLES, 1 / 16_000), 50)
         noise = np.fft.irfft(spectrum / frequency ** (slope / 2), WINDOW_SAMPLES)
         found.append((noise / noise.std()).astype(np.float32))
     return tuple(found)
+
+
+def _normal(seed: int, count: int) -> NDArray[np.float32]:
+    """Return normal numbers (count,), an even count: `numpy.random` would be loaded for nothing else in a lesson.
+
+    Bits by SplitMix64 (Steele, Lea and Flood 2014) of a counter, pairs by Box and Muller 1958.
+    """
+    bits = (np.arange(1, count + 1, dtype=np.uint64) + np.uint64(seed << 32)) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    even = ((bits ^ (bits >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
+    radius, angle = np.sqrt(-2 * np.log1p(-even[::2])), 2 * np.pi * even[1::2]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).astype(np.float32)
 
 
 def unit(vector: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ class Scores(NamedTuple):
     """(n,) 0: typical of its class, 1: nothing of it."""
     unknown: NDArray[np.bool_] | None = None
     """(n,) whether the hop is like nothing that was taught: its scores are below all thresholds. None: not measured."""
+    asked: NDArray[np.bool_] | None = None
+    """(n, C) whether a student's answer is in the score. None: there is no student."""
 
 
 class Scorer(Protocol):
@@ -41,8 +43,8 @@ class Scorer(Protocol):
     thresholds: NDArray[np.float32]
     """(C,) score from which a hop counts for the label."""
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        """Return the scores of latents (n, D)."""
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+        """Return the scores of latents (n, D); frames (n, P, D) are what these are the means of, for a student."""
 
     def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
         """Test quickly whether no score of a latent (1, D) can reach its threshold (C,); False leaves it open."""
@@ -92,7 +94,7 @@ class HeadScorer:
         """Leave every hop open: the head is quick."""
         return False
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
         features = self._model.features(latents)
         logits = self._head.logits(features)
         shares, novelty = probabilities(logits), self._head.novelty(logits)
@@ -141,9 +143,9 @@ class KnownScorer:
         """Return scores of `all_known` for latents (n, D), as this one gives them."""
         return self._told(self.all_known.confident(scores, latents), latents)
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        """Return the scores of latents (n, D)."""
-        return self._told(self.all_known(latents), latents)
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+        """Return the scores of latents (n, D) and their frames (n, P, D)."""
+        return self._told(self.all_known(latents, frames), latents)
 
     def _told(self, found: Scores, latents: NDArray[np.float32]) -> Scores:
         margins = found.scores - self.thresholds

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
 CANDIDATE = "a candidate: the second stage decides"
+ASKED = "with the student's answer"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Spotter(ABC):
         self._run_first = 0
         self._open: OpenEvent | None = None
         self._scores: Scores | None = None
-        self._settled: NDArray[np.float32] | None = None  # the latest latent, where it has no scores yet
+        # the latest latent and its frames, where it has no scores yet
+        self._settled: tuple[NDArray[np.float32], NDArray[np.floating] | None] | None = None
         self._reason = ""
 
     @property
@@ -110,16 +112,22 @@ class Spotter(ABC):
         """Hops that were scored or skipped."""
         return self._hop
 
-    def push(self, latents: NDArray[np.float32]) -> list[Detection]:
-        """Return the events that the latents (n, D) of the next n hops complete."""
+    def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
+        """Return the events that the latents (n, D) of the next n hops complete.
+
+        Parameters
+        ----------
+        frames
+            (n, P, D) that these are the means of, for a student; looked at until the next hop.
+        """
         if self.scorer is None:
             self._hop += len(latents)
             return []
         if len(latents) == 1 and self.scorer.is_below(latents, self.scorer.thresholds):
-            self._settled = latents
+            self._settled = latents, frames
             detection = self._follow_hop(None)
             return [] if detection is None else [detection]
-        return self.follow(self.scorer(latents))
+        return self.follow(self.scorer(latents, frames))
 
     def follow(self, scores: Scores) -> list[Detection]:
         """Return the events that the next hops complete, by their scores; something must have been taught."""
@@ -130,7 +138,8 @@ class Spotter(ABC):
         for index, label in enumerate(margins.argmax(axis=1).tolist()):
             margin = float(margins[index, label])
             is_unknown = scores.unknown is not None and bool(scores.unknown[index])
-            self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown)
+            is_asked = scores.asked is not None and bool(scores.asked[index, label])
+            self._reason = _why_not(self.scorer.labels[label], margin, is_unknown=is_unknown, is_asked=is_asked)
             if not self._reason and self._is_candidate(self.scorer.labels[label]):
                 self._reason = CANDIDATE
             detection = self._follow_hop(self._answer(scores, index, label, margin) if margin >= 0 else None)
@@ -142,10 +151,11 @@ class Spotter(ABC):
         """Score the latest hop after all, for those who want to see it."""
         if self._settled is None or self.scorer is None:
             return
-        self._scores, self._settled = self.scorer(self._settled), None
+        self._scores, self._settled = self.scorer(*self._settled), None
         margins = self._scores.scores[0] - self.scorer.thresholds
         best = int(margins.argmax())
-        self._reason = _why_not(self.scorer.labels[best], float(margins[best]), is_unknown=False)
+        asked = self._scores.asked is not None and bool(self._scores.asked[0, best])
+        self._reason = _why_not(self.scorer.labels[best], float(margins[best]), is_unknown=False, is_asked=asked)
 
     def skip(self, hops: int) -> list[Detection]:
         """Skip silent hops; return the events that they complete."""
@@ -200,14 +210,14 @@ class Spotter(ABC):
         """Take the answer of hop `_hop`, and whether its run is long enough; return what it completes."""
 
 
-def _why_not(label: str, margin: float, *, is_unknown: bool) -> str:
+def _why_not(label: str, margin: float, *, is_unknown: bool, is_asked: bool) -> str:
     """Return why a hop does not count, by its best label and its margin; empty where it does."""
     if np.isinf(margin):
         return "waits for the wake word"
     if is_unknown:
         return "unknown: like nothing that was taught"
     if margin < 0:
-        return "below its threshold"
+        return f"below its threshold, {ASKED}" if is_asked else "below its threshold"
     return "background, which makes no event" if label.startswith("_") else ""
 
 

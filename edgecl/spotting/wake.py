@@ -41,8 +41,8 @@ class WakeScorer:
         """Test as the scorer of the wake word does; while awake nothing is settled."""
         return not self.is_awake and self._asleep.is_below(latent, thresholds)
 
-    def __call__(self, latents: NDArray[np.float32]) -> Scores:
-        return self._awake(latents) if self.is_awake else self._asleep(latents)
+    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+        return self._awake(latents) if self.is_awake else self._asleep(latents, frames)
 
 
 class WakeSpotter(WordSpotter):
@@ -56,13 +56,13 @@ class WakeSpotter(WordSpotter):
         self._wake, self._span = wake, span
         self._asleep_from = 0
 
-    def push(self, latents: NDArray[np.float32]) -> list[Detection]:
+    def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
         """Return events as `Spotter.push` does; awake or not is decided hop by hop."""
         found = []
-        for latent in latents:
+        for at in range(len(latents)):
             if isinstance(self.scorer, WakeScorer):
                 self.scorer.be(is_awake=self._hop < self._asleep_from)
-            found += super().push(latent[None])
+            found += super().push(latents[at : at + 1], None if frames is None else frames[at : at + 1])
         return found
 
     def _is_candidate(self, label: str) -> bool:

@@ -17,7 +17,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 
 from common.sounds import taught_clips
 from common.splits import data_root
+from common.windows import windowed
 from edgecl.compare.joint import fit_joint
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
@@ -36,7 +38,10 @@ from edgecl.learning.collector import LessonCollector
 from edgecl.learning.loop import learn
 from edgecl.model.model import MemoryObjects, Model
 from edgecl.spotting.background import Background, BackgroundScorer, factory_background
+from edgecl.spotting.reference import Reference
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
+from edgecl.spotting.student import Student, clip_answer, factory_student
+from edgecl.values import replace
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
 RATES = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)  # false accepts an hour
@@ -45,8 +50,12 @@ BLOCK = 1 << 15
 PENALTY = 1e-4
 CUT_DB, CUT_SAMPLES = 15.0, 800
 
+POOL = 9  # frames of a window
+AUTOMATIC = ("edgecl", "first stage")
+LOWER = 100.0  # below the automatic threshold: more than ten false accepts an hour
+
 Latents = NDArray[np.float32]  # (n, D)
-Score = Callable[[Latents], NDArray[np.float32]]  # to (n,)
+Score = Callable[..., NDArray[np.float32]]  # latents (n, D), and their windows (n, P, D) where given, to (n,)
 
 
 def taught_model(clips: Latents, word: str, scratch: Path) -> Model:
@@ -58,6 +67,24 @@ def taught_model(clips: Latents, word: str, scratch: Path) -> Model:
     model = learn(Model(settings), collector.finish(), objects=MemoryObjects(), force=True).model
     assert model is not None
     return model
+
+
+def with_references(
+    model: Model,
+    frames: NDArray[np.floating],
+    words: NDArray[np.str_],
+    taught: Sequence[int] | NDArray[np.intp],
+    *,
+    student: Student | None,
+) -> Model:
+    """Return a model with the references that a lesson makes of taught clips, whose frames are (clips, 1 + V, P, D)."""
+    if student is None:
+        return model
+    exemplars = dict(model.exemplars)
+    for label, kept in model.exemplars.items():
+        vectors = [clip_answer(frames[row], student) for row in taught if words[row] == label]
+        exemplars[label] = replace(kept, student=Reference.of(vectors).array())
+    return replace(model, exemplars=exemplars)
 
 
 def regression(clips: Latents, background: Background) -> Score:
@@ -74,10 +101,16 @@ def prototype(clips: Latents) -> Score:
     return lambda latents: (latents @ clips.T).max(axis=1) / np.sqrt(np.square(latents).sum(axis=1))
 
 
-def in_blocks(score: Score, latents: NDArray[np.float16]) -> NDArray[np.float32]:
-    return np.concatenate(
-        [score(latents[first : first + BLOCK].astype(np.float32)) for first in range(0, len(latents), BLOCK)]
-    )
+def in_blocks(
+    score: Score, latents: NDArray[np.float16], frames: NDArray[np.float16] | None = None
+) -> NDArray[np.float32]:
+    """Score the latents (n, D) of minutes; with their frames (m, n / m + P - 1, D) where these are given."""
+    if frames is None:
+        parts = [score(latents[at : at + BLOCK].astype(np.float32)) for at in range(0, len(latents), BLOCK)]
+    else:
+        minutes = zip(latents.reshape(len(frames), -1, latents.shape[1]), frames, strict=True)
+        parts = [score(one.astype(np.float32), windowed(own, POOL)) for one, own in minutes]
+    return np.concatenate(parts)
 
 
 def events(scores: NDArray[np.float32], threshold: float) -> list[int]:
@@ -105,12 +138,28 @@ def threshold_for(scores: NDArray[np.float32], most: float) -> float:
     return float(np.nextafter(candidates[low], np.inf) if too_many else candidates[low])
 
 
-def peaks_of(score: Score, heard: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return the highest score (clips, takes) near the middle of played words, (clips, takes, hops, D)."""
-    scores = score(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).reshape(heard.shape[:3])
+def peaks_of(
+    score: Score, heard: NDArray[np.float16], frames: NDArray[np.float16] | None = None
+) -> NDArray[np.float32]:
+    """Return the highest score (clips, takes) near the middle of played words, (clips, takes, hops, D).
+
+    Parameters
+    ----------
+    frames
+        (clips, takes, hops + P - 1, D) of these.
+    """
+    windows = [] if frames is None else [windowed(frames, POOL).reshape(-1, POOL, frames.shape[-1])]
+    scores = score(heard.reshape(-1, heard.shape[-1]).astype(np.float32), *windows).reshape(heard.shape[:3])
     middle = heard.shape[2] // 2
     highest: NDArray[np.float32] = scores[:, :, middle - NEAR_HOPS : middle + NEAR_HOPS].max(axis=2)
     return highest
+
+
+def all_asked(scorer: BackgroundScorer) -> BackgroundScorer:
+    """Return a scorer that asks its student about every hop within reach of the lowest threshold that is looked at."""
+    asking = copy(scorer)
+    asking.thresholds = scorer.thresholds - np.float32(LOWER)
+    return asking
 
 
 def is_cut(signal: NDArray[np.float32]) -> bool:
@@ -143,8 +192,9 @@ def measure(folder: Path, scratch: Path) -> dict[str, Any]:
     contract = open_extractor(builtin_extractor("voice")).contract
     background = factory_background(source=contract.source, dimension=contract.dimension)
     assert background is not None
+    student = factory_student()
     with np.load(folder / "background.npz") as kept:
-        stream = kept["x"]
+        stream, frames = kept["x"], kept["frames"]
     with np.load(folder / "words.npz") as kept:
         words = dict(kept)
     hours, found = len(stream) * 0.08 / 3600, []
@@ -153,18 +203,29 @@ def measure(folder: Path, scratch: Path) -> dict[str, Any]:
     for word, shots, taught, heard in cases(words):
         started = time.perf_counter()
         clips = words["clean"][taught]
-        scorer = BackgroundScorer(taught_model(clips, word, scratch), background)
+        model = taught_model(clips, word, scratch)
+        first = BackgroundScorer(model, background)
+        model = with_references(model, words["frames"], words["word"], taught, student=student)
+        scorer = BackgroundScorer(model, background, student=student)
+        asking = all_asked(scorer)
         learners: dict[str, Score] = {
-            "edgecl": lambda latents, scorer=scorer: scorer(latents).scores[:, 0],  # type: ignore[misc]
+            "edgecl": lambda latents, windows, scorer=asking: scorer(latents, windows).scores[:, 0],
+            "first stage": lambda latents, scorer=first: scorer(latents).scores[:, 0],
             "logistic regression": regression(clips, background),
             "nearest prototype": prototype(clips),
         }
         for name, score in learners.items():
-            of_stream = in_blocks(score, stream)
+            needs = name == "edgecl"
+            of_stream = in_blocks(score, stream, frames if needs else None)
             thresholds = {f"{rate:g}": threshold_for(of_stream, rate * hours) for rate in RATES}
-            if name == "edgecl":
-                thresholds["automatic"] = float(scorer.thresholds[0])
-            peaks = {level: peaks_of(score, words[f"heard_{level}"][heard]) for level in LEVELS_DB}
+            if name in AUTOMATIC:
+                thresholds["automatic"] = float((scorer if needs else first).thresholds[0])
+            peaks = {
+                level: peaks_of(
+                    score, words[f"heard_{level}"][heard], words[f"frames_{level}"][heard] if needs else None
+                )
+                for level in LEVELS_DB
+            }
             found += [
                 {
                     "word": word, "shots": shots, "learner": name, "snr_db": level, "at": at,

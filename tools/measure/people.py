@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.sounds import RATE_HZ, Clip, World, word_in_noise
+from common.windows import hops_of, windowed
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.model.exemplars import person_number
@@ -16,6 +17,8 @@ from edgecl.spotting.background import VOICE_SOURCE, Background, factory_backgro
 from edgecl.spotting.calibration import OwnClips, calibrated
 from edgecl.spotting.densities import Densities, gaussian
 from edgecl.spotting.people import OUTSIDE, Allowance, Expected, people_of
+from edgecl.spotting.reference import Reference
+from edgecl.spotting.student import BETA, clip_frames, units
 
 LEVELS_DB = (45, 20)
 NEAR_HOPS = 9  # to either side of the middle of a word, in which a peak is its own
@@ -39,6 +42,8 @@ PLANS = (
 LEAST_LEFT = 10  # people who did not teach
 NOTHING = Allowance(*[0.0] * 9)
 
+Answers = Callable[[NDArray[np.floating]], NDArray[np.float32]]  # windows (..., P, D) to what a student makes of them
+
 
 @dataclass(frozen=True)
 class Played:
@@ -52,12 +57,23 @@ class Played:
     """(n, D) latents of the clips."""
     heard: dict[int, NDArray[np.float16]]
     """By level in dB: (n, takes, hops, D) latents about the middle of the word."""
+    own_frames: NDArray[np.float16]
+    """(n, 1 + V, P, D) of the clips, clean and in the noises of a lesson."""
+    frames: dict[int, NDArray[np.float16]]
+    """By level in dB: (n, takes, hops + P - 1, D) of the latents."""
 
     def of(self, word: str) -> Played:
         """Return the clips of one word."""
-        rows = self.words == word
-        heard = {level: one[rows] for level, one in self.heard.items()}
-        return Played(self.words[rows], self.speakers[rows], self.clean[rows], heard)
+        return self.only(self.words == word)
+
+    def only(self, rows: NDArray[np.bool_]) -> Played:
+        """Return some of the clips."""
+        heard, frames = ({level: one[rows] for level, one in all_of.items()} for all_of in (self.heard, self.frames))
+        return Played(self.words[rows], self.speakers[rows], self.clean[rows], heard, self.own_frames[rows], frames)
+
+    def windows(self, level_db: int) -> NDArray[np.float16]:
+        """Return the windows (n, takes, hops, P, D) of the latents at a level, as a view."""
+        return windowed(self.frames[level_db], self.own_frames.shape[2])
 
 
 @dataclass(frozen=True)
@@ -87,19 +103,25 @@ def played(world: World, clips: Sequence[Clip], *, takes: int) -> Played:
     """Play every clip in noise of a world, at both levels."""
     extractor = open_extractor(builtin_extractor("voice"))
     assert isinstance(extractor, FileExtractor)
-    heard = {}
+    heard, kept = {}, {}
     for level_db in LEVELS_DB:
         rows = []
         for index, clip in enumerate(clips):
             for take in range(takes):
                 rng = np.random.default_rng([SEED, level_db, index, take])
                 sound = word_in_noise(clip.signal, world, rng, snr_db=level_db, length=4 * RATE_HZ)
-                hops = extractor.hop_latents(sound)
-                rows.append(hops[len(hops) // 2 - NEAR_HOPS : len(hops) // 2 + NEAR_HOPS])
-        heard[level_db] = np.array(rows, np.float16).reshape(len(clips), takes, *rows[0].shape)
+                frames = extractor.frames(sound)
+                middle, more = (
+                    (len(frames) - extractor.contract.pool_frames + 1) // 2,
+                    extractor.contract.pool_frames - 1,
+                )
+                rows.append(frames[middle - NEAR_HOPS : middle + NEAR_HOPS + more])
+        near = np.array(rows).reshape(len(clips), takes, *rows[0].shape)
+        heard[level_db], kept[level_db] = hops_of(extractor, near).astype(np.float16), near.astype(np.float16)
     clean = extractor.latents([one.signal[:, None] for one in clips])
-    words, speakers = [one.word for one in clips], [one.speaker for one in clips]
-    return Played(np.array(words), np.array(speakers), clean, heard)
+    own = np.array([clip_frames(one.signal[:, None], extractor) for one in clips], np.float16)
+    words, speakers = np.array([one.word for one in clips]), np.array([one.speaker for one in clips])
+    return Played(words, speakers, clean, heard, own, kept)
 
 
 def plans(data: Played) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -118,30 +140,40 @@ def plans(data: Played) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
                 yield np.concatenate(taught), rows[~np.isin(data.speakers[rows], chosen)]
 
 
-def fitted(data: Played) -> tuple[Allowance, int]:
-    """Return the allowance that fits the scores of people who did not teach best, and the number of cases."""
+def judged(data: Played, answers: Answers | None = None) -> list[Case]:
+    """Return the cases of all plans, with what a student makes of windows where one is given."""
     background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
     assert background is not None
     cases = []
     for word in np.unique(data.words):
         own = data.of(str(word))
-        judge = _Judge(own, without_word(background, own.clean))
+        judge = _Judge(own, without_word(background, own.clean), answers)
         cases += [judge.case(*plan) for plan in plans(own)]
+    return cases
+
+
+def fitted(cases: Sequence[Case], *, takes: int) -> Allowance:
+    """Return the allowance that fits the scores of people who did not teach best.
+
+    Parameters
+    ----------
+    takes
+        Of each clip.
+    """
     few = np.array([one.few for one in cases])
     ones = np.ones(len(cases))
     moved = np.array([(one.per_between, one.per_within, 1) for one in cases])
     quiet = np.array([one.quiet - one.unmoved for one in cases])
-    between, within, gain = np.linalg.lstsq(moved, quiet, rcond=None)[0]
+    between, within, gain = weights = np.linalg.lstsq(moved, quiet, rcond=None)[0]
     lost = np.mean([one.quiet - one.noise for one in cases])
     about_few = np.stack([ones, few], axis=1)
     take = float(np.mean([one.take for one in cases]))
-    takes = data.heard[LEVELS_DB[0]].shape[1]
     means = float(np.nanmean([one.clip for one in cases]))  # of clips, each the mean of its takes
     person = np.linalg.lstsq(about_few, np.array([one.person - means * one.per_clip for one in cases]), rcond=None)[0]
-    word = np.linalg.lstsq(about_few, np.square(quiet - moved @ (between, within, gain)), rcond=None)[0]
+    word = np.linalg.lstsq(about_few, np.square(quiet - moved @ weights), rcond=None)[0]
     clip = means + take * (1 - 1 / takes)
     numbers = (between, within, gain, gain - lost, clip, person[0], person[1], max(word[0], 0), word[1])
-    return Allowance(*map(float, numbers)), len(cases)
+    return Allowance(*map(float, numbers))
 
 
 def covered(data: Played, allowance: Allowance) -> float:
@@ -176,8 +208,12 @@ def without_word(background: Background, clips: NDArray[np.float32]) -> Backgrou
 class _Judge:
     """Scores clips of a word that others taught."""
 
-    def __init__(self, data: Played, background: Background) -> None:
+    def __init__(self, data: Played, background: Background, answers: Answers | None = None) -> None:
         self._data, self._densities = data, Densities(background)
+        self._own_answers = self._answers = None
+        if answers is not None:
+            self._own_answers = units(answers(data.own_frames).sum(axis=1))
+            self._answers = {level: answers(data.windows(level)) for level in data.frames}
         self._rivals, self._whitened = self._densities(data.clean + background.offset)
         self._half = float(self._densities.half_determinant)
         flat = {level: rows.reshape(-1, rows.shape[-1]).astype(np.float32) for level, rows in data.heard.items()}
@@ -185,11 +221,14 @@ class _Judge:
 
     def case(self, taught: NDArray[np.intp], others: NDArray[np.intp]) -> Case:
         """Compare what is known of the clips that teach with the clips of others."""
-        own = self._own(taught)
-        mean, count = own.mean, len(taught)
+        reference = self._reference(taught)
+        own, count = self._own(taught), len(taught)
         clips, whose = people_of(own.people, count)
         theirs, ours = Expected.of_unseen(clips), Expected.of_taught(clips, whose)
-        spread, scores = 1 + 1 / count, {level: self._peaks(level, mean, count, others) for level in LEVELS_DB}
+        spread, scores = (
+            1 + 1 / count,
+            {level: self._peaks(level, own.mean, count, others, reference) for level in LEVELS_DB},
+        )
         speakers = self._data.speakers[others]
         by_person = [scores[45][speakers == one].mean(axis=1) for one in np.unique(speakers)]
         return Case(
@@ -223,19 +262,29 @@ class _Judge:
             shares.append(max(min(low + own_chance, 1 - OUTSIDE) - max(low, OUTSIDE), 0.0) / own_chance)
         return shares
 
+    def _reference(self, taught: NDArray[np.intp]) -> Reference | None:
+        return None if self._own_answers is None else Reference.of(list(self._own_answers[taught]))
+
     def _own(self, taught: NDArray[np.intp]) -> OwnClips:
         mean, count = self._whitened[taught].mean(axis=0), len(taught)
         numbers = np.array([person_number(str(one)) for one in self._data.speakers[taught]], np.uint8)
         return OwnClips(self._whitened[taught], mean, count, numbers, self._rivals[taught], self._half)
 
     def _peaks(
-        self, level_db: int, mean: NDArray[np.float32], count: int, rows: NDArray[np.intp]
+        self,
+        level_db: int,
+        mean: NDArray[np.float32],
+        count: int,
+        rows: NDArray[np.intp],
+        reference: Reference | None = None,
     ) -> NDArray[np.float32]:
         """Return the best scores (rows, takes)."""
         shape = self._data.heard[level_db].shape[:3]
         rivals, whitened = self._heard[level_db]
         squared = np.square(whitened.reshape(*shape, -1)[rows] - mean).sum(axis=-1)
         scores = gaussian(squared, 1 + 1 / count, len(mean)) - np.float32(self._half) - rivals.reshape(shape)[rows]
+        if reference is not None and self._answers is not None:
+            scores = scores + BETA * (self._answers[level_db][rows] @ reference.direction)
         best: NDArray[np.float32] = scores.max(axis=-1)
         return best
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from common.sounds import TAUGHT, Clip, taught_clips, worlds
 from common.splits import data_root
+from common.windows import windowed
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.learner import Learner
 from edgecl.learning.collector import LessonCollector
@@ -35,12 +36,12 @@ from edgecl.model.model import MemoryObjects, Model
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 from edgecl.spotting.background import VOICE_SOURCE, BackgroundScorer, factory_background
-from measure.listen_table import BLOCK, events
+from edgecl.spotting.student import factory_student
+from measure.listen_table import POOL, events, with_references
 from measure.people import LEVELS_DB, Played, played
 
 EACH, HEARD_EACH, DRAWS = 5, 10, 6  # status promises what is heard of ten
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-MINUTE_HOPS = 733  # that fit into a minute of sound
 PLANS = ((1, 5), (2, 2), (5, 1))  # people, and clips of each
 
 
@@ -66,12 +67,12 @@ class Row:
 class Bench:
     """Teaches stores, and plays what it is given to their scorers."""
 
-    def __init__(self, data: Played, stream: NDArray[np.float16], scratch: Path) -> None:
+    def __init__(self, data: Played, stream: tuple[NDArray[np.float16], NDArray[np.float16]], scratch: Path) -> None:
         self.data, self._stream, self._scratch = data, stream, scratch
-        self._hours = len(stream) * 0.08 / 3600
+        self._hours = stream[0][:, :, 0].size * 0.08 / 3600
         background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
         assert background is not None
-        self._background = background
+        self._background, self._student = background, factory_student()
         self._settings = Learner.create(scratch / "store", extractor="voice").settings
 
     def scorer(self, taught: Sequence[int] | NDArray[np.intp]) -> BackgroundScorer:
@@ -82,7 +83,8 @@ class Bench:
             collector.add(word, self.data.clean[row][None], person=person)
         model = learn(Model(self._settings), collector.finish(), objects=MemoryObjects(), force=True).model
         assert model is not None
-        return BackgroundScorer(model, self._background)
+        model = with_references(model, self.data.own_frames, self.data.words, taught, student=self._student)
+        return BackgroundScorer(model, self._background, student=self._student)
 
     def row(self, scorer: BackgroundScorer, word: str, played_rows: NDArray[np.intp], **what: Any) -> Row:
         """Return what becomes of a word."""
@@ -96,13 +98,19 @@ class Bench:
         )  # fmt: skip
 
     def _heard(self, scorer: BackgroundScorer, index: int, level_db: int, rows: NDArray[np.intp]) -> float:
-        heard = self.data.heard[level_db][rows]
-        scores = scorer(heard.reshape(-1, heard.shape[-1]).astype(np.float32)).scores[:, index]
+        heard, windows = self.data.heard[level_db][rows], self.data.windows(level_db)[rows]
+        latents, frames = heard.reshape(-1, heard.shape[-1]), windows.reshape(-1, *windows.shape[-2:])
+        scores = scorer(latents.astype(np.float32), frames).scores[:, index]
         return float((scores.reshape(heard.shape[:3]).max(axis=2) >= scorer.thresholds[index]).mean())
 
     def _accepts(self, scorer: BackgroundScorer, index: int) -> float:
-        blocks = (self._stream[at : at + BLOCK].astype(np.float32) for at in range(0, len(self._stream), BLOCK))
-        scores = np.concatenate([scorer(one).scores[:, index] for one in blocks])
+        latents, frames = self._stream
+        scores = np.concatenate(
+            [
+                scorer(one.astype(np.float32), windowed(own, POOL)).scores[:, index]
+                for one, own in zip(latents, frames, strict=True)
+            ]
+        )
         return len(events(scores, float(scorer.thresholds[index]))) / self._hours
 
 
@@ -159,22 +167,16 @@ def main() -> int:
     chosen = parser.parse_args()
     root = data_root()
     with np.load(chosen.stream / "background.npz") as kept:
-        stream = each_minute(kept["x"], chosen.every)
+        frames = kept["frames"][:: chosen.every]
+        latents = kept["x"].reshape(-1, frames.shape[1] - POOL + 1, frames.shape[2])[:: chosen.every]
     _, world = worlds(root)
     rows: list[Row] = []
     for clips, plan in ((fsdd(root), left_out), (taught_clips(root), alone)):
         with tempfile.TemporaryDirectory(prefix="edgecl-people-") as scratch:
-            rows += plan(Bench(played(world, clips, takes=1), stream, Path(scratch)))
-        hours = len(stream) * 0.08 / 3600
+            rows += plan(Bench(played(world, clips, takes=1), (latents, frames), Path(scratch)))
+        hours = latents[:, :, 0].size * 0.08 / 3600
         chosen.json.write_text(json.dumps({"hours": hours, "rows": [asdict(one) for one in rows]}, indent=1))
     return 0
-
-
-def each_minute(stream: NDArray[np.float16], every: int) -> NDArray[np.float16]:
-    """Return the hops of each Nth minute, as many of each kind of sound; those of a part of a minute are left out."""
-    minutes = len(stream) // MINUTE_HOPS
-    kept: NDArray[np.float16] = stream[: minutes * MINUTE_HOPS].reshape(minutes, MINUTE_HOPS, -1)[::every]
-    return kept.reshape(-1, stream.shape[1])
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.spotting.background import BackgroundScorer, factory_background
 from edgecl.spotting.densities import Densities, log_density
 from measure.listen_table import events, in_blocks, taught_model, threshold_for
-from measure.people_table import each_minute
 
+MINUTE_HOPS = 733  # that fit into a minute of sound
 WORDS = {
     "two": (
         "jarvis", "pluto", "robot", "mango", "falcon", "velvet", "pepper", "hazel", "juno", "tango", "walnut", "cobalt",
@@ -208,6 +208,13 @@ def main() -> int:
         found = measure(Bench(chosen.stream, chosen.every, Path(scratch)))
         chosen.json.write_text(json.dumps(found, indent=1))
     return 0
+
+
+def each_minute(stream: NDArray[np.float16], every: int) -> NDArray[np.float16]:
+    """Return the hops of each Nth minute, as many of each kind of sound; those of a part of a minute are left out."""
+    minutes = len(stream) // MINUTE_HOPS
+    kept: NDArray[np.float16] = stream[: minutes * MINUTE_HOPS].reshape(minutes, MINUTE_HOPS, -1)[::every]
+    return kept.reshape(-1, stream.shape[1])
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ whitened for training, which is folded into the first layer afterwards.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecl.spotting.reference import factory_directions
+from edgecl.spotting.student import Net, units
 
 HIDDEN = 512
 EPOCHS, BATCH, RATE, DECAY = 60, 128, 2e-3, 1e-3
@@ -20,33 +21,7 @@ RIDGE = 0.05  # of the mean variance, in whitening
 Rows = NDArray[np.float32]
 
 
-class Student(NamedTuple):
-    """A small second net: relu(z W1 + b1) W2 + b2, at length 1."""
-
-    first: Rows
-    """(3 D, H)."""
-    first_bias: Rows
-    second: Rows
-    """(H, K)."""
-    second_bias: Rows
-
-    def __call__(self, z: Rows) -> Rows:
-        """Return (n, K) of rows (n, 3 D)."""
-        return of_length_1(np.maximum(z @ self.first + self.first_bias, 0) @ self.second + self.second_bias)
-
-
-def thirds(frames: NDArray[np.floating], mean: Rows) -> Rows:
-    """Return rows (..., 3 D) of windows (..., 9, D)."""
-    rows = np.asarray(frames, np.float32).reshape(*frames.shape[:-2], 3, -1, frames.shape[-1]).mean(axis=-2) - mean
-    return of_length_1(rows.reshape(*frames.shape[:-2], -1))
-
-
-def of_length_1(rows: NDArray[np.floating]) -> Rows:
-    unit: Rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
-    return unit
-
-
-def taught(z: Rows, wanted: Rows, *, seed: int = 0, epochs: int = EPOCHS, hidden: int = HIDDEN) -> Student:
+def taught(z: Rows, wanted: Rows, *, seed: int = 0, epochs: int = EPOCHS, hidden: int = HIDDEN) -> Net:
     """Return a student of rows (n, 3 D) and what is wanted of them (n, K), by the cosine."""
     rng = np.random.default_rng(seed)
     mean = z.mean(axis=0)
@@ -69,7 +44,13 @@ def taught(z: Rows, wanted: Rows, *, seed: int = 0, epochs: int = EPOCHS, hidden
                 moved = means[at] / (1 - 0.9**step) / (np.sqrt(squares[at] / (1 - 0.999**step)) + 1e-9)
                 held[at] -= (rate * (moved + (DECAY * held[at] if held[at].ndim == 2 else 0))).astype(np.float32)
     first_layer = white @ held[0]
-    return Student(first_layer, held[1] - mean @ first_layer, held[2], held[3])
+    return Net(first_layer, held[1] - mean @ first_layer, held[2], held[3])
+
+
+def wanted(vectors: NDArray[np.floating]) -> Rows:
+    """Return what a student is to answer: vectors (n, 2048) in the directions of the second stage (n, K)."""
+    directions = factory_directions()
+    return units((np.asarray(vectors, np.float32) - directions.mean) @ directions.matrix)
 
 
 def gradients(held: list[Rows], x: Rows, wanted: Rows, rng: np.random.Generator) -> list[Rows]:

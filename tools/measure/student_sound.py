@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from common.sounds import ACCENTS, RATE_HZ, Clip, Signal, World, recorded, resampled, say, to_peak, word_in_noise
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
+from edgecl.extractors.opening import verifier_file
 from edgecl.extractors.verifier import WINDOW_SAMPLES, Verifier, about
 
 # espeak-ng's rules of other languages, spoken by the voices of FACTORY
@@ -55,6 +56,7 @@ CLUSTERS = ("bl", "br", "cl", "cr", "dr", "fl", "gr", "pl", "pr", "sk", "sl", "s
 VOWELS = ("a", "e", "i", "o", "u", "ai", "ee", "oo", "ou", "oi", "ar", "er", "or")
 ENDS = ("", "", "", "n", "m", "l", "r", "s", "t", "k", "p", "d", "nd", "st", "x", "ng")
 SHARES = {"clip": 0.2, "spliced": 0.2, "word": 0.25, "made-up": 0.25, "talk": 0.1}
+PART, FIRST, PARTS = 2500, 11, 4  # windows that are kept in one file, the seed of the first, and those that ship
 LENGTH = WINDOW_SAMPLES + 4 * 1280
 SHORTEST_S, LONGEST_S = 0.1, 1.2
 TALK_WINDOWS = 30  # of a minute
@@ -82,6 +84,30 @@ class Pupil:
 
     def only(self, which: NDArray[np.bool_]) -> Pupil:
         return Pupil(self.frames[which], self.vectors[which], self.said[which])
+
+
+def taught_with(folder: Path, world: World, extractor: FileExtractor, *, parts: int) -> Pupil:
+    """Return the windows of so many parts of PART windows, each made once and kept in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for seed in range(FIRST, FIRST + parts):
+        file = folder / f"windows-{seed}.npz"
+        if not file.exists():
+            network = verifier_file()
+            if network is None:
+                sys.exit("windows need efficientword-net 1.0.5: pip install 'edgecl[verify]'")
+            made = windows(world, extractor, Verifier(network), count=PART, seed=seed)
+            keep(file, frames=made.frames, vectors=made.vectors, said=made.said)
+        with np.load(file) as kept:
+            found.append(Pupil(kept["frames"], kept["vectors"], kept["said"]))
+    return Pupil(*(np.concatenate([getattr(one, name) for one in found]) for name in ("frames", "vectors", "said")))
+
+
+def keep(file: Path, **arrays: Any) -> None:
+    """Write arrays to a file, all or nothing."""
+    part = file.with_name(f"part-{file.name}")
+    np.savez(part, **arrays)
+    part.replace(file)
 
 
 class Speakers:

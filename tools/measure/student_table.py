@@ -26,22 +26,19 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # before numpy is loaded
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.sounds import COMMANDS, TAUGHT, Clip, World, recorded, to_peak, worlds
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
-from edgecl.extractors.opening import builtin_extractor, open_extractor, verifier_file
-from edgecl.extractors.verifier import Verifier
+from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.spotting.background import factory_background
-from edgecl.spotting.reference import factory_directions
+from edgecl.spotting.student import thirds
 from edgecl.values import replace
-from measure.student import of_length_1, taught, thirds
-from measure.student_sound import Pupil, sounding, windows
-from measure.student_words import RATES, SEED, Choice, Ground, Played, Rows, compared, hop_us, keep, minutes, played
+from measure.student import taught, wanted
+from measure.student_sound import PART, Pupil, keep, sounding, taught_with
+from measure.student_words import RATES, SEED, Choice, Ground, Played, compared, hop_us, minutes, played
 from measure.verify_table import SHORT, Logged, cases, made
 
-PART, FIRST = 2500, 11  # windows that are kept in one file, and the seed of the first
 MINUTES = {"words": 36, "speech": 30, "babble": 6, "noise": 12}
 HALVES = (("down", "left", "no", "off", "stop"), ("go", "on", "right", "up", "yes"))
 PAIRS = (
@@ -73,8 +70,7 @@ class Bench:
         assert background is not None
         self.background = background
         self.world, self._stream = worlds(data_root())
-        folder.mkdir(parents=True, exist_ok=True)
-        self.pupils = [self._pupil(folder / f"windows-{FIRST + part}.npz", FIRST + part) for part in range(parts)]
+        self.pupil = taught_with(folder, self.world, extractor, parts=parts)
         self.unheard = set(sorted({one.speaker for one in self.world.clips})[::2])
         self.voices = set(self.world.voices[1::2])
 
@@ -100,16 +96,6 @@ class Bench:
         clips = [one for one in recorded(data_root()) if one.word in (*TAUGHT, *SHORT)]
         return ground, played(self._folder / "stream_words.npz", clips, self._stream, self.extractor)
 
-    def _pupil(self, file: Path, seed: int) -> Pupil:
-        if not file.exists():
-            network = verifier_file()
-            if network is None:
-                sys.exit("student_table needs efficientword-net 1.0.5: pip install 'edgecl[verify]'")
-            found = windows(self.world, self.extractor, Verifier(network), count=PART, seed=seed)
-            keep(file, frames=found.frames, vectors=found.vectors, said=found.said)
-        with np.load(file) as kept:
-            return Pupil(kept["frames"], kept["vectors"], kept["said"])
-
 
 def pairs(world: World) -> list[Clip]:
     """Return words of two commands by one person, one after the other: up to two of each pair and person."""
@@ -122,16 +108,6 @@ def pairs(world: World) -> list[Clip]:
                 whole = np.concatenate([to_peak(sounding(part)) for part in parts])[:LONGEST_PAIR]
                 found.append(Clip(f"{one}-{other}", speaker, whole))
     return found
-
-
-def joined(parts: list[Pupil]) -> Pupil:
-    return Pupil(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("frames", "vectors", "said")))
-
-
-def wanted(vectors: NDArray[np.floating]) -> Rows:
-    """Return what a student is to answer: vectors (n, 2048) in the directions of the second stage (n, K)."""
-    directions = factory_directions()
-    return of_length_1((np.asarray(vectors, np.float32) - directions.mean) @ directions.matrix)
 
 
 def chosen_by(
@@ -188,12 +164,12 @@ def measure(folder: Path, stream: Path | None, *, parts: int) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for count in sorted({1, parts}):
         for half in range(len(HALVES)):
-            pupil = joined(bench.pupils[:count])
+            pupil = bench.pupil.only(np.arange(len(bench.pupil.said)) < count * PART)
             figures = list(chosen_by(bench, ground, words, pupil, half, is_whole=count == parts))
             students.append(figures[0])
             found += figures[1:]
             print(students[-1], file=sys.stderr, flush=True)
-    last = list(looked_at(bench, *bench.stream(stream), joined(bench.pupils))) if stream else []
+    last = list(looked_at(bench, *bench.stream(stream), bench.pupil)) if stream else []
     return {"rates": list(RATES), "betas": list(BETAS), "students": students, "cases": found, "stream": last}
 
 

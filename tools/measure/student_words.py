@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.sounds import RATE_HZ, Clip, World, word_in_noise
-from edgecl.extractors.base import FileExtractor, fit
-from edgecl.extractors.verifier import WINDOW_SAMPLES, about
+from common.windows import windowed
+from edgecl.extractors.base import FileExtractor
 from edgecl.spotting.background import Background
 from edgecl.spotting.densities import Densities, log_density
-from edgecl.spotting.reference import versions
+from edgecl.spotting.student import Net, clip_frames, thirds, units
 from measure.listen_table import NEAR_HOPS, threshold_for
-from measure.student import Student, of_length_1, thirds
+from measure.student_sound import keep
 
 LEVELS_DB, TAKES, SEED = (20, 10), 2, 777
 RATES = (1.0, 2.0, 5.0)
@@ -47,24 +47,16 @@ def played(file: Path, clips: Sequence[Clip], world: World, extractor: FileExtra
         heard = {
             f"heard_{level}": [_heard(*one, world, extractor, level) for one in enumerate(clips)] for level in LEVELS_DB
         }
-        clean, noisy = zip(*(_clean(one, extractor) for one in clips), strict=True)
+        own = np.array([clip_frames(one.signal[:, None], extractor) for one in clips], np.float16)
         keep(
             file, words=[one.word for one in clips], speakers=[one.speaker for one in clips],
-            clean=np.array(clean, np.float16), noisy=np.array(noisy, np.float16),
+            clean=own[:, 0], noisy=own[:, 1:],
             **{name: np.array(rows, np.float16) for name, rows in heard.items()},
         )  # fmt: skip
     with np.load(file) as kept:
         frames = {level: kept[f"heard_{level}"].astype(np.float32) for level in LEVELS_DB}
         clean, noisy = kept["clean"].astype(np.float32), kept["noisy"].astype(np.float32)
         return Played(kept["words"], kept["speakers"], clean, noisy, frames)
-
-
-def _clean(clip: Clip, extractor: FileExtractor) -> tuple[Rows, list[Rows]]:
-    signal = fit(clip.signal[:, None], extractor.contract)
-    length = extractor.contract.clip_samples
-    start = (WINDOW_SAMPLES - length) // 2
-    inside = [one[start : start + length, None] for one in versions(about(signal[:, 0], length // 2))]
-    return extractor.frames(signal), [extractor.frames(one) for one in inside]
 
 
 def _heard(index: int, clip: Clip, world: World, extractor: FileExtractor, level: int) -> list[Rows]:
@@ -75,13 +67,6 @@ def _heard(index: int, clip: Clip, world: World, extractor: FileExtractor, level
         middle = (len(frames) - pool + 1) // 2
         found.append(frames[middle - NEAR_HOPS : middle + NEAR_HOPS + pool - 1])
     return found
-
-
-def keep(file: Path, **arrays: Any) -> None:
-    """Write arrays to a file, all or nothing."""
-    part = file.with_name(f"part-{file.name}")
-    np.savez(part, **arrays)
-    part.replace(file)
 
 
 class Ground:
@@ -109,8 +94,7 @@ class Ground:
 
     def windowed(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return windows (..., T, 9, D) of frames (..., T + 8, D), as a view."""
-        pool = self._contract.pool_frames
-        return np.lib.stride_tricks.sliding_window_view(frames, pool, axis=-2).swapaxes(-1, -2)
+        return windowed(frames, self._contract.pool_frames)
 
     def latents(self, windows: NDArray[np.floating]) -> Rows:
         """Return latents (..., D) of windows (..., 9, D)."""
@@ -124,7 +108,7 @@ class Ground:
         rivals, whitened = zip(*blocks, strict=True)
         return np.concatenate(rivals), np.concatenate(whitened)
 
-    def answers(self, student: Student, windows: NDArray[np.floating]) -> Rows:
+    def answers(self, student: Net, windows: NDArray[np.floating]) -> Rows:
         """Return e (..., K) of windows (..., 9, D)."""
         flat, mean = windows.reshape(-1, *windows.shape[-2:]), np.asarray(self._contract.mean, np.float32)
         found = [student(thirds(flat[first : first + BLOCK], mean)) for first in range(0, len(flat), BLOCK)]
@@ -149,7 +133,7 @@ class Ground:
 
 def compared(
     ground: Ground,
-    student: Student,
+    student: Net,
     of_ground: Rows,
     hidden: NDArray[np.bool_],
     words: Played,
@@ -173,12 +157,12 @@ def compared(
     own, shaken = (ground.latents(some[taught]) for some in (words.clean, words.noisy))
     means = {"clips": (own + ground.offset).mean(axis=0)}
     means["in noise"] = (means["clips"] + shaken.mean(axis=(0, 1))) / 2
-    references = {"clips": clean.mean(axis=0), "in noise": of_length_1(clean + noisy.sum(axis=1)).mean(axis=0)}
+    references = {"clips": clean.mean(axis=0), "in noise": units(clean + noisy.sum(axis=1)).mean(axis=0)}
     near = {level: ground.windowed(frames[heard]) for level, frames in words.heard.items()}
     scored = {level: ground.scored(ground.latents(windows)) for level, windows in near.items()}
     answers = {level: ground.answers(student, windows) for level, windows in near.items()}
     for mean_of, reference_of, beta in choices:
-        score, r = ground.word_score(means[mean_of], len(taught)), of_length_1(references[reference_of][None])[0]
+        score, r = ground.word_score(means[mean_of], len(taught)), units(references[reference_of][None])[0]
         first_stage = score(ground.rivals, ground.whitened)
         both = np.where(hidden, -np.inf, first_stage + beta * (of_ground @ r)).astype(np.float32)
         limits = [threshold_for(both, rate * hours) for rate in RATES]
@@ -192,7 +176,7 @@ def compared(
             }  # fmt: skip
 
 
-def hop_us(student: Student, window: Rows, mean: Rows, times: int = 300) -> float:
+def hop_us(student: Net, window: Rows, mean: Rows, times: int = 300) -> float:
     """Return the microseconds of a window (9, D): the shortest of some."""
     spent = []
     for _ in range(times):

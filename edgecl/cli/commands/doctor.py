@@ -75,6 +75,7 @@ def _machine() -> dict[str, Any]:
         "packages": {name: _package(name, module) for name, (module, _) in PACKAGES.items()},
         "kernels": probe.run("kernels"),
         "extractor": probe.run("extractor", "voice"),
+        "student": probe.run("student"),
         "second_stage": probe.run("verifier"),
     }
 
@@ -145,7 +146,7 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
     ]
     faults += [
         f"{name.replace('_', ' ')}: {found[name]['fault']}"
-        for name in ("kernels", "extractor", "second_stage")
+        for name in ("kernels", "extractor", "student", "second_stage")
         if "fault" in found[name]
     ]
     if "fault" in found.get("store", {}).get("extractor", {}):
@@ -163,6 +164,7 @@ def _print(found: Mapping[str, Any]) -> None:
         **{name: _package_text(name, one) for name, one in found["packages"].items()},
         "kernels": _kernels_text(found["kernels"]),
         "extractor": _extractor_text(found["extractor"]),
+        "student": _student_text(found["student"]),
         "second stage": _second_stage_text(found["second_stage"]),
     }
     click.echo(pairs(rows))
@@ -203,13 +205,21 @@ def _extractor_text(extractor: Mapping[str, Any]) -> str:
     return f"{extractor['modality']}, {milliseconds(extractor['clip_ms'])} a clip"
 
 
+def _student_text(student: Mapping[str, Any]) -> str:
+    if "fault" in student:
+        return str(student["fault"])
+    if not student["decides"]:
+        return f"{printable(student['note'])}: the first stage of listening decides alone"
+    return f"{student['hop_us']:.0f} µs a hop that is near a word, has a part in the score of words"
+
+
 def _second_stage_text(second: Mapping[str, Any]) -> str:
     if "fault" in second:
         return str(second["fault"])
     if not second["installed"]:
-        return "not installed: the first stage decides alone (optional: pip install 'edgecl[verify]')"
+        return "not installed: decides on no word (optional: pip install 'edgecl[verify]')"
     window = f"{milliseconds(second['window_ms'])} a window"
-    return f"{window}, decides on words" if second["decides"] else f"{window}, too slow: the first stage decides alone"
+    return f"{window}, decides on words" if second["decides"] else f"{window}, too slow: decides on no word"
 
 
 def _print_store(store: Mapping[str, Any]) -> None:

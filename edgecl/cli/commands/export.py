@@ -336,16 +336,18 @@ def model(store: Path, out: Path, as_json: bool) -> None:
     from edgecl_export import export_model
 
     from edgecl.cli import warn
+    from edgecl.operations.background import calibration
 
     with warn.opened(store) as learner:
         revision, live = learner.opened.model()
+        known = calibration(learner.opened, is_first_stage=True)  # the file has no student
         written = export_model(
             learner.store.extractor_path,
             live,
             out,
             contract=learner.contract,
             revision=revision.number,
-            thresholds={label: one.threshold for label, one in learner.calibration().items()},
+            thresholds={label: one.threshold for label, one in known.items()},
         )
     print_written(out, written, {"classes": list(learner.classes), "revision": revision.number}, as_json=as_json)
 

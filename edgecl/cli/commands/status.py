@@ -45,6 +45,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "memory": _share(status["bytes"]["total"], status["budget_bytes"]),
         "": ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items()) or "nothing learnt yet",
         "disk": _share(status["disk_bytes"], status["disk_budget_bytes"]),
+        "student": _student(status),
         "second stage": _second_stage(status),
         "unknown": _unknown(status["unknown"]),
         "remembered": _remembered(status["remembered"]) if status["classes"] else "",
@@ -83,17 +84,31 @@ def _doubt(one: Mapping[str, Any]) -> str:
     return " ?" if one["taught"] and not one["taught_trusted"] else ""
 
 
+def _student(status: Mapping[str, Any]) -> str:
+    """Return on which words in a stream the student has a say; empty of a store that spots none."""
+    words = [one for one in status["spotting"] if not one.startswith("_")]
+    heard = [one for one in words if status["spotting"][one]["decided_by"] == "student"]
+    if not words:
+        return ""
+    if not heard:
+        return "has no part in any word's score: teach them again, with some new clips"
+    return f"has a part in the score of {_named(words, heard)}"
+
+
 def _second_stage(status: Mapping[str, Any]) -> str:
-    """Which stage decides on words in a stream; empty of a store that spots none."""
+    """Which words in a stream the network decides on; empty of a store that spots none."""
     second, words = status["second_stage"], [one for one in status["spotting"] if not one.startswith("_")]
     if not words:
         return ""
     if not second["installed"]:
-        return "not installed: the first stage decides on words alone"
+        return "not installed: decides on no word"
     if not second["words"]:
         return "decides on no word: teach them again, with some new clips"
-    named = "all words" if set(words) <= set(second["words"]) else ", ".join(map(printable, second["words"]))
-    return f"decides on {named}, where `edgecl doctor` finds it quick enough"
+    return f"decides on {_named(words, second['words'])}, where `edgecl doctor` finds it quick enough"
+
+
+def _named(words: Sequence[str], some: Sequence[str]) -> str:
+    return "all words" if set(words) <= set(some) else ", ".join(map(printable, some))
 
 
 def _unknown(unknown: Mapping[str, Any] | None) -> str:
