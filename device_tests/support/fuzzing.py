@@ -3,10 +3,12 @@ tools/fuzz looks for more."""
 
 from __future__ import annotations
 
+import json
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from unittest import mock
@@ -17,6 +19,11 @@ from edgecl.errors import ContractError, EdgeclError, ModelError, StoreDamagedEr
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.tflite import parts
+from edgecl.model.shares import Share
+from edgecl.model.statistics import ClassStatistics
+from edgecl.operations.inbox import Item, listed
+from edgecl.sharing import share_file
+from edgecl.sharing.checks import require_fits
 from edgecl.sources.reading import count_samples, read_samples
 from edgecl.sources.samples import Sample, UnusableError
 from edgecl.sources.sound import decode
@@ -183,13 +190,52 @@ def extractor(data: bytes) -> None:
         graph_digest(data)
 
 
+def share(data: bytes) -> None:
+    """A share or a plan of another device, as it is and with seals that are right: what is taken can be summed."""
+    line, _, arrays = data.partition(b"\n")
+    shape = share_file.Shape("0" * 64, dimension=2, latent_dimension=2, projection=0, lift_width=0, seed=0)
+    for sealed in (data, _sealed(line, arrays)):
+        path = folder() / "fuzzed.share"
+        path.write_bytes(sealed)
+        with suppress(EdgeclError):
+            share_file.read_plan(path)
+        with suppress(EdgeclError):
+            incoming = share_file.read(path)
+            require_fits(incoming, shape, own="self", is_unit=False)
+            assert all(np.isfinite(one.mean).all() and one.count > 0 for one in incoming.share.statistics.values())
+
+
+def _sealed(line: bytes, arrays: bytes) -> bytes:
+    """The same with the digests that belong to it, where the line can have any."""
+    try:
+        stated = json.loads(line)
+        stated = {name: value for name, value in stated.items() if name != "sha256"}
+        stated |= {"npz": {"bytes": len(arrays), "sha256": sha256(arrays)}} if arrays else {}
+        return DIGEST.close(stated) + arrays
+    except (ValueError, AttributeError, RecursionError):
+        return line
+
+
+def inbox(data: bytes) -> None:
+    """What an item of an inbox says: one that is listed can be shown and ordered."""
+    kept = folder() / "inbox"
+    kept.mkdir(exist_ok=True)
+    (kept / "000001.json").write_bytes(data)
+    for one in listed(kept):
+        assert one.latest + one.count < 1 << 60
+        assert f"{one.confidence:.0%} {one.novelty:.2f} {one.seconds:.1f}"
+        assert one.label + one.called + one.source + one.kept.replace("T", " ")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "csv": csv,
     "extractor": extractor,
+    "inbox": inbox,
     "journal": journal,
     "jsonl": jsonl,
     "npz": npz,
     "revision": revision,
+    "share": share,
     "sound": sound,
     "store": store,
     "windows": windows,
@@ -234,6 +280,14 @@ def seeds(target: str) -> list[bytes]:
             return [one.rpartition(b',"sha256":"')[0] for one in (text, records.encode_header(header))]
         case "store":
             return [bytes([which]) + content for which, content in enumerate(_small_store()[2])]
+        case "share":
+            known = ClassStatistics(5, np.array([0.5, 1.0]), np.array([2.0, 0.5, 1.0], np.float32))
+            shape = share_file.Shape("0" * 64, dimension=2, latent_dimension=2, projection=0, lift_width=0, seed=0)
+            one = Share("d" * 16, "hall", 3, "0" * 64, {"no": known, "yes": known})
+            return [share_file.encode(one, shape), share_file.encode(one, shape, half=True, compact=True)]
+        case "inbox":
+            item = Item("000001", "surprise", TIME, 1.5, "yes", 0.75, 0.6, 1.0, 1, "000001.wav", "0" * 64)
+            return [json.dumps(asdict(item)).encode()]
         case "extractor":
             return ["\n".join(contract().metadata().values()).encode()]
     raise ValueError(target)

@@ -20,6 +20,7 @@ LARGEST_SQUARE = 1e30  # of a length: far below where sums in single precision o
 LONGEST = 1.05  # length of a latent of length 1 after it was quantised to int8
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is too large is refused by what comes out
 def require_fits(incoming: Incoming, shape: Shape, *, own: str, is_unit: bool) -> None:
     """Raise unless a share can be merged into a store.
 
