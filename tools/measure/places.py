@@ -67,6 +67,7 @@ BASE = {
     "export wrap": ("{identity.onnx}", "--modality", "table", "-o", "{new}"),
 }
 OUTPUTS = {"curve", "plot", "report", "output", "out"}
+REPLACED = {("listen", "control", "a socket")}  # one that nobody listens at was left by a listener that was killed
 WAITED_FOR = {("listen", "file"), ("follow", "path"), ("follow", "labels")}  # of a live stream
 
 
@@ -105,7 +106,7 @@ def _places() -> Iterator[tuple[str, click.Parameter, str]]:
             if isinstance(parameter.type, click.Path):
                 for kind in KINDS:
                     is_waited = kind == "a pipe" and (parameter.name in OUTPUTS or (name, parameter.name) in WAITED_FOR)
-                    if not is_waited:
+                    if not is_waited and (name, parameter.name, kind) not in REPLACED:
                         yield name, parameter, kind
 
 
