@@ -128,3 +128,25 @@ def test_a_store_of_little_memory_learns_rolls_back_and_grows(tmp_path: Path) ->
     assert edgecl("rollback", store, "2").code == 0
     assert sorted(edgecl("status", store, "--json").value["classes"]) == ["no", "yes"]
     assert edgecl("learn", store, more).code == 0
+
+
+def test_a_damaged_class_costs_a_paged_store_that_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    from edgecl_export import export_identity
+
+    export_identity(tmp_path / "rows.onnx", [f"x{number}" for number in range(48)])
+    learner = Learner.create(tmp_path / "shop", extractor=tmp_path / "rows.onnx", memory_bytes=24 << 10, max_classes=16)
+    assert learner.settings.paged
+    words = Words(3, dimension=48)
+    for label in words.labels:
+        learner.learn(words.say(label, 20), [label] * 20, force=True)
+    lost = learner.store.current().objects[f"statistics/{words.labels[1]}"]
+    path = learner.path / "objects" / f"{lost}.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    asked: list[object] = []
+    monkeypatch.setattr(scratch, "file_pages", lambda *given, **_: asked.append(given) or np.zeros(*given))
+    assert any(words.labels[1] in one for one in Learner.open(learner.path).repair())
+    assert len(asked) >= 3  # its work space is pages of files, as that of a lesson
+    again = Learner.open(learner.path)
+    assert (again.classes, again.check()) == ((words.labels[0], words.labels[2]), [])
+    assert isinstance(OpenStore.open(again.path).model()[1].head, ByteHead)
