@@ -132,7 +132,7 @@ def test_huge_pictures_are_refused_before_they_are_decoded(pillow, side: int) ->
     content = huge_png(side, side)
     tracemalloc.start()
     try:
-        with pytest.raises(UnusableError, match="too large: .* million are read: scale it down"):
+        with pytest.raises(UnusableError, match=r"too large: .* million are read: scale it down"):
             decode_picture(content, SIZE)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

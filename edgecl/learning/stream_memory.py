@@ -62,7 +62,7 @@ def _made_with(settings: Settings, memory_bytes: int) -> Settings:
 
 
 def _divided(settings: Settings, *, label_delay: int) -> StreamMemory:
-    """Divide the memory; where it is too small, no snapshot is kept and the bytes of experts are what lacks, below 0."""
+    """Divide the memory; where it is too small, no snapshot is kept and what lacks is the bytes of experts, below 0."""
     experts = fewest_experts(settings.features.row_dimension, capacity_for(settings.max_classes)).nbytes
     left = settings.memory_bytes - _without_experts(settings, label_delay=label_delay, snapshots=SNAPSHOTS)
     if left >= experts:

@@ -146,7 +146,7 @@ def chosen_settings(
 
 
 def _for_a_stream(settings: Settings) -> int:
-    """Return the memory of a store for tables: that of any store, or in whole MiB what a stream with all experts takes."""
+    """Return the memory of a store for tables: as of any, or in whole MiB what a stream with all experts takes."""
     from edgecl.learning.stream_memory import whole_stream_bytes
 
     wanted = min(whole_stream_bytes(settings) * 9 // 8, MOST_STREAM_BYTES)  # an eighth for what lessons take
