@@ -69,3 +69,14 @@ def test_odd_values_and_labels_are_taken_or_refused() -> None:
     assert model.predict_one({"a": -float("inf"), "new": [1, 2]}) in (0, 1)
     with pytest.raises(DataError, match="no label"):
         model.learn_one({"a": 1}, None)
+
+
+def test_a_row_that_was_changed_between_prediction_and_label_is_read_again() -> None:
+    one, other = EdgeClassifier(), EdgeClassifier()
+    for at in range(60):
+        row = {"a": float(at % 2), "odd": np.zeros(3)}
+        one.predict_one(row)
+        row["a"] = float(at % 3)
+        one.learn_one(row, at % 3)
+        other.learn_one({"a": float(at % 3), "odd": np.zeros(3)}, at % 3)
+    assert one.predict_proba_one({"a": 2.0}) == other.predict_proba_one({"a": 2.0})

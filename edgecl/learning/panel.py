@@ -41,6 +41,8 @@ class Panel:
         self._waiting: deque[tuple[int, str, Ticket]] = deque()
         self._fixed: tuple[StreamRows, tuple[str, ...], tuple[HeadState | None, ...], NDArray[np.float32]] | None = None
         """What heads answered last: rows, labels, heads and `fixed` of them."""
+        self._matches: dict[tuple[str, ...], tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.intp]]] = {}
+        """Labels of a head: those wanted, and what `_matched` found."""
         self.kept: tuple[HeadState, ...] = ()
         self.keep(kept)
 
@@ -86,16 +88,26 @@ class Panel:
                 return out
         out = np.zeros((len(rows), FIXED, len(self.labels)), np.float32)
         for place, one in enumerate(heads):
-            if one is None or not one.labels:
-                continue
-            if one.labels == self.labels:
-                out[:, place] = probabilities(rows.logits(one))
-            else:
-                known_at = [at for at, label in enumerate(one.labels) if label in self.labels]
-                columns = [self.labels.index(one.labels[at]) for at in known_at]
-                out[:, place, columns] = probabilities(rows.logits(one))[:, known_at]
+            if one is not None and one.labels:
+                known, columns = self._matched(one.labels, self.labels)
+                out[:, place, columns] = probabilities(rows.logits(one))[:, known]
         self._fixed = rows, self.labels, heads, out
         return out
+
+    def _matched(self, labels: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[Any, Any]:
+        """Return which classes of a head are among the `wanted`, and where in them."""
+        if labels == wanted:
+            return slice(None), slice(None)
+        if (found := self._matches.get(labels)) is None or found[0] != wanted:
+            known = [at for at, label in enumerate(labels) if label in wanted]
+            found = self._matches[labels] = (
+                wanted,
+                np.array(known),
+                np.array([wanted.index(labels[at]) for at in known]),
+            )
+            if len(self._matches) > FIXED:
+                del self._matches[next(iter(self._matches))]
+        return found[1:]
 
     def take(
         self,
