@@ -175,3 +175,11 @@ def test_rows_that_were_not_committed_are_not_lost_silently(learner: Learner) ->
     learner.follow(table([{"amount": 3, "hour": 3}]), ["small"])
     with pytest.raises(EdgeclError, match="what rows taught since is not committed; open the store again"):
         learner.commit()
+
+
+def test_a_stream_lists_the_first_rows_that_it_skips_and_counts_the_others(learner: Learner) -> None:
+    rows = np.vstack([table([{"amount": 3, "hour": 3}]), np.full((1500, 4), np.nan, np.float32)])
+    report = learner.follow(rows, ["small"] * len(rows))
+    assert report.tally.labelled == 1
+    assert len(report.skipped) == 1001
+    assert report.skipped[-1].reason == "not finite: 500 more like the 1000 listed"

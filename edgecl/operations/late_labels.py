@@ -27,7 +27,7 @@ from edgecl.operations.streaming import (
     saved_before_an_error,
 )
 from edgecl.progress import watched
-from edgecl.sources.samples import Skip, UnusableError
+from edgecl.sources.samples import ListedSkips, Skip, UnusableError
 from edgecl.sources.tables import TableEncoding
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class _Followed:
         self._spellings = spellings
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
-        self.skipped: list[Skip] = []
+        self.skipped = ListedSkips()
         self.drifts: list[Drift] = []
 
     def arrived(self, one: Row | LateLabel) -> Generator[Predicted | Learnt | Drift, None, None]:

@@ -14,7 +14,7 @@ from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
 from edgecl.progress import watched
-from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.samples import ListedSkips, Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import Revision
@@ -239,7 +239,7 @@ def follow(
     spellings = opened.spellings(label_case)
     asked, watched_class = decided(spellings, prior, watch, cost, alerts_per_1000)
     started = time.perf_counter()
-    skipped: list[Skip] = []
+    skipped = ListedSkips()
     drifts: list[Drift] = []
     with opened.store.writer() as writer:
         live, model = opened.model()
@@ -279,7 +279,7 @@ def report_of(
     verdict: Verdict,
     revision: int | None,
     drifts: Sequence[Drift],
-    skipped: Sequence[Skip],
+    skipped: ListedSkips,
     *,
     started: float,
     dry_run: bool,
@@ -291,7 +291,7 @@ def report_of(
         revision=revision,
         tally=stream.tally,
         drifts=tuple(drifts),
-        skipped=tuple(skipped),
+        skipped=skipped.whole("the stream"),
         elapsed_ms=1e3 * (time.perf_counter() - started),
         bytes=bytes_with_stream(stream),
         dry_run=dry_run,

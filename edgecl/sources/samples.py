@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import shortened
 from edgecl.units import sensor_unit
-from edgecl.values import dataclass
+from edgecl.values import dataclass, replace
 
 GROUP_COLUMNS = ("subject", "speaker")
 LARGEST = 1e12  # of a value: its square, summed over a million samples, is still a float32
@@ -132,6 +132,35 @@ class SkipTally:
         for kind, count in self._seen.items():
             if count > self._limit:
                 yield Skip(self._source, f"{kind}: {count - self._limit} more like the {self._limit} listed")
+
+
+class ListedSkips(list[Skip]):
+    """Skips of a stream that may never end: as `SkipTally` those of a file.
+
+    Examples
+    --------
+    >>> skips = ListedSkips(limit=1)
+    >>> for row in range(3):
+    ...     skips.append(Skip(f"row {row}", "not finite: NaN"))
+    >>> [f"{one.source}: {one.reason}" for one in skips.whole("stream")]
+    ['row 0: not finite: NaN', 'stream: not finite: 2 more like the 1 listed']
+    """
+
+    def __init__(self, *, limit: int = 1000) -> None:
+        super().__init__()
+        self._tally = SkipTally("", limit=limit)
+
+    def append(self, one: Skip) -> None:
+        if next(self._tally.skip(0, one.reason), None):
+            super().append(one)
+
+    def extend(self, several: Iterable[Skip]) -> None:
+        for one in several:
+            self.append(one)
+
+    def whole(self, source: str) -> tuple[Skip, ...]:
+        """Return the skips that are listed, and how many more there were of each kind."""
+        return (*self, *(replace(one, source=source) for one in self._tally.rest()))
 
 
 def reason_kind(reason: str) -> str:
