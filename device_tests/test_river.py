@@ -80,3 +80,20 @@ def test_a_row_that_was_changed_between_prediction_and_label_is_read_again() -> 
         one.learn_one(row, at % 3)
         other.learn_one({"a": float(at % 3), "odd": np.zeros(3)}, at % 3)
     assert one.predict_proba_one({"a": 2.0}) == other.predict_proba_one({"a": 2.0})
+
+
+def test_memory_holds_from_the_first_row_on() -> None:
+    model, generator = EdgeClassifier(memory=1 << 17), np.random.default_rng(0)
+    for _ in range(200):
+        values = generator.normal(size=100)
+        model.learn_one({f"x{at}": float(one) for at, one in enumerate(values)}, values[0] > 0)
+        assert model._experts is not None
+        assert model._experts.state.nbytes <= 1 << 17
+
+
+def test_a_value_that_is_missing_of_a_heavy_tail_says_little() -> None:
+    model, generator = EdgeClassifier(), np.random.default_rng(1)
+    for amount in np.exp(generator.normal(size=300) * 2.5).tolist():
+        model.learn_one({"amount": amount, "hour": 1.0}, amount > 1)
+    assert model.predict_proba_one({"amount": 50.0, "hour": 1.0})[True] > 0.9
+    assert 0.2 < model.predict_proba_one({"hour": 1.0})[True] < 0.8

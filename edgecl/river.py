@@ -13,6 +13,7 @@ from edgecl.errors import DataError, EdgeclError
 from edgecl.learning.expert_plan import FIXED, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
+from edgecl.learning.heavy_tails import JUDGED_ROWS
 from edgecl.learning.row_scaling import RowScaling
 from edgecl.units import parse_bytes
 
@@ -29,8 +30,9 @@ Column = tuple[Any, ...]
 class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     """Follow a stream of rows by experts at several time scales, mixed by how right each has been of late.
 
-    Rows are dictionaries. Numbers are scaled by the stream's first 1,000 rows; any other value becomes a column of its
-    own for each (feature, value), 1 where the row has it. A feature that a row lacks takes its mean.
+    Rows are dictionaries. Numbers are scaled as in `follow`, by the stream's first rows; any other value becomes a
+    column of its own for each (feature, value), 1 where the row has it. A feature that a row lacks takes its mean, or
+    its median where it has a heavy tail.
 
     Parameters
     ----------
@@ -106,6 +108,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     def _widened(self, width: int) -> Experts:
         """Return experts of more columns: mixture, order of labels and scale go on, what has weights starts again."""
         granted = parse_bytes(self.memory) if isinstance(self.memory, str) else int(self.memory)
+        granted -= 4 * width * (JUDGED_ROWS - 1)  # which the scale keeps of the first rows
         old = self._experts.state if self._experts else None
         classes = capacity_for(len(old.labels) if old else 2)
         plan = plan_experts(row_dimension=width, max_classes=classes, available_bytes=granted)
@@ -124,8 +127,8 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         return made
 
     def _made(self, x: dict[Any, Any], scaling: RowScaling) -> NDArray[np.float32]:
-        """Return a row (1, p): the mean where the row says nothing, 0 or 1 for what is no number."""
-        row = scaling.mean.astype(np.float32)
+        """Return a row (1, p): what is typical where the row says nothing, 0 or 1 for what is no number."""
+        row = scaling.typical.astype(np.float32)
         row[[at for known, at in self._columns.items() if len(known) > 1]] = 0
         for name, value in x.items():
             column = _column(name, value)

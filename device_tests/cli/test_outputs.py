@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecl.cli import warn
 from edgecl.learner import Learner
+from edgecl.sources.samples import ListedSkips, Skip
 
 from ..support.commands import edgecl
 
@@ -170,3 +172,12 @@ def test_no_message_is_as_long_as_the_cell_that_it_is_about(table: Path, tmp_pat
                 assert done.code in ((0, 3) if name in ("number.csv", "text.csv") else (4,)), (words, done.err[-300:])
                 assert len(done.err) < 10_000, words
                 assert max(map(len, done.out.splitlines()), default=0) < 20_000, words
+
+
+def test_skips_that_are_counted_alone_are_in_the_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    skips = ListedSkips(limit=10)
+    skips.extend(Skip(f"row {row}", "not finite: NaN") for row in range(25))
+    warn.skips(skips.whole("the stream"))
+    err = capsys.readouterr().err
+    assert "skipped 25: not finite" in err
+    assert "and 22 more, of which --json lists some" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -247,3 +249,13 @@ def test_the_first_rows_of_a_new_class_contradict_nothing() -> None:
     _, latents = rows(8, seed=5)
     stream.take(["new"] * 8, latents)
     assert stream.model.statistics["new"].count == 8
+
+
+def test_a_kept_revision_of_other_classes_alone_has_no_say() -> None:
+    stream = Prequential(fresh())
+    feed(stream, *rows(300))
+    head = stream.learnt().head
+    assert head is not None
+    stream.panel.keep([replace(head, labels=tuple(f"not {label}" for label in head.labels))])
+    feed(stream, *rows(100, seed=3))
+    assert stream.tally.labelled == 400

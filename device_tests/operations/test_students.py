@@ -188,3 +188,14 @@ def test_an_exported_model_has_thresholds_of_the_first_stage(known: Path, older:
     with_it, without = OpenStore.open(known), OpenStore.open(older)
     assert calibration(with_it, is_first_stage=True) == calibration(without)
     assert calibration(with_it) != calibration(without)
+
+
+def test_a_reference_is_of_no_columns_and_stays_when_these_become_fewer(known: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(known, tmp_path / "store")
+    done = edgecl("resize", store, "--memory", "160KiB")
+    assert done.code == 0, done.err
+    wide, narrow = OpenStore.open(known), OpenStore.open(store)
+    assert narrow.settings.features.row_dimension < wide.settings.features.row_dimension
+    for label in WORDS:
+        np.testing.assert_array_equal(_stored(narrow, label), _stored(wide, label))
+    assert _decided(store) == {"student"}

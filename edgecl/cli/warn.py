@@ -62,8 +62,10 @@ def skips(skipped: Sequence[Skip]) -> None:
     for one in skipped:
         by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
     for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        warn(f"skipped {len(found)}: {reason}")
+        count = sum(one.count for one in found)
+        warn(f"skipped {count}: {reason}")
         for one in found[:SKIPS_LISTED]:
             click.echo(f"  {printable(one.source)}: {printable(one.reason)}{advice(one.parameter)}", err=True)
         if len(found) > SKIPS_LISTED:
-            click.echo(f"  and {len(found) - SKIPS_LISTED} more, which --json lists", err=True)
+            some = "which --json lists" if count == len(found) else "of which --json lists some"
+            click.echo(f"  and {count - SKIPS_LISTED} more, {some}", err=True)

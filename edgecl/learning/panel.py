@@ -102,8 +102,8 @@ class Panel:
             known = [at for at, label in enumerate(labels) if label in wanted]
             found = self._matches[labels] = (
                 wanted,
-                np.array(known),
-                np.array([wanted.index(labels[at]) for at in known]),
+                np.array(known, np.intp),  # none where a head has other classes alone
+                np.array([wanted.index(labels[at]) for at in known], np.intp),
             )
             if len(self._matches) > FIXED:
                 del self._matches[next(iter(self._matches))]

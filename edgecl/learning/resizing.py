@@ -37,11 +37,16 @@ def narrowed(rows: NDArray[np.float32], before: FeatureMap, after: FeatureMap) -
 
 
 def narrowed_rows(rows: Exemplars, before: FeatureMap, after: FeatureMap) -> Exemplars:
-    """Return quantised rows of a narrower projection; raises nothing, and leaves those of the same one as they are."""
+    """Return quantised rows of a narrower projection; raises nothing, and leaves those of the same one as they are.
+
+    What second stages know of a class is of no columns, and stays.
+    """
     if before.projection == after.projection:
         return rows
     narrow = quantise(narrowed(dequantise(rows.rows, rows.scales), before, after))
-    return replace(narrow, people=rows.people, recordings=rows.recordings)
+    return replace(
+        narrow, people=rows.people, recordings=rows.recordings, reference=rows.reference, student=rows.student
+    )
 
 
 def _narrowed_statistics(one: ClassStatistics, before: FeatureMap, after: FeatureMap) -> ClassStatistics:

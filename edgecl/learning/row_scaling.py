@@ -1,4 +1,4 @@
-"""The scale of a stream's columns, from its first rows."""
+"""The scale of a stream's columns: from its first rows, or the first ones from which a column changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_of
 
-FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change it
+FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change that of a column that changed in them
 LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier spoils a least-squares fit
 
 
@@ -51,6 +51,14 @@ class RowScaling:
     def nbytes(self) -> int:
         arrays = (self.mean, self.squares, self.late, self.first, self.knots)
         return sum(one.nbytes for one in arrays) + 8
+
+    @property
+    def typical(self) -> NDArray[np.float64]:
+        """(p,) what a row has that says nothing of a column: its mean, or its median where the tail is heavy."""
+        typical = self.mean.copy()
+        for column in self._heavy:
+            typical[column] = self.knots[column, len(DEVIATES) // 2]
+        return typical
 
     def is_settled(self, rows: NDArray[np.float32]) -> bool:
         """Test whether rows (n, p) leave the scale as it is."""

@@ -215,7 +215,7 @@ class _Followed:
         try:
             label = self._spellings.settled(checked_label(one.label, f"the label of row {one.id}"), f"row {one.id}")
         except DataError as error:
-            self.skipped.append(Skip(f"label of row {one.id}", str(error), error.parameter))
+            self.skipped.append(Skip(f"label of row {one.id}", f"label refused: {error}", error.parameter))
             return
         row = self.meeting.label(one.id, label)
         if row is not None:

@@ -71,10 +71,11 @@ def referenced(
 
 
 def _stages(extractor: FileExtractor) -> dict[str, tuple[Answers, int]]:
-    """Return, by the array of `Exemplars`, what each stage makes of a clip, and the bytes of a reference."""
+    """Return, by the array of `Exemplars`, what each stage makes of a clip, and the bytes of a reference.
+
+    The network comes first: where there is no room for both references, it decides.
+    """
     stages: dict[str, tuple[Answers, int]] = {}
-    if (student := voice_student(extractor.digest)) is not None:
-        stages["student"] = lambda clip: clip_answer(clip_frames(clip, extractor), student), student.reference_bytes
     if (network := _hearing(extractor.contract)) is not None:
         directions = factory_directions()
         size = 2 * (directions.matrix.shape[1] + 1)
@@ -82,6 +83,8 @@ def _stages(extractor: FileExtractor) -> dict[str, tuple[Answers, int]]:
             lambda clip: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
             size,
         )
+    if (student := voice_student(extractor.digest)) is not None:
+        stages["student"] = lambda clip: clip_answer(clip_frames(clip, extractor), student), student.reference_bytes
     return stages
 
 

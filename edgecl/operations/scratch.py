@@ -52,7 +52,7 @@ class PagesOrMemory:
     Parameters
     ----------
     spare
-        Bytes of the disk that must stay free: what a forgetting writes.
+        Bytes that must stay free where the files are, which may be the store's disk: what a forgetting writes.
     """
 
     def __init__(self, spare: int) -> None:

@@ -57,6 +57,8 @@ class Skip:
     """A fixed phrase, then ": " and the details."""
     parameter: str = ""
     """Name of the parameter that would help, as of an `EdgeclError`."""
+    count: int = 1
+    """How many it stands for."""
 
     def as_dict(self) -> dict[str, str]:
         """Return plain JSON."""
@@ -131,7 +133,8 @@ class SkipTally:
         """Yield one skip for each kind that was cut short, with how many more there were."""
         for kind, count in self._seen.items():
             if count > self._limit:
-                yield Skip(self._source, f"{kind}: {count - self._limit} more like the {self._limit} listed")
+                more = count - self._limit
+                yield Skip(self._source, f"{kind}: {more} more like the {self._limit} listed", count=more)
 
 
 class ListedSkips(list[Skip]):

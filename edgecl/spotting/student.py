@@ -105,7 +105,10 @@ class Student:
         return 2 * (len(self.net.second_bias) + 1)
 
     def knows(self, kept: Exemplars) -> bool:
-        """Test whether a word has a reference, in as many directions as the net answers in, and kept clips."""
+        """Test whether a word has a reference, in as many directions as the net answers in, and kept clips.
+
+        A net that takes this one's place has to answer in another number of directions: nothing else tells them apart.
+        """
         return len(kept) > 0 and kept.student is not None and kept.student.nbytes == self.reference_bytes
 
 

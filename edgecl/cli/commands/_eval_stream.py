@@ -139,7 +139,12 @@ def run(
         elif words is not None:
             as_spelt = replace(how, label_case="keep")  # the evaluation compares them, also with the classes
             given["clips"] = progress.read(
-                words, learner.contract, label=label, label_column=label_column, how=as_spelt
+                words,
+                learner.contract,
+                label=label,
+                label_column=label_column,
+                how=as_spelt,
+                known=learner.classes,
             )
         found = learner.evaluate_stream(stream.file, **given, **stream.how(), progress=drawn)
         _finish(learner, store, stream, found, as_json=as_json)

@@ -40,7 +40,7 @@ def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -
 @click.option(
     "--memory",
     type=Bytes(),
-    help="Largest RAM of learning. [default: 1MiB voice, 4MiB others; tables what a stream takes, 1 to 16MiB]",
+    help="Largest RAM of learning. [default: 1MiB voice, 4MiB others; tables what a stream takes, 1MiB to at most 16]",
 )
 @click.option(
     "--disk", type=Bytes(), help="Largest size of the store. [default: 64MiB, for movement, text and image 128MiB]"

@@ -63,7 +63,7 @@ def command(
 def _embedded(learner: Learner, path: Path, label: str | None, label_column: str | None) -> Test:
     from edgecl.reporting.store_report import embedded_test
 
-    samples = progress.read(path, learner.contract, label=label, label_column=label_column)
+    samples = progress.read(path, learner.contract, label=label, label_column=label_column, known=learner.classes)
     test, skipped = embedded_test(learner.opened, samples, name=path.name)
     warn.skips(skipped)
     return test

@@ -90,8 +90,10 @@ def _student(status: Mapping[str, Any]) -> str:
     heard = [one for one in words if status["spotting"][one]["decided_by"] == "student"]
     if not words:
         return ""
+    if not heard and any(status["spotting"][one]["decided_by"] == "second stage" for one in words):
+        return "has no part in any word's score: the second stage decides"
     if not heard:
-        return "has no part in any word's score: teach them again, with some new clips"
+        return "has no part in any word's score: teach them again, with some new clips, if `edgecl doctor` finds it"
     return f"has a part in the score of {_named(words, heard)}"
 
 
