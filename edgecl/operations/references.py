@@ -15,7 +15,7 @@ from edgecl.extractors.opening import verifier_file
 from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import REMEMBERED_SHARE, Exemplars
 from edgecl.spotting.reference import Reference, clip_vector, factory_directions
-from edgecl.spotting.student import clip_answer, clip_frames, voice_student
+from edgecl.spotting.student import clip_frames, form_of, voice_student
 from edgecl.values import replace
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from edgecl.operations.data import KeptSignals
     from edgecl.spotting.reference import Hears
 
-    Answers = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # a clip (samples, 1) to a vector (K,)
+    Answers = Callable[[NDArray[np.float32], int], NDArray[np.float32]]  # a clip (samples, 1) and its number to (K,)
 
-MOST_CLIPS = 10  # of a word and a lesson, spread over all: each takes four clips of the extractor, or three windows
+MOST_CLIPS = (
+    10  # of a word and a lesson, spread over all: each takes a clip of the extractor, or three windows of the network
+)
 
 
 def referenced(
@@ -57,9 +59,11 @@ def referenced(
             if held > room:
                 break
             clips = (signals.get(of, row) for of, row in some)  # one at a time: together they may be megabytes
-            vectors = [answers(one) for one in clips if one is not None]
+            before = getattr(exemplars[label], name)
+            known = 0 if before is None else Reference.from_array(before).clips
+            vectors = [answers(one, known + at) for at, one in enumerate(clips) if one is not None]
             if vectors:
-                found[name] = _added(getattr(exemplars[label], name), vectors)
+                found[name] = _added(before, vectors)
         if found:
             role = f"exemplars/{label}"
             held_now = exemplars[label]
@@ -80,11 +84,14 @@ def _stages(extractor: FileExtractor) -> dict[str, tuple[Answers, int]]:
         directions = factory_directions()
         size = 2 * (directions.matrix.shape[1] + 1)
         stages["reference"] = (
-            lambda clip: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
+            lambda clip, _: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
             size,
         )
     if (student := voice_student(extractor.digest)) is not None:
-        stages["student"] = lambda clip: clip_answer(clip_frames(clip, extractor), student), student.reference_bytes
+        stages["student"] = (
+            lambda clip, number: student(clip_frames(clip, extractor, [form_of(number)]))[0],
+            student.reference_bytes,
+        )
     return stages
 
 

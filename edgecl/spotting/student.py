@@ -4,7 +4,7 @@ With f the frames of a window, in thirds, and f̄ the extractor's mean,
 
     z = unit(concat of the mean of each third - f̄)            (3 D,)
     e = unit(relu(z W1 + b1) W2 + b2)                          (K,)
-    r = unit(mean over the clips of a word of unit(e of the clip + sum of e of its versions in noise))
+    r = unit(mean over the clips of a word of e, of one clip as it is and of the next ones in noise)
 
     score' = score + BETA e.r
 
@@ -27,12 +27,12 @@ from edgecl.extractors.base import fit
 from edgecl.extractors.verifier import WINDOW_SAMPLES, about
 from edgecl.model.exemplars import dequantise
 from edgecl.notes import Logger
-from edgecl.spotting.reference import Reference, unit, versions
+from edgecl.spotting.reference import VERSIONS, Reference, versions
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from edgecl.extractors.base import Extractor
     from edgecl.model.exemplars import Exemplars
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 logger = Logger(__name__)
 # Chosen on FACTORY (tools/student_table): 25 gains less; 100 more, mostly for one word, and asks ten times as often
 BETA = 50.0
+FORMS = 1 + len(VERSIONS)  # of a clip
 FILE = Path(__file__).parents[1] / "data" / "student_voice.npz"
 
 
@@ -124,18 +125,23 @@ def units(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     return found
 
 
-def clip_frames(signal: NDArray[np.float32], extractor: Extractor) -> NDArray[np.float32]:
-    """Return frames (1 + V, P, D) of a clip (samples, 1) as it is, and of its V versions in noise."""
+def clip_frames(
+    signal: NDArray[np.float32], extractor: Extractor, forms: Iterable[int] = range(FORMS)
+) -> NDArray[np.float32]:
+    """Return frames (n, P, D) of n forms of a clip (samples, 1): 0 is as it is, from 1 on it is in noise."""
     contract = extractor.contract
     clip = fit(signal, contract)
     start, length = (WINDOW_SAMPLES - contract.clip_samples) // 2, contract.clip_samples
     noisy = [one[start : start + length, None] for one in versions(about(clip[:, 0], length // 2))]
-    return np.array([extractor.frames(one) for one in (clip, *noisy)])
+    return np.array([extractor.frames((clip, *noisy)[form]) for form in forms])
 
 
-def clip_answer(frames: NDArray[np.floating], student: Student) -> NDArray[np.float32]:
-    """Return what a word's reference is the mean of (K,), by the frames (1 + V, P, D) of one clip."""
-    return unit(student(frames).sum(axis=0))
+def form_of(number: int) -> int:
+    """Return the form in which a word's clip of this number, from 0, has a part in its reference.
+
+    All forms of each clip would be four times the extractor's work in a lesson.
+    """
+    return number % FORMS
 
 
 def voice_student(extractor: str) -> Student | None:

@@ -40,7 +40,7 @@ from edgecl.model.model import MemoryObjects, Model
 from edgecl.spotting.background import Background, BackgroundScorer, factory_background
 from edgecl.spotting.reference import Reference
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
-from edgecl.spotting.student import Student, clip_answer, factory_student
+from edgecl.spotting.student import Student, factory_student, form_of
 from edgecl.values import replace
 
 SHOTS, DRAWS, LEVELS_DB = (5, 10), 6, (20, 10)
@@ -82,7 +82,8 @@ def with_references(
         return model
     exemplars = dict(model.exemplars)
     for label, kept in model.exemplars.items():
-        vectors = [clip_answer(frames[row], student) for row in taught if words[row] == label]
+        own = [row for row in taught if words[row] == label]
+        vectors = [student(frames[row][[form_of(at)]])[0] for at, row in enumerate(own)]
         exemplars[label] = replace(kept, student=Reference.of(vectors).array())
     return replace(model, exemplars=exemplars)
 

@@ -18,7 +18,7 @@ from edgecl.spotting.calibration import OwnClips, calibrated
 from edgecl.spotting.densities import Densities, gaussian
 from edgecl.spotting.people import OUTSIDE, Allowance, Expected, people_of
 from edgecl.spotting.reference import Reference
-from edgecl.spotting.student import BETA, clip_frames, units
+from edgecl.spotting.student import BETA, clip_frames, form_of
 
 LEVELS_DB = (45, 20)
 NEAR_HOPS = 9  # to either side of the middle of a word, in which a peak is its own
@@ -212,7 +212,7 @@ class _Judge:
         self._data, self._densities = data, Densities(background)
         self._own_answers = self._answers = None
         if answers is not None:
-            self._own_answers = units(answers(data.own_frames).sum(axis=1))
+            self._own_answers = answers(data.own_frames)
             self._answers = {level: answers(data.windows(level)) for level in data.frames}
         self._rivals, self._whitened = self._densities(data.clean + background.offset)
         self._half = float(self._densities.half_determinant)
@@ -263,7 +263,9 @@ class _Judge:
         return shares
 
     def _reference(self, taught: NDArray[np.intp]) -> Reference | None:
-        return None if self._own_answers is None else Reference.of(list(self._own_answers[taught]))
+        if self._own_answers is None:
+            return None
+        return Reference.of([self._own_answers[row, form_of(at)] for at, row in enumerate(taught.tolist())])
 
     def _own(self, taught: NDArray[np.intp]) -> OwnClips:
         mean, count = self._whitened[taught].mean(axis=0), len(taught)
