@@ -112,6 +112,7 @@ def test_a_revision_in_whose_place_an_older_one_is_read_is_tried_again(kitchen: 
     assert live.refresh()
 
 
+@pytest.mark.native("teaches a store for itself")
 def test_a_word_that_is_unknown_by_the_threshold_of_the_store_is_no_event(kitchen: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(kitchen, tmp_path / "kitchen"))
     file = write_wav(tmp_path / "said.wav", np.concatenate([said("yes"), said("stop")]))
@@ -123,6 +124,7 @@ def test_a_word_that_is_unknown_by_the_threshold_of_the_store_is_no_event(kitche
     assert "unknown: like nothing that was taught" in looks.out + looks.err
 
 
+@pytest.mark.native("teaches a store for itself")
 def test_what_is_unknown_does_not_count_after_a_wake_word(kitchen: Path) -> None:
     opened = OpenStore.open(kitchen)
     extractor = opened.extractor

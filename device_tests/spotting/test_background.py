@@ -172,6 +172,7 @@ def test_the_table_counts_the_events_that_a_listener_makes(monkeypatch: pytest.M
         assert [scores[peak] for peak in events(scores, 1.0)] == [one.score for one in said]
 
 
+@pytest.mark.native("needs the references of all five clips, of which emulation makes two")
 def test_a_room_is_taken_in_by_a_command_and_stays_through_a_lesson(tmp_path: Path) -> None:
     store, room = tmp_path / "kitchen", write_wav(tmp_path / "room.wav", noise(5.0))
     assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
