@@ -61,3 +61,25 @@ def test_a_prepared_call_refuses_what_a_call_refuses(implementation):
         pytest.skip("the library alone checks when a call is prepared")
     with pytest.raises(TypeError, match="bound_words wants"):
         kernels.prepared("bound_words", np.zeros(3))
+
+
+def unit(x):
+    return x / max(np.linalg.norm(x), 1e-9)
+
+
+@pytest.mark.parametrize(("hops", "dimension", "hidden", "answers", "words"), [(3, 1, 1, 1, 1), (9, 10, 7, 6, 3)])
+def test_what_a_student_adds_is_the_naive_product_at_each_call(hops, dimension, hidden, answers, words):
+    r = np.random.default_rng(hops)
+    shapes = dimension, (3 * dimension, hidden), hidden, (hidden, answers), answers, (answers, words)
+    given = [r.normal(size=shape).astype(np.float32) for shape in shapes]
+    frames, reach = np.zeros((hops, dimension), np.float32), np.arange(words, dtype=np.float32)
+    work = (np.zeros(size, np.float32) for size in (3 * dimension, hidden, answers))
+    added = np.full(words, np.nan, np.float32)
+    again = kernels.prepared("ask_student", frames, *given, reach, *work, added)
+    mean, first, first_bias, second, second_bias, directions = (one.astype(np.float64) for one in given)
+    for _ in range(3):
+        frames[:] = r.normal(size=frames.shape)
+        again()
+        row = unit((frames.astype(np.float64).reshape(3, -1, dimension).mean(axis=1) - mean).reshape(-1))
+        answer = unit(np.maximum(row @ first + first_bias, 0) @ second + second_bias)
+        np.testing.assert_allclose(added, reach * (answer @ directions), rtol=1e-4, atol=1e-5)

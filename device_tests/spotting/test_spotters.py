@@ -26,7 +26,12 @@ class Told:
     def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
         return Scores(latents, latents.max(axis=1), 1 - latents.max(axis=1))
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+    def is_below(
+        self,
+        latent: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        frames: NDArray[np.floating] | None = None,
+    ) -> bool:
         return bool((latent < thresholds).all())
 
 

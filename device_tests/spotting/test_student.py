@@ -133,17 +133,24 @@ def test_a_hop_within_reach_gains_beta_times_the_cosine_and_others_nothing() -> 
     np.testing.assert_array_equal(scorer(latents).scores, before)  # without frames
 
 
-def test_no_hop_that_counts_is_settled_quickly() -> None:
+def test_no_hop_that_counts_is_settled_quickly_and_the_student_settles_more() -> None:
     rng = np.random.default_rng(2)
     scorer = BackgroundScorer(
         _model(rng, {"yes": np.eye(K, dtype=np.float32)[1]}), _background(rng), student=_student(rng)
     )
     latents, frames = _hops(rng, 400)
     counts = (scorer(latents, frames).scores >= scorer.thresholds).any(axis=1)
-    settled = np.array([scorer.is_below(one[None], scorer.thresholds) for one in latents])
+    alone, asked = (
+        np.array(
+            [scorer.is_below(latents[at : at + 1], scorer.thresholds, *window) for at, window in enumerate(windows)]
+        )
+        for windows in ([()] * 400, [(one[None],) for one in frames])
+    )
     assert counts.any()
-    assert settled.any()
-    assert not (counts & settled).any()
+    assert alone.any()
+    assert asked.sum() > alone.sum()
+    assert not (counts & asked).any()
+    assert (asked | ~alone).all()
 
 
 def test_hops_one_by_one_make_the_events_of_all_at_once() -> None:

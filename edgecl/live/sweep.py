@@ -80,7 +80,7 @@ class Sweep(Spotter):
 
     def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
         """Return the detections that latents (n, D) complete at any threshold."""
-        if len(latents) == 1 and self._base.is_below(latents, self._lowest):
+        if len(latents) == 1 and self._base.is_below(latents, self._lowest, frames):
             return self.skip(1)
         scores = self._base(latents, frames)
         self._hop += len(latents)

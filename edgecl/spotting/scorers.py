@@ -46,7 +46,12 @@ class Scorer(Protocol):
     def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
         """Return the scores of latents (n, D); frames (n, P, D) are what these are the means of, for a student."""
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+    def is_below(
+        self,
+        latent: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        frames: NDArray[np.floating] | None = None,
+    ) -> bool:
         """Test quickly whether no score of a latent (1, D) can reach its threshold (C,); False leaves it open."""
 
 
@@ -90,7 +95,12 @@ class HeadScorer:
         """Return scores of the same scorer at another threshold, with the confidence that this one reports."""
         return scores
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+    def is_below(
+        self,
+        latent: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        frames: NDArray[np.floating] | None = None,
+    ) -> bool:
         """Leave every hop open: the head is quick."""
         return False
 
@@ -128,9 +138,14 @@ class KnownScorer:
         self._measure, self._unknown_above = measure, unknown_above
         self.labels, self.thresholds = scorer.labels, scorer.thresholds
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+    def is_below(
+        self,
+        latent: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        frames: NDArray[np.floating] | None = None,
+    ) -> bool:
         """Test as the other scorer does."""
-        return self.all_known.is_below(latent, thresholds)
+        return self.all_known.is_below(latent, thresholds, frames)
 
     def at(self, threshold: float) -> Self:
         """Return the same scorer with another threshold."""

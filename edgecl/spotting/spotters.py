@@ -123,7 +123,7 @@ class Spotter(ABC):
         if self.scorer is None:
             self._hop += len(latents)
             return []
-        if len(latents) == 1 and self.scorer.is_below(latents, self.scorer.thresholds):
+        if len(latents) == 1 and self.scorer.is_below(latents, self.scorer.thresholds, frames):
             self._settled = latents, frames
             detection = self._follow_hop(None)
             return [] if detection is None else [detection]

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ from edgecl.store.arrays import unpack
 from edgecl.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from edgecl.extractors.base import Extractor
     from edgecl.model.exemplars import Exemplars
@@ -167,8 +168,8 @@ def read_student() -> Student:
 
 def student_of(arrays: Arrays) -> Student:
     """Rebuild what `tools/make_student` writes; raises ValueError where the arrays do not fit together."""
-    net = Net(*(np.asarray(arrays[name], np.float32) for name in Net._fields))
-    mean = np.asarray(arrays["mean"], np.float32)
+    net = Net(*(np.array(arrays[name], np.float32) for name in Net._fields))
+    mean = np.array(arrays["mean"], np.float32)
     rows = dequantise(np.asarray(arrays["rows"], np.int8), np.asarray(arrays["row_scales"], np.float32))
     of = arrays["of"].astype(np.intp)
     hidden, width = net.second.shape
@@ -204,6 +205,8 @@ class Pupil:
         nothing = np.zeros_like(student.net.second_bias)
         directions = [references[one].direction if one in references else nothing for one in words]
         self._directions = np.ascontiguousarray(np.array(directions).T)  # (K, C)
+        self._window, self._added = np.zeros((0, 0), np.float32), np.zeros(len(words), np.float32)
+        self._ask: Callable[[], None] | None = None
 
     def added(
         self, scores: NDArray[np.float32], least: NDArray[np.float32], frames: NDArray[np.floating]
@@ -220,9 +223,25 @@ class Pupil:
         if not len(hops):
             return scores, near
         scores = scores.copy()
-        more = self.reach * (self.student(frames[hops]) @ self._directions)
-        scores[hops] += np.where(near[hops], more, np.float32(0))
+        scores[hops] += np.where(near[hops], self.answers(frames[hops]), np.float32(0))
         return scores, near
+
+    def answers(self, frames: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return what the student adds (n, C) to the scores of hops of frames (n, P, D) that it is asked about."""
+        more: NDArray[np.float32] = self.reach * (self.student(frames) @ self._directions)
+        return more
+
+    def answer(self, window: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the same (C,) of one hop's frames (P, D), until the next call: of a stream, by one kernel."""
+        if self._ask is None or self._window.shape != window.shape:
+            net, mean = self.student.net, self.student.mean
+            self._window = np.zeros(window.shape, np.float32)
+            given = self._window, mean, *net, self._directions, self.reach
+            work = (np.zeros(len(one), np.float32) for one in (net.first, net.first_bias, net.second_bias))
+            self._ask = kernels.prepared("ask_student", *given, *work, self._added)
+        self._window[:] = window
+        self._ask()
+        return self._added
 
     def of_background(self, scores: NDArray[np.float32], label: str) -> NDArray[np.float32]:
         """Return the scores (m,) of both of the student's rows of the background, by those (n,) of the first stage."""

@@ -37,9 +37,14 @@ class WakeScorer:
         self.is_awake = is_awake
         self.thresholds = self._when_awake if is_awake else self._when_asleep
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32]) -> bool:
+    def is_below(
+        self,
+        latent: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        frames: NDArray[np.floating] | None = None,
+    ) -> bool:
         """Test as the scorer of the wake word does; while awake nothing is settled."""
-        return not self.is_awake and self._asleep.is_below(latent, thresholds)
+        return not self.is_awake and self._asleep.is_below(latent, thresholds, frames)
 
     def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
         return self._awake(latents) if self.is_awake else self._asleep(latents, frames)

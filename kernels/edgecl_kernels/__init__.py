@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgecl_kernels.experts import follow_rows
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
-    from edgecl_kernels.hop import bound_words, pool_frames
+    from edgecl_kernels.hop import ask_student, bound_words, pool_frames
     from edgecl_kernels.least_squares import least_squares_steps
     from edgecl_kernels.lift import lift_rows, lift_signs
     from edgecl_kernels.neighbours import nearest_rows
@@ -48,6 +48,7 @@ __all__ = [
     "Implementation",
     "adagrad_steps",
     "adwin_update",
+    "ask_student",
     "bound_words",
     "cell_steps",
     "cholesky_packed",

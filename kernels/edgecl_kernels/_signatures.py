@@ -56,6 +56,8 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (herding.add_centred_products, False),
     (herding.lowest, False),
     (hop.sum_in_eights, False),
+    (hop.add_layer, True),
+    (hop.scale_to_unit, True),
     (scatter.add_corner, True),
     (scatter.add_scatter, False),
     (cholesky.row_offset, False),
@@ -145,6 +147,14 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     "bound_words": (
         hop.bound_words,
         ("void(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"),
+        True,
+    ),
+    "ask_student": (
+        hop.ask_student,
+        (
+            "void(float32[:,::1], float32[::1], float32[:,::1], float32[::1], float32[:,::1], float32[::1], "
+            "float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"
+        ),
         True,
     ),
     "quantise_rows": (quantise.quantise_rows, "void(float32[:,::1], int8[:,::1], float32[::1])", False),

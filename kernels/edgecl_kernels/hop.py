@@ -1,4 +1,4 @@
-"""A hop of a stream: frames to its latent, and the bounds of its words' scores."""
+"""A hop of a stream: frames to its latent, the bounds of its words' scores, and what a student adds to them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from edgecl_kernels._types import F32, F64, I32
 
-_ONE = np.float32(1)
+_ZERO = np.float32(0)
 _HALF = np.float32(0.5)
 _SHORTEST = 1e-12
+_SHORTEST_ROW = np.float32(1e-9)
 
 
 def pool_frames(ring: F32, first: I32, mean: F32, has_unit_length: int, squares: F64, latent: F32) -> None:
@@ -83,3 +84,70 @@ def bound_words(
     for k in range(words):
         near = found[dimension + k] - half_lengths[k] - half
         bounds[k] = near * sharpness[k] - constant[k] - nearest + half
+
+
+def ask_student(
+    frames: F32,
+    mean: F32,
+    first: F32,
+    first_bias: F32,
+    second: F32,
+    second_bias: F32,
+    directions: F32,
+    reach: F32,
+    row: F32,
+    hidden: F32,
+    answer: F32,
+    added: F32,
+) -> None:
+    """added (C) = reach (C) times the cosines of a student's answer to `frames` (P, D) with `directions` (K, C).
+
+    z = unit(the means of three thirds of the frames, each minus `mean` (D)), kept in `row` (3 D);
+    `answer` (K) = relu(z first + first_bias) second + second_bias, with `hidden` (H) between; P is a multiple of three.
+    """
+    dimension, hops = mean.shape[0], frames.shape[0] // 3
+    share = np.float32(1) / np.float32(hops)
+    for third in range(3):
+        for d in range(dimension):
+            total = _ZERO
+            for i in range(third * hops, (third + 1) * hops):
+                total += frames[i, d]
+            row[third * dimension + d] = total * share - mean[d]
+    scale_to_unit(row)
+    add_layer(row, first, first_bias, hidden)
+    for j in range(hidden.shape[0]):
+        hidden[j] = max(hidden[j], _ZERO)
+    add_layer(hidden, second, second_bias, answer)
+    scale_to_unit(answer)
+    for k in range(added.shape[0]):
+        added[k] = _ZERO
+    for d in range(answer.shape[0]):
+        for k in range(added.shape[0]):
+            added[k] += answer[d] * directions[d, k]
+    for k in range(added.shape[0]):
+        added[k] *= reach[k]
+
+
+def add_layer(x: F32, weights: F32, bias: F32, out: F32) -> None:
+    """out (m) = x (n) weights (n, m) + bias (m), by four rows at a time."""
+    n, m = weights.shape
+    whole = n - n % 4
+    for j in range(m):
+        out[j] = bias[j]
+    for i in range(0, whole, 4):
+        a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
+        for j in range(m):
+            out[j] += a * weights[i, j] + b * weights[i + 1, j] + c * weights[i + 2, j] + d * weights[i + 3, j]
+    for i in range(whole, n):
+        for j in range(m):
+            out[j] += x[i] * weights[i, j]
+
+
+def scale_to_unit(x: F32) -> None:
+    """Scale x (n) to length 1; what has none stays."""
+    squares = _ZERO
+    for i in range(x.shape[0]):
+        squares += x[i] * x[i]
+    length = max(np.float32(math.sqrt(squares)), _SHORTEST_ROW)
+    for i in range(x.shape[0]):
+        x[i] /= length
