@@ -62,6 +62,7 @@ def test_a_call_does_the_work_and_returns_the_report(learner: Learner) -> None:
     assert learner.classes == ("no", "stop", "yes")
 
 
+@pytest.mark.native("embeds clips")
 def test_a_lesson_is_watched_by_a_callback_or_by_a_loop(learner: Learner) -> None:
     lesson, seen = {"stop": signals("teach", "stop")}, list[Any]()
     learner.learn(lesson, dry_run=True, progress=seen.append)

@@ -80,6 +80,7 @@ def test_the_examples_are_short_together() -> None:
     assert time.process_time() - started < 4
 
 
+@pytest.mark.native("reads the sources")
 def test_no_class_or_file_is_too_long_to_read() -> None:
     for path in Path(edgecl.__file__).parent.rglob("*.py"):
         text = path.read_text()

@@ -121,6 +121,7 @@ def test_windows_of_numbers_are_measured_too(tmp_path: Path) -> None:
     assert (len(bed.samples), bed.signals, bed.label in bed.model.labels) == (5, "noise", False)
 
 
+@pytest.mark.native("teaches a store for itself")
 def test_a_full_store_is_taught_more_of_what_it_knows(tmp_path: Path) -> None:
     from edgecl.bench.fixture import prepare_bed
 

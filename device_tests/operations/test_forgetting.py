@@ -342,6 +342,7 @@ def test_when_memory_runs_short_the_longest_untaught_class_gives_up_exemplars_fi
 # the command
 
 
+@pytest.mark.native("embeds clips")
 def test_the_command_prints_a_receipt_and_the_word_is_gone(tmp_path: Path) -> None:
     voice_extractor()
     clips_folder = write_clips(tmp_path / "clips", clips("teach", ("yes", "no", "left"), most=6))
