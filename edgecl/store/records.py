@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from edgecl import hashes
@@ -206,6 +207,11 @@ def decode_revision(data: bytes | bytearray, *, number: int, store_digest: str) 
     ValueError
         When it was changed, has another number or store, or its members are not those of a revision.
     """
+    return _decoded(bytes(data), number, store_digest)
+
+
+@lru_cache(maxsize=2)  # a lesson reads the live revision 20 times, and the text is the same
+def _decoded(data: bytes, number: int, store_digest: str) -> Revision:
     fields = DIGEST.open(data)
     if fields.pop("store", None) != store_digest:
         raise ValueError("it belongs to another store")
