@@ -144,11 +144,13 @@ def test_a_long_lesson_spools_its_signals(rng: np.random.Generator) -> None:
     signals, made = KeptSignals(None), []
     for number in range(7):
         made.append(rng.standard_normal((HELD_BYTES // 16, 1)).astype(np.float32))
-        signals.add("yes" if number % 2 else "no", Sample(str(number), None, made[-1], None))
+        signals.add("yes" if number % 2 else "no", Sample(str(number), None, made[-1], None), made[-1][:1])
     for number, one in enumerate(made):
         kept = signals.get("yes" if number % 2 else "no", number // 2)
         assert kept is not None
         np.testing.assert_array_equal(kept, one)
+    assert signals.frames("no", 0) is not None
+    assert signals.frames("no", 3) is None  # of what is spooled they are computed again
     signals.close()
 
 

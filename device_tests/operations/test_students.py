@@ -98,6 +98,20 @@ def test_a_later_lesson_adds_its_clips(known: Path, tmp_path: Path) -> None:
     assert _stored(OpenStore.open(opened.store.path), "yes")[-1] == 5
 
 
+def test_a_clip_as_it_is_goes_through_the_extractor_once(
+    known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, runs, net = OpenStore.open(shutil.copytree(known, tmp_path / "store")), [], factory_student()
+    monkeypatch.setattr(references, "_hearing", lambda _: None)
+    run, taught = opened.extractor._run_checked, clips("teach", ("up",), most=5)
+    monkeypatch.setattr(opened.extractor, "_run_checked", lambda *given: (runs.append(given), run(*given))[1])
+    assert teaching.teach(opened, taught).finish().is_accepted
+    assert len(runs) == 5 + 3  # in noise are the second, third and fourth
+    assert net is not None
+    answers = [net(clip_frames(one.signal, opened.extractor, [at % 4]))[0] for at, one in enumerate(taught)]
+    np.testing.assert_array_equal(_stored(opened, "up"), Reference.of(answers).array())
+
+
 def test_words_that_were_taught_before_are_decided_by_the_first_stage_and_learn_on(older: Path, tmp_path: Path) -> None:
     opened = OpenStore.open(shutil.copytree(older, tmp_path / "store"))
     assert _decided(opened.store.path) == {"first stage"}

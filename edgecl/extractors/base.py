@@ -112,7 +112,9 @@ class FileExtractor(ABC):
         """Start a stream of frames of a signal that arrives in pieces."""
         return FrameStream(self)
 
-    def latents(self, signals: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def latents(
+        self, signals: Sequence[NDArray[np.float32]], *, frames: list[NDArray[np.float32]] | None = None
+    ) -> NDArray[np.float32]:
         """Return one latent for each signal.
 
         `fit` chooses the stretch of a longer or shorter signal.
@@ -121,6 +123,8 @@ class FileExtractor(ABC):
         ----------
         signals
             Each (samples, channels) float32, as in the contract.
+        frames
+            Is extended by the frames (pool_frames, D) that each latent is made of.
 
         Returns
         -------
@@ -133,7 +137,11 @@ class FileExtractor(ABC):
             Wrong number of channels; NaN or infinity; other than sound: fewer samples than `clip_samples`.
         """
         rows = [np.empty((0, self.contract.dimension), np.float32)]
-        rows += [self.pool(self._clip_frames(signal)) for signal in signals]
+        for signal in signals:
+            found = self._clip_frames(signal)
+            rows.append(self.pool(found))
+            if frames is not None:
+                frames.append(found[0])
         return np.concatenate(rows)
 
     def hop_latents(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:

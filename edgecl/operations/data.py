@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
@@ -102,8 +103,14 @@ def embedded(
     *,
     at_once: int = SIGNALS_AT_ONCE,
     gravity: Gravity | None = None,
+    frames: list[NDArray[np.float32]] | None = None,
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents (n, D), a few at a time; what is skipped is added to the list.
+
+    Parameters
+    ----------
+    frames
+        Holds, for each sample that was yielded last, the frames (P, D) of its latent; nothing where that was given.
 
     Raises
     ------
@@ -120,10 +127,10 @@ def embedded(
             continue
         batch.append(one)
         if len(batch) == at_once:
-            yield from _sound_latents(opened, batch, skipped)
+            yield from _sound_latents(opened, batch, skipped, frames)
             batch = []
     if batch:
-        yield from _sound_latents(opened, batch, skipped)
+        yield from _sound_latents(opened, batch, skipped, frames)
 
 
 def in_taught_units(
@@ -150,25 +157,31 @@ def require_taught_units(opened: Extracting, items: Iterable[Sample | Skip]) -> 
 
 
 def _sound_latents(
-    opened: Extracting, batch: list[Sample], skipped: list[Skip]
+    opened: Extracting, batch: list[Sample], skipped: list[Skip], frames: list[NDArray[np.float32]] | None
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
-    latents = latents_of(opened, batch)
+    if frames is not None:
+        frames.clear()
+    latents = latents_of(opened, batch, frames)
     is_sound = np.abs(latents).max(axis=1, initial=0) <= LARGEST  # NaN is not
     if not is_sound.all():
         reason = f"too large: its latent is not finite or beyond {LARGEST:g}"
         skipped.extend(Skip(one.source, reason) for one, sound in zip(batch, is_sound, strict=True) if not sound)
         batch = [one for one, sound in zip(batch, is_sound, strict=True) if sound]
         latents = latents[is_sound]
+        if frames:
+            frames[:] = [one for one, sound in zip(frames, is_sound, strict=True) if sound]
     if batch:
         yield batch, latents
 
 
-def latents_of(opened: Extracting, samples: list[Sample]) -> NDArray[np.float32]:
-    """Compute the latents (n, D) of samples; those that are latents already stay as they are."""
+def latents_of(
+    opened: Extracting, samples: list[Sample], frames: list[NDArray[np.float32]] | None = None
+) -> NDArray[np.float32]:
+    """Compute the latents (n, D) of samples; those that are latents already stay as they are. `frames` is extended."""
     if all(isinstance(one, Latent) for one in samples):
         return np.array([one.signal for one in samples], np.float32).reshape(len(samples), -1)
-    return opened.extractor.latents([one.signal for one in samples])
+    return opened.extractor.latents([one.signal for one in samples], frames=frames)
 
 
 def checked_label(label: object, source: str) -> str:
@@ -341,17 +354,22 @@ class KeptSignals:
     def __init__(self, spool: Path | None) -> None:
         self._spool = spool
         self._rows: dict[str, list[tuple[int, tuple[int, ...]] | NDArray[np.float32] | None]] = {}
+        self._frames: dict[str, list[NDArray[np.float32] | None]] = {}
         self._bytes = 0
         self._file: BinaryIO | None = None
 
-    def add(self, label: str, sample: Sample) -> None:
-        """Keep the signal of a sample; what has no signal, or no room, is counted alone."""
+    def add(self, label: str, sample: Sample, frames: NDArray[np.float32] | None = None) -> None:
+        """Keep the signal of a sample, and its frames (P, D) where the signal stays in memory.
+
+        What has no signal, or no room, is counted alone.
+        """
         rows, signal = self._rows.setdefault(label, []), sample.signal
         if isinstance(sample, Latent) or self._bytes + signal.nbytes > LARGEST_BYTES:
             rows.append(None)
-            return
-        self._bytes += signal.nbytes
-        rows.append(signal if self._bytes <= HELD_BYTES else self._spooled(signal))
+        else:
+            self._bytes += signal.nbytes
+            rows.append(signal if self._bytes <= HELD_BYTES else self._spooled(signal))
+        self._frames.setdefault(label, []).append(frames if isinstance(rows[-1], np.ndarray) else None)
 
     def get(self, label: str, row: int) -> NDArray[np.float32] | None:
         """Return the signal (n, channels) of a row; None where it was not kept."""
@@ -363,12 +381,14 @@ class KeptSignals:
         self._file.seek(first)
         return np.frombuffer(self._file.read(4 * int(np.prod(shape))), np.float32).reshape(shape)
 
+    def frames(self, label: str, row: int) -> NDArray[np.float32] | None:
+        """Return the frames (P, D) of a row; None where they were not kept."""
+        return self._frames[label][row]
+
     def only(self, keep: Mapping[str, NDArray[np.bool_]]) -> None:
         """Leave the signals of rows that are true in `keep`, (n,) by label; they are counted from 0 again."""
-        self._rows = {
-            label: [one for one, kept in zip(rows, keep[label], strict=True) if kept]
-            for label, rows in self._rows.items()
-        }
+        self._rows = {label: list(compress(rows, keep[label])) for label, rows in self._rows.items()}
+        self._frames = {label: list(compress(rows, keep[label])) for label, rows in self._frames.items()}
 
     def close(self) -> None:
         """Let go of what is spooled."""

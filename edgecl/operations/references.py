@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from edgecl.operations.data import KeptSignals
     from edgecl.spotting.reference import Hears
 
-    Answers = Callable[[NDArray[np.float32], int], NDArray[np.float32]]  # a clip (samples, 1) and its number to (K,)
+    # a clip (samples, 1), its number and, where they are known, its frames (P, D) to (K,)
+    Answers = Callable[[NDArray[np.float32], int, NDArray[np.float32] | None], NDArray[np.float32]]
 
 MOST_CLIPS = (
     10  # of a word and a lesson, spread over all: each takes a clip of the extractor, or three windows of the network
@@ -58,10 +59,11 @@ def referenced(
             held += reference_bytes
             if held > room:
                 break
-            clips = (signals.get(of, row) for of, row in some)  # one at a time: together they may be megabytes
+            # one at a time: together they may be megabytes
+            clips = ((signals.get(of, row), signals.frames(of, row)) for of, row in some)
             before = getattr(exemplars[label], name)
             known = 0 if before is None else Reference.from_array(before).clips
-            vectors = [answers(one, known + at) for at, one in enumerate(clips) if one is not None]
+            vectors = [answers(one, known + at, its) for at, (one, its) in enumerate(clips) if one is not None]
             if vectors:
                 found[name] = _added(before, vectors)
         if found:
@@ -84,15 +86,22 @@ def _stages(extractor: FileExtractor) -> dict[str, tuple[Answers, int]]:
         directions = factory_directions()
         size = 2 * (directions.matrix.shape[1] + 1)
         stages["reference"] = (
-            lambda clip, _: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
+            lambda clip, *_: clip_vector(clip, extractor.contract, lambda window: directions(network(window))),
             size,
         )
     if (student := voice_student(extractor.digest)) is not None:
         stages["student"] = (
-            lambda clip, number: student(clip_frames(clip, extractor, [form_of(number)]))[0],
+            lambda clip, number, its: student(_form_frames(clip, form_of(number), its, extractor))[0],
             student.reference_bytes,
         )
     return stages
+
+
+def _form_frames(
+    clip: NDArray[np.float32], form: int, its: NDArray[np.float32] | None, extractor: FileExtractor
+) -> NDArray[np.float32]:
+    """Return the frames (1, P, D) of one form of a clip, whose own `its` are where they are known."""
+    return clip_frames(clip, extractor, [form]) if form or its is None else its[None]
 
 
 def _hearing(contract: Contract) -> Hears | None:

@@ -327,11 +327,12 @@ def _collected(
     limit_bytes, is_sound = Model(opened.settings).plan().lesson, opened.extractor.contract.is_sound
     collector = LessonCollector(opened.settings.features, limit_bytes=limit_bytes, spool=spool_folder())
     sources, recordings, people = (defaultdict[str, list[str]](list) for _ in range(3))
-    for batch, latents in embedded(opened, items, skipped, gravity=gravity):
-        for sample, latent in zip(batch, head.centred(latents), strict=True):
+    frames: list[NDArray[np.float32]] = []  # of each sample of the batch
+    for batch, latents in embedded(opened, items, skipped, gravity=gravity, frames=frames if is_sound else None):
+        for at, (sample, latent) in enumerate(zip(batch, head.centred(latents), strict=True)):
             label = spellings.settled(checked_label(sample.label, sample.source), sample.source)
             collector.add(label, latent[None], person=sample.group if is_sound else None)
-            signals.add(label, sample)
+            signals.add(label, sample, frames[at] if frames else None)
             recordings[label].append(sample.recording or sample.source)
             people[label].append(sample.group or "")
             if collector.count <= MOST_SOURCES:

@@ -130,25 +130,30 @@ def clip_vector(signal: NDArray[np.float32], contract: Contract, hears: Hears) -
 
 def versions(clip: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Return a clip (24000,) in the same noises every time, as loud as it may be heard."""
+    return [version(clip, number) for number in range(len(VERSIONS))]
+
+
+def version(clip: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Return one of `versions` of a clip (24000,)."""
+    _, snr_db, peak_db = VERSIONS[number]
     pieces = np.sort(np.square(clip[: len(clip) // PIECE * PIECE].reshape(-1, PIECE)).mean(axis=1))
     loudness = np.sqrt(pieces[-len(pieces) // 10 :].mean())
     peak = max(float(np.abs(clip).max()), 1e-9)
-    return [
-        (clip + np.float32(loudness * 10 ** (-snr_db / 20)) * noise) * np.float32(10 ** (-peak_db / 20) / peak)
-        for noise, (_, snr_db, peak_db) in zip(_noises(), VERSIONS, strict=True)
-    ]
+    loud = np.float32(loudness * 10 ** (-snr_db / 20))
+    return (clip + loud * _noise(number)) * np.float32(10 ** (-peak_db / 20) / peak)
 
 
 @cache
-def _noises() -> tuple[NDArray[np.float32], ...]:
-    """Return a noise (24000,) of unit power for each version: flat below 50 Hz, 1/f^slope of the amplitude above."""
-    found = []
-    for number, (slope, _, _) in enumerate(VERSIONS):
-        spectrum = np.fft.rfft(_normal(number, WINDOW_SAMPLES))
+def _noise(number: int) -> NDArray[np.float32]:
+    """Return the noise (24000,) of a version, of unit power: flat below 50 Hz, 1/f^slope of the amplitude above."""
+    slope, _, _ = VERSIONS[number]
+    spectrum = np.fft.rfft(_normal(number, WINDOW_SAMPLES))
+    if slope:  # of the flat one there is nothing to divide
         frequency = np.maximum(np.fft.rfftfreq(WINDOW_SAMPLES, 1 / 16_000), 50)
-        noise = np.fft.irfft(spectrum / frequency ** (slope / 2), WINDOW_SAMPLES)
-        found.append((noise / noise.std()).astype(np.float32))
-    return tuple(found)
+        spectrum /= frequency ** (slope / 2)
+    noise = np.fft.irfft(spectrum, WINDOW_SAMPLES)
+    scaled: NDArray[np.float32] = (noise / noise.std()).astype(np.float32)
+    return scaled
 
 
 def _normal(seed: int, count: int) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ from edgecl.extractors.base import fit
 from edgecl.extractors.verifier import WINDOW_SAMPLES, about
 from edgecl.model.exemplars import dequantise
 from edgecl.notes import Logger
-from edgecl.spotting.reference import VERSIONS, Reference, versions
+from edgecl.spotting.reference import VERSIONS, Reference, version
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass
 
@@ -133,8 +133,12 @@ def clip_frames(
     contract = extractor.contract
     clip = fit(signal, contract)
     start, length = (WINDOW_SAMPLES - contract.clip_samples) // 2, contract.clip_samples
-    noisy = [one[start : start + length, None] for one in versions(about(clip[:, 0], length // 2))]
-    return np.array([extractor.frames((clip, *noisy)[form]) for form in forms])
+    window = about(clip[:, 0], length // 2)
+
+    def of(form: int) -> NDArray[np.float32]:
+        return version(window, form - 1)[start : start + length, None] if form else clip
+
+    return np.array([extractor.frames(of(form)) for form in forms])
 
 
 def form_of(number: int) -> int:
