@@ -102,13 +102,14 @@ class Stream:
         self._summary.seconds += seconds
         if not len(signal):
             return
-        low, high = float(np.minimum.reduce(signal, axis=None)), float(np.maximum.reduce(signal, axis=None))
+        flat = signal.reshape(-1)
+        low, high = flat.item(flat.argmin()), flat.item(flat.argmax())  # min and max take four times as long
         self._silent = self._silent + len(signal) if low == high else 0
         if low == high:
             self._summary.silent_s += seconds
         if not self._contract.is_sound:
             return
-        self._summary.total += float(np.add.reduce(signal, axis=None))
+        self._summary.total += float(np.add.reduce(flat))
         self._summary.samples += len(signal)
         if high >= FULL_SCALE or low <= -FULL_SCALE:
             self._summary.clipped_s += seconds
