@@ -35,7 +35,9 @@ def opened(path: Path) -> Iterator[Learner]:
         yield learner
     finally:
         for damage in learner.store.damage:
-            warn(f"{damage}; the newest intact revision is used, see `edgecl doctor {path}`")
+            warn(f"{damage}; see `edgecl doctor {path}`")
+        if learner.store.stand_in is not None:
+            warn(f"revision {learner.store.stand_in}, the newest intact one, was used")
 
 
 def of_the_library() -> None:

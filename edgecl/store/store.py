@@ -70,6 +70,7 @@ class Reader:
         self.path = folder.path
         self.settings: Mapping[str, Any] = header.settings
         self.damage: list[str] = []
+        self.stand_in: int | None = None
 
     @property
     def name(self) -> str:
@@ -117,7 +118,7 @@ class Reader:
         Where `current` or its revision is damaged, that is added to `damage`, and the newest intact revision is
         returned; where there is none, StoreDamagedError is raised. Objects are checked when they are read: see `load`.
         """
-        return live_revision(self._folder, self.damage)[0]
+        return self._live()[0]
 
     def revision(self, number: int) -> Revision:
         """Return one of `revisions`.
@@ -136,7 +137,7 @@ class Reader:
 
     def revisions(self) -> list[int]:
         """Return the numbers of the revisions that are kept, oldest first."""
-        live, is_followed = live_revision(self._folder, self.damage)
+        live, is_followed = self._live()
         return [number for number in self._folder.numbers() if number <= live.number or not is_followed]
 
     def read(self, digest: str) -> dict[str, NDArray[Any]]:
@@ -169,6 +170,7 @@ class Reader:
                 if live == revision:
                     add_once(self.damage, error)
                     live = self.newest_intact()
+                    self.stand_in = live.number
                 revision = live
 
     def journal(self) -> list[dict[str, Any]]:
@@ -209,6 +211,12 @@ class Reader:
         """Return the total length in bytes of all files in the folder."""
         return tree_bytes(self.path)
 
+    def _live(self) -> tuple[Revision, bool]:
+        live, is_followed = live_revision(self._folder, self.damage)
+        if not is_followed:
+            self.stand_in = live.number
+        return live, is_followed
+
 
 class Store(Reader):
     """A model folder, for reading; `writer` returns the one object that may change it.
@@ -222,7 +230,9 @@ class Store(Reader):
     extractor_path, extractor_digest
         File of the live extractor and the sha256 that the extractor should have: `verify_extractor` compares.
     damage
-        What was found damaged so far and could be worked around, in sentences that name the file.
+        What was found damaged so far, or failed, and could be worked around, in sentences that name the file.
+    stand_in
+        Number of the revision that was used last in the place of a damaged one; None where nothing had to be.
 
     Examples
     --------
@@ -319,6 +329,7 @@ class Store(Reader):
         with self.writer() as writer:
             done = repair(self._folder, writer, require_usable=require_usable, time=time)
         self.damage.clear()
+        self.stand_in = None
         return done
 
     def backup(
@@ -369,7 +380,7 @@ class Store(Reader):
             When the store cannot be written to.
         """
         with locked_store(self._folder.path, timeout_s=timeout_s) as lock:
-            base, is_followed = live_revision(self._folder, self.damage)
+            base, is_followed = self._live()
             limits = {"disk_bytes": disk_bytes} if disk_bytes else base.body.get("settings", {})
             writer = Writer(
                 self._folder,
