@@ -253,6 +253,7 @@ WRONG_OPTIONS = [
     ("--label", "", "empty"),
     ("--label", "a\nb", "control"),
     ("--label", "x" * 65, "64"),
+    ("--channel", "9" * 5000, "neither left nor right"),  # Python reads no number of more than 4,300 digits
     ("--colour", "red", "No such option"),
 ]
 

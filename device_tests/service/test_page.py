@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -11,15 +12,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgecl.demo.movement import CHANNELS, EXERCISES, RATE_HZ, recording
+from edgecl.service.addresses import Address
+from edgecl.service.page.notices import Notices
 from edgecl.service.page.pairing import Pairing
 from edgecl.service.page.questions import questions
+from edgecl.service.page.server import LARGEST_HEAD, PageServer
 
 from ..support.broker import wait_until
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
@@ -139,6 +145,11 @@ def test_browsers_stay_paired_over_a_restart(tmp_path: Path) -> None:
 )
 def test_other_sites_and_odd_requests_are_refused(page: Page, headers: dict[str, str], status: int) -> None:
     assert page.ask("/api/rollback", {"revision": 999}, **headers).status == status
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", "1e9"])
+def test_a_number_that_is_none_is_not_followed(page: Page, number: str) -> None:
+    assert page.ask("/api/hello", Last_Event_ID=number).status == 200
 
 
 def test_its_own_origin_is_let_in(page: Page) -> None:
@@ -310,6 +321,68 @@ def test_a_thousand_connections_leave_nothing(page: Page) -> None:
     assert page.ask("/api/state").status == 200
     wait_until(lambda: usage(page) <= before)
     assert resident_mib(page) < memory + 8
+
+
+def test_heads_without_end_are_refused_and_take_no_memory(page: Page) -> None:
+    host, port = page.host.split(":")
+    page.ask("/api/state")
+    before = resident_mib(page)
+    head = f"GET /api/hello HTTP/1.1\r\nHost: {page.host}\r\n".encode()
+    for more in (b"".join(b"X%d: %s\r\n" % (one, b"y" * 60_000) for one in range(90)), b"X: " + b"y" * 60_000):
+        sending = [socket.create_connection((host, int(port)), timeout=5) for _ in range(16)]
+        for one in sending:
+            with suppress(OSError):
+                one.sendall(head + more)
+        for one in sending:
+            one.close()
+    with socket.create_connection((host, int(port)), timeout=5) as one:
+        one.sendall(head + b"X: " + b"y" * (LARGEST_HEAD - len(head) - 2))
+        assert one.recv(64).startswith(b"HTTP/1.1 431 ")
+    assert resident_mib(page) < before + 8
+    assert page.ask("/api/hello", X="y" * 20_000).status == 200
+
+
+def test_a_connection_that_gets_no_thread_leaves_no_place_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadingMixIn, "process_request", none_left)
+    pairing = Pairing(lambda _: None)
+    with Address("127.0.0.1", 0).bound() as listening, socket.create_connection(listening.getsockname()) as one:
+        server = PageServer(listening, names=[], handle=lambda _: None, notices=Notices(), pairing=pairing)
+        with pytest.raises(RuntimeError):
+            server.process_request(one, one.getsockname())
+        assert server.connections == 0
+
+
+def test_a_page_goes_on_and_ends_where_nobody_reads_its_stdout(taught: Path, tmp_path: Path) -> None:
+    with served(taught, state=tmp_path) as page:
+        page.pair()  # from here on a stranger who opens the page has a new code printed
+        stdout = os.open(f"/proc/{page.process.pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+        for size in (4096, 1):
+            with suppress(BlockingIOError):
+                while os.write(stdout, b" " * size):
+                    pass
+        os.close(stdout)
+        assert Page(page.url, "", page.process).ask("/").status == 200
+        page.process.terminate()
+        assert page.process.wait(20) == 0
+
+
+def test_a_code_that_could_not_be_shown_is_void_and_another_is_offered() -> None:
+    shown: list[str] = []
+
+    def show(code: str) -> None:
+        shown.append(code)
+        if len(shown) == 1:
+            raise BrokenPipeError
+
+    pairing = Pairing(show)
+    with pytest.raises(BrokenPipeError):
+        pairing.offer()
+    assert pairing.trade(shown[0]) is None
+    pairing.offer()
+    assert pairing.trade(shown[1]) is not None
 
 
 def test_slow_readers_do_not_keep_anybody_out(page: Page) -> None:

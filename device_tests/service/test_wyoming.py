@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import socket
 import threading
@@ -206,6 +207,29 @@ def test_a_client_that_talks_nonsense_is_left_and_others_stay(server: WyomingSer
     assert Detection.is_type(run(detected(server.port, "yes", ["yes"])).type)
 
 
+DEEP = b'{"a":' * 975 + b"1" + b"}" * 975
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "ping", "data": {"text": "\\ud800"}}\n',
+        b'{"type": "detect", "data": {"context": {"a": "\\ud800"}}}\n{"type": "audio-stop"}\n',
+        b'{"type": "detect", "data_length": %d}\n{"context": %s}{"type": "audio-stop"}\n' % (len(DEEP) + 13, DEEP),
+    ],
+)
+def test_what_cannot_be_sent_back_ends_the_connection_alone(
+    server: WyomingServer, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as one:
+        one.sendall(line)
+        one.shutdown(socket.SHUT_WR)
+        assert b"ping" not in one.recv(64)
+    settle(server)
+    assert caplog.messages == []
+    assert Detection.is_type(run(detected(server.port, "yes", ["yes"])).type)
+
+
 def test_a_fuzzed_client_brings_down_nothing(server: WyomingServer) -> None:
     draw = random.Random(0)
     good = [Describe().event(), Detect(names=["yes"]).event(), AudioStop().event(), Ping().event()]
@@ -228,6 +252,24 @@ def settle(server: WyomingServer) -> None:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_clients_that_send_minutes_at_once_do_not_keep_others_waiting(server: WyomingServer) -> None:
+    chunk = AudioChunk(4000, 1, 1, bytes(random.Random(0).randbytes(260_000))).event()
+    header = {"type": chunk.type, "data": chunk.data, "payload_length": 260_000}
+    message = json.dumps(header).encode() + b"\n" + (chunk.payload or b"")
+    flooding = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(6)]
+    for one in flooding:
+        one.sendall(message)
+    wait_until(lambda: server.summary.seconds > 0)
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+            one.sendall(b'{"type": "describe"}\n')
+            assert one.recv(64)
+    heard = server.summary.seconds
+    for one in flooding:
+        one.close()
+    assert heard < 200  # of 390: a client that was not served between pieces would have waited for all of it
 
 
 def test_a_thousand_connections_leave_nothing(server: WyomingServer) -> None:
@@ -259,6 +301,12 @@ def test_slow_readers_are_left_and_the_end_does_not_wait_for_them(kitchen: Path)
     assert time.monotonic() - started < 15
     for one in slow:
         one.close()
+
+
+@pytest.mark.parametrize("address", ["65536", "9" * 5000, "\u00b2", "-1", "", "x", "1e3", "127.0.0.1:"])
+def test_what_is_no_port_is_no_address(address: str) -> None:
+    with pytest.raises(SettingError, match="is not an address"):
+        Address.parse(address)
 
 
 def test_an_address_that_is_taken_is_an_error_of_the_user(server: WyomingServer, kitchen: Path) -> None:

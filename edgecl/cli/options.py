@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # starts a process of edgecl; a command and its arguments follow
 EDGECL = (sys.executable, "-m", "edgecl.cli")
+LONGEST_CHANNEL = 6  # digits: Python reads some thousands as no number
 LARGEST = 2**32 - 1  # whole number of an option: every seed
 
 
@@ -118,7 +119,8 @@ class Channel(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        number = {"left": 1, "right": 2}.get(value.lower(), int(value) if value.isdecimal() else 0)
+        is_number = value.isdecimal() and len(value) <= LONGEST_CHANNEL
+        number = {"left": 1, "right": 2}.get(value.lower(), int(value) if is_number else 0)
         if number < 1:
             self.fail(f"{value!r} is neither left nor right nor a number from 1", param, ctx)
         return number - 1

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from edgecl.errors import SettingError
 
 LOOPBACK = "127.0.0.1"
+LONGEST_PORT = 8
+"""Digits: Python reads some thousands as no number."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Address:
         (Address(host='127.0.0.1', port=10400), Address(host='::1', port=80))
         """
         host, _, port = text.rpartition(":")
-        if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        if not port.isascii() or not port.isdigit() or len(port) > LONGEST_PORT or int(port) > 65535:
             raise SettingError(f"{text!a} is not an address: wanted PORT or HOST:PORT", parameter=parameter)
         return cls(host.strip("[]") or LOOPBACK, int(port))
 

@@ -31,6 +31,8 @@ from edgecl.service.presence import Presence
 from edgecl.service.wyoming_messages import LONGEST_LINE, Converter, ProtocolError, read_message
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from wyoming.event import Event as Message
 
     from edgecl.live.events import Event
@@ -47,6 +49,8 @@ IDLE_S = 5.0
 FORGOTTEN_S = 600.0
 """A client that has sent nothing for so long is gone."""
 WRITING_S = 5.0
+PIECE_S = 0.5
+"""Of sound that is looked at without a break, whatever comes at once."""
 STOPPING_S = 1.0
 URL = "https://www.home-assistant.io/integrations/wyoming"
 
@@ -253,13 +257,22 @@ class Client:
             self._server.summary.revisions.append(self._server.live.revision)
         self._server.live.give(self._stream.spotter)
         timestamp = message.data.get("timestamp")
+        when = timestamp if isinstance(timestamp, int) else None
+        step = round(PIECE_S * self._server.extractor.contract.sample_rate_hz)
+        for at in range(0, len(signal), step):
+            for event in self._push(signal[at : at + step]):
+                await self._report(event, when)
+            await asyncio.sleep(0)  # a message may hold a minute of sound: others are answered between its pieces
+
+    def _push(self, signal: NDArray[np.float32]) -> list[Event]:
+        assert self._stream is not None
+        summary = self._server.summary
         started = time.perf_counter()
-        events = self._stream.push(Piece(signal))
+        events = list(self._stream.push(Piece(signal)))
         spent = time.perf_counter() - started
-        self._server.summary.busy_s += spent
-        self._server.summary.worst_hop_ms = max(self._server.summary.worst_hop_ms, 1e3 * spent)
-        for event in events:
-            await self._report(event, timestamp if isinstance(timestamp, int) else None)
+        summary.busy_s += spent
+        summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)
+        return events
 
     async def _end(self, _message: Message) -> None:
         from wyoming.wake import NotDetected
@@ -282,7 +295,10 @@ class Client:
     async def _write(self, message: Message) -> None:
         from wyoming.event import async_write_event
 
-        await asyncio.wait_for(async_write_event(message, self._writer), WRITING_S)
+        try:
+            await asyncio.wait_for(async_write_event(message, self._writer), WRITING_S)
+        except (ValueError, RecursionError) as error:  # what is sent back is the client's own
+            raise ProtocolError(f"what is sent back cannot be written: {type(error).__name__}") from error
 
     _answers: dict[str, Callable[[Client, Message], Coroutine[Any, Any, None]]] = {  # noqa: RUF012
         "describe": _describe,

@@ -47,6 +47,7 @@ def test_a_take_that_cannot_be_used_is_asked_for_again_and_says_why(tmp_path: Pa
 
 def test_more_takes_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     recorded(tmp_path, *words(1), count=1)
+    (tmp_path / "lights off" / "\u00b2.wav").write_text("no take of ours")
     assert Path(recorded(tmp_path, *words(1), count=1).lines[0]["file"]).name == "002.wav"
 
 

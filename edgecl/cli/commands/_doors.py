@@ -154,7 +154,7 @@ class Printer:
 
     def take(self, event: Event | Look) -> None:
         """Print an event, or a look at a hop, once stdout takes it; one that it does not take until the end is lost."""
-        while not _is_writable():
+        while not is_writable():
             if self._halt.is_asked:
                 return
         if self._as_json:
@@ -179,8 +179,10 @@ def _look_text(look: Look) -> str:
     )
 
 
-def _is_writable() -> bool:
+def is_writable() -> bool:
     """Test whether a line fits into stdout, waiting for a moment."""
+    if sys.stdout is None:  # closed: nothing is written, and nothing waits for it
+        return True
     try:
         descriptor = sys.stdout.fileno()
     except (io.UnsupportedOperation, ValueError):

@@ -143,7 +143,7 @@ def _written(folder: Path, take: NDArray[np.float32], contract: Contract) -> Pat
     """Write a take under the next number that is free."""
     from edgecl.sources.sound import encode_wav
 
-    numbers = [int(path.stem) for path in folder.glob("*.wav") if path.stem.isdigit()]
+    numbers = [int(path.stem) for path in folder.glob("*.wav") if path.stem.isdecimal()]
     path = folder / f"{max(numbers, default=0) + 1:03d}.wav"
     with path.open("xb") as file:
         file.write(encode_wav(take, rate_hz=contract.sample_rate_hz))

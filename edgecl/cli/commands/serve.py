@@ -196,6 +196,8 @@ class _Pages:
         return [*names_of(self._address), *self._extra]
 
     def _show(self, code: str) -> None:
+        if not _doors.is_writable():
+            raise BlockingIOError("stdout takes nothing")
         host = _reachable(self._names()) if self._address.is_wildcard else self._address.host
         url = f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{self._port}/"
         if self._as_json:

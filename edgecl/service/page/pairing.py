@@ -29,7 +29,7 @@ class Pairing:
     Parameters
     ----------
     show
-        Is given each new code.
+        Is given each new code. One that it raises an OSError for was not seen: it is void.
     path
         Where digests of tokens outlive the process; None: nowhere.
     """
@@ -48,7 +48,12 @@ class Pairing:
             self._code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
             self._until, self._tries = time.monotonic() + VALID_S, TRIES
             code = self._code
-        self._show(code)
+        try:
+            self._show(code)
+        except OSError:
+            with self._lock:
+                self._tries, self._until = 0, 0.0
+            raise
 
     def trade(self, code: str) -> str | None:
         """Return a token for the right code, which is good for one browser; None for a wrong or an old one."""

@@ -111,16 +111,25 @@ def require_same_origin(headers: Mapping[str, str], host: str, *, scheme: str) -
         raise RefusedError(HTTPStatus.FORBIDDEN, "another site may not do this")
 
 
+def number_of(text: str, *, digits: int = 12) -> int | None:
+    """Return a number of ASCII digits; None for another text, and for one of more digits.
+
+    >>> number_of("17"), number_of("\N{SUPERSCRIPT TWO}"), number_of("-1"), number_of("9" * 5000)
+    (17, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def body_length(headers: Mapping[str, str], *, largest: int) -> int:
     """Return how long a body is; raises RefusedError where it is too long, or does not say."""
     if headers.get("Transfer-Encoding"):
         raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "say how long the body is")
-    text = headers.get("Content-Length") or "0"
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
+    length = number_of(headers.get("Content-Length") or "0")
+    if length is None:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "a length is a number")
-    if int(text) > largest:
+    if length > largest:
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {largest} bytes are read")
-    return int(text)
+    return length
 
 
 def cookie(headers: Mapping[str, str], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -71,7 +72,8 @@ class Routes:
     def _asset(self, request: Request) -> Answer:
         name, kind = ASSETS[request.path]
         if request.path == "/" and not request.is_paired:
-            self._pairing.offer()
+            with suppress(OSError):  # nobody reads stdout any more: the page is shown all the same
+                self._pairing.offer()
         return Answer(files("edgecl.service.page").joinpath("assets", *name.split("/")).read_bytes(), kind)
 
     def _pair(self, request: Request) -> Answer:

@@ -1,7 +1,7 @@
 """The server of the page: threads of `http.server`, with bounds on connections, time and bytes.
 
-A connection is used once. A browser that is not paired can make it read a kilobyte, no more; where all places are
-taken, a connection that is not paired gives way. A slow reader of events is dropped.
+A connection is used once. A browser that is not paired can make it read a head of 32 KiB and a body of a kilobyte, no
+more; where all places are taken, a connection that is not paired gives way. A slow reader of events is dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import Any
@@ -36,6 +38,8 @@ SILENCE_S = 10.0
 WRITING_S = 5.0
 HEARTBEAT_S = 10.0
 PUBLIC_BODY = 1 << 10
+LARGEST_HEAD = 1 << 15
+"""Of the first line of a request and its headers, in bytes."""
 DRAINED = 1 << 16
 STOPPING_S = 1.0
 ENDING_S = 1.0
@@ -130,16 +134,18 @@ class PageServer(ThreadingMixIn, TCPServer):
         if not self._admit(request):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread can be started: the place is not left taken
+            self._leave(request)
+            raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer, by the thread of the connection, and give its place back."""
         try:
             super().finish_request(request, client_address)
         finally:
-            with self._lock:
-                self._places.pop(id(request), None)
-                self._has_ended.notify_all()
+            self._leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a connection; clients that leave are no error."""
@@ -156,6 +162,11 @@ class PageServer(ThreadingMixIn, TCPServer):
         with self._lock:
             if place := self._places.get(id(request)):
                 place.connection = connection
+
+    def _leave(self, request: socket.socket) -> None:
+        with self._lock:
+            self._places.pop(id(request), None)
+            self._has_ended.notify_all()
 
     def _admit(self, request: socket.socket) -> bool:
         with self._lock:
@@ -190,10 +201,27 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
+class _Bounded:
+    """Reads a request; of its first line and its headers only so much, whatever there is."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file, self._left = file, LARGEST_HEAD
+        self.read, self.close = file.read, file.close
+
+    def readline(self, most: int) -> bytes:
+        """Return a line, with its end where it is no longer than `most` bytes; raises LineTooLong at the bound."""
+        line = self._file.readline(min(most, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("head")
+        return line
+
+
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    command = requestline = request_version = ""  # until a first line was read
     server: PageServer
     timeout = SILENCE_S
     has_read = False
@@ -206,6 +234,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.tls is not None:
             self._encrypt(self.server.tls)
         super().setup()
+        self.rfile = _Bounded(self.rfile)  # type: ignore[assignment]
+
+    def handle_one_request(self) -> None:
+        """Read a request and answer it."""
+        try:
+            super().handle_one_request()
+        except LineTooLong:
+            self.close_connection = True
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _encrypt(self, tls: ssl.SSLContext) -> None:
         self.request = tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
@@ -265,10 +302,8 @@ class Handler(BaseHTTPRequestHandler):
         token = requests.cookie(headers, self.cookie_name)  # type: ignore[arg-type]
         is_paired = bool(token) and server.pairing.is_paired(token)
         server.take_place(self.place, is_paired=is_paired, until=time.monotonic() + LONGEST_S)
-        last = headers.get("Last-Event-ID", "")
-        request = replace(
-            request, is_paired=is_paired, last_event=int(last) if last.isdigit() and len(last) < 12 else 0
-        )
+        last = requests.number_of(headers.get("Last-Event-ID", "")) or 0
+        request = replace(request, is_paired=is_paired, last_event=last)
         if method == "GET":
             return request
         requests.require_same_origin(headers, host, scheme="https" if server.tls else "http")  # type: ignore[arg-type]
