@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from edgecl.errors import SettingError
 from edgecl.learner import Learner
 from edgecl.live.use import counted
+from edgecl.store import use_counts
 from edgecl.store.use_counts import add_counts, counts_file, read_counts
 
 from ..support.commands import edgecl, voice_extractor
@@ -161,3 +165,46 @@ def test_the_command_says_what_it_did_and_history_shows_it(learner):
     assert "ask kept while-used" in edgecl("history", store).out
     assert edgecl("keep", store, "ask").code == 2
     assert edgecl("keep", store, "ask", "--always", "--while-used").code == 2
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _of_another_user(path: Path) -> None:
+    path.write_text('{"dog": 9}')
+    os.chown(path, 65534, 65534)
+    path.chmod(0o666)
+
+
+def _nested(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("made", [_pipe, _of_another_user, _nested])
+def test_what_somebody_else_puts_in_the_place_of_the_counts_is_left_alone(tmp_path: Path, made):
+    path = counts_file(tmp_path / "store")
+    made(path)
+    before = path.lstat()
+    started = time.monotonic()
+    try:
+        assert read_counts(tmp_path / "store") == {}
+        if made is not _nested:
+            assert not add_counts(tmp_path / "store", {"dog": 1})
+            assert path.lstat() == before
+    finally:
+        path.unlink()
+    assert time.monotonic() - started < 1
+
+
+def test_counts_that_stay_locked_are_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(use_counts, "PATIENCE_S", 0.05)
+    assert add_counts(tmp_path / "store", {"dog": 1})
+    path = counts_file(tmp_path / "store")
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert read_counts(tmp_path / "store") == {}
+        assert not add_counts(tmp_path / "store", {"dog": 1})
+    assert read_counts(tmp_path / "store") == {"dog": 1}
+    path.unlink()
