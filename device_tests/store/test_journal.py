@@ -42,6 +42,18 @@ def ticks(path: Path) -> tuple[list[object], list[str]]:
     return [entry["tick"] for entry in entries], damage
 
 
+def test_a_snapshot_of_hard_links_stays_what_it_was(path: Path) -> None:
+    opened(path).append({"tick": 0})
+    snapshot = path.with_name("snapshot.jsonl")
+    snapshot.hardlink_to(path)
+    before = snapshot.read_bytes()
+    opened(path).append({"tick": 1})
+    assert snapshot.read_bytes() == before
+    assert (ticks(snapshot), ticks(path)) == (([0], []), ([0, 1], []))
+    opened(path).append({"tick": 2})
+    assert ticks(path) == ([0, 1, 2], [])
+
+
 def test_entries_come_back_in_order(path: Path) -> None:
     journal = opened(path)
     for tick in range(3):

@@ -229,6 +229,11 @@ def is_replaceable(path: Path) -> bool:
         return True
 
 
+def has_other_names(path: Path) -> bool:
+    """Test whether a file that is there has other names (hard links), by which a change of it would be seen."""
+    return path.lstat().st_nlink > 1
+
+
 def extend(path: Path, data: bytes, *, offset: int) -> None:
     """Write `data` at `offset` as the end of the file, flushed; what is before it is not touched."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

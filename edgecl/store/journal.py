@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.errors import StoreDamagedError
-from edgecl.store.files import extend, flush, read_file, replace_file
+from edgecl.store.files import extend, flush, has_other_names, read_file, replace_file
 from edgecl.store.records import Seal
 from edgecl.values import dataclass
 
@@ -142,6 +142,9 @@ class Journal:
     def _write(self, data: bytes) -> None:
         if self._end == 0:  # new, unreadable, or a link
             replace_file(self._path, data)
+            return
+        if has_other_names(self._path):  # a snapshot of hard links stays what it was
+            replace_file(self._path, bytes(read_file(self._path, limit=MAX_BYTES))[: self._end] + data)
             return
         try:
             extend(self._path, data, offset=self._end)
