@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import stat
 import tarfile
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,34 @@ def test_what_is_no_file_or_states_more_than_there_is_is_refused_at_once(store: 
     with pytest.raises(StoreDamagedError, match="no backup"):
         restored(folder / "long", folder / "again")
     assert time.monotonic() - started < STARTED_S
+
+
+def resealed(file: Path, **facts: object) -> bytes:
+    """The backup with other facts in its first member, under a digest that fits."""
+    with tarfile.open(file) as archive:
+        parts = [(one.name, archive.extractfile(one).read()) for one in archive]  # type: ignore[union-attr]
+    first = json.dumps({**json.loads(parts[0][1]), **facts}).encode()
+    out = b"".join(
+        map(member, ["backup.json", *(name for name, _ in parts[1:-1])], [first, *dict(parts[1:-1]).values()])
+    )
+    return out + member("digest.json", json.dumps({"sha256": sha256(out).hexdigest()}).encode()) + bytes(1024)
+
+
+def member(name: str, content: bytes) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o600
+    return entry.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+
+
+@pytest.mark.parametrize("facts", [{"revision": 2}, {"revision": 77}, {"revision": True}, {"store": "f" * 16}])
+def test_what_it_states_is_compared_with_what_it_contains(store: Store, folder: Path, facts: dict[str, object]) -> None:
+    store.backup(folder / "one.backup")
+    (folder / "two.backup").write_bytes(resealed(folder / "one.backup"))
+    assert restored(folder / "two.backup", folder / "again").revision == 3
+    (folder / "two.backup").write_bytes(resealed(folder / "one.backup", **facts))
+    with pytest.raises(StoreDamagedError, match="state"):
+        restored(folder / "two.backup", folder / "another")
+    assert not (folder / "another").exists()
 
 
 def test_a_signature_is_looked_at_before_the_content(store: Store, folder: Path) -> None:

@@ -123,7 +123,7 @@ def restore_backup(
             shutil.rmtree(building, ignore_errors=True)
             try:
                 _unpacked(source, file, building, known)
-                _require_sound(building, file)
+                _require_sound(building, file, known)
                 _place(building, path, is_there=is_there, timeout_s=timeout_s)
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)
@@ -214,7 +214,7 @@ def _verified(source: IO[bytes], file: Path, require: Callable[[str, Mapping[str
     if about.get("format") != FORMAT:
         raise StoreDamagedError(f"{file} is of format {about.get('format')!r}: this edgecl restores {FORMAT}")
     revision, store = about.get("revision"), about.get("store")
-    if not isinstance(revision, int) or not isinstance(store, str):
+    if not isinstance(revision, int) or isinstance(revision, bool) or not isinstance(store, str):
         raise StoreDamagedError(f"{file} does not state what it is of")
     return Backup(revision, store, stated, members, size)
 
@@ -296,12 +296,15 @@ def _json(data: bytes, file: Path) -> dict[str, Any]:
     return members
 
 
-def _require_sound(building: Path, file: Path) -> None:
+def _require_sound(building: Path, file: Path, known: Backup) -> None:
     header, digest = read_header(building)
     damage = list[str]()
-    found = check(Folder(building, digest, header.format), header, damage=damage) + damage
+    folder = Folder(building, digest, header.format)
+    found = check(folder, header, damage=damage) + damage
     if found:
         raise StoreDamagedError(f"{file} is not of a sound store: {found[0]}")
+    if (known.store, known.revision) != (header.name, folder.follow(folder.pointer()).number):
+        raise StoreDamagedError(f"{file} states another store or revision than it contains")
 
 
 def _place(building: Path, path: Path, *, is_there: bool, timeout_s: float) -> None:
