@@ -51,3 +51,13 @@ def test_a_class_that_was_impossible_is_no_division_by_zero() -> None:
 def test_a_label_that_was_not_known_contradicts_nothing() -> None:
     weight, state = Contradictions().weigh(None)
     assert (weight, state.count) == (1.0, 0)
+
+
+def test_rows_that_are_weighed_together_weigh_what_they_do_one_by_one() -> None:
+    owns = [None, 0.5, 0.001, 0.0, 0.00999999999999999, 0.01, *[0.002] * 60, 0.9, None, 0.001]
+    state, weights = Contradictions(), []
+    for own in owns:
+        weight, state = state.weigh(own)
+        weights.append(weight)
+    assert Contradictions().weigh_each(owns) == (weights, state)
+    assert 0 < state.count < 60

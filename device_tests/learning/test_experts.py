@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -157,3 +159,33 @@ def test_a_state_goes_through_arrays_unchanged() -> None:
     for name, array in experts.state.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)
     assert replace(again, labels=()).labels == ()
+
+
+def test_one_row_at_a_time_asked_and_then_learnt_has_the_bits_of_a_block() -> None:
+    rows, labels = stream(FIRST_ROWS + 100)
+    whole, alone = Experts(ExpertState.start(plan())), Experts(ExpertState.start(plan()))
+    follow(whole, rows, labels)
+    for at, label in enumerate(labels):
+        row = rows[at : at + 1]
+        before = alone.state
+        fixed = np.zeros((1, FIXED, len(alone.labels)), np.float32)
+        asked = alone.follow(row, fixed, [])[0]
+        alone.state = before
+        learnt = follow(alone, row, [label])
+        assert asked[0].tolist() == learnt[0, : asked.shape[1]].tolist()
+    for name, array in whole.state.arrays().items():
+        np.testing.assert_array_equal(array, alone.state.arrays()[name], err_msg=name)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_has_arrays_of_its_own_also_those_that_a_kernel_was_prepared_for(copied) -> None:
+    rows, labels = stream(40)
+    experts = Experts(ExpertState.start(plan()))
+    for at, label in enumerate(labels[:20]):
+        follow(experts, rows[at : at + 1], [label])
+    other, before = copied(experts), experts.state.copy()
+    for at, label in enumerate(labels[20:], 20):
+        follow(other, rows[at : at + 1], [label])
+    for name, array in before.arrays().items():
+        np.testing.assert_array_equal(array, experts.state.arrays()[name], err_msg=name)
+    assert other.state.counters[1] == 40

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.sources.samples import UnusableError
+from edgecl.sources.tables import TableEncoding
 
 from ..support.recordings import contract_of, npz, put, samples_of
 
@@ -34,3 +37,32 @@ def test_a_table_without_labels_names_the_columns_that_may_have_them(tmp_path: P
     with pytest.raises(DataError, match="or the column that has them \\(of class\\)") as raised:
         samples_of(path, TABLE)
     assert raised.value.parameter == "label_column"
+
+
+MIXED = replace(
+    contract_of("table", 0.0, ("price", "price is missing", "city=Oslo", "city=7", "city=Bergen"), 1, 1),
+    units=("number", "missing", "category", "category", "category"),
+)
+
+
+@pytest.mark.parametrize(
+    "price", [1.5, -0.0, 3, True, None, "4", " 5 ", float("nan"), float("inf"), 1e31, 1 << 60, "x"]
+)
+@pytest.mark.parametrize("city", ["Oslo", " Bergen", 7, "7", None, "Rome", 7.0])
+def test_values_are_read_quickly_as_their_texts_are_or_not_at_all(price: object, city: object) -> None:
+    encoding = TableEncoding(MIXED)
+    plan = encoding.of_names(["CITY", "note", " price"])
+    assert plan is not None
+    quick = encoding.quickly([city, "of no column", price], plan)
+    try:
+        slow = encoding.encode(["" if one is None else str(one) for one in (price, city)])
+    except UnusableError:
+        slow = None
+    assert quick is None or quick == slow
+    if isinstance(price, float | int) and city == "Oslo" and not isinstance(price, bool):
+        assert (quick is not None) == (abs(price) <= 1 << 53)
+
+
+@pytest.mark.parametrize("names", [["price"], ["price", "city", "City"], ["city", "note"]])
+def test_rows_that_lack_a_column_or_have_one_twice_are_not_read_quickly(names: list[str]) -> None:
+    assert TableEncoding(MIXED).of_names(names) is None

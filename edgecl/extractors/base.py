@@ -17,7 +17,7 @@ import math
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -144,6 +144,10 @@ class FileExtractor(ABC):
                 frames.append(found[0])
         return np.concatenate(rows)
 
+    def one_by_one(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return what computes the latent (1, D) of one signal after the other, as `latents` does, in one thread."""
+        return lambda signal: self.latents([signal])
+
     def hop_latents(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return one latent for each hop of a signal (samples, channels): (n, D), n is 0 below a clip.
 
@@ -230,9 +234,7 @@ class FileExtractor(ABC):
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         frames, state = self._run(batch, state)
-        if not _is_finite(frames):
-            raise DataError("the extractor answers NaN or infinity: is the signal in the contract's units?")
-        return frames, state
+        return finite(frames), state
 
 
 class FrameStream:
@@ -284,6 +286,13 @@ class FrameStream:
         seen = self._lead() + hops
         frames, self._state = self._extractor._run_checked(waiting[None, :seen], self._state)
         return frames[0], waiting[hops if self._state is None else seen :]
+
+
+def finite(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return frames; raises DataError where one is not finite."""
+    if not _is_finite(frames):
+        raise DataError("the extractor answers NaN or infinity: is the signal in the contract's units?")
+    return frames
 
 
 def _is_finite(array: NDArray[np.float32]) -> bool:

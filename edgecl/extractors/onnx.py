@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError, DataError
-from edgecl.extractors.base import FileExtractor, extractor_bytes
+from edgecl.extractors.base import FileExtractor, extractor_bytes, finite
 from edgecl.extractors.contract import Contract
 from edgecl.hashes import sha256
 
@@ -76,6 +76,27 @@ class OnnxExtractor(FileExtractor):
         except Exception as error:  # ONNX Runtime's errors have no other base
             raise DataError(f"the extractor cannot take a signal of shape {batch.shape}: {error}") from error
         return frames, (rest[0] if rest else None)
+
+    def one_by_one(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """As of any extractor; what is one row of a table runs in arrays that stay, in half the time."""
+        contract = self.contract
+        if contract.modality != "table" or contract.clip_samples != 1 or contract.pool_frames != 1 or self._answers[1:]:
+            return super().one_by_one()
+        row = np.zeros((1, 1, len(contract.channels)), np.float32)
+        frames = np.zeros((1, 1, contract.dimension), np.float32)
+        binding = self._session.io_binding()
+        binding.bind_input(self._names[0], "cpu", 0, np.float32, row.shape, row.ctypes.data)
+        binding.bind_output(self._answers[0], "cpu", 0, np.float32, frames.shape, frames.ctypes.data)
+
+        def latent(signal: NDArray[np.float32]) -> NDArray[np.float32]:
+            row[0] = self.checked(signal)
+            try:
+                self._session.run_with_iobinding(binding)
+            except Exception as error:  # ONNX Runtime's errors have no other base
+                raise DataError(f"the extractor cannot take a signal of shape {row.shape}: {error}") from error
+            return self.pool(finite(frames))
+
+        return latent
 
 
 def open_graph(

@@ -6,6 +6,7 @@ labels is followed with every row, and above SHIFT nothing is a contradiction an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CONTRADICTS = 0.01  # predicted probability of its label below which a row contradicts what is known
@@ -41,8 +42,19 @@ class Contradictions:
         >>> round(weight, 3), state.count
         (0.1, 1)
         """
-        contradicts = own is not None and own < CONTRADICTS
-        share = self.share + (contradicts - self.share) / MEMORY_ROWS
-        if own is None or not contradicts or self.has_shifted:
-            return 1.0, Contradictions(share, self.count)
-        return own / CONTRADICTS, Contradictions(share, self.count + 1)
+        weights, state = self.weigh_each([own])
+        return weights[0], state
+
+    def weigh_each(self, owns: Iterable[float | None]) -> tuple[list[float], Contradictions]:
+        """Return the weights of labelled rows, one after the other as by `weigh`, and the state after them."""
+        weights, share, count = [], self.share, self.count
+        for own in owns:
+            has_shifted = share > SHIFT
+            if own is None or own >= CONTRADICTS:
+                share -= share / MEMORY_ROWS
+                weights.append(1.0)
+                continue
+            share += (1 - share) / MEMORY_ROWS
+            count += not has_shifted
+            weights.append(1.0 if has_shifted else own / CONTRADICTS)
+        return weights, Contradictions(share, count)

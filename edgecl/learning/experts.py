@@ -6,30 +6,16 @@ mixture goes with whichever has been right of late. No detector has to fire befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.learning.expert_plan import (
-    CELL_RATE,
-    CONSTANTS,
-    FIXED,
-    NEIGHBOURS,
-    TESTS,
-    ExpertPlan,
-    capacity_for,
-    plan_experts,
-)
-from edgecl.learning.expert_state import ExpertState
-from edgecl.learning.row_scaling import LIMIT, RowScaling
-
-SHARE = 0.003  # of the weights that is dealt out evenly at each label
-FLOOR = 1e-3  # least probability in the loss: one surprise does not silence an expert
-FADING = 0.99  # of a transition count, at each from the same label
-_LEVELS = 127
+from edgecl.learning.expert_arrays import LEVEL, ExpertArrays, Prepared
+from edgecl.learning.expert_plan import FIXED, ExpertPlan, capacity_for, plan_experts
+from edgecl.learning.one_row import OneRow
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Tickets:
-    """The rows of one call, from which a ticket is made where a label comes later."""
+    """The rows of one call, from which a ticket is made where a label comes later: until the next call."""
 
     scaled: NDArray[np.float32]
     """(n, p)"""
@@ -60,22 +46,6 @@ class Tickets:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Rows as the kernel takes them."""
-
-    rows: NDArray[np.float32]
-    """(n, p) as they were given."""
-    scaling: RowScaling
-    """The one that they left as it was."""
-    scaled: NDArray[np.float32]
-    """(n, p)"""
-    features: NDArray[np.float32]
-    """(n, d)"""
-    levels: NDArray[np.int8]
-    """(n, p)"""
-
-
-@dataclass(frozen=True)
 class Learning:
     """One label that comes while rows are answered."""
 
@@ -86,7 +56,7 @@ class Learning:
     label: str
 
 
-class Experts:
+class Experts(ExpertArrays):
     """The experts of a stream: answers rows, and learns from labels when they come.
 
     Parameters
@@ -101,76 +71,11 @@ class Experts:
         What the experts may take when classes come that the state has no room for; None for whatever they need.
     """
 
-    def __init__(
-        self,
-        state: ExpertState,
-        *,
-        seed: int = 0,
-        weights: Mapping[str, float] | None = None,
-        available_bytes: int | None = None,
-    ) -> None:
-        self._seed = seed
-        self._weights = weights or {}
-        self._available_bytes = available_bytes
-        self._set_state(state)
-
-    def _set_state(self, state: ExpertState) -> None:
-        """Take a state, and make the scratch space that goes with its plan."""
-        self.state, self._plan = state, state.plan
-        plan, seed = state.plan, self._seed
-        self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates, CELL_RATE])
-        self._columns, self._thresholds = cell_tests(plan, seed)
-        self._active = np.zeros(plan.tables, np.int32)
-        self._nearest = np.zeros(NEIGHBOURS, np.int32)
-        self._distances = np.zeros(max(plan.remembered, 1), np.int32)
-        self._work = np.zeros((2, plan.dimension))
-        self._scratch = np.zeros((1, max(plan.max_classes, 1)), np.float32)
-        self._constants = np.array([1, 0.5], np.float32) * np.float32(np.sqrt(plan.row_dimension + CONSTANTS))
-        self._prepared: Prepared | None = None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.state.labels
-
-    def seen(self) -> dict[str, int]:
-        """Return the labelled rows of each label so far."""
-        return {label: int(count) for label, count in zip(self.labels, self.state.seen, strict=False)}
-
     def within(self, available_bytes: int) -> None:
         """Hold the experts to a number of bytes, now and when classes come; raises SettingError where none fits."""
         self._available_bytes = available_bytes
         if self._plan.nbytes > available_bytes:
             self._set_state(self.state.fitted(self._wider(len(self.labels))))
-
-    def mixing(self) -> dict[str, float]:
-        """Return the weight of each expert that takes part."""
-        weights, present = self.state.weights
-        return {
-            name: float(weight) for name, weight, here in zip(self._plan.names, weights, present, strict=True) if here
-        }
-
-    def features(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scaled rows (n, p) to features (n, d): random units with thresholds, the row, a constant."""
-        rows, width = len(scaled), self._plan.lift_width
-        out = np.ones((rows, self._plan.dimension), np.float32)
-        out[:, width:-1] = scaled
-        if width and rows:
-            both = np.empty((rows, self._plan.row_dimension + CONSTANTS), np.float32)
-            both[:, :-CONSTANTS], both[:, -CONSTANTS:] = scaled, self._constants
-            lifted = np.empty((rows, width + both.shape[1]), np.float32)
-            kernels.lift_rows(both, self._seed, lifted)
-            out[:, :width] = lifted[:, :width]
-        return out
-
-    def take_part(self, place: int, *, present: bool) -> None:
-        """Let a fixed expert take part or not; one that begins starts with the share of an even mixture."""
-        weights = self.state.weights
-        if bool(weights[1, place]) == present:
-            return
-        weights[1, place] = present
-        count = weights[1].sum()
-        weights[0, place] = 1 / max(count - 1, 1) if present else 0
-        weights[0] /= weights[0].sum()
 
     def follow(
         self,
@@ -196,6 +101,8 @@ class Experts:
         """
         self._introduce([one.label for one in learnings])
         tickets = [one.row for one in learnings if isinstance(one.row, Ticket)]
+        if len(rows) + len(tickets) == 1 and [one.after for one in learnings] in ([], [len(rows) - 1]):
+            return self._follow_one(rows, fixed, learnings, tickets)
         prepared = self._prepare(rows, tickets)
         held, before = self._held(fixed, tickets, len(rows))
         out = np.zeros((len(before), held.shape[2]), np.float32)
@@ -212,7 +119,7 @@ class Experts:
         if scaling is not before:
             self.state = replace(self.state, scaling=scaling)
         both = np.concatenate([scaled, *(one.scaled[None] for one in tickets)]) if tickets else scaled
-        levels = np.rint(both * np.float32(_LEVELS / LIMIT)).astype(np.int8)
+        levels = np.rint(both * LEVEL).astype(np.int8)
         made = Prepared(rows, scaling, both, self.features(both), levels)
         self._prepared = made if scaling is before and not tickets else None
         return made
@@ -284,48 +191,34 @@ class Experts:
         held: NDArray[np.float32],
         out: NDArray[np.float32],
     ) -> None:
-        state = self.state
-        weights = np.array([self._weights.get(label, 1.0) for label in self.labels] or [1.0], np.float32)
-        kernels.follow_rows(
-            prepared.features,
-            prepared.levels,
-            steps,
-            FIXED,
-            weights,
-            self._settings,
-            state.counters,
-            state.weights,
-            state.reliability,
-            state.transitions,
-            state.gradient,
-            self._columns,
-            self._thresholds,
-            state.cells,
-            state.forgetting,
-            state.solved,
-            state.inverses,
-            state.memory,
-            state.memory_labels,
-            self._nearest,
-            self._distances,
-            self._active,
-            self._work,
-            self._scratch,
-            before,
-            held,
-            out,
-        )
+        kernels.follow_rows(*self._arguments(prepared.features, prepared.levels, steps, before, held, out))
 
+    def _follow_one(
+        self,
+        rows: NDArray[np.float32],
+        fixed: NDArray[np.float32],
+        learnings: Sequence[Learning],
+        tickets: Sequence[Ticket],
+    ) -> tuple[NDArray[np.float32], Tickets]:
+        """Answer one row, learn its label or both; or learn from one that waited."""
+        one, count = self._one_row(), len(rows)
+        if tickets:
+            one.take(tickets[0])
+        else:
+            self._prepare_one(one, rows)
+            one.hold(fixed)
+        learnt = (0, self.labels.index(learnings[0].label)) if learnings else (-1, -1)
+        one.steps[0] = (0 if count else -1, *learnt)
+        one.run()
+        made = Tickets(one.scaled[:count], one.held[:count], one.before[:count])
+        return one.out[:count, : len(self.labels)].copy(), made
 
-def cell_tests(plan: ExpertPlan, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the tests of the random cells: columns (M, TESTS), -1 for none, and thresholds in standard deviations.
-
-    Table m has 1 + m mod TESTS tests: few tests are learnt soon, many see what columns do together.
-    """
-    raw = np.random.Philox(key=seed).random_raw(plan.tables * TESTS * 4).reshape(plan.tables, TESTS, 4)
-    columns = (raw[:, :, 0] % np.uint64(plan.row_dimension)).astype(np.int32)
-    uniform = (raw[:, :, 1:] >> np.uint64(11)) * 2.0**-53
-    thresholds = 2 * uniform.sum(axis=2) - 3  # bell-shaped, of spread 1
-    unused = np.arange(TESTS) > np.arange(plan.tables)[:, None] % TESTS
-    columns[unused] = -1
-    return columns, thresholds.astype(np.float32)
+    def _prepare_one(self, one: OneRow, rows: NDArray[np.float32]) -> None:
+        """Scale and lift one row; that which came last is taken as it was prepared."""
+        before = self.state.scaling
+        if one.rows is not rows or one.scaling is None or one.scaling[0] is not before:
+            after, scaled = before.take(rows)
+            one.prepare(scaled)
+            one.rows, one.scaling = rows, (before, after)
+        if one.scaling[1] is not before:
+            self.state = replace(self.state, scaling=one.scaling[1])

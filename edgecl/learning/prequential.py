@@ -6,10 +6,8 @@ ADWIN sees the error rate rise, the learner waits for enough labels and then res
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from edgecl.gate.contradicting import Contradictions
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
 from edgecl.learning.curves import Curves
-from edgecl.learning.decisions import Prior
+from edgecl.learning.decisions import STREAM, Prior
 from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond
 from edgecl.learning.panel import Panel
 from edgecl.learning.reliability import Reliability
@@ -30,53 +28,15 @@ from edgecl.learning.stream_statistics import (
     Statistics,
     StreamRows,
     StreamSolver,
-    place_of,
+    highest,
+    places_of,
     with_exemplars,
 )
+from edgecl.learning.tally import Tally
 from edgecl.model.model import Model
 from edgecl.values import replace
 
 SOLVED_EVERY = 128  # labelled rows after which the closed form is solved again; fewer while there are few
-TOP = 5  # answers of a ranking
-
-
-@dataclass
-class Tally:
-    """Counts of rows, and of rows predicted right before their label was seen."""
-
-    rows: int = 0
-    labelled: int = 0
-    correct: int = 0
-    same_again: int = 0
-    """Rows that have the label of the labelled row before."""
-    by_label: dict[str, list[int]] = field(default_factory=dict)
-    """Label to [rows, rows predicted right]."""
-    among_top: int = 0
-    """Rows whose label was among the TOP likeliest."""
-    gain: float = 0.0
-    """Sum of 1/log2(rank + 2) over them."""
-    shifts: list[int] = field(default_factory=list)
-    """Rows at which unlabelled rows began to look different."""
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / max(self.labelled, 1)
-
-    @property
-    def balanced_accuracy(self) -> float:
-        return float(np.mean([right / rows for rows, right in self.by_label.values()])) if self.by_label else 0.0
-
-    def add(self, row: KnownRow, *, last_label: str | None) -> None:
-        """Count one labelled row that came after a row of `last_label`."""
-        self.labelled += 1
-        self.correct += row.is_right
-        self.same_again += row.label == last_label
-        if row.rank is not None and row.rank < TOP:
-            self.among_top += 1
-            self.gain += 1 / math.log2(row.rank + 2)
-        counts = self.by_label.setdefault(row.label, [0, 0])
-        counts[0] += 1
-        counts[1] += row.is_right
 
 
 class _Following:
@@ -91,7 +51,8 @@ class _Following:
         prior: Prior | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self.model = replace(model, ewc=None)
+        self._model = replace(model, ewc=None)
+        self._statistics: Statistics = model.statistics
         self.tally = Tally()
         self.curves = Curves()
         self.reliability = Reliability()
@@ -126,6 +87,13 @@ class _Following:
         if model.statistics:
             self._solve()
 
+    @property
+    def model(self) -> Model:
+        """The model with all that was learnt; its head is solved now and then."""
+        if self._model.statistics is not self._statistics:
+            self._model = replace(self._model, statistics=self._statistics)
+        return self._model
+
     def _watched(self, index: int, answer: str | None) -> tuple[float, bool]:
         """Return the probability of the watched class for a row taken last, and whether it is an alert."""
         if self.alerts is None or self.alerts.watch.label not in self.panel.labels:
@@ -138,20 +106,22 @@ class _Following:
     def nbytes(self) -> int:
         """Bytes in addition to the model: scatters and their snapshots, recent rows, rows that wait for a label."""
         held = {id(one): one for _, statistics in self._snapshots for one in statistics.values()}
-        held |= {id(one): one for one in self.model.statistics.values()}
+        held |= {id(one): one for one in self._statistics.values()}
         rows = len(self._recent) + len(self._waiting)
         return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes + self.panel.nbytes
 
     def has_room_for(self, label: str, new: Collection[str]) -> bool:
         """Test whether a label fits next to those taught and the `new` ones."""
-        known = {*self.model.statistics, *new}
-        return label in known or len(known) < self.model.settings.max_classes
+        if label in self._statistics or label in new:
+            return True
+        return len({*self._statistics, *new}) < self._model.settings.max_classes
 
     def _solve(self) -> None:
-        if not self.model.statistics:
+        if not self._statistics:
             return
         self._solved_at = self.tally.labelled
-        self.model = replace(self.model, head=self._solver.head(self.model.statistics))
+        head = self._solver.head(self._statistics)
+        self._model = replace(self._model, statistics=self._statistics, head=head)
 
 
 class Prequential(_Following):
@@ -183,26 +153,25 @@ class Prequential(_Following):
     def take(self, labels: Sequence[str | None], latents: NDArray[np.float32] | StreamRows) -> None:
         """Predict rows (n, D), then learn from the labels that are due; None is a row without a label."""
         rows = latents if isinstance(latents, StreamRows) else self.rows(latents)
-        answers, live_answers = rows.answers(self.model.head), rows.answers(self._live)
-        self._note(self.panel.take(labels, rows, self.model.head), len(labels))
-        confidences = self.probabilities.max(axis=1, initial=0)
-        for index, label in enumerate(labels):
+        head = self._model.head
+        answers, live_answers = rows.answers(head), rows.answers(self._live)
+        confidences = self._note(self.panel.take(labels, rows, head), len(labels))
+        places = places_of(self.probabilities, self.panel.labels, labels)
+        kept = zip(rows.kept_rows, rows.kept_scales, strict=True)
+        for index, (label, (row, scale)) in enumerate(zip(labels, kept, strict=True)):
             if label is not None:
-                correct, live_correct = answers[index] == label, live_answers[index] == label
                 answer = self.answers[index]
-                rank, own = place_of(self.probabilities[index], self.panel.labels, label)
                 known = KnownRow(
                     label,
-                    rows.kept.rows[index],
-                    rows.kept.scales[index],
-                    correct,
-                    live_correct,
-                    answer=answer,
-                    answered=answer == label,
-                    confidence=float(confidences[index]),
-                    rank=rank,
-                    own=own,
-                    watched=self._watched(index, answer),
+                    row,
+                    scale,
+                    answers[index] == label,
+                    live_answers[index] == label,
+                    answer,
+                    answer == label,
+                    confidences[index],
+                    *places[index],
+                    self._watched(index, answer) if self.alerts is not None else (0.0, False),
                 )
                 self._waiting.append((self.tally.rows, known))
             self.tally.rows += 1
@@ -210,25 +179,28 @@ class Prequential(_Following):
             self._watch(rows.inputs[unlabelled])
         self._learn([*self._due()])
 
-    def _note(self, given: NDArray[np.float32], rows: int) -> None:
-        """Keep what the panel answered to the rows taken last."""
-        self.probabilities = self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
-        best = self.probabilities.argmax(axis=1) if self.panel.labels else [None] * rows
-        self.answers = [
-            self.panel.labels[at] if at is not None and given[at] > 0 else None
-            for at, given in zip(best, self.probabilities, strict=True)
-        ]
+    def _note(self, given: NDArray[np.float32], rows: int) -> list[float]:
+        """Keep what the panel answered to the rows taken last; return how sure it was of each."""
+        self.probabilities = self._adjusted(given)
+        labels = self.panel.labels
+        if not labels:
+            self.answers = [None] * rows
+            return [0.0] * rows
+        confidences, best = highest(self.probabilities)
+        self.answers = [labels[at] if sure > 0 else None for at, sure in zip(best, confidences, strict=True)]
+        return confidences
 
     def open(self, latents: NDArray[np.float32]) -> list[OpenRow]:
         """Predict rows (n, D) whose labels come later, in any order, by `close`."""
         rows = self.rows(latents)
-        heads, live = rows.answers(self.model.head), rows.answers(self._live)
-        given, tickets = self.panel.open(rows, self.model.head)
+        head = self._model.head
+        heads, live = rows.answers(head), rows.answers(self._live)
+        given, tickets = self.panel.open(rows, head)
         self._note(given, len(rows))
         self.tally.rows += len(rows)
         return [
             OpenRow(
-                tickets[at], rows.kept.rows[at], rows.kept.scales[at], heads[at], live[at], self.answers[at],
+                tickets[at], rows.kept_rows[at], rows.kept_scales[at], heads[at], live[at], self.answers[at],
                 self.probabilities[at].copy(), self.panel.labels, self._watched(at, self.answers[at]),
             )
             for at in range(len(rows))
@@ -242,7 +214,11 @@ class Prequential(_Following):
     def predict(self, latents: NDArray[np.float32] | StreamRows) -> NDArray[np.floating]:
         """Compute probabilities (n, C) for `panel.labels` of rows (n, D), as if each came next; nothing is learnt."""
         rows = latents if isinstance(latents, StreamRows) else self.rows(latents)
-        given = self.panel.predict(rows, self.model.head)
+        return self._adjusted(self.panel.predict(rows, self._model.head))
+
+    def _adjusted(self, given: NDArray[np.float32]) -> NDArray[np.floating]:
+        if self._prior.kind == STREAM:
+            return given
         return self._prior.adjusted(given, self.panel.labels, self.panel.experts.seen())
 
     def flush(self) -> None:
@@ -259,36 +235,41 @@ class Prequential(_Following):
     def _learn(self, due: Sequence[KnownRow]) -> None:
         if not due:
             return
-        for one in due:
-            self.tally.add(one, last_label=self._last_label)
+        last_label, right = self._last_label, [one.is_right for one in due]
+        for one, is_right in zip(due, right, strict=True):
+            self.tally.add(one.label, is_right=is_right, rank=one.rank, last_label=last_label)
             self.curves.add(one.label, one.answer, confidence=one.confidence)
             if one.answer is not None:
-                self.reliability.add(one.confidence, is_right=one.is_right)
+                self.reliability.add(one.confidence, is_right=is_right)
             if self.alerts is not None:
                 score, is_alert = one.watched
                 self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
-            self._last_label = one.label
+            last_label = one.label
+        self._last_label = last_label
         labelled_before = self.tally.labelled - len(due)
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:
-            self._snapshots.append((labelled_before, self.model.statistics))
+            self._snapshots.append((labelled_before, self._statistics))
         self._recent.extend(due)
-        worth = [one for one in due if self._is_worth_a_row(one)]
-        for change in self._errors.extend([not one.correct for one in due]):
-            if change.direction > 0 and self._change is None:
+        wrong = [not one.correct for one in due]
+        for change in self._errors.extend(wrong) if wrong[1:] else [self._errors.add(wrong[0])]:
+            if change is not None and change.direction > 0 and self._change is None:
                 self._change = NoticedChange(change.at + 1, change.since)
-        self.model = replace(self.model, statistics=self._solver.added(self.model.statistics, worth))
+        self._statistics = self._solver.added(self._statistics, self._worth(due))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
 
-    def _is_worth_a_row(self, row: KnownRow) -> bool:
-        """Weigh a row for what never forgets: of rows that weigh a tenth each, every tenth counts."""
-        own = row.own if row.label in self.model.statistics else None  # it was not known when the row was answered
-        weight, self.contradictions = self.contradictions.weigh(own)
-        self._credit += weight
-        if self._credit < 1:
-            return False
-        self._credit -= 1
-        return True
+    def _worth(self, due: Sequence[KnownRow]) -> list[KnownRow]:
+        """Return the rows that never forgets what it learns: of those that weigh a tenth each, every tenth."""
+        known = self._statistics  # a label that is not in them was not known when the row was answered
+        owns = [one.own if one.label in known else None for one in due]
+        weights, self.contradictions = self.contradictions.weigh_each(owns)
+        worth = []
+        for one, weight in zip(due, weights, strict=True):
+            self._credit += weight
+            if self._credit >= 1:
+                self._credit -= 1
+                worth.append(one)
+        return worth
 
     def _watch(self, inputs: NDArray[np.float32]) -> None:
         """Watch how far unlabelled rows are outside what is known."""
@@ -329,7 +310,7 @@ class Prequential(_Following):
         if response.drift.chosen != AS_IT_IS:
             self.panel.rebalance()
         self._recent = deque(response.rows, maxlen=RECENT)
-        self.model = replace(self.model, statistics=response.statistics)
+        self._statistics = response.statistics
         self._solve()
         return response.drift
 
@@ -355,7 +336,7 @@ class Prequential(_Following):
 
     def committed(self) -> None:
         """Note that the present model is now the live revision."""
-        self._live = self.model.head
+        self._live = self._model.head
 
     def learnt(self) -> Model:
         """Return the model with the latest rows as exemplars, and a head of all rows so far."""

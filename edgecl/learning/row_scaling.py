@@ -53,6 +53,11 @@ class RowScaling:
         return sum(one.nbytes for one in arrays) + 8
 
     @property
+    def is_plain(self) -> bool:
+        """Whether mean and spread of the first rows are all there is to it, which is all that early software reads."""
+        return not self.late.any() and not len(self.knots)
+
+    @property
     def typical(self) -> NDArray[np.float64]:
         """(p,) what a row has that says nothing of a column: its mean, or its median where the tail is heavy."""
         typical = self.mean.copy()
@@ -66,7 +71,12 @@ class RowScaling:
             return False
         if not self._has_open:
             return True
-        return not self._is_counting.any() and bool((rows[:, self._is_open] == self.mean[self._is_open]).all())
+        if self._has_counting:
+            return False
+        if len(rows) == 1:  # in a third of the time
+            values = rows[0].tolist()
+            return all(values[at] == mean for at, mean in self._open)
+        return bool((rows[:, self._is_open] == self.mean[self._is_open]).all())
 
     def take(self, rows: NDArray[np.float32]) -> tuple[RowScaling, NDArray[np.float32]]:
         """Return the scale after rows (n, p), and the rows scaled, each by what was known with it, cut at ±LIMIT.
@@ -106,6 +116,15 @@ class RowScaling:
         return bool(self._is_open.any())
 
     @cached_property
+    def _open(self) -> list[tuple[int, float]]:
+        """Return each open column with its mean."""
+        return [(int(at), float(self.mean[at])) for at in np.flatnonzero(self._is_open)]
+
+    @cached_property
+    def _has_counting(self) -> bool:
+        return bool(self._is_counting.any())
+
+    @cached_property
     def _is_counting(self) -> NDArray[np.bool_]:
         return (self.late > 0) & (self.late < FIRST_ROWS)
 
@@ -133,7 +152,10 @@ class RowScaling:
         return RowScaling(self.count, mean, squares, late, self.first, self.knots)
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        scaled: NDArray[np.float32] = ((rows - self.mean) / self._spread).clip(-LIMIT, LIMIT).astype(np.float32)
+        apart = rows - self.mean
+        apart /= self._spread
+        np.minimum(np.maximum(apart, -LIMIT, out=apart), LIMIT, out=apart)  # a third of the time of `clip`, of one row
+        scaled: NDArray[np.float32] = apart.astype(np.float32)
         for column in self._heavy:
             scaled[:, column] = deviates(rows[:, column], self.knots[column])
         return scaled

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
 from edgecl.learning.experts import Ticket
-from edgecl.model.exemplars import Exemplars, FeatureMap, dequantise, herd, quantise, quotas
+from edgecl.model.exemplars import Exemplars, FeatureMap, dequantise, herd, quotas
 from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, workspace_for
 from edgecl.model.statistics import ClassStatistics, accumulate
 
 Statistics = Mapping[str, ClassStatistics]
+FEW = 16  # classes up to which one row is faster as a list than as an array
 
 
-@dataclass(frozen=True)
-class KnownRow:
+class KnownRow(NamedTuple):
     """One row whose label has arrived."""
 
     label: str
@@ -93,8 +95,43 @@ def place_of(probabilities: NDArray[np.float32], labels: Sequence[str], label: s
     """
     if label not in labels:
         return None, None
+    if len(labels) <= FEW:
+        values: list[float] = probabilities.tolist()
+        given = values[labels.index(label)]
+        return sum(one > given for one in values) if given > 0 else None, given
     own = probabilities[labels.index(label)]
     return int(np.count_nonzero(probabilities > own)) if own > 0 else None, float(own)
+
+
+def highest(rows: NDArray[np.floating]) -> tuple[list[float], list[int]]:
+    """Return the highest value of each row (n, C), and where it is first."""
+    if len(rows) == 1 and rows.shape[1] <= FEW:
+        values = rows[0].tolist()
+        most = max(values)
+        return [most], [values.index(most)]
+    return rows.max(axis=1).tolist(), rows.argmax(axis=1).tolist()
+
+
+def places_of(
+    probabilities: NDArray[np.floating], labels: Sequence[str], wanted: Sequence[str | None]
+) -> list[tuple[int | None, float | None]]:
+    """Return `place_of` for rows (n, C), each with its label."""
+    if len(wanted) < 4 or not labels:  # the arrays cost more than they save
+        return [
+            (None, None) if label is None else place_of(one, labels, label)
+            for one, label in zip(probabilities, wanted, strict=True)
+        ]
+    index = {label: at for at, label in enumerate(labels)}
+    at = [-1 if label is None else index.get(label, -1) for label in wanted]
+    own = probabilities[np.arange(len(at)), at]
+    ranks = np.count_nonzero(probabilities > own[:, None], axis=1)
+    found = zip(at, ranks.tolist(), own.tolist(), strict=True)
+    return [(None, None) if where < 0 else (rank if one > 0 else None, one) for where, rank, one in found]
+
+
+def _seen(rows: NDArray[np.int8], scales: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """Return int8 rows (n, p) times their scales, with the bits of `dequantise`: of few rows in a fifth of its time."""
+    return np.multiply(rows, scales, dtype=np.float32)
 
 
 class StreamRows:
@@ -110,9 +147,11 @@ class StreamRows:
 
     def __init__(self, projected: NDArray[np.float32], features: FeatureMap) -> None:
         self.projected = projected
-        self.kept = quantise(projected)
-        self.inputs: NDArray[np.float32] = features.lift(dequantise(self.kept.rows, self.kept.scales))
-        """(n, d)"""
+        self.kept_rows = np.empty(projected.shape, np.int8)
+        self.kept_scales = np.empty(len(projected), np.float32)
+        kernels.quantise_rows(projected, self.kept_rows, self.kept_scales)
+        self.inputs: NDArray[np.float32] = features.lift(_seen(self.kept_rows, self.kept_scales[:, None]))
+        """(n, d) as the closed form sees them: of the rows as they are kept."""
         self._logits: list[tuple[HeadState, NDArray[np.float32]]] = []
 
     def __len__(self) -> int:
@@ -163,7 +202,7 @@ class StreamSolver:
         """Return features of rows, a few at a time."""
         if len(rows) > 1:
             return self._features.blocks(as_exemplars(rows))
-        return [self._features.lift(dequantise(rows[0].row[None], np.array([rows[0].scale])))]
+        return [self._features.lift(_seen(rows[0].row[None], rows[0].scale))]
 
     def head(self, statistics: Statistics) -> HeadState:
         """Return the linear discriminant of the statistics, with class frequencies as priors."""

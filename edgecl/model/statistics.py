@@ -147,9 +147,13 @@ def accumulate(
         added = block.shape[0]
         if added == 0:
             continue
-        block_mean = block.mean(axis=0, dtype=np.float64)
         rows = np.empty((added + 1, block.shape[1]), np.float32)  # (n+1, d): the last row is Chan's term
-        np.subtract(block, block_mean, out=rows[:added], casting="same_kind")
+        if added == 1:
+            block_mean = block[0].astype(np.float64)
+            rows[0] = 0
+        else:
+            block_mean = block.mean(axis=0, dtype=np.float64)
+            np.subtract(block, block_mean, out=rows[:added], casting="same_kind")
         if dimension_mean is None:
             rows[added] = 0
             dimension_mean = block_mean

@@ -17,7 +17,7 @@ from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
 from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.tables import TableEncoding
+from edgecl.sources.tables import RowPlan, TableEncoding
 
 BOOLEANS = {"True": "1", "False": "0"}
 
@@ -37,8 +37,11 @@ class RowByRow:
         self._opened = opened
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
-        self._last: tuple[list[str], StreamRows | None] = ([], None)
-        """Cells of the last row and what was made of them: a row is mostly predicted, then learnt."""
+        self._latent = self._extractor.one_by_one()
+        self._last: tuple[list[float], StreamRows | None] = ([], None)
+        """Channels of the last row and what was made of them: a row is mostly predicted, then learnt."""
+        self._names: tuple[tuple[str, ...], RowPlan | None] = ((), None)
+        """Names of the last row's cells, and how such rows are read."""
         self._seen = self._current_file()
         live, model = opened.model()
         if model.centre is not None:
@@ -93,9 +96,10 @@ class RowByRow:
             When a cell or the label cannot be used, the label is a known class in another spelling, or there is no
             room for another class.
         """
-        label = self._spellings.settled(checked_label(label, "the row"), "the row")
-        if not self.stream.has_room_for(label, ()):
-            raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
+        if type(label) is not str or label not in self.stream.panel.labels:
+            label = self._spellings.settled(checked_label(label, "the row"), "the row")
+            if not self.stream.has_room_for(label, ()):
+                raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
         self.stream.take([label], self._read(row))
         if self.stream.has_drifted:
             self._respond()
@@ -144,13 +148,18 @@ class RowByRow:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
         if not isinstance(row, Mapping):
             raise DataError(f"a row is a mapping from column to value, not {type(row).__name__}")
-        named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
-        cells = [named.get(column, "") for column in self._encoding.columns]
+        names = tuple(row)
+        if names != self._names[0]:
+            self._names = names, self._encoding.of_names(names)
+        plan = self._names[1]
+        values = None if plan is None else self._encoding.quickly(row.values(), plan)
+        if values is None:
+            named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
+            values = self._encoded([named.get(column, "") for column in self._encoding.columns])
         known, read = self._last
-        if read is None or cells != known:
-            values = self._encoded(cells)
-            read = self.stream.rows(self._extractor.latents([np.array([values], np.float32)]))
-            self._last = cells, read
+        if read is None or values != known:
+            read = self.stream.rows(self._latent(np.array([values], np.float32)))
+            self._last = values, read
         return read
 
     def _encoded(self, cells: list[str]) -> list[float]:

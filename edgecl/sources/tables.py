@@ -8,8 +8,8 @@ other channel is a column of numbers. So `learn` and `predict` see the same colu
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgecl.sources.labels import MISSING_WORDS
 from edgecl.sources.samples import LARGEST, UnusableError
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 CATEGORY, MISSING = "category", "missing"
 IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
+RowPlan: TypeAlias = "list[tuple[int | None, Mapping[str, int]] | None]"  # of each cell: channel, or categories
+_PLAIN = (float, int)  # but no bool, and nothing whose text may be another number
+_EXACT = 1 << 53  # up to which an integer is a float
 
 
 class TableEncoding:
@@ -97,6 +100,36 @@ class TableEncoding:
             name = self.columns[column]
             raise UnusableError(f"too large: {value:.3g} in {name!r}, at most {LARGEST:g} can be learnt")
         return value
+
+    def of_names(self, names: Sequence[str]) -> RowPlan | None:
+        """Return how to encode rows whose cells have these names, in their order; None where one is lacking or twice.
+
+        Names are in any case; those of no column are left out.
+        """
+        columns = [str(name).strip().lower() for name in names]
+        known = [one for one in columns if one in self.columns]
+        if len(set(known)) < len(known) or set(known) != set(self.columns):
+            return None
+        at = [self.columns.index(one) if one in self.columns else -1 for one in columns]
+        return [(self._numbers.get(one), self._categories.get(one, {})) if one >= 0 else None for one in at]
+
+    def quickly(self, values: Iterable[Any], plan: RowPlan) -> list[float] | None:
+        """Return what `encode` does of the texts of values; None where one is not plainly a number or a category."""
+        encoded = [0.0] * self._width
+        for value, one in zip(values, plan, strict=True):
+            if one is None:
+                continue
+            channel, categories = one
+            if channel is None:
+                found = categories.get(value.strip()) if type(value) is str else None
+                if found is None:
+                    return None
+                encoded[found] = 1.0
+            elif type(value) in _PLAIN and -_EXACT <= value <= _EXACT:  # which NaN is not
+                encoded[channel] = float(value)
+            else:
+                return None
+        return encoded
 
     def notes(self) -> list[str]:
         """Return sentences on cells that were not read as they are."""
