@@ -29,12 +29,48 @@ def test_misses_of_a_clip_are_the_share_of_its_takes(monkeypatch: pytest.MonkeyP
 
 def test_a_word_that_is_one_phoneme_off_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("soxr")
-    table = tool("measure.spoken_table", monkeypatch)
+    table = tool("common.phonemes", monkeypatch)
     for first, second, is_alike in (
         ("tango", "mango", True), ("mango", "mangos", True), ("mango", "mang", True), ("mango", "mango", True),
         ("mango", "tangos", False), ("mango", "man", False), ("abc", "acb", False), ("", "a", True),
     ):  # fmt: skip
         assert table.within_one(first, second) is table.within_one(second, first) is is_alike
+
+
+def test_the_lowest_threshold_with_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("soxr")
+    table, rng = tool("measure.listen_table", monkeypatch), np.random.default_rng(4)
+    scores = rng.standard_normal(5000).astype(np.float32)
+    hidden = np.where(rng.random(5000) < 0.5, -np.inf, scores).astype(np.float32)
+    for of_stream in (scores, hidden):
+        for most in (0.5, 3.0, 40.0):
+            threshold = table.threshold_for(of_stream, most)
+            assert len(table.events(of_stream, threshold)) <= most
+            assert len(table.events(of_stream, np.sort(of_stream[of_stream < threshold])[-1])) > most
+
+
+def test_figures_stand_beside_their_targets_and_short_words_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tool("report.listen_table", monkeypatch)
+    words = {"long": "abcde", "short": "fghij", "short, unlike": "f", "fsdd": "klmno"}
+    cases = [
+        {"words": kind, "word": word, "learner": learner, "shots": shots, "snr_db": level, "at": at, "clips": 3,
+         "misses": share, "misses_whole": share, "by_clip": {"1": share}, "false_accepts": 6, "hours": 2.0}
+        for (kind, names), share in zip(words.items(), (0.1, 0.2, 0.15, 0.4), strict=True)
+        for word in names
+        for learner in (report.LEARNERS if kind == "long" else report.AUTOMATIC)
+        for shots in ((5, 10) if kind == "long" else (5,))
+        for level in (20, 10)
+        for at in ("0.5", "1", "2", *(("automatic",) if learner in report.AUTOMATIC else ()))
+    ]  # fmt: skip
+    table = report.as_markdown(
+        {"hours": 2.0, "rates": [0.5, 1.0, 2.0], "clips": 3, "cut": 1, "alike": {"f": ["g"]}, "cases": cases}
+    )
+    assert "| two or more syllables | 20 dB | 1 | 8 | 10.0 ± 0.0 | 10.0 ± 0.0 |" in table
+    assert "| ten short words | 20 dB | 2 | 23 | 20.0 ± 0.0 |" in table
+    assert "| automatic threshold | 1 | 3.00 on average, 3.00 at most | 3.00 on average, 3.00 at most |" in table
+    assert "| f, and no word one phoneme off | 15.0 |" in table
+    assert "| ten short words, and no recorded word one phoneme off | 20 dB | edgecl | 19.0 ± 2.8 |" in table
+    assert "one phoneme off: f: g." in table
 
 
 def test_an_alignment_within_a_window_is_the_cheapest_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,8 @@ RATE_HZ = 16_000
 CHUNK_S = 60
 FACTORY_MINUTES, FACTORY_SEED = {"noise": 120, "words": 120, "speech": 150, "babble": 30}, 1  # of what ships
 TAUGHT = ("happy", "marvin", "seven", "sheila", "zero")
+SHORT = ("bed", "eight", "five", "four", "house", "nine", "one", "six", "three", "two")  # which the stream holds, too
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COMMANDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029")
 VOICES = (
@@ -140,6 +142,16 @@ class World:
         return f"{rng.choice(ACCENTS)}+{rng.choice(self.voices)}"
 
 
+@dataclass(frozen=True)
+class Logged(World):
+    """A world that notes which recorded word is where in a minute."""
+
+    log: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def placed(self, word: str, first: int, last: int) -> None:
+        self.log.append((word, first, last))
+
+
 def worlds(root: Path) -> tuple[World, World]:
     """FACTORY and STREAM from the recordings and texts below the data folder."""
     clips = recorded(root)
@@ -153,9 +165,20 @@ def worlds(root: Path) -> tuple[World, World]:
     )
 
 
-def taught_clips(root: Path) -> list[Clip]:
+def taught_clips(root: Path, words: Sequence[str] = TAUGHT) -> list[Clip]:
     """Return every clip of a word that is taught or listened for."""
-    return [one for one in recorded(root) if one.word in TAUGHT]
+    return [one for one in recorded(root) if one.word in words]
+
+
+def digit_clips(root: Path, each: int) -> list[Clip]:
+    """Return the first clips of fsdd of each digit by each speaker."""
+    contract = open_extractor(builtin_extractor("voice")).contract
+    found: dict[tuple[str, str], list[Clip]] = {}
+    for item in read_samples(root / "fsdd", contract):
+        if isinstance(item, Sample):
+            clip = Clip(DIGITS[int(str(item.label))], str(item.group), item.signal[:, 0])
+            found.setdefault((clip.word, clip.speaker), []).append(clip)
+    return [one for clips in found.values() for one in clips[:each]]
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ PLANS = (
 LEAST_LEFT = 10  # people who did not teach
 NOTHING = Allowance(*[0.0] * 9)
 
+RowAnswers = tuple[NDArray[np.intp], NDArray[np.float32]]  # rows of the background, and what a student makes of them
 Answers = Callable[[NDArray[np.floating]], NDArray[np.float32]]  # windows (..., P, D) to what a student makes of them
 
 
@@ -74,6 +75,25 @@ class Played:
     def windows(self, level_db: int) -> NDArray[np.float16]:
         """Return the windows (n, takes, hops, P, D) of the latents at a level, as a view."""
         return windowed(self.frames[level_db], self.own_frames.shape[2])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is promised of people who did not teach, and what they get, in quiet and 20 dB above noise, by lesson."""
+
+    promised: list[tuple[float, float]] = field(default_factory=list)
+    heard: list[tuple[float, float]] = field(default_factory=list)
+    inside: list[float] = field(default_factory=list)
+    """Of each person who is played."""
+
+    def __str__(self) -> str:
+        (quiet, noise), apart = np.mean(self.promised, axis=0), np.subtract(self.heard, self.promised)
+        return (
+            f"promised {quiet:.1%} in quiet and {noise:.1%} at 20 dB, heard {apart[:, 0].mean():+.1%} and "
+            f"{apart[:, 1].mean():+.1%} more (of a lesson {np.abs(apart[:, 0]).mean():.1%} and "
+            f"{np.abs(apart[:, 1]).mean():.1%} apart); {np.mean(self.inside):.1%} of the people are heard as often as "
+            "nine in ten should be"
+        )
 
 
 @dataclass(frozen=True)
@@ -176,20 +196,25 @@ def fitted(cases: Sequence[Case], *, takes: int) -> Allowance:
     return Allowance(*map(float, numbers))
 
 
-def covered(data: Played, allowance: Allowance) -> float:
-    """Return the share of people whose clips are heard as often as nine people in ten are expected to be.
+def promised(
+    data: Played, allowance: Allowance, rows: RowAnswers | None = None, answers: Answers | None = None
+) -> Kept:
+    """Return what is promised of people who did not teach, and what they get, over all plans.
 
-    Each clip counts once. Where a count is partly within the middle nine tenths, so is the person.
+    Parameters
+    ----------
+    rows, answers
+        Of a student, where one is given.
     """
     background = factory_background(source=VOICE_SOURCE, dimension=data.clean.shape[1])
     assert background is not None
-    inside: list[float] = []
+    found = Kept()
     for word in np.unique(data.words):
         own = data.of(str(word))
-        judge = _Judge(own, without_word(background, own.clean))
+        judge = _Judge(own, without_word(background, own.clean), answers)
         for taught, others in plans(own):
-            inside += judge.inside(taught, others, replace(background, allowance=allowance))
-    return float(np.mean(inside))
+            judge.add(found, taught, others, replace(background, allowance=allowance), rows)
+    return found
 
 
 def without_word(background: Background, clips: NDArray[np.float32]) -> Background:
@@ -244,23 +269,38 @@ class _Judge:
             per_clip=float(np.mean([1 / len(one) for one in by_person])),
         )
 
-    def inside(self, taught: NDArray[np.intp], others: NDArray[np.intp], background: Background) -> list[float]:
-        """Return how much of each other person's count of clips that are heard is in the middle nine tenths."""
-        own, allowance = self._own(taught), background.allowance
+    def add(
+        self,
+        found: Kept,
+        taught: NDArray[np.intp],
+        others: NDArray[np.intp],
+        background: Background,
+        rows: RowAnswers | None,
+    ) -> None:
+        """Add what others get of a word that some clips taught, and what is promised of them.
+
+        Each person counts with how much of the count of clips that are heard is in the middle nine tenths.
+        """
+        own, allowance, reference = self._own(taught), background.allowance, self._reference(taught)
         assert allowance is not None
         rivals, whitened = self._densities(background.rows)
         squared = np.square(whitened - own.mean).sum(axis=1)
         scores = gaussian(squared, 1 + 1 / own.count, len(own.mean)) - np.float32(self._half) - rivals
-        found = calibrated(own, scores, hours=background.hours, room=-np.inf, allowance=allowance, is_mine=False)
+        if reference is not None and rows is not None:
+            of, answers = rows
+            scores = scores[of] + np.float32(BETA) * (answers @ reference.direction)
+            own = replace(own, likely=BETA * reference.left_out)
+        one = calibrated(own, scores, hours=background.hours, room=-np.inf, allowance=allowance, is_mine=False)
         expected, speakers = own.unseen(allowance), self._data.speakers[others]
-        heard = self._peaks(45, own.mean, len(taught), others)[:, 0] >= found.threshold
-        shares = []
-        for one in np.unique(speakers):
-            count = heard[speakers == one]
-            chances = expected.chances(found.threshold, len(count))
+        peaks = {level: self._peaks(level, own.mean, len(taught), others, reference) for level in LEVELS_DB}
+        heard = {level: best >= one.threshold for level, best in peaks.items()}
+        found.promised.append((expected.heard(one.threshold), expected.heard(one.threshold, in_noise=True)))
+        found.heard.append((float(heard[45].mean()), float(heard[20].mean())))
+        for person in np.unique(speakers):
+            count = heard[45][:, 0][speakers == person]
+            chances = expected.chances(one.threshold, len(count))
             low, own_chance = chances[: count.sum()].sum(), max(float(chances[count.sum()]), 1e-12)
-            shares.append(max(min(low + own_chance, 1 - OUTSIDE) - max(low, OUTSIDE), 0.0) / own_chance)
-        return shares
+            found.inside.append(max(min(low + own_chance, 1 - OUTSIDE) - max(low, OUTSIDE), 0.0) / own_chance)
 
     def _reference(self, taught: NDArray[np.intp]) -> Reference | None:
         if self._own_answers is None:

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from common.sounds import ACCENTS, RATE_HZ, Clip, Signal, World, recorded, resampled, say, to_peak, word_in_noise
 from common.splits import data_root
+from common.windows import minutes_with
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import verifier_file
 from edgecl.extractors.verifier import WINDOW_SAMPLES, Verifier, about
+from edgecl.spotting.background import factory_background
 
 # espeak-ng's rules of other languages, spoken by the voices of FACTORY
 LANGUAGES = ("de", "es", "fr-fr", "it", "pt-br", "nl", "pl", "sv", "tr", "cs", "hu", "ro", "id", "fi", "el", "ru", "hi")
@@ -108,6 +110,23 @@ def keep(file: Path, **arrays: Any) -> None:
     part = file.with_name(f"part-{file.name}")
     np.savez(part, **arrays)
     part.replace(file)
+
+
+def background_rows(
+    folder: Path, world: World, extractor: FileExtractor, *, every: int
+) -> tuple[NDArray[np.intp], NDArray[np.float16]]:
+    """Return which rows of the background are of each Nth minute, and their frames (n, 9, D); made once and kept."""
+    file = folder / f"rows-{every}.npz"
+    if not file.exists():
+        background = factory_background(source=extractor.contract.source, dimension=extractor.contract.dimension)
+        assert background is not None
+        found: dict[int, NDArray[np.float16]] = {}
+        for _, frames, hops in minutes_with(world, extractor, background.rows, every=every):
+            for row, hop in hops.items():
+                found[row] = frames[hop : hop + extractor.contract.pool_frames].astype(np.float16)
+        keep(file, of=np.array(sorted(found)), frames=np.array([found[row] for row in sorted(found)]))
+    with np.load(file) as kept:
+        return kept["of"], kept["frames"]
 
 
 class Speakers:

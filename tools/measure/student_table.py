@@ -27,7 +27,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from common.sounds import COMMANDS, TAUGHT, Clip, World, recorded, to_peak, worlds
+from common.sounds import COMMANDS, SHORT, TAUGHT, Clip, Logged, World, recorded, to_peak, worlds
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
@@ -37,7 +37,7 @@ from edgecl.values import replace
 from measure.student import taught, wanted
 from measure.student_sound import PART, Pupil, keep, sounding, taught_with
 from measure.student_words import RATES, SEED, Choice, Ground, Played, compared, hop_us, minutes, played
-from measure.verify_table import SHORT, Logged, cases, made
+from measure.verify_table import cases, made
 
 MINUTES = {"words": 36, "speech": 30, "babble": 6, "noise": 12}
 HALVES = (("down", "left", "no", "off", "stop"), ("go", "on", "right", "up", "yes"))

@@ -13,7 +13,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
-from common.sounds import COMMANDS, RATE_HZ, Clip, resampled, say, to_peak, word_in_noise, worlds
+from common.sounds import COMMANDS, RATE_HZ, Clip, Logged, resampled, say, to_peak, word_in_noise, worlds
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor, fit
 from edgecl.extractors.opening import builtin_extractor, open_extractor
@@ -21,7 +21,6 @@ from edgecl.spotting.background import VOICE_SOURCE, factory_background
 from edgecl.spotting.densities import Densities, inverse_factor, log_density
 from measure.listen_table import in_blocks
 from measure.people import without_word
-from measure.verify_table import Logged
 
 SHARES = {"noise": 3, "babble": 2, "words": 6, "speech": 7}  # of 18
 SHOTS, SNR_DB, SEED = 5, 20, 31

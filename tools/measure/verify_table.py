@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from numpy.typing import NDArray
 
-from common.sounds import RATE_HZ, TAUGHT, Clip, World, recorded, word_in_noise, worlds
+from common.sounds import DIGITS, RATE_HZ, SHORT, TAUGHT, Clip, Logged, digit_clips, recorded, word_in_noise, worlds
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
@@ -42,26 +42,15 @@ from edgecl.spotting.second_stage import WEIGHT, Second, SecondStage, hearing
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 from edgecl.values import replace
 from measure.listen_table import NEAR_HOPS, events, in_blocks, taught_model, threshold_for
-from measure.people_table import DIGITS, HEARD_EACH, fsdd
+from measure.people_table import EACH, HEARD_EACH
 from measure.verify_peers import Peers
 
 ONE_SYLLABLE = tuple(one for one in DIGITS if one not in TAUGHT)
-SHORT = ("bed", "eight", "five", "four", "house", "nine", "one", "six", "three", "two")
 SHARES, SEED = {"noise": 360, "babble": 240, "words": 420, "speech": 420}, 2  # of tools/make_stream
 EVERY, SHOTS, DRAWS, TAKES, LEVELS_DB = 5, 5, 3, 2, (20, 10)
 RATES = (0.5, 1.0, 2.0, 5.0)
 
 Latents = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Logged(World):
-    """A world that notes which recorded word is where in a minute."""
-
-    log: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def placed(self, word: str, first: int, last: int) -> None:
-        self.log.append((word, first, last))
 
 
 @dataclass(frozen=True)
@@ -313,7 +302,7 @@ def measure(folder: Path, scratch: Path, every: int) -> dict[str, Any]:
         found += measured(bench, word, taught, heard, scratch, draw=draw)
         others += peers.figures(word, taught, heard, RATES) if draw == 0 else []
         print(f"{word}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    bench = Bench(ears, extractor, background, stream, fsdd(data_root()))
+    bench = Bench(ears, extractor, background, stream, digit_clips(data_root(), EACH + HEARD_EACH))
     for word, speaker, taught, heard in left_out(bench.clips):
         digits += measured(bench, word, taught, heard, scratch, levels_db=(20,), takes=1, left_out=speaker)
         print(f"{word} of {speaker}", file=sys.stderr, flush=True)

@@ -47,6 +47,7 @@ def _mean(cases: list[dict[str, Any]], at: str, value: str) -> float:
 
 def main() -> None:
     figures = json.loads(Path(sys.argv[1]).read_text())
+    figures["cases"] = [one for one in figures["cases"] if one["words"] == "long"]
     figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
     for one, level in zip(axes, (20, 10), strict=True):
         draw(one, figures, level)

@@ -27,7 +27,7 @@ def as_markdown(figures: dict[str, Any]) -> str:
         _table(digits, "left out", lambda one: one["left_out"]),
         _over_speakers(digits),
         "### speech_commands: a word alone, all others are played",
-        _table(others, "taught by", lambda one: f"{one['people']}, {one['clips']} clips"),
+        _table(others, "taught by", lambda one: _plan(others, one)),
         _table(others, "word", lambda one: one["word"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -48,6 +48,16 @@ def _over_speakers(rows: Sequence[Row]) -> str:
         f"Over the six speakers, with 95 % t-intervals: {share:.0f} ± {off:.0f} % are in the range ({below:.0f} % are "
         f"heard less), and {mean:+.0f} ± {reach:.0f} points more is heard in quiet than promised."
     )
+
+
+def _plan(rows: Sequence[Row], one: Row) -> str:
+    """Return who taught a word, and how many such lessons there were of how many words."""
+    alike = [
+        other["word"] for other in rows if (other["taught_by"], other["clips"]) == (one["taught_by"], one["clips"])
+    ]
+    words = len(set(alike))
+    lessons = f"{len(alike)} lessons of {words} words" if words > 1 else f"{len(alike)} lessons of {alike[0]}"
+    return f"{one['taught_by']} people, {one['clips']} clips ({lessons})"
 
 
 def _is_inside(one: Row) -> bool:
