@@ -18,10 +18,11 @@ pytestmark = pytest.mark.native("starts many processes")
 
 MOST_FILES = 45  # of edgecl, the command line apart, in which a lesson of sound calls a function
 STAND_INS = {Path(f"{one}.py") for one in ("hashes", "metrics", "notes", "values")}  # for what they keep out
-MOST_MODULES = 84  # of edgecl that it loads, packages and the command line included
+MOST_MODULES = 80  # of edgecl that it loads, packages and the command line included
 TOO_DEAR = {
     "_hashlib", "dataclasses", "importlib.resources", "logging", "numpy.ma", "random", "shutil", "tempfile",
 }  # fmt: skip
+DEEPEST = 24  # frames below the loading of numpy: where its own end a chunk of the stack, each call maps a new one
 MOST_OTHERS = 140  # modules of the standard library, with those that other libraries load
 LIBRARIES = {"edgecl", "numpy", "onnxruntime"}
 OTHER_VERBS = {
@@ -49,6 +50,25 @@ def note(frame, event, argument):
         called.add(code.co_filename)
 atexit.register(lambda: (sys.setprofile(None), print(json.dumps(sorted(called)))))
 sys.setprofile(note)
+from edgecl.cli.__main__ import run
+run()
+"""
+STARTED = """
+import atexit, gc, json, sys
+seen = {"numpy": None, "rounds": 0}
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy" and seen["numpy"] is None:
+            frame = sys._getframe()
+            depth = 0
+            while frame := frame.f_back:
+                depth += 1
+            seen["numpy"] = depth
+def note(phase, about):
+    seen["rounds"] += phase == "stop" and gc.get_threshold()[0] > 700  # those of Python's own start do not count
+gc.callbacks.append(note)
+sys.meta_path.insert(0, Finder())
+atexit.register(lambda: print(json.dumps(seen)))
 from edgecl.cli.__main__ import run
 run()
 """
@@ -122,6 +142,15 @@ def test_a_lesson_enters_few_files(taught: Path) -> None:
     entered = {one for one in own if one.parts[0] != "cli"} - STAND_INS
     assert Path("operations/teaching.py") in entered
     assert len(entered) <= MOST_FILES, sorted(map(str, entered))
+
+
+def test_a_lesson_loads_numpy_near_the_bottom_of_the_stack_and_collects_no_garbage(taught: Path) -> None:
+    shutil.copytree(taught / "kitchen", taught / "started")
+    command = [sys.executable, "-c", STARTED, "learn", str(taught / "started"), str(taught / "clips")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert 0 < seen["numpy"] <= DEEPEST, seen
+    assert seen["rounds"] == 0, seen
 
 
 def test_the_package_alone_loads_no_library() -> None:

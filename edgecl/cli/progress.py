@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,8 +33,7 @@ def read(
     """The labelled samples of a path, with progress while they are taken."""
     from edgecl.sources.reading import count_samples, read_samples
 
-    # reports what is wrong with the path before it is counted
-    items = read_samples(
+    items = read_samples(  # says what is wrong with the path before it is counted
         path,
         contract,
         label=label,
@@ -44,15 +43,19 @@ def read(
         checked=checked,
         known=known,
     )
-    length = count_samples(path, contract, label_column=label_column, how=how)
+
+    def length() -> int:
+        return count_samples(path, contract, label_column=label_column, how=how)
+
     return watched(items, length=length, label=f"reading {path}")
 
 
-def watched(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]:
-    """The items as they come, drawn as a bar of about `length` steps."""
+def watched(items: Iterable[Item], *, length: int | Callable[[], int], label: str) -> Iterator[Item]:
+    """The items as they come, drawn as a bar of about `length` steps, which is asked for where it is shown."""
     if not sys.stderr.isatty():
         yield from _logged(items, length=length, label=label)
         return
+    length = length() if callable(length) else length
     steps = max(length // 100, 1)
     with click.progressbar(
         length=max(length, 1), label=label, file=sys.stderr, show_pos=True, update_min_steps=steps
@@ -62,10 +65,11 @@ def watched(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]
             bar.update(1)
 
 
-def _logged(items: Iterable[Item], *, length: int, label: str) -> Iterator[Item]:
+def _logged(items: Iterable[Item], *, length: int | Callable[[], int], label: str) -> Iterator[Item]:
     due = time.monotonic() + LOG_EVERY_S
     for done, item in enumerate(items):
         if time.monotonic() > due:
+            length = length() if callable(length) else length
             click.echo(f"{label}: {done} of about {length}", err=True)
             due += LOG_EVERY_S
         yield item

@@ -17,16 +17,19 @@ DEEPEST = 8
 # Files that can be given themselves; named when they lie in a folder where they are not read.
 GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
-# Parts of a set that are no labels.
-_SPLIT = re.compile(
+# Parts of a set that are no labels; these patterns are compiled where they are needed, which takes a millisecond.
+_SPLIT = (
     r"(train|training|test|testing|val|valid|validation|dev|eval|evaluation|holdout|extra)"
     r"([ _-]?(set|data|clips|files|samples|audio|clean|other|val|\d+))*"
     r"|(fold|split|cv|part|partition|run)[ _-]?\d+|pos|neg|positive|negative"
 )
+_SPLIT_BEGINS = (
+    "train", "test", "val", "dev", "eval", "holdout", "extra", "fold", "split", "cv", "part", "run", "pos", "neg",
+)  # fmt: skip
 # Names that are no labels either where all folders have such names, and folders of the same names below.
-_PART_AT_END = re.compile(r".+[ _-](train|training|test|testing|val|validation|dev|eval)")
-_PERSON = re.compile(r"(subject|subj|speaker|spk|participant|person|user|s|p|u)[ _-]?\d+")
-_SESSION = re.compile(r"(session|day)[ _-]?\d+")
+_PART_AT_END = r".+[ _-](train|training|test|testing|val|validation|dev|eval)"
+_PERSON = r"(subject|subj|speaker|spk|participant|person|user|s|p|u)[ _-]?\d+"
+_SESSION = r"(session|day)[ _-]?\d+"
 CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -95,7 +98,7 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
         below them are.
     """
     below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
-    parts = [name for name in below if _SPLIT.fullmatch(name.lower())] or _numbered_parts(below) or _people(below)
+    parts = [name for name in below if _is(_SPLIT, name)] or _numbered_parts(below) or _people(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
     signs = {"positive", "negative", "pos", "neg"}
     if are_all and {name.lower() for name in parts} <= signs and not any(below.values()):
@@ -120,6 +123,13 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
         )
 
 
+def _is(kind: str, name: str) -> bool:
+    """Test whether a folder is called like a part of a set, a person or a session."""
+    if kind == _SPLIT and not name.lower().startswith(_SPLIT_BEGINS):
+        return False
+    return re.fullmatch(kind, name.lower()) is not None
+
+
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
@@ -138,8 +148,8 @@ def _numbered_parts(below: Mapping[str, set[str]]) -> list[str]:
 def _people(below: Mapping[str, set[str]]) -> list[str]:
     """Return folders that are called like people, sessions or parts, all of them."""
     kinds = (_PERSON, _SESSION, _PART_AT_END)
-    alike = all(any(kind.fullmatch(name.lower()) for kind in kinds) for name in below)
-    return list(below) if alike and len(below) > 1 and set.intersection(*below.values()) else []
+    alike = len(below) > 1 and all(any(_is(kind, name) for kind in kinds) for name in below)
+    return list(below) if alike and set.intersection(*below.values()) else []
 
 
 def _folders(folder: Path) -> set[str]:
@@ -218,10 +228,10 @@ def _group(path: Path, folders: list[str], depth: int) -> str | None:
     above = folders[: depth - 1][::-1]
     for kind in (_PERSON, _SESSION):
         for name in above:
-            if kind.fullmatch(name.lower()):
+            if _is(kind, name):
                 return name
     parts = (_SPLIT, _PART_AT_END)
-    others = (name for name in above if not any(kind.fullmatch(name.lower()) for kind in parts))
+    others = (name for name in above if not any(_is(kind, name) for kind in parts))
     return group_of(path) or next(others, None)
 
 

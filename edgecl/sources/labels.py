@@ -18,7 +18,7 @@ _ALLOWED_FORMATS = ("\u200c", "\u200d")
 MISSING_WORDS = frozenset(  # cells without a value, in lower case
     {"", "?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
 )
-_WHOLE = re.compile(r"([+-]?\d+)\.0+")  # a whole number that has become a decimal one
+_WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
 
 def is_missing(text: str) -> bool:
@@ -136,7 +136,7 @@ def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
 def _plain(label: str) -> str:
     """Return what labels of one class have in common, whatever their case, blanks, Unicode form or decimals."""
     plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
-    whole = _WHOLE.fullmatch(plain)
+    whole = re.fullmatch(_WHOLE, plain)
     return whole[1] if whole else plain
 
 

@@ -45,9 +45,7 @@ from edgecl.sources.folders import (
     require_file,
     require_labels_first,
 )
-from edgecl.sources.json_lines import is_rows
 from edgecl.sources.labels import BACKGROUND, Spellings, clean_label, one_spelling
-from edgecl.sources.lines import count_lines
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
 from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
 from edgecl.units import GRAVITY, sensor_unit
@@ -172,7 +170,11 @@ def count_samples(
 
         settled = _settled(how, label_column)
         return csv_count(path, read_columns(path, contract, how=settled), contract)
-    return 1 if kind in (*SOUND, *PICTURES) else max(count_lines(path), 1)
+    if kind in (*SOUND, *PICTURES):
+        return 1
+    from edgecl.sources.lines import count_lines
+
+    return max(count_lines(path), 1)
 
 
 def _settled(how: Choices | None, label_column: str | None) -> Choices:
@@ -229,8 +231,10 @@ def _open(
             f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines, '
             "or a .csv with the columns text and label"
         )
-    if kind == ".jsonl" and contract.sample_rate_hz and contract.modality != "text" and is_rows(path):
-        kind = ".csv"
+    if kind == ".jsonl" and contract.sample_rate_hz and contract.modality != "text":
+        from edgecl.sources.json_lines import is_rows
+
+        kind = ".csv" if is_rows(path) else kind
     if how.label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":

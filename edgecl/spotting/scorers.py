@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.model.head import probabilities
-from edgecl.model.model import Model
-from edgecl.model.unknown import Measure
 
 if TYPE_CHECKING:
+    from edgecl.model.model import Model
+    from edgecl.model.unknown import Measure
     from edgecl.spotting.background import BackgroundScorer
 
 SOUND_SCORE = 0.5
@@ -87,6 +86,8 @@ class HeadScorer:
 
     def at(self, threshold: float) -> Self:
         """Return the same scorer with another threshold."""
+        from copy import copy  # here and below: a lesson has no use for it
+
         other = copy(self)
         other.thresholds = np.full(len(self.labels), threshold, np.float32)
         return other
@@ -149,6 +150,8 @@ class KnownScorer:
 
     def at(self, threshold: float) -> Self:
         """Return the same scorer with another threshold."""
+        from copy import copy
+
         other = copy(self)
         other.all_known = self.all_known.at(threshold)
         other.thresholds = other.all_known.thresholds
