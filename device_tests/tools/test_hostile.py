@@ -56,6 +56,10 @@ def test_what_is_over_a_bound_or_not_refused_is_counted_as_such(hostile: Any) ->
     text = report.as_markdown({**figures, "clients": {"tried": 2, "survived": 1, "slowest_s": 0.1}, "places": places})
     assert "1 of 3 within the bounds" in text
     assert "Of 7 commands" in text
+    assert "odd value" not in text
+    counts = {"clients": {"tried": 2, "survived": 1, "slowest_s": 0.1}, "places": places}
+    text = report.as_markdown({**figures, **counts, "options": {"tried": 1552, "survived": 1551, "found": ["x"]}})
+    assert "Of 1,552 with an odd value in one of their options, 1,551 ended as documented." in text
     assert text.count("| NO |") == 2
 
 
@@ -67,6 +71,17 @@ def test_an_odd_place_in_a_file_parameter_ends_a_command_as_documented(
     places = tool("measure.places", monkeypatch)
     tried, found = places.attacked(tmp_path, only="restore")
     assert tried > 20
+    assert found == []
+
+
+def test_an_odd_value_in_an_option_ends_a_command_as_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    voice_extractor()
+    options = tool("measure.odd_options", monkeypatch)
+    tried, found = options.attacked(tmp_path, only="set")
+    assert tried == len(options.VALUES)
     assert found == []
 
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -83,7 +83,7 @@ def main() -> None:
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Put every odd place into every file parameter; return how many there were, and what went wrong."""
-    code, printed = in_a_fork(lambda: _prepare(folder), folder / "out")
+    code, printed = in_a_fork(lambda: prepare(folder), folder / "out")
     if code:
         raise RuntimeError(f"the stores could not be made: {printed}")
     tried, found = 0, []
@@ -102,7 +102,7 @@ def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list
 
 def _places() -> Iterator[tuple[str, click.Parameter, str]]:
     for name in BASE:
-        for parameter in _command(name).params:
+        for parameter in command_of(name).params:
             if isinstance(parameter.type, click.Path):
                 for kind in KINDS:
                     is_waited = kind == "a pipe" and (parameter.name in OUTPUTS or (name, parameter.name) in WAITED_FOR)
@@ -110,7 +110,7 @@ def _places() -> Iterator[tuple[str, click.Parameter, str]]:
                         yield name, parameter, kind
 
 
-def _command(name: str) -> click.Command:
+def command_of(name: str) -> click.Command:
     found: click.Command = commands
     for word in name.split():
         assert isinstance(found, click.Group)
@@ -120,7 +120,7 @@ def _command(name: str) -> click.Command:
     return found
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     from edgecl_export.identity import export_identity
 
     from edgecl.learner import Learner
@@ -145,12 +145,7 @@ def _prepare(folder: Path) -> None:
 
 def _attack(name: str, parameter: click.Parameter, kind: str, folder: Path, place: Path) -> str:
     odd = KINDS[kind](place)
-    for store in ("table", "movement", "voice"):
-        shutil.copytree(folder / store, place / store)
-    known = {one: place / one for one in ("table", "movement", "voice", "new")}
-    known |= {one: folder / one for one in ("rows.csv", "stream.csv", "identity.onnx", "x.backup")}
-    words = [*name.split(), *_words(name, parameter, odd)]
-    words = [str(known[one[1:-1]]) if one[:1] == "{" else one for one in words]
+    words = prepared([*name.split(), *words_of(BASE[name], name, parameter, odd)], folder, place)
     before = _kind_of(odd)
 
     def run() -> None:
@@ -163,16 +158,25 @@ def _attack(name: str, parameter: click.Parameter, kind: str, folder: Path, plac
     return "" if before is None or _kind_of(odd) == before else "it was replaced"
 
 
-def _words(name: str, parameter: click.Parameter, odd: str) -> list[str]:
+def prepared(words: Sequence[str], folder: Path, place: Path) -> list[str]:
+    """Return the words of a command with its files in their places; `place` gets stores of its own."""
+    for store in ("table", "movement", "voice"):
+        shutil.copytree(folder / store, place / store)
+    known = {one: place / one for one in ("table", "movement", "voice", "new", "nowhere")}
+    known |= {one: folder / one for one in ("rows.csv", "stream.csv", "identity.onnx", "x.backup")}
+    return [str(known[one[1:-1]]) if one[:1] == "{" else one for one in words]
+
+
+def words_of(base: Sequence[str], name: str, parameter: click.Parameter, odd: str) -> list[str]:
     """Return the arguments of a command with `odd` in the place of one parameter."""
-    words = list(BASE[name])
+    words = list(base)
     if isinstance(parameter, click.Option):
         given = next((one for one in parameter.opts if one in words), None)
         if given is None:
             return [*words, parameter.opts[0], odd]
         words[words.index(given) + 1] = odd
         return words
-    arguments = [one.name for one in _command(name).params if isinstance(one, click.Argument)]
+    arguments = [one.name for one in command_of(name).params if isinstance(one, click.Argument)]
     at = arguments.index(parameter.name)
     return [*words[:at], odd, *words[at + 1 :]]
 

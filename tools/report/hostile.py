@@ -16,15 +16,18 @@ def is_within(one: dict[str, Any]) -> bool:
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
-    """Return a row for each input, and sentences about the clients and the odd places."""
+    """Return a row for each input, and sentences about the clients, the odd places and the odd values."""
     rows = [["input", "ended", "processor time, s", "memory, MiB", f"within {MOST_SECONDS:g} s and {MOST_MIB:g} MiB"]]
     for one in figures["inputs"]:
         within = "yes" if is_within(one) else "NO"
         rows.append([one["input"], one["ended"], f"{one['seconds']:.3f}", f"{one['mib']:.1f}", within])
     told, clients, places = sum(map(is_within, figures["inputs"])), figures["clients"], figures["places"]
+    options = figures.get("options")  # figures of earlier runs have none
+    odd = "" if options is None else f" Of {options['tried']:,} with an odd value in one of their options,"
+    odd += "" if options is None else f" {options['survived']:,} ended as documented."
     return (
         f"{markdown(rows)}\n\n{told} of {len(figures['inputs'])} within the bounds. After {clients['tried']:,} hostile "
         f"clients of a control socket an honest one was answered {clients['survived']:,} times, at the latest after "
         f"{clients['slowest_s']:g} s. Of {places['tried']:,} commands with an odd place as one of their files, "
-        f"{places['survived']:,} ended as documented, and left what stood there."
+        f"{places['survived']:,} ended as documented, and left what stood there.{odd}"
     )

@@ -45,6 +45,8 @@ def as_markdown(
     rows += [_row("an honest client of the control socket after a hostile one", clients["tried"], clients["survived"])]
     places = hostile["places"]
     rows += [_row("commands with a pipe, device, loop or odd name as a file", places["tried"], places["survived"])]
+    if options := hostile.get("options"):  # figures of earlier runs have none
+        rows += [_row("commands with an odd value in an option", options["tried"], options["survived"])]
     writers = f"lessons of {contended['writers']} writers at once, while `lock` is removed and replaced"
     rows += [_row(writers, contended["commits"], contended["commits"] - contended["lost"])]
     rows += [soak_counts(soaked)]
