@@ -148,7 +148,7 @@ def test_memory_is_the_same_after_ten_thousand_rows_as_after_two() -> None:
 
 
 def test_memory_that_cannot_hold_a_stream_is_refused_with_what_would_do() -> None:
-    with pytest.raises(SettingError, match=r"needs .* were granted: make a store with more memory"):
+    with pytest.raises(SettingError, match=r"needs .* were granted: give the store more memory"):
         Prequential(fresh(), label_delay=10**6)
 
 

@@ -128,3 +128,14 @@ def test_a_stream_learns_from_a_column_that_wakes_up() -> None:
 def test_a_stream_learns_from_the_small_values_of_a_heavy_tail() -> None:
     rows = odd_rows(4000)
     assert accuracy(rows, ["high" if 0.3 < row[3] < 3 else "low" for row in rows]) > 0.85
+
+
+def test_a_scale_of_the_first_rows_alone_is_plain_and_one_with_late_columns_or_heavy_tails_is_not() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(FIRST_ROWS + 10, 3)).astype(np.float32)
+    assert RowScaling.start(3).take(rows)[0].is_plain
+    late = rows.copy()
+    late[:FIRST_ROWS, 1] = 7
+    assert not RowScaling.start(3).take(late)[0].is_plain
+    heavy = np.exp(3 * rows)
+    assert not RowScaling.start(3).take(heavy)[0].is_plain

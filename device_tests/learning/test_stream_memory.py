@@ -17,6 +17,8 @@ from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.units import parse_bytes
 
+from ..support.commands import edgecl
+
 
 def settings(columns: int, classes: int, memory_bytes: int) -> Settings:
     return Settings(
@@ -54,6 +56,27 @@ def test_what_would_do_is_named_and_does(columns: int, memory_bytes: int) -> Non
         Prequential(Model(choose_tier(small, overhead_disk_bytes=0)))
     named = parse_bytes(str(refused.value).partition("needs ")[2].partition(",")[0])
     Prequential(Model(choose_tier(replace(small, memory_bytes=named), overhead_disk_bytes=0)))
+
+
+def test_the_number_of_classes_that_would_do_is_named_and_does() -> None:
+    wide = settings(500, 64, 16 << 20)
+    with pytest.raises(SettingError, match=r"64 classes, 500 columns .* or make it for \d+ classes at most") as refused:
+        Prequential(Model(wide))
+    named = int(str(refused.value).rpartition("make it for ")[2].split()[0])
+    Prequential(Model(replace(wide, max_classes=named)))
+    with pytest.raises(SettingError, match="were granted"):
+        Prequential(Model(replace(wide, max_classes=named + 1)))
+
+
+def test_init_says_that_a_stream_does_not_fit(tmp_path: Path) -> None:
+    export = pytest.importorskip("edgecl_export")
+    export.export_identity(tmp_path / "wide.onnx", [f"x{at}" for at in range(500)])
+    made = edgecl("init", tmp_path / "wide", "--extractor", tmp_path / "wide.onnx")
+    assert "There is no room to follow a stream in it: a stream of 64 classes, 500 columns" in made.out
+    assert "--prequential" not in made.out
+    few = edgecl("init", tmp_path / "few", "--extractor", tmp_path / "wide.onnx", "--max-classes", 4)
+    assert "no room" not in few.out
+    assert "--prequential" in few.out
 
 
 def test_a_store_for_tables_follows_wide_ones_of_many_classes_by_default(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,38 @@ def test_a_stream_lists_the_first_rows_that_it_skips_and_counts_the_others(learn
     assert report.tally.labelled == 1
     assert len(report.skipped) == 1001
     assert report.skipped[-1].reason == "not finite: 500 more like the 1000 listed"
+
+
+def test_one_row_after_the_other_has_the_latents_of_rows_together(learner: Learner) -> None:
+    rows = table([row for row, _ in payments(20)])
+    latent = learner.extractor.one_by_one()
+    alone = [latent(row[None]) for row in rows]  # each an array of its own
+    np.testing.assert_array_equal(np.concatenate(alone), learner.extractor.latents([row[None] for row in rows]))
+    with pytest.raises(DataError, match="NaN or infinity"):
+        latent(np.full((1, 4), np.nan, np.float32))
+    with pytest.raises(DataError, match="has shape"):
+        latent(np.zeros((1, 3), np.float32))
+
+
+def stated_format(learner: Learner) -> int:
+    return int(json.loads((learner.path / "store.json").read_bytes())["format"])
+
+
+def test_only_a_stream_whose_scale_an_earlier_edgecl_would_misread_is_refused_by_it(learner: Learner) -> None:
+    plain = [({**row, "amount": row["hour"]}, label) for row, label in payments(150)]
+    for row, label in plain:
+        learner.learn_one(row, label)
+    learner.commit()
+    assert stated_format(learner) == 3
+    again = Learner.create(learner.path.with_name("heavy"), extractor=learner.store.extractor_path, max_classes=4)
+    for at, (row, label) in enumerate(payments(150)):
+        again.learn_one({**row, "amount": 1e4 if at % 40 == 20 else 100 + at / 100}, label)
+    again.commit()
+    assert not again.rows.stream.panel.experts.state.scaling.is_plain
+    assert stated_format(again) == 5
+    opened = Learner.open(again.path)
+    assert opened.rows.stream.tally.labelled == 0
+    opened.rollback()
+    opened.learn_one(*plain[0]).commit()
+    assert opened.store.check() == []
+    assert stated_format(again) == 5

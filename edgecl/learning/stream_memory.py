@@ -48,11 +48,19 @@ class StreamMemory:
             wanted = _made_with(settings, at_least(wanted.memory_bytes - found.experts))
             found = _divided(wanted, label_delay=label_delay)
         raise SettingError(
-            f"a stream of {settings.max_classes} classes and a label delay of {label_delay} needs "
-            f"{format_bytes(wanted.memory_bytes)}, {format_bytes(settings.memory_bytes)} were granted: make a store "
-            "with more memory, or for fewer classes",
+            f"a stream of {settings.max_classes} classes, {settings.features.row_dimension} columns and a label delay "
+            f"of {label_delay} needs {format_bytes(wanted.memory_bytes)}, {format_bytes(settings.memory_bytes)} were "
+            f"granted: give the store more memory, and as much disk{_or_fewer_classes(settings, label_delay)}",
             parameter="memory_bytes",
         )
+
+
+def _or_fewer_classes(settings: Settings, label_delay: int) -> str:
+    """Return for how many classes a stream fits the memory of a store, as the end of a sentence."""
+    classes = settings.max_classes
+    while classes and not _divided(replace(settings, max_classes=classes), label_delay=label_delay).snapshots:
+        classes -= max(classes // 32, 1)
+    return f", or make it for {classes} classes at most" if classes > 1 else ""
 
 
 def _made_with(settings: Settings, memory_bytes: int) -> Settings:

@@ -17,7 +17,7 @@ from edgecl.progress import watched
 from edgecl.sources.samples import ListedSkips, Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.folder import EXTRACTOR
-from edgecl.store.records import Revision
+from edgecl.store.records import FORMAT, STREAM_FORMAT, Revision
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from edgecl.learning.curves import Curves
     from edgecl.learning.decisions import Prior
     from edgecl.learning.drift_response import Drift
-    from edgecl.learning.prequential import Prequential, Tally
+    from edgecl.learning.prequential import Prequential
     from edgecl.learning.reliability import Reliability
+    from edgecl.learning.tally import Tally
     from edgecl.sources.labels import Spellings
 
 
@@ -146,8 +147,14 @@ class StreamSaver:
                 concept=concept,
                 experts=panel.body() if panel is not None else None,
             )
+            is_plain = panel is None or panel.experts.state.scaling.is_plain
             self.live = self._writer.commit(
-                kind="lesson", objects=digests, body=body.as_dict(), time=moment.time, parent=self.live.number
+                kind="lesson",
+                objects=digests,
+                body=body.as_dict(),
+                time=moment.time,
+                parent=self.live.number,
+                least_format=FORMAT if is_plain else STREAM_FORMAT,
             )
         stream.committed()
 

@@ -211,21 +211,23 @@ def read_header(path: Path) -> tuple[Header, str]:
     return header, identity(header, data)
 
 
-def upgrade_bytes(folder: Folder) -> int:
+def upgrade_bytes(folder: Folder, version: int = records.FORMAT) -> int:
     """Return how many bytes `upgrade` may add to the store."""
-    return records.UPGRADE_BYTES if folder.format < records.FORMAT else 0
+    return records.UPGRADE_BYTES if folder.format < version else 0
 
 
-def upgrade(folder: Folder) -> None:
-    """Bring store.json to the format of this edgecl, on the disk when this returns; earlier software refuses it then.
+def upgrade(folder: Folder, version: int = records.FORMAT) -> None:
+    """Bring store.json to a format, by default that of this edgecl, on the disk when this returns.
+
+    Earlier software refuses the store then.
 
     Revisions that were written before stay valid: they state the digest of the first store.json, which the new one
     states too.
     """
-    if folder.format < records.FORMAT:
+    if folder.format < version:
         header, digest = read_header(folder.path)
-        if header.format < records.FORMAT:  # a process that has the store open may have done it already
-            new = upgraded(header)
+        if header.format < version:  # a process that has the store open may have done it already
+            new = upgraded(header, version)
             if new.first != digest:  # revisions would no longer fit
                 raise StoreDamagedError(
                     f"{folder.path / 'store.json'} was not written by edgecl: restore it from a copy"

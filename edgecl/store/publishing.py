@@ -13,7 +13,7 @@ from edgecl.store import reserve
 from edgecl.store.arrays import pack, unpack
 from edgecl.store.files import Lock, digest_file, explained, flush, replace_file, temporary, write_temporary
 from edgecl.store.folder import Folder, read_object, tree_bytes, upgrade
-from edgecl.store.records import Revision, decode_revision, encode_pointer, encode_revision, sha256
+from edgecl.store.records import FORMAT, Revision, decode_revision, encode_pointer, encode_revision, sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -325,8 +325,10 @@ class Publisher:
         text = encode_revision(revision, store_digest=self._folder.store_digest)
         return decode_revision(text, number=self.next_number, store_digest=self._folder.store_digest), text
 
-    def publish(self, revision: Revision, text: bytes) -> None:
+    def publish(self, revision: Revision, text: bytes, *, least_format: int = FORMAT) -> None:
         """Write a revision and let `current` name it; where that fails the old one is live.
+
+        Software of a format before `least_format` refuses the store from then on.
 
         Raises
         ------
@@ -337,7 +339,7 @@ class Publisher:
         self._require_alone()
         try:
             with explained(f"writing revision {revision.number} of {self._folder.path}"):
-                self._write(revision, text, pointer)
+                self._write(revision, text, pointer, least_format)
         except StoreLockedError:
             raise  # what is there now is another writer's
         except BaseException as error:
@@ -352,10 +354,10 @@ class Publisher:
         self._found = self._pointer = pointer
         self._space.live, self.next_number = revision, revision.number + 1
 
-    def _write(self, revision: Revision, text: bytes, pointer: bytes) -> None:
+    def _write(self, revision: Revision, text: bytes, pointer: bytes, least_format: int) -> None:
         """Each step is on the disk before the next begins; the files of one step are flushed together."""
         self._objects.flush(revision.objects)
-        upgrade(self._folder)
+        upgrade(self._folder, least_format)
         replace_file(self._folder.revision(revision.number), text)
         self._require_alone()
         replace_file(self._folder.current, pointer)

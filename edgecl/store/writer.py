@@ -90,6 +90,7 @@ class Writer:
         body: Mapping[str, Any],
         time: str,
         parent: int | None = None,
+        least_format: int = records.FORMAT,
     ) -> Revision:
         """Make a new live revision, add its line to the journal, and remove what is no longer kept.
 
@@ -109,6 +110,8 @@ class Writer:
             UTC, ISO 8601.
         parent
             The revision that the lesson was computed from; by default the live one.
+        least_format
+            Format of the store from now on, unless it has a later one; software of an earlier one refuses it.
 
         Raises
         ------
@@ -127,11 +130,15 @@ class Writer:
         entry = journal_entry(revision, text)
         held = self._objects.held_bytes(objects.values())
         self._space.make_room(
-            held + len(text) + 2 * records.POINTER_BYTES + upgrade_bytes(self._folder) + self._journal.cost(entry),
+            held
+            + len(text)
+            + 2 * records.POINTER_BYTES
+            + upgrade_bytes(self._folder, least_format)
+            + self._journal.cost(entry),
             pending=self._objects.nbytes,
             using=self._objects.in_use(objects),
         )
-        self._publisher.publish(revision, text)
+        self._publisher.publish(revision, text, least_format=least_format)
         self._finish_commit(entry)
         return revision
 

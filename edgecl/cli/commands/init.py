@@ -97,7 +97,7 @@ def command(
     if as_json:
         print_json(made)
     else:
-        _print(made)
+        _print(made, _refused(learner))
 
 
 def _made(store: Path, learner: Learner) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     return tiers
 
 
-def _print(made: Mapping[str, Any]) -> None:
+def _print(made: Mapping[str, Any], refused: str) -> None:
     extractor, features = made["extractor"], made["features"]
     fits = " or ".join(
         f"{each:,} of each of {classes} classes" for classes, each in made["exemplars_per_class"].items()
@@ -162,7 +162,24 @@ def _print(made: Mapping[str, Any]) -> None:
     click.echo(pairs(rows))
     click.echo(f"\nThe smallest budgets for {made['max_classes']} classes (* is what you have):")
     click.echo(_tier_table(made["tiers"]))
-    click.echo(f"\nNext, teach it:\n  edgecl learn {printable(made['store'])} {_example(extractor['modality'])}")
+    if refused:
+        click.echo(f"\nThere is no room to follow a stream in it: {refused}.")
+    click.echo(
+        f"\nNext, teach it:\n  edgecl learn {printable(made['store'])} {_example(extractor['modality'], refused)}"
+    )
+
+
+def _refused(learner: Learner) -> str:
+    """Return why a store for tables cannot follow a stream; empty where it can."""
+    from edgecl.errors import SettingError
+    from edgecl.learning.stream_memory import StreamMemory
+
+    if learner.contract.modality == "table":
+        try:
+            StreamMemory.within(learner.settings, label_delay=0)
+        except SettingError as error:
+            return str(error)
+    return ""
 
 
 def _tier_table(tiers: Sequence[Mapping[str, Any]]) -> str:
@@ -193,13 +210,15 @@ def _features(features: Mapping[str, Any]) -> str:
     return f"{text}; solved in {features['precision']}{', paged from disk' if features['paged'] else ''}"
 
 
-def _example(modality: str) -> str:
+def _example(modality: str, refused: str) -> str:
     if modality == "voice":
         return "clips/        where clips/<word>/ holds five or more .wav files of each word"
     if modality == "image":
         return "photos/        where photos/<class>/ holds five or more .jpg or .png files of each class"
     if modality == "text":
         return 'lesson.jsonl   with lines of {"text": ..., "label": ...}'
+    if modality == "table" and refused:
+        return "rows.csv --label-column NAME   learns from all of its rows at once"
     if modality == "table":
         return "stream.csv --prequential --label-column NAME   answers each row, then learns from its label"
     return "windows.npz   with X [n, time, channels] and y, or a CSV with a timestamp column"
