@@ -195,7 +195,9 @@ def _interval(figures: dict[str, Any], *, value: str = "misses", **which: Any) -
 
 
 def _chosen(figures: dict[str, Any], value: str, **which: Any) -> list[Any]:
-    return [one[value] for one in figures["cases"] if all(one[name] == wanted for name, wanted in which.items())]
+    """Return the values of some cases; not those of none of a word's clips, which are not a number."""
+    cases = (one for one in figures["cases"] if all(one[name] == wanted for name, wanted in which.items()))
+    return [one[value] for one in cases if one[value] == one[value]]
 
 
 def _distinct(figures: dict[str, Any], name: str) -> list[Any]:

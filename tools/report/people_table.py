@@ -55,8 +55,7 @@ def _plan(rows: Sequence[Row], one: Row) -> str:
     alike = [
         other["word"] for other in rows if (other["taught_by"], other["clips"]) == (one["taught_by"], one["clips"])
     ]
-    words = len(set(alike))
-    lessons = f"{len(alike)} lessons of {words} words" if words > 1 else f"{len(alike)} lessons of {alike[0]}"
+    lessons = f"{len(alike)} lessons of {len(set(alike))} words" if len(alike) > 1 else f"one lesson of {alike[0]}"
     return f"{one['taught_by']} people, {one['clips']} clips ({lessons})"
 
 
