@@ -35,7 +35,9 @@ class WithheldFrames:
 
     def __init__(self, extractor: FileExtractor) -> None:
         contract = extractor.contract
-        self._extractor, self._contract = extractor, contract
+        self._extractor = extractor
+        self._hop, self._window = contract.hop_samples, contract.window_samples
+        self._clip, self._pool = contract.clip_samples, contract.pool_frames
         self._frames = extractor.stream()
         self._held = Recent(contract.clip_samples + 2 * contract.hop_samples, len(contract.channels))
         self._end = 0  # samples so far
@@ -48,7 +50,7 @@ class WithheldFrames:
     @property
     def room(self) -> int:
         """Samples until the next frame is complete, at most a hop; not more may be pushed at a time."""
-        return self._contract.hop_samples - (self._end - self._contract.window_samples) % self._contract.hop_samples
+        return self._hop - (self._end - self._window) % self._hop
 
     def push(self, signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the frames (n, D) that came before and were withheld and are needed now, and those of this signal."""
@@ -59,9 +61,9 @@ class WithheldFrames:
         if after < len(signal):
             self._loud = self._end - after
         self._held.add(signal)
-        over = self._end - self._contract.window_samples
-        self.completed = over // self._contract.hop_samples + 1 if over >= 0 else 0
-        self.is_silent = self._loud <= self._end - self._contract.clip_samples
+        over = self._end - self._window
+        self.completed = over // self._hop + 1 if over >= 0 else 0
+        self.is_silent = self._loud <= self._end - self._clip
         if self.is_silent:
             self._is_behind = True
             return self._nothing, self._nothing
@@ -72,7 +74,7 @@ class WithheldFrames:
         """Let the extractor see the sound that the next latent is made of, and return its frames so far."""
         self._is_behind = False
         self._frames = self._extractor.stream()
-        start = max(completed - self._contract.pool_frames + 1, 0) * self._contract.hop_samples
+        start = max(completed - self._pool + 1, 0) * self._hop
         return self._frames.push(self._held.between(start, end))
 
 

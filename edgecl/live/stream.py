@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.live.events import Event, Look, Summary, event_of
+from edgecl.live.level import Level
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.pooling import pooling
 from edgecl.live.rest import Rest
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgecl.live.inputs.chunks import Piece
 
 
-FULL_SCALE = 1 - 2.0**-14
 QUIETEST = 1e-10  # power, -100 dB
 MUTED = "digital silence: is the microphone muted?"
 RECENT_HOPS = 24  # beyond a window that can be kept of a detection
@@ -52,9 +52,10 @@ class Stream:
         self._extractor = extractor
         self._contract = contract
         self._summary = summary
+        self._level = Level(contract, summary) if contract.is_sound else None
         self._noticer = noticer
         self._hop_s = contract.hop_samples / contract.sample_rate_hz
-        self._clip_s = contract.clip_samples / contract.sample_rate_hz
+        self._clip, self._clip_s = contract.clip_samples, contract.clip_samples / contract.sample_rate_hz
         self._padding = contract.window_samples - contract.hop_samples if contract.is_sound else 0
         # each frame is held twice, pool_frames apart: the latest ones lie together, oldest first
         self._ring = np.zeros((2 * contract.pool_frames, contract.dimension), np.float32)
@@ -76,6 +77,8 @@ class Stream:
 
     def end(self) -> list[Event]:
         """The events that the end of the stream completes."""
+        if self._level:
+            self._level.settle()
         return self._end_segment()
 
     def _begin(self, begins_s: float) -> None:
@@ -102,17 +105,14 @@ class Stream:
         self._summary.seconds += seconds
         if not len(signal):
             return
-        flat = signal.reshape(-1)
-        low, high = flat.item(flat.argmin()), flat.item(flat.argmax())  # min and max take four times as long
-        self._silent = self._silent + len(signal) if low == high else 0
-        if low == high:
+        first = signal.item(0)
+        if first == signal.item(-1) and bool((signal == first).all()):
+            self._silent += len(signal)
             self._summary.silent_s += seconds
-        if not self._contract.is_sound:
-            return
-        self._summary.total += float(np.add.reduce(flat))
-        self._summary.samples += len(signal)
-        if high >= FULL_SCALE or low <= -FULL_SCALE:
-            self._summary.clipped_s += seconds
+        else:
+            self._silent = 0
+        if self._level:
+            self._level.add(signal)
 
     def _hear(self, signal: NDArray[np.float32]) -> list[Event]:
         """Take a signal a hop at a time; of sound, from one frame to the next."""
@@ -142,7 +142,7 @@ class Stream:
             self._pooled += 1
             self._summary.quiet_s += self._hop_s
             events += self._told(self.spotter.skip(1))
-            is_digital = self._silent >= self._contract.clip_samples
+            is_digital = self._silent >= self._clip
             self._show(signal, MUTED if is_digital else "silence: nothing is above -60 dBFS")
         return events
 
@@ -160,7 +160,7 @@ class Stream:
             self._pooled += 1
             if self._pooled < pool:
                 continue
-            if self._silent >= self._contract.clip_samples:
+            if self._silent >= self._clip:
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, MUTED)
                 continue
