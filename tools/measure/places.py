@@ -1,4 +1,4 @@
-"""Odd places in the file parameters of every command: pipes, devices, links to themselves, names that are no text.
+"""Odd places in the file parameters of every command: pipes, devices, links, names that are no text, other files.
 
 python measure/places.py --json FILE [--every N]
 
@@ -250,6 +250,16 @@ def _pipes(place: Path) -> str:
     return str(place / "pipes")
 
 
+def _file(name: str, begins: bytes) -> Callable[[Path], str]:
+    """Return what makes a file of one kind under a name of another."""
+
+    def made(place: Path) -> str:
+        (place / name).write_bytes(begins + bytes(range(256)) * 16)
+        return str(place / name)
+
+    return made
+
+
 KINDS: dict[str, Callable[[Path], str]] = {
     "a pipe": _pipe,
     "a socket": _socket,
@@ -263,6 +273,11 @@ KINDS: dict[str, Callable[[Path], str]] = {
     "a file in a file": lambda place: str(place / "table" / "store.json" / "x"),
     "no folder": lambda place: str(place / "no" / "way"),
     "nothing": lambda _: "",
+    "a picture named .wav": _file("x.wav", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0"),
+    "a sound named .csv": _file("x.csv", b"RIFF\xff\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x80>\0\0\0}\0\0\2\0\x10\0data"),
+    "an archive named .jsonl": _file("x.jsonl", b"PK\3\4\x14\0\0\0\x08\0"),
+    "a table named .npz": _file("x.npz", b"a,b,c,d,label\n1,2,3,4,a\n"),
+    "a text named .onnx": _file("x.onnx", b'{"text": "hello", "label": "a"}\n'),
 }
 
 if __name__ == "__main__":
