@@ -97,3 +97,12 @@ def test_a_value_that_is_missing_of_a_heavy_tail_says_little() -> None:
         model.learn_one({"amount": amount, "hour": 1.0}, amount > 1)
     assert model.predict_proba_one({"amount": 50.0, "hour": 1.0})[True] > 0.9
     assert 0.2 < model.predict_proba_one({"hour": 1.0})[True] < 0.8
+
+
+def test_what_changes_far_from_zero_is_learnt() -> None:
+    generator, model, right = np.random.default_rng(0), EdgeClassifier(), 0
+    for at, value in enumerate(generator.normal(size=600) * 30):
+        row = {"time": 1.7e9 + value}
+        right += at >= 300 and model.predict_one(row) == (value > 0)
+        model.learn_one(row, bool(value > 0))
+    assert right / 300 > 0.9

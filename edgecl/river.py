@@ -23,6 +23,7 @@ except ImportError as error:
     raise EdgeclError('edgecl.river needs River 0.22 or later: pip install "edgecl[river]"') from error
 
 FEWEST_COLUMNS = 4
+FAR = 1e6  # first value of a column from which others are taken as their distance to it
 LARGEST = 1e30  # beyond which values are cut
 Column = tuple[Any, ...]
 
@@ -57,6 +58,8 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         self.max_columns = max_columns
         self.seed = seed
         self._columns: dict[Column, int] = {}
+        self._origins: dict[int, float] = {}
+        """Column to its first value, where that is so far out that single precision would lose what changes."""
         self._labels: dict[str, Any] = {}
         self._experts: Experts | None = None
         self._last: tuple[dict[Any, Any], RowScaling, int, NDArray[np.float32]] | None = None
@@ -99,6 +102,8 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         known = (_column(name, value) for name, value in x.items())
         fresh = [one for one in known if one is not None and one not in self._columns]
         for column in sorted(fresh, key=repr)[: max(self.max_columns - len(self._columns), 0)]:
+            if len(column) == 1 and FAR <= abs(x[column[0]]) <= LARGEST:
+                self._origins[len(self._columns)] = float(x[column[0]])
             self._columns[column] = len(self._columns)
         width = max(1 << max(len(self._columns) - 1, 0).bit_length(), FEWEST_COLUMNS)
         if self._experts is None or width > len(self._experts.state.scaling.mean):
@@ -133,8 +138,10 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         for name, value in x.items():
             column = _column(name, value)
             place = -1 if column is None else self._columns.get(column, -1)
-            if place >= 0:
-                row[place] = min(max(value, -LARGEST), LARGEST) if _is_number(value) else 1
+            if place >= 0 and _is_number(value):
+                row[place] = min(max(value, -LARGEST), LARGEST) - self._origins.get(place, 0)
+            elif place >= 0:
+                row[place] = 1
         return row[None]
 
 

@@ -139,3 +139,37 @@ def test_a_scale_of_the_first_rows_alone_is_plain_and_one_with_late_columns_or_h
     assert not RowScaling.start(3).take(late)[0].is_plain
     heavy = np.exp(3 * rows)
     assert not RowScaling.start(3).take(heavy)[0].is_plain
+
+
+def test_values_far_out_do_not_make_all_others_one_value() -> None:
+    generator = np.random.default_rng(1)
+    rows = generator.normal(size=(FIRST_ROWS + 500, 2)).astype(np.float32)
+    glitches = np.arange(150, len(rows), 200)
+    spoilt = rows.copy()
+    spoilt[glitches] *= 1e6
+    usual = np.ones(len(rows), bool)
+    usual[glitches] = False
+    scaled = RowScaling.start(2).take(spoilt)[1][usual][FIRST_ROWS:]
+    assert scaled.std(axis=0) == pytest.approx([1, 1], abs=0.25)
+
+
+def test_a_column_that_grows_is_still_scaled_by_what_it_has_become() -> None:
+    rows = np.random.default_rng(2).normal(size=(FIRST_ROWS, 1)).astype(np.float32)
+    rows[200:] *= 1000
+    assert 400 < RowScaling.start(1).take(rows)[0]._spread[0] < 1100
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-30, 1, 1e9])
+def test_columns_are_scaled_whatever_their_size(size: float) -> None:
+    rows = (np.random.default_rng(3).normal(size=(FIRST_ROWS + 500, 1)) * size).astype(np.float32)
+    assert RowScaling.start(1).take(rows)[1][FIRST_ROWS:].std() == pytest.approx(1, abs=0.1)
+
+
+def test_a_rare_flag_counts_in_full_and_a_late_column_has_its_glitches_cut() -> None:
+    rows = np.random.default_rng(4).normal(size=(2 * FIRST_ROWS + 500, 2)).astype(np.float32)
+    rows[:, 0] = np.arange(len(rows)) % 400 == 399
+    rows[:FIRST_ROWS, 1] = 0
+    rows[FIRST_ROWS + 150 :: 200, 1] *= 1e6
+    after = RowScaling.start(2).take(rows)[0]
+    assert after._spread[0] == pytest.approx(rows[:FIRST_ROWS, 0].astype(float).std(), rel=1e-6)
+    assert after._spread[1] == pytest.approx(1, abs=0.25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_of
 
 FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change that of a column that changed in them
+OUT = math.sqrt(FIRST_ROWS)  # standard deviations: farther than a flag can be, however rare it is in the first rows
+SMALLEST = 1e-35  # standard deviation, of values near zero: single precision has no smaller steps to tell them by
 LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier spoils a least-squares fit
 
 
@@ -19,7 +22,9 @@ LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier 
 class RowScaling:
     """Mean and spread of each column so far.
 
-    A column that never changed in the first rows is measured for as many more from the row on at which it does.
+    From JUDGED_ROWS on, a value beyond OUT counts as it is used, cut: one in a thousand that is a million times as
+    large would make all others one value. A column that never changed in the first rows is measured for as many more
+    from the row on at which it does.
     """
 
     count: int
@@ -131,9 +136,10 @@ class RowScaling:
     def _with(self, row: NDArray[np.float32]) -> RowScaling:
         if self.count >= FIRST_ROWS:
             return self._with_late(row)
-        apart = row - self.mean
+        counted = self._counted(row, self.count >= JUDGED_ROWS)
+        apart = counted - self.mean
         mean = self.mean + apart / (self.count + 1)
-        squares = self.squares + apart * (row - mean)
+        squares = self.squares + apart * (counted - mean)
         after = RowScaling(self.count + 1, mean, squares, self.late, self.first, self.knots)
         if self.count != len(self.first):
             return after
@@ -146,10 +152,19 @@ class RowScaling:
         """Measure columns that have begun to change."""
         measured = self._is_counting | ((self.squares == 0) & (row != self.mean))
         late = self.late + measured.astype(np.int32)
-        apart = np.where(measured, row - self.mean, 0)
+        counted = self._counted(row, self.late >= JUDGED_ROWS)
+        apart = np.where(measured, counted - self.mean, 0)
         mean = self.mean + apart / (late + 1)  # what it was before counts as one row
-        squares = self.squares + apart * np.where(measured, row - mean, 0)
+        squares = self.squares + apart * np.where(measured, counted - mean, 0)
         return RowScaling(self.count, mean, squares, late, self.first, self.knots)
+
+    def _counted(self, row: NDArray[np.float32], is_known: bool | NDArray[np.bool_]) -> NDArray[np.floating]:
+        """Return a row as it counts: of columns whose spread is known, what is too far out as it is used, cut."""
+        apart = row - self.mean
+        is_out = is_known & (np.abs(apart) > OUT * self._spread)
+        if not is_out.any():
+            return row
+        return np.where(is_out, self.mean + np.copysign(LIMIT * self._spread, apart), row)
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         apart = rows - self.mean
@@ -170,7 +185,7 @@ class RowScaling:
         """(p,) standard deviations; infinity where a column has not changed."""
         rows = np.where(self.late > 0, self.late + 1, max(self.count, 1))
         spread = np.sqrt(self.squares / rows)
-        return np.where(spread > 1e-9 * (1 + np.abs(self.mean)), spread, np.inf)
+        return np.where(spread > np.maximum(1e-9 * np.abs(self.mean), SMALLEST), spread, np.inf)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `from_arrays` reads back."""
