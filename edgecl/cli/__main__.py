@@ -17,6 +17,7 @@ COLLECT_EVERY = 100_000
 def run() -> None:
     """Run the command line and end the process; an interrupt ends it with 130, wherever it falls."""
     interrupts.hold()
+    open_streams()
     gc.set_threshold(COLLECT_EVERY)
     try:
         from edgecl.cli.app import main
@@ -28,6 +29,21 @@ def run() -> None:
         raise
     finally:
         interrupts.ignore()
+
+
+def open_streams() -> None:
+    """Lead to nowhere what the caller has closed of stdin, stdout and stderr.
+
+    A file of a store would get its number, and with it what compiled libraries print. A closed `sys.stdin` stays None.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
 
 
 def _leave(code: object) -> None:

@@ -131,7 +131,14 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args or bool(os.environ.get(f"EDGECL_{args[0].upper()}_JSON" if args else ""))
         ctx.meta["edgecl.arguments"] = list(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except OSError as error:  # --help and --version print at once
+            with _unwritable_output_dropped():
+                _flush()
+            raise Failure(f"writing the output failed: {error.strerror or error}", 1) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         _print_anything()
