@@ -7,7 +7,7 @@ expected to have (see `people`). Nothing in the user's room reaches it.
 
 The kept hops are not all that are mistaken for a word that nobody had in mind when they were kept: of the same sound,
 and of other sound like it, several times as many reach that score. So a threshold is always LEAST_ABOVE a column above
-it, whatever the people who taught cost: then the sound that ships is mistaken for a word once an hour at most.
+it, whatever the people who taught cost: such words then have one to two false accepts an hour of the sound that ships.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MARGIN = 0.25
 # On the same minutes, between 0.25, which made more than one false accept an hour, and 0.4, which heard less.
 UNSEEN_MARGIN = 1 / 3
 
-# Chosen by tools/bound_table on FACTORY: words that the background lacks have about one false accept an hour at these
+# Chosen on FACTORY (tools/bound_table): words that the background lacks have one to two false accepts an hour there
 LEAST_ABOVE = 0.1  # a column
 LEAST_ABOVE_WITH_STUDENT = 0.14  # of the score that a student has a part in
 
