@@ -133,7 +133,8 @@ class WyomingServer:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOPPING_S)
         self._presence.__exit__(None, None, None)
-        self._socket.close()
+        if not self._thread.is_alive():  # else the thread, which still uses it, closes it with its server
+            self._socket.close()
 
     def _run(self) -> None:
         asyncio.run(self._serve())
