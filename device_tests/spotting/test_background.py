@@ -182,7 +182,7 @@ def test_a_room_is_taken_in_by_a_command_and_stays_through_a_lesson(tmp_path: Pa
     assert edgecl("learn", store, taught).code == 0
     again = edgecl("learn", store, "--background", room, "--json")
     assert again.value["hops_in_all"] == 2 * done.value["hops"]
-    assert 0 <= edgecl("status", store, "--json").value["spotting"]["yes"]["heard"] <= 1
+    assert edgecl("status", store, "--json").value["spotting"]["yes"]["heard"] > 0
     assert "background" in edgecl("history", store).out
 
 

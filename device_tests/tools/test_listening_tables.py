@@ -73,21 +73,6 @@ def test_figures_stand_beside_their_targets_and_short_words_apart(monkeypatch: p
     assert "one phoneme off: f: g." in table
 
 
-def test_what_is_mistaken_stands_by_how_far_a_threshold_is_above_the_kept_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = tool("report.bound_table", monkeypatch)
-    cases = [
-        {"word": "left", "stage": stage, "people": 2, "at": at, "above": above, "own_per_hour": 2.0 - above,
-         "other_per_hour": rate, "heard_45": 0.8, "heard_20": 0.7}
-        for stage in ("first stage", "with a student")
-        for at, above in (("rule alone", 0.04), ("0.1", 0.1))
-        for rate in (0.5, 1.5)
-    ]  # fmt: skip
-    table = report.as_markdown({"hours": {"own": 6.9, "other": 5.0}, "words": ["left"], "rows": 800, "cases": cases})
-    assert "## with a student, 2 lessons" in table
-    assert "| rule alone (0.04) | 1.96 | 1.00 | 50 | 80 | 70 |" in table
-    assert "| 0.1 | 1.90 | 1.00 | 50 | 80 | 70 |" in table
-
-
 def test_an_alignment_within_a_window_is_the_cheapest_path(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("soxr")
     bench, rng = tool("measure.tried_bench", monkeypatch), np.random.default_rng(1)

@@ -22,13 +22,7 @@ from numpy.typing import NDArray
 
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
-from edgecl.spotting.calibration import (
-    LEAST_ABOVE,
-    LEAST_ABOVE_WITH_STUDENT,
-    Calibration,
-    OwnClips,
-    calibrated,
-)
+from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
 from edgecl.spotting.densities import Bound, Densities, best_other, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
@@ -354,9 +348,8 @@ class BackgroundScorer:
             if label not in labels:
                 continue
             mistaken, hours, allowance = scores[:, index], background.hours, background.allowance
-            least_above = LEAST_ABOVE
             if self._pupil and label in self._pupil.references:
-                mistaken, least_above = self._pupil.of_background(mistaken, label), LEAST_ABOVE_WITH_STUDENT
+                mistaken = self._pupil.of_background(mistaken, label)
                 hours, allowance = hours * self._pupil.student.share, self._pupil.allowance
             found[label] = calibrated(
                 self.own(index, kept_rows(model, label), background.offset),
@@ -365,7 +358,6 @@ class BackgroundScorer:
                 room=float(self._in_room[index]),
                 allowance=allowance,
                 is_mine=label in model.mine,
-                least_above=least_above,
             )
         return found
 

@@ -4,10 +4,6 @@ A word's threshold is above the score that hours of background reached once in t
 mistaken for a word), by a quarter of what is left to the median score of the word's own clips, each left out in turn.
 For anyone it is above it by no more than a third of what is left to the score that people who did not teach are
 expected to have (see `people`). Nothing in the user's room reaches it.
-
-The kept hops are not all that are mistaken for a word that nobody had in mind when they were kept: of the same sound,
-and of other sound like it, several times as many reach that score. So a threshold is always LEAST_ABOVE a column above
-it, whatever the people who taught cost: such words then have one to two false accepts an hour of the sound that ships.
 """
 
 from __future__ import annotations
@@ -32,10 +28,6 @@ NEARLY_ALL = 0.9  # share of a word's clips
 MARGIN = 0.25
 # On the same minutes, between 0.25, which made more than one false accept an hour, and 0.4, which heard less.
 UNSEEN_MARGIN = 1 / 3
-
-# Chosen on FACTORY (tools/bound_table): words that the background lacks have one to two false accepts an hour there
-LEAST_ABOVE = 0.1  # a column
-LEAST_ABOVE_WITH_STUDENT = 0.14  # of the score that a student has a part in
 
 
 @dataclass(frozen=True)
@@ -103,20 +95,16 @@ def reached(background: NDArray[np.float32], hours: float, *, per_hour: float = 
     return float(np.sort(background)[-min(max(round(per_hour * hours), 1), len(background))])
 
 
-def placed(mistaken: float, typical: float, unseen: float | None, *, least: float = 0.0) -> float:
+def placed(mistaken: float, typical: float, unseen: float | None) -> float:
     """Return the threshold between what background reaches and what a word's own clips have.
 
     Parameters
     ----------
     unseen
         What people who did not teach are expected to have; None where it does not matter.
-    least
-        That it is above what background reaches.
     """
     above = MARGIN * max(typical - mistaken, 0)
-    if unseen is not None:
-        above = min(above, UNSEEN_MARGIN * max(unseen - mistaken, 0))
-    return mistaken + max(above, least)
+    return mistaken + (above if unseen is None else min(above, UNSEEN_MARGIN * max(unseen - mistaken, 0)))
 
 
 def calibrated(
@@ -127,7 +115,6 @@ def calibrated(
     room: float,
     allowance: Allowance | None,
     is_mine: bool,
-    least_above: float = LEAST_ABOVE,
 ) -> Calibration:
     """Return the calibration of a word.
 
@@ -137,15 +124,12 @@ def calibrated(
         (n,) scores of the hops that are most easily mistaken, of so many `hours`.
     room
         The highest score of the user's room; minus infinity where it is not known.
-    least_above
-        That a threshold is above what background reaches, for each column of the clips.
     """
     own = clips.scores()
     mistaken = reached(background, hours)
     typical = median(own) if len(own) else mistaken
     others = clips.unseen(allowance) if allowance is not None and len(own) else None
-    wanted = None if others is None or is_mine else others.quiet
-    threshold = placed(mistaken, typical, wanted, least=least_above * clips.whitened.shape[1])
+    threshold = placed(mistaken, typical, None if others is None or is_mine else others.quiet)
     threshold = float(max(threshold, np.nextafter(np.float32(room), np.float32(np.inf))))
     open_wide = quantile(own, 1 - NEARLY_ALL) if len(own) else threshold
     least, most = others.of_one_person(threshold) if others else (None, None)
