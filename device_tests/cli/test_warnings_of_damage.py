@@ -17,7 +17,7 @@ from ..support.commands import edgecl
 pytestmark = pytest.mark.native("makes a store")
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 
-USED = "the newest intact one, was used"
+USED = "the newest intact one, stands in"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 
 from edgecl.live.events import Summary
 from edgecl.live.inputs.chunks import Piece
-from edgecl.live.listener import listen
+from edgecl.live.listener import listen, spotter_for
+from edgecl.live.options import Listening
 from edgecl.live.silence import Recent
+from edgecl.live.stream import Stream
 from edgecl.operations.open_store import OpenStore
 
 from ..support.commands import RATE, edgecl, noise, write_wav
@@ -66,3 +70,17 @@ def test_the_latest_samples_are_found_by_their_numbers(rng: np.random.Generator)
         np.testing.assert_array_equal(
             recent.between(added - 900, added - 100), signal[max(added - 900, 0) : max(added - 100, 0)]
         )
+
+
+def test_a_stream_goes_with_the_last_that_holds_it(kitchen: Path) -> None:
+    opened = OpenStore.open(kitchen)
+    spotter = spotter_for(opened.extractor.contract, Listening())
+    stream = Stream(opened.extractor, spotter, Summary())
+    stream.push(Piece(np.zeros((3 * RATE, 1), np.float32)))
+    held = weakref.ref(stream)
+    gc.disable()
+    try:
+        del stream
+        assert held() is None
+    finally:
+        gc.enable()

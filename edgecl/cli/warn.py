@@ -37,7 +37,7 @@ def opened(path: Path) -> Iterator[Learner]:
         for damage in learner.store.damage:
             warn(f"{damage}; see `edgecl doctor {path}`")
         if learner.store.stand_in is not None:
-            warn(f"revision {learner.store.stand_in}, the newest intact one, was used")
+            warn(f"revision {learner.store.stand_in}, the newest intact one, stands in")
 
 
 def of_the_library() -> None:

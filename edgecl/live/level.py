@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgecl.live.events import Summary
 
 FULL_SCALE = 1 - 2.0**-14
-TOGETHER = 12  # hops: a second
+TOGETHER = 12  # hops, of words a second
 
 
 class Level:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class Stream:
     ) -> None:
         contract = extractor.contract
         self.spotter = spotter
-        spotter.window = self._window
+        spotter.window = _window_of(weakref.ref(self))
         self.rest = Rest.of(contract)
         self.revision = 0  # that is live
         self._look = look
@@ -77,9 +78,13 @@ class Stream:
 
     def end(self) -> list[Event]:
         """The events that the end of the stream completes."""
+        self.settle()
+        return self._end_segment()
+
+    def settle(self) -> None:
+        """Count the level of the latest hops; `end` does."""
         if self._level:
             self._level.settle()
-        return self._end_segment()
 
     def _begin(self, begins_s: float) -> None:
         self._frames = self._extractor.stream()
@@ -230,3 +235,14 @@ class Stream:
         ends_s = self._begins_s + self._heard / self._contract.sample_rate_hz
         start_s = self._begins_s - self._padding / self._contract.sample_rate_hz + (hop - self._first_hop) * self._hop_s
         return max(start_s, self._begins_s), min(start_s + self._clip_s, ends_s)
+
+
+def _window_of(stream: weakref.ref[Stream]) -> Callable[[int], NDArray[np.float32]]:
+    """What gives a spotter the sound about a hop, without holding the stream: it goes with its client, in no cycle."""
+
+    def window(hop: int) -> NDArray[np.float32]:
+        own = stream()
+        assert own is not None
+        return own._window(hop)
+
+    return window

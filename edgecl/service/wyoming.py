@@ -215,13 +215,17 @@ class Client:
 
     async def serve(self) -> None:
         """Answer messages until the client leaves, or its sound ends."""
-        while (message := await asyncio.wait_for(read_message(self._reader), FORGOTTEN_S)) is not None:
-            self.last_heard, self.has_spoken = time.monotonic(), True
-            answer = self._answers.get(message.type)
-            if answer is not None:
-                await answer(self, message)
-            if message.type == "audio-stop":
-                return
+        try:
+            while (message := await asyncio.wait_for(read_message(self._reader), FORGOTTEN_S)) is not None:
+                self.last_heard, self.has_spoken = time.monotonic(), True
+                answer = self._answers.get(message.type)
+                if answer is not None:
+                    await answer(self, message)
+                if message.type == "audio-stop":
+                    return
+        finally:
+            if self._stream is not None:
+                self._stream.settle()
 
     async def _describe(self, _message: Message) -> None:
         await self._write(_info(self._server.labels(), self._server.live.revision))
@@ -244,6 +248,8 @@ class Client:
     async def _begin(self, _message: Message) -> None:
         server = self._server
         contract = server.extractor.contract
+        if self._stream is not None:
+            self._stream.settle()
         self._stream = Stream(server.extractor, spotter_for(contract, server.how), server.summary)
         server.live.give(self._stream.spotter)
         self._converter = Converter(contract.sample_rate_hz)
@@ -261,6 +267,7 @@ class Client:
         when = timestamp if isinstance(timestamp, int) else None
         step = round(PIECE_S * self._server.extractor.contract.sample_rate_hz)
         for at in range(0, len(signal), step):
+            self.last_heard = time.monotonic()
             for event in self._push(signal[at : at + step]):
                 await self._report(event, when)
             await asyncio.sleep(0)  # a message may hold a minute of sound: others are answered between its pieces

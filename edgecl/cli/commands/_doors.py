@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import select
 import sys
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 STDOUT_CAPACITY = 1024
 ROOM_S = 0.2
+COLLECT_EVERY = 1000  # objects
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 
@@ -72,6 +74,7 @@ def require_consistent(doors: Doors) -> None:
 @contextmanager
 def opened(doors: Doors, learner: Learner, fanout: Fanout[Event], how: Listening) -> Iterator[WyomingServer | None]:
     """Attach consumers to the fan-out, and serve Wyoming; at the end everything is closed within two seconds."""
+    gc.set_threshold(COLLECT_EVERY)  # a lesson ends before the collector pays; what goes on without end needs it
     with ExitStack() as stack:
         if doors.execute is not None:
             from edgecl.service.execution import Execution
