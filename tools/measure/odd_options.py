@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -55,24 +53,10 @@ def main() -> None:
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Give every option every odd value; return how many runs there were, and what went wrong."""
-    code, printed = places.in_a_fork(lambda: places.prepare(folder), folder / "out")
-    if code:
-        raise RuntimeError(f"the stores could not be made: {printed}")
-    tried, found = 0, []
-    for number, (name, option, value) in enumerate(_runs()):
-        if number % every or not name.startswith(only):
-            continue
-        place = Path(tempfile.mkdtemp(dir=folder))
-        wrong = _attack(name, option, value, folder, place)
-        tried += 1
-        if wrong:
-            found.append(f"{name} {option.opts[0]} {value[:40]!a}: {wrong}")
-            print(found[-1], file=sys.stderr, flush=True)
-        shutil.rmtree(place, ignore_errors=True)
-    return tried, found
+    return places.tried_all(_runs(), _attack, folder, every=every, only=only)
 
 
-def _runs() -> Iterator[tuple[str, click.Option, str]]:
+def _runs() -> Iterator[places.Run]:
     for name in BASE:
         for option in places.command_of(name).params:
             if isinstance(option, click.Option) and not option.is_flag and not isinstance(option.type, click.Path):
@@ -80,7 +64,8 @@ def _runs() -> Iterator[tuple[str, click.Option, str]]:
                     yield name, option, value
 
 
-def _attack(name: str, option: click.Option, value: str, folder: Path, place: Path) -> str:
+def _attack(one: places.Run, folder: Path, place: Path) -> str:
+    name, option, value = one
     words = places.prepared([*name.split(), *places.words_of(BASE[name], name, option, value)], folder, place)
 
     def run() -> None:

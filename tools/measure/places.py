@@ -20,15 +20,18 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import numpy as np
 
 from edgecl.cli.app import main as commands
+
+Run: TypeAlias = tuple[str, click.Parameter, str]  # command, parameter and the odd thing for it
 
 LONGEST_S = 300.0  # of a clock: a demo on a busy machine takes minutes
 CODES = range(6)
@@ -83,24 +86,36 @@ def main() -> None:
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Put every odd place into every file parameter; return how many there were, and what went wrong."""
+    return tried_all(_places(), _attack, folder, every=every, only=only)
+
+
+def tried_all(
+    runs: Iterable[Run], attack: Callable[[Run, Path, Path], str], folder: Path, *, every: int, only: str
+) -> tuple[int, list[str]]:
+    """Make stores in a folder and attack with every N-th run in shuffled order; return how many, and what went wrong.
+
+    Parameters
+    ----------
+    attack
+        Takes a run, the folder of the stores and one of its own; returns what went wrong.
+    """
     code, printed = in_a_fork(lambda: prepare(folder), folder / "out")
     if code:
         raise RuntimeError(f"the stores could not be made: {printed}")
-    tried, found = 0, []
-    for number, (name, parameter, kind) in enumerate(_places()):
-        if number % every or not name.startswith(only):
-            continue
+    listed = [one for one in runs if one[0].startswith(only)]
+    order = np.random.default_rng(0).permutation(len(listed))  # so that each value is among every N-th
+    chosen, found = [listed[at] for at in order[::every]], []
+    for run in chosen:
         place = Path(tempfile.mkdtemp(dir=folder))
-        wrong = _attack(name, parameter, kind, folder, place)
-        tried += 1
-        if wrong:
-            found.append(f"{name}: {kind} as {parameter.name}: {wrong}")
+        if wrong := attack(run, folder, place):
+            name, parameter, odd = run
+            found.append(f"{name} {parameter.opts[0]} {odd[:40]!a}: {wrong}")
             print(found[-1], file=sys.stderr, flush=True)
         shutil.rmtree(place, ignore_errors=True)
-    return tried, found
+    return len(chosen), found
 
 
-def _places() -> Iterator[tuple[str, click.Parameter, str]]:
+def _places() -> Iterator[Run]:
     for name in BASE:
         for parameter in command_of(name).params:
             if isinstance(parameter.type, click.Path):
@@ -143,7 +158,8 @@ def prepare(folder: Path) -> None:
     (folder / "stream.csv").write_text("\n".join([head, *steps]) + "\n")
 
 
-def _attack(name: str, parameter: click.Parameter, kind: str, folder: Path, place: Path) -> str:
+def _attack(one: Run, folder: Path, place: Path) -> str:
+    name, parameter, kind = one
     odd = KINDS[kind](place)
     words = prepared([*name.split(), *words_of(BASE[name], name, parameter, odd)], folder, place)
     before = _kind_of(odd)
