@@ -13,8 +13,8 @@ import pytest
 
 from edgecl import Learner
 from edgecl.errors import SettingError
-from edgecl.operations.data import HELD_BYTES, KeptSignals
 from edgecl.operations.inbox import QUESTION, SET_ASIDE
+from edgecl.operations.kept_signals import HELD_BYTES, KeptSignals
 from edgecl.operations.open_store import OpenStore
 from edgecl.sources.samples import Sample
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from edgecl.sources.gravity import Gravity
 
 SIGNALS_AT_ONCE = 16
-HELD_BYTES = 2 << 20  # signals of a lesson held in memory; more go to a file without a name
-LARGEST_BYTES = 64 << 20  # signals of a lesson in all; of later samples only the source is known
 
 Signals: TypeAlias = "NDArray[Any] | Iterable[Any] | str"
 Data: TypeAlias = "Signals | Mapping[str, Signals]"
@@ -340,68 +337,3 @@ def spool_folder() -> Path | None:
     """Return where a long lesson is spooled to: a folder on disk, since the default one may be in memory."""
     on_disk = Path("/var/tmp")  # noqa: S108 (a file without a name is private)
     return on_disk if "TMPDIR" not in os.environ and os.access(on_disk, os.W_OK) else None
-
-
-class KeptSignals:
-    """The signals of a lesson by label, in the order in which they came.
-
-    Parameters
-    ----------
-    spool
-        The folder for those that are not held in memory; None: the usual one for temporary files.
-    """
-
-    def __init__(self, spool: Path | None) -> None:
-        self._spool = spool
-        self._rows: dict[str, list[tuple[int, tuple[int, ...]] | NDArray[np.float32] | None]] = {}
-        self._frames: dict[str, list[NDArray[np.float32] | None]] = {}
-        self._bytes = 0
-        self._file: BinaryIO | None = None
-
-    def add(self, label: str, sample: Sample, frames: NDArray[np.float32] | None = None) -> None:
-        """Keep the signal of a sample, and its frames (P, D) where the signal stays in memory.
-
-        What has no signal, or no room, is counted alone.
-        """
-        rows, signal = self._rows.setdefault(label, []), sample.signal
-        if isinstance(sample, Latent) or self._bytes + signal.nbytes > LARGEST_BYTES:
-            rows.append(None)
-        else:
-            self._bytes += signal.nbytes
-            rows.append(signal if self._bytes <= HELD_BYTES else self._spooled(signal))
-        self._frames.setdefault(label, []).append(frames if isinstance(rows[-1], np.ndarray) else None)
-
-    def get(self, label: str, row: int) -> NDArray[np.float32] | None:
-        """Return the signal (n, channels) of a row; None where it was not kept."""
-        kept = self._rows[label][row]
-        if not isinstance(kept, tuple):
-            return kept
-        assert self._file is not None
-        first, shape = kept
-        self._file.seek(first)
-        return np.frombuffer(self._file.read(4 * int(np.prod(shape))), np.float32).reshape(shape)
-
-    def frames(self, label: str, row: int) -> NDArray[np.float32] | None:
-        """Return the frames (P, D) of a row; None where they were not kept."""
-        return self._frames[label][row]
-
-    def only(self, keep: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Leave the signals of rows that are true in `keep`, (n,) by label; they are counted from 0 again."""
-        self._rows = {label: list(compress(rows, keep[label])) for label, rows in self._rows.items()}
-        self._frames = {label: list(compress(rows, keep[label])) for label, rows in self._frames.items()}
-
-    def close(self) -> None:
-        """Let go of what is spooled."""
-        if self._file:
-            self._file.close()
-
-    def _spooled(self, signal: NDArray[np.float32]) -> tuple[int, tuple[int, ...]] | None:
-        try:
-            import tempfile
-
-            self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
-            first = self._file.seek(0, 2)
-            self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())
-        except OSError:
-            return None  # a recording less in the inbox is no reason to lose the lesson
-        return first, signal.shape

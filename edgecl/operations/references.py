@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.learning.loop import Outcome
     from edgecl.model.model import Lesson, Objects
-    from edgecl.operations.data import KeptSignals
+    from edgecl.operations.kept_signals import KeptSignals
     from edgecl.spotting.reference import Hears
 
     # a clip (samples, 1), its number and, where they are known, its frames (P, D) to (K,)

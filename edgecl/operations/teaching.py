@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
-from edgecl.operations.data import Embedded, KeptSignals, checked_label, embedded, spool_folder
+from edgecl.operations.data import Embedded, checked_label, embedded, spool_folder
+from edgecl.operations.kept_signals import KeptSignals
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.model.exemplars import Exemplars
     from edgecl.model.model import Lesson, Model
-    from edgecl.operations.data import KeptSignals
+    from edgecl.operations.kept_signals import KeptSignals
 
 logger = Logger(__name__)
 SAME_ROW = 0.993  # cosine of rows of sound; no two takes come so near, see tools/results/twins_table.md

@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
     from edgecl.model.model import Lesson
-    from edgecl.operations.data import KeptSignals
     from edgecl.operations.inbox import Item
+    from edgecl.operations.kept_signals import KeptSignals
     from edgecl.operations.open_store import OpenStore
 
 INBOX_BYTES = 8 << 20  # what the inbox may take when a lesson leaves samples out

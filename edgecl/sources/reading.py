@@ -148,13 +148,7 @@ def read_samples(
 def count_samples(
     path: Path, contract: Contract, *, label_column: str | None = None, how: Choices | None = None
 ) -> int:
-    """Estimate how many samples `read_samples` will yield, without reading them: for a progress bar.
-
-    Raises
-    ------
-    DataError
-        As `read_samples`, for what is known without reading the samples.
-    """
+    """Estimate how many samples `read_samples` will yield, without reading them; raises DataError as that does."""
     path = Path(path)
     kind = _kind(path)
     if kind == "folder":

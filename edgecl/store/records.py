@@ -201,13 +201,7 @@ def encode_revision(revision: Revision, *, store_digest: str) -> bytes:
 
 
 def decode_revision(data: bytes | bytearray, *, number: int, store_digest: str) -> Revision:
-    """Decode the text of a revision file.
-
-    Raises
-    ------
-    ValueError
-        When it was changed, has another number or store, or its members are not those of a revision.
-    """
+    """Decode the text of a revision file; raises ValueError where it was changed, or is another one's or none's."""
     return _decoded(bytes(data), number, store_digest)
 
 
