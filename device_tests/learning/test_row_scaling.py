@@ -173,3 +173,62 @@ def test_a_rare_flag_counts_in_full_and_a_late_column_has_its_glitches_cut() -> 
     after = RowScaling.start(2).take(rows)[0]
     assert after._spread[0] == pytest.approx(rows[:FIRST_ROWS, 0].astype(float).std(), rel=1e-6)
     assert after._spread[1] == pytest.approx(1, abs=0.25)
+
+
+def changed(kind: str) -> Rows:
+    """A column whose values become uniform in 0 to 500, or 1,000 times as large, late in the first rows or after."""
+    draw = np.random.default_rng(5)
+    usual, far = draw.normal(0, 0.01, 4000), draw.uniform(0, 500, 4000)
+    parts = {
+        "noise until row 800": (usual[:800], far[800:]),
+        "noise until row 900": (usual[:900], far[900:]),
+        "a thousand times as large": (usual[:900], usual[900:] * 1000),
+        "zero, little, far": (np.zeros(700), usual[:1], far[701:]),
+        "every third value": (usual[:800], far[800:] * (np.arange(3200) % 3 == 0)),
+        "late": (np.zeros(1000), usual[:850], far[1850:]),
+    }
+    return np.concatenate(parts[kind]).astype(np.float32)[:, None]
+
+
+@pytest.mark.native("scales thousands of rows")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "noise until row 800",
+        "noise until row 900",
+        "a thousand times as large",
+        "zero, little, far",
+        "every third value",
+        "late",
+    ],
+)
+def test_values_far_out_count_in_full_once_they_are_not_rare(kind: str) -> None:
+    rows = changed(kind)
+    _, scaled = RowScaling.start(1).take(rows)
+    end = rows[2500:, 0]
+    assert np.corrcoef(scaled[2500:, 0], end)[0, 1] > 0.95
+    assert (np.abs(scaled[2500:, 0]) >= LIMIT).mean() < 0.1  # 0.5 and more where they never count in full
+
+
+@pytest.mark.native("scales thousands of rows")
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_what_was_far_out_of_late_is_part_of_the_state(block: int) -> None:
+    rows = np.concatenate([changed("noise until row 800"), changed("late"), odd_rows(4000)], axis=1)
+    rows[850::150, 3] *= 1e6
+    whole, expected = RowScaling.start(rows.shape[1]).take(rows)
+    scaling, scaled = RowScaling.start(rows.shape[1]), []
+    for at in range(0, len(rows), block):
+        scaling, part = RowScaling.from_arrays(scaling.arrays()).take(rows[at : at + block])
+        scaled.append(part)
+    np.testing.assert_array_equal(np.concatenate(scaled), expected)
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(scaling.arrays()[name], array)
+
+
+def test_a_scale_that_looks_whether_values_are_rare_is_not_plain_until_it_is_settled() -> None:
+    rows = np.random.default_rng(6).normal(size=(FIRST_ROWS, 1)).astype(np.float32)
+    rows[990] = 1e6
+    scaling = RowScaling.start(1).take(rows[:990])[0]
+    assert scaling.is_plain
+    assert not scaling.take(rows[990:995])[0].is_plain
+    assert scaling.take(rows[990:])[0].is_plain

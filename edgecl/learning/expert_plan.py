@@ -20,7 +20,7 @@ TESTS = 6  # at most, of each table: 2^TESTS cells
 CELL_RATE = 0.08  # of AdaGrad, on the cells
 REMEMBERED = (1024, 512, 256)  # rows that neighbours are looked for among
 NEIGHBOURS = 9
-SCALE_BYTES = 20 + 13 * 8  # of a column with knots; the first 128 rows are kept where the latest ones will be
+SCALE_BYTES = 21 + 13 * 8  # of a column with knots; the first 128 rows are kept where the latest ones will be
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_o
 FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change that of a column that changed in them
 OUT = math.sqrt(FIRST_ROWS)  # standard deviations: farther than a flag can be, however rare it is in the first rows
 SMALLEST = 1e-35  # standard deviation, of values near zero: single precision has no smaller steps to tell them by
+APART = 16  # rows from one value too far out to the next: where they come closer together, the column has changed
+MANY = 3 * APART + 1  # and from the fourth on they count in full
 LIMIT = 6.0  # standard deviations beyond which a value is cut: one far outlier spoils a least-squares fit
 
 
@@ -23,8 +25,9 @@ class RowScaling:
     """Mean and spread of each column so far.
 
     From JUDGED_ROWS on, a value beyond OUT counts as it is used, cut: one in a thousand that is a million times as
-    large would make all others one value. A column that never changed in the first rows is measured for as many more
-    from the row on at which it does.
+    large would make all others one value. Where more such values come than a few, it is the column that has changed,
+    and they count in full. A column that never changed in the first rows is measured for as many more from the row on
+    at which it does.
     """
 
     count: int
@@ -39,6 +42,8 @@ class RowScaling:
     """(n, p) the first rows, until there are JUDGED_ROWS; none from then on."""
     knots: NDArray[np.float64]
     """(p, K) rising for columns with a heavy tail, zeros for others, see `edgecl.learning.heavy_tails`; or (0, K)."""
+    out: NDArray[np.int8]
+    """(p,) APART for each value too far out, less one for each other row, 0 to MANY; 0 when the scale is settled."""
 
     @staticmethod
     def start(dimension: int) -> RowScaling:
@@ -50,17 +55,18 @@ class RowScaling:
             np.zeros(dimension, np.int32),
             np.zeros((0, dimension), np.float32),
             np.zeros((0, len(DEVIATES))),
+            np.zeros(dimension, np.int8),
         )
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.mean, self.squares, self.late, self.first, self.knots)
+        arrays = (self.mean, self.squares, self.late, self.first, self.knots, self.out)
         return sum(one.nbytes for one in arrays) + 8
 
     @property
     def is_plain(self) -> bool:
         """Whether mean and spread of the first rows are all there is to it, which is all that early software reads."""
-        return not self.late.any() and not len(self.knots)
+        return not (self.late.any() or len(self.knots) or self.out.any())
 
     @property
     def typical(self) -> NDArray[np.float64]:
@@ -108,6 +114,7 @@ class RowScaling:
             np.pad(self.late, more),
             np.pad(self.first, ((0, 0), more)),
             np.pad(self.knots, (more, (0, 0))) if len(self.knots) else self.knots,
+            np.pad(self.out, more),
         )
 
     @cached_property
@@ -136,11 +143,13 @@ class RowScaling:
     def _with(self, row: NDArray[np.float32]) -> RowScaling:
         if self.count >= FIRST_ROWS:
             return self._with_late(row)
-        counted = self._counted(row, self.count >= JUDGED_ROWS)
+        counted, out = self._counted(row, self.count >= JUDGED_ROWS)
         apart = counted - self.mean
         mean = self.mean + apart / (self.count + 1)
         squares = self.squares + apart * (counted - mean)
-        after = RowScaling(self.count + 1, mean, squares, self.late, self.first, self.knots)
+        if self.count + 1 == FIRST_ROWS:
+            out = np.zeros_like(out)
+        after = RowScaling(self.count + 1, mean, squares, self.late, self.first, self.knots, out)
         if self.count != len(self.first):
             return after
         first = np.concatenate([self.first, row[None]])
@@ -152,19 +161,26 @@ class RowScaling:
         """Measure columns that have begun to change."""
         measured = self._is_counting | ((self.squares == 0) & (row != self.mean))
         late = self.late + measured.astype(np.int32)
-        counted = self._counted(row, self.late >= JUDGED_ROWS)
+        counted, out = self._counted(row, measured & (self.late >= JUDGED_ROWS))
         apart = np.where(measured, counted - self.mean, 0)
         mean = self.mean + apart / (late + 1)  # what it was before counts as one row
         squares = self.squares + apart * np.where(measured, counted - mean, 0)
-        return RowScaling(self.count, mean, squares, late, self.first, self.knots)
+        return RowScaling(self.count, mean, squares, late, self.first, self.knots, out)
 
-    def _counted(self, row: NDArray[np.float32], is_known: bool | NDArray[np.bool_]) -> NDArray[np.floating]:
-        """Return a row as it counts: of columns whose spread is known, what is too far out as it is used, cut."""
+    def _counted(
+        self, row: NDArray[np.float32], is_known: bool | NDArray[np.bool_]
+    ) -> tuple[NDArray[np.floating], NDArray[np.int8]]:
+        """Return a row as it counts, and `out` after it.
+
+        Of columns whose spread is known, what is too far out counts as it is used, cut, while that is rare.
+        """
         apart = row - self.mean
         is_out = is_known & (np.abs(apart) > OUT * self._spread)
-        if not is_out.any():
-            return row
-        return np.where(is_out, self.mean + np.copysign(LIMIT * self._spread, apart), row)
+        if not is_out.any() and not self.out.any():
+            return row, self.out
+        out = np.where(is_out, np.minimum(self.out + APART, MANY), np.maximum(self.out - is_known, 0)).astype(np.int8)
+        is_cut = is_out & (out < MANY)
+        return np.where(is_cut, self.mean + np.copysign(LIMIT * self._spread, apart), row), out
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         apart = rows - self.mean
@@ -196,6 +212,7 @@ class RowScaling:
             "late": self.late,
             "first": self.first,
             "knots": self.knots,
+            "out": self.out,
         }
 
     @staticmethod
@@ -205,7 +222,7 @@ class RowScaling:
         Raises
         ------
         KeyError
-            One is missing; those of late columns and heavy tails may be, as in a store of before.
+            One is missing; those that came later, `late` to `out`, may be, as in a store of before.
         ValueError
             They do not belong together.
         """
@@ -215,12 +232,13 @@ class RowScaling:
         late = np.array(arrays.get("late", start.late), np.int32)
         first = np.array(arrays.get("first", start.first), np.float32)
         knots = np.array(arrays.get("knots", start.knots), np.float64)
-        shapes = squares.shape, late.shape, first.shape[1:], knots.shape[1:]
+        out = np.array(arrays.get("out", start.out), np.int8)
+        shapes = squares.shape, late.shape, out.shape, first.shape[1:], knots.shape[1:]
         if (
-            shapes != (mean.shape, mean.shape, mean.shape, (len(DEVIATES),))
+            shapes != (mean.shape, mean.shape, mean.shape, mean.shape, (len(DEVIATES),))
             or len(knots) not in (0, len(mean))
             or not 0 <= len(first) < JUDGED_ROWS
-            or not (np.isfinite(first).all() and (late >= 0).all() and np.isfinite(knots).all())
+            or not (np.isfinite(first).all() and (late >= 0).all() and (out >= 0).all() and np.isfinite(knots).all())
         ):
             raise ValueError("the scale of the experts does not fit together")
-        return RowScaling(count, mean, squares, late, first, knots)
+        return RowScaling(count, mean, squares, late, first, knots, out)
