@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
-from edgecl.sources.samples import UnusableError
+from edgecl.sources.samples import LARGEST, UnusableError
 from edgecl.sources.tables import TableEncoding
 
 from ..support.recordings import contract_of, npz, put, samples_of
@@ -46,7 +46,8 @@ MIXED = replace(
 
 
 @pytest.mark.parametrize(
-    "price", [1.5, -0.0, 3, True, None, "4", " 5 ", float("nan"), float("inf"), 1e31, 1 << 60, "x"]
+    "price",
+    [1.5, -0.0, 3, True, None, "4", " 5 ", float("nan"), float("inf"), 1e12, 5e12, 10**12 + 1, 1e31, 1 << 60, "x"],
 )
 @pytest.mark.parametrize("city", ["Oslo", " Bergen", 7, "7", None, "Rome", 7.0])
 def test_values_are_read_quickly_as_their_texts_are_or_not_at_all(price: object, city: object) -> None:
@@ -60,7 +61,7 @@ def test_values_are_read_quickly_as_their_texts_are_or_not_at_all(price: object,
         slow = None
     assert quick is None or quick == slow
     if isinstance(price, float | int) and city == "Oslo" and not isinstance(price, bool):
-        assert (quick is not None) == (abs(price) <= 1 << 53)
+        assert (quick is not None) == (abs(price) <= LARGEST)
 
 
 @pytest.mark.parametrize("names", [["price"], ["price", "city", "City"], ["city", "note"]])

@@ -22,7 +22,6 @@ IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
 RowPlan: TypeAlias = "list[tuple[int | None, Mapping[str, int]] | None]"  # of each cell: channel, or categories
 _PLAIN = (float, int)  # but no bool, and nothing whose text may be another number
-_EXACT = 1 << 53  # up to which an integer is a float
 
 
 class TableEncoding:
@@ -125,7 +124,7 @@ class TableEncoding:
                 if found is None:
                     return None
                 encoded[found] = 1.0
-            elif type(value) in _PLAIN and -_EXACT <= value <= _EXACT:  # which NaN is not
+            elif type(value) in _PLAIN and -LARGEST <= value <= LARGEST:  # which NaN is not
                 encoded[channel] = float(value)
             else:
                 return None
