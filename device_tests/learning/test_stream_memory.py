@@ -49,6 +49,18 @@ def test_where_memory_is_short_snapshots_give_way_before_a_stream_is_refused() -
     assert stream.nbytes + stream.model.bytes()["total"] < small.memory_bytes
 
 
+@pytest.mark.parametrize(
+    ("columns", "classes", "memory_bytes"), [(60, 256, 1 << 20), (30, 64, 512 << 10), (100, 256, 2 << 20)]
+)
+def test_the_number_of_classes_that_is_named_does_in_a_new_store(columns: int, classes: int, memory_bytes: int) -> None:
+    small = choose_tier(settings(columns, classes, memory_bytes), overhead_disk_bytes=0)
+    with pytest.raises(SettingError, match=r"or make it for \d+ classes at most") as refused:
+        StreamMemory.within(small, label_delay=0)
+    named = int(str(refused.value).partition("make it for ")[2].partition(" ")[0])
+    new = choose_tier(settings(columns, named, memory_bytes), overhead_disk_bytes=0)
+    assert StreamMemory.within(new, label_delay=0).snapshots
+
+
 @pytest.mark.parametrize(("columns", "memory_bytes"), [(200, 1 << 20), (8, 64 << 10), (500, 2 << 20)])
 def test_what_would_do_is_named_and_does(columns: int, memory_bytes: int) -> None:
     small = settings(columns, 8, memory_bytes)

@@ -56,11 +56,19 @@ class StreamMemory:
 
 
 def _or_fewer_classes(settings: Settings, label_delay: int) -> str:
-    """Return for how many classes a stream fits the memory of a store, as the end of a sentence."""
+    """Return for how many classes a new store of as much memory has room for a stream, as the end of a sentence."""
     classes = settings.max_classes
-    while classes and not _divided(replace(settings, max_classes=classes), label_delay=label_delay).snapshots:
+    while classes and not _fits_anew(replace(settings, max_classes=classes), label_delay):
         classes -= max(classes // 32, 1)
     return f", or make it for {classes} classes at most" if classes > 1 else ""
+
+
+def _fits_anew(settings: Settings, label_delay: int) -> bool:
+    """Test whether a stream fits a new store of these settings."""
+    try:
+        return _divided(_made_with(settings, settings.memory_bytes), label_delay=label_delay).snapshots > 0
+    except SettingError:
+        return False
 
 
 def _made_with(settings: Settings, memory_bytes: int) -> Settings:
