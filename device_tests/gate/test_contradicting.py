@@ -53,6 +53,11 @@ def test_a_label_that_was_not_known_contradicts_nothing() -> None:
     assert (weight, state.count) == (1.0, 0)
 
 
+def test_a_probability_that_is_no_number_contradicts_nothing() -> None:
+    weight, state = Contradictions().weigh(float("nan"))
+    assert (weight, state) == (1.0, Contradictions())
+
+
 def test_rows_that_are_weighed_together_weigh_what_they_do_one_by_one() -> None:
     owns = [None, 0.5, 0.001, 0.0, 0.00999999999999999, 0.01, *[0.002] * 60, 0.9, None, 0.001]
     state, weights = Contradictions(), []

@@ -50,7 +50,7 @@ class Contradictions:
         weights, share, count = [], self.share, self.count
         for own in owns:
             has_shifted = share > SHIFT
-            if own is None or own >= CONTRADICTS:
+            if own is None or not own < CONTRADICTS:  # NaN is not
                 share -= share / MEMORY_ROWS
                 weights.append(1.0)
                 continue
