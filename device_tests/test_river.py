@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,62 @@ def test_what_changes_far_from_zero_is_learnt() -> None:
         right += at >= 300 and model.predict_one(row) == (value > 0)
         model.learn_one(row, bool(value > 0))
     assert right / 300 > 0.9
+
+
+@pytest.mark.parametrize(
+    "first",
+    [[999_999_999.0], [1e6], [-9_999_999], [-9_999_999] * 20, [10**400], [5e7, -3e8], [1e35]],
+    ids=["one", "least", "below zero", "twenty", "huge", "two", "beyond"],
+)
+def test_a_sentinel_as_first_value_does_not_blind_a_column(first: list[float]) -> None:
+    generator, model, right = np.random.default_rng(0), EdgeClassifier(), 0
+    values = [*first, *generator.uniform(size=600).tolist()]
+    for at, value in enumerate(values):
+        row, label = {"a": value, "b": 1.0 + at % 3}, bool(value > 0.5)
+        right += at >= len(values) - 300 and model.predict_one(row) == label
+        model.learn_one(row, label)
+    assert right / 300 > 0.9
+
+
+def test_a_sentinel_before_a_column_far_from_zero_does_not_blind_it() -> None:
+    generator, model, right = np.random.default_rng(0), EdgeClassifier(), 0
+    for at, value in enumerate([-9_999_999, *(1.7e9 + generator.normal(size=600) * 30).tolist()]):
+        row, label = {"time": value}, bool(value > 1.7e9)
+        right += at > 300 and model.predict_one(row) == label
+        model.learn_one(row, label)
+    assert right / 300 > 0.9
+
+
+def test_columns_that_are_far_on_both_sides_of_zero_keep_their_values() -> None:
+    generator, model, right = np.random.default_rng(0), EdgeClassifier(), 0
+    for at, side in enumerate(generator.choice([-1e7, 1e7], size=400).tolist()):
+        right += at >= 200 and model.predict_one({"a": side}) == (side > 0)
+        model.learn_one({"a": side}, side > 0)
+    assert right / 200 > 0.95
+
+
+def test_a_prediction_decides_nothing_about_a_column() -> None:
+    one, other = EdgeClassifier(), EdgeClassifier()
+    for at in range(60):
+        row = {"a": 1.7e9 + at % 5, "b": at % 2}
+        one.predict_proba_one({"a": 0.5, "b": 1})
+        one.predict_proba_one(row)
+        one.learn_one(row, at % 2)
+        other.learn_one(row, at % 2)
+        assert one.predict_proba_one(row) == other.predict_proba_one(row)
+
+
+def test_a_copy_of_an_earlier_version_goes_on() -> None:
+    model = EdgeClassifier()
+    accuracy(model, stream(200))
+    early = pickle.loads(pickle.dumps(model))
+    early.__dict__.pop("_origins")
+    early.__dict__.pop("_chances", None)
+    early._experts.__dict__.pop("_alone")
+    early._experts.state.scaling.__dict__.pop("out")
+    early._last[1].__dict__.pop("out", None)
+    early = pickle.loads(pickle.dumps(early))
+    for row, label in stream(200, seed=1):
+        assert early.predict_proba_one(row) == model.predict_proba_one(row)
+        early.learn_one(row, label)
+        model.learn_one(row, label)

@@ -23,7 +23,9 @@ except ImportError as error:
     raise EdgeclError('edgecl.river needs River 0.22 or later: pip install "edgecl[river]"') from error
 
 FEWEST_COLUMNS = 4
-FAR = 1e6  # first value of a column from which others are taken as their distance to it
+FAR = 1e6  # first value of a column from which others are taken as their distance to it, if the next one is near it
+NEAR = 1 / 16  # of a first value: what is farther from it has all its digits without
+CHANCES = 2  # values that may be the first one: a sentinel may come before
 LARGEST = 1e30  # beyond which values are cut
 Column = tuple[Any, ...]
 
@@ -60,10 +62,15 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         self._columns: dict[Column, int] = {}
         self._origins: dict[int, float] = {}
         """Column to its first value, where that is so far out that single precision would lose what changes."""
+        self._chances: dict[int, int] = {}
+        """Column to the values that may still be its origin, where no other value has come that decides it."""
         self._labels: dict[str, Any] = {}
         self._experts: Experts | None = None
         self._last: tuple[dict[Any, Any], RowScaling, int, NDArray[np.float32]] | None = None
         """The last row, what it was made with, and what was made of it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"_origins": {}, "_chances": {}, **state})  # which earlier versions did not have
 
     @property
     def _multiclass(self) -> bool:
@@ -102,13 +109,36 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         known = (_column(name, value) for name, value in x.items())
         fresh = [one for one in known if one is not None and one not in self._columns]
         for column in sorted(fresh, key=repr)[: max(self.max_columns - len(self._columns), 0)]:
-            if len(column) == 1 and FAR <= abs(x[column[0]]) <= LARGEST:
-                self._origins[len(self._columns)] = float(x[column[0]])
-            self._columns[column] = len(self._columns)
+            place = self._columns[column] = len(self._columns)
+            if len(column) == 1 and abs(first := _within(x[column[0]])) >= FAR:
+                self._origins[place], self._chances[place] = first, CHANCES
+        if self._chances:
+            self._decide(x)
         width = max(1 << max(len(self._columns) - 1, 0).bit_length(), FEWEST_COLUMNS)
         if self._experts is None or width > len(self._experts.state.scaling.mean):
             self._experts = self._widened(width)
         return self._experts
+
+    def _decide(self, x: dict[Any, Any]) -> None:
+        """Keep or change the origins of columns that a row decides about."""
+        for name, value in x.items():
+            place = self._columns.get((name,), -1)
+            if place in self._chances and _column(name, value) == (name,):
+                self._origins[place], self._chances[place] = self._origin(place, _within(value))
+                if not self._chances[place]:
+                    del self._chances[place]
+
+    def _origin(self, place: int, value: float) -> tuple[float, int]:
+        """Return the origin of a column as a value leaves it, and how many may still be one.
+
+        The first value is one if the next that differs lies near it; else that is it, if the next lies near that.
+        """
+        origin, chances = self._origins.get(place, 0.0), self._chances.get(place, 0)
+        if not chances or value == origin:
+            return origin, chances
+        if abs(value - origin) < NEAR * abs(origin):
+            return origin, 0
+        return (value, chances - 1) if chances > 1 and abs(value) >= FAR else (0.0, 0)
 
     def _widened(self, width: int) -> Experts:
         """Return experts of more columns: mixture, order of labels and scale go on, what has weights starts again."""
@@ -139,7 +169,8 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
             column = _column(name, value)
             place = -1 if column is None else self._columns.get(column, -1)
             if place >= 0 and _is_number(value):
-                row[place] = min(max(value, -LARGEST), LARGEST) - self._origins.get(place, 0)
+                number = _within(value)
+                row[place] = number - self._origin(place, number)[0] if place in self._origins else number
             elif place >= 0:
                 row[place] = 1
         return row[None]
@@ -157,6 +188,11 @@ def _column(name: Any, value: Any) -> Column | None:
     if _is_number(value):
         return (name,) if abs(value) < math.inf else None  # false of NaN; integers may be larger than any float
     return None if value is None else (name, str(value))
+
+
+def _within(value: Any) -> float:
+    """Return a number as a float, cut at ±LARGEST."""
+    return float(min(max(value, -LARGEST), LARGEST))
 
 
 def _is_number(value: Any) -> bool:

@@ -40,6 +40,8 @@ class Prepared:
 class ExpertArrays:
     """State, scratch space and constants of the experts of a stream."""
 
+    _alone: OneRow | None = None  # also of a copy that an earlier version made
+
     def __init__(
         self,
         state: ExpertState,
@@ -66,7 +68,7 @@ class ExpertArrays:
         self._scratch = np.zeros((1, max(plan.max_classes, 1)), np.float32)
         self._constants = np.array([1, 0.5], np.float32) * np.float32(np.sqrt(plan.row_dimension + CONSTANTS))
         self._prepared: Prepared | None = None
-        self._alone: OneRow | None = None
+        self._alone = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_alone": None}  # it holds addresses: a copy has arrays of its own

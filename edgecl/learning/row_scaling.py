@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,9 @@ class RowScaling:
     """(p, K) rising for columns with a heavy tail, zeros for others, see `edgecl.learning.heavy_tails`; or (0, K)."""
     out: NDArray[np.int8]
     """(p,) APART for each value too far out, less one for each other row, 0 to MANY; 0 when the scale is settled."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"out": np.zeros(len(state["mean"]), np.int8), **state})  # of a copy of an earlier version
 
     @staticmethod
     def start(dimension: int) -> RowScaling:
