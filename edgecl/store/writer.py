@@ -128,16 +128,9 @@ class Writer:
             kind, objects=objects, body=body, time=time, parent=self._publisher.parent(parent)
         )
         entry = journal_entry(revision, text)
-        held = self._objects.held_bytes(objects.values())
-        self._space.make_room(
-            held
-            + len(text)
-            + 2 * records.POINTER_BYTES
-            + upgrade_bytes(self._folder, least_format)
-            + self._journal.cost(entry),
-            pending=self._objects.nbytes,
-            using=self._objects.in_use(objects),
-        )
+        needed = self._objects.held_bytes(objects.values()) + len(text) + 2 * records.POINTER_BYTES
+        needed += upgrade_bytes(self._folder, least_format) + self._journal.cost(entry)
+        self._space.make_room(needed, pending=self._objects.nbytes, using=self._objects.in_use(objects))
         self._publisher.publish(revision, text, least_format=least_format)
         self._finish_commit(entry)
         return revision
