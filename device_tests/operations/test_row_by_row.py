@@ -10,6 +10,7 @@ import pytest
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learner import Learner
+from edgecl.learning.row_scaling import MANY
 from edgecl.model.model import EXPERTS
 
 from ..support.commands import voice_extractor
@@ -219,3 +220,18 @@ def test_only_a_stream_whose_scale_an_earlier_edgecl_would_misread_is_refused_by
     opened.learn_one(*plain[0]).commit()
     assert opened.store.check() == []
     assert stated_format(again) == 5
+
+
+def test_a_store_keeps_that_values_far_out_have_come_of_late(learner: Learner) -> None:
+    rows = [({**row, "amount": row["hour"]}, label) for row, label in payments(140)]
+    for row, label in [*rows, *[({**row, "amount": 1e8}, label) for row, label in rows[:3]]]:
+        learner.learn_one(row, label)
+    learner.commit()
+    assert stated_format(learner) == 5
+    opened = Learner.open(learner.path)
+    for one in (learner, opened):
+        one.learn_one({"amount": 1e8, "hour": 3}, "large")  # the fourth, which counts in full
+    here, there = (one.rows.stream.panel.experts.state.scaling.arrays() for one in (learner, opened))
+    for name, array in here.items():
+        np.testing.assert_array_equal(array, there[name])
+    assert here["out"].max() == MANY

@@ -44,7 +44,7 @@ class RowScaling:
     knots: NDArray[np.float64]
     """(p, K) rising for columns with a heavy tail, zeros for others, see `edgecl.learning.heavy_tails`; or (0, K)."""
     out: NDArray[np.int8]
-    """(p,) APART for each value too far out, less one for each other row, 0 to MANY; 0 when the scale is settled."""
+    """(p,) APART for each value too far out, less one for each other row, 0 to MANY; 0 again after the first rows."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"out": np.zeros(len(state["mean"]), np.int8), **state})  # of a copy of an earlier version
