@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from edgecl.errors import EdgeclError
@@ -47,7 +46,6 @@ class LiveScorer:
         self._extractor = opened.store.extractor_digest
         self._threshold, self._wake = threshold, wake
         self._current = opened.store.path / "current"
-        self._current_name = str(self._current)
         self._seen: tuple[int, int] | None = None
         self._failed: tuple[int, int] | None = None  # a stamp whose revision could not be read yet
         self._wait = 0  # calls until that is tried again
@@ -68,7 +66,7 @@ class LiveScorer:
         EdgeclError
             There is none before.
         """
-        seen = self._stamp()
+        seen = self._opened.stamp()
         if seen == self._seen:
             return False
         if seen == self._failed and self._wait > 0:
@@ -111,13 +109,6 @@ class LiveScorer:
             return read_file(self._current, limit=POINTER_BYTES).startswith(b"%d " % number)
         except EdgeclError:
             return False
-
-    def _stamp(self) -> tuple[int, int]:
-        try:
-            status = os.stat(self._current_name)  # noqa: PTH116 (Path's takes twice as long)
-        except OSError:
-            return (0, 0)  # the store is damaged, which reading it will say
-        return (status.st_ino, status.st_mtime_ns)
 
     def _made(self, model: Model) -> Scorer | None:
         if model.head is None:

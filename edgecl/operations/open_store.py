@@ -49,6 +49,7 @@ class OpenStore:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._pointer = str(store.path / "current")
         self._extractor: FileExtractor | None = None
         self._seen: tuple[int, int] | None = None
         self._pages: Pages | None = None
@@ -81,7 +82,7 @@ class OpenStore:
     @property
     def extractor(self) -> FileExtractor:
         """The live revision's extractor, opened and compared with the digest that the store has of it."""
-        seen = self._stamp()
+        seen = self.stamp()
         if self._extractor is None or seen != self._seen:
             self._extractor, self._seen = self._live_extractor(), seen
         return self._extractor
@@ -95,10 +96,10 @@ class OpenStore:
         digest = "" if content is None else self.store.extractor_digest
         return open_extractor(self.store.extractor_path, content, digest)
 
-    def _stamp(self) -> tuple[int, int]:
+    def stamp(self) -> tuple[int, int]:
         """Return what changes with the live revision, for the price of one stat."""
         try:
-            status = os.stat(self.store.path / "current")  # noqa: PTH116 (Path's takes twice as long)
+            status = os.stat(self._pointer)  # noqa: PTH116 (Path's takes twice as long)
         except OSError:
             return (0, 0)  # the store is damaged, which reading it will say
         return (status.st_ino, status.st_mtime_ns)

@@ -42,7 +42,7 @@ class RowByRow:
         """Channels of the last row and what was made of them: a row is mostly predicted, then learnt."""
         self._names: tuple[tuple[str, ...], RowPlan | None] = ((), None)
         """Names of the last row's cells, and how such rows are read."""
-        self._seen = self._current_file()
+        self._seen = self._opened.stamp()
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
@@ -57,19 +57,11 @@ class RowByRow:
 
     def is_behind(self) -> bool:
         """Test whether another revision went live than this stream began from, or committed last."""
-        seen = self._current_file()
+        seen = self._opened.stamp()
         if seen == self._seen:
             return False
         self._seen = seen
         return self._opened.store.current().number != self._live.number
-
-    def _current_file(self) -> tuple[int, int]:
-        """Return what shows whether the live revision is still the same one, without reading it."""
-        try:
-            status = (self._opened.store.path / "current").stat()
-        except OSError:
-            return 0, 0
-        return status.st_ino, status.st_mtime_ns
 
     def predict_proba_one(self, row: Mapping[str, Any]) -> dict[str, float]:
         """Return the probability of each label for a row; empty before the first label.
@@ -142,7 +134,7 @@ class RowByRow:
 
     def _note(self, saver: StreamSaver) -> None:
         self._live, self._committed_at = saver.live, self.stream.tally.labelled
-        self._seen = self._current_file()
+        self._seen = self._opened.stamp()
 
     def _read(self, row: Mapping[str, Any]) -> StreamRows:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
