@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from edgecl.learning.heavy_tails import DEVIATES, JUDGED_ROWS, deviates, knots_of
 
 FIRST_ROWS = 1000  # from which the scale is taken; later rows do not change that of a column that changed in them
-OUT = math.sqrt(FIRST_ROWS)  # standard deviations: farther than a flag can be, however rare it is in the first rows
+OUT = 1000.0  # standard deviations: farther than amounts and rare flags go, as glitches do
 SMALLEST = 1e-35  # standard deviation, of values near zero: single precision has no smaller steps to tell them by
 APART = 16  # rows from one value too far out to the next: where they come closer together, the column has changed
 MANY = 3 * APART + 1  # and from the fourth on they count in full
