@@ -1,4 +1,4 @@
-"""Units: sizes in bytes, and what sensors of movement measure in."""
+"""Units and numbers: sizes in bytes, what sensors of movement measure in, and the digits of strangers."""
 
 from __future__ import annotations
 
@@ -73,3 +73,12 @@ def parse_bytes(text: str) -> int:
     if not 0 < value < LARGEST_BYTES:
         raise SettingError(f"{text!r} is not a size that can be used")
     return int(value)
+
+
+def number_of(text: str, *, digits: int = 12) -> int | None:
+    """Return a number of ASCII digits; None for another text, and for one of more digits (Python reads some thousands).
+
+    >>> number_of("17"), number_of("\N{SUPERSCRIPT TWO}"), number_of("-1"), number_of("9" * 5000)
+    (17, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None

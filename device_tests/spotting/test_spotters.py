@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.model.model import Model
-from edgecl.spotting.scorers import HeadScorer, KnownScorer, Scores
+from edgecl.spotting.scorers import Frames, HeadScorer, KnownScorer, Scores
 from edgecl.spotting.spotters import BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
 
@@ -23,15 +23,10 @@ class Told:
         self.labels = labels
         self.thresholds = np.full(len(labels), threshold, np.float32)
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         return Scores(latents, latents.max(axis=1), 1 - latents.max(axis=1))
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         return bool((latent < thresholds).all())
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from edgecl.learning.experts import Ticket
     from edgecl.learning.row_scaling import RowScaling
 
-Arguments = tuple[object, ...]
-
 
 class OneRow:
     """The arrays of a call with one row.

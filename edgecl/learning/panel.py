@@ -154,12 +154,8 @@ class Panel:
     def predict(self, rows: StreamRows, head: HeadState | None) -> NDArray[np.float32]:
         """Compute probabilities (n, C) for `labels`, each row as if it came next; nothing is learnt or changed."""
         scaling, fixed, projected = self.experts.state.scaling, self.fixed(rows, head), rows.projected
-        if len(rows) == 1:
-            answer, _ = self.experts.follow(projected, fixed, [])
-            if self.experts.state.scaling is not scaling:
-                self.experts.state = replace(self.experts.state, scaling=scaling)
-            return answer
-        at_once = max(len(rows), 1) if scaling.is_settled(projected) else 1  # each row may change the scale
+        is_settled = len(rows) > 1 and scaling.is_settled(projected)
+        at_once = len(rows) if is_settled else 1  # each row may change the scale
         out = [np.zeros((0, len(self.labels)), np.float32)]
         for at in range(0, len(rows), at_once):
             one = projected if at_once >= len(rows) else projected[at : at + at_once]

@@ -7,10 +7,10 @@ import socket
 from dataclasses import dataclass
 
 from edgecl.errors import SettingError
+from edgecl.units import number_of
 
 LOOPBACK = "127.0.0.1"
-LONGEST_PORT = 8
-"""Digits: Python reads some thousands as no number."""
+LONGEST_PORT = 8  # digits
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class Address:
         (Address(host='127.0.0.1', port=10400), Address(host='::1', port=80))
         """
         host, _, port = text.rpartition(":")
-        if not port.isascii() or not port.isdigit() or len(port) > LONGEST_PORT or int(port) > 65535:
+        number = number_of(port, digits=LONGEST_PORT)
+        if number is None or number > 65535:
             raise SettingError(f"{text!a} is not an address: wanted PORT or HOST:PORT", parameter=parameter)
-        return cls(host.strip("[]") or LOOPBACK, int(port))
+        return cls(host.strip("[]") or LOOPBACK, number)
 
     @property
     def is_loopback(self) -> bool:

@@ -276,7 +276,7 @@ class Client:
         assert self._stream is not None
         summary = self._server.summary
         started = time.perf_counter()
-        events = list(self._stream.push(Piece(signal)))
+        events = self._stream.push(Piece(signal))
         spent = time.perf_counter() - started
         summary.busy_s += spent
         summary.worst_hop_ms = max(summary.worst_hop_ms, 1e3 * spent)

@@ -26,7 +26,7 @@ from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
 from edgecl.spotting.densities import Bound, Densities, best_other, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
-from edgecl.spotting.scorers import Scores
+from edgecl.spotting.scorers import Frames, Scores
 from edgecl.spotting.student import Student, pupil
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass, replace
@@ -294,7 +294,7 @@ class BackgroundScorer:
         """Return the labels that a student decides on, with this scorer."""
         return tuple(self._pupil.references) if self._pupil else ()
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         """Return the scores of latents (n, D); without their frames (n, P, D) those of the first stage."""
         features = self._features(latents)
         scores, asked = self.row_scores(features[:, -self._features.row_dimension :]), None
@@ -313,12 +313,7 @@ class BackgroundScorer:
         confidence: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(above * self._steepness[best], -60, 60)))
         return confidence.astype(np.float32)
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         """Test whether no score of a latent (1, D) can reach its threshold (C,), without the whole of the scores.
 
         True settles it; False does not. All but a few hops in a thousand are settled so. Where only the student could

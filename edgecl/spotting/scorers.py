@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ SOUND_SCORE = 0.5
 MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
 
 UNKNOWN = 4.0  # taken off the scores of what is unknown: no threshold is that low
+
+Frames: TypeAlias = "NDArray[np.floating] | None"
+"""The extractor's frames of the latest hop, for a student; None where there are none."""
 
 
 class Scores(NamedTuple):
@@ -42,15 +45,10 @@ class Scorer(Protocol):
     thresholds: NDArray[np.float32]
     """(C,) score from which a hop counts for the label."""
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         """Return the scores of latents (n, D); frames (n, P, D) are what these are the means of, for a student."""
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         """Test quickly whether no score of a latent (1, D) can reach its threshold (C,); False leaves it open."""
 
 
@@ -96,16 +94,11 @@ class HeadScorer:
         """Return scores of the same scorer at another threshold, with the confidence that this one reports."""
         return scores
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         """Leave every hop open: the head is quick."""
         return False
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         features = self._model.features(latents)
         logits = self._head.logits(features)
         shares, novelty = probabilities(logits), self._head.novelty(logits)
@@ -139,12 +132,7 @@ class KnownScorer:
         self._measure, self._unknown_above = measure, unknown_above
         self.labels, self.thresholds = scorer.labels, scorer.thresholds
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         """Test as the other scorer does."""
         return self.all_known.is_below(latent, thresholds, frames)
 
@@ -161,7 +149,7 @@ class KnownScorer:
         """Return scores of `all_known` for latents (n, D), as this one gives them."""
         return self._told(self.all_known.confident(scores, latents), latents)
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         """Return the scores of latents (n, D) and their frames (n, P, D)."""
         return self._told(self.all_known(latents, frames), latents)
 

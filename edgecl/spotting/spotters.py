@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.spotting.scorers import Scorer, Scores
+from edgecl.spotting.scorers import Frames, Scorer, Scores
 
 if TYPE_CHECKING:
     from edgecl.spotting.second_stage import SecondStage
@@ -112,7 +112,7 @@ class Spotter(ABC):
         """Hops that were scored or skipped."""
         return self._hop
 
-    def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
+    def push(self, latents: NDArray[np.float32], frames: Frames = None) -> list[Detection]:
         """Return the events that the latents (n, D) of the next n hops complete.
 
         Parameters

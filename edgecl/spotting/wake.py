@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.spotting.scorers import Scorer, Scores
+from edgecl.spotting.scorers import Frames, Scorer, Scores
 from edgecl.spotting.spotters import REFRACTORY_HOPS, Detection, OpenEvent, WordSpotter
 
 WAKE_REFRACTORY_HOPS = 4
@@ -37,16 +37,11 @@ class WakeScorer:
         self.is_awake = is_awake
         self.thresholds = self._when_awake if is_awake else self._when_asleep
 
-    def is_below(
-        self,
-        latent: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        frames: NDArray[np.floating] | None = None,
-    ) -> bool:
+    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
         """Test as the scorer of the wake word does; while awake nothing is settled."""
         return not self.is_awake and self._asleep.is_below(latent, thresholds, frames)
 
-    def __call__(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> Scores:
+    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         return self._awake(latents) if self.is_awake else self._asleep(latents, frames)
 
 
@@ -61,7 +56,7 @@ class WakeSpotter(WordSpotter):
         self._wake, self._span = wake, span
         self._asleep_from = 0
 
-    def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
+    def push(self, latents: NDArray[np.float32], frames: Frames = None) -> list[Detection]:
         """Return events as `Spotter.push` does; awake or not is decided hop by hop."""
         found = []
         for at in range(len(latents)):

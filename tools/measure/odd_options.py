@@ -8,11 +8,8 @@ in time with a documented exit code and without a traceback, and to take no more
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
-import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -41,14 +38,7 @@ BASE = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th value")
-    parser.add_argument("--only", default="", metavar="COMMAND", help="commands whose names begin so")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="edgecl-options-") as folder:
-        tried, found = attacked(Path(folder), every=arguments.every, only=arguments.only)
-    arguments.json.write_text(json.dumps({"tried": tried, "survived": tried - len(found), "found": found}))
+    places.keep_what_is_found(attacked, __doc__)
 
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:

@@ -1,6 +1,6 @@
 """Odd places in the file parameters of every command: pipes, devices, links, names that are no text, other files.
 
-python measure/places.py --json FILE [--every N]
+python measure/places.py --json FILE [--every N] [--only COMMAND]
 
 Each command runs in a process of its own, forked from one that has loaded it. It has to end in time with a documented
 exit code and without a traceback, and what stood at the odd place has to be there still. A pipe that is named for
@@ -75,12 +75,18 @@ WAITED_FOR = {("listen", "file"), ("follow", "path"), ("follow", "labels")}  # o
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    keep_what_is_found(attacked, __doc__)
+
+
+def keep_what_is_found(attacked: Callable[..., tuple[int, list[str]]], about: str | None) -> None:
+    """Run an attack as the command line says and write how many were tried, how many survived and what went wrong."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th place")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th")
+    parser.add_argument("--only", default="", metavar="COMMAND", help="commands whose names begin so")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="edgecl-places-") as folder:
-        tried, found = attacked(Path(folder), every=arguments.every)
+    with tempfile.TemporaryDirectory(prefix="edgecl-attack-") as folder:
+        tried, found = attacked(Path(folder), every=arguments.every, only=arguments.only)
     arguments.json.write_text(json.dumps({"tried": tried, "survived": tried - len(found), "found": found}))
 
 

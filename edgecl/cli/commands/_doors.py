@@ -184,8 +184,6 @@ def _look_text(look: Look) -> str:
 
 def is_writable() -> bool:
     """Test whether a line fits into stdout, waiting for a moment."""
-    if sys.stdout is None:  # closed: nothing is written, and nothing waits for it
-        return True
     try:
         descriptor = sys.stdout.fileno()
     except (io.UnsupportedOperation, ValueError):

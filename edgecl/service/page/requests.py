@@ -10,6 +10,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from edgecl.units import number_of
+
 LARGEST_BODY = 2 << 20
 LARGEST_JSON = 1 << 16
 POLICY = (
@@ -109,15 +111,6 @@ def require_same_origin(headers: Mapping[str, str], host: str, *, scheme: str) -
         "none",
     ):
         raise RefusedError(HTTPStatus.FORBIDDEN, "another site may not do this")
-
-
-def number_of(text: str, *, digits: int = 12) -> int | None:
-    """Return a number of ASCII digits; None for another text, and for one of more digits.
-
-    >>> number_of("17"), number_of("\N{SUPERSCRIPT TWO}"), number_of("-1"), number_of("9" * 5000)
-    (17, None, None, None)
-    """
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def body_length(headers: Mapping[str, str], *, largest: int) -> int:

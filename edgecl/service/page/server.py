@@ -27,6 +27,7 @@ from edgecl.service.page import requests
 from edgecl.service.page.notices import Notices
 from edgecl.service.page.pairing import Pairing
 from edgecl.service.page.requests import HEADERS, Answer, RefusedError, Request
+from edgecl.units import number_of
 
 logger = Logger(__name__)
 
@@ -302,7 +303,7 @@ class Handler(BaseHTTPRequestHandler):
         token = requests.cookie(headers, self.cookie_name)  # type: ignore[arg-type]
         is_paired = bool(token) and server.pairing.is_paired(token)
         server.take_place(self.place, is_paired=is_paired, until=time.monotonic() + LONGEST_S)
-        last = requests.number_of(headers.get("Last-Event-ID", "")) or 0
+        last = number_of(headers.get("Last-Event-ID", "")) or 0
         request = replace(request, is_paired=is_paired, last_event=last)
         if method == "GET":
             return request
