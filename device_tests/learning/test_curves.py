@@ -6,13 +6,17 @@ import csv
 import io
 import xml.etree.ElementTree as ET
 
+import numpy as np
+
 from edgecl.learning.curves import FIRST_WINDOW, WINDOWS, Curves
 
 
 def curves(rows: int) -> Curves:
     found = Curves()
-    for at in range(rows):
-        found.add("a" if at % 3 else "b", "a")
+    labels = ["a" if at % 3 else "b" for at in range(rows)]
+    for first in range(0, rows, 50):
+        part = labels[first : first + 50]
+        found.add(part, ["a"] * len(part), [0.5] * len(part))
     return found
 
 
@@ -29,6 +33,18 @@ def test_shares_are_those_of_the_formulas() -> None:
     assert shares["kappa"] == 0
     assert abs(shares["same again"] - 1 / 3) < 0.02
     assert abs(shares["kappa temporal"] - 0.5) < 0.02
+
+
+def test_rows_at_once_are_counted_as_rows_one_by_one() -> None:
+    draw = np.random.default_rng(0)
+    rows = FIRST_WINDOW * WINDOWS + 100
+    labels, answers = draw.choice(["a", "b", "c"], rows).tolist(), draw.choice(["a", "b", None], rows).tolist()
+    sure = (draw.integers(0, 64, rows) / 64).tolist()
+    at_once, one_by_one = Curves(), Curves()
+    at_once.add(labels, answers, sure)
+    for at in range(rows):
+        one_by_one.add(labels[at : at + 1], answers[at : at + 1], sure[at : at + 1])
+    assert at_once.as_csv() == one_by_one.as_csv()
 
 
 def test_the_csv_has_a_line_for_each_window_and_counts_drifts() -> None:

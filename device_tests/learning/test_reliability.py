@@ -24,8 +24,7 @@ def test_the_error_is_that_of_the_formula() -> None:
     sure = draw.uniform(0, 1, 500)
     right = draw.random(500) < sure**2
     found = Reliability()
-    for one, other in zip(sure, right, strict=True):
-        found.add(float(one), is_right=bool(other))
+    found.add(sure.tolist(), right.tolist())
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     parts = [(bins == at) for at in range(BINS)]
     expected = sum(one.mean() * abs(sure[one].mean() - right[one].mean()) for one in parts if one.any())
@@ -38,7 +37,7 @@ def test_the_error_is_that_of_the_formula() -> None:
 def test_nothing_answered_is_no_error() -> None:
     assert Reliability().as_dict() == {"ece": 0, "confidence": 0, "bins": []}
     certain = Reliability()
-    certain.add(1.0, is_right=True)
+    certain.add([1.0], [True])
     assert certain.as_dict()["bins"][0]["from"] == 0.9
 
 

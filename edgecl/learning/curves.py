@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import eq
 
 from edgecl.metrics import kappa
 from edgecl.svg import line_chart
@@ -31,16 +32,23 @@ class Window:
     answered: Counter[str] = field(default_factory=Counter)
     """Answer to rows."""
 
-    def add(self, label: str, answer: str | None, *, is_same_again: bool, confidence: float = 0.0) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.confidence += confidence
-        self.right += answer == label
-        self.same_again += is_same_again
-        self.given[label] += 1
-        self.right_of[label] += answer == label
-        if answer is not None:
-            self.answered[answer] += 1
+    def add(
+        self,
+        labels: Sequence[str],
+        answers: Sequence[str | None],
+        confidences: Sequence[float],
+        *,
+        last_label: str | None,
+    ) -> None:
+        """Count rows that came after a row of `last_label`."""
+        right = [label for label, answer in zip(labels, answers, strict=True) if label == answer]
+        self.rows += len(labels)
+        self.confidence += sum(confidences)
+        self.right += len(right)
+        self.same_again += sum(map(eq, labels, (last_label, *labels)))  # ends with the shorter
+        self.given.update(labels)
+        self.right_of.update(right)
+        self.answered.update(answer for answer in answers if answer is not None)
 
     def merged(self, other: Window) -> Window:
         """Return the counts of both."""
@@ -77,16 +85,24 @@ class Curves:
         self._length = FIRST_WINDOW
         self._last: str | None = None
 
-    def add(self, label: str, answer: str | None, *, confidence: float = 0.0) -> None:
-        """Count one labelled row, what was answered, and how sure that was."""
+    def add(self, labels: Sequence[str], answers: Sequence[str | None], confidences: Sequence[float]) -> None:
+        """Count labelled rows, what was answered to each, and how sure that was."""
+        first = 0
+        while first < len(labels):
+            window = self._window()
+            part = slice(first, first + self._length - window.rows)
+            window.add(labels[part], answers[part], confidences[part], last_label=self._last)
+            first, self._last = part.stop, labels[part][-1]
+
+    def _window(self) -> Window:
+        """Return the latest window, a new one where that is full."""
         if not self.windows or self.windows[-1].rows >= self._length:
             if len(self.windows) == WINDOWS:
                 pairs = zip(self.windows[::2], self.windows[1::2], strict=True)
                 self.windows = [one.merged(other) for one, other in pairs]
                 self._length *= 2
             self.windows.append(Window())
-        self.windows[-1].add(label, answer, is_same_again=label == self._last, confidence=confidence)
-        self._last = label
+        return self.windows[-1]
 
     def _points(self) -> Iterable[tuple[int, Window]]:
         """Yield the labelled rows until the end of each window, and the window."""

@@ -6,8 +6,10 @@ mixture goes with whichever has been right of late. No detector has to fire befo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import edgecl_kernels as kernels
 import numpy as np
@@ -45,8 +47,7 @@ class Tickets:
         return Ticket(self.scaled[at].copy(), self.held[at].copy(), int(self.before[at]))
 
 
-@dataclass(frozen=True)
-class Learning:
+class Learning(NamedTuple):
     """One label that comes while rows are answered."""
 
     after: int
@@ -135,8 +136,8 @@ class Experts(ExpertArrays):
             if len(known) > self._plan.max_classes:
                 self._set_state(self.state.fitted(self._wider(len(known))))
             self.state = replace(self.state, labels=tuple(known))
-        for label in labels:
-            self.state.seen[self.labels.index(label)] += 1
+        for label, count in Counter(labels).items():
+            self.state.seen[self.labels.index(label)] += count
 
     def _wider(self, classes: int) -> ExpertPlan:
         """Return a plan for more classes, of the experts at hand that still fit."""
@@ -168,19 +169,18 @@ class Experts(ExpertArrays):
     def _steps(self, rows: int, learnings: Sequence[Learning]) -> NDArray[np.int32]:
         """Return (S, 3): answered row, learnt row and its label."""
         index = {label: at for at, label in enumerate(self.labels)}
-        steps, answered, waiting = [], 0, rows
-        for one in learnings:
-            row = one.row
+        steps: list[tuple[int, int, int]] = []
+        answered, waiting = 0, rows
+        for after, row, label in learnings:
             if isinstance(row, Ticket):
                 row, waiting = waiting, waiting + 1
-            while answered <= one.after:
-                steps.append([answered, -1, -1])
-                answered += 1
-            if steps and steps[-1][1] < 0:
-                steps[-1][1:] = row, index[one.label]
+            if answered <= after:
+                steps += [(at, -1, -1) for at in range(answered, after)]
+                steps.append((after, row, index[label]))
+                answered = after + 1
             else:
-                steps.append([-1, row, index[one.label]])
-        steps += [[row, -1, -1] for row in range(answered, rows)]
+                steps.append((-1, row, index[label]))
+        steps += [(at, -1, -1) for at in range(answered, rows)]
         return np.array(steps, np.int32).reshape(-1, 3)
 
     def _run(

@@ -121,22 +121,19 @@ class Panel:
         -------
         Probabilities (n, C) for `labels`.
         """
-        first, learnings = self._rows, []
-        inside: list[int] = []
-        for at in range(len(rows)):
-            due = first + at - self._delay
-            while self._waiting and self._waiting[0][0] <= due:
-                _, awaited, ticket = self._waiting.popleft()
-                learnings.append(Learning(at, ticket, awaited))
-            if due >= first and (known := labels[due - first]) is not None:
-                learnings.append(Learning(at, due - first, known))
-                inside.append(due - first)
+        first, count, learnings = self._rows, len(rows), []
+        while self._waiting and self._waiting[0][0] + self._delay < first + count:
+            row, awaited, ticket = self._waiting.popleft()
+            learnings.append(Learning(max(row + self._delay - first, 0), ticket, awaited))
+        inside = max(count - self._delay, 0)  # rows whose labels come while the others are answered
+        for at, known in enumerate(labels[:inside]):
+            if known is not None:
+                learnings.append(Learning(at + self._delay, at, known))
         out, tickets = self.experts.follow(rows.projected, self.fixed(rows, head), learnings)
-        learnt = set(inside)
-        for at, label in enumerate(labels):
-            if label is not None and at not in learnt:
-                self._waiting.append((first + at, label, tickets[at]))
-        self._rows += len(rows)
+        for at, late in enumerate(labels[inside:], inside):
+            if late is not None:
+                self._waiting.append((first + at, late, tickets[at]))
+        self._rows += count
         return out
 
     def open(self, rows: StreamRows, head: HeadState | None) -> tuple[NDArray[np.float32], Tickets]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,25 +157,17 @@ class Prequential(_Following):
         head = self._model.head
         answers, live_answers = rows.answers(head), rows.answers(self._live)
         confidences = self._note(self.panel.take(labels, rows, head), len(labels))
-        places = places_of(self.probabilities, self.panel.labels, labels)
-        kept = zip(rows.kept_rows, rows.kept_scales, strict=True)
-        for index, (label, (row, scale)) in enumerate(zip(labels, kept, strict=True)):
+        ranks, owns = places_of(self.probabilities, self.panel.labels, labels)
+        columns = zip(
+            labels, rows.kept_rows, rows.kept_scales, answers, live_answers, self.answers, confidences, ranks, owns,
+            strict=True,
+        )  # fmt: skip
+        for at, (label, row, scale, head, live, answer, sure, rank, own) in enumerate(columns):
             if label is not None:
-                answer = self.answers[index]
-                known = KnownRow(
-                    label,
-                    row,
-                    scale,
-                    answers[index] == label,
-                    live_answers[index] == label,
-                    answer,
-                    answer == label,
-                    confidences[index],
-                    *places[index],
-                    self._watched(index, answer) if self.alerts is not None else (0.0, False),
-                )
-                self._waiting.append((self.tally.rows, known))
-            self.tally.rows += 1
+                watched = self._watched(at, answer) if self.alerts is not None else (0.0, False)
+                judged = (head == label, live == label, answer, answer == label, sure, rank, own, watched)
+                self._waiting.append((self.tally.rows + at, KnownRow._make((label, row, scale, *judged))))
+        self.tally.rows += len(labels)
         if unlabelled := [index for index, label in enumerate(labels) if label is None]:
             self._watch(rows.inputs[unlabelled])
         self._learn([*self._due()])
@@ -235,17 +228,7 @@ class Prequential(_Following):
     def _learn(self, due: Sequence[KnownRow]) -> None:
         if not due:
             return
-        last_label, right = self._last_label, [one.is_right for one in due]
-        for one, is_right in zip(due, right, strict=True):
-            self.tally.add(one.label, is_right=is_right, rank=one.rank, last_label=last_label)
-            self.curves.add(one.label, one.answer, confidence=one.confidence)
-            if one.answer is not None:
-                self.reliability.add(one.confidence, is_right=is_right)
-            if self.alerts is not None:
-                score, is_alert = one.watched
-                self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
-            last_label = one.label
-        self._last_label = last_label
+        self._count(due)
         labelled_before = self.tally.labelled - len(due)
         if self.tally.labelled // CONFIRM > labelled_before // CONFIRM:
             self._snapshots.append((labelled_before, self._statistics))
@@ -257,6 +240,19 @@ class Prequential(_Following):
         self._statistics = self._solver.added(self._statistics, self._worth(due))
         if self.tally.labelled - self._solved_at >= min(self._solved_at // 8, SOLVED_EVERY):
             self._solve()
+
+    def _count(self, due: Sequence[KnownRow]) -> None:
+        """Count what was answered to rows, now that their labels are known."""
+        labels, _, _, closed, _, answers, mixed, confidences, ranks, _, watched = zip(*due, strict=True)
+        right = [one if other is None else other for one, other in zip(closed, mixed, strict=True)]
+        self.tally.add(labels, right, ranks, last_label=self._last_label)
+        self.curves.add(labels, answers, confidences)
+        answered = [answer is not None for answer in answers]
+        self.reliability.add([*compress(confidences, answered)], [*compress(right, answered)])
+        if self.alerts is not None:
+            for label, (score, is_alert) in zip(labels, watched, strict=True):
+                self.alerts.learn(score, is_alert=is_alert, is_class=label == self.alerts.watch.label)
+        self._last_label = labels[-1]
 
     def _worth(self, due: Sequence[KnownRow]) -> list[KnownRow]:
         """Return the rows that never forgets what it learns: of those that weigh a tenth each, every tenth."""

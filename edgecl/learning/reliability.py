@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 BINS = 10  # of equal width
@@ -13,8 +14,7 @@ class Reliability:
     Examples
     --------
     >>> found = Reliability()
-    >>> for at in range(10):
-    ...     found.add(0.75, is_right=at < 6)
+    >>> found.add([0.75] * 10, [at < 6 for at in range(10)])
     >>> round(found.error, 3), found.as_dict()["bins"]
     (0.15, [{'from': 0.7, 'to': 0.8, 'rows': 10, 'confidence': 0.75, 'right': 0.6}])
     """
@@ -24,12 +24,13 @@ class Reliability:
         self._right = [0] * BINS
         self._confidence = [0.0] * BINS
 
-    def add(self, confidence: float, *, is_right: bool) -> None:
-        """Count one answer."""
-        at = min(int(confidence * BINS), BINS - 1)
-        self._rows[at] += 1
-        self._right[at] += is_right
-        self._confidence[at] += confidence
+    def add(self, confidences: Sequence[float], right: Sequence[bool]) -> None:
+        """Count answers."""
+        for confidence, is_right in zip(confidences, right, strict=True):
+            at = min(int(confidence * BINS), BINS - 1)
+            self._rows[at] += 1
+            self._right[at] += is_right
+            self._confidence[at] += confidence
 
     @property
     def rows(self) -> int:

@@ -114,19 +114,23 @@ def highest(rows: NDArray[np.floating]) -> tuple[list[float], list[int]]:
 
 def places_of(
     probabilities: NDArray[np.floating], labels: Sequence[str], wanted: Sequence[str | None]
-) -> list[tuple[int | None, float | None]]:
-    """Return `place_of` for rows (n, C), each with its label."""
+) -> tuple[list[int | None], list[float | None]]:
+    """Return both columns of `place_of` for rows (n, C), each with its label."""
     if len(wanted) < 4 or not labels:  # the arrays cost more than they save
-        return [
+        found = [
             (None, None) if label is None else place_of(one, labels, label)
             for one, label in zip(probabilities, wanted, strict=True)
         ]
+        return [rank for rank, _ in found], [own for _, own in found]
     index = {label: at for at, label in enumerate(labels)}
     at = [-1 if label is None else index.get(label, -1) for label in wanted]
-    own = probabilities[np.arange(len(at)), at]
-    ranks = np.count_nonzero(probabilities > own[:, None], axis=1)
-    found = zip(at, ranks.tolist(), own.tolist(), strict=True)
-    return [(None, None) if where < 0 else (rank if one > 0 else None, one) for where, rank, one in found]
+    owns = probabilities[np.arange(len(at)), at]
+    ranks = np.count_nonzero(probabilities > owns[:, None], axis=1)
+    given = owns.tolist()
+    return (
+        [rank if where >= 0 and own > 0 else None for where, rank, own in zip(at, ranks.tolist(), given, strict=True)],
+        [own if where >= 0 else None for where, own in zip(at, given, strict=True)],
+    )
 
 
 def _seen(rows: NDArray[np.int8], scales: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:

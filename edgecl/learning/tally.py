@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import eq
 
 import numpy as np
 
@@ -22,10 +24,8 @@ class Tally:
     """Rows that have the label of the labelled row before."""
     by_label: dict[str, list[int]] = field(default_factory=dict)
     """Label to [rows, rows predicted right]."""
-    among_top: int = 0
-    """Rows whose label was among the TOP likeliest."""
-    gain: float = 0.0
-    """Sum of 1/log2(rank + 2) over them."""
+    at_rank: list[int] = field(default_factory=lambda: [0] * TOP)
+    """Rows whose label was the likeliest, the second likeliest and so on."""
     shifts: list[int] = field(default_factory=list)
     """Rows at which unlabelled rows began to look different."""
 
@@ -37,16 +37,29 @@ class Tally:
     def balanced_accuracy(self) -> float:
         return float(np.mean([right / rows for rows, right in self.by_label.values()])) if self.by_label else 0.0
 
-    def add(self, label: str, *, is_right: bool, rank: int | None, last_label: str | None) -> None:
-        """Count one labelled row that came after a row of `last_label`; `rank` labels were likelier than its own."""
-        self.labelled += 1
-        self.correct += is_right
-        self.same_again += label == last_label
-        if rank is not None and rank < TOP:
-            self.among_top += 1
-            self.gain += _GAINS[rank]
-        counts = self.by_label.get(label)
-        if counts is None:
-            counts = self.by_label[label] = [0, 0]
-        counts[0] += 1
-        counts[1] += is_right
+    @property
+    def among_top(self) -> int:
+        """Rows whose label was among the TOP likeliest."""
+        return sum(self.at_rank)
+
+    @property
+    def gain(self) -> float:
+        """Sum of 1/log2(rank + 2) over them."""
+        return sum(count * gain for count, gain in zip(self.at_rank, _GAINS, strict=True))
+
+    def add(
+        self, labels: Sequence[str], right: Sequence[bool], ranks: Sequence[int | None], *, last_label: str | None
+    ) -> None:
+        """Count labelled rows that came after a row of `last_label`; a rank says how many labels were likelier."""
+        self.labelled += len(labels)
+        self.correct += sum(right)
+        self.same_again += sum(map(eq, labels, (last_label, *labels)))  # ends with the shorter
+        for rank in ranks:
+            if rank is not None and rank < TOP:
+                self.at_rank[rank] += 1
+        for label, is_right in zip(labels, right, strict=True):
+            counts = self.by_label.get(label)
+            if counts is None:
+                counts = self.by_label[label] = [0, 0]
+            counts[0] += 1
+            counts[1] += is_right

@@ -152,7 +152,7 @@ def accumulate(
             block_mean = block[0].astype(np.float64)
             rows[0] = 0
         else:
-            block_mean = block.mean(axis=0, dtype=np.float64)
+            block_mean = np.add.reduce(block, axis=0, dtype=np.float64) / added  # the bits of `mean`, in half its time
             np.subtract(block, block_mean, out=rows[:added], casting="same_kind")
         if dimension_mean is None:
             rows[added] = 0
