@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..support.recordings import WRIST, csv_of, movement, put, samples_of, skips_of
+from ..support.recordings import WRIST, contract_of, csv_of, movement, put, samples_of, skips_of
 
 
 def test_bad_rows_are_skipped_with_their_line(tmp_path: Path) -> None:
@@ -40,3 +40,11 @@ def test_rows_without_a_label_are_skipped_only_if_labels_are_needed(tmp_path: Pa
     path = put(tmp_path / "run.csv", csv_of(np.arange(60) / 50, movement(60), extra))
     assert {sample.label for sample in samples_of(path, WRIST)} == {"curl"}
     assert {sample.label for sample in samples_of(path, WRIST, labelled=False)} == {None, "curl"}
+
+
+def test_a_row_that_begins_as_a_comment_does_is_a_row_if_it_has_all_cells(tmp_path: Path) -> None:
+    contract = contract_of("table", 0.0, ("size",), 1, 1)
+    text = "# a list, by hand\ncolour,size,label\n#ff0000,1,hot\nblue,2,cold\n# the rest\n#00ff00,3,mild\n"
+    samples = samples_of(put(tmp_path / "t.csv", text), contract)
+    assert [one.label for one in samples] == ["hot", "cold", "mild"]
+    assert [one.source.rpartition(":")[2] for one in samples] == ["3", "4", "6"]

@@ -48,3 +48,11 @@ def test_a_letter_is_one_text(tmp_path: Path) -> None:
     path = put(tmp_path / "t.csv", f'text,label\n"{letter}",mail\nstop,end\n')
     assert [one.label for one in samples_of(path, TEXT)] == ["mail", "end"]
     assert skips_of(path, TEXT) == []
+
+
+def test_a_text_that_begins_as_a_comment_does_is_a_text(tmp_path: Path) -> None:
+    path = put(
+        tmp_path / "t.csv", '# from the desk\ntext,label\n#sale today,promo\n"one\n# two",mail\n# note\n//x,end\n'
+    )
+    texts = [bytes(one.signal[:, 0].astype("u1")) for one in samples_of(path, TEXT)]
+    assert texts == [b"#sale today", b"one\n# two", b"//x"]

@@ -16,6 +16,8 @@ def csv_cells(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
 
+    Where the `width` is known, a line that begins as a comment does is none if it has as many cells as the header.
+
     A cell in quotation marks goes on over at most `joined` lines, where these are one row of `width` cells. Any other
     quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
     """
@@ -30,8 +32,13 @@ def csv_cells(
             number += length
         else:
             cells = _parsed(line, delimiter)
-        if cells is not None:
+        if cells is not None and not (width and is_comment(line) and len(cells) != width):
             yield number, cells
+
+
+def is_comment(line: str) -> bool:
+    """Test whether a line of a table begins as a comment does."""
+    return line.startswith(("#", "%", "//"))
 
 
 def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:

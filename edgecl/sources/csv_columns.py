@@ -16,7 +16,7 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import csv_cells, is_comment
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
@@ -143,15 +143,9 @@ def header_line(file: Iterator[str] | IO[str]) -> tuple[str, str]:
     return "", ","
 
 
-def is_comment(line: str) -> bool:
-    """Test whether a line of a table is a comment."""
-    return line.startswith(("#", "%", "//"))
-
-
 def csv_lines(file: IO[str]) -> Iterator[str]:
-    """Return the lines of a CSV file without comments; iteration raises csv.Error at one that is too long."""
-    lines = bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
-    return ("\n" if is_comment(line) else line for line in lines)
+    """Return the lines of a CSV file; iteration raises csv.Error at one that is too long."""
+    return bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
 
 
 def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, how: Choices) -> Columns:

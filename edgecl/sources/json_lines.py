@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.hashes import sha256
+from edgecl.sources.cells import is_comment
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
@@ -71,7 +72,7 @@ def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """
     names: list[str] = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or is_comment(line):
             continue
         try:
             entry = json.loads(line)

@@ -15,7 +15,7 @@ from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
 from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
-from edgecl.sources.csv_columns import header_line, is_comment
+from edgecl.sources.csv_columns import header_line
 from edgecl.sources.csv_rows import read_live
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.lines import LONGEST_LINE
@@ -132,7 +132,8 @@ def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, li
     first, delimiter = header_line(lines)
     if "\0" in first:
         raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
-    lines = chain([first], (line for line in lines if not is_comment(line)))
+    lines = chain([first], lines)
     if first.lstrip().startswith("{"):
         return ",", json_cells(lines)
-    return delimiter, csv_cells(lines, delimiter, joined=0)
+    width = sum(len(cells) for _, cells in csv_cells([first], delimiter, joined=0))
+    return delimiter, csv_cells(lines, delimiter, width=width, joined=0)
