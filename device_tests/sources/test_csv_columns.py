@@ -229,3 +229,9 @@ def test_chosen_columns_state_their_units_too(tmp_path: Path) -> None:
 def test_tables_that_cannot_be_read_say_what_to_do(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         samples_of(put(tmp_path / "t.csv", content), WRIST, label="walk")
+
+
+def test_columns_without_a_name_are_no_measurements(tmp_path: Path) -> None:
+    rows = [",timestamp,gFx,gFy,gFz,"] + [f"{i},{i / 50},1,2,3," for i in range(40)]
+    samples = samples_of(put(tmp_path / "run.csv", "\n".join(rows)), WRIST, label="curl")
+    assert samples[0].signal[0].tolist() == [1, 2, 3]

@@ -149,16 +149,17 @@ def csv_lines(file: IO[str]) -> Iterator[str]:
 
 
 def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, how: Choices) -> Columns:
-    if len(set(names)) < len(names):
-        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     place = {name: column for column, name in enumerate(names)}
     wanted = TableEncoding(contract).columns
+    named = [name for name in names if name or name in wanted]  # others are an index, or follow the last delimiter
+    if len(set(named)) < len(named):
+        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     timed = contract.sample_rate_hz > 0
     times = _times(path, names, wanted, how) if timed or how.time_column else [place.get("timestamp")]
     group = next((place[name] for name in ("subject", "speaker") if name in place), None)
     label = named_column(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
     taken = {*times, label, group}
-    left = [column for column in range(len(names)) if column not in taken]
+    left = [column for column in range(len(names)) if names[column] and column not in taken]
     channels = channel_columns(path, names, left, wanted, how.columns)
     by_name = all(name in place for name in wanted)
     if timed and not by_name:
