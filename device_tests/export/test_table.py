@@ -9,6 +9,8 @@ import pytest
 
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.opening import open_extractor
+from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample
 from edgecl.sources.tables import TableEncoding
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
@@ -65,3 +67,29 @@ def test_numbers_that_are_names_become_categories_where_asked(tmp_path: Path) ->
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text, more, error, message) -> None:
     with pytest.raises(error, match=message):
         exported(tmp_path, text, **more)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=;\r\nsize;when;label\r\n1,5;mon;a\r\n2,5;tue;b\r\n",
+        "\ufeffsize\twhen\tlabel\r\n1,5\tmon\ta\r\n2,5\ttue\tb\r\n".encode("utf-16-le"),
+        b"# by hand\n\nsize|when|label\n1.5|mon|a\n2.5|tue|b\n",
+        b",size,when,label,\n0,1.5,mon,a,\n1,2.5,tue,b,\n",
+    ],
+)
+def test_a_table_is_read_as_a_lesson_of_it_is(tmp_path: Path, content: bytes) -> None:
+    like = tmp_path / "like.csv"
+    like.write_bytes(content)
+    export_table(tmp_path / "t.onnx", like)
+    contract = open_extractor(tmp_path / "t.onnx").contract
+    assert contract.channels == ("size", "size is missing", "when=mon", "when=tue")
+    samples = [one for one in read_samples(like, contract) if isinstance(one, Sample)]
+    assert [(one.signal.tolist(), one.label) for one in samples] == [([[1.5, 0, 1, 0]], "a"), ([[2.5, 0, 0, 1]], "b")]
+
+
+def test_a_table_that_is_no_utf8_says_so(tmp_path: Path) -> None:
+    like = tmp_path / "like.csv"
+    like.write_bytes("size,city,label\n1,Köln,a\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is no text in UTF-8"):
+        export_table(tmp_path / "t.onnx", like)

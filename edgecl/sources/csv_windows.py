@@ -76,8 +76,8 @@ def _table(
 
     def read(cells: list[str], columns: Columns) -> tuple[float, list[float]]:
         texts = [cells[column] for column in columns.channels]
-        if columns.delimiter == ";":
-            texts = [text.replace(",", ".") if is_number(text, ";") else text for text in texts]
+        if columns.delimiter != ",":
+            texts = [text.replace(",", ".") if is_number(text, columns.delimiter) else text for text in texts]
         return time_of_row(cells, columns), encoding.encode(texts)
 
     latest, late, first_late = -math.inf, 0, 0

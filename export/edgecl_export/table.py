@@ -14,7 +14,9 @@ import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
-from edgecl.sources.lines import guess_delimiter
+from edgecl.sources.cells import csv_cells
+from edgecl.sources.csv_columns import csv_lines, header_line, open_table
+from edgecl.sources.labels import valid_text
 from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
@@ -117,14 +119,7 @@ def _kept(graph: Graph, numbers: int, kept: Sequence[int]) -> list[str]:
 
 
 def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> list[Column]:
-    try:
-        with like.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline(1 << 16)
-            delimiter = guess_delimiter(first)
-            names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            rows = [row for row in islice(csv.reader(file, delimiter=delimiter), ROWS) if len(row) == len(names)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{like} can't be read: {error}") from error
+    names, rows, decimal = _head(like)
     if not rows:
         raise DataError(f"{like} holds no rows of as many cells as its header: nothing can be told of its columns")
     lower = [name.lower() for name in names]
@@ -133,16 +128,36 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
         raise SettingError(f"{like} has no column {strange[0]}, only {', '.join(names)}")
     if any("=" in name for name in names):
         raise SettingError(f"{like}: a column's name may not hold '=': rename it")
-    left_out = {label_column.lower(), "timestamp"}
+    twice = [name for name, count in Counter(lower).items() if name and count > 1]
+    if twice:
+        raise DataError(f"{like} has two columns of the same name, {twice[0]}: rename one")
+    left_out = {label_column.lower(), "timestamp", ""}
     named = {name.lower() for name in categories}
     found = [
-        _column(name, [row[index].strip() for row in rows], decimal=delimiter == ";", is_named=name.lower() in named)
+        _column(name, [row[index].strip() for row in rows], decimal=decimal, is_named=name.lower() in named)
         for index, name in enumerate(names)
         if name.lower() not in left_out
     ]
     if not found:
         raise DataError(f"{like} has no columns but {', '.join(names)}")
     return found
+
+
+def _head(like: Path) -> tuple[list[str], list[list[str]], bool]:
+    """Return the names of the columns, the first whole rows, and whether numbers may have a decimal comma."""
+    try:
+        with open_table(like) as file:
+            first, delimiter = header_line(file)
+            names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            cells = csv_cells(csv_lines(file), delimiter, width=len(names))
+            rows = [row for _, row in islice(cells, ROWS) if len(row) == len(names)]
+    except OSError as error:
+        raise DataError(f"{like} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{like} is not CSV: {error}") from error
+    if any(not cell.isprintable() and valid_text(cell) != cell.strip() for row in (names, *rows) for cell in row):
+        raise DataError(f"{like} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
+    return names, rows, delimiter != ","
 
 
 def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -> Column:
