@@ -158,3 +158,15 @@ def test_a_lesson_waits_for_no_pipe_in_the_place_of_a_listener(table: Path, tmp_
     with ended_in_time():
         assert edgecl("learn", table, rows, "--dry-run").code in (0, 3)
         assert "listener.json" in edgecl("doctor", table).out
+
+
+def test_files_of_the_system_are_no_shares_plans_or_backups(table: Path, tmp_path: Path) -> None:
+    for words in (
+        ("merge", table, "/proc/kmsg"),
+        ("merge", table, "--irreversible", "/proc/kmsg", "--plan", tmp_path / "plan"),
+        ("restore", "/proc/kmsg", tmp_path / "new"),
+    ):
+        with ended_in_time():
+            done = edgecl(*words)
+        assert done.code in (4, 5), done.err
+        assert "/proc/kmsg" in done.err

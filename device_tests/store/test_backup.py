@@ -71,6 +71,12 @@ def test_a_backup_is_for_its_owner_alone_and_the_same_each_time(store: Store, fo
         assert {"store.json", "current", "journal.jsonl", "revisions/000003.json"} <= set(archive.getnames())
 
 
+def test_a_backup_leaves_the_users_own_files_beside_it(store: Store, folder: Path) -> None:
+    (folder / "x.backup.tmp").write_text("notes")
+    store.backup(folder / "x.backup")
+    assert (folder / "x.backup.tmp").read_text() == "notes"
+
+
 def test_nothing_is_overwritten_without_being_told(store: Store, folder: Path) -> None:
     file = folder / "one.backup"
     store.backup(file)

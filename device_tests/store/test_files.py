@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import EdgeclError, SettingError
-from edgecl.store.files import require_replaceable, write_output
+from edgecl.store.files import replace_file, require_replaceable, temporary, write_output
 
 
 def test_an_output_that_cannot_be_written_leaves_what_was_there(
@@ -54,3 +54,13 @@ def test_a_link_is_written_through_and_no_device_replaced(tmp_path: Path) -> Non
     device.symlink_to("/dev/null")
     with pytest.raises(SettingError, match=r"/dev/null is there, and no file"):
         require_replaceable(device)
+
+
+def test_what_a_process_left_that_was_killed_while_it_wrote_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    temporary(path).write_text("half")
+    replace_file(path, b"whole")
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+    temporary(path).symlink_to(tmp_path / "elsewhere")
+    replace_file(path, b"again")
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"x": b"again"}

@@ -14,9 +14,9 @@ from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.checks import require_apart, require_fits
 from edgecl.sharing.screening import screened
-from edgecl.sharing.share_file import Shape, decode, encode, read
+from edgecl.sharing.share_file import LARGEST_FILE, Shape, decode, encode, read
 from edgecl.sharing.sums import Sums
-from edgecl.store.files import replace_file
+from edgecl.store.files import explained, read_bytes, replace_file
 from edgecl.store.records import sha256
 
 SUFFIX = ".share"
@@ -107,7 +107,12 @@ class Fleet:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = Files(self.folder)
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            self._take(path.read_bytes(), source=path.name)
+            try:
+                data = read_bytes(path, limit=LARGEST_FILE)
+            except EdgeclError as error:  # a folder or a pipe, or a file that cannot be read
+                self.refused[path.name] = str(error)
+            else:
+                self._take(data, source=path.name, is_kept=False)
 
     @property
     def devices(self) -> dict[str, str]:
@@ -115,18 +120,21 @@ class Fleet:
         return {device: one.name for device, one in self._files.held.items()}
 
     def take(self, data: bytes, *, source: str) -> str | None:
-        """Take a device's share, and keep it; returns the device, or None where it was refused."""
-        taken = self._take(data, source=source)
-        if taken is None:
-            return None
-        device, is_newest = taken
-        path = self._files.path(device)
-        if is_newest and not (path.exists() and sha256(path.read_bytes()) == sha256(data)):
-            replace_file(path, data)
-        return device
+        """Take a device's share, and keep it; returns the device, or None where it was refused.
 
-    def _take(self, data: bytes, *, source: str) -> tuple[str, bool] | None:
-        """Return the device of a share and whether it is its newest, or None where it was refused."""
+        What the disk does not take is refused, and an earlier share of the device still counts.
+        """
+        return self._take(data, source=source, is_kept=True)
+
+    def _keep(self, device: str, data: bytes) -> None:
+        path = self._files.path(device)
+        with explained(f"keeping {path}", outcome="its earlier share, if any, still counts"):
+            if not (path.exists() and sha256(path.read_bytes()) == sha256(data)):
+                replace_file(path, data)
+
+    def _take(self, data: bytes, *, source: str, is_kept: bool) -> str | None:
+        """Return the device of a share that is intact, fits and is on disk, or None where it was refused."""
+        held = self._files.held
         try:
             found = decode(data, source=source)
             share = found.share
@@ -138,19 +146,20 @@ class Fleet:
                 )
             require_fits(found, self._shape or found.shape, own=FLEET, is_unit=False)
             require_apart(share, self._owners, self.devices)
+            before = held.get(share.device)
+            if before is not None and before.revision > share.revision:
+                return share.device
+            if is_kept:
+                self._keep(share.device, data)
         except EdgeclError as error:
             self.refused[source] = str(error)
             return None
-        held = self._files.held
-        before = held.get(share.device)
-        if before is not None and before.revision > share.revision:
-            return share.device, False
         for member in before.contains if before else ():
             del self._owners[member]
         self._owners.update(dict.fromkeys(share.contains, share.device))
         held[share.device] = Held(share.name, share.revision, share.contains)
         self._shape = self._shape or found.shape
-        return share.device, True
+        return share.device
 
     def sums(self, *, round_number: int, newcomers: Collection[str] = ()) -> Mapping[str, bytes]:
         """Return, by device, the file of the sum of all others that pass the screen; nothing of a single device.

@@ -17,7 +17,7 @@ from typing import Any
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import node_of
-from edgecl.federation.rounds import Round, play
+from edgecl.federation.rounds import Round, begin_round, handed_in, play, stated, texts
 
 FILES, DEVICES, NEWCOMERS, BECAME = "files", "devices", "newcomers", "became"
 POLL_S = 0.5
@@ -47,13 +47,12 @@ def lead(grid: Any, context: Any, *, say: Callable[[Round], None] = told) -> lis
     config = context.run_config
     state, timeout = Path(str(config["state"])), float(config["timeout"])
     fleet = Fleet(state, floor=float(config["floor"]))
-    number, played = state / "round", list[Round]()
+    played = list[Round]()
     for _ in range(int(config["rounds"])):
         nodes = present(grid, int(config["min-nodes"]), timeout)
-        done = int(number.read_text()) + 1 if number.exists() else 1
+        done = begin_round(state)
         played.append(play(OverGrid(grid, nodes, round_number=done, timeout=timeout), fleet, number=done))
         say(played[-1])
-        number.write_text(str(done))
     return played
 
 
@@ -79,9 +78,8 @@ class OverGrid:
 
         empty = RecordDict({"fetch": ConfigRecord({"round": self._round})})
         for reply in self._replies(dict.fromkeys(self._nodes, empty)):
-            record = reply.content[FILES]
-            files = [bytes(one) for one in record[FILES]]
-            yield reply.metadata.src_node_id, files, [str(one) for one in record.get(NEWCOMERS, [])]
+            files, newcomers = handed_in(stated(reply, FILES), FILES, NEWCOMERS)
+            yield reply.metadata.src_node_id, files, newcomers
 
     def bring(self, sums: Mapping[int, Mapping[str, bytes]]) -> list[str]:
         from flwr.app import ConfigRecord, RecordDict
@@ -90,7 +88,8 @@ class OverGrid:
             node: RecordDict({FILES: ConfigRecord({DEVICES: list(mine), FILES: list(mine.values())})})
             for node, mine in sums.items()
         }
-        return [one for reply in self._replies(contents) for one in reply.content[FILES][BECAME]]
+        replies = [(stated(one, FILES), sums.get(one.metadata.src_node_id, {})) for one in self._replies(contents)]
+        return [one for record, mine in replies for one in texts(record.get(BECAME), most=len(mine))]
 
     def _replies(self, contents: Mapping[int, Any]) -> list[Any]:
         """Send to every node, and return the replies without an error that come in time."""

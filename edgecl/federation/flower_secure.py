@@ -21,10 +21,10 @@ from edgecl.errors import SettingError
 from edgecl.federation.fleet import FLEET
 from edgecl.federation.flower import BECAME, DEVICES, FILES, InProcessGrid, be_a_run, present, told
 from edgecl.federation.node import StoreNode, node_of
-from edgecl.federation.rounds import Round
+from edgecl.federation.rounds import Round, begin_round, stated, texts
 from edgecl.federation.secure import FEWEST, Agreement, agreed_labels, levels, others_of
 from edgecl.model.shares import Share
-from edgecl.sharing.share_file import Shape, decode, encode
+from edgecl.sharing.share_file import Shape, decode, encode, is_name, stated_shape
 
 WHO, AGREED, HANDED, REVISION = "who", "agreed", "handed in", "revision"
 THRESHOLD = 0.67  # share of the nodes that have to stay to the end of a round
@@ -110,13 +110,12 @@ def lead_secure(grid: Any, context: Any, *, say: Callable[[Round], None] = told)
     config = context.run_config
     state, timeout = Path(str(config["state"])), float(config["timeout"])
     state.mkdir(parents=True, exist_ok=True)
-    number, played = state / "round", list[Round]()
+    played = list[Round]()
     for _ in range(int(config["rounds"])):
         nodes = present(grid, max(int(config["min-nodes"]), FEWEST), timeout)
-        done = int(number.read_text()) + 1 if number.exists() else 1
+        done = begin_round(state)
         played.append(_played(grid, context, nodes, number=done, timeout=timeout))
         say(played[-1])
-        number.write_text(str(done))
     return played
 
 
@@ -156,21 +155,27 @@ def _played(grid: Any, context: Any, nodes: Sequence[int], *, number: int, timeo
 
 
 def _gathered(grid: Any, nodes: Sequence[int], timeout: float) -> tuple[dict[int, str], Shape | None, dict[str, str]]:
-    """Return the devices whose features fit those of the first, by node, their shape, and who was refused."""
+    """Return the devices whose features are those of most, by node, their shape, and who was refused."""
     from flwr.app import ConfigRecord, RecordDict
 
-    devices, refused, first = dict[int, str](), dict[str, str](), None
+    devices, refused, present = dict[int, str](), dict[str, str](), list[tuple[str, int, Shape]]()
     asked = {node: RecordDict({WHO: ConfigRecord({WHO: ""})}) for node in nodes}
-    for reply in sorted(_query(grid, asked, timeout), key=lambda one: str(one.content[FILES][WHO])):
-        told_of = dict(reply.content[FILES])
-        device = str(told_of.pop(WHO))
-        shape = Shape(**told_of)
-        first = first or shape
-        if shape != first or device in devices.values():
+    for reply in _query(grid, asked, timeout):
+        record, node = stated(reply, FILES), reply.metadata.src_node_id
+        try:
+            shape = stated_shape(record)
+        except ValueError as error:
+            refused[f"node {node}"] = str(error)
+            continue
+        present += [(device, node, shape) for device in texts([record.get(WHO)], most=1) if is_name(device)]
+    present.sort(key=lambda one: one[:2])
+    wanted = Counter(shape for _, _, shape in present).most_common(1)
+    for device, node, shape in present:
+        if shape != wanted[0][0] or device in devices.values():
             refused[device] = "its extractor, projection, lift or name is not that which the sum wants"
         else:
-            devices[reply.metadata.src_node_id] = device
-    return devices, first, refused
+            devices[node] = device
+    return devices, wanted[0][0] if wanted else None, refused
 
 
 def _summed(
@@ -219,7 +224,7 @@ def _brought(grid: Any, nodes: Sequence[int], data: bytes, agreed: Agreement, ti
     from flwr.app import ConfigRecord, RecordDict
 
     content = {node: RecordDict({FILES: ConfigRecord({FILES: [data], AGREED: agreed.stated()})}) for node in nodes}
-    return [one for reply in _query(grid, content, timeout) for one in reply.content[FILES][BECAME]]
+    return [one for reply in _query(grid, content, timeout) for one in texts(stated(reply, FILES).get(BECAME), most=1)]
 
 
 def _query(grid: Any, contents: Mapping[int, Any], timeout: float) -> list[Any]:

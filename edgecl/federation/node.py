@@ -16,8 +16,8 @@ from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.fleet import SUFFIX
 from edgecl.model.shares import own_classes
 from edgecl.model.statistics import ClassStatistics
-from edgecl.sharing.share_file import LARGEST_FILE, Shape, read
-from edgecl.store.files import replace_file
+from edgecl.sharing.share_file import LARGEST_FILE, Shape, decode
+from edgecl.store.files import read_bytes, replace_file
 
 OUT = "for"  # folder of what a gateway's boards are to merge; it is there once their files were handed in
 STATE = "gateway.json"  # of a gateway that hands in their sum
@@ -96,6 +96,14 @@ class FolderNode:
         if not os.access(folder, os.W_OK):
             raise SettingError(f"{folder} cannot be written to, and boards find their files in {OUT}/ there: allow it")
         self._folder = folder
+        self._out()
+
+    def _out(self) -> Path:
+        """Return the folder of what boards find: never what a board has put in its place."""
+        out = self._folder.absolute() / OUT
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            raise SettingError(f"{out} is a link or a file, and boards are to find their files in a folder: remove it")
+        return out
 
     def newcomers(self) -> list[str]:
         return []  # a board that has no file yet is not known
@@ -105,24 +113,24 @@ class FolderNode:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the intact files by name; what is still being written, or is no share, is left for another round."""
-        for path, _ in self._intact():
-            (self._folder / OUT).mkdir(exist_ok=True)
-            if path.stat().st_size <= LARGEST_FILE:
-                yield path.name, path.read_bytes()
+        for name, _, data in self._intact():
+            self._out().mkdir(exist_ok=True)
+            yield name, data
 
-    def _intact(self) -> Iterator[tuple[Path, str]]:
-        """Yield the files that are shares, each with its board."""
+    def _intact(self) -> Iterator[tuple[str, str, bytes]]:
+        """Yield the name of each file that is a share, its board and its content."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
-                board = read(path).share.device
+                data = read_bytes(path, limit=LARGEST_FILE)
+                board = decode(data, source=str(path)).share.device
             except EdgeclError:
                 continue
-            yield path, board
+            yield path.name, board, data
 
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
-        out, names = self._folder / OUT, {board: path.name for path, board in self._intact()}
+        out, names = self._out(), {board: name for name, board, _ in self._intact()}
         for device in set(names) & set(sums):
-            replace_file(out.absolute() / names[device], sums[device])
+            replace_file(out / names[device], sums[device])
         return dict.fromkeys(set(names) & set(sums), "waits for its board")
 
 

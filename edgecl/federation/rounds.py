@@ -6,12 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
-from edgecl.errors import EdgeclError
+from edgecl.errors import DataError, EdgeclError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import Node
+from edgecl.sharing.share_file import is_name
+from edgecl.store.files import explained, read_bytes, replace_file
 
+LAST_ROUND = 1 << 30
+LONGEST_OUTCOME = 500  # characters of what a node states of a sum
 BATCH_BYTES = 64 << 20  # of sums that are brought at once
 
 
@@ -54,6 +59,50 @@ class Round:
             f"EDGECL round {self.number}: {self.replied} of {self.asked} nodes replied, {self.known} devices known; "
             f"{outcomes}{refused}"
         )
+
+
+def begin_round(state: Path) -> int:
+    """Return the number of a new round, kept in the server's folder before the round is played.
+
+    Raises
+    ------
+    DataError
+        When the file of the number has no number.
+    EdgeclError
+        When it cannot be written: without it a later sum would be an older one to every device.
+    """
+    path = state.absolute() / "round"
+    try:
+        number = int(read_bytes(path, limit=32)) + 1 if path.exists() else 1
+        if not 0 < number < LAST_ROUND:
+            raise ValueError
+    except (EdgeclError, ValueError) as error:
+        raise DataError(
+            f"{path} is not the number of a round: write that of the last round into it, as the server's log has it; "
+            "a higher one does too"
+        ) from error
+    with explained("counting the round", outcome="it was not played"):
+        replace_file(path, str(number).encode())
+    return number
+
+
+def stated(reply: Any, name: str) -> dict[str, Any]:
+    """Return a record of a node's reply, empty where it has none."""
+    return dict(reply.content.config_records.get(name) or {})
+
+
+def texts(found: Any, *, most: int) -> list[str]:
+    """Return the printable texts of a node's reply, at most so many: a node may send anything."""
+    given = found[:most] if isinstance(found, list) else []
+    return [one[:LONGEST_OUTCOME] for one in given if isinstance(one, str) and one.isprintable()]
+
+
+def handed_in(record: Mapping[str, Any], files: str, newcomers: str) -> tuple[list[bytes], list[str]]:
+    """Return the files of a node's reply, and its device that has none; what are no files is one that is no share."""
+    given = record.get(files)
+    if not isinstance(given, list) or not all(isinstance(one, bytes) for one in given):
+        given = [b""]
+    return given, [one for one in texts(record.get(newcomers), most=1) if is_name(one)]
 
 
 def play(carrier: Carrier, fleet: Fleet, *, number: int) -> Round:

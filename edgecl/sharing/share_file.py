@@ -149,8 +149,8 @@ def read(path: Path) -> Incoming:
     """
     try:
         size = path.stat().st_size
-        if not path.is_file() or size > LARGEST_FILE:
-            raise DataError(f"{path} is not a file of at most {LARGEST_FILE:,} bytes: it is not a share")
+        if not path.is_file() or not 0 < size <= LARGEST_FILE:  # a file of /proc has no length, and may never end
+            raise DataError(f"{path} is not a file of 1 to {LARGEST_FILE:,} bytes: it is not a share")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -188,7 +188,7 @@ def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
         } if _is_plain(device, name, revision, labels, members, noise):
             if len(npz) != length or sha256(npz) != expected:
                 raise ValueError(f"{length} bytes of arrays are stated, {len(npz)} or other ones are there")
-            shape = _shape(stated)
+            shape = stated_shape(stated)
             statistics = statistics_from(_labels(labels), unpack(npz), dimension=shape.dimension)
             plan = Plan.of(stated.get("plan")) if kind == PLANNED else None
             if len(statistics) > 1 and share_one_matrix(statistics.values()) != (plan is not None):
@@ -210,8 +210,8 @@ def encode_plan(plan: Plan, shape: Shape) -> bytes:
 def read_plan(path: Path) -> tuple[Plan, Shape]:
     """Read a plan's file; raises DataError, as `read` does, also for a label that no lesson would take."""
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST_LINE:
-            raise DataError(f"{path} is not a file of at most {LARGEST_LINE:,} bytes: it is not a plan")
+        if not path.is_file() or not 0 < path.stat().st_size <= LARGEST_LINE:
+            raise DataError(f"{path} is not a file of 1 to {LARGEST_LINE:,} bytes: it is not a plan")
         stated = DIGEST.open(path.read_bytes())
         if "share" in stated:
             raise ValueError("it is a share, which is merged without --plan")
@@ -220,8 +220,8 @@ def read_plan(path: Path) -> tuple[Plan, Shape]:
                 plan = Plan.of(stated)
                 _labels(list(plan.counts))
                 names = [name for device, one in plan.devices.items() for name in (device, one.name)]
-                if len(plan.devices) <= MOST_MEMBERS and all(map(_is_name, names)):
-                    return plan, _shape(stated)
+                if len(plan.devices) <= MOST_MEMBERS and all(map(is_name, names)):
+                    return plan, stated_shape(stated)
         raise ValueError("its members are not those of a plan")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -229,7 +229,8 @@ def read_plan(path: Path) -> tuple[Plan, Shape]:
         raise DataError(f"{path} is not an intact plan: {error}: write it again with share or merge") from error
 
 
-def _is_name(one: Any) -> bool:
+def is_name(one: Any) -> bool:
+    """Test whether something can be the name of a device."""
     return isinstance(one, str) and one.isprintable() and 0 < len(one) <= LONGEST_NAME
 
 
@@ -238,7 +239,7 @@ def _is_plain(
 ) -> bool:
     names = [device, name, *members]
     return (
-        all(map(_is_name, names))
+        all(map(is_name, names))
         and "/" not in device
         and 0 < revision < 1 << 31
         and 0 < len(labels) <= MOST_CLASSES
@@ -256,7 +257,8 @@ def _labels(stated: Sequence[str]) -> list[str]:
     return labels
 
 
-def _shape(stated: Mapping[str, Any]) -> Shape:
+def stated_shape(stated: Mapping[str, Any]) -> Shape:
+    """Return the shape that a file or a device states; raises ValueError where it is none."""
     values = {name: stated.get(name) for name in Shape.__dataclass_fields__}
     numbers = [value for name, value in values.items() if name != "extractor"]
     if not isinstance(values["extractor"], str) or not all(isinstance(one, int) and one >= 0 for one in numbers):

@@ -109,8 +109,9 @@ def restore_backup(
     EdgeclError
         When it cannot be read, or writing fails.
     """
-    if not stat.S_ISREG(file.stat().st_mode):
-        raise StoreDamagedError(f"{file} is not a regular file")
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:  # a file of /proc has no length, and may never end
+        raise StoreDamagedError(f"{file} is not a regular file, or empty")
     path = Path(os.path.realpath(path))
     is_there = (path / "store.json").exists() and overwrite
     if not is_there:
@@ -141,7 +142,7 @@ def _members(folder: Folder, header: Header) -> list[str]:
 
 
 def _written(file: Path, root: Path, names: list[str], facts: Mapping[str, Any], *, sign: Sign | None) -> Backup:
-    name = temporary(file)
+    name = temporary(file.with_name(f".{file.name}.{os.getpid()}"))  # nobody's file
     name.unlink(missing_ok=True)
     try:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123

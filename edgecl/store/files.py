@@ -145,9 +145,16 @@ def temporary(path: Path) -> Path:
 
 
 def write_temporary(path: Path, pieces: Iterable[bytes | memoryview], *, mode: int = 0o666) -> None:
-    """Write the temporary file of `path`, without flushing it; it is removed again where that fails."""
+    """Write the temporary file of `path`, without flushing it; it is removed again where that fails.
+
+    One that is there was left by a process that was killed: it is removed first, or nothing could be written any more.
+    """
     name = temporary(path)
-    descriptor = os.open(name, _CREATE_FLAGS, mode)
+    try:
+        descriptor = os.open(name, _CREATE_FLAGS, mode)
+    except FileExistsError:
+        name.unlink()
+        descriptor = os.open(name, _CREATE_FLAGS, mode)
     try:
         for piece in pieces:
             _write_all(descriptor, piece)

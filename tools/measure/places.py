@@ -290,6 +290,7 @@ KINDS: dict[str, Callable[[Path], str]] = {
     "a link to /dev/zero": _device,
     "a folder of pipes": _pipes,
     "a file of /proc": lambda _: "/proc/version",
+    "a file of /proc without an end": lambda _: "/proc/kmsg",
     "a name of 300 letters": lambda place: str(place / ("x" * 300)),
     "a name that is no text": lambda place: str(place / os.fsdecode(b"\xff\n.csv")),
     "a file in a file": lambda place: str(place / "table" / "store.json" / "x"),
