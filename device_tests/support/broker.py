@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -121,3 +122,63 @@ def ear(port: int) -> Iterator[Ear]:
         yield one
     finally:
         one.close()
+
+
+CONNACK = b"\x20\x02\x00\x00"
+
+
+def published(topic: str | bytes, payload: bytes, *, retain: bool = False) -> bytes:
+    """Return a PUBLISH packet of QoS 0."""
+    name = topic if isinstance(topic, bytes) else topic.encode()
+    return (
+        bytes([0x30 | retain]) + _length(2 + len(name) + len(payload)) + struct.pack("!H", len(name)) + name + payload
+    )
+
+
+def _length(size: int) -> bytes:
+    found = b""
+    while size >= 128:
+        found += bytes([size % 128 | 128])
+        size //= 128
+    return found + bytes([size])
+
+
+class FakeBroker:
+    """A broker of a test's own: after CONNACK it sends, on the connection of each number from 1 on, what is named.
+
+    What acknowledges nothing else is enough for a client that is being lied to.
+    """
+
+    def __init__(self, *sent: bytes) -> None:
+        self.connections = 0
+        self.received = b""
+        self._sent, self._open = sent, list[socket.socket]()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                one, _ = self._server.accept()
+                self._open.append(one)
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(one, self.connections), daemon=True).start()
+
+    def _serve(self, one: socket.socket, number: int) -> None:
+        with suppress(OSError), one:
+            one.recv(1 << 12)
+            one.sendall(CONNACK)
+            if number <= len(self._sent):
+                one.sendall(self._sent[number - 1])
+            while data := one.recv(1 << 12):
+                self.received += data
+
+    def __enter__(self) -> FakeBroker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in (self._server, *self._open):
+            one.close()

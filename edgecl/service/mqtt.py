@@ -45,8 +45,9 @@ FAREWELL_S = 0.5
 COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
 LONGEST_DOCUMENT = 1 << 20
+LONGEST_TEXT = 1 << 12
+"""Bytes of a prefix, a user or a password; MQTT takes 65,535, of a topic with what follows the prefix."""
 _POLL_S = 0.2
-_DONE_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,11 @@ class Broker:
         has_tls = parts.scheme == "mqtts"
         if ca_file is not None and not has_tls:
             raise SettingError("a file of certificates goes with mqtts://")
-        return cls(
-            parts.hostname,
-            port or (8883 if has_tls else 1883),
-            prefix,
-            unquote(parts.username) if parts.username else None,
-            _password(password_file),
-            has_tls,
-            ca_file,
-        )
+        user = unquote(parts.username) if parts.username else None
+        password = _password(password_file)
+        for what, text in (("the prefix", prefix), ("the user", user), ("the password", password)):
+            _require_sendable(what, text)
+        return cls(parts.hostname, port or (8883 if has_tls else 1883), prefix, user, password, has_tls, ca_file)
 
     @property
     def is_readable(self) -> bool:
@@ -119,6 +116,16 @@ def _password(file: Path | None) -> str | None:
     if not lines:
         raise SettingError(f"{file} is empty: its first line is the password")
     return lines[0]
+
+
+def _require_sendable(what: str, text: str | None) -> None:
+    """Raise SettingError for a text that no broker can be sent, without the text: it may be a password."""
+    try:
+        length = len((text or "").encode())
+    except UnicodeEncodeError as error:
+        raise SettingError(f"{what} of a broker has bytes that are no UTF-8: MQTT takes text alone") from error
+    if length > LONGEST_TEXT or "\0" in (text or ""):
+        raise SettingError(f"{what} of a broker has NUL or more than {LONGEST_TEXT:,} bytes: MQTT has no room for it")
 
 
 class Publisher:
@@ -146,7 +153,8 @@ class Publisher:
         self._is_over, self._is_stale, self._is_connected = threading.Event(), threading.Event(), threading.Event()
         self._acknowledged = threading.Condition()
         self._done: set[int] = set()
-        self._has_warned = False
+        self._unawaited: set[int] = set()
+        self._has_warned, self._pause_s = False, 1.0
         self._commands: Mailbox[bytes] = Mailbox("commands", COMMANDS_WAITING)
         self._client = self._made()
         self._threads = [
@@ -198,10 +206,11 @@ class Publisher:
         self._gone = home_assistant.removed({**{k: {"p": p} for k, p in self._gone.items()}, **before}, now)
 
     def _made(self) -> paho.Client:
-        import paho.mqtt.client as paho
         from paho.mqtt.enums import CallbackAPIVersion
 
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{self._topics.node}_{secrets.token_hex(3)}")
+        from edgecl.service.mqtt_client import BoundedClient
+
+        client = BoundedClient(CallbackAPIVersion.VERSION2, client_id=f"{self._topics.node}_{secrets.token_hex(3)}")
         client.connect_timeout = CONNECT_S
         client.reconnect_delay_set(1, LONGEST_PAUSE_S)
         client.will_set(self._topics.availability, "offline", qos=1, retain=True)
@@ -223,8 +232,13 @@ class Publisher:
             try:
                 self._client.loop_forever(retry_first_connection=True)
             except Exception as error:
-                logger.warning("%s: %s", self._address, error)
-                self._is_over.wait(1)
+                # paho keeps the packet that it fails on, and fails on it again until it is connected anew
+                self._is_connected.clear()
+                self._warn(f"{self._address} sends what cannot be read ({error!r}); it is tried again, events wait")
+                if not self._is_over.wait(self._pause_s):
+                    self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+                    with suppress(Exception):
+                        self._client.reconnect()
 
     @property
     def _address(self) -> str:
@@ -234,10 +248,9 @@ class Publisher:
         if reason.is_failure:
             self._warn(f"{self._address} refuses: {reason}; it is asked again")
             return
-        self._has_warned = False
         topics = [STATUS_TOPIC, self._topics.config, *([self._topics.command] if self._obey else [])]
         client.subscribe([(topic, 1) for topic in topics])
-        client.publish(self._topics.availability, "online", qos=1, retain=True)
+        self._unawaited.add(client.publish(self._topics.availability, "online", qos=1, retain=True).mid)
         self._is_connected.set()
         self._is_stale.set()
 
@@ -307,9 +320,11 @@ class Publisher:
         return True
 
     def _published(self, _client: paho.Client, _data: Any, message: int, _reason: Any, _properties: Any) -> None:
+        self._has_warned, self._pause_s = False, 1.0
+        if message in self._unawaited:
+            self._unawaited.discard(message)
+            return
         with self._acknowledged:
-            if len(self._done) >= _DONE_KEPT:  # of those that nobody waits for
-                self._done.clear()
             self._done.add(message)
             self._acknowledged.notify_all()
 

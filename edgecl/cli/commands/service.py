@@ -78,6 +78,7 @@ def install(
     """
     from edgecl.cli.commands.listen import command as listen
     from edgecl.cli.commands.serve import command as serve
+    from edgecl.service.home import home_folder
     from edgecl.service.units import FOLDER, filled, for_user
 
     units = filled(
@@ -91,7 +92,7 @@ def install(
         units = for_user(units)
     if unit is not None:
         units = _only(units, unit)
-    target = folder or (Path.home() / ".config/systemd/user" if own else FOLDER)
+    target = folder or (home_folder() / ".config/systemd/user" if own else FOLDER)
     if as_text:
         _print(units, target, is_one=unit is not None, as_json=as_json)
     else:

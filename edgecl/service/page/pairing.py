@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgecl.errors import EdgeclError
+from edgecl.service.home import home_folder
 from edgecl.store.files import read_file, replace_file
 
 DIGITS = 8
@@ -87,8 +88,9 @@ class Pairing:
 
 def token_file(store: Path) -> Path:
     """Return where tokens are kept: $STATE_DIRECTORY of a service, else the user's state folder."""
-    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    folder = Path(state) if state else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edgecl"
+    own = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    state = os.environ.get("XDG_STATE_HOME")
+    folder = Path(own) if own else Path(state or home_folder() / ".local/state") / "edgecl"
     return folder / f"page-{hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]}.json"
 
 
