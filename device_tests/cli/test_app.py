@@ -490,7 +490,20 @@ def test_a_full_stdout_is_a_message(kitchen: Path) -> None:
             command_line("status", kitchen), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
+    assert "writing the output failed" in done.stderr
+    assert "nothing was committed" in done.stderr
     assert "No space left" in done.stderr
+
+
+def test_a_library_that_cannot_be_loaded_is_a_message(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unloadable(_: object) -> None:
+        path = "/lib/onnxruntime/capi/onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so"
+        raise ImportError("failed to map segment from shared object", name="onnxruntime_pybind11_state", path=path)
+
+    monkeypatch.setattr("edgecl.learner.Learner.status", unloadable)
+    done = edgecl("status", kitchen)
+    assert done.code == 1
+    assert "installed and cannot be loaded: failed to map segment" in done.err
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:

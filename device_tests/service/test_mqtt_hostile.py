@@ -84,7 +84,7 @@ def test_a_broker_that_never_answers_delays_no_end() -> None:
     ["mqtt://h/\udcff", "mqtt://\udcff@h", "mqtt://a%00b@h", f"mqtt://{'u' * 70_000}@h", f"mqtt://h/{'p' * 70_000}"],
 )
 def test_what_no_broker_can_be_sent_is_refused_at_once(url: str) -> None:
-    with pytest.raises(SettingError, match="of a broker|address of a broker"):
+    with pytest.raises(SettingError, match=r"of a broker"):
         Broker.from_url(url)
 
 

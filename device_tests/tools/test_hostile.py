@@ -61,6 +61,8 @@ def test_what_is_over_a_bound_or_not_refused_is_counted_as_such(hostile: Any) ->
     text = report.as_markdown({**figures, **counts, "options": {"tried": 1552, "survived": 1551, "found": ["x"]}})
     assert "Of 1,552 with an odd value in one of their options, 1,551 ended as documented." in text
     assert text.count("| NO |") == 2
+    around = {"surroundings": {"tried": 1080, "survived": 1079, "found": ["x"]}}
+    assert "Of 1,080 on a full or read-only disk" in report.as_markdown({**figures, **counts, **around})
 
 
 def test_an_odd_place_in_a_file_parameter_ends_a_command_as_documented(
@@ -82,6 +84,18 @@ def test_an_odd_value_in_an_option_ends_a_command_as_documented(
     options = tool("measure.odd_options", monkeypatch)
     tried, found = options.attacked(tmp_path, only="set")
     assert tried == len(options.VALUES)
+    assert found == []
+
+
+@pytest.mark.parametrize("command", ["restore", "forget"])
+def test_no_odd_surroundings_leave_a_store_that_is_not_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
+    voice_extractor()
+    surroundings = tool("measure.surroundings", monkeypatch)
+    tried, found = surroundings.attacked(tmp_path, only=command, every=2)
+    assert tried >= len(surroundings.surroundings()) // 2
     assert found == []
 
 

@@ -172,6 +172,14 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
+def _is_of_output(error: OSError) -> bool:
+    """Test whether it was raised where results are printed, and not where files are written."""
+    name, trace = "", error.__traceback__
+    while trace is not None:
+        name, trace = trace.tb_frame.f_code.co_name, trace.tb_next
+    return name in ("echo", "_flush")
+
+
 def _read_environment(command: click.Command, prefix: str) -> None:
     """Let options be given as EDGECL_<COMMAND>_<OPTION>; an option on the command line goes first."""
     for one in command.params:
@@ -210,7 +218,10 @@ def _failure(error: BaseException) -> click.ClickException | None:
         case MemoryError():
             return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
         case ImportError():
-            return _missing(error)
+            return _unloadable(error)
+        case OSError() if _is_of_output(error):
+            done = f"; {'; '.join(_done())}" if warn.BEGUN else ""
+            return Failure(f"writing the output failed: {error.strerror or error}{done}", 1)
         case OSError():
             return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
     return None
@@ -218,20 +229,25 @@ def _failure(error: BaseException) -> click.ClickException | None:
 
 def _what_was_done() -> str:
     """What an interrupted command did and did not do to the stores that it had opened."""
+    try:
+        return f"interrupted before the end: {'; '.join(_done()) or 'no store was opened or changed'}"
+    except EdgeclError as error:
+        return f"interrupted: {error}"
+
+
+def _done() -> list[str]:
+    """Return what was done to each store that was opened; raises EdgeclError where it cannot be read."""
     from edgecl.store.store import Store
 
     done = []
     for path, before in warn.BEGUN.items():
-        try:
-            now = Store.open(path).current().number
-        except EdgeclError as error:
-            return f"interrupted: {error}"
+        now = Store.open(path).current().number
         name = printable(str(path))
         if now == before:
             done.append(f"nothing was committed to {name}, revision {before} is live")
         else:
             done.append(f"revision {now} of {name} is committed and live, what follows a commit may be missing")
-    return f"interrupted before the end: {'; '.join(done) or 'no store was opened or changed'}"
+    return done
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -241,7 +257,9 @@ def _is_interrupt(error: BaseException | None) -> bool:
     )
 
 
-def _missing(error: ImportError) -> click.ClickException | None:
+def _unloadable(error: ImportError) -> click.ClickException | None:
+    if ".so" in os.path.basename(error.path or ""):  # noqa: PTH119 (pathlib is not loaded here): it is there, and the system refuses it: no memory, or a library it needs
+        return Failure(f"{error.name or error.path} is installed and cannot be loaded: {printable(str(error))}", 1)
     package = (error.name or "").partition(".")[0]
     if package in EXTRAS:
         return Failure(f"this needs the package {package}: pip install 'edgecl[{EXTRAS[package]}]'", 1)

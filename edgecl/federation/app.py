@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgecl.errors import SettingError
+from edgecl.errors import EdgeclError, SettingError
 from edgecl.federation.secure import agreed_labels, levels
+from edgecl.store.files import explained, remove_folder
 
 PYPROJECT = """\
 [build-system]
@@ -144,10 +146,18 @@ def write_app(
         "edgecl_fleet/client.py": SECURE_CLIENT if secure else CLIENT,
         "edgecl_fleet/server.py": SECURE_SERVER if secure else SERVER,
     }
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    is_new = not folder.exists()
+    try:
+        with explained(f"writing {folder}", outcome="no app was made"):
+            for name, text in files.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+    except EdgeclError:
+        if is_new:
+            with suppress(OSError):
+                remove_folder(folder)
+        raise
     return [folder / name for name in files]
 
 

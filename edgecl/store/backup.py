@@ -16,6 +16,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,16 @@ from typing import IO, Any
 from edgecl.errors import SettingError, StoreDamagedError
 from edgecl.store.check import check
 from edgecl.store.creation import require_other, require_vacant
-from edgecl.store.files import TEMPORARY, explained, flush, locked, locked_store, require_replaceable, temporary
+from edgecl.store.files import (
+    TEMPORARY,
+    explained,
+    flush,
+    locked,
+    locked_store,
+    remove_folder,
+    require_replaceable,
+    temporary,
+)
 from edgecl.store.folder import Folder, read_header
 from edgecl.store.records import EXTRACTOR_BYTES, Header
 
@@ -121,13 +131,14 @@ def restore_backup(
         known = _verified(source, file, require)
         building = path.with_name(f".{path.name}{TEMPORARY}")
         with locked(path.parent, timeout_s=timeout_s):
-            shutil.rmtree(building, ignore_errors=True)
+            remove_folder(building)
             try:
                 _unpacked(source, file, building, known)
                 _require_sound(building, file, known)
                 _place(building, path, is_there=is_there, timeout_s=timeout_s)
             except BaseException:
-                shutil.rmtree(building, ignore_errors=True)
+                with suppress(OSError):
+                    remove_folder(building)
                 raise
     return known
 

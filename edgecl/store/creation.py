@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from edgecl.store.files import (
     explained,
     flush,
     locked,
+    remove_folder,
     replace_file,
     temporary,
     write_temporary,
@@ -60,14 +61,14 @@ def create_folder(
     revision = Revision(1, None, "init", now, {}, dict(body))
     building = path.with_name(f".{path.name}{TEMPORARY}")
     with locked(path.parent, timeout_s=timeout_s), explained(f"making {path}", outcome="no store was made"):
-        if building.exists():  # left by a process that was killed: the lock excludes a running one
-            shutil.rmtree(building)
+        remove_folder(building)  # left by a process that was killed: the lock excludes a running one
         try:
             _build(building, extractor, settings, revision, version)
             require_within(settings, tree_bytes(building), path)
             _move(building, path)
         except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
+            with suppress(OSError):
+                remove_folder(building)
             raise
 
 

@@ -241,6 +241,16 @@ def has_other_names(path: Path) -> bool:
     return path.lstat().st_nlink > 1
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that a store was being made in, if it is there: also one that a umask has closed to its owner."""
+    import shutil  # where something went wrong alone
+
+    with suppress(OSError):
+        folder.chmod(0o700)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
 def extend(path: Path, data: bytes, *, offset: int) -> None:
     """Write `data` at `offset` as the end of the file, flushed; what is before it is not touched."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

@@ -16,7 +16,7 @@ def is_within(one: dict[str, Any]) -> bool:
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
-    """Return a row for each input, and sentences about the clients, the odd places and the odd values."""
+    """Return a row for each input, and sentences about the clients and about odd places, values and surroundings."""
     rows = [["input", "ended", "processor time, s", "memory, MiB", f"within {MOST_SECONDS:g} s and {MOST_MIB:g} MiB"]]
     for one in figures["inputs"]:
         within = "yes" if is_within(one) else "NO"
@@ -25,6 +25,9 @@ def as_markdown(figures: dict[str, Any]) -> str:
     options = figures.get("options")  # figures of earlier runs have none
     odd = "" if options is None else f" Of {options['tried']:,} with an odd value in one of their options,"
     odd += "" if options is None else f" {options['survived']:,} ended as documented."
+    if around := figures.get("surroundings"):
+        odd += f" Of {around['tried']:,} on a full or read-only disk, with little memory, few descriptors, "
+        odd += f"short files, odd umasks or closed streams, {around['survived']:,} did, with intact stores and nothing half written."
     return (
         f"{markdown(rows)}\n\n{told} of {len(figures['inputs'])} within the bounds. After {clients['tried']:,} hostile "
         f"clients of a control socket an honest one was answered {clients['survived']:,} times, at the latest after "

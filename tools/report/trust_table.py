@@ -47,6 +47,9 @@ def as_markdown(
     rows += [_row("commands with a pipe, device, loop or odd name as a file", places["tried"], places["survived"])]
     if options := hostile.get("options"):  # figures of earlier runs have none
         rows += [_row("commands with an odd value in an option", options["tried"], options["survived"])]
+    if around := hostile.get("surroundings"):
+        row = "commands on a full or read-only disk, with little memory, few descriptors, odd umasks, closed streams"
+        rows += [_row(row, around["tried"], around["survived"])]
     writers = f"lessons of {contended['writers']} writers at once, while `lock` is removed and replaced"
     rows += [_row(writers, contended["commits"], contended["commits"] - contended["lost"])]
     rows += [soak_counts(soaked)]

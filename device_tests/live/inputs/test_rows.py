@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import builtin_extractor
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece
 from edgecl.live.inputs.rows import movement
+from edgecl.sources.choices import Choices
 
 from ...support.commands import edgecl
 
@@ -170,3 +173,28 @@ def test_a_stream_in_another_unit_is_refused(tmp_path: Path, scale: float, code:
     assert ("--scale" in done.err) == (code == 4)
     if code:
         assert edgecl("listen", store, stream, "--scale", f"acc={1 / scale}").code == 0
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_a_halt_ends_a_stream_whose_rows_were_read_at_once(tmp_path: Path, realtime: bool) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(as_csv(rows(20.0)))
+    halt, contract = Halt(), wrist_contract()
+    with path.open("rb") as file:
+        pieces = movement(
+            file.fileno(),
+            "rows",
+            contract,
+            halt=halt,
+            arrival=Arrival(),
+            realtime=realtime,
+            how=Choices(scale={"acc": 1.0}),
+        )
+        for _ in range(3):
+            next(pieces)
+        threading.Timer(0.2, halt.ask).start()
+        started = time.monotonic()
+        time.sleep(0.3)
+        left = sum(len(one.signal) for one in pieces)
+    assert time.monotonic() - started < 5
+    assert left < 5 * contract.window_samples

@@ -48,8 +48,8 @@ class Halt:
     def wait(self, timeout_s: float) -> bool:
         """Wait, and return whether a halt is asked; a signal ends the wait."""
         until = time.monotonic() + timeout_s
-        while not self.is_asked and time.monotonic() < until:
-            time.sleep(min(timeout_s, 0.05))
+        while not self.is_asked and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
         return self.is_asked
 
 
