@@ -176,3 +176,22 @@ def test_windows_without_a_rate_are_refused(windows: NDArray[np.float32], tmp_pa
 def test_names_must_fit_the_channels(windows: NDArray[np.float32], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="6 channels in the windows, but 2 names"):
         export_imu(tmp_path / "imu.onnx", windows, rate_hz=50, channels=["a", "b"])
+
+
+def test_an_export_that_fails_half_way_leaves_what_was_there(
+    tmp_path: Path, windows: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path) -> None:
+        raise OSError("no memory")
+
+    out, other = tmp_path / "imu.onnx", tmp_path / "imu.onnx.part"
+    out.write_bytes(b"of yesterday")
+    other.write_bytes(b"a user's own")
+    monkeypatch.setattr("edgecl_export.imu.open_extractor", failing)
+    with pytest.raises(OSError, match="no memory"):
+        export_imu(out, windows, rate_hz=50)
+    monkeypatch.undo()
+    assert out.read_bytes() == b"of yesterday"
+    export_imu(out, windows, rate_hz=50)
+    assert sorted(tmp_path.iterdir()) == [out, other]
+    assert other.read_bytes() == b"a user's own"

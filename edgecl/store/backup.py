@@ -26,13 +26,13 @@ from edgecl.store.check import check
 from edgecl.store.creation import require_other, require_vacant
 from edgecl.store.files import (
     TEMPORARY,
+    beside,
     explained,
     flush,
     locked,
     locked_store,
     remove_folder,
     require_replaceable,
-    temporary,
 )
 from edgecl.store.folder import Folder, read_header
 from edgecl.store.records import EXTRACTOR_BYTES, Header
@@ -153,7 +153,7 @@ def _members(folder: Folder, header: Header) -> list[str]:
 
 
 def _written(file: Path, root: Path, names: list[str], facts: Mapping[str, Any], *, sign: Sign | None) -> Backup:
-    name = temporary(file.with_name(f".{file.name}.{os.getpid()}"))  # nobody's file
+    name = beside(file)
     name.unlink(missing_ok=True)
     try:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123

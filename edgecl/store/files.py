@@ -220,6 +220,11 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
             file.write(data)
 
 
+def beside(path: Path) -> Path:
+    """Return the name under which a file that a user named is written: nobody's file, and another in each process."""
+    return temporary(path.with_name(f".{path.name}.{os.getpid()}"))
+
+
 def require_replaceable(path: Path) -> Path:
     """Return where a file is written that replaces what is there; SettingError where that is no file."""
     path = Path(os.path.realpath(path))

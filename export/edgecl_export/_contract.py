@@ -14,7 +14,7 @@ from edgecl.errors import ContractError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.opening import open_extractor
-from edgecl.store.files import require_replaceable
+from edgecl.store.files import beside, flush, require_replaceable
 
 
 def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
@@ -50,10 +50,11 @@ def write(model: onnx.ModelProto, contract: Contract, out: Path) -> Contract:
 def place(content: bytes, contract: Contract, out: Path) -> Contract:
     """Write an extractor beside `out`, check it, and only then give it that name; raises as `write`."""
     out = require_replaceable(out)
-    part = out.with_name(out.name + ".part")
+    part = beside(out)
     try:
         part.write_bytes(content)
         checked = _check(part, contract, out)
+        flush(part)
         part.replace(out)
     except OSError as error:
         raise SettingError(f"cannot write {out}: {error.strerror}") from error

@@ -13,6 +13,7 @@ summation.
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -134,8 +135,10 @@ def export_imu(
         licence="Apache-2.0",
     )
     model = _model(values, rng)
-    write(model, contract, Path(out))
-    extractor = open_extractor(out)
+    with tempfile.TemporaryDirectory() as folder:  # `out` is written once, whole
+        begun = Path(folder, "begun.onnx")
+        write(model, contract, begun)
+        extractor = open_extractor(begun)
     mean = np.mean([extractor.frames(window)[0] for window in values], axis=0, dtype=np.float64)
     return write(model, replace(contract, mean=np.round(mean, 4).astype(np.float32)), Path(out))
 

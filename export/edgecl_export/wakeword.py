@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edgecl.errors import SettingError
-from edgecl.store.files import require_replaceable
+from edgecl.store.files import beside, flush, require_replaceable
 from edgecl_export._graph import Graph
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ def write(model: onnx.ModelProto, out: Path) -> int:
     """Write a model beside `out`, and only then give it that name; raises SettingError where it cannot be written."""
     content = model.SerializeToString(deterministic=True)
     out = require_replaceable(out)
-    part = out.with_name(out.name + ".part")
+    part = beside(out)
     try:
         part.write_bytes(content)
+        flush(part)
         part.replace(out)
     except OSError as error:
         raise SettingError(f"cannot write {out}: {error.strerror}") from error

@@ -27,7 +27,8 @@ def as_markdown(figures: dict[str, Any]) -> str:
     odd += "" if options is None else f" {options['survived']:,} ended as documented."
     if around := figures.get("surroundings"):
         odd += f" Of {around['tried']:,} on a full or read-only disk, with little memory, few descriptors, "
-        odd += f"short files, odd umasks or closed streams, {around['survived']:,} did, with intact stores and nothing half written."
+        odd += f"short files, odd umasks or closed streams, {around['survived']:,} did, with intact stores and nothing "
+        odd += "half written."
     return (
         f"{markdown(rows)}\n\n{told} of {len(figures['inputs'])} within the bounds. After {clients['tried']:,} hostile "
         f"clients of a control socket an honest one was answered {clients['survived']:,} times, at the latest after "
