@@ -177,6 +177,21 @@ def test_a_wrong_password_is_said_once(
     assert sum("refuses" in one.message for one in caplog.records) == 1
 
 
+def test_a_broker_whose_password_is_changed_is_said_to_refuse_and_is_found_again(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(what: str) -> int:
+        return sum(what in one for one in caplog.messages)
+
+    with publisher(broker.port, monkeypatch) as out:
+        out.take(event("yes"))
+        broker.change_password("another")
+        wait_until(lambda: said("refuses"), within_s=30)
+        broker.change_password(SECRET)
+        out.take(event("yes"))
+        assert (said("is gone"), said("refuses")) == (1, 1)
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

@@ -53,7 +53,14 @@ class Mosquitto:
             f"persistence true\npersistence_location {folder}/\n"
             "autosave_on_changes true\nautosave_interval 1\nuser root\n"
         )
-        self._program = program
+        self._program, self._tool = program, tool
+        self.start()
+
+    def change_password(self, secret: str) -> None:
+        """Be killed, and start again with another password."""
+        self.kill()
+        passwords = str(self._config.parent / "passwords")
+        subprocess.run([self._tool, "-b", passwords, USER, secret], check=True, capture_output=True)
         self.start()
 
     def start(self) -> None:

@@ -42,6 +42,7 @@ LONGEST_PAUSE_S = 60
 SETTLE_S = 0.3
 """After a connection, for the retained document of an earlier run to arrive."""
 FAREWELL_S = 0.5
+MOST_WARNINGS = 4
 COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
 LONGEST_DOCUMENT = 1 << 20
@@ -154,7 +155,7 @@ class Publisher:
         self._acknowledged = threading.Condition()
         self._done: set[int] = set()
         self._unawaited: set[int] = set()
-        self._has_warned, self._pause_s = False, 1.0
+        self._warned, self._pause_s = set[str](), 1.0
         self._commands: Mailbox[bytes] = Mailbox("commands", COMMANDS_WAITING)
         self._client = self._made()
         self._threads = [
@@ -258,15 +259,16 @@ class Publisher:
         self._warn(f"{self._address} cannot be reached; it is tried again, events wait")
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        was_there = self._is_connected.is_set()  # else it has refused, which is logged
         self._is_connected.clear()
-        if not self._is_over.is_set():
+        if was_there and not self._is_over.is_set():
             self._warn(f"{self._address} is gone ({reason}); it is tried again, events wait")
 
     def _warn(self, text: str) -> None:
-        """Log what is wrong with the broker once, until it is there again."""
-        if not self._has_warned:
+        """Log what is wrong with the broker: each thing once until it is there again, and a few things at most."""
+        if text not in self._warned and len(self._warned) < MOST_WARNINGS:
             logger.warning("%s", text)
-        self._has_warned = True
+            self._warned.add(text)
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if message.topic == STATUS_TOPIC and message.payload == b"online":
@@ -320,7 +322,8 @@ class Publisher:
         return True
 
     def _published(self, _client: paho.Client, _data: Any, message: int, _reason: Any, _properties: Any) -> None:
-        self._has_warned, self._pause_s = False, 1.0
+        self._pause_s = 1.0
+        self._warned.clear()
         if message in self._unawaited:
             self._unawaited.discard(message)
             return
