@@ -16,6 +16,11 @@ SIX = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
         ([f"acceleration {axis} (m/s^2)" for axis in "zxy"], ["acc_x", "acc_y", "acc_z"], [1, 2, 0]),
         (["wx", "wy", "wz", "ax", "ay", "az"], SIX, [3, 4, 5, 0, 1, 2]),
         (["gyr_z", "gyr_y", "gyr_x", "acc_z_g", "acc_y_g", "acc_x_g"], SIX, [5, 4, 3, 2, 1, 0]),
+        (
+            [f"{kind}.{axis}" for kind in ("angular_velocity", "linear_acceleration") for axis in "xyz"],
+            SIX,
+            [3, 4, 5, 0, 1, 2],
+        ),
         (["temperature", "x", "y"], ["x", "y", "z"], None),
         (["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"], ["x", "y", "z"], None),
         (["one", "two", "three"], ["x", "y", "z"], None),

@@ -235,3 +235,13 @@ def test_columns_without_a_name_are_no_measurements(tmp_path: Path) -> None:
     rows = [",timestamp,gFx,gFy,gFz,"] + [f"{i},{i / 50},1,2,3," for i in range(40)]
     samples = samples_of(put(tmp_path / "run.csv", "\n".join(rows)), WRIST, label="curl")
     assert samples[0].signal[0].tolist() == [1, 2, 3]
+
+
+def test_columns_of_another_sensor_are_not_taken_in_order(tmp_path: Path) -> None:
+    rows = ["timestamp,mag_x,mag_y,mag_z"] + [f"{i / 50},1,2,{i}" for i in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(rows))
+    with pytest.raises(DataError, match=r"3 columns of measurements \(mag_x, mag_y, mag_z\)") as raised:
+        samples_of(path, WRIST, label="curl")
+    assert raised.value.parameter == "columns"
+    how = Choices(columns={"ax": "mag_x", "ay": "mag_y", "az": "mag_z"})
+    assert samples_of(path, WRIST, label="curl", how=how)

@@ -9,7 +9,16 @@ from pathlib import Path
 from edgecl.errors import DataError
 from edgecl.units import SPELLINGS, factor_between, sensor_unit
 
-_KINDS = {"gyr": "gyro", "rotation": "gyro", "omega": "gyro", "mag": "mag", "acc": "acc", "grav": "grav"}
+_KINDS = {
+    "gyr": "gyro",
+    "rotation": "gyro",
+    "angular": "gyro",
+    "omega": "gyro",
+    "mag": "mag",
+    "acc": "acc",
+    "grav": "grav",
+}
+_SENSORS = frozenset(_KINDS.values())
 _SUFFIXES = "|".join(re.escape(one) for one in SPELLINGS)
 _UNIT = re.compile(rf"[(\[].*?[)\]]|(?<=[xyz])[\s_.-]+({_SUFFIXES}|ut)$")
 
@@ -87,7 +96,7 @@ def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = 
     Parameters
     ----------
     is_axis_known
-        Return an empty list as soon as any name states an axis that contradicts the order.
+        Return an empty list as soon as any name states an axis or a sensor that contradicts the order.
 
     >>> found_by_axis(["accel_z", "accel_y", "accel_x"], ["x", "y", "z"])
     [2, 1, 0]
@@ -95,7 +104,7 @@ def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = 
     given, asked = [_key(name) for name in names], [_key(name) for name in wanted]
     if is_axis_known:
         pairs = zip(given, asked, strict=False)
-        return [] if any(one and other and one[1] != other[1] for one, other in pairs) else None
+        return [] if any(one and other and _contradict(one, other) for one, other in pairs) else None
     if None in asked or len(set(asked)) < len(asked):
         return None
     has_kinds = any(one and one[0] for one in asked)
@@ -103,6 +112,11 @@ def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = 
     if any(keys.count(one) != 1 for one in asked):
         return None
     return [keys.index(one) for one in asked]
+
+
+def _contradict(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Test whether two names state different axes, or different sensors."""
+    return one[1] != other[1] or (one[0] != other[0] and {one[0], other[0]} <= _SENSORS)
 
 
 def _key(name: str) -> tuple[str, str] | None:
