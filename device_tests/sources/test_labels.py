@@ -14,7 +14,9 @@ from edgecl.sources.reading import read_samples
 from ..support.recordings import VOICE, WRIST, put, samples_of, skips_of, tone, wav
 
 
-@pytest.mark.parametrize("cell", ["<NA>", "NaT", "#N/A", "-nan", "n.a.", " nan "])
+@pytest.mark.parametrize(
+    "cell", ["<NA>", "NaT", "#N/A", "-nan", "n.a.", " nan ", "#DIV/0!", "#REF!", "\\N", "1.#QNAN", "(null)"]
+)
 def test_cells_that_programs_write_for_a_missing_label_are_no_label(tmp_path: Path, cell: str) -> None:
     rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},{cell if i < 20 else 'curl'}" for i in range(60)]
     path = put(tmp_path / "run.csv", "\n".join(rows))

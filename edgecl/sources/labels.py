@@ -16,7 +16,9 @@ LONGEST_LABEL = 64
 # Joiners that Persian, Indic scripts and emoji need; other format characters can disguise a label.
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
 MISSING_WORDS = frozenset(  # cells without a value, in lower case
-    {"", "?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
+    {"", "?", "na", "n/a", "n.a.", "#n/a", "#n/a n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
+    | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "\\n", "(null)", "<null>", "[null]", "undefined"}
+    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # what Excel could not compute
 )
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
