@@ -64,7 +64,9 @@ def test_truncated_header_is_skipped(tmp_path: Path, length: int) -> None:
 
 
 def test_unknown_codec_is_named(tmp_path: Path) -> None:
-    assert "unknown codec: 0x161" in reason_of(wav(tone(), codec=0x161), tmp_path)
+    reason = reason_of(wav(tone(), codec=0x161), tmp_path)
+    assert "unknown codec: 0x161" in reason
+    assert "convert it: ffmpeg" in reason
 
 
 @settings(max_examples=150, deadline=None)

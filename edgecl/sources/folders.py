@@ -30,7 +30,10 @@ _SPLIT_BEGINS = (
 _PART_AT_END = r".+[ _-](train|training|test|testing|val|validation|dev|eval)"
 _PERSON = r"(subject|subj|speaker|spk|participant|person|user|s|p|u)[ _-]?\d+"
 _SESSION = r"(session|day)[ _-]?\d+"
-CONVERTED = (".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr")
+CONVERTED = (
+    ".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr", ".caf", ".au", ".w64", ".wv", ".mka", ".mkv", ".mov",
+    ".oga", ".spx",
+)  # fmt: skip
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 CONVERTED_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jp2", ".dng", ".svg")

@@ -40,7 +40,7 @@ _CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.
 _UNKNOWN_SIZE = 0x7FFFF000
 # Beginnings of chunks, to tell where one goes on after a chunk of odd size that was not padded.
 _NAMES = (b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"id3 ", b"iXML", b"JUNK", b"PEAK", b"smpl")
-_WAV = (b"RIFF", b"RF64", b"BW64")
+WAV_MARKS = (b"RIFF", b"RF64", b"BW64")
 _COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b"RIFX": "RIFX", b"riff": "Wave64"}
 _PROBED = 1 << 20  # bytes by which the place of 24 bits in 32 is known
 # Below this share of the announced sound: the file was cut off and may hold half a word.
@@ -129,11 +129,11 @@ def _chunks(content: bytes | mmap.mmap) -> tuple[_Format, memoryview]:
             size = long_size if long_size and size == 0xFFFFFFFF else size
             sound = _whole(content, start + 8, size, layout)
             return _with_place(layout, sound), sound
-        start = _next_chunk(content, start + 8 + size)
+        start = next_chunk(content, start + 8 + size)
     raise UnusableError("truncated header: the file ends before its sound begins")
 
 
-def _next_chunk(content: bytes | mmap.mmap, end: int) -> int:
+def next_chunk(content: bytes | mmap.mmap, end: int) -> int:
     """Return where the chunk after one that ends at `end` begins: at an even offset, unless the pad is missing."""
     return end if content[end : end + 4] in _NAMES else end + end % 2
 
@@ -155,9 +155,13 @@ def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -
     finished = int.from_bytes(content[4:8], "little") == len(content) - 8
     if size >= _UNKNOWN_SIZE or (size == 0 and not finished):
         size = left
+    per_second = layout.rate_hz * layout.bytes_per_frame
     if left < _WHOLE_ENOUGH * size:
-        per_second = layout.rate_hz * layout.bytes_per_frame
         raise UnusableError(f"truncated: holds {left / per_second:.2f} s of {size / per_second:.2f} s")
+    if left - size > max((1 - _WHOLE_ENOUGH) * size, SHORTEST_S * per_second):
+        from edgecl.sources.uncounted import require_no_more_sound
+
+        require_no_more_sound(content, start + size, size / per_second, per_second)
     return memoryview(content)[start : start + size]
 
 
@@ -246,12 +250,12 @@ def _read_any_wav(content: bytes) -> Sound:
         except DataError as lacking:
             raise UnusableError(f"{error}: {lacking}; or convert it: {CONVERT}") from error
         except UnusableError:
-            raise error from None
+            raise UnusableError(f"{error}: convert it: {CONVERT}") from None
 
 
 def is_wav(begins: bytes) -> bool:
     """Test whether a file that begins so is WAV, RF64 and BW64 among it."""
-    return begins[:4] in _WAV
+    return begins[:4] in WAV_MARKS
 
 
 def compression(begins: bytes) -> str:
