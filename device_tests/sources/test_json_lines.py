@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.extractors.contract import Contract
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, csv_of, lines_of, movement, put, samples_of, skips_of
+from ..support.recordings import WRIST, contract_of, csv_of, lines_of, movement, put, samples_of, skips_of
+
+TABLE = contract_of("table", 0.0, ("ax", "ay", "az"), 1, 1)
 
 
 def test_window_a_line_is_read(tmp_path: Path) -> None:
@@ -91,3 +95,14 @@ def test_rows_with_times_are_read_as_a_table_is(tmp_path: Path) -> None:
     found = samples_of(path, WRIST, label="go")
     np.testing.assert_array_equal(found[0].signal, expected[0].signal)
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="go")] == ["ragged row"]
+
+
+@pytest.mark.parametrize("contract", [WRIST, TABLE])
+def test_lines_in_utf16_and_one_list_of_all_say_what_to_do(tmp_path: Path, contract: Contract) -> None:
+    line = json.dumps({"timestamp": 0, "ax": 1, "ay": 2, "az": 3})
+    for content, message in (
+        ("\n".join([line] * 9).encode("utf-16"), "is UTF-16: save it as UTF-8"),
+        (json.dumps([json.loads(line)], indent=1), "begins with a list: write one object per line"),
+    ):
+        with pytest.raises(DataError, match=message):
+            samples_of(put(tmp_path / "rows.jsonl", content), contract, label="go")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its marks
 LONGEST_TEXT = 10_000  # characters
+_BEGINNING = 64  # bytes of a file that show its form
 _FIRST_LINES = 8  # of a file, of which one is not empty
 
 
@@ -48,6 +51,8 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
         require_file(path)
         with path.open("rb") as file:
             lines = bounded_lines(file, limit=LONGEST_DOCUMENT, error=partial(_too_long, path))
+            _check_form(file.read(_BEGINNING), path)
+            file.seek(0)
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
@@ -111,6 +116,14 @@ def is_rows(path: Path) -> bool:
         return False
     is_window = not isinstance(entry, dict) or "signal" in entry or "text" in entry
     return not is_window and any(time_name(str(name).lower()) for name in entry)
+
+
+def _check_form(begins: bytes, path: Path) -> None:
+    """Refuse what is no JSON Lines as a whole: UTF-16, and one list of everything."""
+    if begins.startswith(_UTF16):
+        raise DataError(f"{path} is UTF-16: save it as UTF-8")
+    if begins.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+        raise DataError(f"{path} begins with a list: write one object per line, as `jq -c '.[]'` does of a list")
 
 
 def _too_long(path: Path, number: int, text: str) -> DataError:
