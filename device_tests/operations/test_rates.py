@@ -100,3 +100,17 @@ def test_arrays_from_python_are_looked_at_too(wrist: Path) -> None:
     signals[:, :, 3:] *= 57.3
     with pytest.raises(DataError, match="degrees per second"):
         Learner.open(wrist).learn({"walk": signals}, dry_run=True)
+
+
+@pytest.mark.parametrize(("channels", "name"), [(slice(3), "acc_x"), (slice(3, 6), "gyro_x")])
+def test_a_sensor_that_never_changes_is_named_and_not_taken_for_another_unit(
+    wrist: Path, tmp_path: Path, channels: slice, name: str
+) -> None:
+    signals = windows(8, seed=1)
+    signals[:, :, channels] = [0, 0, 9.81] if name == "acc_x" else 0
+    np.savez(tmp_path / "lesson.npz", X=signals, y=np.zeros(8, int), label_names=["walk"], rate_hz=50.0,
+             channels=CHANNELS)  # fmt: skip
+    done = edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run")
+    assert done.code == 4
+    assert f"{name} and the like never change while the others do" in done.err
+    assert edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run", "--scale", "acc=1").code == 0

@@ -73,6 +73,15 @@ def check_rates(samples: list[Sample], extractor: Extractor) -> None:
     frames = np.array([extractor.frames(one.signal)[-1, -len(levels) :] for one in samples]) / levels
     rates, accelerations = frames[:, turning].mean(axis=1), frames[:, moving].mean(axis=1)
     rate, acceleration = median(rates), median(accelerations)
+    still = [one[0] for one, level in ((turning, rate), (moving, acceleration)) if level == 0]
+    if len(still) == 1 and rate + acceleration > MOVES:
+        name = contract.channels[still[0]]
+        raise DataError(
+            f"{samples[0].source}: {name} and the like never change while the others do: is the sensor recorded, and "
+            f"not stuck? Record it; or give the factors of channels, such as {channel_stem(name)}=1, which takes the "
+            "values as they are",
+            parameter="scale",
+        )
     is_large = rate > MOVES and rate > LARGEST * acceleration
     is_small = acceleration > MOVES and rate < SMALLEST * acceleration
     if not (is_large or is_small):
