@@ -93,3 +93,29 @@ def test_a_table_that_is_no_utf8_says_so(tmp_path: Path) -> None:
     like.write_bytes("size,city,label\n1,Köln,a\n".encode("latin-1"))
     with pytest.raises(DataError, match="is no text in UTF-8"):
         export_table(tmp_path / "t.onnx", like)
+
+
+@pytest.mark.parametrize("form", ["${:,.2f}", "{:.1f} %", "{:.1f} km/h", "{:,.2f}", "{:.2f}€"])
+def test_numbers_that_are_written_as_texts_are_no_categories_unless_it_is_settled(tmp_path: Path, form: str) -> None:
+    rows = [f'"{form.format(1000 + 7.5 * row)}",{row % 2},{"ab"[row % 2]}' for row in range(50)]
+    text = "\n".join(["amount,other,label", *rows])
+    with pytest.raises(DataError, match="'amount' holds numbers written as text") as raised:
+        exported(tmp_path, text)
+    assert raised.value.parameter == "categories"
+    assert exported(tmp_path, text, categories=["amount"]).contract.channels[-1].startswith("amount=")
+
+
+def test_few_values_with_a_unit_are_categories(tmp_path: Path) -> None:
+    text = "size,label\n10 cm,a\n20 cm,b\n10 cm,a\n"
+    assert exported(tmp_path, text).contract.channels == ("size=10 cm", "size=20 cm")
+
+
+def test_columns_that_give_the_label_away_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        f"{row + 7},{row * row % 11},{'xyz'[row % 3]},uuid-{row * 7919 % 9973},{'abc'[row % 3]}" for row in range(100)
+    ]
+    exported(tmp_path, "\n".join(["id,size,target,key,label", *rows]))
+    assert "'id' counts the rows" in caplog.text
+    assert "'target' has one value for each label" in caplog.text
+    assert "'key' has 100 values" in caplog.text
+    assert "'size'" not in caplog.text

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
+from edgecl.notes import Logger
 from edgecl.sources.cells import csv_cells
 from edgecl.sources.csv_columns import csv_lines, header_line, open_table
 from edgecl.sources.labels import valid_text
@@ -21,8 +23,15 @@ from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 
+logger = Logger(__name__)
 ROWS = 10_000  # that columns are judged by
 CATEGORIES = 32  # of a column; rarer ones are read as none of them
+COUNTED = 8  # rows from which on a column may be seen to count them
+# An amount with a currency, a unit, a per cent sign or separators of thousands.
+_NUMBER_AS_TEXT = (
+    r"[-+]?[$\u20ac\u00a3\u00a5]?\s?[-+]?(\d{1,3}([,.'\u2019\s]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)"
+    r"\s?([%$\u20ac\u00a3\u00a5]|\u00b0?[^\W\d_]{1,4}(/[^\W\d_]{1,2}\d?)?)?"
+)
 LARGEST = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 
 
@@ -133,14 +142,55 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
         raise DataError(f"{like} has two columns of the same name, {twice[0]}: rename one")
     left_out = {label_column.lower(), "timestamp", ""}
     named = {name.lower() for name in categories}
+    cells = {name: [row[index].strip() for row in rows] for index, name in enumerate(names)}
+    labels = cells[names[lower.index(label_column.lower())]]
     found = [
-        _column(name, [row[index].strip() for row in rows], decimal=decimal, is_named=name.lower() in named)
-        for index, name in enumerate(names)
+        _column(name, cells[name], decimal=decimal, is_named=name.lower() in named)
+        for name in names
         if name.lower() not in left_out
     ]
     if not found:
         raise DataError(f"{like} has no columns but {', '.join(names)}")
+    for one in found:
+        _check_texts(one, cells[one.name], like, is_named=one.name.lower() in named)
+        for note in _notes(one, cells[one.name], labels):
+            logger.warning("%s: %r %s", like, one.name, note)
     return found
+
+
+def _check_texts(column: Column, cells: Sequence[str], like: Path, *, is_named: bool) -> None:
+    """Refuse many numbers with signs of money, units or separators of thousands: each would be a category."""
+    present = [cell for cell in cells if cell.lower() not in EMPTY]
+    if not column.categories or is_named or len(set(present)) <= CATEGORIES:
+        return
+    texts = [cell for cell in present if re.fullmatch(_NUMBER_AS_TEXT, cell)]
+    if 2 * len(texts) > len(present):
+        raise DataError(
+            f"{like}: {column.name!r} holds numbers written as text, {texts[0]!a} for one: write plain ones, such as "
+            "1234.5, or name it among the columns of categories",
+            parameter="categories",
+        )
+
+
+def _notes(column: Column, cells: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return what a user should look at: columns that give the label away here, and say nothing of rows to come."""
+    values, known = set(cells), Counter(cells)
+    notes = []
+    pairs = set(zip(cells, labels, strict=True))
+    if 1 < len(values) == len(set(labels)) == len(pairs) < len(cells) / 2:
+        notes.append("has one value for each label: is it a copy of the label? Take it out of the table if it is")
+    if not column.categories and len(cells) > COUNTED and len(values) == len(cells):
+        numbers = [_number(cell, decimal=False) for cell in cells]
+        steps = {after - before for before, after in pairwise(numbers) if after is not None and before is not None}
+        if len(steps) == 1 and None not in numbers:
+            notes.append("counts the rows, which says nothing of rows to come: take it out of the table")
+    unknown = len(cells) - sum(known[value] for value in column.categories)
+    if column.categories and 2 * unknown > len(cells):
+        notes.append(
+            f"has {len(values)} values, of which {CATEGORIES} have a place of their own: take it out of the table if "
+            "it is a key or a time"
+        )
+    return notes
 
 
 def _head(like: Path) -> tuple[list[str], list[list[str]], bool]:
