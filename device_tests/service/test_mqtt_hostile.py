@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
+import ssl
+import threading
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,8 @@ from edgecl.errors import SettingError
 from edgecl.service.home_assistant import device_document
 from edgecl.service.mqtt import PASSWORD, Broker, Publisher
 
-from ..support.broker import FakeBroker, published, wait_until
+from ..support.broker import FakeBroker, free_port, published, wait_until
+from ..support.certificates import make_certificates
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra [mqtt]")
 pytestmark = pytest.mark.native("talks to a broker in real time")
@@ -70,13 +76,46 @@ def test_a_message_of_any_length_takes_little_memory_and_no_connection() -> None
 
 
 def test_a_broker_that_never_answers_delays_no_end() -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with publisher(silent.getsockname()[1], []):
             time.sleep(0.3)
             started = time.monotonic()
         assert time.monotonic() - started < 3
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # paho leaves a socket that could not be encrypted
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_broker_that_cannot_be_trusted_or_is_not_there_is_said_to_be_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    good, other = map(make_certificates, folders)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(good.certificate, good.key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    one = server.accept()[0]
+                    with suppress(ssl.SSLError):
+                        context.wrap_socket(one, server_side=True).close()
+                    one.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        broker = Broker.from_url(f"mqtts://127.0.0.1:{port}", ca_file=other.ca)
+        with Publisher(broker, broker.topics(Path("kitchen")), lambda labels, gone: {}):
+            wait_until(lambda: caplog.messages)
+        wait_until(lambda: not any("mqtt network" in one.name for one in threading.enumerate()))
+    gc.collect()
+    assert "certificate signature failure" in caplog.messages[0] or "unable to get local issuer" in caplog.messages[0]
+    caplog.clear()
+    with publisher(free_port(), []):
+        wait_until(lambda: caplog.messages)
+    assert "Connection refused" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(

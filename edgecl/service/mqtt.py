@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
     from edgecl.live.events import Event
+    from edgecl.service.mqtt_client import BoundedClient
 
 logger = Logger(__name__)
 
@@ -206,7 +207,7 @@ class Publisher:
         now = self._describe(self._labels, {})["cmps"]
         self._gone = home_assistant.removed({**{k: {"p": p} for k, p in self._gone.items()}, **before}, now)
 
-    def _made(self) -> paho.Client:
+    def _made(self) -> BoundedClient:
         from paho.mqtt.enums import CallbackAPIVersion
 
         from edgecl.service.mqtt_client import BoundedClient
@@ -256,7 +257,7 @@ class Publisher:
         self._is_stale.set()
 
     def _failed(self, _client: paho.Client, _data: Any) -> None:
-        self._warn(f"{self._address} cannot be reached; it is tried again, events wait")
+        self._warn(f"{self._address} cannot be reached ({self._client.failure}); it is tried again, events wait")
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         was_there = self._is_connected.is_set()  # else it has refused, which is logged

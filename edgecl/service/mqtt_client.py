@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 
 LONGEST_PACKET = (1 << 20) + (1 << 17)
 """More than the longest document with its topic; of a longer packet this much is kept, which nothing reads."""
@@ -11,6 +12,17 @@ PIECE = 1 << 16
 
 class BoundedClient(paho.Client):
     """Keeps the beginning of a packet that is too long, reads past the rest, and stays connected."""
+
+    failure = ""
+    """Why it could not be connected last, which `on_connect_fail` is not given."""
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect again; raises OSError where that fails."""
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self.failure = getattr(error, "verify_message", "") or error.strerror or str(error)
+            raise
 
     def _sock_recv(self, bufsize: int) -> bytes:
         data = super()._sock_recv(min(bufsize, PIECE))
