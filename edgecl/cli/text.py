@@ -97,6 +97,14 @@ def listed(names: Iterable[str], *, most: int = 12) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
+def strange_text(words: Sequence[str]) -> str:
+    """Say of which words the references are of another student; empty where there is none."""
+    if not words:
+        return ""
+    named = printable(listed(words))
+    return f"references of another student, of {named}, are not compared: teach these again, with some new clips"
+
+
 def table(rows: Iterable[Sequence[str]], *, header: Sequence[str], align: str, indent: int = 2) -> str:
     """Columns two blanks apart; `align` has a letter a column, "l" or "r". The last column is not padded.
 

@@ -61,11 +61,11 @@ def referenced(
                 break
             # one at a time: together they may be megabytes
             clips = ((signals.get(of, row), signals.frames(of, row)) for of, row in some)
-            before = getattr(exemplars[label], name)
-            known = 0 if before is None else Reference.from_array(before).clips
+            before = _before(getattr(exemplars[label], name), reference_bytes)
+            known = 0 if before is None else before.clips
             vectors = [answers(one, known + at, its) for at, (one, its) in enumerate(clips) if one is not None]
             if vectors:
-                found[name] = _added(before, vectors)
+                found[name] = Reference.of(vectors, before).array()
         if found:
             role = f"exemplars/{label}"
             held_now = exemplars[label]
@@ -115,11 +115,9 @@ def _hearing(contract: Contract) -> Hears | None:
     return None if known is None else hearing()
 
 
-def _added(before: NDArray[np.float16] | None, vectors: list[NDArray[np.float32]]) -> NDArray[np.float16]:
-    """Return the reference of clips (n of (K,)), added to one of before where that has the same directions."""
-    if before is None or len(before) != len(vectors[0]) + 1:
-        return Reference.of(vectors).array()
-    return Reference.of(vectors, Reference.from_array(before)).array()
+def _before(stored: NDArray[np.float16] | None, reference_bytes: int) -> Reference | None:
+    """Return the reference that clips are added to; None where there is none, or one of another student."""
+    return Reference.from_array(stored) if stored is not None and stored.nbytes == reference_bytes else None
 
 
 def _taught(outcome: Outcome, lesson: Lesson) -> dict[str, list[tuple[str, int]]]:

@@ -84,7 +84,18 @@ def _second_stage(opened: OpenStore, model: Model) -> dict[str, Any]:
     words = sorted(label for label, one in model.exemplars.items() if one.reference is not None)
     found = student(opened, model)
     students = [label for label, one in sorted(model.exemplars.items()) if found is not None and found.knows(one)]
-    return {"installed": verifier_file() is not None, "words": words, "students_words": students}
+    return {
+        "installed": verifier_file() is not None,
+        "words": words,
+        "students_words": students,
+        "strange_words": strange_words(opened, model),
+    }
+
+
+def strange_words(opened: OpenStore, model: Model) -> list[str]:
+    """Return the words whose references are of another student than the one that is here."""
+    found = student(opened, model)
+    return [label for label, one in sorted(model.exemplars.items()) if found is not None and found.is_strange_to(one)]
 
 
 def _remembered(model: Model) -> dict[str, int]:

@@ -110,8 +110,13 @@ class Student:
         """Test whether a word has a reference, in as many directions as the net answers in, and kept clips.
 
         A net that takes this one's place has to answer in another number of directions: nothing else tells them apart.
+        The first one that shipped answered in 64.
         """
         return len(kept) > 0 and kept.student is not None and kept.student.nbytes == self.reference_bytes
+
+    def is_strange_to(self, kept: Exemplars) -> bool:
+        """Test whether a word has a reference of another student, which this one's answers cannot be compared with."""
+        return kept.student is not None and kept.student.nbytes != self.reference_bytes
 
 
 def thirds(frames: NDArray[np.floating], mean: NDArray[np.float32]) -> NDArray[np.float32]:
