@@ -10,6 +10,7 @@ import pytest
 
 from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
+from edgecl.sources.folders import require_labels_first
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Skip
 
@@ -255,3 +256,17 @@ def test_sessions_of_several_people_above_the_labels_are_of_those_people(tmp_pat
         put(tmp_path / f"subject_{person}" / "session_1" / "go" / "1.wav", wav(tone(hertz=300 + 50 * person)))
     found = samples_of(tmp_path, how=Choices(label_folder=3))
     assert [one.group for one in found] == ["subject_1", "subject_2"]
+
+
+@pytest.mark.parametrize(("people", "is_named"), [(("no", "stop"), True), (("speaker1", "speaker2"), False)])
+def test_folders_that_hold_the_same_folders_are_named_unless_these_are_called_like_people(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, people: tuple[str, str], is_named: bool
+) -> None:
+    for part in ("entrenamiento", "prueba"):
+        for name in people:
+            put(tmp_path / part / name / "a.wav", "")
+    require_labels_first(tmp_path)
+    assert ("hold the same folders (no, stop)" in caplog.text) == is_named
+    caplog.clear()
+    require_labels_first(tmp_path, known=["prueba"])
+    assert not caplog.text

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecl.errors import DataError
+from edgecl.notes import Logger
 from edgecl.sources.labels import are_known, clean_label
 from edgecl.sources.samples import Skip, UnusableError
 
+logger = Logger(__name__)
 DEEPEST = 8
 # Files that can be given themselves; named when they lie in a folder where they are not read.
 GIVEN_ALONE = (".npz", ".csv", ".jsonl")
@@ -124,6 +126,21 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
             + ", or give the path of one part alone",
             parameter="label_folder",
         )
+    _name_alike(root, below, known)
+
+
+def _name_alike(root: Path, below: Mapping[str, set[str]], known: Collection[str]) -> None:
+    """Warn where all folders hold the same ones: people of each label, or labels of each part of a set."""
+    inner = next(iter(below.values()), set())
+    are_people = all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in inner)
+    if len(below) < 2 or len(inner) < 2 or are_people or are_known(below, known):
+        return
+    if all(one == inner for one in below.values()):
+        logger.warning(
+            "%s: the folders %s hold the same folders (%s), which are taken as people: if they are the labels, say so "
+            "(--label-folder 2)",
+            root, _some(sorted(below)), _some(sorted(inner)),
+        )  # fmt: skip
 
 
 def _is(kind: str, name: str) -> bool:
