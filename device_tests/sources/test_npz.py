@@ -19,7 +19,7 @@ from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, contract_of, npz, samples_of, skips_of, windows
+from ..support.recordings import WRIST, contract_of, movement, npz, samples_of, skips_of, windows
 
 
 def test_windows_are_read_with_labels_and_subjects(tmp_path: Path) -> None:
@@ -309,3 +309,29 @@ def test_an_archive_with_two_members_of_a_name_is_refused(tmp_path: Path) -> Non
         archive.writestr("y.npy", names.getvalue())
     with pytest.raises(DataError, match=r"y\.npy more than once"):
         samples_of(path, WRIST)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.zeros((4, 3, 20)), "y": np.zeros(4)}, r"its axes seem to be \(channels, time\): transpose it"),
+        ({"X": np.zeros((4, 20, 3)), "y": np.eye(4)}, r"wanted \(4,\): save y.argmax\(axis=1\)"),
+        ({"X": np.zeros((4, 20, 3)), "y": np.zeros((4, 1))}, r"wanted \(4,\): save y.reshape\(-1\)"),
+    ],
+)
+def test_axes_in_another_order_say_what_to_save(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "w.npz", rate_hz=50.0, **arrays)
+    with pytest.raises(DataError, match=message):
+        read_samples(tmp_path / "w.npz", WRIST)
+
+
+def test_indices_from_one_of_which_the_last_name_is_not_used_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["sit", "stand", "walk", "run"]
+    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=[1, 2, 3], label_names=names, rate_hz=50.0)
+    assert [one.label for one in samples_of(tmp_path / "w.npz", WRIST)] == names[1:]
+    assert "y runs from 1 to 3, and is counted from 0: 1 is 'stand'" in caplog.text
+    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=[1, 1, 2], label_names=names, rate_hz=50.0)
+    assert len(samples_of(tmp_path / "w.npz", WRIST)) == 3
+    assert "y runs from 1 to 2, and is counted from 0: 1 is 'stand'" in caplog.text

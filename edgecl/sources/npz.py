@@ -81,7 +81,7 @@ class NpzWindows:
         self.labels_from = how.labels_from or 0
         if self.label_names is not None and self.labels is not None:
             _check_texts(self.labels, self.label_names, path)
-            _check_indices(self.labels, len(self.label_names), path, labels_from=how.labels_from)
+            _check_indices(self.labels, self.label_names, path, labels_from=how.labels_from)
         self.channels = _channel_order(arrays, contract, path, how)
         try:
             if contract.is_picture:
@@ -159,15 +159,17 @@ def _check_texts(labels: list[Any], names: list[Any], path: Path) -> None:
         )
 
 
-def _check_indices(labels: list[Any], names: int, path: Path, *, labels_from: int | None) -> None:
+def _check_indices(labels: list[Any], label_names: list[Any], path: Path, *, labels_from: int | None) -> None:
     """Refuse `y` that is counted from 1, unless that is settled, or whose indices are mostly none of a name."""
     numbers = np.array([one for one in labels if not isinstance(one, str) and math.isfinite(one)])
     if not numbers.size:
         return
-    low, high = int(numbers.min()), int(numbers.max())
+    names, low, high = len(label_names), int(numbers.min()), int(numbers.max())
     stated = f"{path}: y runs from {low} to {high}, and there are {names} label_names"
     if labels_from is None and low >= 1 and high == names:
         raise DataError(f"{stated}: is y counted from 1? Give the index of the first name", parameter="labels_from")
+    if labels_from is None and low == 1 < names:
+        logger.warning("%s, and is counted from 0: 1 is %r", stated.partition(", and there")[0], str(label_names[1]))
     index = numbers - (labels_from or 0)
     outside = (index >= names) | (index < -1)
     if labels_from is None and outside.mean() > MOST_OUTSIDE:
@@ -256,7 +258,10 @@ def _column(arrays: dict[str, NDArray[Any]], name: str, *, count: int, path: Pat
         return None
     array = arrays[name]
     if array.shape != (count,):
-        raise DataError(f"{path}: {name} has the shape {array.shape}, and X holds {count} windows")
+        to_do = ""
+        if array.ndim == 2 and len(array) == count:
+            to_do = f", wanted ({count},): save {name}.{'argmax(axis=1)' if array.shape[1] > 1 else 'reshape(-1)'}"
+        raise DataError(f"{path}: {name} has the shape {array.shape}, and X holds {count} windows{to_do}")
     values: list[Any] = _text(array).tolist()
     return values
 

@@ -108,7 +108,9 @@ def shaped(raw: NDArray[Any], contract: Contract) -> NDArray[Any]:
         raise UnusableError(f"wrong shape: {raw.shape}, wanted (time, {channels})")
     if raw.shape[1] != channels:
         names = ", ".join(contract.channels)
-        raise UnusableError(f"wrong channel count: {raw.shape[1]}, the extractor takes {channels} ({names})")
+        turned = raw.shape[0] == channels and raw.shape[1] > channels
+        to_do = "; its axes seem to be (channels, time): transpose it" if turned else ""
+        raise UnusableError(f"wrong channel count: {raw.shape[1]}, the extractor takes {channels} ({names}){to_do}")
     if len(raw) == 0:
         raise UnusableError("too short: 0 samples")
     return raw
