@@ -23,7 +23,7 @@ from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 
-logger = Logger(__name__)
+logger = Logger("edgecl.export.table")
 ROWS = 10_000  # that columns are judged by
 CATEGORIES = 32  # of a column; rarer ones are read as none of them
 COUNTED = 8  # rows from which on a column may be seen to count them
