@@ -234,3 +234,20 @@ def test_own_samples_of_a_class_that_was_kept_out_of_the_plan_are_said_to_make_t
     done = edgecl("merge", fleet / "few", "--irreversible", *files)
     assert (done.code, "samples that the plan lacks: stop (3), yes (3)" in done.out) == (0, True)
     assert Learner.open(fleet / "few").opened.model()[1].statistics["yes"].count == 27
+
+
+@pytest.mark.parametrize("folder", ["k\u202e\udcff", "k\nitchen", "x" * 200])
+def test_a_share_of_a_store_in_any_folder_can_be_merged(fleet: Path, tmp_path: Path, folder: str) -> None:
+    (fleet / "b").rename(tmp_path / folder)
+    assert edgecl("share", tmp_path / folder, "-o", tmp_path / "b.share").code == 0
+    done = edgecl("merge", fleet / "a", tmp_path / "b.share", "--json")
+    assert done.code == 0
+    assert all(name.isprintable() for name in done.value["devices"].values())
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\nb", "\u202e"])
+def test_a_name_that_no_share_can_have_is_refused(fleet: Path, tmp_path: Path, name: str) -> None:
+    for words in ((), ("--irreversible",)):
+        done = edgecl("share", fleet / "b", "-o", tmp_path / "b.share", "--name", name, *words)
+        assert (done.code, "cannot be the name of a device" in done.err) == (2, True)
+    assert not (tmp_path / "b.share").exists()

@@ -17,7 +17,7 @@ from edgecl.errors import DataError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import OUT, STATE, FolderNode
 from edgecl.model.shares import Share
-from edgecl.sharing.share_file import LONGEST_NAME, Incoming, decode, encode
+from edgecl.sharing.share_file import Incoming, as_name, decode, encode
 from edgecl.sharing.sums import Sums
 from edgecl.store.files import replace_file
 from edgecl.store.records import sha256
@@ -64,7 +64,7 @@ class SummingNode:
                 print(f"EDGECL gateway: {name} is left out: {reason}", flush=True)
         if total is None:
             return []
-        name = (self._folder.absolute().name or self.device)[:LONGEST_NAME]
+        name = as_name(self._folder.absolute().name, otherwise=self.device)
         own = replace(total.share, device=self.device, name=name, revision=1, members=())
         digest = sha256(encode(own, total.shape))
         if digest != self._digest:

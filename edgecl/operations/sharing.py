@@ -13,7 +13,7 @@ from edgecl.operations.open_store import OpenStore
 from edgecl.sharing.checks import require_same
 from edgecl.sharing.noise import Noise, noisy
 from edgecl.sharing.plans import Plan, Planned, joined
-from edgecl.sharing.share_file import LONGEST_NAME, Shape, encode, encode_plan, read_plan
+from edgecl.sharing.share_file import LONGEST_NAME, Shape, as_name, encode, encode_plan, is_name, read_plan
 from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ def _require_chosen(plan: Plan, device: str, chosen: Collection[str], own: Colle
 
 
 def _called(opened: OpenStore, name: str | None) -> str:
-    return (name or opened.store.path.name)[:LONGEST_NAME]
+    if name and not is_name(name[:LONGEST_NAME]):
+        raise SettingError(f"{name!a} cannot be the name of a device: wanted printable text", parameter="name")
+    return name[:LONGEST_NAME] if name else as_name(opened.store.path.name, otherwise=opened.store.name)
 
 
 def _plan_of(path: str | Path, shape: Shape) -> Plan:

@@ -234,6 +234,15 @@ def is_name(one: Any) -> bool:
     return isinstance(one, str) and one.isprintable() and 0 < len(one) <= LONGEST_NAME
 
 
+def as_name(folder: str, *, otherwise: str) -> str:
+    """Return the name of a folder as that of a device, with `_` for what cannot be printed.
+
+    >>> as_name("k\u202echen", otherwise="x"), as_name("", otherwise="x")
+    ('k_chen', 'x')
+    """
+    return "".join(one if one.isprintable() else "_" for one in folder)[:LONGEST_NAME] or otherwise
+
+
 def _is_plain(
     device: str, name: str, revision: int, labels: list[Any], members: list[Any], noise: Mapping[str, Any]
 ) -> bool:
