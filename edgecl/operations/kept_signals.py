@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from edgecl.operations.data import Latent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from io import FileIO
     from pathlib import Path
 
     from edgecl.sources.samples import Sample
@@ -34,7 +35,7 @@ class KeptSignals:
         self._rows: dict[str, list[tuple[int, tuple[int, ...]] | NDArray[np.float32] | None]] = {}
         self._frames: dict[str, list[NDArray[np.float32] | None]] = {}
         self._bytes = 0
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def add(self, label: str, sample: Sample, frames: NDArray[np.float32] | None = None) -> None:
         """Keep the signal of a sample, and its frames (P, D) where the signal stays in memory.
@@ -77,9 +78,10 @@ class KeptSignals:
         try:
             import tempfile
 
-            self._file = self._file or tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 (open until `close`)
-            first = self._file.seek(0, 2)
-            self._file.write(np.ascontiguousarray(signal, np.float32).tobytes())
+            # without a buffer, which would report a full disk later, and where nothing may fail
+            self._file = self._file or tempfile.TemporaryFile(dir=self._spool, buffering=0)  # noqa: SIM115 (see `close`)
+            first, data = self._file.seek(0, 2), np.ascontiguousarray(signal, np.float32).tobytes()
+            is_whole = self._file.write(data) == len(data)
         except OSError:
             return None  # a recording less in the inbox is no reason to lose the lesson
-        return first, signal.shape
+        return (first, signal.shape) if is_whole else None
