@@ -12,7 +12,7 @@ from report.tables import markdown
 
 # row: how the counts of tools/power_cuts begin that it adds up
 ROWS = {
-    "killed at a file-changing system call of `init`, `learn`, `rollback`, `forget`": ("killed",),
+    "killed at a file-changing system call of `init`, `learn`, `rollback`, `forget`, `follow`": ("killed",),
     "the call fails instead: ENOSPC, EROFS, EIO": ("ENOSPC", "EROFS", "EIO"),
     "that call and all later ones of its name fail": ("lasting",),
     "power cut with what was not flushed lost, reordered or torn": ("unflushed",),
