@@ -1,4 +1,4 @@
-"""Units and numbers: sizes in bytes, what sensors of movement measure in, and the digits of strangers."""
+"""Units and numbers: sizes in bytes, what sensors of movement measure in, and numbers of requests."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecl.cli import app, warn
 from edgecl.cli.app import COMMANDS
 from edgecl.demo.clips import NEW_WORDS
 from edgecl.learning.strategies import STRATEGIES
@@ -493,6 +495,24 @@ def test_a_full_stdout_is_a_message(kitchen: Path) -> None:
     assert "writing the output failed" in done.stderr
     assert "nothing was committed" in done.stderr
     assert "No space left" in done.stderr
+
+
+def test_a_full_stdout_and_a_store_that_is_gone_are_one_message(
+    kitchen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warn, "BEGUN", {tmp_path / "gone": 1, kitchen: 1})
+
+    def echo() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    try:
+        echo()
+    except OSError as error:
+        found = app._failure(error)
+    assert found is not None
+    assert "writing the output failed: No space left on device" in found.message
+    assert f"{tmp_path / 'gone'}" in found.message
+    assert f"{kitchen}" in found.message
 
 
 def test_a_library_that_cannot_be_loaded_is_a_message(kitchen: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,15 @@ def test_times_in_milliseconds_give_the_same_rate(tmp_path: Path) -> None:
     assert export_imu(tmp_path / "made.onnx", path).sample_rate_hz == 50.0
 
 
+def test_a_commented_row_of_units_and_a_column_without_a_name_are_passed_over(tmp_path: Path) -> None:
+    path = recording(tmp_path, gravity=9.81, time="timestamp")
+    first, *rows = path.read_text().splitlines()
+    indexed = [f"{at},{row}" for at, row in enumerate(rows)]
+    path.write_text("\n".join([f",{first}", "#,s,m/s2,m/s2,m/s2", *indexed]))
+    contract = export_imu(tmp_path / "made.onnx", path)
+    assert (contract.sample_rate_hz, contract.channels) == (50.0, ("acc_x", "acc_y", "acc_z"))
+
+
 def test_a_recording_without_times_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column timestamp"):
         export_imu(tmp_path / "made.onnx", recording(tmp_path, gravity=1.0, time="clock"))

@@ -105,6 +105,21 @@ def test_numbers_that_are_written_as_texts_are_no_categories_unless_it_is_settle
     assert exported(tmp_path, text, categories=["amount"]).contract.channels[-1].startswith("amount=")
 
 
+@pytest.mark.parametrize("form", ["{} AB", "{}A", "{}th", "{}X"])
+def test_numbers_with_letters_that_are_no_unit_are_categories(tmp_path: Path, form: str) -> None:
+    seats = iter("ABCDEF" * 10)
+    values = [form.format(1000 + row) if form != "{}A" else f"{row}{next(seats)}" for row in range(50)]
+    text = "\n".join(["place,label", *(f"{one},{'ab'[row % 2]}" for row, one in enumerate(values))])
+    assert exported(tmp_path, text).contract.channels[-1].startswith("place=")
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_refused(tmp_path: Path) -> None:
+    rows = [f"{900 + 10 * row:,}\t{'ab'[row % 2]}" for row in range(30)]
+    with pytest.raises(DataError, match="'size' can be read in two ways, '1,000'"):
+        exported(tmp_path, "\n".join(["size\tlabel", *rows]))
+    assert exported(tmp_path, "\n".join(["size\tlabel", *rows, "1,25\ta"])).contract.channels[0] == "size"
+
+
 def test_few_values_with_a_unit_are_categories(tmp_path: Path) -> None:
     text = "size,label\n10 cm,a\n20 cm,b\n10 cm,a\n"
     assert exported(tmp_path, text).contract.channels == ("size=10 cm", "size=20 cm")

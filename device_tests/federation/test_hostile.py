@@ -44,6 +44,10 @@ def test_what_is_no_file_in_the_folder_of_a_server_is_refused_and_not_waited_for
     fleet = Fleet(tmp_path, floor=0.03)
     assert list(fleet.devices) == ["good"]
     assert {"folder.share", "pipe.share", "zero.share", "empty.share"} == set(fleet.refused)
+    for name in ("pipe", "zero", "empty"):
+        assert fleet.take(share_of(name), source=name) == name
+        assert (tmp_path / f"{name}.share").read_bytes() == share_of(name)
+    assert fleet.take(share_of("folder"), source="folder") is None
 
 
 def test_a_share_that_a_full_disk_does_not_take_is_refused_and_the_earlier_one_counts(
@@ -57,7 +61,7 @@ def test_a_share_that_a_full_disk_does_not_take_is_refused_and_the_earlier_one_c
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(fleets, "replace_file", full)
+    monkeypatch.setattr(fleets, "replace_unlocked", full)
     assert fleet.take(share_of("a", revision=2, seed=1), source="node 1") is None
     assert fleet.take(share_of("new"), source="node 2") is None
     assert "No space left" in fleet.refused["node 1"]
@@ -66,7 +70,8 @@ def test_a_share_that_a_full_disk_does_not_take_is_refused_and_the_earlier_one_c
 
 
 def test_a_server_that_was_killed_while_it_kept_a_share_takes_the_device_again(tmp_path: Path) -> None:
-    (tmp_path / "a.share.tmp").write_bytes(b"half")
+    left = tmp_path / f".a.share.{os.getpid()}.tmp"  # by a process of the same number
+    left.write_bytes(b"half")
     fleet = Fleet(tmp_path, floor=0.03)
     assert fleet.take(share_of("a"), source="node 1") == "a"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.share"]
@@ -74,14 +79,14 @@ def test_a_server_that_was_killed_while_it_kept_a_share_takes_the_device_again(t
 
 def test_rounds_are_counted_before_they_are_played(tmp_path: Path) -> None:
     assert [begin_round(tmp_path) for _ in range(3)] == [1, 2, 3]
-    (tmp_path / "round.tmp").write_text("4")
+    (tmp_path / f".round.{os.getpid()}.tmp").write_text("4")
     assert begin_round(tmp_path) == 4
 
 
 @pytest.mark.parametrize("text", ["", "x", "-7", "9" * 20, "9" * 5000])
 def test_a_number_of_a_round_that_is_none_is_an_error_that_says_what_to_do(tmp_path: Path, text: str) -> None:
     (tmp_path / "round").write_text(text)
-    with pytest.raises(DataError, match="write that of the last round"):
+    with pytest.raises(DataError, match="write the number of the last round"):
         begin_round(tmp_path)
     assert (tmp_path / "round").read_text() == text
 

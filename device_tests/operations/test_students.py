@@ -254,8 +254,8 @@ def test_status_and_doctor_name_words_with_references_of_another_student(
     for command in ("status", "doctor"):
         assert told in " ".join(edgecl(command, strange).out.split())
         assert "another student" not in edgecl(command, fresh).out
-    assert edgecl("status", strange, "--json").value["second_stage"]["strange_words"] == ["left", "yes"]
-    assert edgecl("doctor", strange, "--json").value["store"]["strange_words"] == ["left", "yes"]
+    assert edgecl("status", strange, "--json").value["second_stage"]["other_student_words"] == ["left", "yes"]
+    assert edgecl("doctor", strange, "--json").value["store"]["other_student_words"] == ["left", "yes"]
 
 
 def test_the_next_lesson_makes_a_reference_of_this_student_in_place_of_another_ones(
@@ -265,7 +265,7 @@ def test_the_next_lesson_makes_a_reference_of_this_student_in_place_of_another_o
     assert teaching.teach(opened, taught, force=True).finish().is_accepted
     answers = [another(clip_frames(one.signal, opened.extractor, [at]))[0] for at, one in enumerate(taught)]
     np.testing.assert_allclose(_stored(opened, "yes"), Reference.of(answers).array(), atol=2e-3)
-    assert edgecl("status", strange, "--json").value["second_stage"]["strange_words"] == ["left"]
+    assert edgecl("status", strange, "--json").value["second_stage"]["other_student_words"] == ["left"]
     assert _decided(strange) == {"student", "first stage"}
     assert "has a part in the score of yes; references of another student" in edgecl("status", strange).out
     assert edgecl("rollback", strange).code == 0

@@ -118,6 +118,21 @@ def test_a_broker_that_cannot_be_trusted_or_is_not_there_is_said_to_be_that(
     assert "Connection refused" in caplog.messages[0]
 
 
+def test_a_server_that_accepts_and_closes_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        with publisher(server.getsockname()[1], []):
+            wait_until(lambda: caplog.messages)
+    assert "is gone" in caplog.messages[0]
+    assert "events wait" in caplog.messages[0]
+
+
 @pytest.mark.parametrize(
     "url",
     ["mqtt://h/\udcff", "mqtt://\udcff@h", "mqtt://a%00b@h", f"mqtt://{'u' * 70_000}@h", f"mqtt://h/{'p' * 70_000}"],

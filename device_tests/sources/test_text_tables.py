@@ -56,3 +56,11 @@ def test_a_text_that_begins_as_a_comment_does_is_a_text(tmp_path: Path) -> None:
     )
     texts = [bytes(one.signal[:, 0].astype("u1")) for one in samples_of(path, TEXT)]
     assert texts == [b"#sale today", b"one\n# two", b"//x"]
+
+
+@pytest.mark.parametrize(
+    "table", ["text\n# night shift\nhello\n#sale\n", "text,label,\n# note,,\nhello,a,\n#sale,b,\n"]
+)
+def test_a_comment_of_one_column_or_with_empty_cells_is_a_comment(tmp_path: Path, table: str) -> None:
+    samples = samples_of(put(tmp_path / "t.csv", table), TEXT, labelled=False)
+    assert [bytes(one.signal[:, 0].astype("u1")) for one in samples] == [b"hello", b"#sale"]

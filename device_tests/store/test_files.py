@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import EdgeclError, SettingError
-from edgecl.store.files import replace_file, require_replaceable, temporary, write_output
+from edgecl.store.files import remove_folder, replace_file, require_replaceable, temporary, write_output
 
 
 def test_an_output_that_cannot_be_written_leaves_what_was_there(
@@ -64,3 +64,13 @@ def test_what_a_process_left_that_was_killed_while_it_wrote_is_in_nobodys_way(tm
     temporary(path).symlink_to(tmp_path / "elsewhere")
     replace_file(path, b"again")
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"x": b"again"}
+
+
+def test_a_link_in_the_place_of_an_unfinished_folder_is_refused_and_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o755)
+    link = tmp_path / ".k.tmp"
+    link.symlink_to(mine)
+    with pytest.raises(OSError, match="symbolic link"):
+        remove_folder(link)
+    assert mine.stat().st_mode & 0o777 == 0o755

@@ -229,20 +229,21 @@ def _failure(error: BaseException) -> click.ClickException | None:
 
 def _what_was_done() -> str:
     """What an interrupted command did and did not do to the stores that it had opened."""
-    try:
-        return f"interrupted before the end: {'; '.join(_done()) or 'no store was opened or changed'}"
-    except EdgeclError as error:
-        return f"interrupted: {error}"
+    return f"interrupted before the end: {'; '.join(_done()) or 'no store was opened or changed'}"
 
 
 def _done() -> list[str]:
-    """Return what was done to each store that was opened; raises EdgeclError where it cannot be read."""
+    """Return what was done to each store that was opened, or why that cannot be read."""
     from edgecl.store.store import Store
 
     done = []
     for path, before in warn.BEGUN.items():
-        now = Store.open(path).current().number
         name = printable(str(path))
+        try:
+            now = Store.open(path).current().number
+        except EdgeclError as error:
+            done.append(printable(str(error)))
+            continue
         if now == before:
             done.append(f"nothing was committed to {name}, revision {before} is live")
         else:

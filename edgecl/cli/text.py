@@ -97,8 +97,8 @@ def listed(names: Iterable[str], *, most: int = 12) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
-def strange_text(words: Sequence[str]) -> str:
-    """Say of which words the references are of another student; empty where there is none."""
+def other_student_text(words: Sequence[str]) -> str:
+    """Name the words whose references are of another student; empty where there is none."""
     if not words:
         return ""
     named = printable(listed(words))

@@ -16,8 +16,7 @@ from edgecl.sharing.checks import require_apart, require_fits
 from edgecl.sharing.screening import screened
 from edgecl.sharing.share_file import LARGEST_FILE, Shape, decode, encode, read
 from edgecl.sharing.sums import Sums
-from edgecl.store.files import explained, read_bytes, replace_file
-from edgecl.store.records import sha256
+from edgecl.store.files import explained, read_bytes, replace_unlocked
 
 SUFFIX = ".share"
 FLEET = "fleet"  # name of the sum, under which a store keeps it
@@ -129,8 +128,15 @@ class Fleet:
     def _keep(self, device: str, data: bytes) -> None:
         path = self._files.path(device)
         with explained(f"keeping {path}", outcome="its earlier share, if any, still counts"):
-            if not (path.exists() and sha256(path.read_bytes()) == sha256(data)):
-                replace_file(path, data)
+            if not self._is_kept(path, data):
+                replace_unlocked(path, data)
+
+    @staticmethod
+    def _is_kept(path: Path, data: bytes) -> bool:
+        try:
+            return path.exists() and read_bytes(path, limit=LARGEST_FILE) == data
+        except EdgeclError:  # a pipe or a device: it is replaced
+            return False
 
     def _take(self, data: bytes, *, source: str, is_kept: bool) -> str | None:
         """Return the device of a share that is intact, fits and is on disk, or None where it was refused."""

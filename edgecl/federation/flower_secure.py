@@ -158,7 +158,7 @@ def _gathered(grid: Any, nodes: Sequence[int], timeout: float) -> tuple[dict[int
     """Return the devices whose features are those of most, by node, their shape, and who was refused."""
     from flwr.app import ConfigRecord, RecordDict
 
-    devices, refused, present = dict[int, str](), dict[str, str](), list[tuple[str, int, Shape]]()
+    devices, refused, answered = dict[int, str](), dict[str, str](), list[tuple[str, int, Shape]]()
     asked = {node: RecordDict({WHO: ConfigRecord({WHO: ""})}) for node in nodes}
     for reply in _query(grid, asked, timeout):
         record, node = stated(reply, FILES), reply.metadata.src_node_id
@@ -167,10 +167,13 @@ def _gathered(grid: Any, nodes: Sequence[int], timeout: float) -> tuple[dict[int
         except ValueError as error:
             refused[f"node {node}"] = str(error)
             continue
-        present += [(device, node, shape) for device in texts([record.get(WHO)], most=1) if is_name(device)]
-    present.sort(key=lambda one: one[:2])
-    wanted = Counter(shape for _, _, shape in present).most_common(1)
-    for device, node, shape in present:
+        if is_name(record.get(WHO)):
+            answered.append((str(record[WHO]), node, shape))
+        else:
+            refused[f"node {node}"] = "what it states is no name of a device"
+    answered.sort(key=lambda one: one[:2])
+    wanted = Counter(shape for _, _, shape in answered).most_common(1)
+    for device, node, shape in answered:
         if shape != wanted[0][0] or device in devices.values():
             refused[device] = "its extractor, projection, lift or name is not that which the sum wants"
         else:

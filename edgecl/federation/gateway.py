@@ -19,7 +19,7 @@ from edgecl.federation.node import OUT, STATE, FolderNode
 from edgecl.model.shares import Share
 from edgecl.sharing.share_file import Incoming, as_name, decode, encode
 from edgecl.sharing.sums import Sums
-from edgecl.store.files import replace_file
+from edgecl.store.files import replace_unlocked
 from edgecl.store.records import sha256
 
 FLOOR = 0.03  # shrinkage floor of the head by which boards are screened, as of the app
@@ -98,7 +98,7 @@ class SummingNode:
     def _remember(self, device: str, number: int, digest: str) -> None:
         self._number, self._digest = number, digest
         text = json.dumps({"device": device, "number": number, "digest": digest})
-        replace_file(self._path, text.encode())
+        replace_unlocked(self._path, text.encode())
 
 
 def _with(theirs: Share, local: bytes | None) -> Share:

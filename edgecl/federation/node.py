@@ -17,7 +17,7 @@ from edgecl.federation.fleet import SUFFIX
 from edgecl.model.shares import own_classes
 from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.share_file import LARGEST_FILE, Shape, decode
-from edgecl.store.files import read_bytes, replace_file
+from edgecl.store.files import read_bytes, replace_unlocked
 
 OUT = "for"  # folder of what a gateway's boards are to merge; it is there once their files were handed in
 STATE = "gateway.json"  # of a gateway that hands in their sum
@@ -130,7 +130,7 @@ class FolderNode:
     def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
         out, names = self._out(), {board: name for name, board, _ in self._intact()}
         for device in set(names) & set(sums):
-            replace_file(out / names[device], sums[device])
+            replace_unlocked(out / names[device], sums[device])
         return dict.fromkeys(set(names) & set(sums), "waits for its board")
 
 

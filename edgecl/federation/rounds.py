@@ -13,7 +13,7 @@ from edgecl.errors import DataError, EdgeclError
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.node import Node
 from edgecl.sharing.share_file import is_name
-from edgecl.store.files import explained, read_bytes, replace_file
+from edgecl.store.files import explained, read_bytes, replace_unlocked
 
 LAST_ROUND = 1 << 30
 LONGEST_OUTCOME = 500  # characters of what a node states of a sum
@@ -78,11 +78,11 @@ def begin_round(state: Path) -> int:
             raise ValueError
     except (EdgeclError, ValueError) as error:
         raise DataError(
-            f"{path} is not the number of a round: write that of the last round into it, as the server's log has it; "
-            "a higher one does too"
+            f"{path} is not the number of a round: write the number of the last round (see the server's log) into it, "
+            "or a higher one"
         ) from error
     with explained("counting the round", outcome="it was not played"):
-        replace_file(path, str(number).encode())
+        replace_unlocked(path, str(number).encode())
     return number
 
 
@@ -98,7 +98,7 @@ def texts(found: Any, *, most: int) -> list[str]:
 
 
 def handed_in(record: Mapping[str, Any], files: str, newcomers: str) -> tuple[list[bytes], list[str]]:
-    """Return the files of a node's reply, and its device that has none; what are no files is one that is no share."""
+    """Return the files of a node's reply, and its device where that has none; what is no list of files is a bad one."""
     given = record.get(files)
     if not isinstance(given, list) or not all(isinstance(one, bytes) for one in given):
         given = [b""]

@@ -162,10 +162,10 @@ class Prequential(_Following):
             labels, rows.kept_rows, rows.kept_scales, answers, live_answers, self.answers, confidences, ranks, owns,
             strict=True,
         )  # fmt: skip
-        for at, (label, row, scale, head, live, answer, sure, rank, own) in enumerate(columns):
+        for at, (label, row, scale, closed, live, answer, sure, rank, own) in enumerate(columns):
             if label is not None:
                 watched = self._watched(at, answer) if self.alerts is not None else (0.0, False)
-                judged = (head == label, live == label, answer, answer == label, sure, rank, own, watched)
+                judged = (closed == label, live == label, answer, answer == label, sure, rank, own, watched)
                 self._waiting.append((self.tally.rows + at, KnownRow._make((label, row, scale, *judged))))
         self.tally.rows += len(labels)
         if unlabelled := [index for index, label in enumerate(labels) if label is None]:

@@ -88,14 +88,14 @@ def _second_stage(opened: OpenStore, model: Model) -> dict[str, Any]:
         "installed": verifier_file() is not None,
         "words": words,
         "students_words": students,
-        "strange_words": strange_words(opened, model),
+        "other_student_words": other_student_words(opened, model),
     }
 
 
-def strange_words(opened: OpenStore, model: Model) -> list[str]:
+def other_student_words(opened: OpenStore, model: Model) -> list[str]:
     """Return the words whose references are of another student than the one that is here."""
     found = student(opened, model)
-    return [label for label, one in sorted(model.exemplars.items()) if found is not None and found.is_strange_to(one)]
+    return [label for label, one in sorted(model.exemplars.items()) if found is not None and found.is_of_another(one)]
 
 
 def _remembered(model: Model) -> dict[str, int]:

@@ -29,7 +29,7 @@ from edgecl.errors import SettingError
 from edgecl.notes import Logger
 from edgecl.service.lessons import Lessons, options_of
 from edgecl.service.resident import STREAMS, Resident, announcement
-from edgecl.store.files import replace_file
+from edgecl.store.files import replace_unlocked
 
 logger = Logger(__name__)
 ANSWERS = {"same_as", "distinct"}
@@ -90,7 +90,7 @@ class Control:
         if self._resident is not None:
             with suppress(OSError):  # a store that cannot be written to is listened to all the same
                 told = json.dumps({"control": str(self._path.absolute())})
-                replace_file(announcement(self._store), told.encode())
+                replace_unlocked(announcement(self._store), told.encode())
         return self
 
     def __exit__(

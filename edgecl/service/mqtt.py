@@ -47,8 +47,8 @@ MOST_WARNINGS = 4
 COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
 LONGEST_DOCUMENT = 1 << 20
-LONGEST_TEXT = 1 << 12
-"""Bytes of a prefix, a user or a password; MQTT takes 65,535, of a topic with what follows the prefix."""
+LONGEST_PREFIX = 1 << 12  # bytes, which leaves room for what follows it in a topic
+LONGEST_TEXT = (1 << 16) - 1  # bytes of a text in MQTT
 _POLL_S = 0.2
 
 
@@ -95,8 +95,9 @@ class Broker:
             raise SettingError("a file of certificates goes with mqtts://")
         user = unquote(parts.username) if parts.username else None
         password = _password(password_file)
-        for what, text in (("the prefix", prefix), ("the user", user), ("the password", password)):
-            _require_sendable(what, text)
+        _require_sendable("the prefix", prefix, longest=LONGEST_PREFIX)
+        _require_sendable("the user", user)
+        _require_sendable("the password", password)
         return cls(parts.hostname, port or (8883 if has_tls else 1883), prefix, user, password, has_tls, ca_file)
 
     @property
@@ -120,14 +121,14 @@ def _password(file: Path | None) -> str | None:
     return lines[0]
 
 
-def _require_sendable(what: str, text: str | None) -> None:
+def _require_sendable(what: str, text: str | None, *, longest: int = LONGEST_TEXT) -> None:
     """Raise SettingError for a text that no broker can be sent, without the text: it may be a password."""
     try:
         length = len((text or "").encode())
     except UnicodeEncodeError as error:
         raise SettingError(f"{what} of a broker has bytes that are no UTF-8: MQTT takes text alone") from error
-    if length > LONGEST_TEXT or "\0" in (text or ""):
-        raise SettingError(f"{what} of a broker has NUL or more than {LONGEST_TEXT:,} bytes: MQTT has no room for it")
+    if length > longest or "\0" in (text or ""):
+        raise SettingError(f"{what} of a broker has NUL or {length:,} bytes: wanted text of at most {longest:,} bytes")
 
 
 class Publisher:
@@ -156,7 +157,7 @@ class Publisher:
         self._acknowledged = threading.Condition()
         self._done: set[int] = set()
         self._unawaited: set[int] = set()
-        self._warned, self._pause_s = set[str](), 1.0
+        self._warned, self._pause_s, self._has_refused = set[str](), 1.0, False
         self._commands: Mailbox[bytes] = Mailbox("commands", COMMANDS_WAITING)
         self._client = self._made()
         self._threads = [
@@ -234,7 +235,7 @@ class Publisher:
             try:
                 self._client.loop_forever(retry_first_connection=True)
             except Exception as error:
-                # paho keeps the packet that it fails on, and fails on it again until it is connected anew
+                # paho keeps the packet that it fails on, and fails on it again until it is connected again
                 self._is_connected.clear()
                 self._warn(f"{self._address} sends what cannot be read ({error!r}); it is tried again, events wait")
                 if not self._is_over.wait(self._pause_s):
@@ -247,7 +248,8 @@ class Publisher:
         return f"the broker at {self._broker.host}:{self._broker.port}"
 
     def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
+        self._has_refused = bool(reason.is_failure)
+        if self._has_refused:
             self._warn(f"{self._address} refuses: {reason}; it is asked again")
             return
         topics = [STATUS_TOPIC, self._topics.config, *([self._topics.command] if self._obey else [])]
@@ -260,10 +262,10 @@ class Publisher:
         self._warn(f"{self._address} cannot be reached ({self._client.failure}); it is tried again, events wait")
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        was_there = self._is_connected.is_set()  # else it has refused, which is logged
         self._is_connected.clear()
-        if was_there and not self._is_over.is_set():
+        if not self._has_refused and not self._is_over.is_set():  # a refusal is logged
             self._warn(f"{self._address} is gone ({reason}); it is tried again, events wait")
+        self._has_refused = False
 
     def _warn(self, text: str) -> None:
         """Log what is wrong with the broker: each thing once until it is there again, and a few things at most."""

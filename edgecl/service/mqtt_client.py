@@ -1,4 +1,4 @@
-"""The client of paho, with a bound on what it keeps of a message: MQTT allows 256 MiB, and anybody may publish them."""
+"""The client of paho, with a bound on what it keeps of a message: MQTT allows 256 MiB, and any client may publish."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 JOINED_LINES = 16  # of one cell in quotation marks
@@ -16,7 +16,8 @@ def csv_cells(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each line that is not empty, with its number; what is no row of CSV has no cells.
 
-    Where the `width` is known, a line that begins as a comment does is none if it has as many cells as the header.
+    Where the `width` is known, a line that begins as a comment does is a row if it has as many cells as the header, not
+    all of them empty after the first; with one column, if no blank follows the mark.
 
     A cell in quotation marks goes on over at most `joined` lines, where these are one row of `width` cells. Any other
     quotation mark that is not closed, or a carriage return within a line, costs its own line and no other.
@@ -32,13 +33,20 @@ def csv_cells(
             number += length
         else:
             cells = _parsed(line, delimiter)
-        if cells is not None and not (width and is_comment(line) and len(cells) != width):
+        if cells is not None and not (width and is_comment(line) and not _is_row(cells, width)):
             yield number, cells
 
 
 def is_comment(line: str) -> bool:
     """Test whether a line of a table begins as a comment does."""
     return line.startswith(("#", "%", "//"))
+
+
+def _is_row(cells: Sequence[str], width: int) -> bool:
+    """Test whether a line that begins as a comment does is a row."""
+    if width == 1:
+        return len(cells) == 1 and not cells[0].lstrip("#%/")[:1].isspace()
+    return len(cells) == width and any(map(str.strip, cells[1:]))
 
 
 def _joined(line: str, after: Iterable[str], delimiter: str, width: int) -> tuple[int, list[str] | None]:

@@ -12,11 +12,11 @@ from edgecl.units import SPELLINGS, factor_between, sensor_unit
 _KINDS = {
     "gyr": "gyro",
     "rotation": "gyro",
-    "angular": "gyro",
     "omega": "gyro",
     "mag": "mag",
     "acc": "acc",
     "grav": "grav",
+    "angular": "gyro",
 }
 _SENSORS = frozenset(_KINDS.values())
 _SUFFIXES = "|".join(re.escape(one) for one in SPELLINGS)

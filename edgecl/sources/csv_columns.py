@@ -151,7 +151,7 @@ def csv_lines(file: IO[str]) -> Iterator[str]:
 def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, how: Choices) -> Columns:
     place = {name: column for column, name in enumerate(names)}
     wanted = TableEncoding(contract).columns
-    named = [name for name in names if name or name in wanted]  # others are an index, or follow the last delimiter
+    named = [name for name in names if name]  # others are an index, or follow the last delimiter
     if len(set(named)) < len(named):
         raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
     timed = contract.sample_rate_hz > 0

@@ -158,10 +158,11 @@ def _whole(content: bytes | mmap.mmap, start: int, size: int, layout: _Format) -
     per_second = layout.rate_hz * layout.bytes_per_frame
     if left < _WHOLE_ENOUGH * size:
         raise UnusableError(f"truncated: holds {left / per_second:.2f} s of {size / per_second:.2f} s")
-    if left - size > max((1 - _WHOLE_ENOUGH) * size, SHORTEST_S * per_second):
+    most = max((1 - _WHOLE_ENOUGH) * size, SHORTEST_S * per_second)  # bytes that may follow
+    if left - size > most:
         from edgecl.sources.uncounted import require_no_more_sound
 
-        require_no_more_sound(content, start + size, size / per_second, per_second)
+        require_no_more_sound(content, start + size, size, most=most, per_second=per_second)
     return memoryview(content)[start : start + size]
 
 
@@ -249,8 +250,8 @@ def _read_any_wav(content: bytes) -> Sound:
             return _read_compressed(content, "WAV")
         except DataError as lacking:
             raise UnusableError(f"{error}: {lacking}; or convert it: {CONVERT}") from error
-        except UnusableError:
-            raise UnusableError(f"{error}: convert it: {CONVERT}") from None
+        except UnusableError as unread:
+            raise UnusableError(f"{error}: {unread}: convert it: {CONVERT}") from error
 
 
 def is_wav(begins: bytes) -> bool:

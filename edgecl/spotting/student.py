@@ -114,7 +114,7 @@ class Student:
         """
         return len(kept) > 0 and kept.student is not None and kept.student.nbytes == self.reference_bytes
 
-    def is_strange_to(self, kept: Exemplars) -> bool:
+    def is_of_another(self, kept: Exemplars) -> bool:
         """Test whether a word has a reference of another student, which this one's answers cannot be compared with."""
         return kept.student is not None and kept.student.nbytes != self.reference_bytes
 

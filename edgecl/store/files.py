@@ -147,7 +147,8 @@ def temporary(path: Path) -> Path:
 def write_temporary(path: Path, pieces: Iterable[bytes | memoryview], *, mode: int = 0o666) -> None:
     """Write the temporary file of `path`, without flushing it; it is removed again where that fails.
 
-    One that is there was left by a process that was killed: it is removed first, or nothing could be written any more.
+    One that is there was left by a process that was killed, since the caller has a lock or a name of its own: it is
+    removed first, or nothing could be written any more.
     """
     name = temporary(path)
     try:
@@ -198,6 +199,11 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o666, by: Path | None 
     flush(path.parent)
 
 
+def replace_unlocked(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Replace a file that no lock is on as `replace_file` does: other processes may be writing it too."""
+    replace_file(path, data, mode=mode, by=_of_this_process(path))
+
+
 def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file that a user named: whole, or what was there stays. A link, pipe or device is written to in place.
 
@@ -214,15 +220,19 @@ def write_output(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     path = path.absolute()
     if is_replaceable(path):
         with explained(f"writing {path}", outcome="what was there is unchanged"):
-            replace_file(path, data, mode=mode, by=path.with_name(f".{path.name}.{os.getpid()}"))  # nobody's file
+            replace_unlocked(path, data, mode=mode)
     else:
         with explained(f"writing {path}", outcome="it may be incomplete"), path.open("wb") as file:
             file.write(data)
 
 
 def beside(path: Path) -> Path:
-    """Return the name under which a file that a user named is written: nobody's file, and another in each process."""
-    return temporary(path.with_name(f".{path.name}.{os.getpid()}"))
+    """Return the name under which a file without a lock is written: hidden, and another in each process."""
+    return temporary(_of_this_process(path))
+
+
+def _of_this_process(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def require_replaceable(path: Path) -> Path:
@@ -251,7 +261,8 @@ def remove_folder(folder: Path) -> None:
     import shutil  # where something went wrong alone
 
     with suppress(OSError):
-        folder.chmod(0o700)
+        if not folder.is_symlink():  # chmod would follow it; rmtree refuses it
+            folder.chmod(0o700)
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
 

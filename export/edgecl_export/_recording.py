@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_columns import HEAD_ROWS, csv_lines, header_line, open_table
 from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_name, time_or_none
@@ -39,7 +40,7 @@ def read_recording(
     """
     names, rows, delimiter = _head(path)
     rate = rate_hz or _rate(path, names, rows, delimiter)
-    found = [name for name in names if time_name(name) is None and name not in _NO_CHANNEL]
+    found = [name for name in names if name and time_name(name) is None and name not in _NO_CHANNEL]
     named = tuple(channels or found)
     length = round(WINDOW_S * rate)
     contract = Contract(
@@ -90,7 +91,8 @@ def _head(path: Path) -> tuple[list[str], list[list[str]], str]:
                 names, rows, delimiter = next(cells)[1], [row for _, row in islice(cells, HEAD_ROWS)], ","
             else:
                 names = next(csv.reader([first], delimiter=delimiter), [])
-                rows = list(islice(csv.reader(csv_lines(file), delimiter=delimiter), HEAD_ROWS))
+                cells = csv_cells(csv_lines(file), delimiter, width=len(names))
+                rows = [row for _, row in islice(cells, HEAD_ROWS)]
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
@@ -105,7 +107,7 @@ def _rate(path: Path, names: list[str], rows: list[list[str]], delimiter: str) -
         raise DataError(f"{path} has no column timestamp, only {', '.join(names)}")
     column = ranked[0][1]
     texts = [row[column] for row in rows if len(row) == len(names)]
-    iso = bool(texts) and not is_number(texts[0], delimiter)
+    iso = 2 * sum(is_number(text, delimiter) for text in texts) < len(texts)
     times = [time for text in texts if (time := time_or_none(text, delimiter, iso=iso)) is not None]
     steps = np.diff(times)
     steps = steps[steps > 0]

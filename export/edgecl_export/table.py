@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,16 @@ logger = Logger("edgecl.export.table")
 ROWS = 10_000  # that columns are judged by
 CATEGORIES = 32  # of a column; rarer ones are read as none of them
 COUNTED = 8  # rows from which on a column may be seen to count them
-# An amount with a currency, a unit, a per cent sign or separators of thousands.
-_NUMBER_AS_TEXT = (
-    r"[-+]?[$\u20ac\u00a3\u00a5]?\s?[-+]?(\d{1,3}([,.'\u2019\s]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)"
-    r"\s?([%$\u20ac\u00a3\u00a5]|\u00b0?[^\W\d_]{1,4}(/[^\W\d_]{1,2}\d?)?)?"
+_MONEY = "[$\u20ac\u00a3\u00a5]"
+_UNITS = (
+    rf"%|{_MONEY}|eur|usd|gbp|[kmgt]?i?b|[km]?g|lb|oz|[kmcd]?m|ft|in|mi|km/h|mph|m/s2?|ms|s|sec|min|h|[km]?[vaw]|kwh"
+    "|[kmg]?hz|db|\u00b0[cf]?|[cfk]|rpm|bpm"
+)
+_THOUSANDS = r"[1-9]\d{0,2}(,\d{3})+"
+# An amount with a currency, a unit, a per cent sign, separators of thousands or a decimal comma.
+_NUMBER_AS_TEXT = re.compile(
+    rf"[-+]?{_MONEY}?\s?[-+]?(\d{{1,3}}([,.'\u2019\s]\d{{3}})+([.,]\d+)?|\d+([.,]\d+)?)\s?(?P<unit>{_UNITS})?",
+    re.IGNORECASE,
 )
 LARGEST = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 
@@ -128,7 +134,7 @@ def _kept(graph: Graph, numbers: int, kept: Sequence[int]) -> list[str]:
 
 
 def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> list[Column]:
-    names, rows, decimal = _head(like)
+    names, rows, delimiter = _head(like)
     if not rows:
         raise DataError(f"{like} holds no rows of as many cells as its header: nothing can be told of its columns")
     lower = [name.lower() for name in names]
@@ -145,26 +151,36 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
     cells = {name: [row[index].strip() for row in rows] for index, name in enumerate(names)}
     labels = cells[names[lower.index(label_column.lower())]]
     found = [
-        _column(name, cells[name], decimal=decimal, is_named=name.lower() in named)
+        _column(name, cells[name], decimal=delimiter != ",", is_named=name.lower() in named)
         for name in names
         if name.lower() not in left_out
     ]
     if not found:
         raise DataError(f"{like} has no columns but {', '.join(names)}")
     for one in found:
-        _check_texts(one, cells[one.name], like, is_named=one.name.lower() in named)
+        if one.name.lower() not in named:
+            _check_numbers(one, cells[one.name], like, delimiter)
         for note in _notes(one, cells[one.name], labels):
             logger.warning("%s: %r %s", like, one.name, note)
     return found
 
 
-def _check_texts(column: Column, cells: Sequence[str], like: Path, *, is_named: bool) -> None:
-    """Refuse many numbers with signs of money, units or separators of thousands: each would be a category."""
+def _check_numbers(column: Column, cells: Sequence[str], like: Path, delimiter: str) -> None:
+    """Refuse numbers that can be read in two ways, and many that are written as text: each would be a category."""
     present = [cell for cell in cells if cell.lower() not in EMPTY]
-    if not column.categories or is_named or len(set(present)) <= CATEGORIES:
+    commas = [cell for cell in present if "," in cell]
+    if not column.categories:
+        if delimiter not in ",;" and commas and all(re.fullmatch(_THOUSANDS, cell.lstrip("+-")) for cell in commas):
+            raise DataError(
+                f"{like}: {column.name!r} can be read in two ways, {commas[0]!a} with a decimal comma or with one for "
+                "thousands: write it without"
+            )
         return
-    texts = [cell for cell in present if re.fullmatch(_NUMBER_AS_TEXT, cell)]
-    if 2 * len(texts) > len(present):
+    plain = sum(_number(cell, decimal=False) is not None for cell in present)
+    found = [match for cell in present if (match := _NUMBER_AS_TEXT.fullmatch(cell))]
+    texts = [one[0] for one in found if _number(one[0], decimal=False) is None]
+    units = {(one["unit"] or "").lower() for one in found} - {""}
+    if len(set(present)) > CATEGORIES and texts and len(units) < 2 and 2 * (len(texts) + plain) > len(present):
         raise DataError(
             f"{like}: {column.name!r} holds numbers written as text, {texts[0]!a} for one: write plain ones, such as "
             "1234.5, or name it among the columns of categories",
@@ -180,9 +196,8 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str]) -> list[
     if 1 < len(values) == len(set(labels)) == len(pairs) < len(cells) / 2:
         notes.append("has one value for each label: is it a copy of the label? Take it out of the table if it is")
     if not column.categories and len(cells) > COUNTED and len(values) == len(cells):
-        numbers = [_number(cell, decimal=False) for cell in cells]
-        steps = {after - before for before, after in pairwise(numbers) if after is not None and before is not None}
-        if len(steps) == 1 and None not in numbers:
+        steps = np.diff([math.nan if (one := _number(cell, decimal=False)) is None else one for cell in cells])
+        if np.ptp(steps) <= 1e-6 * abs(steps[0]):  # of NaN it is none
             notes.append("counts the rows, which says nothing of rows to come: take it out of the table")
     unknown = len(cells) - sum(known[value] for value in column.categories)
     if column.categories and 2 * unknown > len(cells):
@@ -193,8 +208,8 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str]) -> list[
     return notes
 
 
-def _head(like: Path) -> tuple[list[str], list[list[str]], bool]:
-    """Return the names of the columns, the first whole rows, and whether numbers may have a decimal comma."""
+def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
+    """Return the names of the columns, the first whole rows, and the delimiter."""
     try:
         with open_table(like) as file:
             first, delimiter = header_line(file)
@@ -205,9 +220,10 @@ def _head(like: Path) -> tuple[list[str], list[list[str]], bool]:
         raise DataError(f"{like} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{like} is not CSV: {error}") from error
-    if any(not cell.isprintable() and valid_text(cell) != cell.strip() for row in (names, *rows) for cell in row):
+    odd = [cell for row in (names, *rows) for cell in row if not cell.isprintable()]
+    if any("\0" in cell or valid_text(cell) != cell.strip() for cell in odd):
         raise DataError(f"{like} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
-    return names, rows, delimiter != ","
+    return names, rows, delimiter
 
 
 def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -> Column:

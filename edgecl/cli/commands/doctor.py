@@ -16,7 +16,7 @@ import click
 import edgecl
 from edgecl.cli import probe
 from edgecl.cli.options import example, json_option
-from edgecl.cli.text import milliseconds, pairs, print_json, printable, strange_text, wrapped
+from edgecl.cli.text import milliseconds, other_student_text, pairs, print_json, printable, wrapped
 from edgecl.errors import ModelError, StoreMissingError
 from edgecl.units import format_bytes
 
@@ -134,16 +134,16 @@ def _store(path: Path, *, repair: bool) -> dict[str, Any]:
         **dict(zip(("reserve_bytes", "reserve_wanted_bytes"), learner.store.reserve(), strict=True)),
         "write_fault": learner.store.write_fault(),
         "extractor": probe.run("extractor", str(learner.store.extractor_path)),
-        "strange_words": [] if damage else _strange_words(path),
+        "other_student_words": [] if damage else _other_student_words(path),
     }
 
 
-def _strange_words(path: Path) -> list[str]:
+def _other_student_words(path: Path) -> list[str]:
     from edgecl.operations.open_store import OpenStore
-    from edgecl.operations.status import strange_words
+    from edgecl.operations.status import other_student_words
 
     opened = OpenStore.open(path)
-    return strange_words(opened, opened.model()[1])
+    return other_student_words(opened, opened.model()[1])
 
 
 def _faults(found: Mapping[str, Any]) -> list[str]:
@@ -251,8 +251,8 @@ def _print_store(store: Mapping[str, Any]) -> None:
             f"extractor {_extractor_text(store['extractor'])}"
         )
         click.echo(f"  {_reserve_text(store)}")
-        if store["strange_words"]:
-            click.echo(wrapped(f"student: {strange_text(store['strange_words'])}", first="  "))
+        if store["other_student_words"]:
+            click.echo(wrapped(f"student: {other_student_text(store['other_student_words'])}", first="  "))
 
 
 def _reserve_text(store: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import click
 
 from edgecl.cli import warn
 from edgecl.cli.options import example, json_option, store_argument
-from edgecl.cli.text import counted, listed, of_ten, pairs, print_json, printable, strange_text, table, wrapped
+from edgecl.cli.text import counted, listed, of_ten, other_student_text, pairs, print_json, printable, table, wrapped
 from edgecl.units import format_bytes
 
 # scores above the background: to be heard, of the word's own clips (each left out in turn); how many of these are heard
@@ -88,7 +88,7 @@ def _student(status: Mapping[str, Any]) -> str:
     """Return on which words in a stream the student has a say; empty of a store that spots none."""
     words = [one for one in status["spotting"] if not one.startswith("_")]
     heard = [one for one in words if status["spotting"][one]["decided_by"] == "student"]
-    strange = strange_text(status["second_stage"]["strange_words"])
+    strange = other_student_text(status["second_stage"]["other_student_words"])
     if not words:
         return ""
     if not heard and any(status["spotting"][one]["decided_by"] == "second stage" for one in words):

@@ -105,8 +105,8 @@ def _pieces(
             continue
         samples.add(row)
         taken += 1
-        if halt.wait(started + row.time_s - first_s - time.monotonic() if realtime else 0):
-            break  # of a slow stream, what was read at once is played for an hour
+        if realtime and halt.wait(started + row.time_s - first_s - time.monotonic()):
+            break  # what was read at once may take an hour to play
         if taken % every == 0:
             yield Piece(samples.so_far().signal)
     if samples is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgecl.errors import EdgeclError
 from edgecl.service.home import home_folder
-from edgecl.store.files import read_file, replace_file
+from edgecl.store.files import read_file, replace_unlocked
 
 DIGITS = 8
 VALID_S = 600.0
@@ -81,7 +81,7 @@ class Pairing:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 before = os.umask(0o077)
                 try:
-                    replace_file(self._path, json.dumps(self._tokens).encode())
+                    replace_unlocked(self._path, json.dumps(self._tokens).encode())
                 finally:
                     os.umask(before)
 
