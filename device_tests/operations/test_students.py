@@ -23,7 +23,7 @@ from edgecl.operations.judging import judge_with
 from edgecl.operations.open_store import OpenStore
 from edgecl.spotting import student
 from edgecl.spotting.reference import Reference
-from edgecl.spotting.student import Student, clip_frames, factory_student, units
+from edgecl.spotting.student import Student, clip_frames, factory_student
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips, write_wav
 from ..support.listening import said
@@ -223,29 +223,25 @@ def strange(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def another(monkeypatch: pytest.MonkeyPatch) -> Student:
-    """A student that takes the place of that one: it answers in fewer directions."""
+def present() -> Student:
     found = factory_student()
     assert found is not None
-    net = found.net._replace(second=found.net.second[:, :60].copy(), second_bias=found.net.second_bias[:60].copy())
-    one = replace(found, net=net, rows=units(found.rows[:, :60]))
-    monkeypatch.setattr(student, "factory_student", lambda: one)
-    return one
+    return found
 
 
 def test_references_of_an_earlier_student_are_not_compared_with_the_one_that_is_here(
-    strange: Path, another: Student
+    strange: Path, present: Student
 ) -> None:
     opened = OpenStore.open(strange)
     assert all(_stored(opened, label).shape == (65,) for label in WORDS)
-    assert not any(another.knows(one) for one in opened.model()[1].exemplars.values())
+    assert not any(present.knows(one) for one in opened.model()[1].exemplars.values())
     assert calibration(opened) == calibration(opened, is_first_stage=True)
     assert [one.label for one in listen(opened, [said(*WORDS)])] == list(WORDS)
     assert _decided(strange) == {"first stage"}
 
 
 def test_status_and_doctor_name_words_with_references_of_another_student(
-    strange: Path, known: Path, another: Student, tmp_path: Path
+    strange: Path, known: Path, tmp_path: Path
 ) -> None:
     fresh = shutil.copytree(known, tmp_path / "fresh")
     for label in WORDS:
@@ -259,11 +255,11 @@ def test_status_and_doctor_name_words_with_references_of_another_student(
 
 
 def test_the_next_lesson_makes_a_reference_of_this_student_in_place_of_another_ones(
-    strange: Path, another: Student
+    strange: Path, present: Student
 ) -> None:
     opened, taught = OpenStore.open(strange), clips("teach", ("yes",), most=12)[5:8]
     assert teaching.teach(opened, taught, force=True).finish().is_accepted
-    answers = [another(clip_frames(one.signal, opened.extractor, [at]))[0] for at, one in enumerate(taught)]
+    answers = [present(clip_frames(one.signal, opened.extractor, [at]))[0] for at, one in enumerate(taught)]
     np.testing.assert_allclose(_stored(opened, "yes"), Reference.of(answers).array(), atol=2e-3)
     assert edgecl("status", strange, "--json").value["second_stage"]["other_student_words"] == ["left"]
     assert _decided(strange) == {"student", "first stage"}

@@ -1,8 +1,8 @@
 """How the student of the second stage is taught: two layers of numpy, by Adam, from windows of `student_sound`.
 
 In: the means of three thirds of a window, each less the extractor's mean, together of length 1 (3 D columns). Out: the
-vector of the network in `edgecl.extractors.verifier` in the directions of `edgecl.spotting.reference`. The columns are
-whitened for training, which is folded into the first layer afterwards.
+vector of the network in `edgecl.extractors.verifier` in the first DIRECTIONS of `edgecl.spotting.reference`, less the mean
+of these vectors: answers to sound that tells little are then not all alike. The columns are whitened for training, which is folded into the first layer afterwards.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from edgecl.spotting.reference import factory_directions
 from edgecl.spotting.student import Net, units
 
 HIDDEN = 512
+DIRECTIONS = 60  # of 64: the number tells the references of this student from those of the first one
 EPOCHS, BATCH, RATE, DECAY = 60, 128, 2e-3, 1e-3
-DROPPED, NOISE = 0.2, 0.2  # share of hidden units left out, deviation of what is added to the whitened columns
+DROPPED, NOISE = 0.5, 0.5  # share of hidden units left out, deviation of what is added to the whitened columns
 RIDGE = 0.05  # of the mean variance, in whitening
 
 Rows = NDArray[np.float32]
@@ -48,9 +49,10 @@ def taught(z: Rows, wanted: Rows, *, seed: int = 0, epochs: int = EPOCHS, hidden
 
 
 def wanted(vectors: NDArray[np.floating]) -> Rows:
-    """Return what a student is to answer: vectors (n, 2048) in the directions of the second stage (n, K)."""
+    """Return what a student is to answer to vectors (n, 2048) of the network: (n, DIRECTIONS)."""
     directions = factory_directions()
-    return units((np.asarray(vectors, np.float32) - directions.mean) @ directions.matrix)
+    found = (np.asarray(vectors, np.float32) - directions.mean) @ directions.matrix[:, :DIRECTIONS]
+    return units(found - found.mean(axis=0))
 
 
 def gradients(held: list[Rows], x: Rows, wanted: Rows, rng: np.random.Generator) -> list[Rows]:

@@ -48,7 +48,7 @@ PAIRS = (
 SHOTS, DRAWS, EVERY = 5, 3, 20
 LONGEST_PAIR = 17_000  # samples
 KEPT_BACK = 0.08
-BETAS = (25, 50, 100)
+BETAS = (50, 75, 100)
 CHOICES: tuple[Choice, ...] = tuple(
     (mean, reference, beta)
     for mean in ("clips", "in noise")
