@@ -1,8 +1,9 @@
 """How the student of the second stage is taught: two layers of numpy, by Adam, from windows of `student_sound`.
 
 In: the means of three thirds of a window, each less the extractor's mean, together of length 1 (3 D columns). Out: the
-vector of the network in `edgecl.extractors.verifier` in the first DIRECTIONS of `edgecl.spotting.reference`, less the mean
-of these vectors: answers to sound that tells little are then not all alike. The columns are whitened for training, which is folded into the first layer afterwards.
+vector of the network in `edgecl.extractors.verifier` in the first DIRECTIONS of `edgecl.spotting.reference`, less the
+mean of these vectors: answers to sound that tells little are then not all alike. The columns are whitened for training,
+which is folded into the first layer afterwards.
 """
 
 from __future__ import annotations
