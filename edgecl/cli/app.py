@@ -259,7 +259,8 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _unloadable(error: ImportError) -> click.ClickException | None:
-    if ".so" in os.path.basename(error.path or ""):  # noqa: PTH119 (pathlib is not loaded here): it is there, and the system refuses it: no memory, or a library it needs
+    # A library that is there and that the system refuses: no memory, or another library is missing.
+    if ".so" in os.path.basename(error.path or ""):  # noqa: PTH119 (pathlib is not loaded here)
         return Failure(f"{error.name or error.path} is installed and cannot be loaded: {printable(str(error))}", 1)
     package = (error.name or "").partition(".")[0]
     if package in EXTRAS:

@@ -106,10 +106,28 @@ class Experts(ExpertArrays):
             return self._follow_one(rows, fixed, learnings, tickets)
         prepared = self._prepare(rows, tickets)
         held, before = self._held(fixed, tickets, len(rows))
-        out = np.zeros((len(before), held.shape[2]), np.float32)
-        self._run(prepared, self._steps(len(rows), learnings), before, held, out)
-        made = Tickets(prepared.scaled[: len(rows)], held[: len(rows)], before[: len(rows)])
-        return out[: len(rows), : len(self.labels)], made
+        return self._answered(prepared, self._steps(len(rows), learnings), before, held)
+
+    def follow_labelled(
+        self, rows: NDArray[np.float32], fixed: NDArray[np.float32], labels: Sequence[str | None]
+    ) -> NDArray[np.float32]:
+        """Answer rows and learn each before the next, as `follow` does with a label, or None, right after each row."""
+        self._introduce([label for label in labels if label is not None])
+        index = {label: at for at, label in enumerate(self.labels)}
+        learnt = np.array([-1 if label is None else index[label] for label in labels], np.int32)
+        at = np.arange(len(rows), dtype=np.int32)
+        steps = np.column_stack([at, np.where(learnt < 0, -1, at), learnt])
+        held, before = self._held(fixed, [], len(rows))
+        return self._answered(self._prepare(rows, []), steps, before, held)[0]
+
+    def _answered(
+        self, prepared: Prepared, steps: NDArray[np.int32], before: NDArray[np.int32], held: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Tickets]:
+        """Take the steps; return the probabilities of the rows, and their tickets."""
+        rows, out = len(prepared.rows), np.zeros((len(before), held.shape[2]), np.float32)
+        kernels.follow_rows(*self._arguments(prepared.features, prepared.levels, steps, before, held, out))
+        made = Tickets(prepared.scaled[:rows], held[:rows], before[:rows])
+        return out[:rows, : len(self.labels)], made
 
     def _prepare(self, rows: NDArray[np.float32], tickets: Sequence[Ticket]) -> Prepared:
         """Scale rows, and put those that wait behind them; rows that came last are taken as they were prepared."""
@@ -182,16 +200,6 @@ class Experts(ExpertArrays):
                 steps.append((-1, row, index[label]))
         steps += [(at, -1, -1) for at in range(answered, rows)]
         return np.array(steps, np.int32).reshape(-1, 3)
-
-    def _run(
-        self,
-        prepared: Prepared,
-        steps: NDArray[np.int32],
-        before: NDArray[np.int32],
-        held: NDArray[np.float32],
-        out: NDArray[np.float32],
-    ) -> None:
-        kernels.follow_rows(*self._arguments(prepared.features, prepared.levels, steps, before, held, out))
 
     def _follow_one(
         self,

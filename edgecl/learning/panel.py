@@ -122,6 +122,9 @@ class Panel:
         Probabilities (n, C) for `labels`.
         """
         first, count, learnings = self._rows, len(rows), []
+        if count > 1 and not self._delay and not self._waiting:
+            self._rows += count
+            return self.experts.follow_labelled(rows.projected, self.fixed(rows, head), labels)
         while self._waiting and self._waiting[0][0] + self._delay < first + count:
             row, awaited, ticket = self._waiting.popleft()
             learnings.append(Learning(max(row + self._delay - first, 0), ticket, awaited))

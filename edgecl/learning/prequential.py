@@ -7,7 +7,7 @@ ADWIN sees the error rate rise, the learner waits for enough labels and then res
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import compress
 
 import numpy as np
@@ -162,15 +162,17 @@ class Prequential(_Following):
             labels, rows.kept_rows, rows.kept_scales, answers, live_answers, self.answers, confidences, ranks, owns,
             strict=True,
         )  # fmt: skip
-        for at, (label, row, scale, closed, live, answer, sure, rank, own) in enumerate(columns):
+        for at, (label, row, scale, closed, live, answer, sure, rank, own) in enumerate(columns, self.tally.rows):
             if label is not None:
-                watched = self._watched(at, answer) if self.alerts is not None else (0.0, False)
-                judged = (closed == label, live == label, answer, answer == label, sure, rank, own, watched)
-                self._waiting.append((self.tally.rows + at, KnownRow._make((label, row, scale, *judged))))
+                watched = self._watched(at - self.tally.rows, answer) if self.alerts is not None else (0.0, False)
+                known = KnownRow(
+                    label, row, scale, closed == label, live == label, answer, answer == label, sure, rank, own, watched
+                )
+                self._waiting.append((at, known))
         self.tally.rows += len(labels)
         if unlabelled := [index for index, label in enumerate(labels) if label is None]:
             self._watch(rows.inputs[unlabelled])
-        self._learn([*self._due()])
+        self._learn(self._due())
 
     def _note(self, given: NDArray[np.float32], rows: int) -> list[float]:
         """Keep what the panel answered to the rows taken last; return how sure it was of each."""
@@ -218,12 +220,15 @@ class Prequential(_Following):
         """Learn from the labels that are still delayed: the stream has ended."""
         self._delay = 0
         self.panel.flush()
-        self._learn([*self._due()])
+        self._learn(self._due())
         self._solve()
 
-    def _due(self) -> Iterator[KnownRow]:
-        while self._waiting and self._waiting[0][0] + self._delay < self.tally.rows:
-            yield self._waiting.popleft()[1]
+    def _due(self) -> list[KnownRow]:
+        """Take the rows whose labels have come from those that wait."""
+        due, waiting, until = [], self._waiting, self.tally.rows - self._delay
+        while waiting and waiting[0][0] < until:
+            due.append(waiting.popleft()[1])
+        return due
 
     def _learn(self, due: Sequence[KnownRow]) -> None:
         if not due:
@@ -243,15 +248,16 @@ class Prequential(_Following):
 
     def _count(self, due: Sequence[KnownRow]) -> None:
         """Count what was answered to rows, now that their labels are known."""
-        labels, _, _, closed, _, answers, mixed, confidences, ranks, _, watched = zip(*due, strict=True)
-        right = [one if other is None else other for one, other in zip(closed, mixed, strict=True)]
-        self.tally.add(labels, right, ranks, last_label=self._last_label)
+        labels, right = [one.label for one in due], [one.is_right for one in due]
+        answers, confidences = [one.answer for one in due], [one.confidence for one in due]
+        self.tally.add(labels, right, [one.rank for one in due], last_label=self._last_label)
         self.curves.add(labels, answers, confidences)
         answered = [answer is not None for answer in answers]
         self.reliability.add([*compress(confidences, answered)], [*compress(right, answered)])
         if self.alerts is not None:
-            for label, (score, is_alert) in zip(labels, watched, strict=True):
-                self.alerts.learn(score, is_alert=is_alert, is_class=label == self.alerts.watch.label)
+            for one in due:
+                score, is_alert = one.watched
+                self.alerts.learn(score, is_alert=is_alert, is_class=one.label == self.alerts.watch.label)
         self._last_label = labels[-1]
 
     def _worth(self, due: Sequence[KnownRow]) -> list[KnownRow]:
@@ -261,6 +267,9 @@ class Prequential(_Following):
         weights, self.contradictions = self.contradictions.weigh_each(owns)
         worth = []
         for one, weight in zip(due, weights, strict=True):
+            if weight == 1:
+                worth.append(one)
+                continue
             self._credit += weight
             if self._credit >= 1:
                 self._credit -= 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from operator import eq
 
 import numpy as np
@@ -54,12 +56,10 @@ class Tally:
         self.labelled += len(labels)
         self.correct += sum(right)
         self.same_again += sum(map(eq, labels, (last_label, *labels)))  # ends with the shorter
-        for rank in ranks:
+        for rank, count in Counter(ranks).items():
             if rank is not None and rank < TOP:
-                self.at_rank[rank] += 1
-        for label, is_right in zip(labels, right, strict=True):
-            counts = self.by_label.get(label)
-            if counts is None:
-                counts = self.by_label[label] = [0, 0]
-            counts[0] += 1
-            counts[1] += is_right
+                self.at_rank[rank] += count
+        for label, count in Counter(labels).items():
+            self.by_label.setdefault(label, [0, 0])[0] += count
+        for label, count in Counter(compress(labels, right)).items():
+            self.by_label[label][1] += count

@@ -33,7 +33,7 @@ def csv_cells(
             number += length
         else:
             cells = _parsed(line, delimiter)
-        if cells is not None and not (width and is_comment(line) and not _is_row(cells, width)):
+        if cells is not None and (not width or not is_comment(line) or _is_row(cells, width)):
             yield number, cells
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -67,6 +67,19 @@ class Columns:
     """Names of columns that are not read and may hold labels."""
 
 
+class Head(NamedTuple):
+    """The header of a table and its first rows."""
+
+    line: str
+    """The header; the first row of JSON Lines."""
+    names: list[str]
+    rows: list[list[str]]
+    """Cells; of any number."""
+    delimiter: str
+    is_json: bool
+    """Whether the rows are JSON Lines."""
+
+
 def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) -> Columns:
     """Find the columns, the kind of timestamps and the rate.
 
@@ -81,32 +94,35 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
         too low.
     """
     how = how or Choices()
-    try:
-        with open_table(path) as file:
-            first, delimiter = header_line(file)
-            is_json = first.lstrip().startswith("{")
-            if is_json:
-                cells = json_cells(chain([first], csv_lines(file)))
-                given, rows = next(cells)[1], [one for _, one in islice(cells, HEAD_ROWS)]
-            else:
-                given = next(csv.reader([first], delimiter=delimiter), [])
-                cells = csv_cells(csv_lines(file), delimiter, width=len(given))
-                rows = [one for _, one in islice(cells, HEAD_ROWS)]
-            names = [valid_text(name).lower() for name in given]
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV: {error}") from error
-    if "\0" in first:
+    line, given, rows, delimiter, is_json = table_head(path)
+    names = [valid_text(name).lower() for name in given]
+    if "\0" in line:
         raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
         first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
         raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
-    if is_json:
-        delimiter = ","
     columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json)
     columns = replace(columns, words=", ".join(_words(names, rows, columns, of_numbers=not contract.sample_rate_hz)))
     return with_time_unit(path, columns, rows, contract, how)
+
+
+def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
+    """Read the header of a table and its first rows; raises DataError where it is unreadable or not CSV."""
+    try:
+        with open_table(path) as file:
+            line, delimiter = header_line(file)
+            is_json = line.lstrip().startswith("{")
+            if is_json:
+                delimiter, cells = ",", json_cells(chain([line], csv_lines(file)))
+                names = next(cells)[1]
+            else:
+                names = next(csv.reader([line], delimiter=delimiter), [])
+                cells = csv_cells(csv_lines(file), delimiter, width=len(names))
+            return Head(line, names, [row for _, row in islice(cells, rows)], delimiter, is_json)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV: {error}") from error
 
 
 def _words(names: list[str], rows: list[list[str]], columns: Columns, *, of_numbers: bool) -> list[str]:

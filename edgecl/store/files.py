@@ -257,7 +257,7 @@ def has_other_names(path: Path) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that a store was being made in, if it is there: also one that a umask has closed to its owner."""
+    """Remove a folder that was being made, if it is there: also one that a umask has closed to its owner."""
     import shutil  # where something went wrong alone
 
     with suppress(OSError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +10,9 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
-from edgecl.sources.cells import csv_cells
 from edgecl.sources.csv_axes import found_by_axis
-from edgecl.sources.csv_columns import HEAD_ROWS, csv_lines, header_line, open_table
+from edgecl.sources.csv_columns import table_head
 from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_name, time_or_none
-from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import valid_text
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
@@ -38,8 +34,9 @@ def read_recording(
     DataError
         The file cannot be read, has no times, or is shorter than a window.
     """
-    names, rows, delimiter = _head(path)
-    rate = rate_hz or _rate(path, names, rows, delimiter)
+    head = table_head(path)
+    names = [valid_text(name).lower() for name in head.names]
+    rate = rate_hz or _rate(path, names, head.rows, head.delimiter)
     found = [name for name in names if name and time_name(name) is None and name not in _NO_CHANNEL]
     named = tuple(channels or found)
     length = round(WINDOW_S * rate)
@@ -79,25 +76,6 @@ def felt_units(values: NDArray[np.float32], channels: Sequence[str]) -> tuple[st
     for axis in axes:
         units[axis] = unit
     return tuple(units)
-
-
-def _head(path: Path) -> tuple[list[str], list[list[str]], str]:
-    """Return the names of the columns, the first rows and the delimiter."""
-    try:
-        with open_table(path) as file:
-            first, delimiter = header_line(file)
-            if first.lstrip().startswith("{"):
-                cells = json_cells(line for one in ([first], csv_lines(file)) for line in one)
-                names, rows, delimiter = next(cells)[1], [row for _, row in islice(cells, HEAD_ROWS)], ","
-            else:
-                names = next(csv.reader([first], delimiter=delimiter), [])
-                cells = csv_cells(csv_lines(file), delimiter, width=len(names))
-                rows = [row for _, row in islice(cells, HEAD_ROWS)]
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV: {error}") from error
-    return [valid_text(name).lower() for name in names], rows, delimiter
 
 
 def _rate(path: Path, names: list[str], rows: list[list[str]], delimiter: str) -> float:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,7 @@ import numpy as np
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
-from edgecl.sources.cells import csv_cells
-from edgecl.sources.csv_columns import csv_lines, header_line, open_table
+from edgecl.sources.csv_columns import table_head
 from edgecl.sources.labels import valid_text
 from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
@@ -210,16 +207,11 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str]) -> list[
 
 def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
     """Return the names of the columns, the first whole rows, and the delimiter."""
-    try:
-        with open_table(like) as file:
-            first, delimiter = header_line(file)
-            names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            cells = csv_cells(csv_lines(file), delimiter, width=len(names))
-            rows = [row for _, row in islice(cells, ROWS) if len(row) == len(names)]
-    except OSError as error:
-        raise DataError(f"{like} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{like} is not CSV: {error}") from error
+    _, given, cells, delimiter, is_json = table_head(like, rows=ROWS)
+    if is_json:
+        raise DataError(f"{like} is JSON Lines: export table takes CSV with a header line")
+    names = [name.strip() for name in given]
+    rows = [row for row in cells if len(row) == len(names)]
     odd = [cell for row in (names, *rows) for cell in row if not cell.isprintable()]
     if any("\0" in cell or valid_text(cell) != cell.strip() for cell in odd):
         raise DataError(f"{like} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")

@@ -8,7 +8,6 @@ and the other words, and the probability that this stands for, 0.5 at the word's
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edgecl.errors import SettingError
-from edgecl.store.files import beside, flush, require_replaceable
+from edgecl.store.files import replace_unlocked, require_replaceable
 from edgecl_export._graph import Graph
 
 if TYPE_CHECKING:
@@ -56,16 +55,10 @@ def write(model: onnx.ModelProto, out: Path) -> int:
     """Write a model beside `out`, and only then give it that name; raises SettingError where it cannot be written."""
     content = model.SerializeToString(deterministic=True)
     out = require_replaceable(out)
-    part = beside(out)
     try:
-        part.write_bytes(content)
-        flush(part)
-        part.replace(out)
+        replace_unlocked(out, content)
     except OSError as error:
         raise SettingError(f"cannot write {out}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return len(content)
 
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Give every option every odd value; return how many runs there were, and what went wrong."""
-    return places.tried_all(_runs(), _attack, folder, every=every, only=only)
+    return places.tried_all(_runs(), _attack, folder, named=places.named, every=every, only=only)
 
 
 def _runs() -> Iterator[places.Run]:

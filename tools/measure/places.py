@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import click
 import numpy as np
@@ -32,6 +32,7 @@ import numpy as np
 from edgecl.cli.app import main as commands
 
 Run: TypeAlias = tuple[str, click.Parameter, str]  # command, parameter and the odd thing for it
+AnyRun = TypeVar("AnyRun", bound=tuple[Any, ...])
 
 LONGEST_S = 300.0  # of a clock: a demo on a busy machine takes minutes
 CODES = range(6)
@@ -92,18 +93,34 @@ def keep_what_is_found(attacked: Callable[..., tuple[int, list[str]]], about: st
 
 def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Put every odd place into every file parameter; return how many there were, and what went wrong."""
-    return tried_all(_places(), _attack, folder, every=every, only=only)
+    return tried_all(_places(), _attack, folder, named=named, every=every, only=only)
+
+
+def named(run: Run) -> str:
+    """Return what a run was, for a report."""
+    name, parameter, odd = run
+    return f"{name} {parameter.opts[0]} {odd[:40]!a}"
 
 
 def tried_all(
-    runs: Iterable[Run], attack: Callable[[Run, Path, Path], str], folder: Path, *, every: int, only: str
+    runs: Iterable[AnyRun],
+    attack: Callable[[AnyRun, Path, Path], str],
+    folder: Path,
+    *,
+    named: Callable[[AnyRun], str],
+    every: int,
+    only: str,
 ) -> tuple[int, list[str]]:
     """Make stores in a folder and attack with every N-th run in shuffled order; return how many, and what went wrong.
 
     Parameters
     ----------
+    runs
+        Each begins with its command.
     attack
         Takes a run, the folder of the stores and one of its own; returns what went wrong.
+    named
+        Says what a run was.
     """
     code, printed = in_a_fork(lambda: prepare(folder), folder / "out")
     if code:
@@ -114,8 +131,7 @@ def tried_all(
     for run in chosen:
         place = Path(tempfile.mkdtemp(dir=folder))
         if wrong := attack(run, folder, place):
-            name, parameter, odd = run
-            found.append(f"{name} {parameter.opts[0]} {odd[:40]!a}: {wrong}")
+            found.append(f"{named(run)}: {wrong}")
             print(found[-1], file=sys.stderr, flush=True)
         shutil.rmtree(place, ignore_errors=True)
     return len(chosen), found

@@ -10,12 +10,9 @@ user, need root: without it these surroundings are left out.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import os
 import resource
-import shutil
 import sys
 import tempfile
 import traceback
@@ -23,8 +20,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-
-import numpy as np
 
 from edgecl.cli.__main__ import open_streams
 from edgecl.cli.app import main as commands
@@ -41,32 +36,14 @@ STORES = ("table", "movement", "voice")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th")
-    parser.add_argument("--only", default="", metavar="COMMAND", help="commands whose names begin so")
-    parser.add_argument("--in", dest="where", default="", metavar="NAME", help="surroundings whose names begin so")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="edgecl-surroundings-") as folder:
-        Path(folder).chmod(0o755)
-        tried, found = attacked(Path(folder), every=arguments.every, only=arguments.only, where=arguments.where)
-    arguments.json.write_text(json.dumps({"tried": tried, "survived": tried - len(found), "found": found}))
+    places.keep_what_is_found(attacked, __doc__)
 
 
-def attacked(folder: Path, *, every: int = 1, only: str = "", where: str = "") -> tuple[int, list[str]]:
+def attacked(folder: Path, *, every: int = 1, only: str = "") -> tuple[int, list[str]]:
     """Run every command in every surrounding; return how many runs there were, and what went wrong."""
-    code, printed = places.in_a_fork(lambda: places.prepare(folder), folder / "out")
-    if code:
-        raise RuntimeError(f"the stores could not be made: {printed}")
-    listed = [(name, odd) for name in places.BASE if name not in LONG for odd in surroundings()]
-    listed = [one for one in listed if one[0].startswith(only) and one[1].startswith(where)]
-    order = np.random.default_rng(0).permutation(len(listed))
-    chosen, found = [listed[at] for at in order[::every]], []
-    for name, odd in chosen:
-        if wrong := _attack(name, odd, folder):
-            found.append(f"{name}, {odd}: {wrong}")
-            print(found[-1], file=sys.stderr, flush=True)
-    return len(chosen), found
+    folder.chmod(0o755)  # other users go through it
+    runs = [(name, odd) for name in places.BASE if name not in LONG for odd in surroundings()]
+    return places.tried_all(runs, _attack, folder, named=", ".join, every=every, only=only)
 
 
 def surroundings() -> dict[str, Callable[[Path], None]]:
@@ -74,8 +51,8 @@ def surroundings() -> dict[str, Callable[[Path], None]]:
     return {name: enter for name, enter in ALL.items() if name not in OF_ROOT or os.geteuid() == 0}
 
 
-def _attack(name: str, odd: str, folder: Path) -> str:
-    place = Path(tempfile.mkdtemp(dir=folder))
+def _attack(one: tuple[str, str], folder: Path, place: Path) -> str:
+    name, odd = one
     place.chmod(0o777)
 
     def run() -> int:
@@ -94,7 +71,6 @@ def _attack(name: str, odd: str, folder: Path) -> str:
         return code
 
     code, printed = places.in_a_fork(run, folder / "printed")
-    shutil.rmtree(place, ignore_errors=True)
     if code not in places.CODES or "Traceback" in printed:
         return f"{code}: {printed[-700:]}"
     return ""
