@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgecl.errors import SettingError
-from edgecl.learning.expert_plan import FIXED, ExpertPlan, plan_experts
+from edgecl.learning.expert_arrays import cell_tests
+from edgecl.learning.expert_plan import FIXED, TESTS, ExpertPlan, every_expert, plan_experts
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
 from edgecl.learning.row_scaling import FIRST_ROWS, LIMIT, RowScaling
@@ -55,6 +57,60 @@ def test_a_rule_is_learnt() -> None:
     given = follow(experts, *stream(1500))
     truth = [experts.labels.index(label) for label in stream(1500)[1]]
     assert (given.argmax(axis=1) == truth)[500:].mean() > 0.95
+
+
+def test_a_rule_of_two_columns_among_ten_is_learnt_better_with_tables_on_pairs() -> None:
+    rows = np.random.default_rng(3).normal(size=(4000, 10)).astype(np.float32)
+    labels = ["in" if abs(row[2]) < 0.6 and row[7] > -0.4 else "out" for row in rows]
+    right = {}
+    for paired in (True, False):
+        every = every_expert(10, 4, paired=paired)
+        alone = replace(every, lift_width=0, rates=every.rates[:1], forgettings=(), remembered=0)
+        experts = Experts(ExpertState.start(alone))
+        given = follow(experts, rows, labels).argmax(axis=1)
+        truth = np.array([experts.labels.index(label) for label in labels])
+        right[paired] = (given == truth)[2000:].mean()
+    assert right[True] > 0.93
+    assert right[True] > right[False] + 0.02
+
+
+@pytest.mark.parametrize(("columns", "tables"), [(1, 96), (2, 96), (9, 96), (40, 96), (7919, 32)])
+def test_tables_on_pairs_test_every_pair_alike(columns: int, tables: int) -> None:
+    chosen = replace(every_expert(columns, 4), tables=tables)
+    drawn, thresholds = cell_tests(chosen, seed=0)
+    pairs = drawn[1::2]
+    assert drawn.shape == thresholds.shape == (tables, TESTS)
+    assert ((pairs >= 0) & (pairs < columns)).all()
+    assert (pairs[:, : TESTS // 2] == pairs[:, :1]).all()
+    assert (pairs[:, TESTS // 2 :] == pairs[:, -1:]).all()
+    if columns > 1:
+        counts = Counter(tuple(sorted((int(one[0]), int(one[-1])))) for one in pairs)
+        assert all(one != other for one, other in counts)
+        possible = columns * (columns - 1) // 2
+        assert len(counts) == min(possible, tables // 2)
+        assert max(counts.values()) <= -(-tables // 2 // possible) + 1
+    assert [int((one >= 0).sum()) for one in drawn[::2]] == [1 + at % TESTS for at in range(tables // 2)]
+
+
+def test_a_stream_that_began_without_tables_on_pairs_goes_on_without_when_classes_come() -> None:
+    experts = Experts(
+        ExpertState.start(plan_experts(row_dimension=3, max_classes=4, available_bytes=1 << 20, paired=False))
+    )
+    rows, labels = stream(300)
+    follow(experts, rows, labels)
+    before = experts.state.cells.copy()
+    experts.know([f"new {at}" for at in range(6)])
+    chosen = experts.state.plan
+    assert (chosen.max_classes, chosen.paired, chosen.tables) == (8, False, 64)
+    np.testing.assert_array_equal(experts.state.cells[:, :4], before)
+
+
+def test_cells_are_not_taken_over_where_they_are_tested_by_others() -> None:
+    experts = Experts(ExpertState.start(plan()))
+    follow(experts, *stream(300))
+    assert experts.state.cells.any()
+    assert experts.state.fitted(plan(classes=8)).cells.any()
+    assert not experts.state.fitted(plan(columns=4)).cells.any()
 
 
 def test_same_rows_same_bits_however_they_are_cut() -> None:

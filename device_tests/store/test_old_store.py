@@ -192,8 +192,8 @@ def test_an_upgraded_header_is_checked_against_the_text_it_came_from(old: Path) 
 
 
 def test_a_newer_format_is_refused_with_its_number() -> None:
-    with pytest.raises(ModelError, match="the store has format 6, this edgecl reads format 5: update edgecl"):
-        decode_header(bytearray(DIGEST.close({"format": 6})))
+    with pytest.raises(ModelError, match="the store has format 7, this edgecl reads format 6: update edgecl"):
+        decode_header(bytearray(DIGEST.close({"format": 7})))
 
 
 def test_killed_before_any_call_of_the_upgrade_the_old_or_the_new_model_is_whole(old: Path) -> None:

@@ -143,8 +143,8 @@ def test_what_is_no_store_is_said_to_be_none(folder: Path) -> None:
 
 def test_a_newer_format_is_named(store: Store) -> None:
     text = (store.path / "store.json").read_text()
-    (store.path / "store.json").write_text(text.replace('"format":3', '"format":6'))
-    with pytest.raises(ModelError, match="has format 6, this edgecl reads format 5"):
+    (store.path / "store.json").write_text(text.replace('"format":3', '"format":7'))
+    with pytest.raises(ModelError, match="has format 7, this edgecl reads format 6"):
         Store.open(store.path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.learning.expert_plan import CELL_RATE, CONSTANTS, FIXED, NEIGHBOURS, TESTS, ExpertPlan
+from edgecl.learning.expert_plan import CONSTANTS, FIXED, NEIGHBOURS, TESTS, ExpertPlan
 from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.one_row import OneRow
 from edgecl.learning.row_scaling import LIMIT, RowScaling
@@ -59,7 +60,7 @@ class ExpertArrays:
         """Take a state, and make the scratch space that goes with its plan."""
         self.state, self._plan = state, state.plan
         plan, seed = state.plan, self._seed
-        self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates, CELL_RATE])
+        self._settings = np.array([SHARE, FLOOR, FADING, *plan.rates, plan.cell_rate])
         self._columns, self._thresholds = cell_tests(plan, seed)
         self._active = np.zeros(plan.tables, np.int32)
         self._nearest = np.zeros(NEIGHBOURS, np.int32)
@@ -168,12 +169,32 @@ class ExpertArrays:
 def cell_tests(plan: ExpertPlan, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the tests of the random cells: columns (M, TESTS), -1 for none, and thresholds in standard deviations.
 
-    Table m has 1 + m mod TESTS tests: few tests are learnt soon, many see what columns do together.
+    Table m has 1 + m mod TESTS tests: few tests are learnt soon, many see what columns do together. Where the plan is
+    `paired`, every other table has TESTS on a pair of columns in place of these: few random tests meet two columns that
+    say something together alone.
     """
     raw = np.random.Philox(key=seed).random_raw(plan.tables * TESTS * 4).reshape(plan.tables, TESTS, 4)
     columns = (raw[:, :, 0] % np.uint64(plan.row_dimension)).astype(np.int32)
     uniform = (raw[:, :, 1:] >> np.uint64(11)) * 2.0**-53
     thresholds = 2 * uniform.sum(axis=2) - 3  # bell-shaped, of spread 1
     unused = np.arange(TESTS) > np.arange(plan.tables)[:, None] % TESTS
+    if plan.paired:
+        half = TESTS // 2
+        columns[1::2] = np.repeat(_pairs(plan.row_dimension, plan.tables // 2), (half, TESTS - half), axis=1)
+        unused = np.arange(TESTS) > (np.arange(plan.tables)[:, None] // 2) % TESTS
+        unused[1::2] = False
     columns[unused] = -1
     return columns, thresholds.astype(np.float32)
+
+
+def _pairs(row_dimension: int, count: int) -> NDArray[np.int32]:
+    """Return pairs of columns (count, 2), in the order (1, 0), (2, 0), (2, 1), (3, 0) and so on.
+
+    All of them, as often as any other, or as many as there is room for, spread over them.
+    """
+    found, all_pairs = [], row_dimension * (row_dimension - 1) // 2
+    for at in range(count if all_pairs else 0):
+        pair = at % all_pairs if all_pairs <= count else at * all_pairs // count
+        larger = (1 + math.isqrt(1 + 8 * pair)) // 2
+        found.append((larger, pair - larger * (larger - 1) // 2))
+    return np.array(found or [(0, 0)] * count, np.int32)

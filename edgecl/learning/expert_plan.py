@@ -15,9 +15,9 @@ RATES = (0.1, 0.3, 1.0)  # of AdaGrad
 FORGETTINGS = (0.999, 1.0)  # of least squares
 LIFT = 64  # random units
 CONSTANTS = 2  # columns that give them thresholds
-TABLES = 64  # of random cells
+TABLES, CELL_RATE = 96, 0.05  # of random cells, and of AdaGrad on them
+EARLIER_TABLES, EARLIER_CELL_RATE = 64, 0.08  # of streams that began without tables on pairs of columns
 TESTS = 6  # at most, of each table: 2^TESTS cells
-CELL_RATE = 0.08  # of AdaGrad, on the cells
 REMEMBERED = (1024, 512, 256)  # rows that neighbours are looked for among
 NEIGHBOURS = 9
 SCALE_BYTES = 21 + 13 * 8  # of a column with knots; the first 128 rows are kept where the latest ones will be
@@ -37,6 +37,18 @@ class ExpertPlan:
     """Tables of random cells."""
     remembered: int
     """Rows of the neighbours' memory."""
+    paired: bool = False
+    """Whether every other table tests a pair of columns, three times each."""
+
+    @property
+    def cell_rate(self) -> float:
+        """Rate of AdaGrad on the cells."""
+        return CELL_RATE if self.paired else EARLIER_CELL_RATE
+
+    @property
+    def cell_tests(self) -> tuple[int, int, bool]:
+        """What the tests of the cells are drawn by, next to the seed."""
+        return self.row_dimension, self.tables, self.paired
 
     @property
     def dimension(self) -> int:
@@ -85,22 +97,23 @@ class ExpertPlan:
         return self.row_dimension * 4 + (len(self.names) + 1) * classes * 4 + 200
 
 
-def every_expert(row_dimension: int, max_classes: int) -> ExpertPlan:
-    """Return the plan of all experts."""
-    return ExpertPlan(row_dimension, max_classes, LIFT, RATES, FORGETTINGS, TABLES, REMEMBERED[0])
+def every_expert(row_dimension: int, max_classes: int, *, paired: bool = True) -> ExpertPlan:
+    """Return the plan of all experts; not `paired` as of a stream that began without tables on pairs of columns."""
+    tables = TABLES if paired else EARLIER_TABLES
+    return ExpertPlan(row_dimension, max_classes, LIFT, RATES, FORGETTINGS, tables, REMEMBERED[0], paired)
 
 
 def fewest_experts(row_dimension: int, max_classes: int) -> ExpertPlan:
     """Return the plan of the one expert that goes last."""
-    return _ways(row_dimension, max_classes)[-1]
+    return _ways(every_expert(row_dimension, max_classes))[-1]
 
 
-def _ways(row_dimension: int, max_classes: int) -> list[ExpertPlan]:
-    """Return the plans from all experts to one, each smaller than the one before."""
-    ways = [every_expert(row_dimension, max_classes)]
+def _ways(every: ExpertPlan) -> list[ExpertPlan]:
+    """Return the plans from every expert to one, each smaller than the one before."""
+    ways = [every]
     changes: tuple[dict[str, Any], ...] = (
         *({"remembered": rows} for rows in REMEMBERED[1:]),
-        {"tables": TABLES // 2},
+        {"tables": every.tables // 2},
         {"forgettings": FORGETTINGS[:1]},
         {"tables": 0},
         {"forgettings": ()},
@@ -113,15 +126,15 @@ def _ways(row_dimension: int, max_classes: int) -> list[ExpertPlan]:
     return ways
 
 
-def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int) -> ExpertPlan:
-    """Choose the experts that fit, the cheapest last to go.
+def plan_experts(*, row_dimension: int, max_classes: int, available_bytes: int, paired: bool = True) -> ExpertPlan:
+    """Choose the experts that fit, the cheapest last to go; `paired` is of `every_expert`.
 
     Raises
     ------
     SettingError
         Not even one gradient expert fits.
     """
-    ways = _ways(row_dimension, max_classes)
+    ways = _ways(every_expert(row_dimension, max_classes, paired=paired))
     for way in ways:
         if way.nbytes <= available_bytes:
             return way

@@ -125,6 +125,9 @@ class ExpertState:
                     if expert in self.plan.names:
                         target[:, at] = source[:, self.plan.names.index(expert)]
                 target[0] /= target[0].sum()
+            elif name == "cells":
+                if self.plan.cell_tests == plan.cell_tests:
+                    _copy_into(target, source)
             elif name in ("transitions", "reliability", "seen", "counters") or source.shape[-1] == target.shape[-1]:
                 _copy_into(target, source)
         if plan.remembered != self.plan.remembered:

@@ -163,6 +163,7 @@ class Experts(ExpertArrays):
             row_dimension=self._plan.row_dimension,
             max_classes=capacity_for(classes),
             available_bytes=1 << 62 if self._available_bytes is None else self._available_bytes,
+            paired=self._plan.paired,
         )
 
     def know(self, labels: Sequence[str]) -> None:

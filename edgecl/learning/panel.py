@@ -171,7 +171,7 @@ class Panel:
 
     def body(self) -> dict[str, Any]:
         """Return what a revision states about the experts, next to their arrays."""
-        plan = {name: getattr(self.experts.state.plan, name) for name in _PLAN_MEMBERS}
+        plan = {name: getattr(self.experts.state.plan, name) for name in (*_PLAN_MEMBERS, "paired")}
         return {
             "plan": {name: list(one) if isinstance(one, tuple) else one for name, one in plan.items()},
             "labels": list(self.labels),
@@ -190,6 +190,7 @@ class Panel:
         """Rebuild from stored arrays; raises ValueError where they do not fit the revision's body."""
         try:
             stated = {name: body["plan"][name] for name in _PLAN_MEMBERS}
+            stated["paired"] = body["plan"].get("paired", False)  # not stated by streams that began earlier
             members: dict[str, Any] = {
                 name: tuple(one) if isinstance(one, list) else one for name, one in stated.items()
             }

@@ -17,7 +17,7 @@ from edgecl.progress import watched
 from edgecl.sources.samples import ListedSkips, Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.folder import EXTRACTOR
-from edgecl.store.records import FORMAT, STREAM_FORMAT, Revision
+from edgecl.store.records import CELLS_FORMAT, FORMAT, STREAM_FORMAT, Revision
 from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.learning.curves import Curves
     from edgecl.learning.decisions import Prior
     from edgecl.learning.drift_response import Drift
+    from edgecl.learning.panel import Panel
     from edgecl.learning.prequential import Prequential
     from edgecl.learning.reliability import Reliability
     from edgecl.learning.tally import Tally
@@ -147,14 +148,13 @@ class StreamSaver:
                 concept=concept,
                 experts=panel.body() if panel is not None else None,
             )
-            is_plain = panel is None or panel.experts.state.scaling.is_plain
             self.live = self._writer.commit(
                 kind="lesson",
                 objects=digests,
                 body=body.as_dict(),
                 time=moment.time,
                 parent=self.live.number,
-                least_format=FORMAT if is_plain else STREAM_FORMAT,
+                least_format=_least_format(panel),
             )
         stream.committed()
 
@@ -166,6 +166,16 @@ class StreamSaver:
         digests |= {f"exemplars/{label}": self._objects.put(one.arrays()) for label, one in model.exemplars.items()}
         digests |= {role: digest for role, digest in model.digests.items() if role == EXTRACTOR}
         return replace(model, digests={**digests, "head": self._objects.put(head.arrays())})
+
+
+def _least_format(panel: Panel | None) -> int:
+    """Return the format of a store that has these experts: software of an earlier one would misread them."""
+    if panel is None:
+        return FORMAT
+    state = panel.experts.state
+    if state.plan.paired and state.plan.tables:
+        return CELLS_FORMAT
+    return FORMAT if state.scaling.is_plain else STREAM_FORMAT
 
 
 def _rows(stream: Prequential) -> dict[str, int]:

@@ -70,6 +70,7 @@ FORMAT = 3
 """Of a store that this edgecl writes to; an earlier one is read as it is, and upgraded by its first commit."""
 PAGED_FORMAT = 4  # of a store with settings that software of FORMAT would misread; its files have the same form
 STREAM_FORMAT = 5  # of a store with experts of a stream whose scale software of PAGED_FORMAT would misread
+CELLS_FORMAT = 6  # of a store with experts of a stream whose cells software of STREAM_FORMAT would misread
 KINDS = ("init", "lesson", "rollback", "forget", "repair")
 MAX_BYTES = 1 << 23  # of one JSON file
 EXTRACTOR_BYTES = 1 << 30
@@ -145,11 +146,11 @@ def decode_header(data: bytearray) -> Header:
         When it was changed, or its members are not those of a store.
     """
     stated = _stated_format(data)
-    if isinstance(stated, int) and not 1 <= stated <= STREAM_FORMAT:
-        raise ModelError(f"the store has format {stated}, this edgecl reads format {STREAM_FORMAT}: update edgecl")
+    if isinstance(stated, int) and not 1 <= stated <= CELLS_FORMAT:
+        raise ModelError(f"the store has format {stated}, this edgecl reads format {CELLS_FORMAT}: update edgecl")
     match DIGEST.open(data):
         case {
-            "format": 1 | 2 | 3 | 4 | 5 as version,
+            "format": 1 | 2 | 3 | 4 | 5 | 6 as version,
             "name": str(name),
             "extractor": {
                 "file": "extractor.onnx" | "extractor.tflite" as file,

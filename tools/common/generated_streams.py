@@ -1,5 +1,5 @@
 """Streams of rows that are made up, with drift at known places: SEA, a rotating hyperplane, moving clusters, concepts
-that come back.
+that come back, rules about loans.
 
 Every stream is a function of its seed: (n, p) float32 rows and n labels.
 """
@@ -67,6 +67,40 @@ def steps(seed: int, rows: int = ROWS) -> Stream:
     return _labelled(draw, x, concepts[np.arange(rows), np.arange(rows) * 3 // rows].astype(int), 2)
 
 
+def loans(seed: int, rows: int = ROWS) -> Stream:
+    """Three of six rules about who gets a loan, by ranges of up to three of nine columns (Agrawal et al. 1993).
+
+    The rules are functions 1 to 6 of the paper, three in turn by the seed, changed abruptly.
+    """
+    draw = np.random.default_rng([seed, 7])
+    salary, age = draw.uniform(20e3, 150e3, rows), draw.uniform(20, 80, rows)
+    commission = np.where(salary >= 75e3, 0, draw.uniform(10e3, 75e3, rows))
+    education, car, area = (draw.integers(low, high, rows) for low, high in ((0, 5), (1, 21), (0, 9)))
+    house = draw.uniform(0.5, 1.5, rows) * (9 - area) * 100e3
+    years, loan = draw.uniform(1, 30, rows), draw.uniform(0, 500e3, rows)
+    x = np.stack([salary, commission, age, education, car, area, house, years, loan], axis=1)
+    stage = np.digitize(age, (40, 60))
+
+    def between(value: NDArray[np.float64], lows: tuple[float, ...], width: float = 50e3) -> NDArray[np.bool_]:
+        """Test a value against the range that belongs to the age."""
+        low = np.array(lows)[stage]
+        return (low <= value) & (value <= low + width)
+
+    taught = (education >= np.array([0, 1, 2])[stage]) & (education <= np.array([1, 3, 4])[stage])
+    usual = (50e3, 75e3, 25e3)
+    paid = between(salary, usual)
+    rules = (
+        stage != 1,
+        paid,
+        taught,
+        np.where(taught, between(salary, (25e3, 50e3, 50e3)), paid),
+        np.where(paid, between(loan, (100e3, 200e3, 300e3), 200e3), between(loan, (200e3, 300e3, 100e3), 200e3)),
+        between(salary + commission, usual),
+    )
+    concepts = np.stack([rules[(seed + at) % len(rules)] for at in range(3)], axis=1)
+    return _labelled(draw, x, concepts[np.arange(rows), np.arange(rows) * 3 // rows].astype(int), 2)
+
+
 def _labelled(
     draw: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.int_], classes: int, noise: float = NOISE
 ) -> Stream:
@@ -81,4 +115,5 @@ GENERATORS: dict[str, Callable[..., Stream]] = {
     "clusters": clusters,
     "recurring": recurring,
     "steps": steps,
+    "loans": loans,
 }
