@@ -197,4 +197,4 @@ def _pairs(row_dimension: int, count: int) -> NDArray[np.int32]:
         pair = at % all_pairs if all_pairs <= count else at * all_pairs // count
         larger = (1 + math.isqrt(1 + 8 * pair)) // 2
         found.append((larger, pair - larger * (larger - 1) // 2))
-    return np.array(found or [(0, 0)] * count, np.int32)
+    return np.array(found or [(0, 0)] * count, np.int32).reshape(count, 2)
