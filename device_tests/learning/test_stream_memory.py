@@ -15,6 +15,7 @@ from edgecl.learning.prequential import Prequential
 from edgecl.learning.stream_memory import SNAPSHOTS, StreamMemory, whole_stream_bytes
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier
+from edgecl.operations.streaming import bytes_with_stream
 from edgecl.units import parse_bytes
 
 from ..support.commands import edgecl
@@ -47,6 +48,18 @@ def test_where_memory_is_short_snapshots_give_way_before_a_stream_is_refused() -
         stream.take(labels[at : at + 60], rows[at : at + 60])
     assert stream.tally.accuracy > 0.3
     assert stream.nbytes + stream.model.bytes()["total"] < small.memory_bytes
+
+
+@pytest.mark.parametrize("memory_bytes", range(3 << 20, 8 << 20, 700 << 10))
+def test_a_stream_of_many_classes_keeps_within_the_memory_granted(memory_bytes: int) -> None:
+    granted = choose_tier(settings(6, 128, memory_bytes), overhead_disk_bytes=0)
+    generator = np.random.default_rng(0)
+    labels = [f"item {at % 100}" for at in range(600)]
+    stream = Prequential(Model(granted))
+    for at in range(0, 600, 60):
+        stream.take(labels[at : at + 60], generator.normal(size=(60, 6)).astype(np.float32))
+    assert len(stream.panel.labels) == 100
+    assert bytes_with_stream(stream)["total"] <= memory_bytes
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def _ways(every: ExpertPlan) -> list[ExpertPlan]:
         *({"remembered": rows} for rows in REMEMBERED[1:]),
         {"tables": every.tables // 2},
         {"forgettings": FORGETTINGS[:1]},
+        {"tables": every.tables // 4},
         {"tables": 0},
         {"forgettings": ()},
         {"remembered": 0},
