@@ -111,6 +111,11 @@ class _Following:
         rows = len(self._recent) + len(self._waiting)
         return sum(one.scatter.nbytes for one in held.values()) + rows * self._row_bytes + self.panel.nbytes
 
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of what statistics and heads are computed in."""
+        return self._solver.nbytes
+
     def has_room_for(self, label: str, new: Collection[str]) -> bool:
         """Test whether a label fits next to those taught and the `new` ones."""
         if label in self._statistics or label in new:

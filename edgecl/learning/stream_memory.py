@@ -79,16 +79,17 @@ def _made_with(settings: Settings, memory_bytes: int) -> Settings:
 
 def _divided(settings: Settings, *, label_delay: int) -> StreamMemory:
     """Divide the memory; where it is too small, no snapshot is kept and what lacks is the bytes of experts, below 0."""
-    fewest = fewest_experts(settings.features.row_dimension, capacity_for(settings.max_classes)).nbytes
-    most = settings.memory_bytes - _without_experts(settings, label_delay=label_delay)
-    left = most - _lesson_bytes(settings)
-    for snapshots in range(SNAPSHOTS, 0, -1):
-        if left >= fewest:
+    experts = fewest_experts(settings.features.row_dimension, capacity_for(settings.max_classes)).nbytes
+    left = settings.memory_bytes - _without_experts(settings, label_delay=label_delay, snapshots=SNAPSHOTS)
+    if left >= experts:
+        return StreamMemory(SNAPSHOTS, left)
+    scatters, plan = _scatters(settings), plan_memory(settings, settings.max_classes)
+    left -= plan.statistics + plan.head + plan.workspace + plan.lesson  # what the report counts as well
+    for snapshots in range(SNAPSHOTS - 1, 0, -1):
+        left += scatters
+        if left >= experts:
             return StreamMemory(snapshots, left)
-        left += _scatters(settings)
-    if most >= fewest:  # while rows are learnt there is no lesson
-        return StreamMemory(SNAPSHOTS, fewest)
-    return StreamMemory(0, left - _scatters(settings) - fewest)
+    return StreamMemory(0, left - experts)
 
 
 def stream_row_bytes(settings: Settings) -> int:
@@ -99,26 +100,13 @@ def stream_row_bytes(settings: Settings) -> int:
 def whole_stream_bytes(settings: Settings) -> int:
     """Return the bytes of a stream with every snapshot and every expert, whose labels come at once."""
     experts = every_expert(settings.features.row_dimension, capacity_for(settings.max_classes)).nbytes
-    found, wanted = -1, 0
-    while found < wanted:  # with more memory a lesson takes more
-        found = wanted
-        wanted = (
-            _without_experts(settings, label_delay=0) + experts + _lesson_bytes(replace(settings, memory_bytes=found))
-        )
-    return found
+    return _without_experts(settings, label_delay=0, snapshots=SNAPSHOTS) + experts
 
 
-def _without_experts(settings: Settings, *, label_delay: int) -> int:
-    """Return the bytes of all else that a stream has, with every snapshot."""
+def _without_experts(settings: Settings, *, label_delay: int, snapshots: int) -> int:
     solver = packed_length(settings.features.dimension) * settings.solver_type.itemsize
     rows = (RECENT + label_delay) * stream_row_bytes(settings)
-    return solver + (2 + SNAPSHOTS) * _scatters(settings) + rows
-
-
-def _lesson_bytes(settings: Settings) -> int:
-    """Return the bytes of a model and of a lesson into it, which are counted as well."""
-    plan = plan_memory(settings, settings.max_classes)
-    return plan.statistics + plan.head + plan.workspace + plan.lesson
+    return solver + (2 + snapshots) * _scatters(settings) + rows
 
 
 def _scatters(settings: Settings) -> int:

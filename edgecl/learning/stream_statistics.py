@@ -217,6 +217,10 @@ class StreamSolver:
         return replace(head, typical=typical.astype(np.float32))
 
     @property
+    def nbytes(self) -> int:
+        return self._workspace.nbytes
+
+    @property
     def has_factor(self) -> bool:
         """Whether the workspace holds the factor of the latest head, so that outliers can be scored."""
         return self._factor is not None

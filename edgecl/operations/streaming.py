@@ -185,8 +185,10 @@ def _rows(stream: Prequential) -> dict[str, int]:
 
 def bytes_with_stream(stream: Prequential) -> dict[str, int]:
     """Count the bytes of the resident learner state by part."""
-    experts = stream.panel.nbytes
-    return bytes_with(stream.model.bytes(), experts=experts, stream=stream.nbytes - experts)
+    experts, parts = stream.panel.nbytes, stream.model.bytes()
+    of_a_lesson = parts["workspace"] - stream.workspace_bytes  # there is none while rows are learnt
+    parts = {**parts, "workspace": stream.workspace_bytes, "total": parts["total"] - of_a_lesson}
+    return bytes_with(parts, experts=experts, stream=stream.nbytes - experts)
 
 
 def bytes_with(parts: Mapping[str, int], **more: int) -> dict[str, int]:
