@@ -128,6 +128,17 @@ def test_a_pipe_is_no_extractor(tmp_path: Path) -> None:
     assert "no regular file" in done.err
 
 
+def test_a_file_of_the_system_without_an_end_is_no_extractor_and_no_store(tmp_path: Path) -> None:
+    for words in (
+        ("init", tmp_path / "new", "--extractor", "/proc/kmsg"),
+        ("record", "/proc/kmsg", "--label", "x", "-o", tmp_path / "clips"),
+    ):
+        with ended_in_time():
+            done = edgecl(*words)
+        assert done.code in (4, 5), done.err
+        assert "/proc/kmsg" in done.err
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_what_is_no_file_is_no_key_and_no_signature(table: Path, tmp_path: Path, kind: str) -> None:
     pytest.importorskip("cryptography", reason="signing needs the extra [sign]")

@@ -310,7 +310,10 @@ def extractor_bytes(path: str | Path) -> bytes:
             if status.st_size > LARGEST_FILE:
                 raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
             if Path(path).suffix != OBJECT:
-                return file.read()
+                whole: bytes | None = file.read()
+                if whole is None:
+                    raise OSError(errno.EAGAIN, "it has no end")
+                return whole
     except OSError as error:
         raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error
     try:  # the extractor of an upgraded store is an object of it
