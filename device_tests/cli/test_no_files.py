@@ -121,6 +121,20 @@ def test_files_of_the_system_are_refused(table: Path, tmp_path: Path) -> None:
         assert "no file" in done.err or "can't be read" in done.err or "does not exist" in done.err
 
 
+def test_files_of_the_system_are_not_followed(table: Path, tmp_path: Path) -> None:
+    movement = tmp_path / "movement"
+    assert edgecl("init", movement, "--extractor", "imu").code == 0
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,x,y\n1,2,3\n")
+    by_id = ("follow", table, rows, "--id-column", "id", "--labels", "/proc/kmsg")
+    for words in (("listen", movement, "/proc/kmsg"), by_id):
+        with ended_in_time():
+            done = edgecl(*words)
+        assert done.code == 4
+        assert "/proc/kmsg" in done.err
+        assert "made by the system" in done.err
+
+
 def test_a_pipe_is_no_extractor(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mine.onnx")
     done = edgecl("init", tmp_path / "new", "--extractor", tmp_path / "mine.onnx")

@@ -51,7 +51,13 @@ def require_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
         raise OSError(errno.EINVAL, f"it is {kind} and no file")
-    if status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
+    require_data(path)
+
+
+def require_data(path: Path) -> None:
+    """Raise OSError for a file of /proc or /sys, which may never end; what is followed live may be a pipe or device."""
+    status = path.stat()
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0 and path.resolve().parts[1:2] in (("proc",), ("sys",)):
         raise OSError(errno.EINVAL, "it is made by the system and no file")
 
 

@@ -20,6 +20,7 @@ from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
 from edgecl.sources.cells import csv_cells
+from edgecl.sources.folders import require_data
 from edgecl.sources.lines import guess_delimiter
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def _required(path: Path, names: list[str], wanted: str) -> None:
 def _records(path: Path, require: Callable[[list[str]], None]) -> Iterator[Mapping[str, str]]:
     """Yield lines of CSV as they come; one with too few or too many cells has none for a column, or is cut."""
     try:
+        if path != STDIN:
+            require_data(path)
         file = open(descriptor() if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)  # noqa: SIM115
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error

@@ -31,6 +31,7 @@ from edgecl.cli.stdin import descriptor, is_terminal
 from edgecl.cli.text import counted, milliseconds
 from edgecl.errors import DataError, SettingError
 from edgecl.live.fanout import Fanout
+from edgecl.sources.folders import require_data
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -349,6 +350,7 @@ def _rows(follow: Callable[..., Iterator[Piece]], file: Path | None, *, realtime
         yield from follow(descriptor(), "stdin")
         return
     try:
+        require_data(file)
         number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{file} can't be read: {error.strerror}") from error
