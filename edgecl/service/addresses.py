@@ -65,8 +65,9 @@ class Address:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind((self.host, self.port))
             one.listen(backlog)
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:  # the latter two of a host that cannot be encoded as a name
             one.close()
-            why = error.strerror or str(error)
-            raise SettingError(f"{self.host}:{self.port} cannot be listened at: {why}", parameter=parameter) from error
+            why = (error.strerror or str(error)) if isinstance(error, OSError) else "no machine has such a name"
+            at = f"{self.host}:{self.port}" if self.host.isprintable() else f"{self.host!a}:{self.port}"
+            raise SettingError(f"{at} cannot be listened at: {why}", parameter=parameter) from error
         return one
