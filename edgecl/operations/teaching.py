@@ -211,7 +211,7 @@ def teach(
                     model = replace(model, gravity=gravity.is_in)
             whole, repeated = lesson, 0
             if is_recorded(opened.extractor.contract):
-                lesson, repeated = new_of(model, whole, signals, skipped, again=again)
+                lesson, repeated = new_of(model, whole, signals, skipped, opened.extractor.contract, again=again)
                 lesson = by_recording(lesson, signals, opened.extractor.contract, whole=whole)
             objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
             untouched = model

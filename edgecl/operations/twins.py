@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecl.errors import DataError
-from edgecl.learning.collector import taught_otherwise, without_repeats
+from edgecl.learning.collector import CONTRADICTION, taught_otherwise, without_repeats
 from edgecl.model.exemplars import digests, recording_number
 from edgecl.notes import Logger
 from edgecl.sources.samples import Skip
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 logger = Logger(__name__)
 SAME_ROW = 0.993  # cosine of rows of sound; no two takes come so near, see tools/results/twins_table.md
 MOST_PAIRS = 1000  # of signals that are compared in a lesson: about a second
+MOST_ROWS_ACROSS = 2048  # that are compared with those of other labels
+MOST_ROWS_EACH = 1 << 16
 FEW_BLOCK = 32
+Place = tuple[str, int]  # label and row
 
 
 def is_recorded(contract: Contract) -> bool:
@@ -37,9 +40,11 @@ def is_recorded(contract: Contract) -> bool:
 
 
 def new_of(
-    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], *, again: bool
+    model: Model, lesson: Lesson, signals: KeptSignals, skipped: list[Skip], contract: Contract, *, again: bool
 ) -> tuple[Lesson, int]:
     """Return the lesson without its repeats, which are skipped, and how many of these were taught before.
+
+    Copies of one sample under two labels are skipped too: at another level, in another format, with other punctuation.
 
     Raises
     ------
@@ -47,11 +52,68 @@ def new_of(
         When nothing is left, and none of it was taught before.
     """
     found = without_repeats(model, lesson, again=again)
-    skipped += [Skip(one.source, one.reason) for one in found.repeats]
+    repeated = [Skip(one.source, one.reason) for one in found.repeats]
     signals.only(found.keep)
-    if not found.lesson.count and not found.taught_before:
-        raise DataError(f"nothing to learn: {found.repeats[0].source}: {found.repeats[0].reason}")
-    return replace(found.lesson, otherwise=taught_otherwise(model, found.lesson)), found.taught_before
+    left, copied = _without_copies(found.lesson, signals, contract)
+    skipped += repeated + copied
+    if not left.count and not found.taught_before:
+        first = (repeated + copied)[0]
+        raise DataError(f"nothing to learn: {first.source}: {first.reason}")
+    return replace(left, otherwise=taught_otherwise(model, left)), found.taught_before
+
+
+def _without_copies(lesson: Lesson, signals: KeptSignals, contract: Contract) -> tuple[Lesson, list[Skip]]:
+    """Return the lesson without what it has under two labels, if not bit for bit, and the skips of that."""
+    labels = sorted(lesson.rows)
+    if len(labels) < 2 or contract.modality not in ("text", "image") and not contract.is_sound:
+        return lesson, []
+    places = [(label, row) for label in labels for row in range(min(len(lesson.rows[label]), MOST_ROWS_EACH))]
+    pairs = _same_words(places, signals) if contract.modality == "text" else _copies(lesson, places, signals, contract)
+    skips: dict[tuple[str, int], Skip] = {}
+    for pair in pairs:
+        one, two = (lesson.source(*place) or f"{place[0]} {place[1] + 1}" for place in pair)
+        for place, own, other in ((pair[0], one, two), (pair[1], two, one)):
+            named = " and ".join(repr(label) for label, _ in pair)
+            why = f"{CONTRADICTION}: a copy of {other}: called {named} in this lesson, so it is taught as neither"
+            skips.setdefault(place, Skip(own, why))
+    if not skips:
+        return lesson, []
+    from edgecl.learning.admission import part_of
+
+    keep = {label: np.ones(len(rows), bool) for label, rows in lesson.rows.items()}
+    for label, row in skips:
+        keep[label][row] = False
+    signals.only(keep)
+    return part_of(lesson, keep), list(skips.values())
+
+
+def _copies(lesson: Lesson, places: list[Place], signals: KeptSignals, contract: Contract) -> list[tuple[Place, Place]]:
+    """The pairs of rows of different labels that are the same recording or picture."""
+    from edgecl.sources.twins import copies
+
+    each = max(MOST_ROWS_ACROSS // len(lesson.rows), 1)
+    places = [place for place in places if place[1] < each]
+    labels = sorted(lesson.rows)
+    latents = np.concatenate([block for label in labels for block in lesson.rows[label].first(each).blocks(FEW_BLOCK)])
+    numbers = np.array([labels.index(label) for label, _ in places], np.intp)
+    found = copies(lambda at: signals.get(*places[at]), latents, numbers, contract, most_pairs=MOST_PAIRS)
+    return [(places[one], places[two]) for one, two in found]
+
+
+def _same_words(places: list[Place], signals: KeptSignals) -> list[tuple[Place, Place]]:
+    """The pairs of texts of different labels that differ in case and punctuation alone."""
+    from edgecl.sources.twins import words
+
+    first: dict[tuple[str, ...], list[Place]] = {}
+    for place in places:
+        if (signal := signals.get(*place)) is not None:
+            first.setdefault(words(signal), []).append(place)
+    return [
+        (one, next(two for two in alike if two[0] != one[0]))
+        for alike in first.values()
+        if len({label for label, _ in alike}) > 1
+        for one in alike
+    ]
 
 
 def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, whole: Lesson) -> Lesson:

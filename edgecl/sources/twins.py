@@ -6,6 +6,8 @@ much they are alike. The share of good takes that come near is in tools/results/
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ ALIKE = 0.7  # cosine of latents below which two signals are not compared
 NEIGHBOURS = 3  # nearest by latents that each signal is compared with
 MOST_ROWS = 512  # of a label that are compared: bounds the workspace
 ROWS_AT_ONCE = 64
+PICTURE_PARTS = 16  # of a picture on each side, ...
+SAME_PART = 8  # ... the mean of none of which differs by more, of 255: so much does a JPEG of quality 95
 SIDES_HELD = 16  # signals at the lower rate, a quarter of a megabyte each
 
 
@@ -74,13 +78,48 @@ def takes(
     return first
 
 
-def _nearest_pairs(rows: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Return the pairs of rows (n, D) of length 1 of which one is among the nearest of the other, nearest first."""
+def copies(
+    signal_of: Callable[[int], Signal | None],
+    latents: NDArray[np.float32],
+    labels: NDArray[np.intp],
+    contract: Contract,
+    *,
+    most_pairs: int = MOST_ROWS,
+) -> list[tuple[int, int]]:
+    """Return the pairs of signals of different labels that are the same recording, nearest first.
+
+    Parameters
+    ----------
+    signal_of
+        As of `takes`.
+    latents
+        Of the signals, (n, D).
+    labels
+        Number of the label of each signal, (n,).
+    contract
+        Of the extractor.
+    most_pairs
+        Pairs that are compared, the nearest first.
+    """
+    rows = latents / np.maximum(np.linalg.norm(latents, axis=1, keepdims=True), 1e-12)
+    found = []
+    for index, other in _nearest_pairs(rows, labels)[:most_pairs]:
+        one, two = signal_of(index), signal_of(other)
+        if one is not None and two is not None and is_same(one, two, contract):
+            found.append((index, other))
+    return found
+
+
+def _nearest_pairs(rows: NDArray[np.float32], labels: NDArray[np.intp] | None = None) -> list[tuple[int, int]]:
+    """Return the pairs of rows (n, D) of length 1 of which one is among the nearest of the other, nearest first.
+
+    With `labels` (n,) both are of different ones.
+    """
     found: dict[tuple[int, int], float] = {}
     for start in range(0, len(rows), ROWS_AT_ONCE):
         cosines = rows[start : start + ROWS_AT_ONCE] @ rows.T
         for index, row in enumerate(cosines, start):
-            row[index] = -1
+            row[index if labels is None else labels == labels[index]] = -1
             for other in np.argsort(-row, kind="stable")[:NEIGHBOURS].tolist():
                 if row[other] >= ALIKE:
                     found[min(index, other), max(index, other)] = float(row[other])
@@ -90,7 +129,14 @@ def _nearest_pairs(rows: NDArray[np.float32]) -> list[tuple[int, int]]:
 def is_same(
     first: Signal, second: Signal, contract: Contract, *, coarse: tuple[_Side | None, _Side | None] = (None, None)
 ) -> bool:
-    """Test whether two signals (samples, channels) are cut from one recording; `coarse` as of `likeness`."""
+    """Test whether two signals (samples, channels) are cut from one recording; `coarse` as of `likeness`.
+
+    Pictures are the same where no part of them differs, texts where they differ in case and punctuation alone.
+    """
+    if contract.is_picture:
+        return _is_same_picture(first, second, contract.picture_size)
+    if contract.modality == "text":
+        return words(first) == words(second)
     wanted = SAME_SOUND if contract.is_sound else SAME_MOVEMENT
     return likeness(first, second, contract, coarse=coarse) >= wanted
 
@@ -114,6 +160,21 @@ def likeness(
     pair = _comparable(first, second, contract)
     middle = int(lags[best]) * step
     return max(_at_lag(*pair, lag) for lag in range(middle - step, middle + step + 1))
+
+
+def _is_same_picture(first: Signal, second: Signal, size: int) -> bool:
+    """Test whether no part of two pictures (pixels, 3) differs, but for what compression and the sensor's noise do."""
+    side = max(size // PICTURE_PARTS, 1)
+    whole = size // side * side
+    between = (first.astype(np.float64) - second).reshape(size, size, 3)[:whole, :whole]
+    parts = between.reshape(whole // side, side, whole // side, side, 3).mean(axis=(1, 3))
+    return bool(np.abs(parts).max() <= SAME_PART)
+
+
+def words(signal: Signal) -> tuple[str, ...]:
+    """Return the words of a text, the bytes of its UTF-8 (n, 1), in lower case; of one without words, itself."""
+    text = unicodedata.normalize("NFKC", signal[:, 0].astype(np.uint8).tobytes().decode("utf-8", "replace")).casefold()
+    return tuple(re.findall(r"\w+", text)) or (text,)
 
 
 class _Side:
