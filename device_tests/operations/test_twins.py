@@ -14,7 +14,7 @@ from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
 from edgecl.model.model import Lesson, Model
 from edgecl.operations.kept_signals import KeptSignals
-from edgecl.operations.twins import new_of
+from edgecl.operations.twins import by_recording, new_of
 from edgecl.sources.samples import Sample, Skip
 from edgecl.sources.signals import as_signal
 from edgecl.values import replace
@@ -34,9 +34,7 @@ def left_of(signals: Mapping[str, Sequence[Signal]], contract: Contract) -> tupl
     """
     draw, model, skipped = np.random.default_rng(0), Model(settings()), list[Skip]()
     near = draw.normal(size=24)
-    rows = {
-        label: (near + 0.1 * draw.normal(size=(len(own), 24))).astype(np.float32) for label, own in signals.items()
-    }
+    rows = {label: (near + 0.1 * draw.normal(size=(len(own), 24))).astype(np.float32) for label, own in signals.items()}
     with closing(KeptSignals(None)) as kept:
         for label, own in signals.items():
             for index, signal in enumerate(own):
@@ -97,3 +95,10 @@ def test_texts_with_other_words_are_other_texts(other: str) -> None:
 def test_a_lesson_of_copies_alone_is_refused_with_the_first() -> None:
     with pytest.raises(DataError, match="nothing to learn: a/0: contradiction: a copy of b/0"):
         left_of({"a": [as_signal("refund me")], "b": [as_signal("Refund me.")]}, TEXT)
+
+
+def test_pictures_in_which_nothing_changes_count_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    lesson, _, kept = left_of({"shut": [picture(0), picture(1), picture(2, brighter=40)]}, picture_contract())
+    one, same, changed = by_recording(lesson, kept, picture_contract(), whole=lesson).recordings["shut"]
+    assert one == same != changed
+    assert "1 samples are the same picture as another, such as shut/1 and shut/0: they count as one" in caplog.text

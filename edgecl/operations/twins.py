@@ -65,7 +65,7 @@ def new_of(
 def _without_copies(lesson: Lesson, signals: KeptSignals, contract: Contract) -> tuple[Lesson, list[Skip]]:
     """Return the lesson without what it has under two labels, if not bit for bit, and the skips of that."""
     labels = sorted(lesson.rows)
-    if len(labels) < 2 or contract.modality not in ("text", "image") and not contract.is_sound:
+    if len(labels) < 2 or (contract.modality not in ("text", "image") and not contract.is_sound):
         return lesson, []
     places = [(label, row) for label in labels for row in range(min(len(lesson.rows[label]), MOST_ROWS_EACH))]
     pairs = _same_words(places, signals) if contract.modality == "text" else _copies(lesson, places, signals, contract)
@@ -122,7 +122,7 @@ def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, wh
     Its rows have the number of their recording, by which they are known when they are kept: that of its first row in
     the `whole` lesson, before repeats were left out, so that a recording which is taught in two parts has one number.
     """
-    if not contract.sample_rate_hz:
+    if not (contract.sample_rate_hz or contract.is_picture):
         return lesson
     rows, recordings, twins = dict(lesson.rows), dict(lesson.recordings), []
     for label, one in lesson.rows.items():
@@ -137,8 +137,9 @@ def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, wh
             rows[label] = replace(one, recordings=_numbers(lesson, whole, label, first, counts))
     if twins:
         logger.warning(
-            "%d samples are the same recording as another, such as %s and %s: they count as one", len(twins), *twins[0]
-        )
+            "%d samples are the same %s as another, such as %s and %s: they count as one",
+            len(twins), "picture" if contract.is_picture else "recording", *twins[0],
+        )  # fmt: skip
     like = SAME_ROW if contract.is_sound else math.inf
     return replace(lesson, rows=rows, recordings=recordings, like=like)
 
