@@ -82,6 +82,21 @@ def test_what_was_set_is_not_lost_when_a_class_is_forgotten(one_word: Path, tmp_
     assert learner.status()["unknown"] == {"above": 0.25, "set_by": "user"}
 
 
+def test_evaluation_on_samples_that_were_taught_says_so(one_word: Path, tmp_path: Path) -> None:
+    Learner.create(tmp_path / "store", extractor=one_word / "extractor.onnx")
+    write_clips(tmp_path / "heard", clips("teach", ["yes"], most=4))
+    assert edgecl("learn", tmp_path / "store", tmp_path / "heard").code == 0
+    write_clips(tmp_path / "heard" / "more", clips("test", ["yes"], most=3))
+    (tmp_path / "heard" / "more" / "yes").rename(tmp_path / "heard" / "yes" / "more")
+    (tmp_path / "heard" / "more").rmdir()
+    done = edgecl("eval", tmp_path / "store", tmp_path / "heard", "--json")
+    assert (done.value["n"], done.value["taught_before"]) == (7, 4)
+    assert "4 of 7 samples were taught: that these are answered right proves little" in done.err
+    other = edgecl("eval", tmp_path / "store", tmp_path / "heard" / "yes" / "more", "--label", "yes", "--json")
+    assert (other.value["n"], other.value["taught_before"]) == (3, 0)
+    assert "were taught" not in other.err
+
+
 def test_evaluation_tells_both_figures_and_what_of_the_untaught_is_refused(one_word: Path, tmp_path: Path) -> None:
     heard = write_clips(tmp_path / "heard", clips("test", ["yes", "stop"]))
     others = write_clips(tmp_path / "others", clips("test", ["left", "right"]))

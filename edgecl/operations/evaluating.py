@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, SettingError
 from edgecl.metrics import balanced_accuracy
+from edgecl.notes import Logger
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.judging import Judged, judge_of
 from edgecl.operations.open_store import OpenStore
+from edgecl.operations.twins import Taught, is_recorded
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+
+logger = Logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Evaluation:
     """Shape (n,): probability of the second label, of a store of two; else of the best class."""
     never_taught: NeverTaught | None = None
     """Of the samples that were given as never taught."""
+    taught_before: int = 0
+    """Samples that the store was taught, of which right answers prove little."""
 
     @property
     def accuracy(self) -> float:
@@ -144,6 +150,7 @@ class Evaluation:
             "with_unknown": self.with_unknown,
             "unknown": self.never_taught.as_dict() if self.never_taught else None,
             "never_taught": list(self.unknown),
+            "taught_before": self.taught_before,
             "skipped": [one.as_dict() for one in self.skipped],
         }
 
@@ -197,12 +204,20 @@ def evaluate(
     """
     judge = judge_of(opened)
     taught, skipped, found, spellings = judge.labels, list[Skip](), _Found(), opened.spellings(label_case)
+    was_taught = Taught(judge.model) if is_recorded(opened.extractor.contract) else None
     for batch, latents in embedded(opened, items, skipped):
         named = [one.label and spellings.settled(checked_label(one.label, one.source), one.source) for one in batch]
         found.add([label or None for label in named], judge(latents))
+        if was_taught:
+            was_taught.count_in(latents[[bool(label) for label in named]])
         yield Embedded(len(found.truth))
     if not found.truth:
         raise DataError("no sample has a label: accuracy is measured on labelled samples", parameter="label")
+    if was_taught and was_taught.count:
+        logger.warning(
+            "%d of %d samples were taught: that these are answered right proves little, evaluate others",
+            was_taught.count, len(found.truth),
+        )  # fmt: skip
     never, count = _Found(), len(found.truth)
     for batch, latents in embedded(opened, untaught, skipped):
         never.add([""] * len(batch), judge(latents))
@@ -219,6 +234,7 @@ def evaluate(
         unknown_above=judge.unknown_above,
         shares=np.array(found.shares, np.float32),
         never_taught=_never_taught(never, found, taught) if never.truth else None,
+        taught_before=was_taught.count if was_taught else 0,
     )
 
 

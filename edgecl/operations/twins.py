@@ -10,7 +10,7 @@ import numpy as np
 
 from edgecl.errors import DataError
 from edgecl.learning.collector import CONTRADICTION, taught_otherwise, without_repeats
-from edgecl.model.exemplars import digests, recording_number
+from edgecl.model.exemplars import digests, quantise, recording_number
 from edgecl.notes import Logger
 from edgecl.sources.samples import Skip
 from edgecl.values import replace
@@ -37,6 +37,22 @@ Place = tuple[str, int]  # label and row
 def is_recorded(contract: Contract) -> bool:
     """Test whether two samples that are equal are one: rows of a table may be alike, and each seen."""
     return bool(contract.sample_rate_hz) or contract.modality in ("text", "image")
+
+
+class Taught:
+    """Counts the samples that a model was taught, as far as it remembers them."""
+
+    def __init__(self, model: Model) -> None:
+        self.count = 0
+        self._model, self._known = model, set[int]()
+        for kept in model.exemplars.values():
+            self._known.update(digests(kept).tolist(), [] if kept.taught is None else kept.taught.tolist())
+
+    def count_in(self, latents: NDArray[np.float32]) -> None:
+        """Count those of latents (n, D) that the model was taught, whatever their label was."""
+        for latent in self._model.centred(latents):
+            row = quantise(self._model.settings.features.project(latent[None]))
+            self.count += int(digests(row)[0]) in self._known
 
 
 def new_of(
