@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.sources.choices import Choices
 
 from ..support.recordings import contract_of, put, samples_of, skips_of
 
 TEXT = contract_of("text", 0.0, ("utf8",), 1, 1)
+
+
+def texts_of(path: Path, **options: Any) -> list[tuple[str, str | None]]:
+    return [(bytes(one.signal[:, 0].astype("u1")).decode(), one.label) for one in samples_of(path, TEXT, **options)]
 
 
 def test_texts_and_labels_are_read(tmp_path: Path) -> None:
@@ -22,10 +28,60 @@ def test_texts_and_labels_are_read(tmp_path: Path) -> None:
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, TEXT)] == ["no label"]
 
 
-@pytest.mark.parametrize(("head", "message"), [("a,label", "no column text"), ("text,b", "has no labels")])
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("a,label", "no column text, only a, label: name the column of the texts as text=NAME"),
+        ("text,b", r"has no labels: give the label of its samples, or the column that has them \(of b\)"),
+        ("text,label,Label", "two columns of the same name: text, label, label"),
+    ],
+)
 def test_a_table_without_its_columns_is_refused(tmp_path: Path, head: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         samples_of(put(tmp_path / "t.csv", f"{head}\nx,y\n"), TEXT)
+
+
+def test_columns_of_any_name_are_read_where_they_are_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "text,message,intent\n17,where is it,parcel\n18,stop,end\n")
+    how = Choices(columns={"text": "Message"}, label_column="intent")
+    assert texts_of(path, how=how) == [("where is it", "parcel"), ("stop", "end")]
+    for wrong, message in (
+        (Choices(columns={"text": "body"}), "no column body"),
+        (Choices(columns={"words": "message"}), "words is no part of a text"),
+        (Choices(label_column="text"), "text is the column of the texts"),
+    ):
+        with pytest.raises(DataError, match=message):
+            samples_of(path, TEXT, how=wrong)
+
+
+def test_bytes_that_are_not_utf8_cost_their_row_and_are_not_taught_as_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("text,label\nwo ist meine Tür,door\nund jetzt,now\n".encode("cp1252"))
+    assert texts_of(path) == [("und jetzt", "now")]
+    assert [one.reason for one in skips_of(path, TEXT)] == [
+        "not UTF-8: the text holds bytes that are no characters: save the file as UTF-8"
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell", ["nan", "NaN", "NULL", "<NA>", "#N/A", "#REF!", "(null)", " ", "\u200b", "\ufeff \u00a0"]
+)
+def test_cells_that_programs_write_for_a_missing_text_are_no_text(tmp_path: Path, cell: str) -> None:
+    path = put(tmp_path / "t.csv", f"text,label\nstop,end\n{cell},end\n")
+    assert texts_of(path) == [("stop", "end")]
+    assert [one.reason.partition(":")[0] for one in skips_of(path, TEXT)] == ["no text"]
+
+
+@pytest.mark.parametrize("cell", ["none", "?", "n/a", "na", "undefined", "...", "17", "\U0001f600", "n\u00e9e"])
+def test_short_texts_that_people_write_are_texts(tmp_path: Path, cell: str) -> None:
+    path = put(tmp_path / "t.csv", f"text,label\n{cell},end\n")
+    assert texts_of(path) == [(cell, "end")]
+
+
+def test_the_names_of_the_columns_may_come_again_where_files_were_joined(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "text,label\nstop,end\ntext,label\nText,Label\ngo on,more\n")
+    assert texts_of(path) == [("stop", "end"), ("go on", "more")]
+    assert skips_of(path, TEXT) == []
 
 
 def test_a_stray_quotation_mark_and_a_cell_beyond_all_measure_cost_their_own_rows(tmp_path: Path) -> None:
@@ -64,3 +120,8 @@ def test_a_text_that_begins_as_a_comment_does_is_a_text(tmp_path: Path) -> None:
 def test_a_comment_of_one_column_or_with_empty_cells_is_a_comment(tmp_path: Path, table: str) -> None:
     samples = samples_of(put(tmp_path / "t.csv", table), TEXT, labelled=False)
     assert [bytes(one.signal[:, 0].astype("u1")) for one in samples] == [b"hello", b"#sale"]
+
+
+def test_a_table_of_which_nothing_can_be_used_counts_all_of_its_rows(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="can be used: 50 no text"):
+        samples_of(put(tmp_path / "t.csv", "text,label\n" + "nan,end\n" * 50), TEXT)

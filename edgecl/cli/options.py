@@ -217,7 +217,9 @@ _ROW_CHOICES = (
         "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the times. [default: what fits]"
     ),
     click.option(
-        "--columns", type=Pairs(), help="Column of each channel, such as x=accel_x,y=accel_y. [default: by name]"
+        "--columns",
+        type=Pairs(),
+        help="Column of each channel, such as x=accel_x,y=accel_y, or of texts: text=message. [default: by name]",
     ),
     click.option("--scale", type=Factors(), help="Factors of channels, such as acc=9.80665 where acc is in g."),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -17,7 +18,7 @@ from edgecl.errors import DataError
 from edgecl.hashes import sha256
 from edgecl.sources.cells import is_comment
 from edgecl.sources.folders import require_file
-from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
+from edgecl.sources.labels import MISSING_TEXTS, clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import as_signal, checked_rate, window
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its marks
 LONGEST_TEXT = 10_000  # characters
+MOST_NAMED = 6  # members of a line in a message
 _BEGINNING = 64  # bytes of a file that show its form
 _FIRST_LINES = 8  # of a file, of which one is not empty
 
@@ -142,14 +144,21 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
         raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
     wanted = "text" if takes_text else "signal"
     if wanted not in entry:
-        raise UnusableError(f'no {wanted}: the line has no "{wanted}"')
+        raise UnusableError(f'no {wanted}: the line has no "{wanted}", only {_named(entry)}')
     if label is not None and entry.get("label") is not None:
         raise DataError(f"{source} has a label of its own: give no other", parameter="label")
     found = label if entry.get("label") is None else _json_label(entry["label"], labelled=labelled)
     if found is None and labelled:
-        raise UnusableError('no label: add "label" to the line, or give one for all lines')
+        raise UnusableError(
+            f'no label: the line has no "label", only {_named(entry)}: add it, or give one for all lines'
+        )
     group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
     return Sample(source, found, _signal(entry, contract), group)
+
+
+def _named(entry: Mapping[str, Any]) -> str:
+    """The names of a line, in quotation marks."""
+    return ", ".join(ascii(name) for name in list(entry)[:MOST_NAMED]) or "nothing"
 
 
 def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
@@ -163,8 +172,13 @@ def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]
 def text_signal(value: Any) -> NDArray[np.float32]:
     if not isinstance(value, str):
         raise UnusableError(f'not text: "text" is {type(value).__name__}')
-    if not value.strip():
+    shown = "".join(one for one in value if unicodedata.category(one)[0] not in "CZ")
+    if not shown:
         raise UnusableError("no text: it is empty")
+    if value.strip().lower() in MISSING_TEXTS:
+        raise UnusableError(f"no text: {value.strip()!a} stands for a missing one")
+    if any("\udc80" <= one <= "\udcff" for one in value):  # what `open_table` makes of bytes that are not UTF-8
+        raise UnusableError("not UTF-8: the text holds bytes that are no characters: save the file as UTF-8")
     if len(value) > LONGEST_TEXT:
         raise UnusableError(f"too long: {len(value)} characters, at most {LONGEST_TEXT} are read")
     return as_signal(value.strip())

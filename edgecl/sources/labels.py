@@ -20,6 +20,8 @@ MISSING_WORDS = frozenset(  # cells without a value, in lower case
     | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "\\n", "(null)", "<null>", "[null]", "undefined"}
     | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # what Excel could not compute
 )
+# Those that a person writes too, as a text, are texts
+MISSING_TEXTS = MISSING_WORDS - {"?", "na", "n/a", "n.a.", "none", "undefined", "\\n"}
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
 

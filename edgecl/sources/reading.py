@@ -219,7 +219,7 @@ def _open(
     if contract.modality == "text" and kind in TABLES:
         from edgecl.sources.text_tables import read_text_table
 
-        return read_text_table(path, label=label, labelled=labelled, label_column=how.label_column)
+        return read_text_table(path, label=label, labelled=labelled, how=how)
     if contract.modality == "text" and kind != ".jsonl":
         raise DataError(
             f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines, '
@@ -316,7 +316,7 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
         if isinstance(item, Skip):
             first = first or item
             parameter = parameter or item.parameter
-            reasons[reason_kind(item.reason)] += 1
+            reasons[reason_kind(item.reason)] += item.count
         yield item
     if not usable:
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it is empty"

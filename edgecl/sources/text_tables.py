@@ -8,6 +8,8 @@ from pathlib import Path
 
 from edgecl.errors import DataError
 from edgecl.sources.cells import csv_cells
+from edgecl.sources.choices import Choices
+from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, header_line, open_table
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
@@ -17,25 +19,35 @@ TEXT_NAMES = ("text", "sentence", "utterance", "query")
 JOINED_LINES = 256  # of one text, such as a letter
 
 
-def read_text_table(
-    path: Path, *, label: str | None, labelled: bool, label_column: str | None
-) -> Iterator[Sample | Skip]:
+def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choices) -> Iterator[Sample | Skip]:
     """Yield the texts of a .csv or .tsv.
+
+    The names of the columns may come again, as where files were joined.
 
     Raises
     ------
     DataError
-        The file is unreadable, has no column of texts, or no label where one is needed, or two.
+        The file is unreadable, has no column of texts, or two of a name, or no label where one is needed, or two.
     """
     try:
         with open_table(path) as file:
             first, delimiter = header_line(file)
             names = [valid_text(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
-            text, named = _places(path, names, label_column)
-            _check_label(path, named, label=label, labelled=labelled)
+            text, named = _places(path, names, how)
+            if named is not None and label is not None:
+                raise DataError(f"{path} has labels of its own: give no other", parameter="label")
+            if labelled and named is None and label is None:
+                others = ", ".join(name for at, name in enumerate(names) if at != text and name)
+                raise DataError(
+                    f"{path} has no labels: give the label of its samples"
+                    + (f", or the column that has them (of {others})" if others else ""),
+                    parameter="label_column" if others else "label",
+                )
             tally = SkipTally(str(path))
             for number, cells in csv_cells(csv_lines(file), delimiter, width=len(names), joined=JOINED_LINES):
                 line = number + 1
+                if [valid_text(cell).lower() for cell in cells] == names:
+                    continue
                 try:
                     yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
                 except UnusableError as error:
@@ -47,22 +59,30 @@ def read_text_table(
         raise DataError(f"{path} is not CSV: {error}") from error
 
 
-def _places(path: Path, names: list[str], label_column: str | None) -> tuple[int, int | None]:
+def _places(path: Path, names: list[str], how: Choices) -> tuple[int, int | None]:
     """Return the columns of texts and of labels."""
-    text = next((names.index(name) for name in TEXT_NAMES if name in names), None)
-    if text is None:
-        raise DataError(f"{path} has no column text, only {', '.join(names)}")
-    if label_column is not None and label_column.lower() not in names:
-        raise DataError(f"{path} has no column {label_column}, only {', '.join(names)}", parameter="label_column")
-    wanted = label_column.lower() if label_column else "label"
-    return text, names.index(wanted) if wanted in names else None
-
-
-def _check_label(path: Path, column: int | None, *, label: str | None, labelled: bool) -> None:
-    if column is not None and label is not None:
-        raise DataError(f"{path} has labels of its own: give no other", parameter="label")
-    if labelled and column is None and label is None:
-        raise DataError(f"{path} has no labels: give the label of its samples", parameter="label")
+    place = {name: column for column, name in enumerate(names)}
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
+    if unknown := set(how.columns) - {"text"}:
+        raise DataError(f"{path}: {min(unknown)} is no part of a text, wanted text=COLUMN", parameter="columns")
+    if how.columns:
+        text = named_column(path, place, how.columns["text"], "columns")
+    else:
+        text = next((place[name] for name in TEXT_NAMES if name in place), -1)
+    if text < 0:
+        raise DataError(
+            f"{path} has no column text, only {', '.join(names)}: name the column of the texts as text=NAME; where the "
+            "first line is a text already, write a line of names above it",
+            parameter="columns",
+        )
+    label = named_column(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
+    if label == text:
+        raise DataError(
+            f"{path}: {names[text]} is the column of the texts: name that of the labels", parameter="label_column"
+        )
+    return text, label
 
 
 def _sample(
