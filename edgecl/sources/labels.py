@@ -15,6 +15,7 @@ NEGATIVE = BACKGROUND[-1]  # what a false accept without a right name is taught 
 LONGEST_LABEL = 64
 # Joiners that Persian, Indic scripts and emoji need; other format characters can disguise a label.
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
+_JOINERS = dict.fromkeys(map(ord, _ALLOWED_FORMATS))
 MISSING_WORDS = frozenset(  # cells without a value, in lower case
     {"", "?", "na", "n/a", "n.a.", "#n/a", "#n/a n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
     | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "\\n", "(null)", "<null>", "[null]", "undefined"}
@@ -22,6 +23,7 @@ MISSING_WORDS = frozenset(  # cells without a value, in lower case
 )
 # Those that a person writes too, as a text, are texts
 MISSING_TEXTS = MISSING_WORDS - {"?", "na", "n/a", "n.a.", "none", "undefined", "\\n"}
+_SEPARATORS = r"(?<=[^\W_])[ _\u2010-\u2013-]+(?=[^\W_])"  # of words: lights_off, lights-off
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
 
@@ -100,14 +102,14 @@ class Spellings:
         Raises
         ------
         DataError
-            The label and a class that is known, or a label before it, differ only in case, blanks, Unicode form or as
-            1 and 1.0, and nothing is settled.
+            The label and a class that is known, or a label before it, differ only in case, blanks, separators, Unicode
+            form or as 1 and 1.0, and nothing is settled.
         """
         if self._case == "keep" or label in self._classes:
             return label
         plain = _plain(label)
         if self._case is not None:
-            return self._known.get(plain, plain)
+            return self._known.setdefault(plain, _lowered(label))
         other = self._known.setdefault(plain, label)
         if other == label:
             return label
@@ -117,7 +119,7 @@ class Spellings:
             else f"has the label {label!r}, and others have {other!r}"
         )
         raise DataError(
-            f"{source} {what}, which differ only in case, blanks, Unicode form or as 1 and 1.0: give them one "
+            f"{source} {what}, which differ only in case, blanks, separators, Unicode form or as 1 and 1.0: give them one "
             "spelling, or settle that labels are kept or turned to lower case",
             parameter="label_case",
         )
@@ -138,7 +140,12 @@ def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
 
 
 def _plain(label: str) -> str:
-    """Return what labels of one class have in common, whatever their case, blanks, Unicode form or decimals."""
+    """Return what labels of one class have in common, whatever their case, separators, Unicode form or decimals."""
+    return re.sub(_SEPARATORS, " ", _lowered(label).translate(_JOINERS))
+
+
+def _lowered(label: str) -> str:
+    """Return a label in lower case, compatible Unicode form and single blanks, a whole number without decimals."""
     plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     whole = re.fullmatch(_WHOLE, plain)
     return whole[1] if whole else plain
