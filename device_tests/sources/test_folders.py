@@ -73,6 +73,19 @@ def test_other_files_are_skipped_and_hidden_ones_passed_over(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "folder",
+    ["$RECYCLE.BIN/S-1-5", "__MACOSX/go", "#recycle/go", "@eaDir/go", "lost+found", "System Volume Information"],
+)
+def test_deleted_clips_and_folders_of_the_system_are_no_labels(tmp_path: Path, folder: str) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / "go" / "Thumbs.db", "x")
+    put(tmp_path / "desktop.ini", "x")
+    put(tmp_path / folder / "$RC1.wav", wav(tone(hertz=300)))
+    assert [sample.label for sample in samples_of(tmp_path)] == ["go"]
+    assert skips_of(tmp_path) == []
+
+
 def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:
     first = put(tmp_path / "go" / "1.wav", wav(tone()))
     put(tmp_path / "go" / "2.wav", wav(tone()))

@@ -34,7 +34,8 @@ def test_labels_that_are_one_number_in_two_spellings_are_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "label", ["Lights Off", "lights  off", "lights\u00a0off", "\uff4cights off", "lights_off", "LIGHTS-OFF", "lights off\u200d"]
+    "label",
+    ["Lights Off", "lights  off", "lights\u00a0off", "\uff4cights off", "lights_off", "LIGHTS-OFF", "lights off\u200d"],
 )
 def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_settled(label: str) -> None:
     known = {"lights off", "raise"}
@@ -47,10 +48,14 @@ def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_se
 
 def test_lower_case_keeps_the_separators_of_the_first_spelling() -> None:
     spellings = Spellings(case="lower")
-    assert [spellings.settled(one, "a clip") for one in ("Lights_Off", "lights off", "Lights-off")] == ["lights_off"] * 3
+    assert [spellings.settled(one, "a clip") for one in ("Lights_Off", "lights off", "Lights-off")] == [
+        "lights_off"
+    ] * 3
 
 
-@pytest.mark.parametrize(("one", "other"), [("-1", "1"), ("_yes", "yes"), ("a.b", "ab"), ("nowhere", "now here"), ("c", "c++")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("-1", "1"), ("_yes", "yes"), ("a.b", "ab"), ("nowhere", "now here"), ("c", "c++")]
+)
 def test_labels_that_differ_in_more_than_a_separator_are_two(one: str, other: str) -> None:
     spellings = Spellings()
     assert [spellings.settled(label, "a clip") for label in (one, other)] == [one, other]

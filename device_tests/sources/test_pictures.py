@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.operations.data import samples_of
 from edgecl.sources.pictures import Bursts, as_picture, check_content, decode_picture, picture_of_array
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample, Skip, UnusableError
@@ -169,6 +170,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
         "cat/black.bmp": encoded(np.zeros((40, 40, 3), np.uint8), "BMP"),
         "cat/phone.heic": b"ftypheic",
         "cat/note.txt": b"hello",
+        "cat/saved_by_a_browser.jfif": encoded(scene(9), "JPEG"),
     }
     items = list(read_samples(folder_of(tmp_path, files), CONTRACT))
     reasons = {Path(one.source).name: one.reason for one in items if isinstance(one, Skip)}
@@ -177,7 +179,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
     assert reasons["black.bmp"].startswith("black")
     assert "convert it" in reasons["phone.heic"]
     assert "note.txt" in reasons
-    assert [one.label for one in items if isinstance(one, Sample)] == ["cat"] * 3
+    assert [one.label for one in items if isinstance(one, Sample)] == ["cat"] * 4
 
 
 def test_a_black_picture_is_predicted_with_a_warning(pillow, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -228,6 +230,19 @@ def test_windows_of_pictures_in_an_archive(tmp_path: Path) -> None:
     items = list(read_samples(tmp_path / "p.npz", CONTRACT))
     assert [one.label for one in items] == ["a", "b", "a", "b"]
     assert np.array_equal(as_picture(items[3].signal, CONTRACT), pictures[3])
+
+
+def test_black_pictures_and_masks_of_an_archive_or_array_are_no_lesson(tmp_path: Path) -> None:
+    pictures = np.stack([scene(0)[:SIZE, :SIZE], np.zeros((SIZE, SIZE, 3), np.uint8), (scene(1) > 99)[:SIZE, :SIZE]])
+    np.savez(tmp_path / "p.npz", X=pictures, y=np.array(["a", "b", "a"]))
+    for items in (
+        list(read_samples(tmp_path / "p.npz", CONTRACT)),
+        list(samples_of({"a": list(pictures)}, contract=CONTRACT)),
+    ):
+        assert [isinstance(one, Sample) for one in items] == [True, False, False]
+        assert {one.reason.partition(":")[0] for one in items if isinstance(one, Skip)} == {"black"}
+    assert all(isinstance(one, Sample) for one in samples_of(list(pictures), contract=CONTRACT))  # as for `predict`
+    assert all(isinstance(one, Sample) for one in read_samples(tmp_path / "p.npz", CONTRACT, checked=False))
 
 
 def test_a_file_of_another_kind_is_refused_by_what_is_wanted(tmp_path: Path) -> None:

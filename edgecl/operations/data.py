@@ -272,10 +272,10 @@ def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, lat
     """Yield samples; raise where there was something and none of it can be used."""
     reasons: Counter[str] = Counter()
     first, is_usable = "", False
-    heard = _hearing(contract) if contract.is_sound and not latents else None
+    heard = _hearing(contract) if not latents else None
     for source, one, label in items:
         item = _sample(source, one, label, contract, latents)
-        if heard is not None and item is not one:  # what was read from a file has been listened to
+        if heard is not None and item is not one:  # what was read from a file has been judged
             item = heard(item)
         is_usable = is_usable or item is one or isinstance(item, Sample)
         if isinstance(item, Skip):
@@ -287,8 +287,14 @@ def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, lat
         raise DataError(f"nothing of the data can be used: {counted} (first: {first})")
 
 
-def _hearing(contract: Contract) -> Callable[[Sample | Skip], Sample | Skip]:
-    """Return what listens to one sample after the other: in a lesson it skips what cannot be learnt, else it warns."""
+def _hearing(contract: Contract) -> Callable[[Sample | Skip], Sample | Skip] | None:
+    """Return what judges one sample of sound or picture after the other: in a lesson it skips what teaches nothing."""
+    if contract.is_picture:
+        from edgecl.sources.pictures import seen
+
+        return lambda item: seen(item, contract, is_strict=isinstance(item, Sample) and item.label is not None)
+    if not contract.is_sound:
+        return None
     from edgecl.sources.activity import Hearing, judged_one
 
     hearing = Hearing(contract)

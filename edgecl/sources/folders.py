@@ -37,7 +37,12 @@ CONVERTED = (
     ".oga", ".spx",
 )  # fmt: skip
 CONVERT = "ffmpeg -i FILE -ac 1 FILE.wav"
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# What systems, archives and network drives write beside the files of people, in lower case: bins, indices, thumbnails
+_SYSTEM = frozenset(
+    {"$recycle.bin", "#recycle", "@recycle", "@eadir", "#snapshot", "lost+found", "system volume information"}
+    | {"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+)
+PICTURES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp")
 CONVERTED_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jp2", ".dng", ".svg")
 CONVERT_PICTURE = "ffmpeg -i FILE FILE.png"
 
@@ -61,6 +66,15 @@ def require_data(path: Path) -> None:
         raise OSError(errno.EINVAL, "it is made by the system and no file")
 
 
+def is_hidden(name: str) -> bool:
+    """Test whether a file or folder is passed over: its name begins with a dot, or it is of the system.
+
+    >>> is_hidden(".git"), is_hidden("$RECYCLE.BIN"), is_hidden("recycle")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
 class Found(NamedTuple):
     """A file to be read."""
 
@@ -77,7 +91,7 @@ def find_files(
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
     second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`. With `label_folder` the
     label is the folder at that depth, 1 for the first.
-    Names that begin with a dot are ignored; other files become skips.
+    Names that begin with a dot and those of the system (`is_hidden`) are ignored; other files become skips.
 
     Raises
     ------
@@ -108,7 +122,11 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
         are numbered from 1 and hold the same folders, or none of them is called like a class that is known, but some
         below them are.
     """
-    below = {one.name: _folders(one) for one in sorted(root.iterdir()) if one.is_dir() and one.name[0] not in "._"}
+    below = {
+        one.name: _folders(one)
+        for one in sorted(root.iterdir())
+        if one.is_dir() and not (one.name.startswith("_") or is_hidden(one.name))
+    }
     parts = [name for name in below if _is(_SPLIT, name)] or _numbered_parts(below) or _people(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
     signs = {"positive", "negative", "pos", "neg"}
@@ -180,7 +198,7 @@ def _people(below: Mapping[str, set[str]]) -> list[str]:
 
 def _folders(folder: Path) -> set[str]:
     try:
-        return {one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")}
+        return {one.name for one in folder.iterdir() if one.is_dir() and not is_hidden(one.name)}
     except OSError:
         return set()
 
@@ -196,7 +214,7 @@ def group_of(path: Path) -> str | None:
 
 def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, labelled: bool) -> None:
     try:
-        entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in root.iterdir() if not is_hidden(entry.name))
         folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
         raise DataError(f"{root} can't be read: {error.strerror}") from error
@@ -265,7 +283,7 @@ def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, in
     """Yield every file below `folder`, depth first; `trail` identifies the folders above."""
     try:
         identity = (folder.stat().st_dev, folder.stat().st_ino)
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
     except OSError as error:
         yield Skip(str(folder), f"unreadable: {error.strerror}")
         return

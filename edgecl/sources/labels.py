@@ -119,8 +119,8 @@ class Spellings:
             else f"has the label {label!r}, and others have {other!r}"
         )
         raise DataError(
-            f"{source} {what}, which differ only in case, blanks, separators, Unicode form or as 1 and 1.0: give them one "
-            "spelling, or settle that labels are kept or turned to lower case",
+            f"{source} {what}, which differ only in case, blanks, separators, Unicode form or as 1 and 1.0: give "
+            "them one spelling, or settle that labels are kept or turned to lower case",
             parameter="label_case",
         )
 

@@ -125,15 +125,25 @@ def read_pictures(
         yield Sample(source, file.label, picture_signal(picture), file.group or group)
 
 
-def in_bursts(items: Iterator[Sample | Skip], contract: Contract) -> Iterator[Sample | Skip]:
-    """Pass samples of pictures; those without a group get that of the burst that they are of."""
+def in_bursts(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: bool) -> Iterator[Sample | Skip]:
+    """Pass samples of pictures, as `seen`; those without a group get that of the burst that they are of."""
     bursts: dict[str | None, Bursts] = {}
-    for item in items:
+    for item in (seen(item, contract, is_strict=is_strict) for item in items):
         if isinstance(item, Sample) and item.group is None:
             picture = as_picture(item.signal, contract)
             group = bursts.setdefault(item.label, Bursts()).group(picture, item.source)
             item = replace(item, group=group)
         yield item
+
+
+def seen(item: Sample | Skip, contract: Contract, *, is_strict: bool) -> Sample | Skip:
+    """Return a sample of a picture with something in it; another becomes a skip, or a warning."""
+    if isinstance(item, Sample):
+        try:
+            _check(as_picture(item.signal, contract), item.source, is_strict=is_strict)
+        except UnusableError as error:
+            return error.skip(item.source)
+    return item
 
 
 class Bursts:

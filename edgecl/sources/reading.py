@@ -281,7 +281,7 @@ def _pictures(
 
     windows = NpzWindows(path, contract, how)
     _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
-    return in_bursts(windows.samples(label), contract)
+    return in_bursts(windows.samples(label), contract, is_strict=is_strict)
 
 
 def _grouped(file: Found | Skip, root: Path) -> Found | Skip:
