@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecl.demo.clips import voice_clips
 from edgecl.errors import DataError
 
-from ..support.recordings import RATE, put, reason_of, samples_of, tone, wav
+from ..support.recordings import RATE, put, reason_of, samples_of, skips_of, tone, wav
 
 
 def flac(signal: NDArray[Any], rate: int = RATE) -> bytes:
@@ -110,6 +111,20 @@ def test_clipping_is_reported_with_its_share(tmp_path: Path) -> None:
     signal = tone()
     signal[:200] = 1
     assert reason_of(wav(signal), tmp_path) == "clipped: 2.5 % of samples at full scale, allowed are 1 %"
+
+
+@pytest.mark.parametrize("level", [0.03, 0.3, 0.9])
+def test_a_clip_that_was_turned_down_after_it_was_clipped_is_skipped(tmp_path: Path, level: float) -> None:
+    clip = np.clip(5 * next(iter(voice_clips("teach"))).signal[:, 0], -0.4, 0.4) * level / 0.4
+    assert reason_of(wav(clip), tmp_path).startswith("clipped: ")
+    assert f"at one level, {20 * np.log10(level):.0f} dBFS, allowed are 2 %" in reason_of(wav(clip), tmp_path)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1, 0.02])
+def test_clips_of_any_level_are_not_called_clipped(tmp_path: Path, factor: float) -> None:
+    for number, one in enumerate(voice_clips("teach")[:20]):
+        put(tmp_path / "yes" / f"{number}.wav", wav(one.signal[:, 0] * factor))
+    assert [one.reason for one in skips_of(tmp_path) if one.reason.startswith("clipped")] == []
 
 
 def test_loud_clip_that_only_touches_full_scale_is_read(tmp_path: Path) -> None:

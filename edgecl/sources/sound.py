@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.sources.clipping import check_clipping
 from edgecl.sources.folders import CONVERT
 from edgecl.sources.samples import UnusableError
 
@@ -29,10 +30,8 @@ LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 768_000
 # -60 dBFS: the noise of a microphone that is off is below it.
 SILENCE = 1e-3
-CLIPPED_SHARE = 0.01
 # Power of the mean of channels against the loudest: 20 dB below, they are the same with opposite signs.
 CANCELLED = 0.01
-_RUN = 3
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FULL_SCALE = np.float32(32768)  # of 16 bits
 _CODECS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x55: "MP3"}
@@ -328,8 +327,8 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
     Raises
     ------
     UnusableError
-        Less than 0.1 s between the first and the last moment above -60 dBFS; never above it; more than 1 %
-        of a channel in runs of three or more samples at full scale; NaN, infinity or floats outside [-2, 2].
+        Less than 0.1 s between the first and the last moment above -60 dBFS; never above it; clipped, see
+        `check_clipping`; NaN, infinity or floats outside [-2, 2].
     """
     length_s = len(samples) / rate_hz
     if length_s < SHORTEST_S:
@@ -347,24 +346,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
         raise UnusableError(f"too short: {loud_s:.3f} s of sound above -60 dBFS, wanted at least {SHORTEST_S} s")
     if peak > 2:
         raise UnusableError(f"bad scale: samples reach {peak:.3g}, wanted -1 to 1")
-    share = clipped_share(samples, bits=bits)
-    if share > CLIPPED_SHARE:
-        raise UnusableError(
-            f"clipped: {100 * share:.1f} % of samples at full scale, allowed are {100 * CLIPPED_SHARE:g} %"
-        )
-
-
-def clipped_share(samples: NDArray[np.float32], *, bits: int) -> float:
-    """Return the share of the worst channel's samples (n, channels) that are in runs of full scale.
-
-    Runs, because a loud clip touches full scale at single peaks and is sound all the same.
-    """
-    full = np.abs(samples) >= 1 - 2.0 ** (2 - min(bits, 16))
-    run = full[:-2] & full[1:-1] & full[2:]
-    inside = np.zeros_like(full)
-    for shift in range(_RUN):
-        inside[shift : len(run) + shift] |= run
-    return float(inside.mean(axis=0).max())
+    check_clipping(samples, bits=bits)
 
 
 def extra(module: str, need: str) -> Any:
