@@ -98,3 +98,37 @@ def test_words_cut_off_at_an_edge_are_a_warning(tmp_path: Path, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         assert len(samples_of(tmp_path)) == 3
     assert "3 of 3 clips begin or end in the middle of sound" in caplog.text
+
+
+def quiet(seconds: float) -> NDArray[np.float64]:
+    return noise(seconds, level=1e-3, seed=9)
+
+
+@pytest.mark.parametrize(
+    ("sound", "is_named"),
+    [
+        (np.concatenate([word(0), quiet(1), word(1)]), True),  # two takes in one clip
+        (np.concatenate([word(seed) for seed in range(9)]), True),
+        (np.concatenate([quiet(4), word(0), quiet(2)]), False),  # a long pause around one
+        (np.concatenate([word(0), quiet(1), 0.1 * word(1)]), False),  # somebody in the next room
+        (noise(6, level=0.1), False),  # rain, all the time
+        (word(0), False),
+    ],
+)
+def test_clips_with_more_than_what_is_learnt_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sound: NDArray[np.float64], is_named: bool
+) -> None:
+    put(tmp_path / "go" / "1.wav", wav(sound))
+    assert len(samples_of(tmp_path)) == 1
+    said = "1 of 1 clips have more sound than the 1.4 s around the loudest that are used, such as "
+    assert (said in caplog.text) == is_named
+
+
+def test_few_clips_with_more_than_what_is_learnt_are_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seed in range(6):
+        more = [quiet(1), word(99)] if seed == 3 else []
+        put(tmp_path / "go" / f"{seed}.wav", wav(np.concatenate([word(seed), *more])))
+    assert len(samples_of(tmp_path)) == 6
+    assert "more sound" not in caplog.text

@@ -30,6 +30,8 @@ DEAD_LEVEL, RISE = 3e-3, 4.0
 FAR_BELOW = 1e-5
 COMPARED = 8  # samples from which on a level is compared with those before
 EDGE_S, EDGE_SHARE = 0.02, 0.25  # of the loudest: a clip that begins or ends so loud may be cut off
+# Sound beside what is learnt: so long in all, at most 10 dB weaker
+MORE_S, MORE_SHARE = 0.2, 0.1
 CUT_SHARE = 0.2  # of the clips, from which on it is worth a word: 4 to 11 % of good ones begin or end so
 
 
@@ -40,31 +42,52 @@ class Hearing:
         self._contract = contract
         self._levels: list[float] = []
         self.heard = self.cut = 0
+        self.longer: list[str] = []
+        """Sources of clips with more sound than what is learnt of them."""
 
-    def _note(self, sample: Sample, placed: NDArray[np.float32], power: NDArray[np.float64]) -> None:
+    def warn(self) -> None:
+        """Warn of what many clips have, and no single one shows."""
+        if self.cut > CUT_SHARE * self.heard:
+            logger.warning(
+                "%d of %d clips begin or end in the middle of sound: is the word cut off there?", self.cut, self.heard
+            )
+        if len(self.longer) > CUT_SHARE * self.heard:
+            logger.warning(
+                "%d of %d clips have more sound than the %.1f s around the loudest that are used, such as %s: cut "
+                "several words or takes into clips of one each",
+                len(self.longer), self.heard, self._contract.clip_samples / self._contract.sample_rate_hz,
+                self.longer[0],
+            )  # fmt: skip
+
+    def _note(self, sample: Sample, start: int, placed: NDArray[np.float32], power: NDArray[np.float64]) -> None:
         self._levels.append(quantile(power, 0.95))
         self.heard += 1
         if len(placed) != len(sample.signal):
-            power = frame_power(sample.signal[:, 0], self._contract.sample_rate_hz)
+            rate_hz = self._contract.sample_rate_hz
+            power = frame_power(sample.signal[:, 0], rate_hz)
+            first = round(max(start, 0) / rate_hz / FRAME_S)
+            if has_more(power, first, first + round(len(placed) / rate_hz / FRAME_S)):
+                self.longer.append(sample.source)
         self.cut += is_cut(power)
 
     def fault(self, sample: Sample) -> str | None:
         """Return why nobody could learn from a sample, or None; of background only what is no sound at all."""
         try:
-            placed = self._placed(sample)
+            start, placed = self._placed(sample)
             check_moving(placed)
             if sample.label not in BACKGROUND:
                 usual = median(self._levels) if len(self._levels) >= COMPARED else 0.0
                 power = check_heard(placed, self._contract.sample_rate_hz, usual=usual)
-                self._note(sample, placed, power)
+                self._note(sample, start, placed, power)
         except UnusableError as error:
             return str(error)
         return None
 
-    def _placed(self, sample: Sample) -> NDArray[np.float32]:
+    def _placed(self, sample: Sample) -> tuple[int, NDArray[np.float32]]:
         from edgecl.extractors.base import placed
 
-        return placed(sample.signal, self._contract)[1][:, 0]
+        start, stretch = placed(sample.signal, self._contract)
+        return start, stretch[:, 0]
 
 
 def judged(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: bool) -> Iterator[Sample | Skip]:
@@ -72,10 +95,7 @@ def judged(items: Iterator[Sample | Skip], contract: Contract, *, is_strict: boo
     hearing = Hearing(contract)
     for item in items:
         yield judged_one(item, hearing, is_strict=is_strict)
-    if hearing.cut > CUT_SHARE * hearing.heard:
-        logger.warning(
-            "%d of %d clips begin or end in the middle of sound: is the word cut off there?", hearing.cut, hearing.heard
-        )
+    hearing.warn()
 
 
 def judged_one(item: Sample | Skip, hearing: Hearing, *, is_strict: bool) -> Sample | Skip:
@@ -170,3 +190,13 @@ def is_cut(power: NDArray[np.float64]) -> bool:
     edge = round(EDGE_S / FRAME_S)
     loud = quantile(power, 0.95)
     return bool(max(power[:edge].mean(), power[-edge:].mean()) > EDGE_SHARE * loud)
+
+
+def has_more(power: NDArray[np.float64], first: int, end: int) -> bool:
+    """Test whether sound, by its `frame_power`, goes on outside of the frames that are learnt, as loud as there.
+
+    Sound that is steady as a whole, such as rain, has nothing that rises.
+    """
+    inside = power[first:end]
+    loud = power > max(MORE_SHARE * quantile(inside, 0.95), RISE * quantile(power, 0.2))
+    return bool((loud.sum() - loud[first:end].sum()) * FRAME_S >= MORE_S)
