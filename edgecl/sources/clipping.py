@@ -50,12 +50,12 @@ def _flat(channel: NDArray[np.float32], *, bits: int) -> tuple[float, float]:
     low, middle, high = float(channel.min()), float(np.median(channel)), float(channel.max())
     if high - low < 2 * FEW_STEPS * step:
         return 0.0, 1.0
-    at_peak = np.zeros(len(channel), bool)
+    at_peaks = np.zeros((len(channel), 2), bool)
     if high - middle > ONE_SIDED * (high - low):
-        at_peak |= channel > high - step / 2
+        at_peaks[:, 0] = channel > high - step / 2
     if middle - low > ONE_SIDED * (high - low):
-        at_peak |= channel < low + step / 2
-    return float(_in_runs(at_peak[:, None]).mean()), max(high, -low)
+        at_peaks[:, 1] = channel < low + step / 2
+    return float(_in_runs(at_peaks).mean(axis=0).sum()), max(high, -low)
 
 
 def _in_runs(full: NDArray[np.bool_]) -> NDArray[np.bool_]:
