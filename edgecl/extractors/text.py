@@ -8,7 +8,7 @@ do, and returns an embedding for each token; a frame is their mean.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,15 @@ from edgecl.extractors.onnx import open_graph
 TOKENIZER = PREFIX + "tokenizer"
 MOST_TOKENS = 128  # tokens of a text that are read
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class Read(NamedTuple):
+    """What of a text is read."""
+
+    is_unknown: bool
+    """Whether more than half of its tokens are of characters that the tokenizer does not know."""
+    is_cut: bool
+    """Whether it has more than MOST_TOKENS tokens."""
 
 
 class TextExtractor(FileExtractor):
@@ -41,8 +50,17 @@ class TextExtractor(FileExtractor):
 
     def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
-        codes = self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8)
-        return self._embedded(codes.tobytes().decode("utf-8", "replace"))
+        return self._embedded(self._text(signal))
+
+    def _text(self, signal: ArrayLike) -> str:
+        return self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8).tobytes().decode("utf-8", "replace")
+
+    def reads(self, signal: ArrayLike) -> Read:
+        """Return what of a text, given as for `frames`, becomes tokens."""
+        found = self._tokenizer.encode(self._text(signal))
+        own = [token for token, added in zip(found.tokens, found.special_tokens_mask, strict=True) if not added]
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        return Read(2 * own.count(unknown) > len(own), bool(found.overflowing))
 
     def _clip_frames(self, signal: ArrayLike) -> NDArray[np.float32]:
         return self.frames(signal)[None]

@@ -115,6 +115,8 @@ def embedded(
         As `in_taught_units`.
     """
     items = in_taught_units(opened, items, gravity)
+    if opened.extractor.contract.modality == "text":
+        items = _noted(items, opened.extractor)
     batch: list[Sample] = []
     opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
@@ -128,6 +130,14 @@ def embedded(
             batch = []
     if batch:
         yield from _sound_latents(opened, batch, skipped, frames)
+
+
+def _noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterable[Sample | Skip]:
+    """Pass texts, and warn of those that are not read."""
+    from edgecl.extractors.text import TextExtractor
+    from edgecl.operations.unread_texts import noted
+
+    return noted(items, extractor) if isinstance(extractor, TextExtractor) else items
 
 
 def in_taught_units(
