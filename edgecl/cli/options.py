@@ -193,7 +193,7 @@ _LAYOUT = (
         default="S16_LE",
         help="Samples of raw PCM on stdin, in the words of arecord. [default: S16_LE]",
     ),
-    click.option("--channel", type=Channel(), help="Channel of raw PCM to take. [default: the mean of all]"),
+    click.option("--channel", type=Channel(), help="Channel of raw PCM or a file to take. [default: the mean of all]"),
 )
 
 

@@ -334,7 +334,7 @@ def pieces_of(
     if microphone:
         return recorded(contract, halt=halt, arrival=arrival)
     if file is not None:
-        return sound_file(file, contract, halt=halt, realtime=realtime)
+        return sound_file(file, contract, halt=halt, realtime=realtime, channel=layout.channel)
     return raw_pcm(
         descriptor(),
         contract,

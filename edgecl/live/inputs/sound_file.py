@@ -14,24 +14,39 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Halt, Piece, rate_converter
+from edgecl.notes import Logger
 from edgecl.sources.folders import require_file
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.sound import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, compression, extra, is_wav, wav_blocks, wav_seconds
+from edgecl.sources.sound import (
+    CANCELLED,
+    HIGHEST_RATE_HZ,
+    LOWEST_RATE_HZ,
+    compression,
+    extra,
+    is_wav,
+    wav_blocks,
+    wav_seconds,
+)
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
+logger = Logger(__name__)
 PLAYED_S = 0.1  # of a file at a time, before its rate is converted
 
 
-def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = False) -> Iterator[Piece]:
+def sound_file(
+    path: Path, contract: Contract, *, halt: Halt, realtime: bool = False, channel: int | None = None
+) -> Iterator[Piece]:
     """A WAV or FLAC file, played from its beginning as fast as it is taken, or at its own speed.
+
+    Of several channels the chosen one is heard, from 0, or their mean; where that leaves nothing, a warning says so.
 
     Raises
     ------
     DataError
-        The file cannot be read or decoded, or the extra [audio] is needed.
+        The file cannot be read or decoded, has no such channel, or the extra [audio] is needed.
     """
     try:
         rate_hz, blocks = _blocks(path)
@@ -39,16 +54,27 @@ def sound_file(path: Path, contract: Contract, *, halt: Halt, realtime: bool = F
             raise UnusableError(f"unknown rate: {rate_hz} Hz is not a rate for speech")
         convert = rate_converter(rate_hz, contract)
         played_s, started, is_first = 0.0, time.monotonic(), True
+        loudest = left = 0.0  # power of the loudest channel of each block, and of their mean
         for block in blocks:
             if halt.is_asked:
                 return
             played_s += len(block) / rate_hz
             if realtime:
                 time.sleep(max(started + played_s - time.monotonic(), 0))
-            mono = np.nan_to_num(block.clip(-1, 1)).mean(axis=1, dtype=np.float32)  # of a float file: any number
+            sound = np.nan_to_num(block.clip(-1, 1))  # of a float file: any number
+            if channel is not None and channel >= sound.shape[1]:
+                raise DataError(f"{path} has {sound.shape[1]} channels: {channel + 1} is none", parameter="channel")
+            mono = sound.mean(axis=1, dtype=np.float32) if channel is None else sound[:, channel].copy()
+            if channel is None and sound.shape[1] > 1:
+                loudest += float(np.square(sound).sum(axis=0).max(initial=0))
+                left += float(np.square(mono).sum())
             signal = convert(mono)
             yield from _cut(Piece(signal, 0.0 if is_first else None), contract.hop_samples)
             is_first = False
+        if loudest > 0 and left < CANCELLED * loudest:
+            logger.warning(
+                "%s holds channels that cancel each other when mixed: choose one (`listen --channel left`)", path
+            )
     except UnusableError as error:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
