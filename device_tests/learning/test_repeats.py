@@ -65,6 +65,15 @@ def test_one_row_twice_in_a_lesson_is_taught_once_and_under_two_labels_not_at_al
     assert repr(no) in contradicted.reason
 
 
+def test_a_row_under_many_labels_names_three_of_them(words: Words) -> None:
+    row = words.say(words.labels[0], 1)
+    lesson = as_lesson(Model(settings()), {f"{number}": row for number in range(9)})
+    assert (
+        "is called '0' and '1' and '2' and 6 more in this"
+        in without_repeats(Model(settings()), lesson).repeats[0].reason
+    )
+
+
 def test_what_was_taught_under_another_name_is_set_aside_unless_it_is_confirmed(words: Words) -> None:
     rows, (yes, no) = words.lesson(20), words.labels[:2]
     model = taught(Model(settings()), rows)

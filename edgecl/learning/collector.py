@@ -22,6 +22,7 @@ from edgecl.values import dataclass, replace
 TAUGHT_BEFORE = "taught before"
 DUPLICATE = "duplicate"
 CONTRADICTION = "contradiction"
+MOST_NAMED = 3  # labels of one sample in a message
 
 
 class LessonCollector:
@@ -194,7 +195,8 @@ def _reason(
 ) -> str:
     """Say why a row is not taught; empty where it is."""
     if len(labels) > 1:
-        named = " and ".join(repr(one) for one in labels)
+        named = " and ".join(repr(one) for one in labels[:MOST_NAMED])
+        named += f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
         return f"{CONTRADICTION}: the same sample is called {named} in this lesson, so it is taught as neither"
     if earlier:
         first = lesson.source(*earlier[0]) or f"{label} {earlier[0][1] + 1}"

@@ -16,6 +16,7 @@ from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, checked_label, embedded, spool_folder
 from edgecl.operations.kept_signals import KeptSignals
+from edgecl.operations.label_names import warn_of_labels
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched
@@ -342,6 +343,7 @@ def _collected(
     if not collector.count:
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
+    warn_of_labels(recordings, collector.count, opened.extractor.contract)
     moment = now(trusted_times(opened.store.current().body))
     shared = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
     lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted)
