@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,14 @@ def test_the_numbers_of_a_signal_stay_as_they_are_and_16_bit_sound_is_scaled() -
     (scaled,) = read(np.full(3200, 16384, np.int16) * np.tile([1, -1], 1600).astype(np.int16))
     assert isinstance(scaled, Sample)
     assert scaled.signal[:2, 0].tolist() == [0.5, -0.5]
+
+
+@pytest.mark.parametrize("given", ["clips/yes", b"RIFF", Path("clips/yes/1.wav"), ["1.wav", "2.wav"]])
+def test_a_path_in_place_of_a_signal_says_what_reads_files(given: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"not a signal: .*: `edgecl\.read_samples\(path, learner\.contract\)` reads files"
+    ):
+        read(given)
 
 
 def test_texts_are_signals_of_their_bytes() -> None:

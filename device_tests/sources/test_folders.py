@@ -86,6 +86,26 @@ def test_deleted_clips_and_folders_of_the_system_are_no_labels(tmp_path: Path, f
     assert skips_of(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 32044\n",
+            "not audio: a pointer of Git LFS",
+        ),
+        (b"<!DOCTYPE html><html>404 Not Found</html>", "not audio: a web page"),
+        (b"\n<html>\n<body>", "not audio: a web page"),
+        (b"PK\x03\x04" + bytes(40), "not audio: an archive"),
+        (b"hello, this is no sound", "not audio: begins with 'hell'"),
+    ],
+)
+def test_what_is_called_sound_and_is_something_else_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+    put(tmp_path / "go" / "1.wav", wav(tone()))
+    put(tmp_path / "go" / "2.wav", content)
+    (skip,) = skips_of(tmp_path)
+    assert skip.reason.startswith(named)
+
+
 def test_same_bytes_twice_are_a_duplicate_of_the_first(tmp_path: Path) -> None:
     first = put(tmp_path / "go" / "1.wav", wav(tone()))
     put(tmp_path / "go" / "2.wav", wav(tone()))

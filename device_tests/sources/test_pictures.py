@@ -170,6 +170,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
         "cat/black.bmp": encoded(np.zeros((40, 40, 3), np.uint8), "BMP"),
         "cat/phone.heic": b"ftypheic",
         "cat/note.txt": b"hello",
+        "cat/pointer.jpg": b"version https://git-lfs.github.com/spec/v1\n",
         "cat/saved_by_a_browser.jfif": encoded(scene(9), "JPEG"),
     }
     items = list(read_samples(folder_of(tmp_path, files), CONTRACT))
@@ -179,6 +180,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
     assert reasons["black.bmp"].startswith("black")
     assert "convert it" in reasons["phone.heic"]
     assert "note.txt" in reasons
+    assert reasons["pointer.jpg"].startswith("not a picture: a pointer of Git LFS")
     assert [one.label for one in items if isinstance(one, Sample)] == ["cat"] * 4
 
 

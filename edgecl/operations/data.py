@@ -259,7 +259,7 @@ def _labelled(
 
 def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
     """Split a batch into signals; a single signal is a batch of one."""
-    if isinstance(data, str | Sample | Skip):
+    if isinstance(data, str | bytes | os.PathLike | Sample | Skip):
         return [data]
     if isinstance(data, list | tuple) and data and isinstance(data[0], float | int):
         data = np.asarray(data)
@@ -342,6 +342,10 @@ def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
         return text_signal(one)
     from edgecl.sources.signals import window
 
+    if isinstance(one, str | bytes | os.PathLike):
+        raise UnusableError(
+            f"not a signal: {type(one).__name__}: `edgecl.read_samples(path, learner.contract)` reads files"
+        )
     try:
         raw = np.asarray(one)
     except ValueError as error:

@@ -75,6 +75,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
+def disguise(begins: bytes) -> str:
+    """Return what a file is that is called sound or picture, from its first twelve bytes; nothing where that is open.
+
+    >>> disguise(b"version http")
+    'a pointer of Git LFS: fetch the file itself with `git lfs pull`'
+    """
+    if begins.startswith(b"version http"):
+        return "a pointer of Git LFS: fetch the file itself with `git lfs pull`"
+    if begins.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page or XML: download the file itself"
+    return "an archive: unpack it first" if begins.startswith((b"PK\3\4", b"\x1f\x8b")) else ""
+
+
 class Found(NamedTuple):
     """A file to be read."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.hashes import sha256
 from edgecl.notes import Logger
-from edgecl.sources.folders import Found
+from edgecl.sources.folders import Found, disguise
 from edgecl.sources.samples import Sample, Skip, UnusableError
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ def decode_picture(content: bytes, size: int) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of EXIF and profiles that are damaged
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            if other := disguise(content[:12]):
+                raise UnusableError(f"not a picture: {other}")
             with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
                 _check_size(image, size)
                 return _square(_upright(image), size)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.clipping import check_clipping
-from edgecl.sources.folders import CONVERT
+from edgecl.sources.folders import CONVERT, disguise
 from edgecl.sources.samples import UnusableError
 
 SHORTEST_S = 0.1
@@ -273,6 +273,8 @@ def compression(begins: bytes) -> str:
         return "MP3"
     if begins[4:8] == b"ftyp" or begins[:2] in (b"\xff\xf1", b"\xff\xf9") or begins[:4] == b"\x1aE\xdf\xa3":
         raise UnusableError(f"other codec: M4A, AAC or WebM: convert it: {CONVERT}")
+    if other := disguise(begins):
+        raise UnusableError(f"not audio: {other}")
     raise UnusableError(f"not audio: begins with {ascii(begins[:4])[1:]}, wanted a WAV, FLAC, Ogg, MP3 or AIFF file")
 
 
