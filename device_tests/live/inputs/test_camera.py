@@ -98,6 +98,42 @@ def test_raw_frames_have_the_size_that_is_given() -> None:
     assert arrival.torn_bytes == 3
 
 
+def raw_of(content: bytes, size: tuple[int, int]) -> None:
+    descriptor = piped(content)
+    try:
+        list(raw_rgb(descriptor, CONTRACT, size=size, halt=Halt(), arrival=Arrival()))
+    finally:
+        os.close(descriptor)
+
+
+def test_raw_frames_of_another_size_or_of_other_pixels_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    picture = scene(2, width=240, height=160)
+    for content, size in ((picture, (160, 240)), (np.dstack([picture, picture[..., :1]]), (240, 160))):
+        raw_of(content.tobytes() * 3, size)
+        assert f"the first frame is no RGB of {size[0]}x{size[1]}" in caplog.text
+        assert caplog.text.count("first frame") == 1
+        caplog.clear()
+
+
+@pytest.mark.parametrize("noise", [0, 8])
+@pytest.mark.parametrize("size", [(240, 160), (160, 240), (48, 40), (641, 480)])
+def test_raw_frames_as_they_are_said_to_be_pass(
+    caplog: pytest.LogCaptureFixture, size: tuple[int, int], noise: int
+) -> None:
+    width, height = size
+    coarse = scene(4, width=width // 6 * 6, height=height // 5 * 5)
+    picture = np.pad(coarse, [(0, height - coarse.shape[0]), (0, width - coarse.shape[1]), (0, 0)], mode="edge")
+    seen = picture + np.random.default_rng(0).normal(scale=noise, size=picture.shape)
+    raw_of(seen.clip(0, 255).astype(np.uint8).tobytes(), size)
+    raw_of(bytes(width * height * 3), size)  # a covered lens
+    assert caplog.text == ""
+
+
+def test_jpegs_in_place_of_raw_frames_are_refused() -> None:
+    with pytest.raises(DataError, match="stdin begins with a JPEG"):
+        raw_of(b"".join(jpegs(20)), (16, 16))
+
+
 @pytest.mark.parametrize("text", ["640", "0x480", "4x480", "99999x99999", "axb"])
 def test_sizes_that_no_frame_has_are_refused(text: str) -> None:
     with pytest.raises(SettingError, match="WIDTHxHEIGHT"):

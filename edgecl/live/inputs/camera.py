@@ -13,6 +13,8 @@ import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.live.inputs.chunks import POLL_S, Arrival, Halt, Piece, read_arrived
+from edgecl.live.inputs.raw_frames import hint_of_frame
+from edgecl.notes import Logger
 from edgecl.sources.folders import PICTURES
 from edgecl.sources.pictures import LARGEST_FILE, LARGEST_PIXELS, decode_picture, picture_of_array, picture_signal
 from edgecl.sources.samples import UnusableError
@@ -20,6 +22,7 @@ from edgecl.sources.samples import UnusableError
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
+logger = Logger(__name__)
 LARGEST_FRAME = 16 << 20  # bytes of a JPEG
 _SOI = b"\xff\xd8\xff"
 _BARE = (0x01, *range(0xD0, 0xD8))  # markers without a length
@@ -186,20 +189,24 @@ def _scan_end(held: bytes | bytearray, at: int) -> int:
 def raw_rgb(
     descriptor: int, contract: Contract, *, size: tuple[int, int], halt: Halt, arrival: Arrival
 ) -> Iterator[Piece]:
-    """Yield frames of raw RGB, 8 bits a channel, of a size (width, height).
+    """Yield frames of raw RGB, 8 bits a channel, of a size (width, height); a first frame that is none is named.
 
     Raises
     ------
     DataError
-        The input is empty.
+        The input is empty, or begins with a JPEG.
     """
     width, height = size
     buffer, started, is_any = bytearray(width * height * 3), time.monotonic(), False
     view, length = memoryview(buffer), 0
     while count := read_arrived(descriptor, view[length:], halt, arrival):
         length += count
+        if not is_any and length >= len(_SOI) and buffer.startswith(_SOI):
+            raise DataError("stdin begins with a JPEG, which states its size: give none for MJPEG", parameter="frame")
         if length < len(buffer):
             continue
+        if not is_any and (hint := hint_of_frame(bytes(buffer), size)):
+            logger.warning("%s", hint)
         is_any, length = True, 0
         frame = np.frombuffer(bytes(buffer), np.uint8).reshape(height, width, 3)
         yield Piece(picture_of_array(frame, contract), time.monotonic() - started)
