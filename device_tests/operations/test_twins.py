@@ -102,3 +102,11 @@ def test_pictures_in_which_nothing_changes_count_as_one(caplog: pytest.LogCaptur
     one, same, changed = by_recording(lesson, kept, picture_contract(), whole=lesson).recordings["shut"]
     assert one == same != changed
     assert "1 samples are the same picture as another, such as shut/1 and shut/0: they count as one" in caplog.text
+
+
+def test_texts_of_the_same_words_count_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    taught = {"lost": [as_signal(one) for one in ("where is it", "Where is it?", "it is lost", "where is it!")]}
+    lesson, _, kept = left_of(taught, TEXT)
+    first, same, other, again = by_recording(lesson, kept, TEXT, whole=lesson).recordings["lost"]
+    assert first == same == again != other
+    assert "2 samples are the same text as another, such as lost/1 and lost/0: they count as one" in caplog.text

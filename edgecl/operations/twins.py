@@ -138,7 +138,7 @@ def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, wh
     Its rows have the number of their recording, by which they are known when they are kept: that of its first row in
     the `whole` lesson, before repeats were left out, so that a recording which is taught in two parts has one number.
     """
-    if not (contract.sample_rate_hz or contract.is_picture):
+    if not is_recorded(contract):
         return lesson
     rows, recordings, twins = dict(lesson.rows), dict(lesson.recordings), []
     for label, one in lesson.rows.items():
@@ -154,7 +154,7 @@ def by_recording(lesson: Lesson, signals: KeptSignals, contract: Contract, *, wh
     if twins:
         logger.warning(
             "%d samples are the same %s as another, such as %s and %s: they count as one",
-            len(twins), "picture" if contract.is_picture else "recording", *twins[0],
+            len(twins), {"image": "picture", "text": "text"}.get(contract.modality, "recording"), *twins[0],
         )  # fmt: skip
     like = SAME_ROW if contract.is_sound else math.inf
     return replace(lesson, rows=rows, recordings=recordings, like=like)
@@ -181,6 +181,8 @@ def _first(
     """The index of the first row of the recording that each row is of, (n,)."""
     if len(rows) < 2 or len(set(said.tolist())) < 2:
         return said
+    if contract.modality == "text":
+        return _first_of_words(signals, label, said)
     from edgecl.sources.twins import MOST_ROWS, takes
 
     looked_at = rows.first(MOST_ROWS)
@@ -191,6 +193,16 @@ def _first(
     joined: NDArray[np.intp] = np.concatenate([found, said[len(looked_at) :]])
     joined[len(looked_at) :] = joined[joined[len(looked_at) :]]  # a later window of a recording that was joined
     return joined
+
+
+def _first_of_words(signals: KeptSignals, label: str, said: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The index of the first text of the same words as each one, (n,)."""
+    from edgecl.sources.twins import words
+
+    first: dict[tuple[str, ...], int] = {}
+    texts = (signals.get(label, row) for row in range(len(said)))
+    same = (row if text is None else first.setdefault(words(text), row) for row, text in enumerate(texts))
+    return np.fromiter(same, np.intp, len(said))
 
 
 def _numbers(
