@@ -8,10 +8,10 @@ import pytest
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.labels import Spellings, clean_label
+from edgecl.sources.labels import Spellings, clean_label, warn_of_labels
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import VOICE, WRIST, put, samples_of, skips_of, tone, wav
+from ..support.recordings import VOICE, WRIST, contract_of, put, samples_of, skips_of, tone, wav
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,30 @@ def test_labels_of_any_script_are_allowed(label: str) -> None:
 def test_label_that_can_do_harm_is_refused(tmp_path: Path, label: str) -> None:
     with pytest.raises(SettingError, match=r"the label .* can't be used"):
         read_samples(put(tmp_path / "clip.wav", wav(tone())), VOICE, label=label)
+
+
+@pytest.mark.parametrize("label", ["noise", "Background Noise", "_Background_Noise_", "silence", "BACKGROUND"])
+def test_words_that_are_called_like_background_are_named(caplog: pytest.LogCaptureFixture, label: str) -> None:
+    warn_of_labels(["yes", label], 40, VOICE)
+    assert f"{label!r}: taught like any other class; if it is background, call it _background_noise_" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "label", ["_background_noise_", "_silence_", "_unknown_", "_noise_", "noisy", "backgrounds", "silence please"]
+)
+def test_background_and_words_are_left_alone(caplog: pytest.LogCaptureFixture, label: str) -> None:
+    warn_of_labels(["yes", label], 40, VOICE)
+    assert caplog.text == ""
+
+
+def test_intents_and_exercises_may_be_called_so(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_labels(["unknown", "noise"], 40, contract_of("text", 0.0, ("utf-8",), 1, 1))
+    assert caplog.text == ""
+
+
+def test_many_labels_of_one_sample_each_are_ids(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_labels([f"{number}" for number in range(7)], 7, VOICE)
+    warn_of_labels([f"{number}" for number in range(20)], 25, VOICE)
+    assert caplog.text == ""
+    warn_of_labels([f"{number}" for number in range(20)], 24, VOICE)
+    assert "24 samples have 20 labels, such as '0', '1', '10': are these ids or texts?" in caplog.text

@@ -16,10 +16,10 @@ from edgecl.learning.collector import LessonCollector
 from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, checked_label, embedded, spool_folder
 from edgecl.operations.kept_signals import KeptSignals
-from edgecl.operations.label_names import warn_of_labels
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
 from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched
+from edgecl.sources.labels import warn_of_labels
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
 from edgecl.values import dataclass, field, replace

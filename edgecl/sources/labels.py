@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
+from edgecl.notes import Logger
 from edgecl.sources.samples import Sample, Skip, UnusableError
 from edgecl.values import replace
 
+if TYPE_CHECKING:
+    from edgecl.extractors.contract import Contract
+
+logger = Logger(__name__)
 BACKGROUND = ("_silence_", "_background_noise_")  # labels that stand for background
 NEGATIVE = BACKGROUND[-1]  # what a false accept without a right name is taught as
 LONGEST_LABEL = 64
+FEWEST_IDS, SAMPLES_OF_AN_ID = 8, 1.25  # labels from which on they may be ids; most samples of each
+# What other tools and data sets call background, without separators
+_LIKE_BACKGROUND = frozenset({"background", "noise", "backgroundnoise", "silence", "unknown"})
 # Joiners that Persian, Indic scripts and emoji need; other format characters can disguise a label.
 _ALLOWED_FORMATS = ("\u200c", "\u200d")
 _JOINERS = dict.fromkeys(map(ord, _ALLOWED_FORMATS))
@@ -137,6 +146,27 @@ def one_spelling(items: Iterator[Sample | Skip], spellings: Spellings) -> Iterat
 def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
     """Test whether any name is that of a class, whatever its spelling."""
     return not {_plain(one) for one in names}.isdisjoint(_plain(one) for one in classes)
+
+
+def warn_of_labels(labels: Collection[str], count: int, contract: Contract) -> None:
+    """Warn of labels that a lesson of `count` samples probably should not have.
+
+    These are labels of which nearly every sample has its own, and, of sound, names of background that are taken for
+    words.
+    """
+    if len(labels) >= FEWEST_IDS and count < SAMPLES_OF_AN_ID * len(labels):
+        named = ", ".join(repr(one) for one in sorted(labels)[:3])
+        logger.warning("%d samples have %d labels, such as %s: are these ids or texts?", count, len(labels), named)
+    if contract.is_sound and (meant := sorted(one for one in labels if _means_background(one))):
+        named = ", ".join(map(repr, meant))
+        logger.warning("%s: taught like any other class; if it is background, call it %s", named, NEGATIVE)
+
+
+def _means_background(label: str) -> bool:
+    """Test whether a label is another spelling of a name of background; others with an underscore make no events."""
+    if label in BACKGROUND or label.startswith("_"):
+        return label not in BACKGROUND and label.casefold() in BACKGROUND
+    return "".join(one for one in label.casefold() if one.isalnum()) in _LIKE_BACKGROUND
 
 
 def _plain(label: str) -> str:

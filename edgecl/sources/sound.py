@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.clipping import check_clipping
 from edgecl.sources.folders import CONVERT, disguise
 from edgecl.sources.samples import UnusableError
 
@@ -348,6 +347,8 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
         raise UnusableError(f"too short: {loud_s:.3f} s of sound above -60 dBFS, wanted at least {SHORTEST_S} s")
     if peak > 2:
         raise UnusableError(f"bad scale: samples reach {peak:.3g}, wanted -1 to 1")
+    from edgecl.sources.activity import check_clipping  # which needs this module
+
     check_clipping(samples, bits=bits)
 
 
