@@ -16,14 +16,14 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
-from edgecl.sources.cells import csv_cells, is_comment
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
 from edgecl.sources.folders import require_file
+from edgecl.sources.headers import header_line, plain_names, without_headers
 from edgecl.sources.json_lines import json_cells
-from edgecl.sources.labels import valid_text
-from edgecl.sources.lines import LONGEST_HEADER, LONGEST_LINE, bounded_lines, guess_delimiter
+from edgecl.sources.lines import LONGEST_LINE, bounded_lines
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
 from edgecl.sources.tables import TableEncoding
 
@@ -43,8 +43,8 @@ class Columns:
     """The columns of a CSV file, from its header and first rows."""
 
     delimiter: str
-    width: int
-    """Columns in the header."""
+    names: tuple[str, ...]
+    """Of all columns, in lower case."""
     timestamp: int | None
     """Column; None where the contract has no time."""
     order: int | None
@@ -65,6 +65,11 @@ class Columns:
     """Whether the rows are JSON Lines."""
     words: str = ""
     """Names of columns that are not read and may hold labels."""
+
+    @property
+    def width(self) -> int:
+        """Columns in the header."""
+        return len(self.names)
 
 
 class Head(NamedTuple):
@@ -95,7 +100,7 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
     """
     how = how or Choices()
     line, given, rows, delimiter, is_json = table_head(path)
-    names = [valid_text(name).lower() for name in given]
+    names = plain_names(given)
     if "\0" in line:
         raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
@@ -110,14 +115,15 @@ def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
     """Read the header of a table and its first rows; raises DataError where it is unreadable or not CSV."""
     try:
         with open_table(path) as file:
-            line, delimiter = header_line(file)
+            line, delimiter, first, before = header_line(file)
             is_json = line.lstrip().startswith("{")
             if is_json:
                 delimiter, cells = ",", json_cells(chain([line], csv_lines(file)))
                 names = next(cells)[1]
             else:
                 names = next(csv.reader([line], delimiter=delimiter), [])
-                cells = csv_cells(csv_lines(file), delimiter, width=len(names))
+                found = csv_cells(chain(first, csv_lines(file)), delimiter, width=len(names))
+                cells = without_headers(((before + at, row) for at, row in found), plain_names(names), path)
             return Head(line, names, [row for _, row in islice(cells, rows)], delimiter, is_json)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
@@ -146,19 +152,6 @@ def open_table(path: Path) -> IO[str]:
     return path.open(encoding=encoding, errors=errors, newline="")
 
 
-def header_line(file: Iterator[str] | IO[str]) -> tuple[str, str]:
-    """Return the line of column names and the delimiter; comments, empty lines and Excel's `sep=;` come before."""
-    delimiter = ""
-    read = getattr(file, "readline", None)
-    while line := read(LONGEST_HEADER) if read else next(iter(file), ""):
-        text = line.strip().strip('"')
-        if text.lower().startswith("sep=") and len(text) <= 5:
-            delimiter = text[4:] or "\t"
-        elif text and not is_comment(line):
-            return line, delimiter or guess_delimiter(line)
-    return "", ","
-
-
 def csv_lines(file: IO[str]) -> Iterator[str]:
     """Return the lines of a CSV file; iteration raises csv.Error at one that is too long."""
     return bounded_lines(file, limit=LONGEST_LINE, error=lambda _, text: csv.Error(f"a {text}"))
@@ -184,7 +177,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
         require_stated_units(path, [names[column] for column in channels], contract, how.scale)
     return Columns(
         delimiter=delimiter,
-        width=len(names),
+        names=tuple(names),
         timestamp=times[0] if timed else None,
         order=None if timed else times[0],
         channels=tuple(channels),

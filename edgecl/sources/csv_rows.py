@@ -5,19 +5,18 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
 from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
-from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, header_line, open_table, with_time_unit
+from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
+from edgecl.sources.headers import header_line, plain_names, without_headers
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
-from edgecl.sources.lines import LONGEST_HEADER
 from edgecl.sources.samples import LARGEST, Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
@@ -78,7 +77,8 @@ def read_live(
     if not any(names):
         raise DataError(f"{name} is empty, wanted a header line with the column timestamp, or JSON Lines with it")
     how = how or Choices()
-    columns = find_columns(source, [valid_text(one).lower() for one in names], delimiter, contract, how)
+    columns = find_columns(source, plain_names(names), delimiter, contract, how)
+    cells = without_headers(cells, columns.names, name)
     head = list(islice(cells, LIVE_HEAD_ROWS))
     columns = with_time_unit(source, columns, [one for _, one in head], contract, how)
     rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
@@ -95,7 +95,8 @@ def read_rows(
     labelled: bool,
 ) -> Iterator[Row | Skip]:
     """Yield rows and skips as `_read` does, from a file."""
-    return _read(_cells(path, columns), columns, tally, read, label=label, labelled=labelled)
+    rows = without_headers(_cells(path, columns), columns.names, path)
+    return _read(rows, columns, tally, read, label=label, labelled=labelled)
 
 
 def _read(
@@ -130,27 +131,13 @@ def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
             if columns.is_json:
                 yield from islice(json_cells(csv_lines(file)), 1, None)
                 return
-            before = _lines_to_header(file)
-            for number, cells in csv_cells(csv_lines(file), columns.delimiter, width=columns.width):
+            _, _, first, before = header_line(file)
+            for number, cells in csv_cells(chain(first, csv_lines(file)), columns.delimiter, width=columns.width):
                 yield before + number, cells
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
-
-
-def _lines_to_header(file: IO[str]) -> int:
-    """Read up to the header; return the number of lines."""
-    counted = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal counted
-        for line in iter(partial(file.readline, LONGEST_HEADER), ""):
-            counted += 1
-            yield line
-
-    header_line(lines())
-    return counted
 
 
 def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]]:

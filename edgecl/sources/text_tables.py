@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from edgecl.errors import DataError
 from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
-from edgecl.sources.csv_columns import csv_lines, header_line, open_table
+from edgecl.sources.csv_columns import csv_lines, open_table
+from edgecl.sources.headers import header_line, plain_names, without_headers
 from edgecl.sources.json_lines import text_signal
-from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
+from edgecl.sources.labels import clean_label, is_missing, missing_label
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 
 TEXT_NAMES = ("text", "sentence", "utterance", "query")
@@ -31,8 +33,8 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
     """
     try:
         with open_table(path) as file:
-            first, delimiter = header_line(file)
-            names = [valid_text(name).lower() for name in next(csv.reader([first], delimiter=delimiter), [])]
+            first, delimiter, rows, before = header_line(file)
+            names = plain_names(next(csv.reader([first], delimiter=delimiter), []))
             text, named = _places(path, names, how)
             if named is not None and label is not None:
                 raise DataError(f"{path} has labels of its own: give no other", parameter="label")
@@ -44,10 +46,9 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
                     parameter="label_column" if others else "label",
                 )
             tally = SkipTally(str(path))
-            for number, cells in csv_cells(csv_lines(file), delimiter, width=len(names), joined=JOINED_LINES):
-                line = number + 1
-                if [valid_text(cell).lower() for cell in cells] == names:
-                    continue
+            lines = chain(rows, csv_lines(file))
+            cut = csv_cells(lines, delimiter, width=len(names), joined=JOINED_LINES)
+            for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
                 try:
                     yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
                 except UnusableError as error:

@@ -15,8 +15,8 @@ from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, read_arrived
 from edgecl.sources.cells import csv_cells
 from edgecl.sources.choices import Choices
-from edgecl.sources.csv_columns import header_line
 from edgecl.sources.csv_rows import read_live
+from edgecl.sources.headers import header_line
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.lines import LONGEST_LINE
 from edgecl.sources.resampling import Resampler
@@ -129,10 +129,10 @@ def _lines(descriptor: int, name: str, halt: Halt, arrival: Arrival) -> Iterator
 
 def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """The delimiter; names of the columns, then cells. Of CSV or of JSON Lines, whichever the first line is."""
-    first, delimiter = header_line(lines)
+    first, delimiter, rows, _ = header_line(lines)
     if "\0" in first:
         raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
-    lines = chain([first], lines)
+    lines = chain([first], rows, lines)
     if first.lstrip().startswith("{"):
         return ",", json_cells(lines)
     width = sum(len(cells) for _, cells in csv_cells([first], delimiter, joined=0))
