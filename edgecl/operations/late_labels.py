@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecl.errors import DataError, SettingError
+from edgecl.notes import Logger
 from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects
@@ -27,6 +28,7 @@ from edgecl.operations.streaming import (
     saved_before_an_error,
 )
 from edgecl.progress import watched
+from edgecl.sources.labels import is_missing, missing_label
 from edgecl.sources.samples import ListedSkips, Skip, UnusableError
 from edgecl.sources.tables import TableEncoding
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from edgecl.sources.labels import Spellings
 
 WAITING_ROWS = 1000
+logger = Logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,43 +96,74 @@ class Meeting:
         self._most = most
         self._rows: OrderedDict[str, OpenRow] = OrderedDict()
         self._labels: OrderedDict[str, str] = OrderedDict()
-        self._dropped = self._unmatched = 0
+        self._met: OrderedDict[str, str] = OrderedDict()  # the latest ids that have been learnt, and their labels
+        self._dropped = self._unmatched = self._again = self._repeated = self._contradicting = 0
 
     def row(self, name: str, row: OpenRow) -> str | None:
         """Let a row wait; return its label where that is there already."""
         label = self._labels.pop(name, None)
+        self._again += name in self._rows or name in self._met
         if label is None:
             self._dropped += name in self._rows  # an id that is used again: the row before will get no label
             self._rows[name] = row
             self._rows.move_to_end(name)
-            if len(self._rows) > self._most:
-                self._rows.popitem(last=False)
-                self._dropped += 1
+            self._dropped += _bounded(self._rows, self._most)
+        else:
+            self._has_met(name, label)
         return label
 
     def label(self, name: str, label: str) -> OpenRow | None:
-        """Return the row of a label; a label whose row is not there waits for it."""
+        """Return the row of a label. One whose row is not there waits for it; one of a row that is learnt does not."""
         row = self._rows.pop(name, None)
-        if row is None:
+        if row is not None:
+            self._has_met(name, label)
+            return row
+        before = self._labels.get(name) or self._met.get(name)
+        self._repeated += before == label
+        self._contradicting += before not in (None, label)
+        if name not in self._met:
             self._labels[name] = label
-            if len(self._labels) > self._most:
-                self._labels.popitem(last=False)
-                self._unmatched += 1
-        return row
+            self._unmatched += _bounded(self._labels, self._most)
+        return None
+
+    def _has_met(self, name: str, label: str) -> None:
+        self._met[name] = label
+        self._met.move_to_end(name)
+        _bounded(self._met, self._most)
 
     def counts(self) -> dict[str, int]:
-        """Return what did not meet."""
+        """Return what did not meet, and what did not meet one row alone."""
         return {
             "rows_waiting": len(self._rows),
             "rows_dropped": self._dropped,
             "labels_without_row": self._unmatched + len(self._labels),
+            "labels_repeated": self._repeated,
+            "labels_contradicting": self._contradicting,
+            "ids_used_again": self._again,
         }
+
+    def alike(self) -> tuple[str, str] | None:
+        """Return an id of a row and one of a label that differ in leading zeros, decimals or case alone."""
+        plain = {_plain_id(name): name for name in self._rows}
+        return next(((plain[one], name) for name in self._labels if (one := _plain_id(name)) in plain), None)
+
+
+def _bounded(held: OrderedDict[str, Any], most: int) -> int:
+    """Drop the oldest where there are too many; return their number."""
+    if len(held) <= most:
+        return 0
+    held.popitem(last=False)
+    return 1
+
+
+def _plain_id(name: str) -> str:
+    return name.casefold().removesuffix(".0").lstrip("0")
 
 
 @watched
 def follow_by_id(
     opened: OpenStore,
-    arrivals: Iterable[Row | LateLabel],
+    arrivals: Iterable[Row | LateLabel | Skip],
     *,
     waiting_rows: int = WAITING_ROWS,
     dry_run: bool = False,
@@ -144,7 +178,7 @@ def follow_by_id(
     Parameters
     ----------
     arrivals
-        Rows, and labels of rows by their id, in any order.
+        Rows, and labels of rows by their id, in any order; skips are listed in the report.
     waiting_rows
         Rows that may wait for their labels.
     label_case
@@ -176,6 +210,7 @@ def follow_by_id(
                 yield from followed.arrived(one)
         stream.flush()
         verdict = saved.judged(stream)
+    followed.note()
     return report_of(
         stream, verdict, saved.live.number if saved.live.number != live.number else None, followed.drifts,
         followed.skipped, started=started, dry_run=dry_run, late=followed.meeting.counts(),
@@ -195,8 +230,11 @@ class _Followed:
         self.skipped = ListedSkips()
         self.drifts: list[Drift] = []
 
-    def arrived(self, one: Row | LateLabel) -> Generator[Predicted | Learnt | Drift, None, None]:
+    def arrived(self, one: Row | LateLabel | Skip) -> Generator[Predicted | Learnt | Drift, None, None]:
         """Predict a row, or learn a label."""
+        if isinstance(one, Skip):
+            self.skipped.append(one)
+            return
         if isinstance(one, LateLabel):
             yield from self._label(one)
             return
@@ -207,11 +245,18 @@ class _Followed:
             return
         (row,) = self._stream.open(latent)
         yield Predicted(one.id, row.answer, float(row.probabilities.max(initial=0)), row.watched[1])
+        if is_missing(one.id):
+            self.skipped.append(Skip(f"row {one.id}", "no id: it is answered, and no label can meet it"))
+            return
         label = self.meeting.row(one.id, row)
         if label is not None:
             yield from self._learn(one.id, row, label)
 
     def _label(self, one: LateLabel) -> Generator[Learnt | Drift, None, None]:
+        if is_missing(one.id) or is_missing(one.label):
+            why = "no id: the label is of no row" if is_missing(one.id) else missing_label(one.label)
+            self.skipped.append(Skip(f"label of row {one.id}", why))
+            return
         try:
             label = self._spellings.settled(checked_label(one.label, f"the label of row {one.id}"), f"row {one.id}")
         except DataError as error:
@@ -242,6 +287,24 @@ class _Followed:
             self._saved.keep(self._stream, drift)
         self.drifts.append(drift)
         return drift
+
+    def note(self) -> None:
+        """Log what a user should look at."""
+        for note in self._encoding.notes():
+            logger.warning("rows: %s", note)
+        counts, alike = self.meeting.counts(), self.meeting.alike()
+        if alike:
+            logger.warning("the row %r and the label of %r did not meet: ids are compared as text", *alike)
+        if counts["ids_used_again"]:
+            logger.warning(
+                "ids of rows are used again, %d times: labels by id cannot tell such rows apart",
+                counts["ids_used_again"],
+            )
+        if counts["labels_contradicting"]:
+            logger.warning(
+                "%d labels contradict another one of their row: the one that met the row was learnt, and no other",
+                counts["labels_contradicting"],
+            )
 
     def _latent(self, row: Row) -> NDArray[np.float32]:
         cells = {name.strip().lower(): text for name, text in row.cells.items()}

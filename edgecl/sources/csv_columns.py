@@ -147,9 +147,14 @@ def open_table(path: Path) -> IO[str]:
     require_file(path)
     with path.open("rb") as file:
         begins = file.read(2)
-    encoding = "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    encoding = encoding_of(begins)
     errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
     return path.open(encoding=encoding, errors=errors, newline="")
+
+
+def encoding_of(begins: bytes) -> str:
+    """Return the encoding of a text by its first two bytes."""
+    return "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def csv_lines(file: IO[str]) -> Iterator[str]:

@@ -7,10 +7,11 @@ import queue
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -20,14 +21,17 @@ from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
 from edgecl.sources.cells import csv_cells
+from edgecl.sources.csv_columns import encoding_of
+from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
-from edgecl.sources.lines import guess_delimiter
+from edgecl.sources.headers import header_line, plain_names, without_headers
+from edgecl.sources.samples import Skip
 
 if TYPE_CHECKING:
     from edgecl.operations.late_labels import LateLabel, Row
     from edgecl.operations.streaming import StreamReport
 
-    Arrived = Row | LateLabel
+    Arrived = Row | LateLabel | Skip
 
 STDIN = Path("-")
 QUEUED = 64  # rows and labels between the readers and the learner
@@ -63,7 +67,7 @@ def _print(one: Any, *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def arriving(rows: Path, labels: Path, *, id_column: str, ahead: int, halt: Halt) -> Iterator[Row | LateLabel]:
+def arriving(rows: Path, labels: Path, *, id_column: str, ahead: int, halt: Halt) -> Iterator[Arrived]:
     """Yield rows and labels as they come, until both end or a halt is asked.
 
     A file of labels is read no more than `ahead` labels before the rows, and in step with them: the same files give the
@@ -80,7 +84,7 @@ def arriving(rows: Path, labels: Path, *, id_column: str, ahead: int, halt: Halt
     return _together(halt, reading_rows, reading_labels)
 
 
-def _in_step(rows: Iterator[Arrived], labels: Iterator[LateLabel], ahead: int, halt: Halt) -> Iterator[Row | LateLabel]:
+def _in_step(rows: Iterator[Arrived], labels: Iterator[LateLabel | Skip], ahead: int, halt: Halt) -> Iterator[Arrived]:
     surplus = 0  # labels more than rows
     for row in rows:
         yield row
@@ -121,48 +125,63 @@ def _together(halt: Halt, *sources: Iterator[Arrived]) -> Iterator[Arrived]:
             yield one
 
 
-def _rows(path: Path, id_column: str) -> Iterator[Row]:
+def _rows(path: Path, id_column: str) -> Iterator[Arrived]:
     from edgecl.operations.late_labels import Row
 
     wanted = id_column.strip().lower()
-    for cells in _records(path, lambda names: _required(path, names, id_column)):
-        by_name = {name.strip().lower(): text for name, text in cells.items()}
-        yield Row(by_name[wanted].strip(), by_name)
+    for cells in _records(path, [wanted]):
+        yield cells if isinstance(cells, Skip) else Row(cells[wanted].strip(), cells)
 
 
-def _labels(path: Path) -> Iterator[LateLabel]:
+def _labels(path: Path) -> Iterator[LateLabel | Skip]:
     from edgecl.operations.late_labels import LateLabel
 
-    def require(names: list[str]) -> None:
-        for name in ("id", "label"):
-            _required(path, names, name)
-
-    for cells in _records(path, require):
-        by_name = {name.strip().lower(): text for name, text in cells.items()}
-        yield LateLabel(by_name["id"].strip(), by_name["label"])
+    for cells in _records(path, ["id", "label"]):
+        yield cells if isinstance(cells, Skip) else LateLabel(cells["id"].strip(), cells["label"])
 
 
-def _required(path: Path, names: list[str], wanted: str) -> None:
-    if wanted.strip().lower() not in [one.strip().lower() for one in names]:
-        raise DataError(f"{path} has no column {wanted!r}: there are {', '.join(names) or 'none'}")
-
-
-def _records(path: Path, require: Callable[[list[str]], None]) -> Iterator[Mapping[str, str]]:
-    """Yield lines of CSV as they come; one with too few or too many cells has none for a column, or is cut."""
+def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | Skip]:
+    """Yield lines of CSV as they come, by column; one with too few or too many cells becomes a skip."""
     try:
         if path != STDIN:
             require_data(path)
         file = open(descriptor() if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)  # noqa: SIM115
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    with file, io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", errors="replace", newline="") as text:
+    with file, _text(file) as text:
         lines = _bounded(path, text)
-        first = next(lines, "")
-        rows = csv_cells(chain([first], lines), guess_delimiter(first), joined=0)
-        names = next(rows, (0, list[str]()))[1]
-        require(names)
-        for _, cells in rows:
-            yield dict(zip(names, [*cells, *[""] * (len(names) - len(cells))], strict=False))
+        first, delimiter, held, before = header_line(lines)
+        names = plain_names(next((cells for _, cells in csv_cells([first], delimiter, joined=0)), []))
+        _require(path, names, required)
+        cut = csv_cells(chain(held, lines), delimiter, width=len(names), joined=0)
+        for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
+            if len(cells) == len(names) + 1 and not cells[-1].strip():
+                del cells[-1]  # a delimiter that ends the line
+            if len(cells) != len(names):
+                yield Skip(f"{path}:{line}", f"ragged row: {len(cells)} cells, the header has {len(names)}")
+            else:
+                yield dict(zip(names, cells if delimiter == "," else _with_points(cells, delimiter), strict=True))
+
+
+def _text(file: IO[bytes]) -> io.TextIOWrapper:
+    """Read text as it comes: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
+    buffered = io.BufferedReader(cast("io.RawIOBase", file))
+    encoding = encoding_of(buffered.peek(2)[:2])
+    return io.TextIOWrapper(buffered, encoding=encoding, errors="replace", newline="")
+
+
+def _require(path: Path, names: list[str], required: Sequence[str]) -> None:
+    if any(not name.isprintable() for name in names):
+        raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
+    if lacking := [one for one in required if one not in names]:
+        raise DataError(f"{path} has no column {lacking[0]!r}: there are {', '.join(names) or 'none'}")
+    if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+        raise DataError(f"{path} has two columns of the same name, {twice[0]}: rename one")
+
+
+def _with_points(cells: list[str], delimiter: str) -> list[str]:
+    """Return cells with numbers of decimal commas as others are written."""
+    return [one.replace(",", ".") if "," in one and is_number(one, delimiter) else one for one in cells]
 
 
 def _bounded(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
