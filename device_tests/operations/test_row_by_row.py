@@ -137,6 +137,31 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(learner: Learner, ro
     assert learner.rows.stream.tally.labelled == 20
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"amout": 3, "hour": 1}, "the row has no column 'amount', only amout, hour: give None"),
+        ({"hours": 3}, "the row has no column 'amount'"),
+        ({}, "the row has no column 'amount', only none"),
+        ({"amount": 3, "hour": 1, "Amount": 4}, "two columns of the same name, amount"),
+    ],
+)
+def test_a_column_that_is_misspelt_or_twice_is_no_missing_value(learner: Learner, row, message) -> None:
+    taught(learner, 20)
+    for call in (learner.predict_one, lambda one: learner.learn_one(one, "small")):
+        for _ in range(2):
+            with pytest.raises(DataError, match=message):
+                call(row)
+    assert learner.predict_one({"amount": None, "hour": 1, "id": 7}) in ("small", "large")
+    assert learner.predict_one({"amount": 400}) in ("small", "large")
+
+
+@pytest.mark.parametrize("label", ["nan", "None", "<NA>"])
+def test_a_text_that_stands_for_a_missing_label_is_no_class(learner: Learner, label: str) -> None:
+    with pytest.raises(DataError, match=r"the row has no label: .* stands for a missing one"):
+        learner.learn_one({"amount": 3, "hour": 1}, label)
+
+
 def test_a_class_too_many_is_refused(learner: Learner) -> None:
     for label in "abcd":
         learner.learn_one({"amount": 1, "hour": 1}, label)

@@ -16,6 +16,7 @@ from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
 from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
+from edgecl.sources.labels import is_missing, missing_label
 from edgecl.sources.samples import UnusableError
 from edgecl.sources.tables import RowPlan, TableEncoding
 
@@ -89,7 +90,10 @@ class RowByRow:
             room for another class.
         """
         if type(label) is not str or label not in self.stream.panel.labels:
-            label = self._spellings.settled(checked_label(label, "the row"), "the row")
+            label = checked_label(label, "the row")
+            if is_missing(label):
+                raise DataError(f"the row has {missing_label(label)}", parameter="label")
+            label = self._spellings.settled(label, "the row")
             if not self.stream.has_room_for(label, ()):
                 raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
         self.stream.take([label], self._read(row))
@@ -142,6 +146,7 @@ class RowByRow:
             raise DataError(f"a row is a mapping from column to value, not {type(row).__name__}")
         names = tuple(row)
         if names != self._names[0]:
+            self._require_columns(names)
             self._names = names, self._encoding.of_names(names)
         plan = self._names[1]
         values = None if plan is None else self._encoding.quickly(row.values(), plan)
@@ -153,6 +158,20 @@ class RowByRow:
             read = self.stream.rows(self._latent(np.array([values], np.float32)))
             self._last = values, read
         return read
+
+    def _require_columns(self, names: tuple[Any, ...]) -> None:
+        """Refuse names that are twice, and others in place of columns: a misspelt one would be missing in every row."""
+        given, columns = [str(name).strip().lower() for name in names], self._encoding.columns
+        twice = [one for one in columns if given.count(one) > 1]
+        if twice:
+            raise DataError(f"the row has two columns of the same name, {twice[0]}")
+        lacking = [one for one in columns if one not in given]
+        others = [one for one in given if one not in columns]
+        if lacking and (others or len(lacking) == len(columns)):
+            raise DataError(
+                f"the row has no column {lacking[0]!r}, only {', '.join(given) or 'none'}: give None where a value is "
+                "missing"
+            )
 
     def _encoded(self, cells: list[str]) -> list[float]:
         """Return the channels of cells; a boolean in a column of numbers is 0 or 1."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CATEGORY, MISSING = "category", "missing"
 IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
+BOOLEANS = ("true", "false")  # which programs write in any case
 RowPlan: TypeAlias = "list[tuple[int | None, Mapping[str, int]] | None]"  # of each cell: channel, or categories
 _PLAIN = (float, int)  # but no bool, and nothing whose text may be another number
 
@@ -35,10 +36,13 @@ class TableEncoding:
         self._numbers: dict[int, int] = {}  # column to channel
         self._indicators: dict[int, int] = {}
         self._categories: dict[int, dict[str, int]] = {}
+        self._booleans: dict[int, dict[str, int]] = {}  # those of the categories, in lower case: True is true
         for channel, (name, unit) in enumerate(zip(contract.channels, contract.units, strict=True)):
             if unit == CATEGORY:
                 column, _, value = name.partition("=")
                 self._categories.setdefault(self._column(column), {})[value] = channel
+                if value.lower() in BOOLEANS:
+                    self._booleans.setdefault(self._column(column), {})[value.lower()] = channel
             elif unit == MISSING:
                 self._indicators[self._column(name.removesuffix(IS_MISSING))] = channel
             else:
@@ -72,8 +76,9 @@ class TableEncoding:
                 values[channel] = self._number(text, column)
         for column, channels in self._categories.items():
             text = cells[column].strip()
-            if text in channels:
-                values[channels[text]] = 1.0
+            channel = channels.get(text, self._booleans.get(column, {}).get(text.lower()))
+            if channel is not None:
+                values[channel] = 1.0
             elif text.lower() in EMPTY:
                 self.missing[self.columns[column]] = self.missing.get(self.columns[column], 0) + 1
             else:
