@@ -167,3 +167,18 @@ def test_a_copy_of_an_earlier_version_goes_on() -> None:
         assert early.predict_proba_one(row) == model.predict_proba_one(row)
         early.learn_one(row, label)
         model.learn_one(row, label)
+
+
+@pytest.mark.parametrize("other", [float, bool, np.int64, np.float32])
+def test_labels_that_are_equal_are_one_class_whatever_their_type(other) -> None:
+    mixed, plain = EdgeClassifier(), EdgeClassifier()
+    for at in range(60):
+        mixed.learn_one({"a": float(at % 3)}, other(at % 3 > 1) if at % 4 else int(at % 3 > 1))
+        plain.learn_one({"a": float(at % 3)}, int(at % 3 > 1))
+    assert mixed.predict_proba_one({"a": 2.0}) == plain.predict_proba_one({"a": 2.0})
+
+
+@pytest.mark.parametrize("label", [float("nan"), np.float64("nan"), "nan", "<NA>", np.datetime64("NaT")])
+def test_a_label_that_is_missing_is_no_class(label: object) -> None:
+    with pytest.raises(DataError, match="the row has no label"):
+        EdgeClassifier().learn_one({"a": 1}, label)

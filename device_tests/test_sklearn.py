@@ -222,3 +222,30 @@ def test_a_store_of_other_columns_is_refused_before_it_is_made(tmp_path):
     with pytest.raises(SettingError, match="6 features of 6 columns, the store would have"):
         EdgeClassifier().fit(*blobs()).save(tmp_path / "store", extractor="voice")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+@pytest.mark.parametrize(("first", "then"), [(int, float), (float, int), (bool, int), (int, bool)])
+def test_labels_that_are_equal_are_one_class_whatever_their_type(first, then, memory):
+    rows, labels = blobs(labels=(0, 1))
+    whole = EdgeClassifier(memory=memory).fit(rows, labels.astype(first))
+    model = EdgeClassifier(memory=memory).fit(rows[::2], labels[::2].astype(first))
+    model.partial_fit(rows[1::2], labels[1::2].astype(then))
+    assert list(model.model_.statistics) == list(whole.model_.statistics)
+    assert sum(one.count for one in model.model_.statistics.values()) == len(rows)
+    assert model.score(rows, labels.astype(then)) > 0.9
+    assert pickle.loads(pickle.dumps(model)).forget(then(1)).classes_.tolist() == [0]
+
+
+def test_a_missing_label_is_refused_or_named():
+    rows, labels = blobs(count=5)
+    with pytest.raises(ValueError, match="no label in 1 rows, 3 for one"):
+        EdgeClassifier().fit(rows, np.where(np.arange(15) == 3, None, labels.astype(object)))
+    with pytest.warns(UserWarning, match="'nan' stands for a missing one"):
+        EdgeClassifier().fit(rows, np.where(np.arange(15) == 3, "nan", labels))
+
+
+def test_weights_that_would_fill_the_memory_are_refused():
+    rows, labels = blobs(count=5)
+    with pytest.raises(SettingError, match="sum to at most 1,000,000, not 15,000,000"):
+        EdgeClassifier(memory="1 MiB").fit(rows, labels, sample_weight=np.full(15, 1e6))

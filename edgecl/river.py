@@ -27,6 +27,7 @@ FAR = 1e6  # first value of a column from which others are taken as their distan
 NEAR = 1 / 16  # of a first value: what is farther from it has all its digits without
 CHANCES = 2  # values that may be the first one: a sentinel may come before
 LARGEST = 1e30  # beyond which values are cut
+MISSING = frozenset({"nan", "<na>", "nat"})  # labels that programs write for none
 Column = tuple[Any, ...]
 
 
@@ -86,12 +87,20 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         DataError
             When there is no label.
         """
-        if y is None:
-            raise DataError("the row has no label: what is taught needs one", parameter="label")
+        if y is None or str(y).strip().lower() in MISSING:
+            raise DataError(f"the row has no label, but {y}: what is taught needs one", parameter="label")
         experts = self._with_columns(x)
-        self._labels.setdefault(str(y), y)
+        name = self._name(y)
         row = self._row(x, experts)
-        experts.follow(row, _no_fixed(experts, 1), [Learning(0, 0, str(y))])
+        experts.follow(row, _no_fixed(experts, 1), [Learning(0, 0, name)])
+
+    def _name(self, y: Any) -> str:
+        """Return the name of a label among the experts: equal labels, as 1, 1.0 and True, have one."""
+        name = str(y)
+        if name not in self._labels:
+            name = next((known for known, label in self._labels.items() if _is_equal(label, y)), name)
+            self._labels.setdefault(name, y)
+        return name
 
     def predict_proba_one(self, x: dict[Any, Any]) -> dict[Any, float]:
         """Return the probability of each label; empty before the first. Nothing changes by it."""
@@ -174,6 +183,13 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
             elif place >= 0:
                 row[place] = 1
         return row[None]
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except ValueError:  # of labels that are arrays
+        return False
 
 
 def _is_same(before: dict[Any, Any], x: dict[Any, Any]) -> bool:

@@ -6,10 +6,10 @@ Columns are taken as they are: scale them before, `make_pipeline(StandardScaler(
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,9 @@ from edgecl.learning.strategies import STRATEGIES
 from edgecl.model.head import factorise, linear_discriminant, whitened_cosine
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings, choose_tier
-from edgecl.model.statistics import ClassStatistics, packed_length
+from edgecl.model.statistics import packed_length
+from edgecl.model.weighted_statistics import combined, weighted_statistics
+from edgecl.sources.labels import is_missing
 from edgecl.units import parse_bytes
 
 try:
@@ -36,6 +38,7 @@ except ImportError as error:
 
 HEADS = {"whitened-cosine": whitened_cosine, "lda": linear_discriminant}
 ABSENT = -1e9  # logit of a class that was announced and has no sample yet
+MOST_REPEATED = 1_000_000  # samples that weights may stand for
 DISK_BYTES = 1 << 50  # statistics are in memory here: no limit but that
 
 
@@ -147,12 +150,17 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
         require_parameters(self)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
+        _require_labels(labels)
         check_classification_targets(labels)
         weight = None if sample_weight is None else _weights(sample_weight, rows)
         if weight is not None:
             rows, labels, weight = rows[weight > 0], labels[weight > 0], weight[weight > 0]
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
+        if not hasattr(self, "model_"):
+            self._names: dict[Any, str] = {}  # label to its name in the model: 1, 1.0 and True are one label
+        for label in announced:
+            self._names.setdefault(_plain(label), str(label))
         if self.memory is not None:
             self._judge(rows, labels, weight)
         else:
@@ -166,7 +174,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         statistics = dict(old.statistics)
         for label in np.unique(y):
             own = y == label
-            fresh, name = weighted_statistics(X[own], weight[own]), str(label)
+            fresh, name = weighted_statistics(X[own], weight[own]), name_of(self, label)
             statistics[name] = combined(statistics[name], fresh) if name in statistics else fresh
         self.model_ = solved(self, replace(old, statistics=statistics))
         self.verdict_: Verdict | None = None
@@ -206,7 +214,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self, "model_")
         given: NDArray[np.float64] = validate_data(self, X, dtype=np.float64, reset=False)
-        return logits_of(self.model_, self.classes_, given)
+        return logits_of(self.model_, [name_of(self, label) for label in self.classes_], given)
 
     def forget(self, labels: Any) -> Self:
         """Take classes out, exactly: what is left is the model that never saw them.
@@ -226,7 +234,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unknown = [one for one in gone if one not in self.classes_.tolist()]
         if unknown:
             raise SettingError(f"{unknown[0]!r} is none of the classes {self.classes_.tolist()}", parameter="labels")
-        names = {str(one) for one in gone}
+        names = {name_of(self, one) for one in gone}
         if not set(self.model_.statistics) - names:
             raise SettingError("no class would be left: fit again instead", parameter="labels")
         if self.memory is not None:
@@ -280,7 +288,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             max_classes=settings.max_classes,
             random_state=settings.seed,
         )
-        made.model_, made.verdict_, made._objects = model, None, objects
+        made.model_, made.verdict_, made._objects, made._names = model, None, objects, {}
         made.classes_, made.n_features_in_ = np.array(model.labels), settings.latent_dimension
         return made
 
@@ -324,7 +332,7 @@ def judged(
     one: EdgeClassifier, model: Model, objects: MemoryObjects, X: NDArray[np.float64], y: NDArray[Any], *, force: bool
 ) -> Outcome:
     """Learn rows (n, D) with labels (n,) by the loop of a store; names are the user's word, so none is asked about."""
-    rows = {str(label): model.centred(X[y == label].astype(np.float32)) for label in np.unique(y)}
+    rows = {name_of(one, label): model.centred(X[y == label].astype(np.float32)) for label in np.unique(y)}
     return lesson_stages(
         model,
         Lesson.of(rows, model.settings),
@@ -336,15 +344,36 @@ def judged(
     ).finish(None)
 
 
-def logits_of(model: Model, classes: NDArray[Any], given: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return logits (n, C) of rows (n, D) in the order of the classes, ABSENT where one has no sample."""
+def name_of(one: EdgeClassifier, label: Any) -> str:
+    """Return the name in the model of a label, whatever number or boolean it is written as."""
+    names: dict[Any, str] = getattr(one, "_names", {})  # which copies of an earlier version do not have
+    return names.get(_plain(label), str(label))
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _require_labels(labels: NDArray[Any]) -> None:
+    """Refuse None among labels; warn of texts that stand for a missing one."""
+    missing = [row for row, one in enumerate(labels) if one is None] if labels.dtype == object else []
+    if missing:
+        raise ValueError(f"Input y has no label in {len(missing)} rows, {missing[0]} for one: take them out")
+    texts = np.unique(labels).tolist() if labels.dtype.kind in "UO" else list[Any]()
+    odd = [one for one in texts if isinstance(one, str) and is_missing(one)]
+    if odd:
+        warnings.warn(f"the label {odd[0]!r} stands for a missing one: learnt as a class", UserWarning, stacklevel=4)
+
+
+def logits_of(model: Model, names: Sequence[str], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logits (n, C) of rows (n, D) in the order of the names, ABSENT where one has no sample."""
     assert model.head is not None
     is_latent = model.settings.features.dimension == given.shape[1] and model.centre is None
     rows = given if is_latent else model.features(given.astype(np.float32))
     logits = rows @ model.head.weights.T.astype(np.float64) + model.head.bias
     known = dict(zip(model.head.labels, logits.T, strict=True))
     none = np.full(len(given), ABSENT)
-    return np.stack([known.get(str(label), none) for label in classes], axis=1)
+    return np.stack([known.get(name, none) for name in names], axis=1)
 
 
 def _weights(given: ArrayLike, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -363,31 +392,9 @@ def _repeated(
         if (weight != np.rint(weight)).any():
             message = "with a memory a sample is an exemplar or none: sample_weight must be whole numbers"
             raise SettingError(message, parameter="sample_weight")
+        if weight.sum() > max(MOST_REPEATED, len(y)):
+            message = f"with a memory weights sum to at most {MOST_REPEATED:,}, not {weight.sum():,.0f}: divide them"
+            raise SettingError(message, parameter="sample_weight")
         X, y = np.repeat(X, weight.astype(np.intp), axis=0), np.repeat(y, weight.astype(np.intp))
     order = np.lexsort(X.T)
     return X[order], y[order]
-
-
-def weighted_statistics(rows: NDArray[np.float64], weight: NDArray[np.float64]) -> ClassStatistics:
-    """Return the statistics of rows (n, d) of weights (n,); the count is their sum, and need not be whole."""
-    total = weight.sum()
-    mean = weight @ rows / total
-    centred = rows - mean
-    return _statistics(total, mean, _packed(centred.T @ (centred * weight[:, None])))
-
-
-def combined(one: ClassStatistics, other: ClassStatistics) -> ClassStatistics:
-    """Return the statistics of both in float64 (Chan, Golub and LeVeque 1979)."""
-    total, apart = one.count + other.count, other.mean - one.mean
-    between = _packed(np.outer(apart, apart)) * (one.count * other.count / total)
-    return _statistics(total, one.mean + apart * (other.count / total), one.scatter + other.scatter + between)
-
-
-def _statistics(count: float, mean: NDArray[np.float64], scatter: NDArray[np.float64]) -> ClassStatistics:
-    """Return class statistics of a real count and a float64 scatter, which the closed form takes as it is."""
-    return ClassStatistics(cast("int", count), mean, cast("NDArray[np.float32]", scatter))
-
-
-def _packed(square: NDArray[np.float64]) -> NDArray[np.float64]:
-    packed: NDArray[np.float64] = square[np.tril_indices(len(square))]
-    return packed

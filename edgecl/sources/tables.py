@@ -76,9 +76,9 @@ class TableEncoding:
                 values[channel] = self._number(text, column)
         for column, channels in self._categories.items():
             text = cells[column].strip()
-            channel = channels.get(text, self._booleans.get(column, {}).get(text.lower()))
-            if channel is not None:
-                values[channel] = 1.0
+            found = channels.get(text, self._booleans.get(column, {}).get(text.lower()))
+            if found is not None:
+                values[found] = 1.0
             elif text.lower() in EMPTY:
                 self.missing[self.columns[column]] = self.missing.get(self.columns[column], 0) + 1
             else:
