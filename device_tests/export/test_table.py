@@ -134,3 +134,55 @@ def test_columns_that_give_the_label_away_are_named(tmp_path: Path, caplog: pyte
     assert "'target' has one value for each label" in caplog.text
     assert "'key' has 100 values" in caplog.text
     assert "'size'" not in caplog.text
+
+
+def of_column(folder: Path, cells: list[str], name: str = "size"):
+    rows = [f"{cell},{'ab'[at % 2]}" for at, cell in enumerate(cells)]
+    return exported(folder, "\n".join([f"{name},label", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("far", ["-99999999999", "1e30", "1e300", "999999999"])
+def test_a_few_values_far_beyond_all_others_do_not_scale_a_column(
+    tmp_path: Path, far: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = [str(at % 50) for at in range(300)]
+    plain = latent(of_column(tmp_path, values), "40")
+    assert not caplog.records
+    assert latent(of_column(tmp_path, [*values, far, far]), "40") == plain
+    assert "'size' has 2 values far beyond nearly all others" in caplog.text
+
+
+def test_heavy_tails_and_rare_flags_scale_their_columns_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    amounts = np.exp(2 * np.random.default_rng(0).normal(size=2000)).round(3)
+    assert abs(latent(of_column(tmp_path, [str(one) for one in amounts]), str(amounts.mean()))[0]) < 1e-3
+    assert latent(of_column(tmp_path, ["0"] * 999 + ["5"]), "5")[0] == 8
+    assert not caplog.records
+
+
+def test_a_column_of_numbers_that_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
+    cards = [str(4000123412340000 + at * 37 % 1000) for at in range(40)]
+    with pytest.raises(
+        DataError, match=r"'size' holds numbers beyond 1e\+12, .* for one, which cannot be learnt"
+    ) as raised:
+        of_column(tmp_path, cards)
+    assert raised.value.parameter == "categories"
+    assert latent(of_column(tmp_path, [*cards[:9], *map(str, range(11))]), "5") == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "note"),
+    [
+        ("at", [str(1720000000 + at * 37 % 90) for at in range(90)], "single precision does not tell apart"),
+        ("at", [str(at + at * at / 7) for at in range(90)], "'at' grows from row to row"),
+        ("order_id", [str(at * 37 % 90) for at in range(90)], "take it out of the table if it is a key"),
+        ("paid", [str(at * 37 % 90) for at in range(90)], ""),
+        ("id", [str(at * 37 % 90 / 7) for at in range(90)], ""),
+        ("at", [str(1720000000 + at * 37 % 90 * 1000) for at in range(90)], ""),
+    ],
+)
+def test_columns_that_promise_what_rows_to_come_do_not_keep_are_named(
+    tmp_path: Path, name: str, cells: list[str], note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_column(tmp_path, cells, name)
+    assert note in caplog.text
+    assert bool(caplog.records) == bool(note)

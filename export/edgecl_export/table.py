@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
 from edgecl.sources.csv_columns import table_head
 from edgecl.sources.labels import valid_text
+from edgecl.sources.samples import LARGEST as LARGEST_VALUE
 from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 
 logger = Logger("edgecl.export.table")
+_KEY = re.compile(r"(.*[ _-])?(id|uuid|guid|key|index|row|no|number)")
 ROWS = 10_000  # that columns are judged by
 CATEGORIES = 32  # of a column; rarer ones are read as none of them
 COUNTED = 8  # rows from which on a column may be seen to count them
@@ -35,6 +38,7 @@ _NUMBER_AS_TEXT = re.compile(
     rf"[-+]?{_MONEY}?\s?[-+]?(\d{{1,3}}([,.'\u2019\s]\d{{3}})+([.,]\d+)?|\d+([.,]\d+)?)\s?(?P<unit>{_UNITS})?",
     re.IGNORECASE,
 )
+CENTRAL, FAR = 0.99, 100.0  # a value so many times as far out as nearly all others does not scale its column
 LARGEST = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 
 
@@ -147,17 +151,22 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
     named = {name.lower() for name in categories}
     cells = {name: [row[index].strip() for row in rows] for index, name in enumerate(names)}
     labels = cells[names[lower.index(label_column.lower())]]
-    found = [
-        _column(name, cells[name], decimal=delimiter != ",", is_named=name.lower() in named)
-        for name in names
-        if name.lower() not in left_out
-    ]
+    found = []
+    for name in names:
+        if name.lower() not in left_out:
+            try:
+                found.append(_column(name, cells[name], decimal=delimiter != ",", is_named=name.lower() in named))
+            except DataError as error:
+                raise DataError(
+                    f"{like}: {name!r} {error}: take it out of the table, or name it among the columns of categories",
+                    parameter="categories",
+                ) from error
     if not found:
         raise DataError(f"{like} has no columns but {', '.join(names)}")
     for one in found:
         if one.name.lower() not in named:
             _check_numbers(one, cells[one.name], like, delimiter)
-        for note in _notes(one, cells[one.name], labels):
+        for note in _notes(one, cells[one.name], labels, decimal=delimiter != ","):
             logger.warning("%s: %r %s", like, one.name, note)
     return found
 
@@ -185,22 +194,47 @@ def _check_numbers(column: Column, cells: Sequence[str], like: Path, delimiter: 
         )
 
 
-def _notes(column: Column, cells: Sequence[str], labels: Sequence[str]) -> list[str]:
+def _notes(column: Column, cells: Sequence[str], labels: Sequence[str], *, decimal: bool) -> list[str]:
     """Return what a user should look at: columns that give the label away here, and say nothing of rows to come."""
     values, known = set(cells), Counter(cells)
     notes = []
     pairs = set(zip(cells, labels, strict=True))
     if 1 < len(values) == len(set(labels)) == len(pairs) < len(cells) / 2:
         notes.append("has one value for each label: is it a copy of the label? Take it out of the table if it is")
-    if not column.categories and len(cells) > COUNTED and len(values) == len(cells):
-        steps = np.diff([math.nan if (one := _number(cell, decimal=False)) is None else one for cell in cells])
-        if np.ptp(steps) <= 1e-6 * abs(steps[0]):  # of NaN it is none
-            notes.append("counts the rows, which says nothing of rows to come: take it out of the table")
+    if not column.categories:
+        read = [math.nan if (one := _number(cell, decimal=decimal)) is None else one for cell in cells]
+        notes += _notes_on_numbers(column.name, np.array(read))
     unknown = len(cells) - sum(known[value] for value in column.categories)
     if column.categories and 2 * unknown > len(cells):
         notes.append(
             f"has {len(values)} values, of which {CATEGORIES} have a place of their own: take it out of the table if "
             "it is a key or a time"
+        )
+    return notes
+
+
+def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
+    """Return what a user should look at in a column of numbers (n,), NaN where one is missing."""
+    notes = []
+    present = values[np.isfinite(values)]
+    different = np.unique(present)
+    if len(values) > COUNTED and len(different) == len(values):
+        steps = np.diff(values)
+        if np.ptp(steps) <= 1e-6 * abs(steps[0]):
+            notes.append("counts the rows, which says nothing of rows to come: take it out of the table")
+        elif (steps > 0).all():
+            notes.append("grows from row to row, as a time or a count does: rows to come lie beyond what was seen")
+        elif _KEY.fullmatch(name.lower()) and (values == np.rint(values)).all():
+            notes.append("has another value in each row: take it out of the table if it is a key")
+    if (far := present[~_is_usual(present)] if len(present) else present).size:
+        notes.append(
+            f"has {len(far)} values far beyond nearly all others, {far[0]:.6g} for one, which do not scale it: leave "
+            "the cell empty where such a value stands for a missing one"
+        )
+    if 2 * len(np.unique(np.clip(different, -LARGEST_VALUE, LARGEST_VALUE).astype(np.float32))) < len(different):
+        notes.append(
+            "has values that single precision does not tell apart: write the difference to one of them, or of a time "
+            "the hour"
         )
     return notes
 
@@ -224,10 +258,20 @@ def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -
     numbers = [] if is_named else [value for cell in present if (value := _number(cell, decimal=decimal)) is not None]
     has_missing = len(present) < len(cells)
     if 2 * len(numbers) > len(present) or not present:
-        values = np.array(numbers or [0.0])
+        values = np.array(numbers)
+        values = values[_is_usual(values)] if numbers else np.zeros(1)
         return Column(name, (), float(values.mean()), float(values.std()) or 1.0, has_missing)
     frequent = Counter(present).most_common(CATEGORIES)
     return Column(name, tuple(sorted(value for value, _ in frequent)), 0.0, 1.0, has_missing)
+
+
+def _is_usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Test which values scale a column (n,): none that cannot be learnt, and none far beyond nearly all others."""
+    usual: NDArray[np.bool_] = np.abs(values) <= LARGEST_VALUE
+    if not usual.any():
+        raise DataError(f"holds numbers beyond {LARGEST_VALUE:g}, {values[0]:.6g} for one, which cannot be learnt")
+    low, high = np.quantile(values[usual], (1 - CENTRAL, CENTRAL))
+    return usual & (np.abs(values - (low + high) / 2) <= FAR * (high - low)) if high > low else usual
 
 
 def _number(cell: str, *, decimal: bool) -> float | None:
