@@ -223,7 +223,7 @@ def test_chosen_columns_state_their_units_too(tmp_path: Path) -> None:
     [
         ("timestamp ax ay az\n0 1 2 3\n0.02 1 2 3\n", "separated by blanks: save it with commas"),
         ("timestamp,ax,ay,az\n0,0,1,5,2,5,3,5\n0,02,1,5,2,5,3,5\n", "its rows have 8 cells"),
-        ("timestamp,ax,ay,az\n00:00:01.00,1,2,3\n00:00:01.02,1,2,3\n", "write times as seconds"),
+        ("timestamp,ax,ay,az\n1.2.24 00:01.00,1,2,3\n1.2.24 00:01.02,1,2,3\n", "write times that grow"),
     ],
 )
 def test_tables_that_cannot_be_read_say_what_to_do(tmp_path: Path, content: str, said: str) -> None:

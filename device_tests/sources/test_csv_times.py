@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ..support.recordings import WRIST, csv_of, movement, put, samples_of
+from edgecl.errors import DataError
+from edgecl.sources.choices import Choices
+
+from ..support.recordings import WRIST, csv_of, movement, put, samples_of, skips_of
 
 
 @pytest.mark.parametrize(
@@ -23,8 +26,21 @@ from ..support.recordings import WRIST, csv_of, movement, put, samples_of
         lambda i: (1_700_000_000_000 + 20 * i) * 1_000_000,
         lambda i: (datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC) + i * timedelta(milliseconds=20)).isoformat(),
         lambda i: f"2024-02-29 12:00:{i // 50:02d}.{20 * (i % 50):03d}",
+        lambda i: f"9:59:{59 + i // 50:02d}.{20 * (i % 50):03d}" if i < 50 else f"10:00:00.{20 * (i % 50):03d}",
+        lambda i: f"{45123.5 + i / 50 / 86400!r}",
     ],
-    ids=["s", "ms", "epoch s", "epoch ms", "epoch us", "epoch ns", "ISO with zone", "ISO without"],
+    ids=[
+        "s",
+        "ms",
+        "epoch s",
+        "epoch ms",
+        "epoch us",
+        "epoch ns",
+        "ISO with zone",
+        "ISO without",
+        "of day",
+        "days",
+    ],
 )
 def test_kind_of_timestamp_is_detected(tmp_path: Path, stamp: Any) -> None:
     values = movement(100)
@@ -37,3 +53,23 @@ def test_kind_of_timestamp_and_rate_are_logged(tmp_path: Path, caplog: pytest.Lo
     caplog.set_level("INFO", logger="edgecl")
     samples_of(put(tmp_path / "run.csv", csv_of(range(0, 2000, 20), movement(100))), WRIST, label="curl")
     assert "read as milliseconds, 50 Hz" in caplog.text
+
+
+def test_midnight_begins_a_new_recording(tmp_path: Path) -> None:
+    times = [f"23:59:59.{20 * i:03d}" for i in range(50)] + [f"00:00:00.{20 * i:03d}" for i in range(50)]
+    path = put(tmp_path / "run.csv", csv_of(times, movement(100)))
+    assert len(samples_of(path, WRIST, label="curl")) == 7
+    assert [one.reason.partition(":")[0] for one in skips_of(path, WRIST, label="curl")] == ["unsorted time"] * 2
+
+
+def test_the_days_of_a_spreadsheet_can_be_stated(tmp_path: Path) -> None:
+    times = [f"{45123.5 + i / 50 / 86400:.10f}" for i in range(100)]
+    path = put(tmp_path / "run.csv", csv_of(times, movement(100)))
+    assert len(samples_of(path, WRIST, label="curl", how=Choices(time_unit="d"))) == 9
+
+
+@pytest.mark.parametrize("stamp", ["27.10.2024 02:59:{:05.2f}", "10/27/2024 02:59:{:05.2f} AM", "02:59:{:05.2f} PM"])
+def test_dates_of_a_place_are_refused_with_what_is_read(tmp_path: Path, stamp: str) -> None:
+    path = put(tmp_path / "run.csv", csv_of([stamp.format(i / 50) for i in range(100)], movement(100)))
+    with pytest.raises(DataError, match=r"write times that grow, as seconds, 12:59:00\.25 or 2024-12-31T"):
+        samples_of(path, WRIST, label="curl")

@@ -58,3 +58,14 @@ def test_windows_in_g_are_refused_and_a_channel_that_is_none_is_named(tmp_path: 
         samples_of(path, METRIC)
     with pytest.raises(DataError, match="no channel begins with gyro"):
         samples_of(path, METRIC, how=Choices(scale={"gyro": 2.0}))
+
+
+@pytest.mark.parametrize("scale", [1 / 9.80665, 1000 / 9.80665, 16384 / 9.80665])
+def test_a_unit_that_changes_further_on_is_refused_with_its_place(tmp_path: Path, scale: float) -> None:
+    values = movement(1400) * 0.5 + AT_REST
+    values[800:] *= scale
+    path = put(tmp_path / "long.csv", csv_of(np.arange(1400) / 50, values))
+    with pytest.raises(DataError, match=r"long.csv:\d+ and those after it: gravity is .* in two") as raised:
+        samples_of(path, METRIC, label="walk")
+    assert raised.value.parameter == "scale"
+    assert len(samples_of(path, METRIC, label="walk", how=Choices(scale={"a": 1.0}))) == 139

@@ -214,7 +214,7 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
 _ROW_CHOICES = (
     click.option("--time-column", metavar="NAME", help="Column of times. [default: timestamp, time, ts, ...]"),
     click.option(
-        "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of the times. [default: what fits]"
+        "--time-unit", type=click.Choice(["s", "ms", "us", "ns", "d"]), help="Unit of the times. [default: what fits]"
     ),
     click.option(
         "--columns",

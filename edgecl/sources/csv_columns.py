@@ -256,8 +256,8 @@ def _step(path: Path, times: list[float], first: str) -> float:
     grown = steps[steps > 0]
     if not grown.size:
         raise DataError(
-            f"{path}: timestamp {first!r} is read neither as a number that grows nor as ISO 8601: write times as "
-            "seconds, or name another column of times",
+            f"{path}: timestamp {first!r} is read neither as a number that grows nor as ISO 8601: write times that "
+            "grow, as seconds, 12:59:00.25 or 2024-12-31T12:59:00.25, or name another column of times",
             parameter="time_column",
         )
     repeated = int((steps == 0).sum())

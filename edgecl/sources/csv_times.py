@@ -1,4 +1,4 @@
-"""Timestamps in CSV files: their unit, seconds to nanoseconds or ISO 8601."""
+"""Timestamps in CSV files: seconds to nanoseconds, the days of spreadsheets, ISO 8601 or the time of day."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 import re
 from datetime import UTC, datetime
 
-TIME_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
-UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+TIME_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "days": 86400.0}
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "d": "days"}
 # What loggers call their clock, in the order in which one is taken where there are several.
 TIME_NAMES = ("timestamp", "time", "ts", "seconds_elapsed", "elapsed", "datetime", "time_stamp", "epoch", "t")
 _UNIT_IN_NAME = re.compile(r"[\s_]*[(\[]?(s|sec|seconds|ms|us|\u00b5s|\u03bcs|ns)[)\]]?")
 _SPELLINGS = {"sec": "s", "seconds": "s", "\u00b5s": "us", "\u03bcs": "us"}
+_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d(?:[.,]\d+)?)")
 # Numbers below the first are seconds of any age, below the second milliseconds since 1970, and so on.
 _EPOCH_BORDERS = {"seconds": 1e11, "milliseconds": 1e14, "microseconds": 1e17, "nanoseconds": math.inf}
 
@@ -40,8 +41,10 @@ def guess_unit(first: float, step: float, wanted_hz: float) -> str:
 
 
 def time_or_none(text: str, delimiter: str, *, iso: bool) -> float | None:
-    """Return the time as a number; ISO times without a zone are taken as UTC."""
+    """Return the time as a number; ISO times without a zone are taken as UTC, a time of day as its seconds."""
     try:
+        if iso and (clock := _CLOCK.fullmatch(text.strip())):
+            return 3600 * int(clock[1]) + 60 * int(clock[2]) + float(clock[3].replace(",", "."))
         if iso:
             moment = datetime.fromisoformat(text.strip())
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

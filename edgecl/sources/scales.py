@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ from edgecl.units import GRAVITY, sensor_unit
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-JUDGED = 32  # samples at the beginning of a file
+JUDGED = 32  # samples that are judged together
+FEWEST_JUDGED = 8  # of the last ones of a file
 # A mean so near to the gravity of another unit, and so much of all there is, is that unit: without gravity the mean of
 # movement is small against the movement, and at rest it is far below 1 g in any unit.
 LOWEST, HIGHEST, COHERENT = 0.4, 1.5, 0.6
@@ -31,7 +32,7 @@ BEYOND = 5.0  # times gravity that no movement of a person has on the average ov
 def in_units(
     items: Iterator[Sample | Skip], path: Path | str, contract: Contract, scale: Mapping[str, float]
 ) -> Iterator[Sample | Skip]:
-    """Pass the samples of one file, scaled as settled; refuse it where gravity shows another unit.
+    """Pass the samples of one file, scaled as settled; refuse it where gravity shows another unit, some at a time.
 
     Raises
     ------
@@ -43,14 +44,26 @@ def in_units(
         for one in items:
             yield replace(one, signal=one.signal * factors, is_scaled=True) if isinstance(one, Sample) else one
         return
-    held: list[Sample | Skip] = []
-    for item in items:
-        held.append(item)
-        if len(held) == JUDGED:
-            break
-    judged = [one.signal for one in held if isinstance(one, Sample) and not one.is_scaled]
-    check_gravity(judged, str(path), contract)
-    yield from chain(held, items)
+    is_first = True
+    while held := list(islice(items, JUDGED)):
+        judged = [one for one in held if isinstance(one, Sample) and not one.is_scaled]
+        if is_first:
+            check_gravity([one.signal for one in judged], str(path), contract)
+        elif len(judged) >= FEWEST_JUDGED:
+            _check_later(judged, contract)
+        is_first = False
+        yield from held
+
+
+def _check_later(samples: list[Sample], contract: Contract) -> None:
+    """Refuse samples further on in a file whose first ones are in the contract's unit."""
+    try:
+        check_gravity([one.signal for one in samples], f"{samples[0].source} and those after it", contract)
+    except DataError as error:
+        raise DataError(
+            f"{error}. Those before are in the unit that is wanted: cut the file in two where it changes",
+            parameter=error.parameter,
+        ) from error
 
 
 def check_gravity(signals: list[NDArray[np.float32]], name: str, contract: Contract) -> None:
