@@ -13,6 +13,7 @@ import pytest
 from edgecl import Learner
 from edgecl.cli.options import EDGECL
 from edgecl.errors import DataError, SettingError
+from edgecl.operations import streaming
 from edgecl.operations.inbox import Item
 from edgecl.operations.late_labels import LateLabel, Row, follow_by_id
 from edgecl.service.commands import Commands
@@ -186,6 +187,24 @@ def test_a_stream_of_a_file(shop: Learner, tmp_path: Path, command: tuple[str, .
     assert (done.code, "the class 'small' is known" in done.err, OPTION in done.err) == (4, True, True)
     assert edgecl(command[0], shop.path, stream, *command[1:], "--label-case", "lower").code == 0
     assert classes(shop.path) == {"large", "small"}
+
+
+@pytest.mark.parametrize(
+    ("names", "is_named"), [(("0", "1"), True), (("0", "large"), False), (("small", "large"), False)]
+)
+def test_a_stream_that_has_other_names_for_its_classes_is_named(
+    shop: Learner, tmp_path: Path, names: tuple[str, str], is_named: bool
+) -> None:
+    done = edgecl("follow", shop.path, table(tmp_path / "stream.csv", names), "--dry-run")
+    said = "no row has a label that was known (large, small), only new ones (0, 1)"
+    assert (done.code, said in done.err) == (0, is_named)
+    rows = [Row(str(at), {"amount": str(at), "hour": "3"}) for at in range(4)]
+    late = [LateLabel(str(at), names[at % 2]) for at in range(4)]
+    with pytest.MonkeyPatch.context() as patch:
+        notes: list[str] = []
+        patch.setattr(streaming.logger, "warning", lambda message, *arguments: notes.append(message % arguments))
+        follow_by_id(shop.opened, iter([*rows, *late]), dry_run=True).finish()
+    assert any(said in note for note in notes) == is_named
 
 
 def test_labels_that_come_late_are_skipped_by_name(shop: Learner, tmp_path: Path) -> None:

@@ -35,7 +35,18 @@ def test_labels_that_are_one_number_in_two_spellings_are_refused(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "label",
-    ["Lights Off", "lights  off", "lights\u00a0off", "\uff4cights off", "lights_off", "LIGHTS-OFF", "lights off\u200d"],
+    [
+        "b'lights off'",
+        '"Lights off"',
+        "'lights off '",
+        "Lights Off",
+        "lights  off",
+        "lights\u00a0off",
+        "\uff4cights off",
+        "lights_off",
+        "LIGHTS-OFF",
+        "lights off\u200d",
+    ],
 )
 def test_a_class_that_is_known_is_not_taught_in_another_spelling_unless_it_is_settled(label: str) -> None:
     known = {"lights off", "raise"}

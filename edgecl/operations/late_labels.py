@@ -24,6 +24,7 @@ from edgecl.operations.streaming import (
     StreamSaver,
     decided,
     kept_models,
+    note_other_names,
     report_of,
     saved_before_an_error,
 )
@@ -200,7 +201,7 @@ def follow_by_id(
         live, model = opened.model()
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
-        panel = live_panel(opened, live, label_delay=0)
+        panel, known = live_panel(opened, live, label_delay=0), tuple(model.statistics)
         stream = Prequential(model, label_delay=waiting_rows, panel=panel, prior=asked, watch=watched_class)
         objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)
         saved = StreamSaver(objects, None if dry_run else writer, live)
@@ -211,6 +212,7 @@ def follow_by_id(
         stream.flush()
         verdict = saved.judged(stream)
     followed.note()
+    note_other_names(known, stream.tally)
     return report_of(
         stream, verdict, saved.live.number if saved.live.number != live.number else None, followed.drifts,
         followed.skipped, started=started, dry_run=dry_run, late=followed.meeting.counts(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import DataError, EdgeclError, SettingError, StoreDamagedError
 from edgecl.model.model import EXPERTS, Model, Objects
+from edgecl.notes import Logger
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from edgecl.sources.labels import Spellings
 
 
+logger = Logger(__name__)
 ROWS_AT_ONCE = 64  # that are answered in one call; a label is learnt before the next row is answered all the same
+NAMED = 8  # labels of a note
 COMMIT_EVERY = 100_000  # labelled rows of a stream: what a power cut may cost
 
 
@@ -269,7 +272,7 @@ def follow(
             )
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
-        panel = live_panel(opened, live, label_delay=label_delay)
+        panel, known = live_panel(opened, live, label_delay=label_delay), tuple(model.statistics)
         stream = Prequential(model, label_delay=label_delay, panel=panel, prior=asked, watch=watched_class)
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
@@ -289,8 +292,20 @@ def follow(
                 yield Embedded(stream.tally.rows)
         stream.flush()
         verdict = saved.judged(stream)
+    note_other_names(known, stream.tally)
     committed = saved.live.number if saved.live.number != live.number else None
     return report_of(stream, verdict, committed, drifts, skipped, started=started, dry_run=dry_run)
+
+
+def note_other_names(known: Collection[str], tally: Tally) -> None:
+    """Log that a stream has none of the classes that were known before it, but others: they may be the same."""
+    new = [label for label in tally.by_label if label not in known]
+    if len(known) > 1 and new and len(new) == len(tally.by_label):
+        logger.warning(
+            "no row has a label that was known (%s), only new ones (%s): where these are other names for the same "
+            "classes, roll back and give them the names that are known",
+            *(", ".join(sorted(some)[:NAMED]) for some in (known, new)),
+        )
 
 
 def report_of(

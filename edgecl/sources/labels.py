@@ -33,6 +33,7 @@ MISSING_WORDS = frozenset(  # cells without a value, in lower case
 # Those that a person writes too, as a text, are texts
 MISSING_TEXTS = MISSING_WORDS - {"?", "na", "n/a", "n.a.", "none", "undefined", "\\n"}
 _SEPARATORS = r"(?<=[^\W_])[ _\u2010-\u2013-]+(?=[^\W_])"  # of words: lights_off, lights-off
+_QUOTED = r"""b?(["'])(.+)\1"""  # as programs print texts and bytes
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
 
@@ -170,13 +171,15 @@ def _means_background(label: str) -> bool:
 
 
 def _plain(label: str) -> str:
-    """Return what labels of one class have in common, whatever their case, separators, Unicode form or decimals."""
+    """Return what labels of one class have in common, whatever their case, separators, quotes, Unicode form or decimals."""
     return re.sub(_SEPARATORS, " ", _lowered(label).translate(_JOINERS))
 
 
 def _lowered(label: str) -> str:
-    """Return a label in lower case, compatible Unicode form and single blanks, a whole number without decimals."""
+    """Return a label in lower case, compatible form and single blanks, without quotes; a whole number without decimals."""
     plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    quoted = re.fullmatch(_QUOTED, plain)
+    plain = quoted[2].strip() if quoted else plain
     whole = re.fullmatch(_WHOLE, plain)
     return whole[1] if whole else plain
 
