@@ -48,3 +48,16 @@ def test_a_row_that_begins_as_a_comment_does_is_a_row_if_it_has_all_cells(tmp_pa
     samples = samples_of(put(tmp_path / "t.csv", text), contract)
     assert [one.label for one in samples] == ["hot", "cold", "mild"]
     assert [one.source.rpartition(":")[2] for one in samples] == ["3", "4", "6"]
+
+
+def test_a_delimiter_that_ends_every_row_is_no_cell(tmp_path: Path) -> None:
+    rows = [f"{at / 50},1,2,3," for at in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(["timestamp,ax,ay,az", *rows, "0.8,1,2,3,5", "0.82,1,2,3"]))
+    assert len(samples_of(path, WRIST, label="curl")) == 3
+    assert [one.reason for one in skips_of(path, WRIST, label="curl")] == ["ragged row: 5 cells, the header has 4"]
+
+
+def test_one_row_that_ends_in_a_delimiter_is_ragged(tmp_path: Path) -> None:
+    rows = [f"{at / 50},1,2,3" for at in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(["timestamp,ax,ay,az", *rows, "0.8,1,2,3,"]))
+    assert [one.reason for one in skips_of(path, WRIST, label="curl")] == ["ragged row: 5 cells, the header has 4"]

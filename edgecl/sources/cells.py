@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 JOINED_LINES = 16  # of one cell in quotation marks
@@ -40,6 +40,16 @@ def csv_cells(
 def is_comment(line: str) -> bool:
     """Test whether a line of a table begins as a comment does."""
     return line.startswith(("#", "%", "//"))
+
+
+def ends_in_delimiter(rows: Collection[list[str]], width: int) -> bool:
+    """Test whether most of the first rows have a delimiter after their last cell, which the header has not."""
+    return len(rows) > 1 and 2 * sum(without_end(row, width) is not row for row in rows) > len(rows)
+
+
+def without_end(row: list[str], width: int) -> list[str]:
+    """Return a row without the empty cell after the last delimiter; the row itself where there is none."""
+    return row[:-1] if len(row) == width + 1 and not row[-1].strip() else row
 
 
 def _is_row(cells: Sequence[str], width: int) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import csv_cells, ends_in_delimiter, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
@@ -63,6 +63,8 @@ class Columns:
     """Names of the columns that were taken for the contract's channels, as these; empty where names agree."""
     is_json: bool = False
     """Whether the rows are JSON Lines."""
+    has_end: bool = False
+    """Whether a delimiter ends each row and not the header."""
     words: str = ""
     """Names of columns that are not read and may hold labels."""
 
@@ -83,6 +85,8 @@ class Head(NamedTuple):
     delimiter: str
     is_json: bool
     """Whether the rows are JSON Lines."""
+    has_end: bool
+    """Whether a delimiter ends each row of the file and not the header; the cells are those before it."""
 
 
 def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) -> Columns:
@@ -99,14 +103,14 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
         too low.
     """
     how = how or Choices()
-    line, given, rows, delimiter, is_json = table_head(path)
+    line, given, rows, delimiter, is_json, has_end = table_head(path)
     names = plain_names(given)
     if "\0" in line:
         raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
         first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
         raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
-    columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json)
+    columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json, has_end=has_end)
     columns = replace(columns, words=", ".join(_words(names, rows, columns, of_numbers=not contract.sample_rate_hz)))
     return with_time_unit(path, columns, rows, contract, how)
 
@@ -124,7 +128,10 @@ def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
                 names = next(csv.reader([line], delimiter=delimiter), [])
                 found = csv_cells(chain(first, csv_lines(file)), delimiter, width=len(names))
                 cells = without_headers(((before + at, row) for at, row in found), plain_names(names), path)
-            return Head(line, names, [row for _, row in islice(cells, rows)], delimiter, is_json)
+            read = [row for _, row in islice(cells, rows)]
+            has_end = ends_in_delimiter(read, len(names))
+            read = [without_end(row, len(names)) for row in read] if has_end else read
+            return Head(line, names, read, delimiter, is_json, has_end)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:

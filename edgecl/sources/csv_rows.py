@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import csv_cells, ends_in_delimiter, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
@@ -80,7 +81,10 @@ def read_live(
     columns = find_columns(source, plain_names(names), delimiter, contract, how)
     cells = without_headers(cells, columns.names, name)
     head = list(islice(cells, LIVE_HEAD_ROWS))
-    columns = with_time_unit(source, columns, [one for _, one in head], contract, how)
+    first = [one for _, one in head]
+    columns = replace(columns, has_end=ends_in_delimiter(first, columns.width))
+    first = [without_end(one, columns.width) for one in first] if columns.has_end else first
+    columns = with_time_unit(source, columns, first, contract, how)
     rows = in_time_order(_read(chain(head, cells), columns, tally, read_numbers, label=None, labelled=False), tally)
     return LiveRows(columns, (one for one in rows if isinstance(one, Row)))
 
@@ -111,6 +115,8 @@ def _read(
     """Yield every usable row, with time and values as `read` returns them, and a skip for each other row."""
     known: dict[str, str | None] = {}
     for line, cells in rows:
+        if columns.has_end:
+            cells = without_end(cells, columns.width)
         try:
             if len(cells) != columns.width:
                 raise UnusableError(f"ragged row: {len(cells)} cells, the header has {columns.width}")

@@ -241,7 +241,7 @@ def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
 
 def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
     """Return the names of the columns, the first whole rows, and the delimiter."""
-    _, given, cells, delimiter, is_json = table_head(like, rows=ROWS)
+    _, given, cells, delimiter, is_json, _ = table_head(like, rows=ROWS)
     if is_json:
         raise DataError(f"{like} is JSON Lines: export table takes CSV with a header line")
     names = [name.strip() for name in given]

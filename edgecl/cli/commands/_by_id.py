@@ -20,7 +20,7 @@ from edgecl.cli.stdin import descriptor
 from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import csv_cells, without_end
 from edgecl.sources.csv_columns import encoding_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
@@ -155,8 +155,7 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
         _require(path, names, required)
         cut = csv_cells(chain(held, lines), delimiter, width=len(names), joined=0)
         for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
-            if len(cells) == len(names) + 1 and not cells[-1].strip():
-                del cells[-1]  # a delimiter that ends the line
+            cells = without_end(cells, len(names))
             if len(cells) != len(names):
                 yield Skip(f"{path}:{line}", f"ragged row: {len(cells)} cells, the header has {len(names)}")
             else:
