@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.sources.csv_rows import read_live
 from edgecl.sources.headers import header_line, without_headers
+from edgecl.sources.samples import SkipTally
 
 from ..support.recordings import WRIST, contract_of, put, samples_of, skips_of
 
@@ -70,3 +72,13 @@ def test_columns_that_changed_places_in_a_table_refuse_it(tmp_path: Path) -> Non
 )
 def test_a_row_that_has_names_of_columns_in_it_is_a_row(row: list[str]) -> None:
     assert list(without_headers(iter([(2, row)]), ["left", "right", "label"], "t.csv")) == [(2, row)]
+
+
+def test_a_logger_that_starts_again_writes_its_header_again() -> None:
+    cells = [NAMES.split(",")] + [row.split(",") for row in [*moved(0), NAMES, *moved(40)]]
+    tally = SkipTally("a pipe")
+    live = read_live(iter(enumerate(cells)), "a pipe", WRIST, tally, delimiter=",")
+    assert (len(list(live.rows)), dict(tally.counts)) == (80, {})
+    cells[41] = ["timestamp", "az", "ay", "ax"]
+    with pytest.raises(DataError, match="names the columns again"):
+        list(read_live(iter(enumerate(cells)), "a pipe", WRIST, tally, delimiter=",").rows)

@@ -75,3 +75,13 @@ def test_a_boolean_is_the_same_category_in_any_case(cell: str) -> None:
     encoding = TableEncoding(replace(contract_of("table", 0.0, channels, 1, 1), units=("category",) * 3))
     assert encoding.encode([cell, "oslo"]) == [0, 1, 0]
     assert list(encoding.unknown) == ["city"]
+
+
+def test_a_column_that_the_extractor_takes_is_no_column_of_labels(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "price,demand,label\n1,2,up\n3,4,down\n")
+    with pytest.raises(DataError, match="the extractor takes the column Demand, from which") as raised:
+        samples_of(path, TABLE, label_column="Demand")
+    assert raised.value.parameter == "label_column"
+    taken = contract_of("table", 0.0, ("price", "label"), 1, 1)
+    unlabelled = put(tmp_path / "u.csv", "price,label\n1,2\n")
+    assert [one.label for one in samples_of(unlabelled, taken, labelled=False)] == [None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -178,7 +178,7 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
     timed = contract.sample_rate_hz > 0
     times = _times(path, names, wanted, how) if timed or how.time_column else [place.get("timestamp")]
     group = next((place[name] for name in ("subject", "speaker") if name in place), None)
-    label = named_column(path, place, how.label_column, "label_column") if how.label_column else place.get("label")
+    label = _label(path, place, wanted, how.label_column)
     taken = {*times, label, group}
     left = [column for column in range(len(names)) if names[column] and column not in taken]
     channels = channel_columns(path, names, left, wanted, how.columns)
@@ -200,6 +200,19 @@ def find_columns(path: Path, names: list[str], delimiter: str, contract: Contrac
         step_s=0.0,
         taken_in_order="" if by_name or how.columns else ", ".join(names[column] for column in channels),
     )
+
+
+def _label(path: Path, place: Mapping[str, int], wanted: list[str], chosen: str | None) -> int | None:
+    """Return the column of labels; one that the extractor takes gives its own answer away."""
+    if chosen is None:
+        return None if "label" in wanted else place.get("label")
+    if chosen.lower() in wanted:
+        raise DataError(
+            f"{path}: the extractor takes the column {chosen}, from which each label would be read off: name another, "
+            "or make an extractor for tables with that column of labels",
+            parameter="label_column",
+        )
+    return named_column(path, place, chosen, "label_column")
 
 
 def _stated_unit(names: list[str], column: int | None) -> str:
