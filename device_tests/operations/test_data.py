@@ -116,6 +116,14 @@ def test_labels_come_from_a_mapping_or_beside_the_signals() -> None:
         read({"yes": NOISE}, ["yes"] * 3)
 
 
+def test_a_text_that_numpy_writes_for_a_missing_label_is_none() -> None:
+    given = np.array(["yes", "nan", "no"])
+    assert [one.label for one in read(NOISE, given) if isinstance(one, Sample)] == ["yes", None, "no"]
+    with pytest.raises(DataError, match="no label, or one such as nan that stands for none"):
+        checked_label(None, "[1]")
+    assert [one.label for one in read({"none": NOISE[:1]}) if isinstance(one, Sample)] == ["none"]
+
+
 def test_samples_and_skips_pass_as_they_are_and_one_by_one() -> None:
     given = [Sample("a", "yes", NOISE[0][:, None], None), Skip("b", "silent: all samples are zero")]
     assert [*samples_of(iter(given), contract=SOUND)] == given

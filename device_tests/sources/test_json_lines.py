@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,19 @@ def test_lines_in_utf16_and_one_list_of_all_say_what_to_do(tmp_path: Path, contr
     ):
         with pytest.raises(DataError, match=message):
             samples_of(put(tmp_path / "rows.jsonl", content), contract, label="go")
+
+
+def test_rows_of_a_table_are_read_as_those_of_a_csv_are(tmp_path: Path) -> None:
+    channels = ("amount", "paid=false", "paid=true")
+    contract = replace(contract_of("table", 0.0, channels, 1, 1), units=("number", "category", "category"))
+    rows = [
+        {"label": "up", "id": 7, "paid": True, "amount": 2.5},
+        {"label": None, "id": 8, "paid": False, "amount": 1},
+        {"id": 9},
+    ]
+    path = put(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    found = samples_of(path, contract, labelled=False)
+    assert [(one.label, one.signal.tolist()) for one in found] == [("up", [[2.5, 0, 1]]), (None, [[1, 1, 0]])]
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, contract, labelled=False)] == ["ragged row"]
+    windows = put(tmp_path / "windows.jsonl", json.dumps({"signal": [[1, 0, 1]], "label": "up"}))
+    assert [one.signal.tolist() for one in samples_of(windows, contract)] == [[[1, 0, 1]]]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.sources.labels import clean_label
+from edgecl.sources.labels import clean_label, is_missing
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
 from edgecl.values import dataclass
@@ -205,7 +205,10 @@ def checked_label(label: object, source: str) -> str:
     'lights off'
     """
     if label is None:
-        raise DataError(f"{source} has no label: what is taught needs one", parameter="label")
+        raise DataError(
+            f"{source} has no label, or one such as nan that stands for none: what is taught needs one",
+            parameter="label",
+        )
     if not isinstance(label, str):
         raise DataError(
             f"{source}: the label {ascii(label)[:80]} is of type {type(label).__name__}, and labels are strings: "
@@ -254,7 +257,8 @@ def _labelled(
     held = list(signals)
     if len(given) != len(held):
         raise DataError(f"{len(held)} signals and {len(given)} labels: wanted one label for each", parameter="label")
-    yield from ((f"[{i}]", one, label) for i, (one, label) in enumerate(zip(held, given, strict=True)))
+    named = (None if isinstance(one, str) and is_missing(one) else one for one in given)  # numpy writes "nan" for NaN
+    yield from ((f"[{i}]", one, label) for i, (one, label) in enumerate(zip(held, named, strict=True)))
 
 
 def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:

@@ -96,8 +96,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def is_rows(path: Path) -> bool:
-    """Test whether the lines of a file are rows with times, as `listen` takes them, and no windows.
+def is_rows(path: Path, *, timed: bool) -> bool:
+    """Test whether the lines of a file are rows, `timed` as `listen` takes them, and no windows.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def is_rows(path: Path) -> bool:
     except (ValueError, RecursionError):
         return False
     is_window = not isinstance(entry, dict) or "signal" in entry or "text" in entry
-    return not is_window and any(time_name(str(name).lower()) for name in entry)
+    return not is_window and any(not timed or time_name(str(name).lower()) for name in entry)
 
 
 def _check_form(begins: bytes, path: Path) -> None:

@@ -171,12 +171,12 @@ def _means_background(label: str) -> bool:
 
 
 def _plain(label: str) -> str:
-    """Return what labels of one class have in common, whatever their case, separators, quotes, Unicode form or decimals."""
+    """Return what labels of one class have in common, whatever their case, separators, quotes, form or decimals."""
     return re.sub(_SEPARATORS, " ", _lowered(label).translate(_JOINERS))
 
 
 def _lowered(label: str) -> str:
-    """Return a label in lower case, compatible form and single blanks, without quotes; a whole number without decimals."""
+    """Return a label in lower case, compatible form and single blanks, without quotes; whole numbers without decimals."""
     plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     quoted = re.fullmatch(_QUOTED, plain)
     plain = quoted[2].strip() if quoted else plain

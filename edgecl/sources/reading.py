@@ -225,10 +225,10 @@ def _open(
             f'{path}: the extractor takes text: give a .jsonl of {{"text": ..., "label": ...}} lines, '
             "or a .csv with the columns text and label"
         )
-    if kind == ".jsonl" and contract.sample_rate_hz and contract.modality != "text":
+    if kind == ".jsonl" and contract.modality != "text":
         from edgecl.sources.json_lines import is_rows
 
-        kind = ".csv" if is_rows(path) else kind
+        kind = ".csv" if is_rows(path, timed=contract.sample_rate_hz > 0) else kind
     if how.label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
