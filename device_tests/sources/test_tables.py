@@ -85,3 +85,13 @@ def test_a_column_that_the_extractor_takes_is_no_column_of_labels(tmp_path: Path
     taken = contract_of("table", 0.0, ("price", "label"), 1, 1)
     unlabelled = put(tmp_path / "u.csv", "price,label\n1,2\n")
     assert [one.label for one in samples_of(unlabelled, taken, labelled=False)] == [None]
+
+
+@pytest.mark.parametrize("stamps", [["27.10.2024 02:59", "1/2/2024 1:00 PM"], ["", "7"], ["nan", ""]])
+def test_times_that_are_not_read_cost_no_row_of_a_table(
+    tmp_path: Path, stamps: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f"{stamp},1,2,up" for stamp in stamps]
+    path = put(tmp_path / "t.csv", "\n".join(["timestamp,price,demand,label", *rows]))
+    assert len(samples_of(path, TABLE)) == 2
+    assert ("their order is not checked" in caplog.text) == (":" in stamps[0])

@@ -23,6 +23,7 @@ from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_numb
 from edgecl.sources.folders import require_file
 from edgecl.sources.headers import header_line, plain_names, without_headers
 from edgecl.sources.json_lines import json_cells
+from edgecl.sources.labels import is_missing
 from edgecl.sources.lines import LONGEST_LINE, bounded_lines
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
 from edgecl.sources.tables import TableEncoding
@@ -111,6 +112,9 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
         first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
         raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
     columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json, has_end=has_end)
+    if columns.order is not None and how.time_column is None and not _has_times(rows, columns):
+        logger.warning("%s: the times of its rows are not read, and their order is not checked", path)
+        columns = replace(columns, order=None)
     columns = replace(columns, words=", ".join(_words(names, rows, columns, of_numbers=not contract.sample_rate_hz)))
     return with_time_unit(path, columns, rows, contract, how)
 
@@ -136,6 +140,14 @@ def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}") from error
+
+
+def _has_times(rows: list[list[str]], columns: Columns) -> bool:
+    """Test whether any of the first rows of a table has a time that can be read, or none has any."""
+    texts = [row[columns.order] for row in rows if columns.order is not None and len(row) == columns.width]
+    stamps = [text for text in texts if not is_missing(text)]
+    read = (time_or_none(text, columns.delimiter, iso=iso) for text in stamps for iso in (False, True))
+    return not stamps or any(time is not None for time in read)
 
 
 def _words(names: list[str], rows: list[list[str]], columns: Columns, *, of_numbers: bool) -> list[str]:

@@ -199,10 +199,10 @@ def in_time_order(rows: Iterator[Row | Skip], tally: SkipTally) -> Iterator[Row 
 
 
 def time_of_row(cells: list[str], columns: Columns) -> float:
-    """Return the time of a row of a table, in the unit of its numbers; 0 where there is no such column."""
-    if columns.order is None:
-        return 0.0
-    text = cells[columns.order]
+    """Return the time of a row of a table, in the unit of its numbers; NaN where there is none."""
+    text = "" if columns.order is None else cells[columns.order]
+    if is_missing(text):
+        return math.nan
     number = time_or_none(text, columns.delimiter, iso=False)
     time = number if number is not None else time_or_none(text, columns.delimiter, iso=True)
     if time is None:
