@@ -82,3 +82,16 @@ def test_a_logger_that_starts_again_writes_its_header_again() -> None:
     cells[41] = ["timestamp", "az", "ay", "ax"]
     with pytest.raises(DataError, match="names the columns again"):
         list(read_live(iter(enumerate(cells)), "a pipe", WRIST, tally, delimiter=",").rows)
+
+
+@pytest.mark.parametrize("first", ["1.5,2,3", "7,7,8", "1e3,-2,0"])
+def test_a_table_without_a_header_says_so(tmp_path: Path, first: str) -> None:
+    with pytest.raises(DataError, match="has no header: its first line is"):
+        samples_of(put(tmp_path / "t.csv", f"{first}\n4,5,6\n"), TABLE, label="up")
+
+
+def test_a_column_that_is_called_like_a_comment_is_no_column(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "#,price,demand,label\n0,1,2,up\n1,3,4,down\n")
+    assert [one.signal.tolist() for one in samples_of(path, TABLE)] == [[[1, 2]], [[3, 4]]]
+    numbered = contract_of("table", 0.0, ("0", "1"), 1, 1)
+    assert len(samples_of(put(tmp_path / "n.csv", "0,1\n4,5\n"), numbered, label="up")) == 1

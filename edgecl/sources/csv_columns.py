@@ -21,7 +21,7 @@ from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
 from edgecl.sources.folders import require_file
-from edgecl.sources.headers import header_line, plain_names, without_headers
+from edgecl.sources.headers import header_line, plain_names, require_names, without_headers
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import is_missing
 from edgecl.sources.lines import LONGEST_LINE, bounded_lines
@@ -132,6 +132,7 @@ def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
                 names = next(csv.reader([line], delimiter=delimiter), [])
                 found = csv_cells(chain(first, csv_lines(file)), delimiter, width=len(names))
                 cells = without_headers(((before + at, row) for at, row in found), plain_names(names), path)
+            require_names(plain_names(names), path)
             read = [row for _, row in islice(cells, rows)]
             has_end = ends_in_delimiter(read, len(names))
             read = [without_end(row, len(names)) for row in read] if has_end else read

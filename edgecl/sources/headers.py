@@ -29,7 +29,7 @@ def header_line(file: Iterator[str] | IO[str]) -> Header:
     """Return the line of column names; comments, empty lines and Excel's `sep=;` come before.
 
     `numpy.savetxt` writes the names as a comment, and rows follow at once: a comment of as many cells, none of them a
-    number, before a line that has one.
+    number, before a line that has one. The first name is none where it is the mark itself, as in `#,price`.
     """
     delimiter, comment, before = "", "", 0
     read = getattr(file, "readline", None)
@@ -53,7 +53,7 @@ def _names_columns(comment: str, line: str, delimiter: str) -> bool:
     names, cells = comment.strip().split(delimiter), line.split(delimiter)
     if len(cells) < 2 or len(names) != len(cells) or not any(is_number(cell, delimiter) for cell in cells):
         return False
-    return all(name.strip() and not is_number(name, delimiter) for name in names)
+    return all(map(str.strip, names[1:])) and not any(is_number(name, delimiter) for name in names)
 
 
 def without_headers(
@@ -103,3 +103,12 @@ def _again(cells: Sequence[str]) -> list[str]:
 def plain_names(names: Iterable[str]) -> list[str]:
     """Return names of columns as they are compared."""
     return [valid_text(name).lower() for name in names]
+
+
+def require_names(names: Sequence[str], source: object) -> None:
+    """Raise DataError where a line of column names is a row of numbers."""
+    numbers = [is_number(name, ",") for name in names]
+    if len(names) > 1 and all(numbers) and not (len(set(names)) == len(names) and all(map(str.isdecimal, names))):
+        raise DataError(
+            f"{source} has no header: its first line is {', '.join(names)[:80]}, wanted the names of the columns"
+        )

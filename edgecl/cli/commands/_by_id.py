@@ -24,7 +24,7 @@ from edgecl.sources.cells import csv_cells, without_end
 from edgecl.sources.csv_columns import encoding_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
-from edgecl.sources.headers import header_line, plain_names, without_headers
+from edgecl.sources.headers import header_line, plain_names, require_names, without_headers
 from edgecl.sources.samples import Skip
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
         lines = _bounded(path, text)
         first, delimiter, held, before = header_line(lines)
         names = plain_names(next((cells for _, cells in csv_cells([first], delimiter, joined=0)), []))
+        require_names(names, path)
         _require(path, names, required)
         cut = csv_cells(chain(held, lines), delimiter, width=len(names), joined=0)
         for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
