@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
+from edgecl.notes import Logger
+from edgecl.operations.far_values import FarValues
 from edgecl.sources.labels import clean_label, is_missing
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.sources.gravity import Gravity
 
+logger = Logger(__name__)
 SIGNALS_AT_ONCE = 16
 
 Signals: TypeAlias = "NDArray[Any] | Iterable[Any] | str"
@@ -114,7 +117,7 @@ def embedded(
     DataError
         As `in_taught_units`.
     """
-    items = in_taught_units(opened, items, gravity)
+    items, far = in_taught_units(opened, items, gravity), FarValues(opened.extractor.contract)
     if opened.extractor.contract.modality == "text":
         items = _noted(items, opened.extractor)
     batch: list[Sample] = []
@@ -126,10 +129,12 @@ def embedded(
             continue
         batch.append(one)
         if len(batch) == at_once:
-            yield from _sound_latents(opened, batch, skipped, frames)
+            yield from _sound_latents(opened, batch, skipped, frames, far)
             batch = []
     if batch:
-        yield from _sound_latents(opened, batch, skipped, frames)
+        yield from _sound_latents(opened, batch, skipped, frames, far)
+    for note in far.notes():
+        logger.warning("%s", note)
 
 
 def _noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterable[Sample | Skip]:
@@ -164,7 +169,11 @@ def require_taught_units(opened: Extracting, items: Iterable[Sample | Skip]) -> 
 
 
 def _sound_latents(
-    opened: Extracting, batch: list[Sample], skipped: list[Skip], frames: list[NDArray[np.float32]] | None
+    opened: Extracting,
+    batch: list[Sample],
+    skipped: list[Skip],
+    frames: list[NDArray[np.float32]] | None,
+    far: FarValues,
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
     if frames is not None:
@@ -179,6 +188,7 @@ def _sound_latents(
         if frames:
             frames[:] = [one for one, sound in zip(frames, is_sound, strict=True) if sound]
     if batch:
+        far.add(latents)
         yield batch, latents
 
 

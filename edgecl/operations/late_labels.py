@@ -16,6 +16,7 @@ import numpy as np
 from edgecl.errors import DataError, SettingError
 from edgecl.notes import Logger
 from edgecl.operations.data import checked_label
+from edgecl.operations.far_values import FarValues
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects
 from edgecl.operations.streaming import (
@@ -229,6 +230,7 @@ class _Followed:
         self._spellings = spellings
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
+        self._far = FarValues(self._extractor.contract)
         self.skipped = ListedSkips()
         self.drifts: list[Drift] = []
 
@@ -245,6 +247,7 @@ class _Followed:
         except UnusableError as error:
             self.skipped.append(Skip(f"row {one.id}", str(error)))
             return
+        self._far.add(latent)
         (row,) = self._stream.open(latent)
         yield Predicted(one.id, row.answer, float(row.probabilities.max(initial=0)), row.watched[1])
         if is_missing(one.id):
@@ -292,7 +295,7 @@ class _Followed:
 
     def note(self) -> None:
         """Log what a user should look at."""
-        for note in self._encoding.notes():
+        for note in (*self._encoding.notes(), *self._far.notes()):
             logger.warning("rows: %s", note)
         counts, alike = self.meeting.counts(), self.meeting.alike()
         if alike:

@@ -17,7 +17,9 @@ from edgecl.sources.samples import LARGEST, UnusableError
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
-CATEGORY, MISSING = "category", "missing"
+NUMBER, CATEGORY, MISSING = "number", "category", "missing"
+SCALED = "columns of "  # begins the source of an extractor that scales numbers, and has them first in its latents
+CUT = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
 BOOLEANS = ("true", "false")  # which programs write in any case

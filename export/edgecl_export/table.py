@@ -17,8 +17,8 @@ from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
 from edgecl.sources.csv_columns import table_head
 from edgecl.sources.labels import valid_text
-from edgecl.sources.samples import LARGEST as LARGEST_VALUE
-from edgecl.sources.tables import CATEGORY, EMPTY, IS_MISSING, MISSING
+from edgecl.sources.samples import LARGEST
+from edgecl.sources.tables import CATEGORY, CUT, EMPTY, IS_MISSING, MISSING, NUMBER, SCALED
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 
@@ -39,7 +39,6 @@ _NUMBER_AS_TEXT = re.compile(
     re.IGNORECASE,
 )
 CENTRAL, FAR = 0.99, 100.0  # a value so many times as far out as nearly all others does not scale its column
-LARGEST = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def export_table(out: Path, like: Path, *, label_column: str = "label", categori
     columns = _columns(like, label_column=label_column, categories=categories)
     numbers = [one for one in columns if not one.categories]
     channels = [one.name for one in numbers] + [one.name + IS_MISSING for one in numbers]
-    units = ["number"] * len(numbers) + [MISSING] * len(numbers)
+    units = [NUMBER] * len(numbers) + [MISSING] * len(numbers)
     names = [f"{one.name}={value}" for one in columns for value in one.categories]
     kept = [index for index, one in enumerate(numbers) if one.has_missing]
     dimension = len(numbers) + len(kept) + len(names)
@@ -95,7 +94,7 @@ def export_table(out: Path, like: Path, *, label_column: str = "label", categori
         mean=np.zeros(dimension, np.float32),
         normalisation="none",
         shrinkage_floor=0.01,
-        source=f"columns of {like.name}",
+        source=SCALED + like.name,
         licence="Apache-2.0",
     )
     graph = Graph()
@@ -112,7 +111,7 @@ def export_table(out: Path, like: Path, *, label_column: str = "label", categori
 
 
 def _scaled(graph: Graph, numbers: Sequence[Column]) -> list[str]:
-    """(x - centre)/scale cut at LARGEST, zero where it is missing."""
+    """(x - centre)/scale cut at CUT, zero where it is missing."""
     if not numbers:
         return []
     count = len(numbers)
@@ -121,7 +120,7 @@ def _scaled(graph: Graph, numbers: Sequence[Column]) -> list[str]:
     centre = graph.constant("centre", np.array([one.centre for one in numbers], np.float32))
     factor = graph.constant("factor", np.array([1 / one.scale for one in numbers], np.float32))
     scaled = graph.add("Mul", graph.add("Sub", value, centre, name="centred"), factor, name="scaled")
-    cut = graph.add("Clip", scaled, graph.number(-LARGEST), graph.number(LARGEST), name="cut")
+    cut = graph.add("Clip", scaled, graph.number(-CUT), graph.number(CUT), name="cut")
     present = graph.add("Sub", graph.number(1.0), missing, name="present")
     return [graph.add("Mul", cut, present, name="known")]
 
@@ -231,7 +230,7 @@ def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
             f"has {len(far)} values far beyond nearly all others, {far[0]:.6g} for one, which do not scale it: leave "
             "the cell empty where such a value stands for a missing one"
         )
-    if 2 * len(np.unique(np.clip(different, -LARGEST_VALUE, LARGEST_VALUE).astype(np.float32))) < len(different):
+    if 2 * len(np.unique(np.clip(different, -LARGEST, LARGEST).astype(np.float32))) < len(different):
         notes.append(
             "has values that single precision does not tell apart: write the difference to one of them, or of a time "
             "the hour"
@@ -267,9 +266,9 @@ def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -
 
 def _is_usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Test which values scale a column (n,): none that cannot be learnt, and none far beyond nearly all others."""
-    usual: NDArray[np.bool_] = np.abs(values) <= LARGEST_VALUE
+    usual: NDArray[np.bool_] = np.abs(values) <= LARGEST
     if not usual.any():
-        raise DataError(f"holds numbers beyond {LARGEST_VALUE:g}, {values[0]:.6g} for one, which cannot be learnt")
+        raise DataError(f"holds numbers beyond {LARGEST:g}, {values[0]:.6g} for one, which cannot be learnt")
     low, high = np.quantile(values[usual], (1 - CENTRAL, CENTRAL))
     return usual & (np.abs(values - (low + high) / 2) <= FAR * (high - low)) if high > low else usual
 
