@@ -15,6 +15,7 @@ from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
 from edgecl.learning.heavy_tails import JUDGED_ROWS
 from edgecl.learning.row_scaling import RowScaling
+from edgecl.sources.labels import NO_NUMBERS
 from edgecl.units import parse_bytes
 
 try:
@@ -27,7 +28,6 @@ FAR = 1e6  # first value of a column from which others are taken as their distan
 NEAR = 1 / 16  # of a first value: what is farther from it has all its digits without
 CHANCES = 2  # values that may be the first one: a sentinel may come before
 LARGEST = 1e30  # beyond which values are cut
-MISSING = frozenset({"nan", "<na>", "nat"})  # labels that programs write for none
 Column = tuple[Any, ...]
 
 
@@ -87,7 +87,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         DataError
             When there is no label.
         """
-        if y is None or str(y).strip().lower() in MISSING:
+        if y is None or str(y).strip().lower() in NO_NUMBERS:
             raise DataError(f"the row has no label, but {y}: what is taught needs one", parameter="label")
         experts = self._with_columns(x)
         name = self._name(y)

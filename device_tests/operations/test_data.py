@@ -119,6 +119,11 @@ def test_labels_come_from_a_mapping_or_beside_the_signals() -> None:
 def test_a_text_that_numpy_writes_for_a_missing_label_is_none() -> None:
     given = np.array(["yes", "nan", "no"])
     assert [one.label for one in read(NOISE, given) if isinstance(one, Sample)] == ["yes", None, "no"]
+    assert [one.label for one in read(NOISE, ["null", "none", "na"]) if isinstance(one, Sample)] == [
+        "null",
+        "none",
+        "na",
+    ]
     with pytest.raises(DataError, match="no label, or one such as nan that stands for none"):
         checked_label(None, "[1]")
     assert [one.label for one in read({"none": NOISE[:1]}) if isinstance(one, Sample)] == ["none"]

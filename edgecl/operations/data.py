@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.notes import Logger
-from edgecl.operations.far_values import FarValues
-from edgecl.sources.labels import clean_label, is_missing
+from edgecl.sources.labels import NO_NUMBERS, clean_label
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import SILENCE
 from edgecl.values import dataclass
@@ -22,6 +21,7 @@ from edgecl.values import dataclass
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
     from edgecl.extractors.contract import Contract
+    from edgecl.operations.far_values import FarValues
     from edgecl.sources.gravity import Gravity
 
 logger = Logger(__name__)
@@ -117,9 +117,13 @@ def embedded(
     DataError
         As `in_taught_units`.
     """
-    items, far = in_taught_units(opened, items, gravity), FarValues(opened.extractor.contract)
+    items, far = in_taught_units(opened, items, gravity), None
     if opened.extractor.contract.modality == "text":
         items = _noted(items, opened.extractor)
+    if opened.extractor.contract.modality == "table":
+        from edgecl.operations.far_values import FarValues
+
+        far = FarValues(opened.extractor.contract)
     batch: list[Sample] = []
     opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
@@ -133,7 +137,7 @@ def embedded(
             batch = []
     if batch:
         yield from _sound_latents(opened, batch, skipped, frames, far)
-    for note in far.notes():
+    for note in far.notes() if far is not None else ():
         logger.warning("%s", note)
 
 
@@ -173,7 +177,7 @@ def _sound_latents(
     batch: list[Sample],
     skipped: list[Skip],
     frames: list[NDArray[np.float32]] | None,
-    far: FarValues,
+    far: FarValues | None,
 ) -> Iterator[tuple[list[Sample], NDArray[np.float32]]]:
     """Yield samples with their latents, but for those of which the extractor makes what cannot be learnt."""
     if frames is not None:
@@ -188,7 +192,8 @@ def _sound_latents(
         if frames:
             frames[:] = [one for one, sound in zip(frames, is_sound, strict=True) if sound]
     if batch:
-        far.add(latents)
+        if far is not None:
+            far.add(latents)
         yield batch, latents
 
 
@@ -267,7 +272,7 @@ def _labelled(
     held = list(signals)
     if len(given) != len(held):
         raise DataError(f"{len(held)} signals and {len(given)} labels: wanted one label for each", parameter="label")
-    named = (None if isinstance(one, str) and is_missing(one) else one for one in given)  # numpy writes "nan" for NaN
+    named = (None if isinstance(one, str) and one.strip().lower() in NO_NUMBERS else one for one in given)
     yield from ((f"[{i}]", one, label) for i, (one, label) in enumerate(zip(held, named, strict=True)))
 
 

@@ -33,6 +33,7 @@ MISSING_WORDS = frozenset(  # cells without a value, in lower case
 # Those that a person writes too, as a text, are texts
 MISSING_TEXTS = MISSING_WORDS - {"?", "na", "n/a", "n.a.", "none", "undefined", "\\n"}
 _SEPARATORS = r"(?<=[^\W_])[ _\u2010-\u2013-]+(?=[^\W_])"  # of words: lights_off, lights-off
+NO_NUMBERS = frozenset({"nan", "<na>", "nat"})  # texts that numpy and pandas make of a missing label; no word is one
 _QUOTED = r"""b?(["'])(.+)\1"""  # as programs print texts and bytes
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
