@@ -186,3 +186,7 @@ def test_columns_that_promise_what_rows_to_come_do_not_keep_are_named(
     of_column(tmp_path, cells, name)
     assert note in caplog.text
     assert bool(caplog.records) == bool(note)
+
+
+def test_a_column_that_has_not_changed_yet_is_not_cut_when_it_does(tmp_path: Path) -> None:
+    assert latent(of_column(tmp_path, ["0.003467"] * 300), "0.403467") == pytest.approx([0.4])

@@ -259,7 +259,8 @@ def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -
     if 2 * len(numbers) > len(present) or not present:
         values = np.array(numbers)
         values = values[_is_usual(values)] if numbers else np.zeros(1)
-        return Column(name, (), float(values.mean()), float(values.std()) or 1.0, has_missing)
+        scale = float(values.std()) if np.ptp(values) else 1.0  # the mean of equal values may be off by a rounding
+        return Column(name, (), float(values.mean()), scale, has_missing)
     frequent = Counter(present).most_common(CATEGORIES)
     return Column(name, tuple(sorted(value for value, _ in frequent)), 0.0, 1.0, has_missing)
 
