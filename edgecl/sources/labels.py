@@ -177,7 +177,7 @@ def _plain(label: str) -> str:
 
 
 def _lowered(label: str) -> str:
-    """Return a label in lower case, compatible form and single blanks, without quotes; whole numbers without decimals."""
+    """Return a label in lower case, compatible form, single blanks and no quotes; whole numbers without decimals."""
     plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     quoted = re.fullmatch(_QUOTED, plain)
     plain = quoted[2].strip() if quoted else plain
