@@ -42,6 +42,8 @@ def test_a_latent_sees_the_window_of_its_first_frame_and_a_hop_for_each_further_
         ("sample_rate_hz", -1.0, "sample_rate_hz"),
         ("sample_rate_hz", float("nan"), "sample_rate_hz"),
         ("channels", (), "no channels"),
+        ("channels", ("\udcff",), "can be written as UTF-8"),
+        ("source", "caf\udce9", "can be written as UTF-8"),
         ("units", ("a", "b"), "2 units for 1 channels"),
         ("pool_frames", 0, "1 or more"),
         ("hop_samples", 20_000, "leaves gaps"),

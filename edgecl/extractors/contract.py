@@ -76,6 +76,7 @@ class Contract:
 
     def _faults(self) -> list[tuple[bool, str]]:
         counts = {name: getattr(self, name) for name in ("window_samples", "hop_samples", "pool_frames")}
+        odd = [one for one in (*self.channels, *self.units, self.source, self.licence) if not _is_text(one)]
         mean = np.asarray(self.mean)
         return [
             (self.modality not in MODALITIES, f"modality {self.modality!r}, wanted one of {join_names(MODALITIES)}"),
@@ -88,6 +89,7 @@ class Contract:
                 f"sample_rate_hz {self.sample_rate_hz}, wanted 0 or more",
             ),
             (not self.channels, "no channels, wanted the name of each"),
+            (bool(odd), f"{', '.join(map(ascii, odd))}: wanted text that can be written as UTF-8"),
             (
                 len(self.units) != len(self.channels),
                 f"{len(self.units)} units for {len(self.channels)} channels, wanted one for each",
@@ -205,6 +207,11 @@ def picture_contract(
         source=source,
         licence=licence,
     )
+
+
+def _is_text(name: str) -> bool:
+    """Test whether a name has no half of a surrogate pair, which stands for a byte that is no UTF-8."""
+    return not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def _text(kind: object, value: Any) -> str:
