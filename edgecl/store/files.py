@@ -260,9 +260,10 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder that was being made, if it is there: also one that a umask has closed to its owner."""
     import shutil  # where something went wrong alone
 
+    if folder.is_symlink():  # chmod would follow it
+        raise OSError(errno.ELOOP, "it is a symbolic link", str(folder))
     with suppress(OSError):
-        if not folder.is_symlink():  # chmod would follow it; rmtree refuses it
-            folder.chmod(0o700)
+        folder.chmod(0o700)
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
 
