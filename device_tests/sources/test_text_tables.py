@@ -28,6 +28,11 @@ def test_texts_and_labels_are_read(tmp_path: Path) -> None:
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, TEXT)] == ["no label"]
 
 
+def test_rows_that_end_in_a_delimiter_are_read(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "text,label\nstop,end,\ngo on,begin,\n")
+    assert texts_of(path) == [("stop", "end"), ("go on", "begin")]
+
+
 @pytest.mark.parametrize(
     ("head", "message"),
     [

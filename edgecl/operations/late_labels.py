@@ -30,7 +30,7 @@ from edgecl.operations.streaming import (
     saved_before_an_error,
 )
 from edgecl.progress import watched
-from edgecl.sources.labels import is_missing, missing_label
+from edgecl.sources.labels import MISSING_TEXTS, is_missing, missing_label
 from edgecl.sources.samples import ListedSkips, Skip, UnusableError
 from edgecl.sources.tables import TableEncoding
 
@@ -158,6 +158,11 @@ def _bounded(held: OrderedDict[str, Any], most: int) -> int:
     return 1
 
 
+def _is_no_id(text: str) -> bool:
+    """Test whether a cell holds no id: of the words for a missing value, one that a person may write is an id."""
+    return text.strip().lower() in MISSING_TEXTS | {"none"}  # which Python writes
+
+
 def _plain_id(name: str) -> str:
     return name.casefold().removesuffix(".0").lstrip("0")
 
@@ -250,7 +255,7 @@ class _Followed:
         self._far.add(latent)
         (row,) = self._stream.open(latent)
         yield Predicted(one.id, row.answer, float(row.probabilities.max(initial=0)), row.watched[1])
-        if is_missing(one.id):
+        if _is_no_id(one.id):
             self.skipped.append(Skip(f"row {one.id}", "no id: it is answered, and no label can meet it"))
             return
         label = self.meeting.row(one.id, row)
@@ -258,8 +263,9 @@ class _Followed:
             yield from self._learn(one.id, row, label)
 
     def _label(self, one: LateLabel) -> Generator[Learnt | Drift, None, None]:
-        if is_missing(one.id) or is_missing(one.label):
-            why = "no id: the label is of no row" if is_missing(one.id) else missing_label(one.label)
+        is_missing_label = is_missing(one.label) and one.label.strip() not in self._stream.panel.labels
+        if _is_no_id(one.id) or is_missing_label:
+            why = "no id: the label is of no row" if _is_no_id(one.id) else missing_label(one.label)
             self.skipped.append(Skip(f"label of row {one.id}", why))
             return
         try:

@@ -168,13 +168,17 @@ def open_table(path: Path) -> IO[str]:
     with path.open("rb") as file:
         begins = file.read(2)
     encoding = encoding_of(begins)
-    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
-    return path.open(encoding=encoding, errors=errors, newline="")
+    return path.open(encoding=encoding, errors=errors_of(encoding), newline="")
 
 
 def encoding_of(begins: bytes) -> str:
     """Return the encoding of a text by its first two bytes."""
     return "utf-16" if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def errors_of(encoding: str) -> str:
+    """Return how bytes that are not of the encoding are read: of UTF-8 so that they are told from what was written."""
+    return "surrogateescape" if encoding == "utf-8-sig" else "replace"
 
 
 def csv_lines(file: IO[str]) -> Iterator[str]:

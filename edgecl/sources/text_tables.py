@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import csv_cells, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, open_table
@@ -48,7 +48,8 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
             tally = SkipTally(str(path))
             lines = chain(rows, csv_lines(file))
             cut = csv_cells(lines, delimiter, width=len(names), joined=JOINED_LINES)
-            for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
+            numbered = ((before + at, without_end(row, len(names))) for at, row in cut)
+            for line, cells in without_headers(numbered, names, path):
                 try:
                     yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
                 except UnusableError as error:

@@ -13,7 +13,7 @@ from edgecl.extractors.contract import Contract
 from edgecl.sources.csv_axes import found_by_axis
 from edgecl.sources.csv_columns import table_head
 from edgecl.sources.csv_times import TIME_UNITS, guess_unit, is_number, time_name, time_or_none
-from edgecl.sources.labels import valid_text
+from edgecl.sources.headers import plain_names
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 
@@ -35,7 +35,7 @@ def read_recording(
         The file cannot be read, has no times, or is shorter than a window.
     """
     head = table_head(path)
-    names = [valid_text(name).lower() for name in head.names]
+    names = plain_names(head.names)
     rate = rate_hz or _rate(path, names, head.rows, head.delimiter)
     found = [name for name in names if name and time_name(name) is None and name not in _NO_CHANNEL]
     named = tuple(channels or found)

@@ -38,7 +38,8 @@ _NUMBER_AS_TEXT = re.compile(
     rf"[-+]?{_MONEY}?\s?[-+]?(\d{{1,3}}([,.'\u2019\s]\d{{3}})+([.,]\d+)?|\d+([.,]\d+)?)\s?(?P<unit>{_UNITS})?",
     re.IGNORECASE,
 )
-CENTRAL, FAR = 0.99, 100.0  # a value so many times as far out as nearly all others does not scale its column
+TAIL = 0.01  # share of values on each side that the width of a column is taken without
+FAR = 100.0  # widths from the middle beyond which a value does not scale its column
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
     """Return the names of the columns, the first whole rows, and the delimiter."""
     _, given, cells, delimiter, is_json, _ = table_head(like, rows=ROWS)
     if is_json:
-        raise DataError(f"{like} is JSON Lines: export table takes CSV with a header line")
+        raise DataError(f"{like} is JSON Lines: give CSV with a header line")
     names = [name.strip() for name in given]
     rows = [row for row in cells if len(row) == len(names)]
     odd = [cell for row in (names, *rows) for cell in row if not cell.isprintable()]
@@ -259,8 +260,8 @@ def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -
     if 2 * len(numbers) > len(present) or not present:
         values = np.array(numbers)
         values = values[_is_usual(values)] if numbers else np.zeros(1)
-        scale = float(values.std()) if np.ptp(values) else 1.0  # the mean of equal values may be off by a rounding
-        return Column(name, (), float(values.mean()), scale, has_missing)
+        scale = float(values.std()) if np.ptp(values) else 0.0  # the mean of equal values may be off by a rounding
+        return Column(name, (), float(values.mean()), scale or 1.0, has_missing)
     frequent = Counter(present).most_common(CATEGORIES)
     return Column(name, tuple(sorted(value for value, _ in frequent)), 0.0, 1.0, has_missing)
 
@@ -270,7 +271,7 @@ def _is_usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     usual: NDArray[np.bool_] = np.abs(values) <= LARGEST
     if not usual.any():
         raise DataError(f"holds numbers beyond {LARGEST:g}, {values[0]:.6g} for one, which cannot be learnt")
-    low, high = np.quantile(values[usual], (1 - CENTRAL, CENTRAL))
+    low, high = np.quantile(values[usual], (TAIL, 1 - TAIL))
     return usual & (np.abs(values - (low + high) / 2) <= FAR * (high - low)) if high > low else usual
 
 

@@ -197,3 +197,27 @@ def test_ids_that_are_one_number_in_two_spellings_are_named(store: Path, other: 
     done = of_labels(store, "id,label", f"{other},fair", rows="id,amount\n007,10\n008,10\n")
     assert done.lines[-1]["labelled"] == 0
     assert f"the row '007' and the label of '{other}' did not meet: ids are compared as text" in done.err
+
+
+def test_labels_and_ids_that_are_no_utf8_stay_apart_and_teach_nothing(store: Path) -> None:
+    labels = store.parent / "latin.csv"
+    labels.write_bytes("id,label\nr0,caf\u00e9\nr1,caf\u00e8\nr\u00e9,fair\nr\u00e8,fair\n".encode("latin-1"))
+    done = by_id(store, labels, "--dry-run")
+    assert done.lines[-1]["labelled"] == 0
+    assert done.lines[-1]["late"]["labels_without_row"] == 2
+    assert [one["reason"].partition(":")[0] for one in done.lines[-1]["skipped"]] == ["label refused"] * 2
+
+
+def test_ids_may_be_words_that_stand_for_a_missing_value_elsewhere(store: Path) -> None:
+    (store.parent / "rows.csv").write_text("id,amount\nr0,3\nNA,190\nnan,5\n")
+    labels = store.parent / "words.csv"
+    labels.write_text("id,label\nr0,fair\nNA,fraud\nnan,fair\n")
+    assert by_id(store, labels, "--dry-run").lines[-1]["labelled"] == 2
+
+
+def test_json_lines_are_named(store: Path) -> None:
+    labels = store.parent / "labels.jsonl"
+    labels.write_text('{"id": "r0", "label": "fair"}\n')
+    done = by_id(store, labels)
+    assert done.code == 4
+    assert "is JSON Lines" in done.err

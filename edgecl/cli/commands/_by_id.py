@@ -21,7 +21,7 @@ from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
 from edgecl.sources.cells import csv_cells, without_end
-from edgecl.sources.csv_columns import encoding_of
+from edgecl.sources.csv_columns import encoding_of, errors_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
 from edgecl.sources.headers import header_line, plain_names, require_names, without_headers
@@ -151,6 +151,8 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
     with file, _text(file) as text:
         lines = _bounded(path, text)
         first, delimiter, held, before = header_line(lines)
+        if first.lstrip().startswith("{"):
+            raise DataError(f"{path} is JSON Lines: rows and labels that meet by id come as CSV with a header line")
         names = plain_names(next((cells for _, cells in csv_cells([first], delimiter, joined=0)), []))
         require_names(names, path)
         _require(path, names, required)
@@ -167,7 +169,7 @@ def _text(file: IO[bytes]) -> io.TextIOWrapper:
     """Read text as it comes: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
     buffered = io.BufferedReader(cast("io.RawIOBase", file))
     encoding = encoding_of(buffered.peek(2)[:2])
-    return io.TextIOWrapper(buffered, encoding=encoding, errors="replace", newline="")
+    return io.TextIOWrapper(buffered, encoding=encoding, errors=errors_of(encoding), newline="")
 
 
 def _require(path: Path, names: list[str], required: Sequence[str]) -> None:

@@ -72,9 +72,7 @@ def sound_file(
             yield from _cut(Piece(signal, 0.0 if is_first else None), contract.hop_samples)
             is_first = False
         if loudest > 0 and left < CANCELLED * loudest:
-            logger.warning(
-                "%s holds channels that cancel each other when mixed: choose one (`listen --channel left`)", path
-            )
+            logger.warning("%s holds channels that cancel each other when mixed: choose one of them", path)
     except UnusableError as error:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
