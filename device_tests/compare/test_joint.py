@@ -36,6 +36,7 @@ def gradient_as_written(
     return of_weights, of_bias
 
 
+@pytest.mark.filterwarnings("ignore:scipy.optimize:DeprecationWarning")  # of an older scikit-learn with a newer SciPy
 @pytest.mark.host
 @pytest.mark.parametrize("penalty", [1e-2, 1e-4])
 @pytest.mark.parametrize("counts", [[30, 30], [80, 10, 25, 40]])

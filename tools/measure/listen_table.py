@@ -149,7 +149,7 @@ def threshold_for(scores: NDArray[np.float32], most: float) -> float:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(events(scores, candidates[middle])) <= most else (low, middle - 1)
     too_many = len(events(scores, candidates[low])) > most  # even at the highest score
-    return float(np.nextafter(candidates[low], np.inf) if too_many else candidates[low])
+    return float(np.nextafter(candidates[low], np.float32(np.inf)) if too_many else candidates[low])
 
 
 def peaks_of(
