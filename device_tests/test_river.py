@@ -178,7 +178,7 @@ def test_labels_that_are_equal_are_one_class_whatever_their_type(other) -> None:
     assert mixed.predict_proba_one({"a": 2.0}) == plain.predict_proba_one({"a": 2.0})
 
 
-@pytest.mark.parametrize("label", [float("nan"), np.float64("nan"), "nan", "<NA>", np.datetime64("NaT")])
+@pytest.mark.parametrize("label", [float("nan"), np.float64("nan"), "nan", "<NA>", np.datetime64("NaT", "s")])
 def test_a_label_that_is_missing_is_no_class(label: object) -> None:
     with pytest.raises(DataError, match="the row has no label"):
         EdgeClassifier().learn_one({"a": 1}, label)
