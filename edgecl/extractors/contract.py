@@ -211,7 +211,11 @@ def picture_contract(
 
 def _is_text(name: str) -> bool:
     """Test whether a name has no half of a surrogate pair, which stands for a byte that is no UTF-8."""
-    return not any("\ud800" <= one <= "\udfff" for one in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(kind: object, value: Any) -> str:

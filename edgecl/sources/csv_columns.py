@@ -16,12 +16,12 @@ import numpy as np
 from edgecl.errors import DataError
 from edgecl.metrics import median
 from edgecl.notes import Logger
-from edgecl.sources.cells import csv_cells, ends_in_delimiter, without_end
+from edgecl.sources.cells import ends_in_delimiter, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
 from edgecl.sources.folders import require_file
-from edgecl.sources.headers import header_line, plain_names, require_names, without_headers
+from edgecl.sources.headers import header_line, plain_names, require_distinct, require_names, rows_below
 from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import is_missing
 from edgecl.sources.lines import LONGEST_LINE, bounded_lines
@@ -123,15 +123,15 @@ def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
     """Read the header of a table and its first rows; raises DataError where it is unreadable or not CSV."""
     try:
         with open_table(path) as file:
-            line, delimiter, first, before = header_line(file)
+            header = header_line(file)
+            line, delimiter = header.line, header.delimiter
             is_json = line.lstrip().startswith("{")
             if is_json:
                 delimiter, cells = ",", json_cells(chain([line], csv_lines(file)))
                 names = next(cells)[1]
             else:
                 names = next(csv.reader([line], delimiter=delimiter), [])
-                found = csv_cells(chain(first, csv_lines(file)), delimiter, width=len(names))
-                cells = without_headers(((before + at, row) for at, row in found), plain_names(names), path)
+                cells = rows_below(header, csv_lines(file), plain_names(names), path)
             require_names(plain_names(names), path)
             read = [row for _, row in islice(cells, rows)]
             has_end = ends_in_delimiter(read, len(names))
@@ -189,9 +189,7 @@ def csv_lines(file: IO[str]) -> Iterator[str]:
 def find_columns(path: Path, names: list[str], delimiter: str, contract: Contract, how: Choices) -> Columns:
     place = {name: column for column, name in enumerate(names)}
     wanted = TableEncoding(contract).columns
-    named = [name for name in names if name]  # others are an index, or follow the last delimiter
-    if len(set(named)) < len(named):
-        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
+    require_distinct(names, path)
     timed = contract.sample_rate_hz > 0
     times = _times(path, names, wanted, how) if timed or how.time_column else [place.get("timestamp")]
     group = next((place[name] for name in ("subject", "speaker") if name in place), None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import is_comment
+from edgecl.sources.cells import JOINED_LINES, csv_cells, is_comment, without_end
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, guess_delimiter
@@ -29,7 +30,7 @@ def header_line(file: Iterator[str] | IO[str]) -> Header:
     """Return the line of column names; comments, empty lines and Excel's `sep=;` come before.
 
     `numpy.savetxt` writes the names as a comment, and rows follow at once: a comment of as many cells, none of them a
-    number, before a line that has one. The first name is none where it is the mark itself, as in `#,price`.
+    number, before a line that has one. The first name may be empty: the mark stands for it in `#,price`.
     """
     delimiter, comment, before = "", "", 0
     read = getattr(file, "readline", None)
@@ -54,6 +55,24 @@ def _names_columns(comment: str, line: str, delimiter: str) -> bool:
     if len(cells) < 2 or len(names) != len(cells) or not any(is_number(cell, delimiter) for cell in cells):
         return False
     return all(map(str.strip, names[1:])) and not any(is_number(name, delimiter) for name in names)
+
+
+def rows_below(
+    header: Header,
+    lines: Iterator[str],
+    names: Sequence[str],
+    source: object,
+    *,
+    joined: int = JOINED_LINES,
+    has_end: bool = False,
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of the rows below a header with their lines in the file, as `csv_cells`, `without_headers`.
+
+    With `has_end` an empty cell after the last delimiter is dropped.
+    """
+    found = csv_cells(chain(header.rows, lines), header.delimiter, width=len(names), joined=joined)
+    rows = ((header.before + at, without_end(row, len(names)) if has_end else row) for at, row in found)
+    return without_headers(rows, names, source)
 
 
 def without_headers(
@@ -103,6 +122,13 @@ def _again(cells: Sequence[str]) -> list[str]:
 def plain_names(names: Iterable[str]) -> list[str]:
     """Return names of columns as they are compared."""
     return [valid_text(name).lower() for name in names]
+
+
+def require_distinct(names: Sequence[str], source: object) -> None:
+    """Raise DataError where two columns have one name; one without is an index, or follows a last delimiter."""
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        raise DataError(f"{source} has two columns of the same name: {', '.join(names)}")
 
 
 def require_names(names: Sequence[str], source: object) -> None:

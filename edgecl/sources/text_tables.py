@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import csv_cells, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, open_table
-from edgecl.sources.headers import header_line, plain_names, without_headers
+from edgecl.sources.headers import header_line, plain_names, require_distinct, rows_below
 from edgecl.sources.json_lines import text_signal
 from edgecl.sources.labels import clean_label, is_missing, missing_label
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
@@ -33,8 +31,8 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
     """
     try:
         with open_table(path) as file:
-            first, delimiter, rows, before = header_line(file)
-            names = plain_names(next(csv.reader([first], delimiter=delimiter), []))
+            header = header_line(file)
+            names = plain_names(next(csv.reader([header.line], delimiter=header.delimiter), []))
             text, named = _places(path, names, how)
             if named is not None and label is not None:
                 raise DataError(f"{path} has labels of its own: give no other", parameter="label")
@@ -46,10 +44,8 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
                     parameter="label_column" if others else "label",
                 )
             tally = SkipTally(str(path))
-            lines = chain(rows, csv_lines(file))
-            cut = csv_cells(lines, delimiter, width=len(names), joined=JOINED_LINES)
-            numbered = ((before + at, without_end(row, len(names))) for at, row in cut)
-            for line, cells in without_headers(numbered, names, path):
+            rows = rows_below(header, csv_lines(file), names, path, joined=JOINED_LINES, has_end=True)
+            for line, cells in rows:
                 try:
                     yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
                 except UnusableError as error:
@@ -64,9 +60,7 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
 def _places(path: Path, names: list[str], how: Choices) -> tuple[int, int | None]:
     """Return the columns of texts and of labels."""
     place = {name: column for column, name in enumerate(names)}
-    named = [name for name in names if name]
-    if len(set(named)) < len(named):
-        raise DataError(f"{path} has two columns of the same name: {', '.join(names)}")
+    require_distinct(names, path)
     if unknown := set(how.columns) - {"text"}:
         raise DataError(f"{path}: {min(unknown)} is no part of a text, wanted text=COLUMN", parameter="columns")
     if how.columns:

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,11 +19,11 @@ from edgecl.cli.stdin import descriptor
 from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
-from edgecl.sources.cells import csv_cells, without_end
+from edgecl.sources.cells import csv_cells
 from edgecl.sources.csv_columns import encoding_of, errors_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
-from edgecl.sources.headers import header_line, plain_names, require_names, without_headers
+from edgecl.sources.headers import header_line, plain_names, require_names, rows_below
 from edgecl.sources.samples import Skip
 
 if TYPE_CHECKING:
@@ -150,15 +149,14 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with file, _text(file) as text:
         lines = _bounded(path, text)
-        first, delimiter, held, before = header_line(lines)
-        if first.lstrip().startswith("{"):
+        header = header_line(lines)
+        delimiter = header.delimiter
+        if header.line.lstrip().startswith("{"):
             raise DataError(f"{path} is JSON Lines: rows and labels that meet by id come as CSV with a header line")
-        names = plain_names(next((cells for _, cells in csv_cells([first], delimiter, joined=0)), []))
+        names = plain_names(next((cells for _, cells in csv_cells([header.line], delimiter, joined=0)), []))
         require_names(names, path)
         _require(path, names, required)
-        cut = csv_cells(chain(held, lines), delimiter, width=len(names), joined=0)
-        for line, cells in without_headers(((before + at, row) for at, row in cut), names, path):
-            cells = without_end(cells, len(names))
+        for line, cells in rows_below(header, lines, names, path, joined=0, has_end=True):
             if len(cells) != len(names):
                 yield Skip(f"{path}:{line}", f"ragged row: {len(cells)} cells, the header has {len(names)}")
             else:
