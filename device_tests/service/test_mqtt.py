@@ -290,6 +290,7 @@ def test_a_retained_document_of_another_kind_is_replaced_and_ends_no_connection(
         out.set_labels(("yes",), 1)
         wait_until(lambda: "event_types" in str(listener.on(CONFIG)[-1]))
         out.take(event("yes"))
+    wait_until(lambda: listener.on(f"{BASE}/event"))  # the broker has it, and may not have passed it on yet
     assert len(listener.on(f"{BASE}/event")) == 1
     assert listener.on(f"{BASE}/availability").count("online") == 1  # it connected once
     assert caplog.messages == []
