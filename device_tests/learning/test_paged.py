@@ -59,6 +59,16 @@ def test_gradient_steps_end_in_a_head_of_bytes() -> None:
     assert model.bytes()["total"] <= model.settings.memory_bytes
 
 
+def test_a_candidate_in_floats_counts_as_it_will_be_kept() -> None:
+    """The floats are in what is planned for gradient steps: counted twice, they refused lessons that fit."""
+    words = Words(8, dimension=48)
+    kept = taught(Model(paged()), words.lesson(20))
+    assert isinstance(kept.head, ByteHead)
+    head = HeadState(kept.head.labels, kept.head.weights, kept.head.bias, kept.head.typical, kept.head.kind)
+    assert replace(kept, head=head).bytes() == kept.bytes()
+    assert kept.bytes()["head"] == kept.head.nbytes
+
+
 def test_gradient_steps_that_do_not_fit_are_refused() -> None:
     words = Words(4, dimension=48)
     with pytest.raises(SettingError, match="were granted in all"):

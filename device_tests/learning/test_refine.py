@@ -35,9 +35,9 @@ def coordinates(rng: np.random.Generator) -> Coordinates:
 
 
 def blank(classes: int = CLASSES) -> HeadState:
-    zeros = np.zeros(classes, np.float32)
     labels = tuple(f"class {index}" for index in range(classes))
-    return HeadState(labels, np.zeros((classes, DIMENSION), np.float32), zeros, zeros, "refined")
+    weights, bias = np.zeros((classes, DIMENSION), np.float32), np.zeros(classes, np.float32)
+    return HeadState(labels, weights, bias, np.zeros(classes, np.float32), "refined")
 
 
 def some_head(rng: np.random.Generator) -> HeadState:
@@ -53,7 +53,8 @@ def test_coordinates_there_and_back_give_the_same_head(rng: np.random.Generator,
     head = some_head(rng)
     parameters = np.zeros((CLASSES, padded(DIMENSION)), np.float32)
     coordinates.to_parameters(head, parameters)
-    back = coordinates.to_head(parameters, head)
+    back = blank()
+    coordinates.to_head(parameters, back, np.arange(CLASSES))
     np.testing.assert_allclose(back.weights, head.weights, rtol=1e-5)
     np.testing.assert_allclose(back.bias, head.bias, rtol=1e-3, atol=1e-4)
 
@@ -107,9 +108,9 @@ def selected(rows: dict[str, Exemplars]) -> dict[str, Selection]:
 
 def run(rows: dict[str, Exemplars], coordinates: Coordinates, ewc: EwcState | None = None, **more: float) -> HeadState:
     settings = replace(SHORT, **more)  # type: ignore[arg-type]
-    return refine(
-        blank(), selected(rows), {}, ewc, coordinates=coordinates, features=FEATURES, settings=settings, seed=1
-    )
+    head = blank()
+    refine(head, selected(rows), {}, ewc, coordinates=coordinates, features=FEATURES, settings=settings, seed=1)
+    return head
 
 
 def test_gradient_steps_learn_separable_classes(rows: dict[str, Exemplars], coordinates: Coordinates) -> None:
@@ -142,6 +143,23 @@ def test_replay_without_the_lessons_classes_keeps_them_apart(
 ) -> None:
     every = selected(rows)
     lesson = {"class 2": every.pop("class 2")}
-    head = refine(blank(), lesson, every, None, coordinates=coordinates, features=FEATURES, settings=SHORT, seed=0)
+    head = blank()
+    refine(head, lesson, every, None, coordinates=coordinates, features=FEATURES, settings=SHORT, seed=0)
     for index, one in enumerate(rows.values()):
         assert np.mean(head.logits(latents(one)).argmax(axis=1) == index) > 0.9
+
+
+def test_classes_that_take_no_part_in_steps_keep_their_bits(
+    rows: dict[str, Exemplars], rng: np.random.Generator, coordinates: Coordinates
+) -> None:
+    before = some_head(rng)
+    head = replace(before, weights=before.weights.copy(), bias=before.bias.copy())
+    among = ["class 2", "class 0"]
+    lesson = {label: one for label, one in selected(rows).items() if label in among}
+    given = {"coordinates": coordinates, "features": FEATURES, "settings": SHORT, "seed": 0}
+    refine(head, lesson, {}, None, among=among, **given)
+    assert np.array_equal(head.weights[1], before.weights[1])
+    assert head.bias[1] == before.bias[1]
+    alone = HeadState(tuple(among), before.weights[[2, 0]], before.bias[[2, 0]], before.typical[:2], "refined")
+    refine(alone, lesson, {}, None, **given)
+    np.testing.assert_allclose(head.weights[[2, 0]], alone.weights, rtol=1e-4, atol=1e-5)

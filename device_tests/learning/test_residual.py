@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from edgecl.errors import SettingError
 from edgecl.learning.loop import learn
+from edgecl.learning.residual import refine_residual
 from edgecl.model.head import REFINED_CLOSED_FORM
 from edgecl.model.model import MemoryObjects, Model
 from edgecl.model.settings import plan_memory
+from edgecl.operations import scratch
 
 from ..support.learning import ANYTHING, Uneven, Words, accuracy, as_lesson, settings, settled, teach
 
@@ -27,9 +30,10 @@ def uneven(world: Uneven, refined: Model) -> Uneven:
     return copy.deepcopy(world)  # as it is after `refined`, whichever tests ran before
 
 
-def in_months(words: Words, strategy: str, *, objects: MemoryObjects, memory_bytes: int = 2 << 20) -> list[Model]:
+def in_months(words: Words, strategy: str, *, objects: MemoryObjects, **given: object) -> list[Model]:
     """The models after 18 classes, and after three more, twice."""
-    model, models = Model(settings(memory_bytes=memory_bytes)), []
+    chosen, models = settings(**{"memory_bytes": 2 << 20, **given}), []  # type: ignore[arg-type]
+    model = Model(chosen, pages=scratch.file_pages if chosen.paged else np.empty)
     for part in (words.labels[:18], words.labels[18:21], words.labels[21:]):
         lesson = as_lesson(model, words.lesson(80, part))
         outcome = learn(model, lesson, objects=objects, strategy=strategy, policy=ANYTHING)
@@ -140,3 +144,52 @@ def test_a_store_too_small_for_ewc_state_still_takes_steps_from_the_closed_form(
     assert model.bytes()["total"] <= kib << 10
     with pytest.raises(SettingError, match="ewc-replay"):
         teach(model, uneven.lesson(9), objects=MemoryObjects(), strategy="ewc-replay")
+
+
+PAGED = {"precision": "float32", "paged": True}
+
+
+def least_kib(**given: object) -> int:
+    """The least memory with which gradient steps fit 24 classes of a store that is made for as many."""
+    given = {"max_classes": 24, **given}
+    every = (settings(memory_bytes=kib << 10, **given) for kib in range(16, 4096, 4))  # type: ignore[arg-type]
+    plans = (plan_memory(one, 24) for one in every)
+    return next(plan.total >> 10 for plan in plans if plan.can_refine and plan.exemplars > 24 * 12 * 400)
+
+
+@pytest.mark.parametrize("way", [{}, PAGED])
+def test_where_steps_just_fit_no_lesson_is_refused_for_memory(uneven: Uneven, way: dict[str, object]) -> None:
+    memory = least_kib(**way) << 10
+    model = in_months(uneven, "auto", objects=MemoryObjects(), memory_bytes=memory, max_classes=24, **way)[-1]
+    assert model.head is not None
+    assert model.head.kind == REFINED_CLOSED_FORM
+    assert model.bytes()["total"] <= memory
+
+
+@pytest.mark.parametrize("way", [{}, PAGED])
+def test_steps_allocate_no_more_than_was_planned(monkeypatch: pytest.MonkeyPatch, way: dict[str, object]) -> None:
+    wide, peaks = Uneven(24, dimension=384), list[int]()
+    memory = least_kib(dimension=384, **way) << 10
+
+    def watched(*given: object, **more: object) -> Model:
+        tracemalloc.start()
+        try:
+            return refine_residual(*given, **more)  # type: ignore[arg-type]
+        finally:
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+
+    monkeypatch.setattr("edgecl.learning.residual.refine_residual", watched)
+    given = {"dimension": 384, "max_classes": 24, "memory_bytes": memory, **way}
+    model = in_months(wide, "auto", objects=MemoryObjects(), **given)[-1]
+    assert len(peaks) == 3
+    assert max(peaks[1:]) <= model.plan().workspace + model.plan().lesson  # the first loads code
+    assert model.plan().workspace >= model.plan().refinement > max(peaks[1:]) // 2
+
+
+def test_steps_that_will_not_fit_all_classes_of_a_store_are_not_begun(uneven: Uneven) -> None:
+    roomy = {"memory_bytes": least_kib(**PAGED) << 10, "max_classes": 400, **PAGED}
+    assert plan_memory(settings(**roomy), 24).can_refine
+    assert not plan_memory(settings(**roomy), 400).can_refine
+    models = in_months(uneven, "auto", objects=MemoryObjects(), **roomy)
+    assert [one.head.kind for one in models if one.head] == ["whitened-cosine"] * 3

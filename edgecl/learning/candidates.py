@@ -13,7 +13,6 @@ from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99, Evidence
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
     GENERATED,
-    REFINE_CLASSES,
     REFINE_PER_CLASS,
     STRATEGIES,
     RefineSettings,
@@ -22,6 +21,7 @@ from edgecl.learning.strategies import (
 from edgecl.model.exemplars import Selection, is_evidence
 from edgecl.model.head import REFINED_CLOSED_FORM, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
+from edgecl.model.settings import REFINE_CLASSES
 from edgecl.units import format_bytes
 from edgecl.values import replace
 
@@ -59,14 +59,18 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
 
 
 def may_pay(taught: Model) -> bool:
-    """Test whether refinement can pay: many classes, each with enough exemplars, and no subject shift to fit to."""
+    """Test whether refinement can pay: many classes, each with enough exemplars, and no subject shift to fit to.
+
+    Its memory must do for all classes that the store was made for: what steps have gained would be lost, and a later
+    lesson refused for it, where they fit no more.
+    """
     rich = all(len(one) >= REFINE_EXEMPLARS for one in taught.exemplars.values())
     return (
         rich
         and len(taught.statistics) >= REFINE_CLASSES
         and len(taught.exemplars) == len(taught.statistics)
-        and taught.settings.shrinkage_floor < 0.1
-        and taught.plan().can_refine
+        and taught.settings.may_refine
+        and taught.plan(taught.settings.max_classes).can_refine
     )
 
 

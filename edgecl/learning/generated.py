@@ -123,8 +123,9 @@ def refine_with_generated(
         for label, one in sorted(known.items())
     }
     coordinates = coordinates_of(taught)
-    head = refine(
-        grown_head(model.head, taught),
+    head = grown_head(model.head, taught)
+    refine(
+        head,
         {label: Selection.of(rows, REFINE_PER_CLASS) for label, rows in lesson.rows.items()},
         replayed,
         None,

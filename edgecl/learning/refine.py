@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +16,8 @@ from edgecl.model.ewc import Coordinates, EwcState, add_precision
 from edgecl.model.exemplars import DRAWN_AT_ONCE, Exemplars, FeatureMap, Selection
 from edgecl.model.head import HeadState
 from edgecl.model.model import Model
+from edgecl.model.settings import BATCH
 
-BATCH = 32
 MOMENTUM = 0.9
 
 
@@ -39,34 +39,39 @@ def refine(
     features: FeatureMap,
     settings: RefineSettings,
     seed: int,
+    among: Sequence[str] | None = None,
     drawn_at_once: int = DRAWN_AT_ONCE,
     held_by: Iterable[tuple[Exemplars, int]] = (),
-) -> HeadState:
-    """Take gradient steps from `head` on class-uniform minibatches, half lesson and half replay.
+) -> None:
+    """Take gradient steps with `head` on class-uniform minibatches, half lesson and half replay.
 
     Parameters
     ----------
     head
-        Where to start; its labels are the classes of the result.
+        Where to start. Its weights and bias are changed in place: small memories have no room for a second one.
     lesson, replay
-        Rows by label; labels must be among the head's. `replay` may be empty: then the whole batch is new.
+        Rows by label; labels must be in `among`. `replay` may be empty: then the whole batch is new.
     ewc
         Penalty, or None for none but that of `held_by`. Its coordinates must be `coordinates`.
     seed
         Random seed of the minibatches: same inputs, same bits.
+    among
+        Labels of the head that take part; None: all. The others stay as they are.
     drawn_at_once
         Rows that are drawn and gathered at a time, which bounds the workspace.
     held_by
         Without `ewc`: rows of one class, and how many samples they stand for; their Fisher diagonal anchors the
         parameters at their start.
     """
-    pool = _Pool.of(lesson, replay, head.labels)
-    stride, classes = padded(features.dimension), len(head.labels)
+    labels = head.labels if among is None else tuple(among)
+    rows = np.array([head.labels.index(label) for label in labels], np.intp)
+    pool = _Pool.of(lesson, replay, labels)
+    stride, classes = padded(features.dimension), len(labels)
     parameters = aligned_zeros((4, classes, stride))
     start, velocity, precision, anchor = parameters
-    coordinates.to_parameters(head, start)
+    coordinates.to_parameters(head, start, rows)
     if ewc is not None:
-        ewc.expand(head.labels, precision, anchor)
+        ewc.expand(labels, precision, anchor)
     else:
         anchor[:] = start
         add_precision(precision, anchor, held_by, velocity, coordinates=coordinates, features=features)
@@ -81,12 +86,12 @@ def refine(
     steps_per_call = max(drawn_at_once // BATCH, 1)
     for first in range(0, steps, steps_per_call):
         piece = rates[first : first + steps_per_call]
-        drawn, labels, schedule = pool.draw(len(piece), generator)
+        drawn, answers, schedule = pool.draw(len(piece), generator, width=features.row_dimension)
         kernels.refine_steps(
             parameters,
             drawn.rows,
             drawn.scales,
-            labels,
+            answers,
             schedule,
             weights,
             piece,
@@ -99,7 +104,8 @@ def refine(
             x,
             p,
         )
-    return coordinates.to_head(parameters[0], head)
+        del drawn, answers, schedule  # else they are there while the next are drawn
+    coordinates.to_head(parameters[0], head, rows)
 
 
 def _sample_weights(replay_weight: float | None, *, lesson: int, classes: int, replayed: bool) -> NDArray[np.float32]:
@@ -143,9 +149,9 @@ class _Pool:
         return int(self.sizes[: self.lesson_groups].sum())
 
     def draw(
-        self, steps: int, generator: np.random.Generator
+        self, steps: int, generator: np.random.Generator, *, width: int
     ) -> tuple[Exemplars, NDArray[np.int32], NDArray[np.int32]]:
-        """Draw rows and labels of minibatches, uniform over classes and then over a class's rows, and their order.
+        """Draw rows (n, width) and labels of minibatches, uniform over classes and then over a class's rows, and order.
 
         The order (steps, BATCH) is the index of the rows of each minibatch.
         """
@@ -157,14 +163,13 @@ class _Pool:
         within = (generator.random(groups.shape) * self.sizes[groups]).astype(np.int64)
         by_group = np.argsort(groups, axis=None, kind="stable")
         drawn, ends = within.ravel()[by_group], np.cumsum(np.bincount(groups.ravel(), minlength=len(self.sizes)))
-        parts = [
-            self.groups[index].draw(drawn[first:last])
-            for index, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
-            if last > first
-        ]
+        rows = Exemplars(np.empty((groups.size, width), np.int8), np.empty(groups.size, np.float32))
+        for index, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            if last > first:
+                some = self.groups[index].draw(drawn[first:last])
+                rows.rows[first:last], rows.scales[first:last] = some.rows, some.scales
         schedule = np.empty(groups.size, np.int32)
         schedule[by_group] = np.arange(groups.size, dtype=np.int32)
-        rows = Exemplars.joined(parts)
         return rows, self.labels[groups.ravel()[by_group]], schedule.reshape(groups.shape)
 
 

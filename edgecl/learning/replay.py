@@ -42,8 +42,9 @@ def refine_with_replay(rung: Rung, start: Model, taught: Model, lesson: Lesson, 
     ewc = None
     if "ewc" in rung.strategy:
         ewc = taught.ewc or _recomputed(start, taught, coordinates, without=frozenset(lesson.rows))
-    head = refine(
-        start.head,
+    head = start.head
+    refine(
+        head,
         sample,
         replayed,
         ewc,

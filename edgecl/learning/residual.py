@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edgecl.gate.gather import EVIDENCE_PER_CLASS
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
-from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
+from edgecl.learning.strategies import REFINE_SAMPLES, RefineSettings
 from edgecl.model.exemplars import Selection
 from edgecl.model.head import REFINED_CLOSED_FORM, HeadState, leave_one_out, whitened_cosine
 from edgecl.model.model import Model, factor_of
+from edgecl.model.settings import REFINE_CLASSES
 
 
 def refine_residual(
@@ -31,8 +32,8 @@ def refine_residual(
         label for label in head.labels if closed.statistics[label].count >= REFINE_SAMPLES and len(rows[label])
     ]
     if len(taking_part) >= REFINE_CLASSES:
-        part = refine(
-            _rows_of(head, taking_part),
+        refine(
+            head,
             {label: rows[label] for label in taking_part},
             {},
             None,
@@ -40,11 +41,10 @@ def refine_residual(
             features=closed.settings.features,
             settings=steps,
             seed=seed,
+            among=taking_part,
             drawn_at_once=closed.settings.drawn_at_once,
             held_by=[(closed.exemplars[label], closed.statistics[label].count) for label in taking_part],
         )
-        where = [head.labels.index(label) for label in taking_part]
-        head.weights[where], head.bias[where] = part.weights, part.bias
     left_alone = [label for label in head.labels if label not in taking_part]
     odds = [_lost_odds(head, closed, label) for label in left_alone]
     head.bias[[head.labels.index(label) for label in left_alone]] += np.array(odds, np.float32)
@@ -71,11 +71,6 @@ def _lost_odds(head: HeadState, closed: Model, label: str) -> float:
         refined, before = (np.logaddexp.reduce(one, axis=1) for one in others)
         less.append(refined - before)
     return float(np.concatenate(less).mean()) if less else 0.0
-
-
-def _rows_of(head: HeadState, labels: Sequence[str]) -> HeadState:
-    where = [head.labels.index(label) for label in labels]
-    return HeadState(tuple(labels), head.weights[where], head.bias[where], head.typical[where], head.kind)
 
 
 def gains_left_out(refined: Model, closed: Model, undrawn: Mapping[str, Selection]) -> dict[str, NDArray[np.float64]]:

@@ -26,18 +26,20 @@ class Coordinates:
     """(d,)."""
     factor: float
 
-    def to_parameters(self, head: HeadState, out: NDArray[np.float32]) -> None:
-        """Write weights and bias of the head, in these coordinates, into the first C rows of `out` (>= C, ld)."""
-        classes, dimension = head.weights.shape
-        out[:classes, :dimension] = head.weights / self.factor
-        out[:classes, dimension] = head.bias + head.weights @ self.offset
+    def to_parameters(self, head: HeadState, out: NDArray[np.float32], rows: NDArray[np.intp] | None = None) -> None:
+        """Write weights and bias of the head in these coordinates into `out` (>= C, ld): of some rows (C,), or all."""
+        dimension = head.weights.shape[1]
+        where = np.arange(len(head.labels)) if rows is None else rows
+        for at, row in enumerate(where.tolist()):  # row by row: a copy of the head would be as large as the head
+            np.divide(head.weights[row], self.factor, out=out[at, :dimension])
+        out[: len(where), dimension] = (head.bias + head.weights @ self.offset)[where]
 
-    def to_head(self, parameters: NDArray[np.float32], like: HeadState) -> HeadState:
-        """Return the head of parameters (C, ld), with the labels of `like`; `typical` is unknown (zero)."""
-        classes, dimension = like.weights.shape
-        weights = parameters[:classes, :dimension] * np.float32(self.factor)
-        bias = parameters[:classes, dimension] - weights @ self.offset
-        return HeadState(like.labels, weights, bias.astype(np.float32), np.zeros(classes, np.float32), "refined")
+    def to_head(self, parameters: NDArray[np.float32], head: HeadState, rows: NDArray[np.intp]) -> None:
+        """Write parameters (C, ld) into the weights and the bias of some rows (C,) of a head."""
+        dimension = head.weights.shape[1]
+        for at, row in enumerate(rows.tolist()):
+            np.multiply(parameters[at, :dimension], np.float32(self.factor), out=head.weights[row])
+        head.bias[rows] = parameters[: len(rows), dimension] - (head.weights @ self.offset)[rows]
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,8 @@ class Model:
         parts = {
             "statistics": plan.statistics if self.statistics else 0,
             "exemplars": 0 if paged else sum(one.nbytes for one in self.exemplars.values()),
-            "head": (1 if paged else 2) * self.head.nbytes if self.head else 0,  # the live one and a candidate
+            # the live one and a candidate; of a paged model as it is kept, its candidate is in the workspace
+            "head": (plan.head if paged else 2 * self.head.nbytes) if self.head else 0,
             "ewc": self.ewc.nbytes if self.ewc else 0,
             "centre": self.centre.nbytes if self.centre else 0,
             "workspace": plan.workspace + plan.lesson,

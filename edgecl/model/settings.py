@@ -20,12 +20,19 @@ BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspac
 SMALL_BLOCK_ROWS = 8
 SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
+EXEMPLARS_BEFORE_EWC = 16  # a class, which go before room for the EWC state of the named strategies
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
+BATCH = 32  # rows of a gradient step
+STEPS_BYTES = 32 << 10  # the rates of all gradient steps
 PAGED_DRAWN = 128  # of a paged store: rows that gradient steps draw at a time, ...
 PAGED_LESSON_SHARE = 16  # ... the part of the memory that holds the lesson's rows, ...
 PAGED_EXEMPLARS = 12  # ... exemplars a class that its disk has room for at least, ...
 BLOCK_SHARE = 16  # ... the part of the memory that a block of judged rows may take
+REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
+REFINE_FLOOR = (
+    0.1  # of the shrinkage, from which an extractor's data shift from person to person: steps would fit to that
+)
 FIXED_CLASS_BYTES = 64  # of a class: its label and count
 FIXED_BYTES = 2048  # labels, counts and small arrays
 WAYS = (("float64", False), ("float32", False), ("float32", True))  # precision and paged, richest first
@@ -74,6 +81,11 @@ class Settings:
     @property
     def solver_type(self) -> np.dtype[np.floating]:
         return np.dtype(self.precision)
+
+    @property
+    def may_refine(self) -> bool:
+        """Whether gradient steps from the closed form may pay: many classes, and no shift of people to fit to."""
+        return self.max_classes >= REFINE_CLASSES and self.shrinkage_floor < REFINE_FLOOR
 
     @property
     def drawn_at_once(self) -> int:
@@ -163,10 +175,11 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     features, size = settings.features, settings.solver_type.itemsize
     d = features.dimension
     parameters = classes * padded(d) * 4
-    drawn = settings.drawn_at_once * (2 * row_bytes(features.row_dimension) + 64)
-    drawn += features.block_rows * (padded(d) + padded(classes)) * 8
-    # gradient steps: parameters, the heads they start from and end with, and the rows drawn (edgecl.learning.refine)
-    refinement = 4 * parameters + 3 * classes * (d + 2) * 4 + drawn
+    drawn = settings.drawn_at_once * (row_bytes(features.row_dimension) + 64) + STEPS_BYTES
+    wide = 4 * (padded(d) + padded(classes))  # a row of floats, and what is answered to it
+    drawn = max(drawn + BATCH * wide, 2 * features.block_rows * wide)  # steps; the Fisher diagonal before them
+    # gradient steps: parameters, the head that is changed, and the rows drawn (edgecl.learning.refine)
+    refinement = 4 * parameters + classes * (d + 2) * 4 + drawn
     consolidation = max(refinement, 6 * parameters + drawn)
     paged = settings.paged
     workspace = max(
@@ -179,9 +192,10 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     lesson = settings.memory_bytes // (PAGED_LESSON_SHARE if paged else LESSON_SHARE)
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
     fewest = 0 if paged else max(left // 2, fewest_exemplar_bytes(settings))
+    many = 0 if paged else max(fewest, fewest_exemplar_bytes(settings) * EXEMPLARS_BEFORE_EWC // SMALLEST_EXEMPLARS)
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
-    for needed, stored in ((consolidation, 2 * parameters + d * 4), (refinement, 0)):
-        if left - max(needed - workspace, 0) - stored >= fewest:
+    for needed, stored, least in ((consolidation, 2 * parameters + d * 4, many), (refinement, 0, fewest)):
+        if left - max(needed - workspace, 0) - stored >= least:
             more, ewc = max(needed - workspace, 0), stored
             break
     return MemoryPlan(
@@ -221,16 +235,20 @@ def paged_exemplar_bytes(settings: Settings) -> int:
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
     """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
+    Where gradient steps may pay, those of a width that have room for them at every number of classes come first.
+
     Raises
     ------
     SettingError
         When none fits: names the smallest memory and disk that would do.
     """
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
-        for precision, paged in WAYS[: 3 if may_page else 2]:
-            tier = replace(settings, projection=projection, precision=precision, paged=paged)
-            if _fits(tier, overhead_disk_bytes):
-                return tier
+        ways = WAYS[: 3 if may_page else 2]
+        tiers = [replace(settings, projection=projection, precision=one, paged=paged) for one, paged in ways]
+        fitting = [tier for tier in tiers if _fits(tier, overhead_disk_bytes)]
+        refining = [tier for tier in fitting if settings.may_refine and plan_memory(tier, tier.max_classes).can_refine]
+        if fitting:
+            return (refining or fitting)[0]
     narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
     tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
