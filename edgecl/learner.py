@@ -33,10 +33,10 @@ class Learner(UpkeepHandle):
     """A store that is open for work.
 
     Verbs that take `data` take samples as `read_samples` yields them; or signals as numpy arrays at the rate and in the
-    units of `contract`: an array (n, samples) or (n, samples, channels), rows (n, columns) of a table, a list of such
-    signals, one signal alone, a list of texts; or a mapping from label to signals. With `latents=True` the data is
-    latents (n, D). Signals are checked as files are: one that is silent or not finite is skipped, and a DataError says
-    why where none is left.
+    units of `contract`: an array (n, samples) or (n, samples, channels), rows (n, columns) of a table, a DataFrame,
+    a list of such signals, one signal alone, a list of texts; or a mapping from label to signals. With `latents=True`
+    the data is latents (n, D). Signals are checked as files are: one that is silent or not finite is skipped,
+    and a DataError says why where none is left.
 
     Attributes
     ----------

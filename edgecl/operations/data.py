@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.notes import Logger
-from edgecl.sources.labels import NO_NUMBERS, clean_label
-from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
+from edgecl.sources.labels import clean_label, is_none
+from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, is_frame, reason_kind
 from edgecl.sources.sound import SILENCE
 from edgecl.values import dataclass
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
     from edgecl.operations.far_values import FarValues
     from edgecl.sources.gravity import Gravity
+    from edgecl.sources.named_rows import NamedRows
 
 logger = Logger(__name__)
 SIGNALS_AT_ONCE = 16
@@ -75,7 +76,7 @@ def samples_of(
         Samples and skips as `read_samples` yields them; or signals at the contract's rate and in its units: an array
         (n, samples), (n, samples, channels) or (n, columns), a list of arrays (samples,), (samples, channels) or
         (columns,), one such array alone, texts; pictures (height, width, 3) uint8; or a mapping from label to any of
-        these.
+        these. Rows of a table are mappings too, and DataFrames.
     labels
         One for each signal, where the data has none of its own.
     contract
@@ -88,12 +89,21 @@ def samples_of(
     DataError
         When there are more or fewer labels than signals, and at the end where no signal can be used.
     """
-    items = _something_of(_labelled(data, labels, contract, latents), contract, latents)
+    rows = _named_rows(contract) if contract.modality == "table" and not latents else None
+    items = _something_of(_labelled(data, labels, contract, latents, rows), contract, latents, rows)
+    if rows is not None:
+        items = rows.noted(items)
     if latents or contract.modality != "imu":
         return items
     from edgecl.sources.scales import in_units
 
     return in_units(items, "the data", contract, {})
+
+
+def _named_rows(contract: Contract) -> NamedRows:
+    from edgecl.sources.named_rows import NamedRows
+
+    return NamedRows(contract)
 
 
 def embedded(
@@ -219,7 +229,7 @@ def checked_label(label: object, source: str) -> str:
     >>> checked_label(" lights off ", "clip")
     'lights off'
     """
-    if label is None:
+    if label is None or (not isinstance(label, str) and is_none(label)):
         raise DataError(
             f"{source} has no label, or one such as nan that stands for none: what is taught needs one",
             parameter="label",
@@ -255,30 +265,39 @@ def _heard(item: Sample | Skip, opened: Extracting) -> Sample | Skip:
 
 
 def _labelled(
-    data: Data, labels: Iterable[Any] | None, contract: Contract, latents: bool
+    data: Data, labels: Iterable[Any] | None, contract: Contract, latents: bool, rows: NamedRows | None
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield (source, signal or sample, label) of each."""
     if isinstance(data, Mapping):
         if labels is not None:
             raise DataError("labels are given twice: the data is a mapping from label to signals", parameter="label")
         for label, signals in data.items():
-            yield from ((f"{label}[{i}]", one, label) for i, one in enumerate(_each(signals, contract, latents)))
+            yield from ((f"{label}[{i}]", one, label) for i, one in enumerate(_each(signals, contract, latents, rows)))
         return
-    signals = _each(data, contract, latents)
+    signals = _each(data, contract, latents, rows)
     if labels is None:
         yield from ((f"[{i}]", one, None) for i, one in enumerate(signals))
         return
+    if isinstance(labels, Mapping | Set) or is_frame(labels):
+        raise DataError(
+            f"labels are one for each signal, in their order, and this is a {type(labels).__name__}", parameter="label"
+        )
     given = labels.tolist() if isinstance(labels, np.ndarray) else [labels] if isinstance(labels, str) else list(labels)
     held = list(signals)
     if len(given) != len(held):
         raise DataError(f"{len(held)} signals and {len(given)} labels: wanted one label for each", parameter="label")
-    named = (None if isinstance(one, str) and one.strip().lower() in NO_NUMBERS else one for one in given)
+    named = (None if is_none(one) else one for one in given)
     yield from ((f"[{i}]", one, label) for i, (one, label) in enumerate(zip(held, named, strict=True)))
 
 
-def _each(data: Signals, contract: Contract, latents: bool) -> Iterable[Any]:
+def _each(data: Signals, contract: Contract, latents: bool, rows: NamedRows | None) -> Iterable[Any]:
     """Split a batch into signals; a single signal is a batch of one."""
-    if isinstance(data, str | bytes | os.PathLike | Sample | Skip):
+    if is_frame(data):
+        from edgecl.sources.named_rows import framed
+
+        return framed(data, contract, rows, latents=latents)
+    is_one = isinstance(data, str | bytes | os.PathLike | Sample | Skip)
+    if is_one or (rows is not None and rows.is_row(data)):
         return [data]
     if isinstance(data, list | tuple) and data and isinstance(data[0], float | int):
         data = np.asarray(data)
@@ -297,13 +316,15 @@ def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
     return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
 
 
-def _something_of(items: Iterator[tuple[str, Any, Any]], contract: Contract, latents: bool) -> Iterator[Sample | Skip]:
+def _something_of(
+    items: Iterator[tuple[str, Any, Any]], contract: Contract, latents: bool, rows: NamedRows | None
+) -> Iterator[Sample | Skip]:
     """Yield samples; raise where there was something and none of it can be used."""
     reasons: Counter[str] = Counter()
     first, is_usable = "", False
     heard = _hearing(contract) if not latents else None
     for source, one, label in items:
-        item = _sample(source, one, label, contract, latents)
+        item = _sample(source, one, label, contract, latents, rows)
         if heard is not None and item is not one:  # what was read from a file has been judged
             item = heard(item)
         is_usable = is_usable or item is one or isinstance(item, Sample)
@@ -330,28 +351,21 @@ def _hearing(contract: Contract) -> Callable[[Sample | Skip], Sample | Skip] | N
     return lambda item: judged_one(item, hearing, is_strict=isinstance(item, Sample) and item.label is not None)
 
 
-def _sample(source: str, one: Any, label: Any, contract: Contract, latents: bool) -> Sample | Skip:
+def _sample(
+    source: str, one: Any, label: Any, contract: Contract, latents: bool, rows: NamedRows | None
+) -> Sample | Skip:
     """Check one signal as one of a file is; samples and skips pass."""
     if isinstance(one, Sample | Skip):
         return one
     try:
         if latents:
-            return Latent(source, label, _latent(one, contract), None)
-        return Sample(source, label, _signal(one, contract), None)
+            from edgecl.sources.signals import latent
+
+            return Latent(source, label, latent(one, contract), None)
+        found = None if rows is None else rows.signal(one)
+        return Sample(source, label, _signal(one, contract) if found is None else found, None)
     except UnusableError as error:
         return error.skip(source)
-
-
-def _latent(one: Any, contract: Contract) -> NDArray[np.float32]:
-    latent = np.asarray(one)
-    if latent.shape != (contract.dimension,):
-        raise UnusableError(f"wrong shape: {latent.shape}, a latent has ({contract.dimension},)")
-    if latent.dtype.kind not in "fiu":
-        raise UnusableError(f"not numbers: a latent of type {latent.dtype}")
-    with np.errstate(over="ignore"):  # becomes infinity, which is refused
-        latent = latent.astype(np.float32)
-    check_size(latent)
-    return latent
 
 
 def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
@@ -365,6 +379,10 @@ def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
         raise UnusableError(
             f"not a signal: {type(one).__name__}: `edgecl.read_samples(path, learner.contract)` reads files"
         )
+    if is_frame(one):
+        from edgecl.sources.named_rows import in_channel_order
+
+        one = in_channel_order(one, contract)
     try:
         raw = np.asarray(one)
     except ValueError as error:

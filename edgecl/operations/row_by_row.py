@@ -17,10 +17,8 @@ from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
 from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
 from edgecl.sources.labels import is_missing, missing_label
+from edgecl.sources.named_rows import NamedRows, as_mapping
 from edgecl.sources.samples import UnusableError
-from edgecl.sources.tables import RowPlan, TableEncoding
-
-BOOLEANS = {"True": "1", "False": "0"}
 
 
 class RowByRow:
@@ -37,12 +35,10 @@ class RowByRow:
             raise SettingError(f"{opened.store.path} is not a store for rows of a table")
         self._opened = opened
         self._extractor = opened.extractor
-        self._encoding = TableEncoding(self._extractor.contract)
+        self._rows = NamedRows(self._extractor.contract)
         self._latent = self._extractor.one_by_one()
         self._last: tuple[list[float], StreamRows | None] = ([], None)
         """Channels of the last row and what was made of them: a row is mostly predicted, then learnt."""
-        self._names: tuple[tuple[str, ...], RowPlan | None] = ((), None)
-        """Names of the last row's cells, and how such rows are read."""
         self._seen = self._opened.stamp()
         live, model = opened.model()
         if model.centre is not None:
@@ -142,43 +138,15 @@ class RowByRow:
 
     def _read(self, row: Mapping[str, Any]) -> StreamRows:
         """Encode a row by the names of its columns, in any case and order; one that is missing is an empty cell."""
-        if not isinstance(row, Mapping):
+        named = as_mapping(row)
+        if named is None:
             raise DataError(f"a row is a mapping from column to value, not {type(row).__name__}")
-        names = tuple(row)
-        if names != self._names[0]:
-            self._require_columns(names)
-            self._names = names, self._encoding.of_names(names)
-        plan = self._names[1]
-        values = None if plan is None else self._encoding.quickly(row.values(), plan)
-        if values is None:
-            named = {str(name).strip().lower(): "" if value is None else str(value) for name, value in row.items()}
-            values = self._encoded([named.get(column, "") for column in self._encoding.columns])
+        try:
+            values = self._rows.encode(named)
+        except UnusableError as error:
+            raise DataError(f"the row cannot be used: {error}") from error
         known, read = self._last
         if read is None or values != known:
             read = self.stream.rows(self._latent(np.array([values], np.float32)))
             self._last = values, read
         return read
-
-    def _require_columns(self, names: tuple[Any, ...]) -> None:
-        """Refuse names that are twice, and others in place of columns: a misspelt one would be missing in every row."""
-        given, columns = [str(name).strip().lower() for name in names], self._encoding.columns
-        twice = [one for one in columns if given.count(one) > 1]
-        if twice:
-            raise DataError(f"the row has two columns of the same name, {twice[0]}")
-        lacking = [one for one in columns if one not in given]
-        others = [one for one in given if one not in columns]
-        if lacking and (others or len(lacking) == len(columns)):
-            raise DataError(
-                f"the row has no column {lacking[0]!r}, only {', '.join(given) or 'none'}: give None where a value is "
-                "missing"
-            )
-
-    def _encoded(self, cells: list[str]) -> list[float]:
-        """Return the channels of cells; a boolean in a column of numbers is 0 or 1."""
-        try:
-            return self._encoding.encode(cells)
-        except UnusableError as error:
-            numbers = [BOOLEANS.get(one, one) if at in self._encoding.numbers else one for at, one in enumerate(cells)]
-            if numbers == cells:
-                raise DataError(f"the row cannot be used: {error}") from error
-        return self._encoded(numbers)

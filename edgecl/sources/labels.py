@@ -38,6 +38,11 @@ _QUOTED = r"""b?(["'])(.+)\1"""  # as programs print texts and bytes
 _WHOLE = r"([+-]?\d+)\.0+"  # a whole number that has become a decimal one
 
 
+def is_none(label: object) -> bool:
+    """Test whether a label from Python stands for none: None, NaN, NA of pandas, or their text."""
+    return label is None or str(label).strip().lower() in NO_NUMBERS
+
+
 def is_missing(text: str) -> bool:
     """Test whether a cell stands for a missing value.
 

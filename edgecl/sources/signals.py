@@ -116,6 +116,19 @@ def shaped(raw: NDArray[Any], contract: Contract) -> NDArray[Any]:
     return raw
 
 
+def latent(one: Any, contract: Contract) -> NDArray[np.float32]:
+    """Return a latent (D,); raises UnusableError where it has another shape or is not finite."""
+    given = np.asarray(one)
+    if given.shape != (contract.dimension,):
+        raise UnusableError(f"wrong shape: {given.shape}, a latent has ({contract.dimension},)")
+    if given.dtype.kind not in "fiu":
+        raise UnusableError(f"not numbers: a latent of type {given.dtype}")
+    with np.errstate(over="ignore"):  # becomes infinity, which is refused
+        single = given.astype(np.float32)
+    check_size(single)
+    return single
+
+
 def check_length(n_samples: int, contract: Contract) -> None:
     """Refuse less than one window.
 

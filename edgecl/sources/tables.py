@@ -34,7 +34,7 @@ class TableEncoding:
         self.columns: list[str] = []  # columns of the file, in lower case, each once
         self.unknown: dict[str, tuple[int, str]] = {}  # column: cells of no known category, the first of them
         self.missing: dict[str, int] = {}  # column: cells that were empty
-        self._width = len(contract.channels)
+        self.width = len(contract.channels)
         self._numbers: dict[int, int] = {}  # column to channel
         self._indicators: dict[int, int] = {}
         self._categories: dict[int, dict[str, int]] = {}
@@ -69,7 +69,7 @@ class TableEncoding:
         UnusableError
             A cell is no number, not finite, or empty where the extractor has no channel for that.
         """
-        values = [0.0] * self._width
+        values = [0.0] * self.width
         for column, channel in self._numbers.items():
             text = cells[column].strip()
             if text.lower() in EMPTY:
@@ -121,7 +121,7 @@ class TableEncoding:
 
     def quickly(self, values: Iterable[Any], plan: RowPlan) -> list[float] | None:
         """Return what `encode` does of the texts of values; None where one is not plainly a number or a category."""
-        encoded = [0.0] * self._width
+        encoded = [0.0] * self.width
         for value, one in zip(values, plan, strict=True):
             if one is None:
                 continue
