@@ -48,6 +48,15 @@ def test_a_column_in_another_unit_is_named(
     assert "'hour'" not in caplog.text
 
 
+def test_a_prediction_names_a_column_in_another_unit(shop: Learner, caplog: pytest.LogCaptureFixture) -> None:
+    shop.learn(*rows(shop.contract, 1.0), force=True)
+    caplog.clear()
+    shop.predict(rows(shop.contract, 1.0)[0])
+    assert SAID not in caplog.text
+    shop.predict(rows(shop.contract, 100.0)[0])
+    assert SAID in caplog.text
+
+
 def test_few_rows_and_extractors_that_cut_nothing_name_nothing(shop: Learner, tmp_path: Path) -> None:
     far = np.full((FEWEST_ROWS, shop.contract.dimension), 8, np.float32)
     few, enough = FarValues(shop.contract), FarValues(shop.contract)

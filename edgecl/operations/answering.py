@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, in_taught_units, latents_of
+from edgecl.operations.data import SIGNALS_AT_ONCE, embedded, far_values, in_taught_units, latents_of, with_unread_texts
 from edgecl.operations.judging import Judge, judge_of
 from edgecl.operations.live_answers import LiveAnswers
 from edgecl.operations.open_store import OpenStore
 from edgecl.progress import watched
 from edgecl.sources.samples import Sample, Skip
+
+if TYPE_CHECKING:
+    from edgecl.operations.far_values import FarValues
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ def answers(opened: OpenStore, items: Iterable[Sample | Skip], *, top: int = 0) 
     DataError
         As `in_taught_units`.
     """
-    judge, remaining, count = judge_of(opened), iter(in_taught_units(opened, items)), 0
+    judge, count, far = judge_of(opened), 0, far_values(opened.extractor.contract)
+    remaining = iter(with_unread_texts(in_taught_units(opened, items), opened.extractor))
     while batch := list(islice(remaining, SIGNALS_AT_ONCE)):
         samples = [one for one in batch if isinstance(one, Sample)]
-        found = _answered(opened, judge, samples, top)
+        found = _answered(opened, judge, samples, top, far)
         for item in batch:
             count += isinstance(item, Sample)
             yield next(found) if isinstance(item, Sample) else item
+    if far is not None:
+        far.warn()
     return count
 
 
@@ -88,10 +94,15 @@ def class_probabilities(opened: OpenStore, items: Iterable[Sample | Skip]) -> ND
     return np.concatenate(rows)
 
 
-def _answered(opened: OpenStore, judge: Judge, samples: list[Sample], top: int) -> Iterator[Answer]:
+def _answered(
+    opened: OpenStore, judge: Judge, samples: list[Sample], top: int, far: FarValues | None
+) -> Iterator[Answer]:
     if not samples:
         return
-    said, names = judge(latents_of(opened, samples)), judge.labels
+    latents = latents_of(opened, samples)
+    if far is not None:
+        far.add(latents)
+    said, names = judge(latents), judge.labels
     for index, (sample, label, shares) in enumerate(zip(samples, said.labels, said.shares, strict=True)):
         best = np.argsort(-shares, kind="stable")[:top]
         yield Answer(

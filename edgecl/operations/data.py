@@ -127,13 +127,9 @@ def embedded(
     DataError
         As `in_taught_units`.
     """
-    items, far = in_taught_units(opened, items, gravity), None
-    if opened.extractor.contract.modality == "text":
-        items = _noted(items, opened.extractor)
-    if opened.extractor.contract.modality == "table":
-        from edgecl.operations.far_values import FarValues
-
-        far = FarValues(opened.extractor.contract)
+    items = in_taught_units(opened, items, gravity)
+    items = with_unread_texts(items, opened.extractor)
+    far = far_values(opened.extractor.contract)
     batch: list[Sample] = []
     opened = Through(opened.extractor)  # the same for all, also where another becomes live meanwhile
     for item in items:
@@ -147,16 +143,26 @@ def embedded(
             batch = []
     if batch:
         yield from _sound_latents(opened, batch, skipped, frames, far)
-    for note in far.notes() if far is not None else ():
-        logger.warning("%s", note)
+    if far is not None:
+        far.warn()
 
 
-def _noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterable[Sample | Skip]:
-    """Pass texts, and warn of those that are not read."""
-    from edgecl.extractors.text import TextExtractor
+def far_values(contract: Contract) -> FarValues | None:
+    """Return what counts values of a table that are cut; None of other extractors."""
+    if contract.modality != "table":
+        return None
+    from edgecl.operations.far_values import FarValues
+
+    return FarValues(contract)
+
+
+def with_unread_texts(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterable[Sample | Skip]:
+    """Pass samples, and warn of texts that are not read."""
+    if extractor.contract.modality != "text":
+        return items
     from edgecl.operations.unread_texts import noted
 
-    return noted(items, extractor) if isinstance(extractor, TextExtractor) else items
+    return noted(items, extractor)
 
 
 def in_taught_units(
@@ -296,8 +302,7 @@ def _each(data: Signals, contract: Contract, latents: bool, rows: NamedRows | No
         from edgecl.sources.named_rows import framed
 
         return framed(data, contract, rows, latents=latents)
-    is_one = isinstance(data, str | bytes | os.PathLike | Sample | Skip)
-    if is_one or (rows is not None and rows.is_row(data)):
+    if isinstance(data, str | bytes | os.PathLike | Sample | Skip) or (rows is not None and rows.is_row(data)):
         return [data]
     if isinstance(data, list | tuple) and data and isinstance(data[0], float | int):
         data = np.asarray(data)
@@ -308,12 +313,11 @@ def _each(data: Signals, contract: Contract, latents: bool, rows: NamedRows | No
 
 def _is_single(data: NDArray[Any], contract: Contract, latents: bool) -> bool:
     """Test whether an array is one signal (samples,), (samples, channels) or (columns,), a picture, or a latent."""
-    channels = len(contract.channels)
     if contract.is_picture and not latents:
         return data.ndim == 2 or (data.ndim == 3 and data.shape[1] != contract.window_samples)
     if latents or contract.sample_rate_hz == 0:
         return data.ndim == 1
-    return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == channels)
+    return data.ndim == 1 or (data.ndim == 2 and data.shape[1] == len(contract.channels))
 
 
 def _something_of(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.notes import Logger
 from edgecl.sources.tables import CUT, NUMBER, SCALED
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
+logger = Logger(__name__)
 FEWEST_ROWS = 20
 SHARE = 0.5
 
@@ -31,6 +33,11 @@ class FarValues:
         """Count latents (n, D), whose first columns are those of numbers."""
         self._rows += len(latents)
         self._cut += (np.abs(latents[:, : len(self._names)]) >= CUT).sum(axis=0)
+
+    def warn(self) -> None:
+        """Warn of each column of which most values are cut."""
+        for note in self.notes():
+            logger.warning("%s", note)
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence on each column of which most values are cut."""

@@ -9,18 +9,18 @@ from edgecl.notes import Logger
 from edgecl.sources.samples import Sample, Skip
 
 if TYPE_CHECKING:
-    from edgecl.extractors.text import TextExtractor
+    from edgecl.extractors.base import FileExtractor
 
 logger = Logger(__name__)
 
 
-def noted(items: Iterable[Sample | Skip], extractor: TextExtractor) -> Iterator[Sample | Skip]:
+def noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterator[Sample | Skip]:
     """Pass samples of text; at their end a warning says how many are not read, or not as a whole."""
-    from edgecl.extractors.text import MOST_TOKENS
+    from edgecl.extractors.text import MOST_TOKENS, TextExtractor
 
     count, unknown, cut = 0, list[str](), list[str]()
     for item in items:
-        if isinstance(item, Sample) and item.signal.ndim == 2:  # no latent
+        if isinstance(item, Sample) and item.signal.ndim == 2 and isinstance(extractor, TextExtractor):  # no latent
             count += 1
             read = extractor.reads(item.signal)
             if read.is_unknown:
