@@ -182,3 +182,21 @@ def test_labels_that_are_equal_are_one_class_whatever_their_type(other) -> None:
 def test_a_label_that_is_missing_is_no_class(label: object) -> None:
     with pytest.raises(DataError, match="the row has no label"):
         EdgeClassifier().learn_one({"a": 1}, label)
+
+
+def test_a_label_in_another_spelling_is_named() -> None:
+    model = EdgeClassifier()
+    model.learn_one({"a": 1}, "fraud")
+    with pytest.warns(UserWarning, match="'Fraud ' is a known one in another spelling"):
+        model.learn_one({"a": 1}, "Fraud ")
+    model.learn_one({"a": 1}, "Fraud ")  # and no more than once: warnings are errors here
+    model.learn_one({"a": 1}, "fair")
+
+
+def test_numbers_as_text_are_named_and_codes_are_not() -> None:
+    model = EdgeClassifier()
+    for at in range(15):
+        model.learn_one({"amount": f"{at}.5", "city": f"city {at}", "code": str(at % 4)}, "a")
+    with pytest.warns(UserWarning, match="'amount' has numbers as text, such as '15.5'"):
+        model.learn_one({"amount": "15.5", "city": "city 15", "code": "3"}, "b")
+    model.learn_one({"amount": "16.5", "city": "city 16", "code": "3"}, "b")

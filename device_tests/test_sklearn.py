@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -157,6 +158,37 @@ def test_names_of_columns_are_kept_and_compared():
     assert model.feature_names_in_.tolist() == table.columns.tolist()
     with pytest.raises(ValueError, match="feature names"):
         model.predict(table.rename(columns={"column 0": "other"}))
+
+
+@pytest.mark.parametrize("dtype", ["string", "category", "object", "Int64", "boolean", "str"])
+def test_labels_of_pandas_that_are_missing_are_refused_whatever_their_type(dtype):
+    pandas = pytest.importorskip("pandas")
+    X, _ = blobs()
+    labels = [1, 0] if dtype == "Int64" else [True, False] if dtype == "boolean" else ["a", "b"]
+    y = pandas.Series(labels * (len(X) // 2), dtype=dtype)
+    assert EdgeClassifier().fit(X[: len(y)], y).classes_.tolist() == sorted(labels)
+    y[3] = pandas.NA
+    with pytest.raises(ValueError, match=r"no label in 1 rows, 3 for one|contains NaN"):
+        EdgeClassifier().fit(X[: len(y)], y)
+
+
+def test_labels_of_two_types_are_refused():
+    X, _ = blobs()
+    y = np.array([1, "b"] * (len(X) // 2), object)
+    with pytest.raises(ValueError, match="labels of two types, 'b' and 1"):
+        EdgeClassifier().fit(X[: len(y)], y)
+    with pytest.raises(ValueError, match="Input classes has no label in 1 rows"):
+        EdgeClassifier().partial_fit(X[:2], ["a", "b"], classes=["a", "b", None])
+
+
+def test_labels_that_differ_in_spelling_alone_are_named():
+    X, y = blobs()
+    model = EdgeClassifier().fit(X, y)
+    with pytest.warns(UserWarning, match="'A ' and 'a' differ in spelling alone"):
+        model.partial_fit(X[:9], ["A "] * 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X[:9], ["b"] * 9)
 
 
 @pytest.mark.parametrize(

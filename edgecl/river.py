@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from edgecl.learning.expert_state import ExpertState
 from edgecl.learning.experts import Experts, Learning
 from edgecl.learning.heavy_tails import JUDGED_ROWS
 from edgecl.learning.row_scaling import RowScaling
-from edgecl.sources.labels import NO_NUMBERS
+from edgecl.sources.csv_times import is_number
+from edgecl.sources.labels import are_known, is_none
 from edgecl.units import parse_bytes
 
 try:
@@ -27,6 +29,7 @@ FEWEST_COLUMNS = 4
 FAR = 1e6  # first value of a column from which others are taken as their distance to it, if the next one is near it
 NEAR = 1 / 16  # of a first value: what is farther from it has all its digits without
 CHANCES = 2  # values that may be the first one: a sentinel may come before
+MANY = 16  # different numbers as text from which on a feature is probably no category
 LARGEST = 1e30  # beyond which values are cut
 Column = tuple[Any, ...]
 
@@ -87,7 +90,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         DataError
             When there is no label.
         """
-        if y is None or str(y).strip().lower() in NO_NUMBERS:
+        if is_none(y):
             raise DataError(f"the row has no label, but {y}: what is taught needs one", parameter="label")
         experts = self._with_columns(x)
         name = self._name(y)
@@ -99,6 +102,9 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         name = str(y)
         if name not in self._labels:
             name = next((known for known, label in self._labels.items() if _is_equal(label, y)), name)
+            if isinstance(y, str) and are_known([y], (one for one in self._labels.values() if isinstance(one, str))):
+                message = f"the label {y!r} is a known one in another spelling: learnt as a class of its own"
+                warnings.warn(message, UserWarning, stacklevel=3)
             self._labels.setdefault(name, y)
         return name
 
@@ -119,7 +125,9 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         fresh = [one for one in known if one is not None and one not in self._columns]
         for column in sorted(fresh, key=repr)[: max(self.max_columns - len(self._columns), 0)]:
             place = self._columns[column] = len(self._columns)
-            if len(column) == 1 and abs(first := _within(x[column[0]])) >= FAR:
+            if len(column) == 2:
+                self._warn_of_text(column)
+            elif abs(first := _within(x[column[0]])) >= FAR:
                 self._origins[place], self._chances[place] = first, CHANCES
         if self._chances:
             self._decide(x)
@@ -127,6 +135,13 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         if self._experts is None or width > len(self._experts.state.scaling.mean):
             self._experts = self._widened(width)
         return self._experts
+
+    def _warn_of_text(self, column: Column) -> None:
+        """Warn where a feature has come as the text of many numbers, as `csv.DictReader` has it: each is a column."""
+        texts = [one for one in self._columns if len(one) == 2 and one[0] == column[0] and is_number(one[1], ",")]
+        if len(texts) == MANY and column in texts:
+            message = f"{column[0]!r} has numbers as text, such as {column[1]!r}, each a category: give float()"
+            warnings.warn(message, UserWarning, stacklevel=4)
 
     def _decide(self, x: dict[Any, Any]) -> None:
         """Keep or change the origins of columns that a row decides about."""

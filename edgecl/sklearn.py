@@ -25,7 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.model.statistics import packed_length
 from edgecl.model.weighted_statistics import combined, weighted_statistics
-from edgecl.sources.labels import is_missing
+from edgecl.sources.array_labels import require_labels, warn_of_texts
 from edgecl.units import parse_bytes
 
 try:
@@ -149,14 +149,17 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
         require_parameters(self)
+        require_labels(y, "y")
+        if classes is not None:
+            require_labels(classes, "classes")
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
-        _require_labels(labels)
         check_classification_targets(labels)
         weight = None if sample_weight is None else _weights(sample_weight, rows)
         if weight is not None:
             rows, labels, weight = rows[weight > 0], labels[weight > 0], weight[weight > 0]
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
+        warn_of_texts(announced, np.unique(labels))
         if not hasattr(self, "model_"):
             self._names: dict[Any, str] = {}  # label to its name in the model: 1, 1.0 and True are one label
         for label in announced:
@@ -352,17 +355,6 @@ def name_of(one: EdgeClassifier, label: Any) -> str:
 
 def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
-
-
-def _require_labels(labels: NDArray[Any]) -> None:
-    """Refuse None among labels; warn of texts that stand for a missing one."""
-    missing = [row for row, one in enumerate(labels) if one is None] if labels.dtype == object else []
-    if missing:
-        raise ValueError(f"Input y has no label in {len(missing)} rows, {missing[0]} for one: take them out")
-    texts = np.unique(labels).tolist() if labels.dtype.kind in "UO" else list[Any]()
-    odd = [one for one in texts if isinstance(one, str) and is_missing(one)]
-    if odd:
-        warnings.warn(f"the label {odd[0]!r} stands for a missing one: learnt as a class", UserWarning, stacklevel=4)
 
 
 def logits_of(model: Model, names: Sequence[str], given: NDArray[np.float64]) -> NDArray[np.float64]:

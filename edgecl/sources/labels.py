@@ -155,6 +155,15 @@ def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
     return not {_plain(one) for one in names}.isdisjoint(_plain(one) for one in classes)
 
 
+def two_spellings(labels: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two labels that differ in spelling alone, as `Spellings` compares them; None without such."""
+    first: dict[str, str] = {}
+    for label in labels:
+        if (other := first.setdefault(_plain(label), label)) != label:
+            return other, label
+    return None
+
+
 def warn_of_labels(labels: Collection[str], count: int, contract: Contract) -> None:
     """Warn of labels that a lesson of `count` samples probably should not have.
 

@@ -1,0 +1,37 @@
+"""Labels as arrays, in whatever type pandas and others have them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgecl.sources.labels import is_missing, is_none, two_spellings
+
+
+def require_labels(given: ArrayLike, name: str) -> None:
+    """Raise ValueError where a label is None, NaN or NA, and where some are texts and others are not."""
+    labels = np.asarray(given)
+    if labels.dtype != object or not labels.ndim:
+        return
+    texts = [isinstance(one, str) for one in labels.ravel()]
+    missing = [row for row, one in enumerate(labels.ravel()) if not texts[row] and is_none(one)]
+    if missing:
+        raise ValueError(f"Input {name} has no label in {len(missing)} rows, {missing[0]} for one: take them out")
+    if any(texts) and not all(texts):
+        one, other = labels.ravel()[texts.index(True)], labels.ravel()[texts.index(False)]
+        raise ValueError(f"Input {name} has labels of two types, {one!r} and {other!r}: give them one, by str()")
+
+
+def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
+    """Warn of fresh labels that stand for a missing one, and of classes of which one is another in another spelling."""
+    texts = [one for one in fresh.tolist() if isinstance(one, str)]
+    odd = [one for one in texts if is_missing(one)]
+    if odd:
+        warnings.warn(f"the label {odd[0]!r} stands for a missing one: learnt as a class", UserWarning, stacklevel=4)
+    alike = two_spellings(classes.tolist()) if texts else None
+    if alike is not None and not set(alike).isdisjoint(texts):
+        message = f"the labels {alike[0]!r} and {alike[1]!r} differ in spelling alone: learnt as two classes"
+        warnings.warn(message, UserWarning, stacklevel=4)
