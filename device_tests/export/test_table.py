@@ -190,3 +190,66 @@ def test_columns_that_promise_what_rows_to_come_do_not_keep_are_named(
 
 def test_a_column_that_has_not_changed_yet_is_not_cut_when_it_does(tmp_path: Path) -> None:
     assert latent(of_column(tmp_path, ["0.003467"] * 300), "0.403467") == pytest.approx([0.4])
+
+
+@pytest.mark.parametrize(
+    ("taught", "cell", "found"),
+    [
+        (("Oslo", "Bern"), "oslo ", [0, 1]),
+        (("New York", "Bern"), "new-york", [0, 1]),
+        (("1", "2"), "1.0", [1, 0]),
+        (("True", "False"), "1", [0, 1]),
+        (("True", "False"), "no", [1, 0]),
+        (("Y", "N"), "false", [1, 0]),
+        (("yes", "maybe"), "true", [0, 0]),  # no boolean
+        (("a", "A"), "a", [0, 1]),
+        (("Oslo", "Bern"), "Rome", [0, 0]),
+    ],
+)
+def test_a_category_in_another_spelling_is_the_one_that_is_known(
+    tmp_path: Path, taught: tuple[str, str], cell: str, found: list[int]
+) -> None:
+    text = "city,label\n" + "".join(f"{one},{at}\n" for at, one in enumerate(taught * 3))
+    extractor = exported(tmp_path, text, categories=["city"])
+    assert TableEncoding(extractor.contract).encode([cell]) == found
+
+
+def test_booleans_in_a_column_of_numbers_are_numbers_and_dashes_are_missing(tmp_path: Path) -> None:
+    text = "size,label\n" + "".join(f"{one},{at % 2}\n" for at, one in enumerate("01-01-01"))
+    extractor = exported(tmp_path, text)
+    encoding = TableEncoding(extractor.contract)
+    assert [encoding.encode([one]) for one in ("True", "false", "-", "--", "")] == [
+        [1, 0],
+        [0, 0],
+        [0, 1],
+        [0, 1],
+        [0, 1],
+    ]
+    assert extractor.contract.dimension == 2  # a missing one has a place of its own
+
+
+@pytest.mark.parametrize(
+    ("cells", "mark"),
+    [
+        (["-999", *map(str, range(10)), "-999", "-999"], "-999 in 3 of 13"),
+        (["999.9", *(f"{at}.5" for at in range(10)), "999.9", "999.9"], "999.9 in 3 of 13"),
+        (["32767", *map(str, range(100)), "32767", "32767"], "32767 in 3 of 103"),
+        (["99", *map(str, range(99)), "99", "99"], ""),  # near the others
+        (["-1", *map(str, range(10)), "-1", "-1"], ""),
+        (["0", *map(str, range(500, 510)), "0", "0"], ""),
+        (["-999", *map(str, range(10))], ""),  # once
+        (["999", "0", "999", "0", "999", "0"], ""),
+    ],
+)
+def test_a_number_that_seems_to_stand_for_a_missing_one_is_named(
+    tmp_path: Path, cells: list[str], mark: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    exported(tmp_path, "size,label\n" + "".join(f"{one},{'ab'[at % 2]}\n" for at, one in enumerate(cells)))
+    assert (
+        (f"'size' is {mark} rows, far from its other values" in caplog.text) if mark else "far from" not in caplog.text
+    )
+
+
+def test_categories_that_differ_in_spelling_alone_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exported(tmp_path, "city,label\n" + "".join(f"{one},a\n" for one in ("Oslo", "OSLO", "Bern", "Oslo", "Bern")))
+    assert "'city' has 'OSLO' and 'Oslo' as two categories" in caplog.text

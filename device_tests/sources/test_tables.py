@@ -73,7 +73,7 @@ def test_rows_that_lack_a_column_or_have_one_twice_are_not_read_quickly(names: l
 def test_a_boolean_is_the_same_category_in_any_case(cell: str) -> None:
     channels = ("paid=false", "paid=true", "city=Oslo")
     encoding = TableEncoding(replace(contract_of("table", 0.0, channels, 1, 1), units=("category",) * 3))
-    assert encoding.encode([cell, "oslo"]) == [0, 1, 0]
+    assert encoding.encode([cell, "rome"]) == [0, 1, 0]
     assert list(encoding.unknown) == ["city"]
 
 

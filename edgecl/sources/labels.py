@@ -110,7 +110,7 @@ class Spellings:
         if case not in (None, "keep", "lower"):
             raise SettingError(f"{case!r}: wanted 'keep' or 'lower'", parameter="label_case")
         self._classes, self._case = frozenset(classes), case
-        self._known = {_plain(one): one for one in sorted(self._classes)}
+        self._known = {plain_form(one): one for one in sorted(self._classes)}
 
     def settled(self, label: str, source: str) -> str:
         """Return the label as it is taught; `source` says where it was found.
@@ -123,7 +123,7 @@ class Spellings:
         """
         if self._case == "keep" or label in self._classes:
             return label
-        plain = _plain(label)
+        plain = plain_form(label)
         if self._case is not None:
             return self._known.setdefault(plain, _lowered(label))
         other = self._known.setdefault(plain, label)
@@ -152,14 +152,14 @@ def one_spelling(items: Iterator[Sample | Skip], spellings: Spellings) -> Iterat
 
 def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
     """Test whether any name is that of a class, whatever its spelling."""
-    return not {_plain(one) for one in names}.isdisjoint(_plain(one) for one in classes)
+    return not {plain_form(one) for one in names}.isdisjoint(plain_form(one) for one in classes)
 
 
 def two_spellings(labels: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two labels that differ in spelling alone, as `Spellings` compares them; None without such."""
     first: dict[str, str] = {}
     for label in labels:
-        if (other := first.setdefault(_plain(label), label)) != label:
+        if (other := first.setdefault(plain_form(label), label)) != label:
             return other, label
     return None
 
@@ -185,7 +185,7 @@ def _means_background(label: str) -> bool:
     return "".join(one for one in label.casefold() if one.isalnum()) in _LIKE_BACKGROUND
 
 
-def _plain(label: str) -> str:
+def plain_form(label: str) -> str:
     """Return what labels of one class have in common, whatever their case, separators, quotes, form or decimals."""
     return re.sub(_SEPARATORS, " ", _lowered(label).translate(_JOINERS))
 

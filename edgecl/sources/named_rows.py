@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 logger = Logger(__name__)
-BOOLEANS = {"True": "1", "False": "0"}
 
 
 class NamedRows:
@@ -51,16 +50,14 @@ class NamedRows:
         return self.encode_cells([named.get(column) for column in self.encoding.columns])
 
     def encode_cells(self, cells: Iterable[Any]) -> list[float]:
-        """Return the channels of cells in the order of the columns; a boolean in a column of numbers is 0 or 1.
+        """Return the channels of cells in the order of the columns.
 
         Raises
         ------
         UnusableError
             A cell cannot be used.
         """
-        texts = ["" if cell is None else str(cell) for cell in cells]
-        numbers = self.encoding.numbers
-        return self.encoding.encode([BOOLEANS.get(one, one) if at in numbers else one for at, one in enumerate(texts)])
+        return self.encoding.encode(["" if cell is None else str(cell) for cell in cells])
 
     def of_frame(self, frame: Any) -> Iterable[Any]:
         """Return the rows of a DataFrame as mappings; those of one whose columns have no names as arrays.

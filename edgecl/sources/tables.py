@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from edgecl.sources.labels import MISSING_WORDS
+from edgecl.sources.labels import MISSING_WORDS, plain_form
 from edgecl.sources.samples import LARGEST, UnusableError
 
 if TYPE_CHECKING:
@@ -22,9 +22,28 @@ SCALED = "columns of "  # begins the source of an extractor that scales numbers,
 CUT = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
-BOOLEANS = ("true", "false")  # which programs write in any case
+# What stands for a missing number, beside the words of EMPTY; as a category or a label each may be one.
+NO_NUMBER = frozenset({"-", "--", "---", "\u2013", "\u2014", ".", "..", ":", "*"})
+BOOLEANS = {"true": 1.0, "false": 0.0}  # in a column of numbers, in any case
+TRUTHS = (frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"}))  # of two categories
 RowPlan: TypeAlias = "list[tuple[int | None, Mapping[str, int]] | None]"  # of each cell: channel, or categories
 _PLAIN = (float, int)  # but no bool, and nothing whose text may be another number
+
+
+def other_spellings(categories: Mapping[str, int]) -> dict[str, int]:
+    """Return the channel of each category by its plain form, without those that two share; of a boolean by all of its.
+
+    >>> other_spellings({"Oslo": 0, "Bern": 1})["oslo"], other_spellings({"True": 0, "False": 1})["no"]
+    (0, 1)
+    """
+    found: dict[str, list[int]] = {}
+    for value, channel in categories.items():
+        found.setdefault(plain_form(value), []).append(channel)
+    forms = {form: channels[0] for form, channels in found.items() if len(channels) == 1}
+    sides = [next((side for side in TRUTHS if form in side), frozenset()) for form in forms]
+    if len(categories) == len(forms) == 2 and all(sides) and sides[0] != sides[1]:
+        return {form: channel for side, channel in zip(sides, forms.values(), strict=True) for form in side}
+    return forms
 
 
 class TableEncoding:
@@ -38,17 +57,15 @@ class TableEncoding:
         self._numbers: dict[int, int] = {}  # column to channel
         self._indicators: dict[int, int] = {}
         self._categories: dict[int, dict[str, int]] = {}
-        self._booleans: dict[int, dict[str, int]] = {}  # those of the categories, in lower case: True is true
         for channel, (name, unit) in enumerate(zip(contract.channels, contract.units, strict=True)):
             if unit == CATEGORY:
                 column, _, value = name.partition("=")
                 self._categories.setdefault(self._column(column), {})[value] = channel
-                if value.lower() in BOOLEANS:
-                    self._booleans.setdefault(self._column(column), {})[value.lower()] = channel
             elif unit == MISSING:
                 self._indicators[self._column(name.removesuffix(IS_MISSING))] = channel
             else:
                 self._numbers[self._column(name)] = channel
+        self._spellings = {column: other_spellings(found) for column, found in self._categories.items()}
 
     @property
     def numbers(self) -> Collection[int]:
@@ -72,13 +89,15 @@ class TableEncoding:
         values = [0.0] * self.width
         for column, channel in self._numbers.items():
             text = cells[column].strip()
-            if text.lower() in EMPTY:
+            if text.lower() in EMPTY or text in NO_NUMBER:
                 self._note_missing(column, values)
             else:
                 values[channel] = self._number(text, column)
         for column, channels in self._categories.items():
             text = cells[column].strip()
-            found = channels.get(text, self._booleans.get(column, {}).get(text.lower()))
+            found = channels.get(text)
+            if found is None:
+                found = self._spellings[column].get(plain_form(text))
             if found is not None:
                 values[found] = 1.0
             elif text.lower() in EMPTY:
@@ -99,6 +118,8 @@ class TableEncoding:
         try:
             value = float(text)
         except ValueError:
+            if text.lower() in BOOLEANS:
+                return BOOLEANS[text.lower()]
             raise UnusableError(f"not a number: {ascii(text)[:40]} in {self.columns[column]!r}") from None
         if not math.isfinite(value):
             raise UnusableError(f"not finite: {text[:40]} in {self.columns[column]!r}")

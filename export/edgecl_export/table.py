@@ -16,9 +16,9 @@ from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
 from edgecl.sources.csv_columns import table_head
-from edgecl.sources.labels import valid_text
+from edgecl.sources.labels import two_spellings, valid_text
 from edgecl.sources.samples import LARGEST
-from edgecl.sources.tables import CATEGORY, CUT, EMPTY, IS_MISSING, MISSING, NUMBER, SCALED
+from edgecl.sources.tables import CATEGORY, CUT, EMPTY, IS_MISSING, MISSING, NO_NUMBER, NUMBER, SCALED
 from edgecl_export._contract import write
 from edgecl_export._graph import Graph
 
@@ -38,6 +38,8 @@ _NUMBER_AS_TEXT = re.compile(
     rf"[-+]?{_MONEY}?\s?[-+]?(\d{{1,3}}([,.'\u2019\s]\d{{3}})+([.,]\d+)?|\d+([.,]\d+)?)\s?(?P<unit>{_UNITS})?",
     re.IGNORECASE,
 )
+ENDS = frozenset({32767, 32768, 65535, 2147483647, 2147483648, 4294967295})  # of whole numbers
+FEWEST_OF_A_MARK = 3  # rows, and different values
 TAIL = 0.01  # share of values on each side that the width of a column is taken without
 FAR = 100.0  # widths from the middle beyond which a value does not scale its column
 
@@ -201,6 +203,9 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str], *, decim
     pairs = set(zip(cells, labels, strict=True))
     if 1 < len(values) == len(set(labels)) == len(pairs) < len(cells) / 2:
         notes.append("has one value for each label: is it a copy of the label? Take it out of the table if it is")
+    alike = two_spellings(sorted(column.categories))
+    if alike is not None:
+        notes.append(f"has {alike[0]!r} and {alike[1]!r} as two categories, which differ in spelling alone")
     if not column.categories:
         read = [math.nan if (one := _number(cell, decimal=decimal)) is None else one for cell in cells]
         notes += _notes_on_numbers(column.name, np.array(read))
@@ -231,12 +236,32 @@ def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
             f"has {len(far)} values far beyond nearly all others, {far[0]:.6g} for one, which do not scale it: leave "
             "the cell empty where such a value stands for a missing one"
         )
+    if (mark := _mark(present, different)) is not None:
+        notes.append(
+            f"is {mark:.10g} in {int((present == mark).sum())} of {len(values)} rows, far from its other values: leave "
+            "the cell empty where it stands for a missing one"
+        )
     if 2 * len(np.unique(np.clip(different, -LARGEST, LARGEST).astype(np.float32))) < len(different):
         notes.append(
             "has values that single precision does not tell apart: write the difference to one of them, or of a time "
             "the hour"
         )
     return notes
+
+
+def _mark(present: NDArray[np.float64], different: NDArray[np.float64]) -> float | None:
+    """Return the number that seems to stand for a missing one: of nines or the end of a type, frequent and far out.
+
+    Farther from the next value than all others are from each other.
+    """
+    if len(different) < FEWEST_OF_A_MARK:
+        return None
+    for mark, others in ((different[0], different[1:]), (different[-1], different[:-1])):
+        is_mark = abs(mark) in ENDS or re.fullmatch(r"99+(\.9+)?", f"{abs(mark):.10g}")
+        count = int((present == mark).sum())
+        if is_mark and count >= FEWEST_OF_A_MARK and np.abs(others - mark).min() > np.ptp(others) > 0:
+            return float(mark)
+    return None
 
 
 def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
@@ -257,7 +282,9 @@ def _column(name: str, cells: Sequence[str], *, decimal: bool, is_named: bool) -
     present = [cell for cell in cells if cell.lower() not in EMPTY]
     numbers = [] if is_named else [value for cell in present if (value := _number(cell, decimal=decimal)) is not None]
     has_missing = len(present) < len(cells)
-    if 2 * len(numbers) > len(present) or not present:
+    marks = sum(cell in NO_NUMBER for cell in present)
+    if 2 * len(numbers) > len(present) or not present or (numbers and len(numbers) + marks == len(present)):
+        has_missing = has_missing or marks > 0
         values = np.array(numbers)
         values = values[_is_usual(values)] if numbers else np.zeros(1)
         scale = float(values.std()) if np.ptp(values) else 0.0  # the mean of equal values may be off by a rounding
