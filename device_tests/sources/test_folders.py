@@ -240,6 +240,19 @@ def test_people_above_folders_that_are_called_like_known_classes_are_refused(tmp
     }
 
 
+def test_stores_are_no_data(tmp_path: Path) -> None:
+    put(tmp_path / "yes" / "1.wav", wav(tone()))
+    for store in (tmp_path / "kitchen", tmp_path / "fleet" / "hall"):
+        put(store / "store.json", b"{}")
+        (store / "objects").mkdir()
+        put(store / "inbox" / "000001.wav", wav(tone(hertz=400)))
+    assert {one.label for one in samples_of(tmp_path)} == {"yes"}
+    assert {one.reason for one in skips_of(tmp_path)} == {"a store of edgecl: it holds no samples to read"}
+    for known in ((), ("inbox",)):
+        with pytest.raises(DataError, match=r"kitchen is a store of edgecl and holds no samples to read: give the"):
+            samples_of(tmp_path / "kitchen", known=known)
+
+
 def test_a_label_that_is_called_like_a_part_beside_labels_of_the_same_speakers_says_how_to_keep_it(
     tmp_path: Path,
 ) -> None:

@@ -75,6 +75,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
+def is_store(folder: Path) -> bool:
+    """Test whether a folder is a store, whose files are no recordings: learnt from, its inbox would be a class."""
+    return (folder / "store.json").is_file() and (folder / "objects").is_dir()
+
+
 def disguise(begins: bytes) -> str:
     """Return what a file is that is called sound or picture, from its first twelve bytes; nothing where that is open.
 
@@ -104,7 +109,7 @@ def find_files(
     The label is the first folder below `root` (or `label`, for the files of a flat folder). The group is the
     second folder, or else the file's stem up to its last `_`: `george_07.wav` is by `george`. With `label_folder` the
     label is the folder at that depth, 1 for the first.
-    Names that begin with a dot and those of the system (`is_hidden`) are ignored; other files become skips.
+    Names that begin with a dot and those of the system (`is_hidden`) are ignored; other files and stores become skips.
 
     Raises
     ------
@@ -138,7 +143,7 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
     below = {
         one.name: _folders(one)
         for one in sorted(root.iterdir())
-        if one.is_dir() and not (one.name.startswith("_") or is_hidden(one.name))
+        if one.is_dir() and not (one.name.startswith("_") or is_hidden(one.name) or is_store(one))
     }
     parts = [name for name in below if _is(_SPLIT, name)] or _numbered_parts(below) or _people(below)
     are_all = len(parts) == len(below) and (len(parts) > 1 or any(below.values()))
@@ -211,7 +216,7 @@ def _people(below: Mapping[str, set[str]]) -> list[str]:
 
 def _folders(folder: Path) -> set[str]:
     try:
-        return {one.name for one in folder.iterdir() if one.is_dir() and not is_hidden(one.name)}
+        return {one.name for one in folder.iterdir() if one.is_dir() and not (is_hidden(one.name) or is_store(one))}
     except OSError:
         return set()
 
@@ -232,6 +237,8 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
     except OSError as error:
         raise DataError(f"{root} can't be read: {error.strerror}") from error
     wanted = f"wanted <label>/<file>{suffixes[0]}"
+    if is_store(root):
+        raise DataError(f"{root} is a store of edgecl and holds no samples to read: give the path of the data")
     if not entries:
         raise DataError(f"{root} is an empty folder, {wanted}")
     if folders and label is not None:
@@ -300,7 +307,9 @@ def _walk(folder: Path, *, suffixes: tuple[str, ...], trail: tuple[tuple[int, in
     except OSError as error:
         yield Skip(str(folder), f"unreadable: {error.strerror}")
         return
-    if identity in trail:
+    if is_store(folder):
+        yield Skip(str(folder), "a store of edgecl: it holds no samples to read")
+    elif identity in trail:
         yield Skip(str(folder), "symlink loop: it leads back to a folder above itself")
     elif len(trail) > DEEPEST:
         yield Skip(str(folder), f"too deep: more than {DEEPEST} folders down")
