@@ -17,6 +17,7 @@ from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.opening import open_extractor
 from edgecl.operations.inbox import DETECTIONS_KEPT, Inbox, Item
+from edgecl.sources.json_lines import text_signal
 from edgecl.sources.reading import read_samples
 
 from ..support.commands import clips, edgecl, noise, process, voice_extractor, write_wav
@@ -57,6 +58,15 @@ def test_movement_is_kept_as_windows_that_learn_takes(contract: Contract, tmp_pa
     np.testing.assert_array_equal(inbox.signal(item), moved)
     (sample,) = read_samples(tmp_path / "inbox" / item.file, wrist, label="squat")
     np.testing.assert_array_equal(sample.signal, moved)  # type: ignore[union-attr]
+
+
+def test_a_text_has_no_length_in_time(contract: Contract, tmp_path: Path) -> None:
+    texts = replace(contract, modality="text", sample_rate_hz=0.0, units=("UTF-8",), window_samples=1, hop_samples=1)
+    inbox = Inbox(tmp_path / "inbox", texts)
+    signal = text_signal("where is my card")
+    item = inbox.keep(signal, kind="set aside", time=0, label="card", confidence=0.5, novelty=0.1, called="refund")
+    assert item.seconds == 0
+    np.testing.assert_array_equal(inbox.signal(item), signal)
 
 
 def test_the_newest_stay_within_the_bytes_granted(contract: Contract, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Item:
     confidence: float
     novelty: float
     seconds: float
-    """Length of the signal."""
+    """Length of the signal; 0 of what has none in time: a text, a row, a picture."""
     count: int
     """Number of times it was detected: near-duplicates are kept once."""
     file: str
@@ -221,7 +221,7 @@ class Inbox:
                 label=label,
                 confidence=round(confidence, 4),
                 novelty=round(novelty, 4),
-                seconds=round(len(signal) / (self._contract.sample_rate_hz or 1), 3) * (not self._contract.is_picture),
+                seconds=_seconds(signal, self._contract),
                 count=there.count + 1 if there else 1,
                 file="",
                 sha256=digest,
@@ -367,6 +367,11 @@ def questions(items: Sequence[Item], model: Model) -> list[Question]:
         for label, one in sorted(model.alike.items())
         if one.asked and label in model.statistics and not model.are_distinct(label, one.like)
     ]
+
+
+def _seconds(signal: NDArray[np.float32], contract: Contract) -> float:
+    is_in_time = contract.sample_rate_hz > 0 and not contract.is_picture
+    return round(len(signal) / contract.sample_rate_hz, 3) if is_in_time else 0.0
 
 
 def _now() -> str:

@@ -78,7 +78,7 @@ def _print(items: Sequence[Item], store: Path) -> None:
             f"{one.label} ({one.confidence:.0%})",
             *([one.called] if has_names else []),
             f"{one.novelty:.2f}",
-            f"{one.seconds:.1f} s",
+            f"{one.seconds:.1f} s" if one.seconds else "-",
         )
         for one in items
     ]
