@@ -190,6 +190,19 @@ def test_a_label_for_labelled_folders_is_refused(unharmed: Path, command: str) -
     check_refused(done, DATA, "(--label)")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("compare", "copies/yes", "--extractor", "voice"), ("export", "wakeword", "kitchen", "nope", "-o", "x.onnx")],
+)
+def test_no_option_is_advised_that_the_command_lacks(
+    unharmed: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(unharmed)
+    done = edgecl(*arguments)
+    assert done.code in (2, 4)
+    assert "(--label)" not in done.err
+
+
 def test_one_bad_path_among_good_ones_ends_predict_after_the_good_answers(unharmed: Path) -> None:
     paths = (unharmed / "good" / "yes", unharmed / "missing.wav")
     done = edgecl("predict", unharmed / "kitchen", *paths, "--json")

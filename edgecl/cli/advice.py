@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 # the option of a parameter that an error names: `EdgeclError.parameter`
 OPTIONS = {
     "alerts_per_1000": "--alerts-per-1000",
@@ -77,12 +79,15 @@ REMEDIES = {
 }
 
 
-def advice(parameter: str, remedy: str = "") -> str:
-    """Return what to add to a message.
+def advice(parameter: str, remedy: str = "", *, offered: Set[str] | None = None) -> str:
+    """Return what to add to a message; of options only those that are offered, None for any.
 
-    >>> advice("scale"), advice("")
-    (' (--scale)', '')
+    >>> advice("scale"), advice("scale", offered={"--label"}), advice("")
+    (' (--scale)', '', '')
     """
-    words = [OPTIONS.get(parameter, ""), REMEDIES.get(remedy, "")]
+    option = OPTIONS.get(parameter, "")
+    if offered is not None and not offered & {word.strip(",") for word in option.split()}:
+        option = ""
+    words = [option, REMEDIES.get(remedy, "")]
     named = ", ".join(word for word in words if word)
     return f" ({named})" if named else ""

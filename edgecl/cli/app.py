@@ -214,7 +214,7 @@ def _failure(error: BaseException) -> click.ClickException | None:
             from edgecl.cli.stdin import without_folder
 
             said = without_folder(printable(str(error)))
-            return Failure(said + advice(error.parameter, error.remedy), error.exit_code)
+            return Failure(said + advice(error.parameter, error.remedy, offered=_offered()), error.exit_code)
         case MemoryError():
             return Failure(f"out of memory: {printable(str(error)) or 'nothing was committed'}", 1)
         case ImportError():
@@ -225,6 +225,16 @@ def _failure(error: BaseException) -> click.ClickException | None:
         case OSError():
             return Failure(printable(f"{error.filename or 'the system'}: {error.strerror or error}"), 1)
     return None
+
+
+def _offered() -> set[str]:
+    """Return the options of the command that was called: an error may name one that others have."""
+    ctx = click.get_current_context()
+    command: click.Command = ctx.command
+    for word in ctx.meta["edgecl.arguments"]:
+        if isinstance(command, click.Group):
+            command = command.get_command(ctx, word) or command
+    return {option for one in command.params for option in one.opts}
 
 
 def _what_was_done() -> str:
