@@ -120,12 +120,14 @@ def restore_backup(
         When it cannot be read, or writing fails.
     """
     status = file.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise StoreDamagedError(f"{file} is a folder and no backup: the file of the backup goes first, then the store")
     if not stat.S_ISREG(status.st_mode) or not status.st_size:  # a file of /proc has no length, and may never end
         raise StoreDamagedError(f"{file} is not a regular file, or empty")
     path = Path(os.path.realpath(path))
     is_there = (path / "store.json").exists() and overwrite
     if not is_there:
-        require_vacant(path)
+        require_vacant(path, parameter="overwrite")
     require_other(path)
     with explained(f"restoring {path}", outcome="nothing was changed"), file.open("rb") as source:
         known = _verified(source, file, require)

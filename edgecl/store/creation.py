@@ -72,13 +72,16 @@ def create_folder(
             raise
 
 
-def require_vacant(path: Path) -> None:
-    """Raise SettingError unless a store can be made at `path`."""
+def require_vacant(path: Path, *, parameter: str = "") -> None:
+    """Raise SettingError unless a store can be made at `path`; `parameter` is what replaces one that is there."""
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is a file: name a folder that does not exist yet")
     if entries(path):
-        what = "is a store already" if (path / "store.json").exists() else "is not empty"
-        raise SettingError(f"{path} {what}: name a folder that does not exist yet")
+        is_one = (path / "store.json").exists()
+        what = "is a store already" if is_one else "is not empty"
+        raise SettingError(
+            f"{path} {what}: name a folder that does not exist yet", parameter=parameter if is_one else ""
+        )
     require_other(path)
     if not path.parent.is_dir():
         raise SettingError(f"{path.parent} is not a folder: make it first, the store becomes a folder in it")

@@ -37,6 +37,9 @@ def test_a_store_goes_through_one_file_and_answers_as_before(kitchen: Path, tmp_
     done = edgecl("restore", file, again)
     assert done.code == 2
     assert "is a store already" in done.err
+    assert "(--overwrite)" in done.err
+    done = edgecl("restore", kitchen, file)
+    assert (done.code, "is a folder and no backup: the file of the backup goes first" in done.err) == (5, True)
     assert edgecl("restore", file, again, "--overwrite").code == 0
 
 
