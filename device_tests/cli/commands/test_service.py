@@ -143,6 +143,8 @@ def test_services_are_hardened(name):
     [
         (("/tmp/hall",), "temporary folder"),
         (("/srv/hall", "--listen", "--wok marvin"), "No such option"),
+        (("/srv/hall", "--listen", "--wok marvin"), "Try 'edgecl listen --help'"),
+        (("/srv/hall", "--page", "--wok marvin"), "Try 'edgecl serve --help'"),
         (("/srv/hall", "--listen", "--threshold much"), "--threshold"),
         (("/srv/hall", "--listen", "--wake 'marvin"), "No closing quotation"),
         (("/srv/hall", "--user", "ann\nExecStart=evil"), "control characters"),

@@ -85,8 +85,8 @@ def install(
         store.absolute(),
         user=user,
         program=_program(program),
-        listen_options=_options(listen, store, listen_options, option="--listen"),
-        page_options=_options(serve, store, page_options, option="--page"),
+        listen_options=_options("listen", listen, store, listen_options),
+        page_options=_options("serve", serve, store, page_options),
     )
     if own:
         units = for_user(units)
@@ -142,15 +142,16 @@ def _only(units: Mapping[str, str], name: str) -> dict[str, str]:
     return {name: units[name]}
 
 
-def _options(command: click.Command, store: Path, text: str, *, option: str) -> list[str]:
-    """Return the words of the text, once the command has accepted them."""
+def _options(name: str, command: click.Command, store: Path, text: str) -> list[str]:
+    """Return the words of the text, once the command of that name has accepted them."""
+    option = {"listen": "--listen", "serve": "--page"}[name]
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r}: {error}", param_hint=option) from error
     if {"-h", "--help"} & set(words):
         raise click.BadParameter("--help is not an option of a service", param_hint=option)
-    command.make_context(f"edgecl {command.name}", [str(store), *words])
+    command.make_context(f"edgecl {name}", [str(store), *words])
     return words
 
 
