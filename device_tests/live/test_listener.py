@@ -55,11 +55,12 @@ def test_a_word_at_the_very_edge_of_a_recording_is_heard(kitchen: Path, tmp_path
     assert done.lines[0]["span"][0] >= 0
 
 
-def test_a_store_that_knows_nothing_hears_nothing(tmp_path: Path) -> None:
+def test_a_store_that_knows_nothing_hears_nothing_and_says_so(tmp_path: Path) -> None:
     voice_extractor()
     assert edgecl("init", tmp_path / "empty", "--extractor", "voice").code == 0
     done = edgecl("listen", tmp_path / "empty", write_wav(tmp_path / "heard.wav", said("yes")), "--json")
     assert (done.code, done.lines) == (0, [])
+    assert "has learnt nothing yet: `edgecl learn" in done.err
 
 
 @pytest.mark.native("waits for a process in real time")

@@ -180,6 +180,8 @@ def command(
     fanout: Fanout[Event] = Fanout()
     with fanout, warn.opened(store) as learner:
         contract = learner.contract
+        if not learner.classes:
+            warn.warn(f"{store} has learnt nothing yet: `edgecl learn {store} PATH` teaches it, also while this runs")
         resident = _resident() if control else None  # before threads: it is forked
         if open_doors.wyoming is not None and not (microphone or file):
             pieces = _nothing(halt, systemd.alive)
