@@ -234,6 +234,8 @@ def test_a_class_that_is_watched_for_and_never_comes_is_named(shop: Learner, tmp
     stream = table(tmp_path / "stream.csv", ("small", "large"))
     done = edgecl("follow", shop.path, stream, "--watch", "fraud", "--cost", "missed=2,false=1")
     assert "no row had that label" in " ".join(done.out.split())
+    assert "'fraud', the class to watch for, is not known: there are large, small" in done.err
+    assert "is not known" not in edgecl("follow", shop.path, stream, "--watch", "small").err
 
 
 def test_labels_of_a_table_of_other_delimiters_meet_their_rows(shop: Learner, tmp_path: Path) -> None:

@@ -234,7 +234,13 @@ def decided(
     costs = Costs.parse(cost) if cost is not None else None
     if watch is None:
         return asked, None
-    return asked, Watch(spellings.settled(watch, "the class to watch for"), costs, alerts_per_1000)
+    named = spellings.settled(watch, "the class to watch for")
+    if spellings.classes and named not in spellings.classes:
+        logger.warning(
+            "%r, the class to watch for, is not known: there are %s. No alert is raised before its first label comes",
+            named, ", ".join(sorted(spellings.classes)),
+        )  # fmt: skip
+    return asked, Watch(named, costs, alerts_per_1000)
 
 
 @watched

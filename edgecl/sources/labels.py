@@ -109,8 +109,8 @@ class Spellings:
     def __init__(self, classes: Collection[str] = (), *, case: str | None = None) -> None:
         if case not in (None, "keep", "lower"):
             raise SettingError(f"{case!r}: wanted 'keep' or 'lower'", parameter="label_case")
-        self._classes, self._case = frozenset(classes), case
-        self._known = {plain_form(one): one for one in sorted(self._classes)}
+        self.classes, self._case = frozenset(classes), case
+        self._known = {plain_form(one): one for one in sorted(self.classes)}
 
     def settled(self, label: str, source: str) -> str:
         """Return the label as it is taught; `source` says where it was found.
@@ -121,7 +121,7 @@ class Spellings:
             The label and a class that is known, or a label before it, differ only in case, blanks, separators, Unicode
             form or as 1 and 1.0, and nothing is settled.
         """
-        if self._case == "keep" or label in self._classes:
+        if self._case == "keep" or label in self.classes:
             return label
         plain = plain_form(label)
         if self._case is not None:
@@ -131,7 +131,7 @@ class Spellings:
             return label
         what = (
             f"has the label {label!r}, and the class {other!r} is known"
-            if other in self._classes
+            if other in self.classes
             else f"has the label {label!r}, and others have {other!r}"
         )
         raise DataError(
