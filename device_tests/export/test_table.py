@@ -69,6 +69,14 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text, more, erro
         exported(tmp_path, text, **more)
 
 
+@pytest.mark.parametrize("asked", ["label_column", "categories"])
+def test_a_column_that_is_not_there_names_what_asked_for_it(tmp_path: Path, asked: str) -> None:
+    value = "y" if asked == "label_column" else ["y"]
+    with pytest.raises(SettingError, match="has no column y") as raised:
+        exported(tmp_path, LIKE, **{asked: value})
+    assert raised.value.parameter == asked
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -10,6 +10,7 @@ OPTIONS = {
     "at": "--at",
     "background": "--background",
     "by": "--by",
+    "categories": "--categories",
     "cert": "--cert",
     "channel": "--channel left",
     "columns": "--columns",

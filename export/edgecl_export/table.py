@@ -143,7 +143,8 @@ def _columns(like: Path, *, label_column: str, categories: Sequence[str]) -> lis
     lower = [name.lower() for name in names]
     strange = [name for name in (label_column, *categories) if name.lower() not in lower]
     if strange:
-        raise SettingError(f"{like} has no column {strange[0]}, only {', '.join(names)}")
+        asked = "label_column" if strange[0] == label_column else "categories"
+        raise SettingError(f"{like} has no column {strange[0]}, only {', '.join(names)}", parameter=asked)
     if any("=" in name for name in names):
         raise SettingError(f"{like}: a column's name may not hold '=': rename it")
     twice = [name for name, count in Counter(lower).items() if name and count > 1]
