@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from edgecl.learner import Learner
 
 from ..support.commands import clips, command_line, edgecl, write_clips
 
@@ -41,6 +44,16 @@ def test_a_text_is_refused_by_a_store_of_sound(folder: Path) -> None:
     done = edgecl("predict", folder / "kitchen", "--text", "yes")
     assert done.code == 2
     assert "--text is for a store of text" in done.err
+
+
+def test_a_text_in_place_of_a_path_is_told_where_it_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = edgecl("predict", folder / "kitchen", "where is my card")
+    assert (said.code, "--text" in said.err) == (4, False)
+    texts = replace(Learner.open(folder / "kitchen").contract, modality="text")
+    monkeypatch.setattr(Learner, "contract", texts)
+    said = edgecl("predict", folder / "kitchen", "where is my card")
+    assert said.code == 4
+    assert "where is my card does not exist: a text itself goes after --text" in said.err
 
 
 def test_an_error_names_stdin_and_not_where_it_was_copied_to(folder: Path) -> None:

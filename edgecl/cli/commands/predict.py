@@ -88,9 +88,10 @@ def _answers(
             for answer in learner.run.predict(read(), top=top):
                 yield replace(answer, source=shown(answer.source, path))
         except DataError as error:
+            is_text = learner.contract.modality == "text" and not path.exists()
+            failures.append(DataError(f"{error}: a text itself goes after --text") if is_text else error)
             if len(paths) == 1 and not texts:
-                raise
-            failures.append(error)
+                raise failures[-1] from error.__cause__
 
 
 def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
