@@ -333,7 +333,7 @@ def test_a_path_that_is_taken_or_cannot_be_made_is_refused(unharmed: Path, store
 @pytest.mark.parametrize(
     ("extractor", "code", "said"),
     [
-        ("missing.onnx", USAGE, "neither voice nor imu"),
+        ("missing.onnx", USAGE, "neither voice nor imu, nor a file: `edgecl export` makes others"),
         ("random.onnx", MODEL, "not an ONNX file"),
         ("good", MODEL, "good"),
     ],

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if value not in BUILTIN and not Path(value).exists():
-        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file")
+        raise click.BadParameter(
+            f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file: `edgecl export` makes others"
+        )
     return value
 
 
