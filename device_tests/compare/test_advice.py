@@ -59,8 +59,12 @@ def test_an_amount_of_old_data_may_be_recommended() -> None:
     assert recommend(found)[0].startswith("On your data: replay, keeping 10% of what it has learnt from, because ")
 
 
-def test_the_smallest_budget_that_does_as_well_is_named() -> None:
-    amounts = [(0.0, 0.3, 0), (0.05, 0.8, 4), (0.1, 0.9, 7), (1.0, 0.902, 70)]
+@pytest.mark.parametrize(
+    ("most", "gain"),
+    [(0.902, "gains nothing beyond 10% of it (7 exemplars)"), (0.95, "needs all of it (70 exemplars)")],
+)
+def test_the_smallest_budget_that_does_as_well_is_named(most: float, gain: str) -> None:
+    amounts = [(0.0, 0.3, 0), (0.05, 0.8, 4), (0.1, 0.9, 7), (1.0, most, 70)]
     budgets = []
     for budget, accuracy, exemplars in amounts:
         one = row("replay", [accuracy, accuracy])
@@ -68,7 +72,7 @@ def test_the_smallest_budget_that_does_as_well_is_named() -> None:
         budgets.append(replace(one, values=kept, budget=budget))
     found = comparison([row("replay", [0.9, 0.9])], joint=row("joint", [0.95, 0.95]), budgets=budgets)
     (said,) = [one for one in recommend(found) if one.startswith("Old data")]
-    assert "nothing beyond 10% of it (7 exemplars)" in said
+    assert f"replay {gain}: " in said
     assert "with none it is 30.0%" in said
 
 

@@ -120,9 +120,11 @@ def _kept(found: Comparison) -> Iterator[str]:
         best = max(row.mean("accuracy") for row in rows)
         enough = next(row for row in rows if row.mean("accuracy") >= best - WORTH)
         exemplars = enough.mean("exemplars")
-        amount = f"beyond {_percent(exemplars / found.training, 0)} of it ({exemplars:.0f} exemplars)"
+        amount = f"{_percent(exemplars / found.training, 0)} of it ({exemplars:.0f} exemplars)"
+        gains = f"gains nothing beyond {amount}" if exemplars else "gains nothing from any"
+        gains = f"needs all of it ({exemplars:.0f} exemplars)" if enough is rows[-1] and exemplars else gains
         yield (
-            f"Old data: {name} gains nothing {amount if exemplars else 'from any'}: {_share(enough)} with "
+            f"Old data: {name} {gains}: {_share(enough)} with "
             f"{_places(enough)}; the best of all amounts is {_percent(best)}, with none it is {_share(rows[0])}."
         )
     closed = found.row("closed-form")
