@@ -18,6 +18,8 @@ def test_what_is_answered_with_confidence_leaves_the_model_as_it_is(words: Words
     assert outcome.model is model
     assert outcome.verdict.accepted
     assert "nothing to learn" in outcome.verdict.reasons[0]
+    one = teach(model, settled(words, model, words.labels[0], 1), objects=objects)
+    assert one.verdict.reasons[0].startswith("the sample is predicted as it is taught")
 
 
 def test_new_labels_weak_answers_and_weighty_lessons_are_learnt(words: Words) -> None:

@@ -171,7 +171,7 @@ def test_the_command_says_what_waits_and_with_which_command_it_is_taught(kitchen
     folder = lesson(tmp_path, [*stray_lesson(), *called(fresh("yes"), "yeah")])
     done = learnt(kitchen, folder, code=0)
     text = " ".join(done.out.split())
-    assert "SET ASIDE 1 of 11 samples do not fit their name" in text
+    assert "SET ASIDE 1 of 11 samples does not fit its name" in text
     assert f'`edgecl inbox {kitchen} label 1 "coffee"`' in text
     assert 'ASKS the 5 samples called "yeah" are like "yes"' in text
     assert f'`edgecl inbox {kitchen} answer "yeah" --same-as "yes"`' in text

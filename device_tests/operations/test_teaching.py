@@ -40,6 +40,9 @@ def test_the_same_folder_again_makes_no_revision_and_says_so(kitchen: Path) -> N
     assert value["unchanged"]
     assert value["taught_before"] == len(value["skipped"]) == 18
     assert value["skipped"][0]["reason"].startswith("taught before")
+    one = sorted((kitchen.parent / "clips" / "yes").iterdir())[0]
+    alone = edgecl("learn", kitchen, one, "--label", "yes").out
+    assert "- the sample was taught before: there is nothing to learn" in alone
     status = edgecl("status", kitchen, "--json").value
     assert status["revision"] == 2
     assert status["remembered"]["samples"] == 18

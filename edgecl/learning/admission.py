@@ -286,7 +286,12 @@ def _waiting(set_aside: tuple[SetAside, ...], asks: tuple[Ask, ...]) -> Verdict:
     """The verdict on a lesson of which nothing is left to judge."""
     parts = [f"the {one.samples} samples called {one.label!r} may be {one.like!r}: is it the same?" for one in asks]
     if set_aside:
-        parts.append(f"{len(set_aside)} samples do not fit the name that they have")
+        fit = (
+            "sample does not fit the name that it has"
+            if len(set_aside) == 1
+            else "samples do not fit the name that they have"
+        )
+        parts.append(f"{len(set_aside)} {fit}")
     if taught := [repr(one.like) for one in set_aside if one.is_taught]:
         parts.append(f"{len(taught)} of them were taught before as {' or '.join(sorted(set(taught)))}")
     return Verdict(False, False, tuple(parts), {}, None, None, is_final=True, set_aside=set_aside, asks=asks)

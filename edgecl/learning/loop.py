@@ -104,9 +104,12 @@ def lesson_stages(
     if too_many:
         return Outcome(None, too_many, strategy)
     if strategy == "auto" and not force and has_nothing_new(model, lesson):
-        reason = (
-            f"all {lesson.count} samples are predicted as they are taught, with confidence: there is nothing to learn"
+        what = (
+            "the sample is predicted as it is"
+            if lesson.count == 1
+            else f"all {lesson.count} samples are predicted as they are"
         )
+        reason = f"{what} taught, with confidence: there is nothing to learn"
         return Outcome(model, Verdict(True, True, (reason,), {}, None, None), UNCHANGED)
     yield Stage("sift", f"{lesson.count} samples of {len(lesson.rows)} classes")
     known = Known.of(model)

@@ -280,7 +280,8 @@ def _nothing_left(model: Model, whole: Lesson) -> tuple[Outcome, Lesson]:
     from edgecl.gate.verdict import Verdict
     from edgecl.learning.loop import UNCHANGED, Outcome, mine_after
 
-    reason = f"all {whole.count} samples were taught before: there is nothing to learn"
+    which = "the sample was" if whole.count == 1 else f"all {whole.count} samples were"
+    reason = f"{which} taught before: there is nothing to learn"
     if (mine := mine_after(model, whole)) != model.mine:
         reason = f"{reason} but whom a stream is to detect these words of"
         verdict = Verdict(True, True, (reason,), {}, None, None)

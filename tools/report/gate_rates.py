@@ -33,7 +33,7 @@ Z = 1.959964
 REASONS = {  # kind of reason: what only its text says
     "question": "is it the same?",
     "names that do not fit": "samples with names that are known do not fit them",
-    "samples that wait": "samples do not fit the name that they have",
+    "samples that wait": "not fit the name that",
     "contradiction": "check the labels",
     "foreign": "times as far from what the model knows",
     "a class would fall": "would fall from",

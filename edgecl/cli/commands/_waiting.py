@@ -37,7 +37,8 @@ def _set_aside(report: Report) -> str:
     named = [_named(one) for one in report.set_aside[:SHOWN]]
     more = len(report.set_aside) - len(named)
     listed = ", ".join([*named, f"and {more} more"] if more else named)
-    return f"{len(report.set_aside)} of {counted(report.samples, 'sample')} do not fit their name: {listed}"
+    fit = "does not fit its name" if len(report.set_aside) == 1 else "do not fit their name"
+    return f"{len(report.set_aside)} of {counted(report.samples, 'sample')} {fit}: {listed}"
 
 
 def _named(one: SetAside) -> str:
