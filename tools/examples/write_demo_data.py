@@ -36,6 +36,8 @@ JANUARY: dict[str, tuple[str, ...]] = {
 FEBRUARY: dict[str, tuple[str, ...]] = {
     "opening hours": ("when do you open", "are you open on sunday", "until when are you open", "open today")
 }
+# of two intents, and of none
+TODAY = ("my card was stolen", "when do you open on sunday", "will it rain tomorrow")
 
 
 def main() -> int:
@@ -54,7 +56,7 @@ def main() -> int:
     write_movement(folder / "tuesday.csv", workout, seconds=12.0, labelled=False)
     write_texts(folder / "january.jsonl", JANUARY)
     write_texts(folder / "february.jsonl", FEBRUARY)
-    write_texts(folder / "today.jsonl", {"": ("my card is gone", "are you open")}, openings=("hello",))
+    write_texts(folder / "today.jsonl", {"": TODAY}, openings=("hello",))
     print(f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return 0
 
