@@ -83,6 +83,14 @@ def test_the_threshold_with_fewest_misses_is_chosen_among_those_that_keep_the_wi
     assert (chosen.threshold if chosen else None) == threshold
 
 
+def test_a_stream_too_short_to_show_the_wished_rate_chooses_no_threshold_below_the_default() -> None:
+    rows = (0.1, 0, 0), (0.5, 0, 2), (0.6, 0, 1), (0.9, 0, 5)
+    for hours, threshold in ((1.0, 0.1), (0.9, 0.6)):
+        chosen = evaluation(*rows, hours=hours).chosen()
+        assert chosen is not None
+        assert chosen.threshold == threshold
+
+
 def test_a_rate_that_no_threshold_keeps_is_reported_as_such() -> None:
     told = evaluation((0.5, 8, 2), (0.9, 2, 5)).as_dict()
     assert told["chosen"] is None

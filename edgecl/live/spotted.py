@@ -90,6 +90,11 @@ class StreamEvaluation:
         """Length of the stream."""
         return self.seconds / 3600
 
+    @property
+    def is_too_short(self) -> bool:
+        """Whether one false accept in the stream is more an hour than wished."""
+        return self.hours * self.wished_per_hour < 1
+
     def points(self) -> list[Point]:
         """Return the curve, by rising threshold."""
         return [
@@ -106,15 +111,18 @@ class StreamEvaluation:
         """Return the threshold to choose: of those with no more false accepts than wished the one with fewest misses.
 
         From it on no higher threshold has more of them. Of equal ones it has the fewest false accepts and is nearest to
-        the default; without words it is the lowest from the default on. None where there is none.
+        the default; without words it is the lowest from the default on. In a stream too short to show the wished rate,
+        where no false accept proves nothing, it is not below the default. None where there is none.
         """
         points, kept = self.points(), []
         for point in reversed(points):
             if point.false_per_hour > self.wished_per_hour:
                 break
             kept.append(point)
+        if not self.words or self.is_too_short:
+            kept = [one for one in kept if one.threshold >= SOUND_SCORE]
         if not self.words:
-            kept = [one for one in kept if one.threshold >= SOUND_SCORE][-1:]
+            kept = kept[-1:]
         return min(kept, key=Point.rank) if kept else None
 
     @property

@@ -227,7 +227,7 @@ def _print_chosen(found: StreamEvaluation, store: Path) -> None:
     sure = found.at_most_per_hour(chosen.false)
     click.echo(f"  {counted(chosen.false, 'false accept')} in {_hours(found.hours)}: with 95 % confidence fewer than "
                f"{rate(sure)} an hour")  # fmt: skip
-    if found.hours * found.wished_per_hour < 1:
+    if found.is_too_short:
         hours = 1 / found.wished_per_hour
         click.echo(wrapped(f"this stream is too short to show that rate: that takes {_hours(hours)} or more, and "
                            f"{_hours(3 * hours)} without one to prove it with 95 % confidence"))  # fmt: skip
