@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.commands import _prompt, _waiting
 from edgecl.cli.options import (
     Finite,
     Whole,
@@ -194,8 +193,10 @@ def command(
         _print_hard_to_hear(learner, report)
         _print_reload(store, report.new_classes)
     is_taught = report.is_accepted
-    if not as_json and not dry_run and _prompt.is_possible():
-        is_taught |= _prompt.ask(learner, report)
+    if not as_json and not dry_run and (report.asks or report.set_aside):
+        from edgecl.cli.commands import _prompt  # few lessons leave something open
+
+        is_taught |= _prompt.is_possible() and _prompt.ask(learner, report)
     if not is_taught:
         ctx.exit(REJECTED)
 
@@ -258,7 +259,10 @@ def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learn
     else:
         warn.skips(report.skipped)
         _print(report, report.counts or taught, live=live, budget_bytes=learner.settings.memory_bytes)
-        _waiting.tell(report, learner.path)
+        if report.set_aside or report.asks or report.unkept:
+            from edgecl.cli.commands import _waiting  # few lessons leave something out
+
+            _waiting.tell(report, learner.path)
 
 
 def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
