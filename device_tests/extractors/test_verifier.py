@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.extractors.opening import NETWORK, NETWORK_BYTES, VERIFIER, verifier_file
-from edgecl.extractors.verifier import WINDOW_SAMPLES, Verifier, about, log_mel
+from edgecl.extractors.verifier import Verifier, log_mel
+from edgecl.spotting.reference import WINDOW_SAMPLES
 
 
 def _window(seed: int = 0) -> NDArray[np.float32]:
@@ -67,7 +68,7 @@ def test_a_vector_has_length_one_and_is_the_same_every_time() -> None:
     assert vector.shape == (2048,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     np.testing.assert_array_equal(vector, verifier(_window()))
-    assert verifier.window_ms(1) > 0
+    assert verifier.window_ms(WINDOW_SAMPLES, times=1) > 0
 
 
 def _installed(folder: Path, size: int) -> None:
@@ -89,14 +90,3 @@ def test_the_network_of_another_version_is_not_used(tmp_path: Path, monkeypatch:
     _installed(tmp_path, NETWORK_BYTES - 1)
     monkeypatch.syspath_prepend(tmp_path)
     assert verifier_file() is None
-
-
-@pytest.mark.parametrize(("middle", "before", "after"), [(12_000, 0, 0), (2_000, 10_000, 0), (29_000, 0, 11_000)])
-def test_a_window_has_zeros_beyond_the_ends_of_a_signal(middle: int, before: int, after: int) -> None:
-    window = about(np.arange(1, 30_001, dtype=np.float32), middle)
-    assert window.shape == (WINDOW_SAMPLES,)
-    assert not window[:before].any()
-    assert not window[WINDOW_SAMPLES - after :].any()
-    np.testing.assert_array_equal(
-        window[before : WINDOW_SAMPLES - after], np.arange(middle - 12_000 + before, middle + 12_000 - after) + 1
-    )

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecl.extractors.verifier import WINDOW_SAMPLES
 from edgecl.spotting.background import VOICE_SOURCE, factory_background
-from edgecl.spotting.reference import VERSIONS, Reference, factory_directions, unit, versions
+from edgecl.spotting.reference import VERSIONS, WINDOW_SAMPLES, Reference, about, factory_directions, unit, versions
 
 K = 128
 
@@ -37,6 +36,17 @@ def test_how_alike_left_out_clips_are_follows_from_mean_and_count(apart: float) 
     others = [unit(np.delete(clips, at, axis=0).sum(axis=0)) for at in range(6)]
     expected = float(np.mean([one @ rest for one, rest in zip(clips, others, strict=True)]))
     assert Reference.of(clips).left_out == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(("middle", "before", "after"), [(12_000, 0, 0), (2_000, 10_000, 0), (29_000, 0, 11_000)])
+def test_a_window_has_zeros_beyond_the_ends_of_a_signal(middle: int, before: int, after: int) -> None:
+    window = about(np.arange(1, 30_001, dtype=np.float32), middle)
+    assert window.shape == (WINDOW_SAMPLES,)
+    assert not window[:before].any()
+    assert not window[WINDOW_SAMPLES - after :].any()
+    np.testing.assert_array_equal(
+        window[before : WINDOW_SAMPLES - after], np.arange(middle - 12_000 + before, middle + 12_000 - after) + 1
+    )
 
 
 def test_a_clip_has_the_same_versions_every_time_at_the_stated_peaks() -> None:

@@ -75,11 +75,12 @@ def verifier(_: str) -> dict[str, Any]:
     """Look for the network of the second stage, and measure what a window takes."""
     from edgecl.extractors.opening import verifier_file
     from edgecl.extractors.verifier import LONGEST_MS, Verifier
+    from edgecl.spotting.reference import WINDOW_SAMPLES
 
     file = verifier_file()
     if file is None:
         return {"installed": False, "window_ms": None, "decides": False}
-    window_ms = Verifier(file).window_ms()
+    window_ms = Verifier(file).window_ms(WINDOW_SAMPLES)
     return {"installed": True, "window_ms": round(window_ms, 2), "decides": window_ms <= LONGEST_MS}
 
 

@@ -18,7 +18,7 @@ from edgecl.errors import ContractError
 from edgecl.extractors.base import extractor_bytes
 from edgecl.extractors.onnx import onnx_session
 
-RATE_HZ, WINDOW_SAMPLES, DIMENSION = 16_000, 24_000, 2048
+RATE_HZ, DIMENSION = 16_000, 2048
 FRAME, STEP, TRANSFORM, BANDS = 400, 160, 512, 64
 LONGEST_MS = 160.0  # of a window: two hops, which a spotter waits anyway
 LEAST = float(np.finfo(np.float64).eps)  # energy of a band
@@ -38,24 +38,15 @@ class Verifier:
             raise ContractError("the second stage answers NaN or infinity")
         return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
-    def window_ms(self, times: int = 3) -> float:
-        """Measure how long a window takes: the shortest of some."""
-        noise = np.random.default_rng(0).standard_normal(WINDOW_SAMPLES, np.float32) / np.float32(10)
+    def window_ms(self, samples: int, *, times: int = 3) -> float:
+        """Measure how long a window of so many samples takes: the shortest of some."""
+        noise = np.random.default_rng(0).standard_normal(samples, np.float32) / np.float32(10)
         spent = []
         for _ in range(times):
             started = time.perf_counter()
             self(noise)
             spent.append(1e3 * (time.perf_counter() - started))
         return min(spent)
-
-
-def about(signal: NDArray[np.float32], middle: int) -> NDArray[np.float32]:
-    """Return the window (24000,) about a sample of a signal (n,), with zeros beyond its ends."""
-    first = middle - WINDOW_SAMPLES // 2
-    window = np.zeros(WINDOW_SAMPLES, np.float32)
-    part = signal[max(first, 0) : max(first + WINDOW_SAMPLES, 0)]
-    window[max(-first, 0) :][: len(part)] = part
-    return window
 
 
 def log_mel(signal: NDArray[np.float32]) -> NDArray[np.float32]:

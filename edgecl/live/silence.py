@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.extractors.verifier import about
 from edgecl.sources.sound import SILENCE
+from edgecl.spotting.reference import about
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.extractors.base import fit
-from edgecl.extractors.verifier import WINDOW_SAMPLES, about
 from edgecl.model.exemplars import dequantise
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     Hears = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
+WINDOW_SAMPLES = 24_000  # 1.5 s at 16 kHz: what the network of the second stage is given at a time
 # the versions of a clip: 1/f^slope of the noise, decibels of the word above it, decibels of its peak below full scale
 VERSIONS = ((0.0, 15.0, 6.0), (1.0, 20.0, 14.0), (2.0, 8.0, 22.0))
 PIECE = 320  # samples of 20 ms, of which the loudest tenth are the word
@@ -114,6 +114,15 @@ def directions_of(arrays: dict[str, NDArray[np.generic]]) -> Directions:
     rows = dequantise(np.asarray(arrays["rows"], np.int8), np.asarray(arrays["row_scales"], np.float32))
     mean, of, share = np.asarray(arrays["mean"], np.float32), arrays["of"].astype(np.intp), float(arrays["share"][0])
     return Directions(mean, np.ascontiguousarray(matrix.T), rows, of, share)
+
+
+def about(signal: NDArray[np.float32], middle: int) -> NDArray[np.float32]:
+    """Return the window (24000,) about a sample of a signal (n,), with zeros beyond its ends."""
+    first = middle - WINDOW_SAMPLES // 2
+    window = np.zeros(WINDOW_SAMPLES, np.float32)
+    part = signal[max(first, 0) : max(first + WINDOW_SAMPLES, 0)]
+    window[max(-first, 0) :][: len(part)] = part
+    return window
 
 
 def clip_vector(signal: NDArray[np.float32], contract: Contract, hears: Hears) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from edgecl.extractors.verifier import LONGEST_MS, Verifier
 from edgecl.notes import Logger
 from edgecl.spotting.background import EVEN, SURE, kept_rows, log_odds
 from edgecl.spotting.calibration import placed, reached
-from edgecl.spotting.reference import Directions, Reference, factory_directions
+from edgecl.spotting.reference import WINDOW_SAMPLES, Directions, Reference, factory_directions
 from edgecl.spotting.scorers import Scorer
 from edgecl.values import dataclass
 
@@ -55,7 +55,7 @@ def hearing() -> Verifier | None:
         return None
     try:
         verifier = Verifier(file)
-        window_ms = verifier.window_ms()
+        window_ms = verifier.window_ms(WINDOW_SAMPLES)
     except ContractError as error:
         logger.warning("%s; the first stage decides alone", error)
         return None

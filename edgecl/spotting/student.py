@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.extractors.base import fit
-from edgecl.extractors.verifier import WINDOW_SAMPLES, about
 from edgecl.model.exemplars import dequantise
 from edgecl.notes import Logger
-from edgecl.spotting.reference import VERSIONS, Reference, version
+from edgecl.spotting.reference import VERSIONS, WINDOW_SAMPLES, Reference, about, version
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass
 

@@ -25,8 +25,9 @@ from common.splits import data_root
 from common.windows import minutes_with
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import verifier_file
-from edgecl.extractors.verifier import WINDOW_SAMPLES, Verifier, about
+from edgecl.extractors.verifier import Verifier
 from edgecl.spotting.background import factory_background
+from edgecl.spotting.reference import WINDOW_SAMPLES, about
 
 # espeak-ng's rules of other languages, spoken by the voices of FACTORY
 LANGUAGES = ("de", "es", "fr-fr", "it", "pt-br", "nl", "pl", "sv", "tr", "cs", "hu", "ro", "id", "fi", "el", "ru", "hi")

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.extractors.base import fit
-from edgecl.extractors.verifier import RATE_HZ, WINDOW_SAMPLES, about
+from edgecl.extractors.verifier import RATE_HZ
+from edgecl.spotting.reference import WINDOW_SAMPLES, about
 from measure.listen_table import NEAR_HOPS, in_blocks, regression, threshold_for
 
 if TYPE_CHECKING:

@@ -33,11 +33,10 @@ from common.sounds import DIGITS, RATE_HZ, SHORT, TAUGHT, Clip, Logged, digit_cl
 from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
-from edgecl.extractors.verifier import about
 from edgecl.model.model import Model
 from edgecl.spotting.background import Background, BackgroundScorer, factory_background
 from edgecl.spotting.densities import Densities, log_density
-from edgecl.spotting.reference import Reference, clip_vector, factory_directions
+from edgecl.spotting.reference import WINDOW_SAMPLES, Reference, about, clip_vector, factory_directions
 from edgecl.spotting.second_stage import WEIGHT, Second, SecondStage, hearing
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WAIT_HOPS
 from edgecl.values import replace
@@ -309,7 +308,7 @@ def measure(folder: Path, scratch: Path, every: int) -> dict[str, Any]:
     return {
         "hours": stream.hours, "rates": list(RATES), "draws": DRAWS, "takes": TAKES, "cases": found,
         "peers": others, "fsdd": digits,
-        "window_ms": ears.hears.window_ms(20), "words": list(TAUGHT), "short": list(SHORT),
+        "window_ms": ears.hears.window_ms(WINDOW_SAMPLES, times=20), "words": list(TAUGHT), "short": list(SHORT),
     }  # fmt: skip
 
 
