@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.gate.gather import Known, log_odds
+from edgecl.gate.resemblance import Scale, log_odds
 from edgecl.gate.verdict import ASKED_ABOVE, Contradiction
 from edgecl.model.head import Factor, whiten
 from edgecl.model.model import Lesson, Model
@@ -52,9 +52,8 @@ class _Shown:
         return found
 
 
-def odds_of_few(label: str, known: Known, model: Model, lesson: Lesson) -> dict[int, float]:
+def odds_of_few(label: str, factor: Factor, scale: Scale, model: Model, lesson: Lesson) -> dict[int, float]:
     """Return the log odds that a label's samples, as a whole, are of each class; none where many samples taught it."""
-    factor, scale = known.factor, known.scale
     if factor.counts[factor.labels.index(label)] > FEW:
         return {}
     rows = lesson.rows[label].spread(JUDGED)

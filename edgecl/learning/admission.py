@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import FEWEST, SAME_LESSON, Known, Resemblance, Scale, apart_from_others, resemblance
+from edgecl.gate.gather import Known
+from edgecl.gate.resemblance import FEWEST, SAME_LESSON, Resemblance, Scale, apart_from_others, resemblance
 from edgecl.gate.set_aside import Fit, Names, Sifted, fits, kept_sum, sift
 from edgecl.gate.verdict import Ask, Policy, SetAside, Verdict
 from edgecl.model.exemplars import Exemplars

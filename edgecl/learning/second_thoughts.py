@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecl.gate.gather import Known, resemblance
+from edgecl.gate.gather import Known
+from edgecl.gate.resemblance import resemblance
 from edgecl.gate.verdict import Ask, Policy
 from edgecl.model.head import whiten
 from edgecl.model.model import Alike, Lesson, Model

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecl.errors import SettingError
-from edgecl.gate.gather import Known, Seen, judged_rows, left_out, resemblance
+from edgecl.gate.gather import Known, Seen, judged_rows, left_out
 from edgecl.gate.judge import judge
+from edgecl.gate.resemblance import resemblance
 from edgecl.gate.verdict import Ask, Evidence, Policy, Verdict
 from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import Exemplars

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgecl.gate.gather import (
+from edgecl.gate.resemblance import (
     ALONG,
     BASE,
     GAP,
