@@ -12,8 +12,8 @@ import pytest
 from edgecl.errors import DataError, SettingError
 from edgecl.federation.app import join_command, serve_command, write_app
 from edgecl.federation.fleet import Fleet
-from edgecl.federation.gateway import SummingNode
-from edgecl.federation.node import FolderNode, StoreNode, node_of
+from edgecl.federation.gateway import FolderNode, SummingNode
+from edgecl.federation.node import StoreNode, node_of
 from edgecl.federation.rounds import InProcess, play
 from edgecl.learner import Learner
 from edgecl.model.shares import Share

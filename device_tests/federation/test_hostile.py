@@ -15,7 +15,7 @@ import pytest
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.federation import fleet as fleets
 from edgecl.federation.fleet import Fleet
-from edgecl.federation.node import FolderNode
+from edgecl.federation.gateway import FolderNode
 from edgecl.federation.rounds import begin_round, handed_in, play, stated, texts
 from edgecl.model.shares import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length

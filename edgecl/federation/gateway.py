@@ -1,11 +1,14 @@
-"""A gateway that adds up its boards: one sum goes up, one comes down, and each board gets that of all other boards.
+"""Gateways for boards that cannot run Flower: a folder in which they leave their shares and find what they merge.
 
-The server knows the gateway as one device. So it is the gateway that screens its boards, and takes one out.
+A board leaves the file of `edgecl share` there and finds `for/<device>.share`. A gateway hands in the boards' files one
+by one, or adds them up: one sum goes up, one comes down, and each board gets that of all other boards. The server knows
+a gateway that adds up as one device. So it is the gateway that screens its boards, and takes one out.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,20 +16,68 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edgecl.errors import DataError
-from edgecl.federation.fleet import Fleet
-from edgecl.federation.node import OUT, STATE, FolderNode
+from edgecl.errors import DataError, EdgeclError, SettingError
+from edgecl.federation.fleet import SUFFIX, Fleet
 from edgecl.model.shares import Share
-from edgecl.sharing.share_file import Incoming, as_name, decode, encode
+from edgecl.sharing.share_file import LARGEST_FILE, Incoming, as_name, decode, encode
 from edgecl.sharing.sums import Sums
-from edgecl.store.files import replace_unlocked
+from edgecl.store.files import read_bytes, replace_unlocked
 from edgecl.store.records import sha256
 
+OUT = "for"  # folder of what boards are to merge; it is there once their files were handed in
+STATE = "gateway.json"  # of a gateway that hands in their sum
 FLOOR = 0.03  # shrinkage floor of the head by which boards are screened, as of the app
 
 
+class FolderNode:
+    """A gateway that hands in the files of its boards; raises SettingError where their folder cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise SettingError(f"{folder} is not a folder: make it, and let boards put the files of share there")
+        if not os.access(folder, os.W_OK):
+            raise SettingError(f"{folder} cannot be written to, and boards find their files in {OUT}/ there: allow it")
+        self._folder = folder
+        self._out()
+
+    def _out(self) -> Path:
+        """Return the folder of what boards find: never what a board has put in its place."""
+        out = self._folder.absolute() / OUT
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            raise SettingError(f"{out} is a link or a file, and boards are to find their files in a folder: remove it")
+        return out
+
+    def newcomers(self) -> list[str]:
+        return []  # a board that has no file yet is not known
+
+    def hand_in(self) -> list[bytes]:
+        return [data for _, data in self.files()]
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the intact files by name; what is still being written, or is no share, is left for another round."""
+        for name, _, data in self._intact():
+            self._out().mkdir(exist_ok=True)
+            yield name, data
+
+    def _intact(self) -> Iterator[tuple[str, str, bytes]]:
+        """Yield the name of each file that is a share, its board and its content."""
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                data = read_bytes(path, limit=LARGEST_FILE)
+                board = decode(data, source=str(path)).share.device
+            except EdgeclError:
+                continue
+            yield path.name, board, data
+
+    def take(self, sums: Mapping[str, bytes]) -> dict[str, str]:
+        out, names = self._out(), {board: name for name, board, _ in self._intact()}
+        for device in set(names) & set(sums):
+            replace_unlocked(out / names[device], sums[device])
+        return dict.fromkeys(set(names) & set(sums), "waits for its board")
+
+
 class SummingNode:
-    """A gateway for the boards that leave their files in a folder, which hands in their sum.
+    """A gateway that hands in the sum of its boards.
 
     Its name, and the number of the sum that it handed in last, are kept in the folder.
 
@@ -109,3 +160,13 @@ def _with(theirs: Share, local: bytes | None) -> Share:
     sums.add(theirs.statistics)
     sums.add(rest.statistics)
     return replace(theirs, statistics=sums.statistics(), members=tuple(sorted((*theirs.members, *rest.members))))
+
+
+def require_no_sum(folder: Path) -> None:
+    """Raise SettingError for a folder whose boards the server knows as one."""
+    if (folder / STATE).exists():
+        raise SettingError(
+            f"{folder} hands in the sum of its boards, as {STATE} in it says, and one by one the server would count "
+            f"them twice: go on with --sum; or remove the gateway's share from the server's state folder, and then "
+            f"{STATE}"
+        )
