@@ -19,7 +19,7 @@ from edgecl.errors import SettingError
 from edgecl.service.home_assistant import device_document
 from edgecl.service.mqtt import PASSWORD, Broker, Publisher
 
-from ..support.broker import FakeBroker, free_port, published, wait_until
+from ..support.broker import FakeBroker, answering, free_port, published, wait_until
 from ..support.certificates import make_certificates
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra [mqtt]")
@@ -94,18 +94,12 @@ def test_a_broker_that_cannot_be_trusted_or_is_not_there_is_said_to_be_that(
     good, other = map(make_certificates, folders)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(good.certificate, good.key)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
 
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    one = server.accept()[0]
-                    with suppress(ssl.SSLError):
-                        context.wrap_socket(one, server_side=True).close()
-                    one.close()
+    def refused(one: socket.socket) -> None:
+        with suppress(ssl.SSLError):
+            context.wrap_socket(one, server_side=True).close()
 
-        threading.Thread(target=serve, daemon=True).start()
+    with answering(refused) as port:
         broker = Broker.from_url(f"mqtts://127.0.0.1:{port}", ca_file=other.ca)
         with Publisher(broker, broker.topics(Path("kitchen")), lambda labels, gone: {}):
             wait_until(lambda: caplog.messages)
@@ -120,16 +114,8 @@ def test_a_broker_that_cannot_be_trusted_or_is_not_there_is_said_to_be_that(
 
 
 def test_a_server_that_accepts_and_closes_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    server.accept()[0].close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        with publisher(server.getsockname()[1], []):
-            wait_until(lambda: caplog.messages)
+    with answering(lambda _: None) as port, publisher(port, []):
+        wait_until(lambda: caplog.messages)
     assert "is gone" in caplog.messages[0]
     assert "events wait" in caplog.messages[0]
 

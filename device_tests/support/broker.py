@@ -150,6 +150,26 @@ def _length(size: int) -> bytes:
     return found + bytes([size])
 
 
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Yield the port of a server that answers one connection after the other until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as one:
+                        answer(one)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # closed alone, it would be waited on for ever
+            thread.join(5)
+
+
 class FakeBroker:
     """A broker of a test's own: after CONNACK it sends, on the connection of each number from 1 on, what is named.
 
@@ -188,4 +208,6 @@ class FakeBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for one in (self._server, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # closed alone, it would be waited on for ever
             one.close()
