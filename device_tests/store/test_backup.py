@@ -11,7 +11,6 @@ import shutil
 import stat
 import tarfile
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,15 +21,9 @@ from edgecl.store.backup import Backup, restore_backup
 from edgecl.store.store import Store
 
 from ..support.commands import tree
-from ..support.stores import Calls, Cut, counted, folder_in_memory, is_whole, make_store, teach
+from ..support.stores import Calls, Cut, counted, is_whole, make_store, teach
 
 STARTED_S = 2.0
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with folder_in_memory() as path:
-        yield path
 
 
 @pytest.fixture

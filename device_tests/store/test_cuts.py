@@ -30,7 +30,6 @@ from ..support.stores import (
     commit,
     counted,
     failing_at,
-    folder_in_memory,
     is_whole,
     killed_at,
     make_store,
@@ -89,12 +88,6 @@ ACTIONS: list[Action] = [lesson, large_lesson, rollback, note, two_lessons, forg
 def _no_waiting() -> Iterator[None]:
     with without_waiting():
         yield
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with folder_in_memory() as path:
-        yield path
 
 
 @pytest.fixture

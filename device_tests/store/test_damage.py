@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +18,12 @@ from edgecl.store.records import DIGEST, sha256
 from edgecl.store.store import Store
 
 from ..support.learning import settings as learner_settings
-from ..support.stores import TIME, commit, folder_in_memory, is_whole, make_store, teach
+from ..support.stores import TIME, commit, is_whole, make_store, teach
 
 
 @pytest.fixture(autouse=True)
 def _no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_file, "_RETRIES_S", ())
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with folder_in_memory() as path:
-        yield path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -13,13 +12,7 @@ from edgecl.errors import EdgeclError, StoreLockedError
 from edgecl.store import files
 from edgecl.store.store import Store
 
-from ..support.stores import commit, folder_in_memory, is_whole, make_store, teach
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with folder_in_memory() as path:
-        yield path
+from ..support.stores import commit, is_whole, make_store, teach
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,6 @@ from edgecl.store.store import Store
 
 from ..support.commands import tree
 from ..support.stores import TIME, Calls, commit, counted, failing_at, folder_in_memory, is_whole, make_store, teach
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with folder_in_memory() as path:
-        yield path
 
 
 @pytest.fixture
