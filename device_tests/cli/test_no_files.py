@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 import pytest
 
 from edgecl.errors import StoreDamagedError
@@ -19,6 +18,7 @@ from edgecl.learner import Learner
 
 from ..support.commands import command_line, edgecl
 from ..support.keys import key_pair
+from ..support.stores import taught_table
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 TIME_S = 60
@@ -26,13 +26,7 @@ TIME_S = 60
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    from edgecl_export import export_identity
-
-    export_identity(tmp_path / "identity.onnx", ["a", "b"])
-    learner = Learner.create(tmp_path / "table", extractor=tmp_path / "identity.onnx")
-    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.repeat([[0], [3]], 20, axis=0)
-    learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20)
-    return learner.path
+    return taught_table(tmp_path)
 
 
 def replaced(path: Path, kind: str) -> None:

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgecl.cli import warn
@@ -15,6 +14,7 @@ from edgecl.learner import Learner
 from edgecl.sources.samples import ListedSkips, Skip
 
 from ..support.commands import edgecl
+from ..support.stores import taught_table
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 ODD = os.fsdecode(b'st\xff\n\xe2\x80\xaeq"')
@@ -23,14 +23,8 @@ ROWS = "a,b,label\n" + "".join(f"{i % 2 * 3 + i / 100},{i / 50},{'ab'[i % 2]}\n"
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    from edgecl_export import export_identity
-
-    export_identity(tmp_path / "identity.onnx", ["a", "b"])
-    learner = Learner.create(tmp_path / "table", extractor=tmp_path / "identity.onnx")
-    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.repeat([[0], [3]], 20, axis=0)
-    learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20)
     (tmp_path / "rows.csv").write_text(ROWS)
-    return learner.path
+    return taught_table(tmp_path)
 
 
 def test_a_store_and_data_whose_names_are_no_text_are_used_as_any(table: Path, tmp_path: Path) -> None:

@@ -13,29 +13,21 @@ from edgecl.learning.loop import learn
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
-from edgecl.spotting.background import Background, BackgroundScorer, Gaussian
+from edgecl.spotting.background import Background, BackgroundScorer
 from edgecl.spotting.reference import Directions, Reference, unit
 from edgecl.spotting.second_stage import WEIGHT, SecondStage
 from edgecl.spotting.spotters import CANDIDATE, Detection, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
 
+from ..support.listening import plain_background
 from .test_spotters import Told, stream
 
 D, K = 6, 8
 YES, NO = np.eye(K, dtype=np.float32)[:2]
 
 
-def _background(rows: int = 400) -> Background:
-    rng = np.random.default_rng(1)
-    return Background(
-        gaussians=(Gaussian(np.zeros(D, np.float32), np.eye(D, dtype=np.float32)),),
-        tied=np.eye(D, dtype=np.float32) / 4,
-        distractors=rng.standard_normal((5, D)).astype(np.float32),
-        offset=np.zeros(D, np.float32),
-        rows=(2 * rng.standard_normal((rows, D))).astype(np.float32),
-        hours=4.0,
-        room=np.zeros((0, D), np.float32),
-    )
+def _background() -> Background:
+    return plain_background(np.random.default_rng(1), D)
 
 
 def _model(references: Mapping[str, NDArray[np.float32]]) -> Model:

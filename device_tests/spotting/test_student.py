@@ -19,11 +19,13 @@ from edgecl.model.exemplars import Exemplars, quantise
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.spotting import student as module
-from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, Gaussian, factory_background
+from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, factory_background
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.reference import Reference
 from edgecl.spotting.spotters import ASKED, WordSpotter
 from edgecl.spotting.student import BETA, FILE, Net, Student, factory_student, thirds, voice_student
+
+from ..support.listening import plain_background
 
 D, K, P, H = 6, 4, 9, 8
 NOTHING = Allowance(*[0.0] * 5, 1.0, 0.0, 1.0, 0.0)
@@ -48,16 +50,8 @@ def _student(rng: np.random.Generator, rows: int = 400) -> Student:
     return Student(_net(rng), np.zeros(D, np.float32), answers, np.arange(rows), 1.0, "", NOTHING)
 
 
-def _background(rng: np.random.Generator, rows: int = 400) -> Background:
-    return Background(
-        gaussians=(Gaussian(np.zeros(D, np.float32), np.eye(D, dtype=np.float32)),),
-        tied=np.eye(D, dtype=np.float32) / 4,
-        distractors=rng.standard_normal((5, D)).astype(np.float32),
-        offset=np.zeros(D, np.float32),
-        rows=(2 * rng.standard_normal((rows, D))).astype(np.float32),
-        hours=4.0,
-        room=np.zeros((0, D), np.float32),
-    )
+def _background(rng: np.random.Generator) -> Background:
+    return plain_background(rng, D)
 
 
 def _model(rng: np.random.Generator, references: Mapping[str, NDArray[np.float32]]) -> Model:

@@ -1,4 +1,4 @@
-"""Words one after another, and `edgecl listen` as a process."""
+"""Words one after another, a background for them, and `edgecl listen` as a process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.spotting.background import Background, Gaussian
+
 from .commands import RATE, Result, clips, command_line, noise
 
 WORDS = ("yes", "stop", "left", "right")
@@ -22,6 +24,19 @@ def said(*labels: str, pause_s: float = 1.5, take: int = 0) -> NDArray[np.float3
     words = [clips("test", [label])[take].signal[:, 0] for label in labels]
     sound = np.concatenate([part for word in words for part in (pause, word)] + [pause])
     return (sound + 0.01 * noise(len(sound) / RATE, seed=99)[: len(sound)]).astype(np.float32)
+
+
+def plain_background(rng: np.random.Generator, columns: int) -> Background:
+    """A background of normal numbers, and no room."""
+    return Background(
+        gaussians=(Gaussian(np.zeros(columns, np.float32), np.eye(columns, dtype=np.float32)),),
+        tied=np.eye(columns, dtype=np.float32) / 4,
+        distractors=rng.standard_normal((5, columns)).astype(np.float32),
+        offset=np.zeros(columns, np.float32),
+        rows=(2 * rng.standard_normal((400, columns))).astype(np.float32),
+        hours=4.0,
+        room=np.zeros((0, columns), np.float32),
+    )
 
 
 def pcm(signal: NDArray[np.float32]) -> bytes:

@@ -18,6 +18,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from edgecl.learner import Learner
 from edgecl.store.records import Revision
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
@@ -32,6 +33,17 @@ def make_store(path: Path, *, disk_bytes: int = 1 << 24, keep_revisions: int = 1
     extractor.write_bytes(b"a graph")
     settings = {"disk_bytes": disk_bytes, "keep_revisions": keep_revisions}
     return Store.create(path, extractor=extractor, settings=settings, revision_body={"marks": {}}, time=TIME)
+
+
+def taught_table(folder: Path) -> Path:
+    """A store of a table of two columns that knows a and b, with `identity.onnx` beside it."""
+    from edgecl_export import export_identity
+
+    export_identity(folder / "identity.onnx", ["a", "b"])
+    learner = Learner.create(folder / "table", extractor=folder / "identity.onnx")
+    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.repeat([[0], [3]], 20, axis=0)
+    learner.learn(rows.astype(np.float32), ["a"] * 20 + ["b"] * 20)
+    return learner.path
 
 
 def commit(writer: Writer, before: Revision, marks: Mapping[str, float], *, size: int = 4) -> Revision:
