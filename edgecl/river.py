@@ -95,7 +95,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         experts = self._with_columns(x)
         name = self._name(y)
         row = self._row(x, experts)
-        experts.follow(row, _no_fixed(experts, 1), [Learning(0, 0, name)])
+        experts.follow(row, _no_fixed(experts), [Learning(0, 0, name)])
 
     def _name(self, y: Any) -> str:
         """Return the name of a label among the experts: equal labels, as 1, 1.0 and True, have one."""
@@ -114,7 +114,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         if experts is None or not experts.labels:
             return {}
         before = experts.state
-        shares, _ = experts.follow(self._row(x, experts), _no_fixed(experts, 1), [])
+        shares, _ = experts.follow(self._row(x, experts), _no_fixed(experts), [])
         experts.state = before
         whole = shares[0].astype(np.float64) / shares[0].sum(dtype=np.float64)
         return {self._labels[label]: float(share) for label, share in zip(experts.labels, whole, strict=True)}
@@ -230,5 +230,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number | np.bool_)
 
 
-def _no_fixed(experts: Experts, rows: int) -> NDArray[np.float32]:
-    return np.zeros((rows, FIXED, len(experts.labels)), np.float32)
+def _no_fixed(experts: Experts) -> NDArray[np.float32]:
+    return np.zeros((1, FIXED, len(experts.labels)), np.float32)

@@ -65,17 +65,17 @@ class Svg:
             f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" fill={quoteattr(fill)}', title, "circle"
         )
 
-    def dots(self, points: Iterable[tuple[float, float]], *, colour: str, size: float = 5, title: str = "") -> None:
+    def dots(self, points: Iterable[tuple[float, float]], *, colour: str, title: str = "") -> None:
         """Add many dots of one colour, in few bytes."""
         path = "".join(f"M{number(x)} {number(y)}h0" for x, y in points)
-        shape = f'<path class="dots" stroke-width="{number(size)}" stroke={quoteattr(colour)} d="{path}"'
+        shape = f'<path class="dots" stroke-width="5" stroke={quoteattr(colour)} d="{path}"'
         self._add(shape, title, "path")
 
-    def squares(self, points: Iterable[tuple[float, float]], side: float, *, fill: str, title: str = "") -> None:
+    def squares(self, points: Iterable[tuple[float, float]], side: float, *, fill: str) -> None:
         """Add many squares of one colour by their upper left corners."""
         s = number(side)
         path = "".join(f"M{number(x)} {number(y)}h{s}v{s}h-{s}z" for x, y in points)
-        self._add(f'<path fill={quoteattr(fill)} d="{path}"', title, "path")
+        self._add(f'<path fill={quoteattr(fill)} d="{path}"', "", "path")
 
     def line(
         self, points: Sequence[tuple[float, float]], *, colour: str = "", title: str = "", dashed: bool = False

@@ -119,7 +119,7 @@ def test_a_class_without_samples_is_refused(labels: list[int]) -> None:
 
 def test_no_group_is_on_both_sides_of_a_fold() -> None:
     groups = np.repeat(np.arange(7), 6)
-    folds = list(_folds(np.tile([0, 1, 2], 14), groups, seed=0, folds=3))
+    folds = list(_folds(np.tile([0, 1, 2], 14), groups, seed=0))
     assert len(folds) == 3
     for fitted, judged in folds:
         assert not set(groups[fitted]) & set(groups[judged])

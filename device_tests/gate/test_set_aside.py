@@ -164,7 +164,7 @@ def test_a_known_name_that_is_mostly_doubted_goes_and_a_new_one_stays_whole() ->
     assert sifted.keep["yes"].tolist() == [False] * 3
     assert sifted.keep["new"].tolist() == [True] * 3
     assert sifted.keep["no"].tolist() == [False, True, True, True]
-    assert (sifted.doubted, sifted.of, sifted.keeps_all) == (3, 7, False)
+    assert (sifted.doubted, sifted.of) == (3, 7)
 
 
 def test_a_lesson_is_refused_where_more_than_two_in_five_of_known_names_are_doubted() -> None:
@@ -177,5 +177,5 @@ def test_a_lesson_is_refused_where_more_than_two_in_five_of_known_names_are_doub
 
 def test_nothing_is_doubted_below_zero() -> None:
     sifted = sift({"yes": said(0.0, 0.1)}, frozenset({"yes"}), doubted_below=0.0)
-    assert sifted.keeps_all
+    assert sifted.keep["yes"].all()
     assert sifted.doubted == 0

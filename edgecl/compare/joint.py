@@ -111,7 +111,6 @@ def choose_penalty(
     *,
     seed: int,
     penalties: Sequence[float] = PENALTIES,
-    folds: int = FOLDS,
 ) -> float:
     """Choose the λ with the best balanced accuracy on groups left out in turn; of equals the strongest.
 
@@ -124,7 +123,7 @@ def choose_penalty(
     """
     strengths = [share * _spread(latents) for share in penalties]
     scores = np.zeros(len(penalties))
-    for fitted, judged in _folds(labels, groups, seed=seed, folds=folds):
+    for fitted, judged in _folds(labels, groups, seed=seed):
         known, compact = np.unique(labels[fitted], return_inverse=True)
         head: JointHead | None = None
         for index, penalty in enumerate(strengths):
@@ -134,11 +133,11 @@ def choose_penalty(
 
 
 def _folds(
-    labels: NDArray[np.integer], groups: NDArray[np.integer], *, seed: int, folds: int
+    labels: NDArray[np.integer], groups: NDArray[np.integer], *, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield pairs of rows to fit and rows to judge, split by group; folds with a single class are skipped."""
     names = np.random.default_rng(seed).permutation(np.unique(groups))
-    folds = min(folds, len(names))
+    folds = min(FOLDS, len(names))
     for fold in range(folds if folds > 1 else 0):
         out = np.isin(groups, names[fold::folds])
         fitted = np.flatnonzero(~out)

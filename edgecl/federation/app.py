@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, SettingError
+from edgecl.federation.fleet import FLOOR
 from edgecl.federation.secure import agreed_labels, levels
 from edgecl.store.files import explained, remove_folder
 
@@ -99,7 +100,6 @@ def write_app(
     rounds: int = 1,
     nodes: int = 2,
     timeout_s: float = 120,
-    floor: float = 0.03,
     secure: Sequence[str] = (),
     bound: int = 64,
 ) -> list[Path]:
@@ -113,8 +113,6 @@ def write_app(
         For which a round waits, up to its time.
     timeout_s
         Seconds that a round waits for nodes and for their replies.
-    floor
-        Shrinkage floor of the head by which devices are screened.
     secure
         Labels that are summed by SecAgg+, so that the server sees no device's part; () sums plain files.
     bound
@@ -137,7 +135,7 @@ def write_app(
         labels = json.dumps(agreed_labels(secure), ensure_ascii=False)
         agreed = f"labels = {json.dumps(labels, ensure_ascii=False)}\nbound = {bound}\n"
     pyproject = PYPROJECT.format(
-        rounds=rounds, nodes=nodes, timeout=float(timeout_s), floor=floor, state=state, agreed=agreed
+        rounds=rounds, nodes=nodes, timeout=float(timeout_s), floor=FLOOR, state=state, agreed=agreed
     )
     files = {
         "pyproject.toml": pyproject,

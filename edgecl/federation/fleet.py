@@ -19,6 +19,7 @@ from edgecl.sharing.sums import Sums
 from edgecl.store.files import explained, read_bytes, replace_unlocked
 
 SUFFIX = ".share"
+FLOOR = 0.03  # shrinkage floor of the head by which devices are screened, where no store says which
 FLEET = "fleet"  # name of the sum, under which a store keeps it
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.federation.fleet import SUFFIX, Fleet
+from edgecl.federation.fleet import FLOOR, SUFFIX, Fleet
 from edgecl.model.shares import Share
 from edgecl.sharing.share_file import LARGEST_FILE, Incoming, as_name, decode, encode
 from edgecl.sharing.sums import Sums
@@ -26,7 +26,6 @@ from edgecl.store.records import sha256
 
 OUT = "for"  # folder of what boards are to merge; it is there once their files were handed in
 STATE = "gateway.json"  # of a gateway that hands in their sum
-FLOOR = 0.03  # shrinkage floor of the head by which boards are screened, as of the app
 
 
 class FolderNode:

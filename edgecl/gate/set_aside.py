@@ -303,11 +303,6 @@ class Sifted:
         """Whether too many samples of known names are doubted for the lesson to be about them."""
         return self.of >= FEWEST_DOUBTED and self.doubted > self.most * self.of
 
-    @property
-    def keeps_all(self) -> bool:
-        """Whether no sample is set aside."""
-        return all(bool(one.all()) for one in self.keep.values())
-
 
 def sift(
     found: Mapping[str, Fit], known: frozenset[str], *, doubted_below: float = DOUBTED, most: float = MOST_DOUBTED

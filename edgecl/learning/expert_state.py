@@ -15,7 +15,6 @@ from edgecl.learning.row_scaling import RowScaling
 
 START = 10.0  # what the diagonal of an inverse starts with
 EVEN_ROWS = 20.0  # a bin of confidence starts as this many answers of which its own share was right
-COUNTERS = ("classes", "filled", "next", "last")
 
 
 def start_reliability() -> NDArray[np.float64]:

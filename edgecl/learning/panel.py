@@ -184,7 +184,6 @@ class Panel:
         body: Mapping[str, Any],
         *,
         settings: Settings,
-        available_bytes: int | None = None,
         label_delay: int = 0,
     ) -> Panel:
         """Rebuild from stored arrays; raises ValueError where they do not fit the revision's body."""
@@ -201,7 +200,7 @@ class Panel:
             kept = [_kept_head(arrays, at, one) for at, one in enumerate(body["kept"])]
         except (KeyError, TypeError) as error:
             raise ValueError(f"the experts of the revision cannot be used: {error}") from error
-        return Panel(Experts(state, seed=settings.seed, available_bytes=available_bytes), kept, label_delay=label_delay)
+        return Panel(Experts(state, seed=settings.seed), kept, label_delay=label_delay)
 
 
 def _kept_head(arrays: Mapping[str, NDArray[np.generic]], at: int, stated: Mapping[str, Any]) -> HeadState:

@@ -91,12 +91,12 @@ def _witnesses(recordings: Sequence[str], right: NDArray[np.float64]) -> dict[st
     return {name: bool(mean > 0.5) for name, mean in means.items() if np.isfinite(mean)}
 
 
-def compared(before: Right, after: Right, *, faults: Sequence[str] = ()) -> Verdict:
+def compared(before: Right, after: Right) -> Verdict:
     """Judge by the recordings that both models could be asked about."""
     both = {label: [one for one in before[label] if one in after[label]] for label in after if label in before}
     old = {label: np.array([before[label][one] for one in names], bool) for label, names in both.items()}
     new = {label: np.array([after[label][one] for one in names], bool) for label, names in both.items()}
-    evidence = Evidence(before=old, after=new, among_old=new, taught={}, new_labels=frozenset(), faults=faults)
+    evidence = Evidence(before=old, after=new, among_old=new, taught={}, new_labels=frozenset())
     verdict = judge(evidence, Policy())
     unseen = [label for label in sorted(both) if not both[label]]
     doubts = [f"unproven: {label!r} has no other recording, of another person, to be judged by" for label in unseen]

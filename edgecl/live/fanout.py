@@ -168,9 +168,9 @@ class Fanout(Generic[T]):
             self._mailboxes = (*self._mailboxes, outlet.mailbox)
         return outlet.mailbox
 
-    def subscribe(self, name: str, *, capacity: int = CAPACITY) -> Mailbox[T]:
+    def subscribe(self, name: str) -> Mailbox[T]:
         """Return a mailbox that its owner empties, and gives back by `unsubscribe`."""
-        mailbox: Mailbox[T] = Mailbox(name, capacity)
+        mailbox: Mailbox[T] = Mailbox(name)
         with self._lock:
             self._mailboxes = (*self._mailboxes, mailbox)
             if self._is_closed:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 ROWS = (120, 60, 30, 12)
 """Lines of a table, until the report is small enough."""
 
-MISTAKES = ("class", "answered as", "times", "of")
-
 
 @dataclass(frozen=True)
 class Test:

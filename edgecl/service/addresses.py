@@ -11,6 +11,7 @@ from edgecl.units import number_of
 
 LOOPBACK = "127.0.0.1"
 LONGEST_PORT = 8  # digits
+BACKLOG = 128  # connections that wait to be accepted
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Address:
         """Test whether it stands for every address of this machine."""
         return self.host in ("0.0.0.0", "::", "")  # noqa: S104 (compared, not bound)
 
-    def bound(self, *, parameter: str = "", backlog: int = 128) -> socket.socket:
+    def bound(self, *, parameter: str = "") -> socket.socket:
         """Return a listening socket.
 
         Raises
@@ -64,7 +65,7 @@ class Address:
         try:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind((self.host, self.port))
-            one.listen(backlog)
+            one.listen(BACKLOG)
         except (OSError, TypeError, ValueError) as error:  # the latter two of a host that cannot be encoded as a name
             one.close()
             why = (error.strerror or str(error)) if isinstance(error, OSError) else "no machine has such a name"

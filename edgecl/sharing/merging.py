@@ -57,7 +57,6 @@ def named(
     *,
     same_as: str | None = None,
     distinct: bool = False,
-    policy: Policy | None = None,
 ) -> Named:
     """Return shares under the store's labels, with a question for each new name that resembles a known class.
 
@@ -75,7 +74,7 @@ def named(
     """
     if same_as is not None and same_as not in model.statistics:
         raise SettingError(f"{same_as!r} is not known: there are {', '.join(model.labels)}", parameter="same_as")
-    asks = _asks(model, others, policy or Policy())
+    asks = _asks(model, others)
     if distinct:
         return Named(others, (), model.distinct | {pair_of(one.label, one.like) for one in asks})
     if same_as is None:
@@ -85,7 +84,7 @@ def named(
     return Named({device: share.called(meant) for device, share in others.items()}, left, model.distinct)
 
 
-def _asks(model: Model, others: Mapping[str, Share], policy: Policy) -> list[Ask]:
+def _asks(model: Model, others: Mapping[str, Share]) -> list[Ask]:
     """Return a question for each label that is new here and close to a known class."""
     known = Known.of(model)
     if known is None or not known.scale.is_usable:
@@ -97,9 +96,7 @@ def _asks(model: Model, others: Mapping[str, Share], policy: Policy) -> list[Ask
             if label in model.statistics or label in asks or not where:
                 continue
             mean = whiten(factor, one.mean[None].astype(np.float32))[0]
-            found = resemblance(
-                mean, one.count, where, factor.whitened, factor.counts, known.scale, level=policy.ask_above
-            )
+            found = resemblance(mean, one.count, where, factor.whitened, factor.counts, known.scale)
             if found is not None and found.is_close:
                 odds = None if np.isnan(found.odds) else found.odds
                 asks[label] = Ask(label, found.like, odds, one.count)

@@ -77,8 +77,6 @@ def screened(
     own: Mapping[str, ClassStatistics],
     *,
     floor: float,
-    cap: float = VOTE,
-    least_right: float = LEAST_RIGHT,
 ) -> Screened:
     """Leave out the devices whose class means the head of all others answers by other labels; one share at a time.
 
@@ -95,13 +93,13 @@ def screened(
     right, left_out = dict.fromkeys(shares, 1.0), dict[str, str]()
     kept = Chosen(shares, left_out)
     while len(kept) + bool(own) >= FEWEST_DEVICES:
-        found = _scores(kept, own, floor=floor, most=limits(kept, own, times=cap))
+        found = _scores(kept, own, floor=floor, most=limits(kept, own, times=VOTE))
         right.update(found)
         worst = min(found, key=lambda device: (found[device], device), default=None)
-        if worst is None or found[worst] >= least_right:
+        if worst is None or found[worst] >= LEAST_RIGHT:
             break
         left_out[worst] = (
-            f"{found[worst]:.0%} of its classes are what the other devices call so, at least {least_right:.0%} are "
+            f"{found[worst]:.0%} of its classes are what the other devices call so, at least {LEAST_RIGHT:.0%} are "
             "wanted: its labels or its numbers are wrong"
         )
     return Screened(kept, right, left_out)

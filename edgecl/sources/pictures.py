@@ -83,9 +83,7 @@ def picture_of_array(raw: NDArray[Any], contract: Contract) -> NDArray[np.float3
     return picture_signal(_square(_pillow().fromarray(np.ascontiguousarray(raw)), size))
 
 
-def read_pictures(
-    files: Iterator[Found | Skip], contract: Contract, *, is_strict: bool, is_given: bool = False
-) -> Iterator[Sample | Skip]:
+def read_pictures(files: Iterator[Found | Skip], contract: Contract, *, is_strict: bool) -> Iterator[Sample | Skip]:
     """Yield a sample for each file, or a skip with its reason.
 
     The group is the folder below the label, or else what nearly the same pictures of a label share: the frames of
@@ -95,8 +93,6 @@ def read_pictures(
     ----------
     is_strict
         Whether pictures without content are skipped; else they are named in a warning.
-    is_given
-        Whether the path is a single file, where the same content cannot come twice.
 
     Raises
     ------
@@ -114,7 +110,7 @@ def read_pictures(
         try:
             content = _content(file)
             first = first_seen.setdefault((sha256(content).digest(), file.label), source)
-            if first != source and not is_given:
+            if first != source:
                 raise UnusableError(f"duplicate: the same as {first}")
             picture = decode_picture(content, contract.picture_size)
             _check(picture, source, is_strict=is_strict)
