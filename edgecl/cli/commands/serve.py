@@ -255,13 +255,13 @@ def _listen(
 
 
 def _pieces(contract: Contract, source: str, *, halt: Halt, arrival: Arrival) -> Iterator[Piece]:
-    from edgecl.cli.commands import listen
+    from edgecl.cli.commands import _input
     from edgecl.live.inputs.pcm import Layout
 
     file = None if source in (MICROPHONE, STDIN) else Path(source)
     if file is not None and not file.exists():
         raise click.UsageError(f"--listen {printable(source)}: wanted microphone, - for stdin, or a file")
-    return listen.pieces_of(
+    return _input.pieces_of(
         contract,
         file,
         microphone=source == MICROPHONE,
