@@ -1,4 +1,4 @@
-"""Rows of a CSV file to windows of the contract's length."""
+"""Rows of CSV files to windows of the contract's length."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.errors import DataError
 from edgecl.notes import Logger
-from edgecl.sources.csv_columns import Columns
+from edgecl.sources.csv_columns import Columns, read_columns
 from edgecl.sources.csv_rows import CHUNK_ROWS, Row, in_time_order, read_numbers, read_rows, time_of_row
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.lines import count_lines
@@ -19,9 +20,12 @@ from edgecl.sources.resampling import Resampled, Resampler
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 from edgecl.sources.signals import check_length
 from edgecl.sources.tables import TableEncoding
+from edgecl.values import replace
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.sources.choices import Choices
+    from edgecl.sources.folders import Found
 
 logger = Logger(__name__)
 
@@ -51,6 +55,30 @@ def read_csv(
     rows = read_rows(path, columns, tally, read_numbers, label=label, labelled=labelled)
     yield from _windows(in_time_order(rows, tally), path, columns, contract, tally)
     yield from tally.rest()
+
+
+def read_csv_files(
+    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
+) -> Iterator[Sample | Skip]:
+    """Yield samples of CSV files in folders; a file's label is its folder's, and its subject without a column too."""
+    from edgecl.sources.scales import in_units  # movement alone comes in folders
+
+    for file in files:
+        if isinstance(file, Skip):
+            yield file
+            continue
+        try:
+            columns = read_columns(file.path, contract, how=how)
+            if columns.label is not None and file.label is not None:
+                raise DataError("it has a label column, and is in the folder of a label")
+        except DataError as error:
+            yield Skip(str(file.path), f"unreadable: {error}", error.parameter)
+            continue
+        windows = read_csv(file.path, columns, contract, label=file.label, labelled=labelled)
+        for item in in_units(windows, file.path, contract, how.scale):
+            if isinstance(item, Sample) and item.group is None:
+                item = replace(item, group=file.group)
+            yield item
 
 
 def csv_count(path: Path, columns: Columns, contract: Contract) -> int:

@@ -234,8 +234,11 @@ def _open(
     if kind == "folder":
         suffixes, depth = _suffixes(contract), how.label_folder
         found = find_files(path, suffixes=suffixes, label=label, labelled=labelled, label_folder=depth)
-        read = _sounds if contract.is_sound else _recordings
-        return read(found, contract, labelled=labelled, how=how)
+        if contract.is_sound:
+            return _sounds(found, contract, channel=how.channel)
+        from edgecl.sources.csv_windows import read_csv_files
+
+        return read_csv_files(found, contract, labelled=labelled, how=how)
     if kind == ".jsonl":
         from edgecl.sources.json_lines import read_jsonl
 
@@ -250,7 +253,7 @@ def _open(
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     if kind in SOUND:
         _check_label(path, has_labels=False, label=label, labelled=labelled)
-        return _sounds(iter([Found(path, label, group_of(path))]), contract, labelled=labelled, how=how)
+        return _sounds(iter([Found(path, label, group_of(path))]), contract, channel=how.channel)
     from edgecl.sources.csv_columns import read_columns
     from edgecl.sources.csv_windows import read_csv
 
@@ -324,9 +327,7 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
         raise DataError(f"nothing in {path} can be used: {counted}{example}", parameter=parameter)
 
 
-def _sounds(
-    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
-) -> Iterator[Sample | Skip]:
+def _sounds(files: Iterator[Found | Skip], contract: Contract, *, channel: int | None) -> Iterator[Sample | Skip]:
     first_seen: dict[tuple[bytes, str | None], Path] = {}  # under another label it is a contradiction, for the lesson
     for file in files:
         if isinstance(file, Skip):
@@ -337,7 +338,7 @@ def _sounds(
             first = first_seen.setdefault((sha256(content).digest(), file.label), file.path)
             if first != file.path:
                 raise UnusableError(f"duplicate: the same as {first}")
-            yield from _clips(content, file, contract, channel=how.channel)
+            yield from _clips(content, file, contract, channel=channel)
         except UnusableError as error:
             yield error.skip(str(file.path))
 
@@ -370,29 +371,3 @@ def _clips(content: bytes, file: Found, contract: Contract, *, channel: int | No
         source = f"{file.path}@{start / contract.sample_rate_hz:.2f}s"
         piece = signal[start : start + contract.clip_samples]
         yield Sample(source, file.label, piece, file.group, str(file.path))
-
-
-def _recordings(
-    files: Iterator[Found | Skip], contract: Contract, *, labelled: bool, how: Choices
-) -> Iterator[Sample | Skip]:
-    """Yield samples of CSV files in folders; a file's label is its folder's, and its subject without a column too."""
-    from edgecl.sources.csv_columns import read_columns
-    from edgecl.sources.csv_windows import read_csv
-    from edgecl.sources.scales import in_units
-
-    for file in files:
-        if isinstance(file, Skip):
-            yield file
-            continue
-        try:
-            columns = read_columns(file.path, contract, how=how)
-            if columns.label is not None and file.label is not None:
-                raise DataError("it has a label column, and is in the folder of a label")
-        except DataError as error:
-            yield Skip(str(file.path), f"unreadable: {error}", error.parameter)
-            continue
-        windows = read_csv(file.path, columns, contract, label=file.label, labelled=labelled)
-        for item in in_units(windows, file.path, contract, how.scale):
-            if isinstance(item, Sample) and item.group is None:
-                item = replace(item, group=file.group)
-            yield item
