@@ -218,8 +218,8 @@ class Learner(UpkeepHandle):
         Parameters
         ----------
         chunks
-            Arrays (samples,) or (samples, channels) that follow each other, of any length, at the rate and in the units
-            of `contract`; of pictures one frame (height, width, 3) uint8 each.
+            Arrays (samples,) or (samples, channels) that follow each other, at the rate and in the units of `contract`;
+            of any length, and answered soonest a hop at a time. Of pictures one frame (height, width, 3) uint8 each.
         how
             Thresholds and the like.
         summary, noticer
@@ -231,6 +231,8 @@ class Learner(UpkeepHandle):
         ------
         DataError
             When a chunk does not fit the extractor.
+        EdgeclError
+            When the store cannot be read to begin with.
         """
         from edgecl.live.listener import listen
 

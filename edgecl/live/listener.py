@@ -45,26 +45,7 @@ def listen(
     noticer: Noticer | None = None,
     beat: Callable[[], None] = lambda: None,
 ) -> Iterator[Event]:
-    """Yield the events of a stream, each as soon as it is known.
-
-    Parameters
-    ----------
-    pieces
-        Of any length; a hop at a time is answered soonest. An array (n,) or (n, channels) follows the one before.
-    summary
-        Is kept up to date.
-    noticer
-        Keeps surprises and detections.
-    beat
-        Is called after every piece.
-
-    Raises
-    ------
-    DataError
-        The pieces do not fit the extractor.
-    EdgeclError
-        The store cannot be read to begin with.
-    """
+    """Yield the events of a stream, each as soon as it is known; see `Learner.listen`."""
     summary = summary or Summary()
     how = how or Listening()
     live = LiveScorer(opened, threshold=how.threshold, wake=how.wake)

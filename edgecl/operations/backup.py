@@ -12,28 +12,7 @@ from edgecl.store.backup import Backup, restore_backup
 
 
 def backup(opened: OpenStore, file: str | Path, *, sign: str | Path | None = None, overwrite: bool = False) -> Backup:
-    """Write a store to one file: every kept revision and the journal, not the recordings of the inbox.
-
-    Parameters
-    ----------
-    file
-        The file to write, with mode 0600: it has what the store has.
-    sign
-        PEM file of an Ed25519 private key.
-    overwrite
-        Replace a file that is there.
-
-    Raises
-    ------
-    SettingError
-        When the file is there already, or the key cannot be used.
-    StoreDamagedError
-        When the store is damaged.
-    StoreLockedError
-        When another process is writing.
-    EdgeclError
-        When the file cannot be written.
-    """
+    """Write a store to one file; see `Learner.backup`."""
     signer = None
     if sign is not None:
         from edgecl.signatures import private_key, signed
@@ -49,30 +28,7 @@ def backup(opened: OpenStore, file: str | Path, *, sign: str | Path | None = Non
 def restore(
     file: str | Path, path: str | Path, *, require_signature: str | Path | None = None, overwrite: bool = False
 ) -> Backup:
-    """Make the store of a backup, whole or not at all.
-
-    Parameters
-    ----------
-    file
-        What `backup` wrote.
-    path
-        The folder to make.
-    require_signature
-        PEM file of the Ed25519 public key that has to have signed it.
-    overwrite
-        Replace the store that is there: what it has learnt since is lost.
-
-    Raises
-    ------
-    SettingError
-        When the path is taken, or the key cannot be used.
-    StoreDamagedError
-        When the file is no backup, damaged, or not of a sound store.
-    ModelError
-        When it is not signed by that key.
-    EdgeclError
-        When it cannot be read, or the store cannot be written.
-    """
+    """Make the store of a backup, whole or not at all; see `Learner.restore`."""
     file, path = Path(file), Path(path)
     if not file.exists():
         raise SettingError(f"{file} does not exist: name the file of a backup")

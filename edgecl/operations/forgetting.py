@@ -182,31 +182,7 @@ def forget(
     older_than: timedelta | None = None,
     dry_run: bool = False,
 ) -> Receipt | None:
-    """Take classes out for good, and every revision that knew them.
-
-    Parameters
-    ----------
-    labels
-        One or more, in any Unicode form.
-    older_than
-        In place of labels: the classes that have not been taught for so long.
-    dry_run
-        Tell what would be removed, remove nothing.
-
-    Returns
-    -------
-    Receipt or None
-        None where no class is that old. Only times that were read from a clock which could be trusted count: `undated`
-        names the others.
-
-    Raises
-    ------
-    SettingError
-        When nothing is known of a label; when no class would be left by `older_than`, since a clock that is wrong must
-        not cost everything; when another device has shared a class irreversibly.
-    EdgeclError
-        When writing or removing fails.
-    """
+    """Take classes out for good, and every revision that knew them; see `Learner.forget`."""
     named = sorted({_normalised(one) for one in ([labels] if isinstance(labels, str) else labels)})
     if bool(named) == (older_than is not None):
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")

@@ -49,7 +49,7 @@ class InboxHandle(StreamHandle):
         Raises
         ------
         SettingError
-            When nothing waits under that name, or neither or both answers are given.
+            When nothing waits under that name, neither or both answers are given, or `same_as` is not a known class.
         """
         from edgecl.operations.questions import answer
 

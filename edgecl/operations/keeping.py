@@ -31,22 +31,7 @@ class KeepReport:
 
 
 def keep(opened: OpenStore, labels: str | Collection[str], priority: str | date) -> KeepReport:
-    """Say of classes how long they are kept, as a new revision.
-
-    Parameters
-    ----------
-    labels
-        One or more.
-    priority
-        "always", "while-used", or the last day on which they matter.
-
-    Raises
-    ------
-    SettingError
-        When a label is not known, the priority is none, or the day is over by a clock that can be trusted.
-    EdgeclError
-        When the store cannot be written.
-    """
+    """Say of classes how long they are kept, as a new revision; see `Learner.keep`."""
     from edgecl.learning.priorities import ALWAYS, WHILE_USED, is_past
     from edgecl.store.body_kinds import KeepBody
     from edgecl.store.use_counts import take_counts

@@ -28,24 +28,7 @@ CONFIRMED = (SET_ASIDE, QUESTION, DETECTION)  # what its user has been asked abo
 def answer(
     opened: OpenStore, label: str, *, same_as: str | None = None, distinct: bool = False, **how: Any
 ) -> Generator[Embedded | Stage, None, Report]:
-    """Answer what was asked about a new name: teach what waits under the name of a known class, or as its own.
-
-    Parameters
-    ----------
-    label
-        The new name.
-    same_as
-        The known class that it is.
-    distinct
-        It is a class of its own; remembered for the pair.
-    **how
-        As for `teach`.
-
-    Raises
-    ------
-    SettingError
-        When nothing waits under that name, the answer is not one of the two, or `same_as` is not a known class.
-    """
+    """Answer what was asked about a new name; see `Learner.answer`. `how` is as for `teach`."""
     if (same_as is not None) == distinct:
         raise SettingError("a name is the same as a known class, or distinct: say which", parameter="same_as")
     inbox = open_inbox(opened)

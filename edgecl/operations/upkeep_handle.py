@@ -11,7 +11,6 @@ from edgecl.operations.inbox_handle import InboxHandle
 
 if TYPE_CHECKING:
     from datetime import date, timedelta
-    from pathlib import Path
 
     from edgecl.operations.background import RoomReport
     from edgecl.operations.centring import CentringReport
@@ -169,7 +168,7 @@ class UpkeepHandle(SharingHandle):
         Raises
         ------
         SettingError
-            When a label is not known, or the priority is none.
+            When a label is not known, the priority is none, or the day is over by a clock that can be trusted.
         """
         from edgecl.operations.keeping import keep
 
@@ -204,21 +203,23 @@ class UpkeepHandle(SharingHandle):
         Parameters
         ----------
         labels
-            One or more.
+            One or more, in any Unicode form.
         older_than
             In place of labels: the classes that have not been taught for so long.
         dry_run
-            Tell what would be removed.
+            Tell what would be removed, remove nothing.
 
         Returns
         -------
         Receipt or None
-            None where no class is that old.
+            None where no class is that old. Only times that were read from a clock which could be trusted count:
+            `undated` names the others.
 
         Raises
         ------
         SettingError
-            When nothing is known of a label, or no class would be left by `older_than`.
+            When nothing is known of a label; when no class would be left by `older_than`, since a clock that is wrong
+            must not cost everything; when another device has shared a class irreversibly.
         EdgeclError
             When writing or removing fails.
         """
@@ -233,10 +234,12 @@ class UpkeepHandle(SharingHandle):
         return rollback(self._opened, revision)
 
     def backup(self, file: str | Path, *, sign: str | Path | None = None, overwrite: bool = False) -> Backup:
-        """Write the store to one file, without the recordings of its inbox.
+        """Write the store to one file: every kept revision and the journal, not the recordings of its inbox.
 
         Parameters
         ----------
+        file
+            The file to write, with mode 0600: it has what the store has.
         sign
             PEM file of an Ed25519 private key (extra `[sign]`).
         overwrite
@@ -248,6 +251,10 @@ class UpkeepHandle(SharingHandle):
             When the file is there already, or the key cannot be used.
         StoreDamagedError
             When the store is damaged.
+        StoreLockedError
+            When another process is writing.
+        EdgeclError
+            When the file cannot be written.
         """
         from edgecl.operations.backup import backup
 
@@ -266,6 +273,8 @@ class UpkeepHandle(SharingHandle):
 
         Parameters
         ----------
+        file
+            What `backup` wrote.
         path
             The folder to make.
         require_signature
@@ -277,8 +286,12 @@ class UpkeepHandle(SharingHandle):
         ------
         SettingError
             When the path is taken, or the key cannot be used.
+        StoreDamagedError
+            When the file is no backup, damaged, or not of an intact store.
         ModelError
-            When it does not verify: damaged, not sound, or not signed by that key.
+            When it is not signed by that key.
+        EdgeclError
+            When it cannot be read, or the store cannot be written.
         """
         from edgecl.operations.backup import restore
 
