@@ -118,11 +118,11 @@ class Learner(UpkeepHandle):
         Raises
         ------
         DataError
-            When there is nothing to learn, or a label cannot be used.
+            When there is nothing to learn, or a label cannot be used or is a known class in another spelling.
         SettingError
             When the strategy is unknown, or needs more memory than was granted.
-        StoreLockedError
-            When another process is writing.
+        EdgeclError
+            When another process is writing (StoreLockedError), or the store cannot be written or changed meanwhile.
         """
         run = self.run.learn(
             data,

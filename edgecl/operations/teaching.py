@@ -25,6 +25,7 @@ from edgecl.store.records import LessonBody, LessonNote
 from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
+    from edgecl.extractors.base import FileExtractor
     from edgecl.gate.verdict import Ask, SetAside, Verdict
     from edgecl.learning.loop import Outcome, Stage
     from edgecl.learning.strategies import RefineSettings
@@ -142,44 +143,14 @@ def teach(
     ----------
     items
         Samples with labels.
-    strategy
-        How the head is updated; "auto" chooses, and adjusts when a candidate is rejected.
-    refine
-        Settings of gradient steps.
-    dry_run
-        Judge the lesson, commit nothing.
-    require_proof
-        Reject what is only unproven.
-    force
-        Commit whatever the verdict.
-    seed
-        Of gradient steps.
-    same_as
-        The known class that new names are which sound like it.
-    distinct
-        New names that sound like known ones are classes of their own; remembered for each pair.
     pairs
         Labels that are known not to be the same.
     confirmed
         Sources of samples whose label their user has confirmed: they are not doubted.
-    detect_for
-        Whom a stream detects the labels of: ME, the people who teach them, or ANYONE; None leaves that as it is, which
-        is ANYONE to begin with.
     weight
         Of each sample in the statistics of a known class, 0 to 1.
-    again
-        Teach also what was taught before; by default it is skipped, since the same sample twice is no evidence.
-    label_case
-        "keep" or "lower" labels that differ in spelling alone, see `Spellings`; by default they are refused.
 
-    Raises
-    ------
-    DataError
-        When there is nothing to learn, or a label cannot be used or is a known class in another spelling.
-    SettingError
-        When the strategy is unknown, or needs more memory than was granted.
-    EdgeclError
-        When the store cannot be written.
+    The others, and what is raised, are those of `Learner.learn`.
     """
     from edgecl.learning.admission import Answer
     from edgecl.learning.loop import Stage, lesson_stages  # loads the kernels' users, which `status` does not need
@@ -200,16 +171,7 @@ def teach(
         embedded_at = time.perf_counter()
         with opened.store.writer() if not dry_run else nullcontext() as writer:
             live, model = opened.model()
-            if model.digests.get(CENTRE) != head.digests.get(CENTRE):
-                raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
-            opened.require_extractor(extractor)
-            if model.settings.features != head.settings.features:
-                raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
-            if gravity and gravity.is_in is not None:
-                if model.gravity not in (None, gravity.is_in):
-                    raise EdgeclError(f"{opened.store.path} was taught while the lesson was read: teach it again")
-                if not model.statistics:  # of what was taught before it was noted nothing is known
-                    model = replace(model, gravity=gravity.is_in)
+            model = _still_fits(opened, model, head, extractor, gravity)
             whole, repeated = lesson, 0
             if is_recorded(opened.extractor.contract):
                 lesson, repeated = new_of(model, whole, signals, skipped, opened.extractor.contract, again=again)
@@ -273,6 +235,23 @@ def teach(
         gave_way=() if now_live is untouched else gave_way,
         unkept=0 if dry_run or outcome.verdict.is_refused else outcome.verdict.waiting - len(waiting),
     )
+
+
+def _still_fits(
+    opened: OpenStore, model: Model, head: Model, extractor: FileExtractor, gravity: Gravity | None
+) -> Model:
+    """Return the live model, to learn what was read under `head`; raises EdgeclError where the two do not agree."""
+    if model.digests.get(CENTRE) != head.digests.get(CENTRE):
+        raise EdgeclError(f"{opened.store.path} was centred while the lesson was read: teach it again")
+    opened.require_extractor(extractor)
+    if model.settings.features != head.settings.features:
+        raise EdgeclError(f"{opened.store.path} was resized while the lesson was read: teach it again")
+    if gravity is None or gravity.is_in is None:
+        return model
+    if model.gravity not in (None, gravity.is_in):
+        raise EdgeclError(f"{opened.store.path} was taught while the lesson was read: teach it again")
+    # of what was taught before it was noted nothing is known
+    return model if model.statistics else replace(model, gravity=gravity.is_in)
 
 
 def _nothing_left(model: Model, whole: Lesson) -> tuple[Outcome, Lesson]:
