@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.adwin import Adwin
-from edgecl.gate.contradicting import Contradictions
 from edgecl.gate.verdict import Policy, Verdict, paired_bound
 from edgecl.learning.alerts import Alerts, Watch
+from edgecl.learning.contradictions import Contradictions
 from edgecl.learning.curves import Curves
 from edgecl.learning.decisions import STREAM, Prior
 from edgecl.learning.drift_response import AS_IT_IS, Drift, NoticedChange, respond

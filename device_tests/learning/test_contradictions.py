@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecl.gate.contradicting import MEMORY_ROWS, Contradictions
+from edgecl.learning.contradictions import MEMORY_ROWS, Contradictions
 
 SURE = (0.998, 0.001, 0.001)
 
