@@ -240,7 +240,7 @@ class Publisher:
                 self._warn(f"{self._address} sends what cannot be read ({error!r}); it is tried again, events wait")
                 if not self._is_over.wait(self._pause_s):
                     self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-                    with suppress(Exception):
+                    with suppress(Exception):  # what is wrong here is warned of in the next round
                         self._client.reconnect()
 
     @property

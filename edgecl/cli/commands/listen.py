@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from edgecl.live.events import Event, Summary
     from edgecl.live.inputs.chunks import Arrival
     from edgecl.live.inputs.pcm import Layout
-    from edgecl.live.novelty import Noticer
     from edgecl.service.resident import Resident
     from edgecl.sources.choices import Choices
 
@@ -194,7 +193,9 @@ def command(
                 halt=halt,
                 arrival=arrival,
             )
-        noticer = _noticer(learner, size=inbox_size, novelty=novelty, suggest=suggest) if inbox else None
+        noticer = None
+        if inbox:
+            noticer = learner.noticer(capacity_bytes=inbox_size, novelty=novelty, suggestions_per_day=suggest)
         _require_wake_word(learner, wake)
         printed = fanout.attach(
             "stdout", Printer(halt, as_json=as_json).take, capacity=_doors.STDOUT_CAPACITY, when_gone=halt.ask
@@ -263,10 +264,6 @@ def _require_wake_word(learner: Learner, wake: str | None) -> None:
         raise SettingError(
             f"--wake {wake}: the store knows {', '.join(known) or 'nothing yet'}; teach the wake word first"
         )
-
-
-def _noticer(learner: Learner, *, size: int | None, novelty: float | None, suggest: int | None) -> Noticer:
-    return learner.noticer(capacity_bytes=size, novelty=novelty, suggestions_per_day=suggest)
 
 
 def print_summary(summary: Summary, arrival: Arrival, fanout: Fanout[Event], *, is_camera: bool) -> None:
