@@ -15,7 +15,7 @@ from edgecl.errors import DataError
 from edgecl.notes import Logger
 from edgecl.sources.labels import clean_label, is_none
 from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, is_frame, reason_kind
-from edgecl.sources.sound import SILENCE
+from edgecl.sources.sound import check_level
 from edgecl.values import dataclass
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ def embedded(
             continue
         batch.append(one)
         if len(batch) == at_once:
-            yield from _sound_latents(opened, batch, skipped, frames, far)
+            yield from _usable_latents(opened, batch, skipped, frames, far)
             batch = []
     if batch:
-        yield from _sound_latents(opened, batch, skipped, frames, far)
+        yield from _usable_latents(opened, batch, skipped, frames, far)
     if far is not None:
         far.warn()
 
@@ -188,7 +188,7 @@ def require_taught_units(opened: Extracting, items: Iterable[Sample | Skip]) -> 
         deque(in_taught_units(opened, items), maxlen=0)
 
 
-def _sound_latents(
+def _usable_latents(
     opened: Extracting,
     batch: list[Sample],
     skipped: list[Skip],
@@ -199,14 +199,14 @@ def _sound_latents(
     if frames is not None:
         frames.clear()
     latents = latents_of(opened, batch, frames)
-    is_sound = np.abs(latents).max(axis=1, initial=0) <= LARGEST  # NaN is not
-    if not is_sound.all():
+    is_usable = np.abs(latents).max(axis=1, initial=0) <= LARGEST  # NaN is not
+    if not is_usable.all():
         reason = f"too large: its latent is not finite or beyond {LARGEST:g}"
-        skipped.extend(Skip(one.source, reason) for one, sound in zip(batch, is_sound, strict=True) if not sound)
-        batch = [one for one, sound in zip(batch, is_sound, strict=True) if sound]
-        latents = latents[is_sound]
+        skipped.extend(Skip(one.source, reason) for one, usable in zip(batch, is_usable, strict=True) if not usable)
+        batch = [one for one, usable in zip(batch, is_usable, strict=True) if usable]
+        latents = latents[is_usable]
         if frames:
-            frames[:] = [one for one, sound in zip(frames, is_sound, strict=True) if sound]
+            frames[:] = [one for one, usable in zip(frames, is_usable, strict=True) if usable]
     if batch:
         if far is not None:
             far.add(latents)
@@ -257,14 +257,11 @@ def _heard(item: Sample | Skip, opened: Extracting) -> Sample | Skip:
         return item
     if not isinstance(item, Sample):
         raise DataError(f"samples are wanted, not {type(item).__name__}")
-    if opened.extractor.contract.is_sound:
-        peak = max(float(item.signal.max(initial=0)), -float(item.signal.min(initial=0)))
-        if peak < SILENCE:
-            level = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
-            return Skip(item.source, f"silent: {level}, wanted above -60 dBFS")
-        return item
     try:
-        check_size(item.signal, opened.extractor.contract.units)
+        if opened.extractor.contract.is_sound:
+            check_level(max(float(item.signal.max(initial=0)), -float(item.signal.min(initial=0))))
+        else:
+            check_size(item.signal, opened.extractor.contract.units)
     except UnusableError as error:
         return error.skip(item.source)
     return item

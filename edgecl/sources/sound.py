@@ -338,9 +338,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
     peak = float(level.max())
     if not np.isfinite(peak):
         raise UnusableError("not finite: the samples hold NaN or infinity")
-    if peak < SILENCE:
-        decibels = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
-        raise UnusableError(f"silent: {decibels}, wanted above -60 dBFS")
+    check_level(peak)
     loud = np.flatnonzero(level >= SILENCE)
     loud_s = float(loud[-1] - loud[0] + 1) / rate_hz
     if loud_s < SHORTEST_S:
@@ -350,6 +348,13 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
     from edgecl.sources.activity import check_clipping  # which needs this module
 
     check_clipping(samples, bits=bits)
+
+
+def check_level(peak: float) -> None:
+    """Refuse sound whose loudest sample, of an absolute value of `peak`, is below -60 dBFS; raises UnusableError."""
+    if peak < SILENCE:
+        decibels = f"peak {20 * np.log10(peak):.1f} dBFS" if peak else "all samples are zero"
+        raise UnusableError(f"silent: {decibels}, wanted above -60 dBFS")
 
 
 def extra(module: str, need: str) -> Any:
