@@ -329,7 +329,7 @@ def test_doctor_repairs_a_store_and_says_what_it_did(kitchen: Path) -> None:
     assert any("is live: the model of revision" in one for one in told.value["store"]["repaired"])
     assert any("restored" in one for one in told.value["store"]["repaired"])
     assert told.value["store"]["damage"] == []
-    assert "is sound" in edgecl("doctor", kitchen, "--repair").out
+    assert "is intact" in edgecl("doctor", kitchen, "--repair").out
     assert edgecl("doctor", "--repair").code == 2
 
 

@@ -104,15 +104,15 @@ def _before(opened: OpenStore, revision: Revision) -> int | None:
 
 
 def repair(opened: OpenStore) -> list[str]:
-    """Make the store whole again from what is sound in it; returns what was done, and what could not be.
+    """Make the store whole again from what is intact in it; returns what was done, and what could not be.
 
-    Where that keeps more classes than the newest sound revision has, the newest revision goes on without the
+    Where that keeps more classes than the newest intact revision has, the newest revision goes on without the
     classes whose statistics are damaged. A damaged extractor comes back where it is one that ships with edgecl.
 
     Raises
     ------
     StoreDamagedError
-        When no revision is sound: then nothing is changed.
+        When no revision is intact: then nothing is changed.
     EdgeclError
         When writing fails.
     """

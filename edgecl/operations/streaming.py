@@ -358,7 +358,7 @@ def saved_before_an_error(saved: StreamSaver, stream: Prequential) -> Iterator[N
 
 
 def kept_models(opened: OpenStore) -> dict[str, Model]:
-    """Load every earlier revision that has learnt something and is sound, newest first."""
+    """Load every earlier revision that has learnt something and is intact, newest first."""
     models: dict[str, Model] = {}
     for number in reversed(opened.store.revisions()):
         try:

@@ -299,12 +299,12 @@ class UpkeepHandle(SharingHandle):
         return cls.open(path)
 
     def repair(self) -> list[str]:
-        """Make the store whole from what is sound in it; returns what was done.
+        """Make the store whole from what is intact in it; returns what was done.
 
         Raises
         ------
         StoreDamagedError
-            When no revision is sound: nothing is changed.
+            When no revision is intact: nothing is changed.
         """
         from edgecl.operations.recovery import repair
 

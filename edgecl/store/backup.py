@@ -115,7 +115,7 @@ def restore_backup(
     SettingError
         When `path` is taken.
     StoreDamagedError
-        When the file is no backup, is damaged, or is not of a sound store.
+        When the file is no backup, is damaged, or is not of an intact store.
     EdgeclError
         When it cannot be read, or writing fails.
     """
@@ -316,7 +316,7 @@ def _require_sound(building: Path, file: Path, known: Backup) -> None:
     folder = Folder(building, digest, header.format)
     found = check(folder, header, damage=damage) + damage
     if found:
-        raise StoreDamagedError(f"{file} is not of a sound store: {found[0]}")
+        raise StoreDamagedError(f"{file} is not of an intact store: {found[0]}")
     if (known.store, known.revision) != (header.name, folder.follow(folder.pointer()).number):
         raise StoreDamagedError(f"{file} states another store or revision than it contains")
 

@@ -1,4 +1,4 @@
-"""`edgecl doctor`: whether this machine has what is needed, and a store is sound."""
+"""`edgecl doctor`: whether this machine has what is needed, and a store is intact."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def _print_store(store: Mapping[str, Any]) -> None:
         for one in store["damage"]:
             click.echo(f"  - {printable(one)}")
     else:
-        click.secho(f"{path} is sound: every byte of revisions {_span(store['revisions'])} was read.", fg="green")
+        click.secho(f"{path} is intact: every byte of revisions {_span(store['revisions'])} was read.", fg="green")
     if "revision" in store:
         click.echo(
             f"  revision {store['revision']} is live; disk {format_bytes(store['disk_bytes'])} of "

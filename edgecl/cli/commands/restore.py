@@ -29,9 +29,9 @@ from edgecl.cli.text import print_json, printable
 def command(file: Path, store: Path, require_signature: Path | None, overwrite: bool, as_json: bool) -> None:
     """Make the store of a backup.
 
-    FILE is what `edgecl backup` wrote. STORE is made whole or not at all: a file that is damaged, changed, or not of a
-    sound store is refused. A digest shows damage, not malice: for a file that others could change, require a signature.
-    An old backup verifies as well as a new one.
+    FILE is what `edgecl backup` wrote. STORE is made whole or not at all: a file that is damaged, changed, or not of an
+    intact store is refused. A digest shows damage, not malice: for a file that others could change, require a
+    signature. An old backup verifies as well as a new one.
     """
     from edgecl.operations.backup import restore
 
