@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.notes import Logger
 from edgecl.sources.labels import clean_label, is_none
-from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, is_frame, reason_kind
+from edgecl.sources.samples import LARGEST, Sample, Skip, UnusableError, check_size, reason_kind
 from edgecl.sources.sound import check_level
 from edgecl.values import dataclass
 
@@ -281,7 +281,7 @@ def _labelled(
     if labels is None:
         yield from ((f"[{i}]", one, None) for i, one in enumerate(signals))
         return
-    if isinstance(labels, Mapping | Set) or is_frame(labels):
+    if isinstance(labels, Mapping | Set) or hasattr(labels, "columns"):
         raise DataError(
             f"labels are one for each signal, in their order, and this is a {type(labels).__name__}", parameter="label"
         )
@@ -295,7 +295,7 @@ def _labelled(
 
 def _each(data: Signals, contract: Contract, latents: bool, rows: NamedRows | None) -> Iterable[Any]:
     """Split a batch into signals; a single signal is a batch of one."""
-    if is_frame(data):
+    if hasattr(data, "columns"):
         from edgecl.sources.named_rows import framed
 
         return framed(data, contract, rows, latents=latents)
@@ -380,7 +380,7 @@ def _signal(one: Any, contract: Contract) -> NDArray[np.float32]:
         raise UnusableError(
             f"not a signal: {type(one).__name__}: `edgecl.read_samples(path, learner.contract)` reads files"
         )
-    if is_frame(one):
+    if hasattr(one, "columns"):
         from edgecl.sources.named_rows import in_channel_order
 
         one = in_channel_order(one, contract)

@@ -163,6 +163,8 @@ def framed(frame: Any, contract: Contract, rows: NamedRows | None, *, latents: b
     DataError
         The extractor takes neither, or a column is missing or twice.
     """
+    if not hasattr(frame, "to_numpy"):
+        raise DataError(f"a {type(frame).__name__} is not read: give a DataFrame of pandas or polars, or arrays")
     if latents:
         return frame.to_numpy()  # type: ignore[no-any-return]
     if rows is not None:

@@ -166,11 +166,6 @@ class ListedSkips(list[Skip]):
         return (*self, *(replace(one, source=source) for one in self._tally.rest()))
 
 
-def is_frame(data: object) -> bool:
-    """Test whether data is a DataFrame of pandas or polars."""
-    return hasattr(data, "columns") and hasattr(data, "to_numpy")
-
-
 def reason_kind(reason: str) -> str:
     """Return the fixed phrase that a reason begins with.
 

@@ -84,6 +84,10 @@ def read_wav(content: bytes) -> Sound:
     """
     layout, sound = _chunks(content)
     frames = sound[: len(sound) - len(sound) % layout.bytes_per_frame]
+    if layout.bits == 16 and layout.codec != _FLOAT:
+        from edgecl.sources.activity import check_words
+
+        check_words(frames, channels=layout.channels)
     samples = _decode(frames, layout).reshape(-1, layout.channels)
     return Sound(samples, layout.rate_hz, layout.bits)
 
