@@ -15,7 +15,7 @@ from edgecl.live.inputs.chunks import Arrival
 from edgecl.live.novelty import Noticer
 
 from ..support.commands import edgecl
-from ..support.pictures import SIZE, colours_extractor
+from ..support.pictures import SIZE, colours_extractor, encoded
 
 RED, BLUE, GREEN = (200, 30, 30), (30, 40, 200), (20, 180, 60)
 
@@ -90,6 +90,15 @@ def test_the_command_line_follows_a_camera_and_refuses_what_does_not_fit(learner
         done = edgecl("listen", *arguments)
         assert done.code != 0
         assert message in done.err
+
+
+def test_places_that_gave_a_class_are_not_called_people(learner: Learner, tmp_path: Path) -> None:
+    for seed in range(12):
+        photo = tmp_path / "green" / ("yard", "hall")[seed % 2] / f"{seed}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(encoded(door(GREEN, seed)))
+    done = edgecl("learn", learner.store.path, tmp_path, "--distinct", "--dry-run")
+    assert (done.code, "12 of 2 groups" in done.out) == (0, True), done.out
 
 
 def test_a_camera_without_frames_is_not_said_to_be_heard(capsys: pytest.CaptureFixture[str]) -> None:

@@ -258,14 +258,14 @@ def tell(report: Report, taught: Mapping[str, int], *, live: int, learner: Learn
         print_json(report.as_dict())
     else:
         warn.skips(report.skipped)
-        _print(report, report.counts or taught, live=live, budget_bytes=learner.settings.memory_bytes)
+        _print(report, report.counts or taught, live=live, learner=learner)
         if report.set_aside or report.asks or report.unkept:
             from edgecl.cli.commands import _waiting  # few lessons leave something out
 
             _waiting.tell(report, learner.path)
 
 
-def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes: int) -> None:
+def _print(report: Report, taught: Mapping[str, int], *, live: int, learner: Learner) -> None:
     verdict = report.verdict
     headline, colour = _headline(report, live=live)
     click.secho(headline, bold=True, fg=colour)
@@ -281,13 +281,13 @@ def _print(report: Report, taught: Mapping[str, int], *, live: int, budget_bytes
     click.echo(wrapped(f"lesson of {counted(report.samples, 'sample')}: {what}", first=""))
     if report.gave_way:
         click.echo(wrapped(f"gave way, as `edgecl keep` allows: {listed(report.gave_way)}", first=""))
-    _print_classes(verdict.classes, taught)
+    _print_classes(verdict.classes, taught, of="groups" if learner.contract.is_picture else "people")
     if verdict.pooled_change is not None and verdict.pooled_bound is not None:
         click.echo(
             f"old classes together: {100 * verdict.pooled_change:+.1f} points of balanced accuracy "
             f"(at worst {100 * verdict.pooled_bound:+.1f}, with 95% confidence)"
         )
-    _print_cost(report, budget_bytes)
+    _print_cost(report, learner.settings.memory_bytes)
     if report.is_accepted:
         _print_drawn_away(verdict.classes)
     else:
@@ -313,8 +313,8 @@ def _headline(report: Report, *, live: int) -> tuple[str, str]:
     return f"{trial}REJECTED{why}, revision {live} stays live, untouched.", "red"
 
 
-def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int]) -> None:
-    """Those that were taught, and those that changed."""
+def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int], *, of: str) -> None:
+    """Those that were taught, and those that changed; `of` is what gave their samples."""
     shown = {
         label: one
         for label, one in sorted(classes.items(), key=lambda item: (not item[1].is_new, item[0]))
@@ -322,7 +322,7 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
     }
     if shown:
         rows = [
-            (label, _judged_by(one), "new" if one.is_new else percent(one.before), percent(one.after))
+            (label, _judged_by(one, of), "new" if one.is_new else percent(one.before), percent(one.after))
             for label, one in shown.items()
         ]
         click.echo("right on kept samples, each left out in turn:")
@@ -331,9 +331,9 @@ def _print_classes(classes: Mapping[str, ClassVerdict], taught: Mapping[str, int
         click.echo(f"  {counted(len(classes) - len(shown), 'other class', 'other classes')}: unchanged")
 
 
-def _judged_by(one: ClassVerdict) -> str:
+def _judged_by(one: ClassVerdict, of: str) -> str:
     """How many samples a class is judged by, and of how many people, where each of these is left out too."""
-    return f"{one.samples} of {one.people} people" if one.people else str(one.samples)
+    return f"{one.samples} of {one.people} {of}" if one.people else str(one.samples)
 
 
 def _print_drawn_away(classes: Mapping[str, ClassVerdict]) -> None:
