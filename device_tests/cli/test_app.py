@@ -18,6 +18,7 @@ import pytest
 
 from edgecl.cli import app, warn
 from edgecl.cli.app import COMMANDS
+from edgecl.cli.commands.doctor import PACKAGES
 from edgecl.demo.clips import NEW_WORDS
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.store.store import Store
@@ -353,6 +354,11 @@ def test_doctor_finds_a_sound_store_sound(kitchen: Path) -> None:
     assert done.value["packages"]["numpy"] == {"version": done.value["packages"]["numpy"]["version"]}
     assert done.value["kernels"]["implementation"]
     assert done.value["store"]["extractor"]["dimension"] == 96
+
+
+def test_doctor_looks_at_what_every_extra_of_a_device_brings() -> None:
+    extras = {"audio", "image", "jit", "mic", "mqtt", "text", "tflite", "wyoming"}
+    assert extras <= {extra for _, extra in PACKAGES.values()}
 
 
 @pytest.mark.native("starts many processes")
