@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -35,24 +36,24 @@ class Kitchen:
 
 @pytest.fixture
 def kitchen(tmp_path: Path) -> Iterator[Kitchen]:
-    store, socket = tmp_path / "kitchen", tmp_path / "control"
+    store, control = tmp_path / "kitchen", tmp_path / "control"
     assert edgecl("init", store, "--extractor", voice_extractor()).code == 0
     lesson = write_clips(tmp_path / "clips", clips("teach", ["yes", "no"], most=6))
     assert edgecl("learn", store, lesson, "--no-via").code == 0
     write_clips(tmp_path / "more", clips("teach", ["up"], most=6))
     with subprocess.Popen(
-        command_line("listen", store, "--control", socket), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        command_line("listen", store, "--control", control), stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as listener:
         until = time.monotonic() + 60
         while not (store / "listener.json").exists():
             assert listener.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)
-        yield Kitchen(store, socket, tmp_path, listener)
+        yield Kitchen(store, control, tmp_path, listener)
         listener.terminate()
         listener.communicate(timeout=60)
     assert not (store / "listener.json").exists()
-    assert not socket.exists()
+    assert not control.exists()
 
 
 def test_a_lesson_by_a_listener_answers_as_one_without(kitchen: Kitchen) -> None:
@@ -76,6 +77,15 @@ def test_a_listener_on_the_store_is_found_and_numpy_stays_out(kitchen: Kitchen) 
     assert json.loads(done.stdout)["new_classes"] == ["up"]
     assert done.stderr.splitlines()[-1] == "[]"
     assert edgecl("status", kitchen.store, "--json").value["revision"] == 3
+
+
+def test_a_lesson_asked_for_at_the_socket_is_not_handed_back_to_it(kitchen: Kitchen) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.settimeout(60)
+        one.connect(str(kitchen.socket))
+        one.sendall(json.dumps({"learn": str(kitchen.clips / "more")}).encode() + b"\n")
+        with one.makefile() as answers:
+            assert json.loads(answers.readline())["new_classes"] == ["up"]
 
 
 def test_another_store_and_a_dead_socket_are_refused_where_they_were_named(kitchen: Kitchen) -> None:

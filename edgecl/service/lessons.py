@@ -64,7 +64,10 @@ class Lessons:
         ends = float("inf")
         try:
             started = subprocess.Popen(  # noqa: S603 (the arguments are a list, and follow the verb)
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "EDGECL_LEARN_NO_VIA": "1"},  # handed to our own socket it would wait for itself
             )
         except (OSError, ValueError) as error:  # ValueError: NUL, or half of a surrogate pair
             return {"error": f"the command could not be started: {error}", "exit_code": 1}
