@@ -13,6 +13,7 @@ from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99, Evidence
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
     GENERATED,
+    REFINE_CLASSES,
     REFINE_PER_CLASS,
     STRATEGIES,
     RefineSettings,
@@ -21,7 +22,6 @@ from edgecl.learning.strategies import (
 from edgecl.model.exemplars import Selection, is_evidence
 from edgecl.model.head import REFINED_CLOSED_FORM, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
-from edgecl.model.settings import REFINE_CLASSES
 from edgecl.units import format_bytes
 from edgecl.values import replace
 
@@ -69,7 +69,7 @@ def may_pay(taught: Model) -> bool:
         rich
         and len(taught.statistics) >= REFINE_CLASSES
         and len(taught.exemplars) == len(taught.statistics)
-        and taught.settings.may_refine
+        and taught.settings.shrinkage_floor < 0.1
         and taught.plan(taught.settings.max_classes).can_refine
     )
 

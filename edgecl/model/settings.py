@@ -29,10 +29,6 @@ PAGED_DRAWN = 128  # of a paged store: rows that gradient steps draw at a time, 
 PAGED_LESSON_SHARE = 16  # ... the part of the memory that holds the lesson's rows, ...
 PAGED_EXEMPLARS = 12  # ... exemplars a class that its disk has room for at least, ...
 BLOCK_SHARE = 16  # ... the part of the memory that a block of judged rows may take
-REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
-REFINE_FLOOR = (
-    0.1  # of the shrinkage, from which an extractor's data shift from person to person: steps would fit to that
-)
 FIXED_CLASS_BYTES = 64  # of a class: its label and count
 FIXED_BYTES = 2048  # labels, counts and small arrays
 WAYS = (("float64", False), ("float32", False), ("float32", True))  # precision and paged, richest first
@@ -81,11 +77,6 @@ class Settings:
     @property
     def solver_type(self) -> np.dtype[np.floating]:
         return np.dtype(self.precision)
-
-    @property
-    def may_refine(self) -> bool:
-        """Whether gradient steps from the closed form may pay: many classes, and no shift of people to fit to."""
-        return self.max_classes >= REFINE_CLASSES and self.shrinkage_floor < REFINE_FLOOR
 
     @property
     def drawn_at_once(self) -> int:
@@ -235,20 +226,16 @@ def paged_exemplar_bytes(settings: Settings) -> int:
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
     """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
-    Where gradient steps may pay, those of a width that have room for them at every number of classes come first.
-
     Raises
     ------
     SettingError
         When none fits: names the smallest memory and disk that would do.
     """
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
-        ways = WAYS[: 3 if may_page else 2]
-        tiers = [replace(settings, projection=projection, precision=one, paged=paged) for one, paged in ways]
-        fitting = [tier for tier in tiers if _fits(tier, overhead_disk_bytes)]
-        refining = [tier for tier in fitting if settings.may_refine and plan_memory(tier, tier.max_classes).can_refine]
-        if fitting:
-            return (refining or fitting)[0]
+        for precision, paged in WAYS[: 3 if may_page else 2]:
+            tier = replace(settings, projection=projection, precision=precision, paged=paged)
+            if _fits(tier, overhead_disk_bytes):
+                return tier
     narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
     tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
