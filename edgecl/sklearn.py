@@ -149,9 +149,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
         require_parameters(self)
-        require_labels(y, "y")
-        if classes is not None:
-            require_labels(classes, "classes")
+        require_labels(y=y, classes=classes)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
         check_classification_targets(labels)
         weight = None if sample_weight is None else _weights(sample_weight, rows)

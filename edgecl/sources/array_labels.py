@@ -11,17 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from edgecl.sources.labels import is_missing, is_none, two_spellings
 
 
-def require_labels(given: ArrayLike, name: str) -> None:
+def require_labels(**given: ArrayLike | None) -> None:
     """Raise ValueError where a label is None, NaN or NA, and where some are texts and others are not."""
-    labels = np.asarray(given)
-    if labels.dtype != object or not labels.ndim:
-        return
-    texts = [isinstance(one, str) for one in labels.ravel()]
-    missing = [row for row, one in enumerate(labels.ravel()) if not texts[row] and is_none(one)]
+    for name, several in given.items():
+        labels = np.asarray(several)
+        if labels.dtype == object and labels.ndim:
+            _require_labels(labels.ravel().tolist(), name)
+
+
+def _require_labels(labels: list[Any], name: str) -> None:
+    texts = [isinstance(one, str) for one in labels]
+    missing = [row for row, one in enumerate(labels) if not texts[row] and is_none(one)]
     if missing:
         raise ValueError(f"Input {name} has no label in {len(missing)} rows, {missing[0]} for one: take them out")
     if any(texts) and not all(texts):
-        one, other = labels.ravel()[texts.index(True)], labels.ravel()[texts.index(False)]
+        one, other = labels[texts.index(True)], labels[texts.index(False)]
         raise ValueError(f"Input {name} has labels of two types, {one!r} and {other!r}: give them one, by str()")
 
 
