@@ -110,7 +110,7 @@ def test_settings_survive_a_round_trip_and_ignore_what_a_newer_version_adds() ->
     assert Settings.from_dict({**IMU.as_dict(), "from the future": 1}) == IMU
 
 
-TEXT = Settings(memory_bytes=3 << 20, disk_bytes=256 << 20, max_classes=150, latent_dimension=384, shrinkage_floor=0.01)
+TEXT = Settings(memory_bytes=4 << 20, disk_bytes=256 << 20, max_classes=150, latent_dimension=384, shrinkage_floor=0.01)
 
 
 def test_exemplars_come_before_room_for_an_ewc_state() -> None:
