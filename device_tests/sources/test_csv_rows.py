@@ -61,21 +61,3 @@ def test_one_row_that_ends_in_a_delimiter_is_ragged(tmp_path: Path) -> None:
     rows = [f"{at / 50},1,2,3" for at in range(40)]
     path = put(tmp_path / "run.csv", "\n".join(["timestamp,ax,ay,az", *rows, "0.8,1,2,3,"]))
     assert [one.reason for one in skips_of(path, WRIST, label="curl")] == ["ragged row: 5 cells, the header has 4"]
-
-
-def test_rows_of_zeros_in_all_of_six_channels_are_lost_packets_and_are_filled_in(tmp_path: Path) -> None:
-    names = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
-    contract = contract_of("imu", 50.0, names, 20, 10)
-    whole = np.cumsum(np.random.default_rng(0).normal(0, 0.1, (60, 6)), axis=0) + 5
-    lost = whole.copy()
-    lost[5::10] = 0
-    paths = [tmp_path / "whole.csv", tmp_path / "lost.csv"]
-    for path, values in zip(paths, (whole, lost), strict=True):
-        rows = [f"{at / 50:.2f}," + ",".join(f"{one:.4f}" for one in row) for at, row in enumerate(values)]
-        put(path, "\n".join(["timestamp," + ",".join(names), *rows]))
-    skips = skips_of(paths[1], contract, label="run")
-    assert {skip.reason for skip in skips} == {"no values: all channels are zero, as where a packet was lost"}
-    assert len(skips) == 6
-    before, after = (samples_of(path, contract, label="run") for path in paths)
-    assert len(after) == len(before)
-    np.testing.assert_allclose(after[0].signal, before[0].signal, atol=0.5)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LIVE_HEAD_ROWS = 64  # rows of a live recording that are read before the first is used
 # Consecutive rows earlier than the latest one after which a new recording begins: the clock was set back.
 RESTART_ROWS = 3
-LIKELY_IMU = 6  # channels, such as acceleration and rates, that are never all exactly zero
 # Rows held at a time.
 CHUNK_ROWS = 4096
 
@@ -160,8 +159,6 @@ def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]
         if all(map(math.isfinite, values)):
             raise UnusableError(f"too large: {max(values, key=abs):.3g}, at most {LARGEST:g} can be learnt")
         raise UnusableError("not finite: the row holds NaN or infinity")
-    if len(values) >= LIKELY_IMU and not any(values):
-        raise UnusableError("no values: all channels are zero, as where a packet was lost")
     assert columns.timestamp is not None
     time = time_or_none(cells[columns.timestamp], columns.delimiter, iso=columns.unit == "ISO 8601")
     if time is None:
