@@ -189,6 +189,8 @@ def test_labels_that_differ_in_spelling_alone_are_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.partial_fit(X[:9], ["b"] * 9)
+    with pytest.warns(UserWarning, match="'B' and 'b' differ in spelling alone"):  # beside the pair of before
+        model.partial_fit(X[:9], ["B"] * 9)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,9 @@ def test_a_text_in_place_of_a_path_is_told_where_it_goes(folder: Path, monkeypat
     said = edgecl("predict", folder / "kitchen", "where is my card")
     assert said.code == 4
     assert "where is my card does not exist: a text itself goes after --text" in said.err
+    said = edgecl("predict", folder / "kitchen", "where is my card " * 20)  # longer than a name may be
+    assert said.code == 4
+    assert "a text itself goes after --text" in said.err
 
 
 def test_an_error_names_stdin_and_not_where_it_was_copied_to(folder: Path) -> None:

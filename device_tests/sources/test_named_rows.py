@@ -51,6 +51,14 @@ def test_rows_are_read_by_the_names_of_their_columns_or_in_their_order(shop: Lea
 
 
 @pytest.mark.host
+def test_one_row_in_the_order_of_the_columns_is_a_row_and_a_mapping_of_cells_names_what_to_give(shop: Learner) -> None:
+    assert signals(shop, [12, "Oslo"]) == EXPECTED[:1]
+    assert signals(shop, ("12", "Oslo")) == EXPECTED[:1]
+    with pytest.raises(DataError, match=r"a number is no signal: a row with names is given in a list, \[row\]"):
+        signals(shop, {"amount": 12.0, "city": "Oslo"})
+
+
+@pytest.mark.host
 def test_cells_that_were_read_as_missing_or_as_none_are_named(shop: Learner, caplog: pytest.LogCaptureFixture) -> None:
     assert signals(shop, [{"amount": None, "city": "Rome"}]) == [[0, 1, 0, 0]]
     assert "no value in 1 of the cells of 'amount'" in caplog.text

@@ -39,9 +39,8 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
     if strategy not in (*STRATEGIES, GENERATED):
         raise SettingError(f"{strategy!r} is not a strategy: choose one of {', '.join(STRATEGIES)}")
     plan = taught.plan()
-    needed, fits = (
-        (plan.consolidation, plan.can_consolidate) if "ewc" in strategy else (plan.refinement, plan.can_refine)
-    )
+    stores = strategy != GENERATED  # its EWC state, whichever steps made it
+    needed, fits = (plan.consolidation, plan.can_consolidate) if stores else (plan.refinement, plan.can_refine)
     if strategy not in ("auto", "closed-form") and not fits:
         raise SettingError(
             f"strategy {strategy!r} needs {format_bytes(needed)} for gradient steps, "
@@ -54,7 +53,7 @@ def ladder(strategy: str, settings: RefineSettings | None, taught: Model) -> Ite
     if plan.can_consolidate and taught.exemplars:
         steps = settings or default_steps("ewc-replay")
         yield Rung("ewc-replay", replace(steps, replay_weight=0.9, ewc_strength=10 * steps.ewc_strength))
-    if may_pay(taught):
+    if may_pay(taught) or _may_carry(taught, taught):
         yield Rung("closed-form", RefineSettings())
 
 

@@ -295,6 +295,8 @@ def _labelled(
 
 def _each(data: Signals, contract: Contract, latents: bool, rows: NamedRows | None) -> Iterable[Any]:
     """Split a batch into signals; a single signal is a batch of one."""
+    if isinstance(data, float | int):
+        raise DataError("a number is no signal: a row with names is given in a list, [row]")
     if hasattr(data, "columns"):
         from edgecl.sources.named_rows import framed
 

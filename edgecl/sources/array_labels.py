@@ -35,7 +35,7 @@ def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
     odd = [one for one in texts if is_missing(one)]
     if odd:
         warnings.warn(f"the label {odd[0]!r} stands for a missing one: learnt as a class", UserWarning, stacklevel=4)
-    alike = two_spellings(classes.tolist()) if texts else None
-    if alike is not None and not set(alike).isdisjoint(texts):
-        message = f"the labels {alike[0]!r} and {alike[1]!r} differ in spelling alone: learnt as two classes"
+    alike = two_spellings(texts, [one for one in classes.tolist() if one not in texts]) if texts else None
+    if alike is not None:
+        message = f"the labels {min(alike)!r} and {max(alike)!r} differ in spelling alone: learnt as two classes"
         warnings.warn(message, UserWarning, stacklevel=4)

@@ -155,9 +155,12 @@ def are_known(names: Iterable[str], classes: Iterable[str]) -> bool:
     return not {plain_form(one) for one in names}.isdisjoint(plain_form(one) for one in classes)
 
 
-def two_spellings(labels: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two labels that differ in spelling alone, as `Spellings` compares them; None without such."""
-    first: dict[str, str] = {}
+def two_spellings(labels: Iterable[str], known: Iterable[str] = ()) -> tuple[str, str] | None:
+    """Return the first label that differs in spelling alone from a known one or one before it, and that; else None.
+
+    They are compared as `Spellings` does.
+    """
+    first = {plain_form(one): one for one in known}
     for label in labels:
         if (other := first.setdefault(plain_form(label), label)) != label:
             return other, label

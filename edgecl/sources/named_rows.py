@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 logger = Logger(__name__)
+CELL = str | float | int | None
 
 
 class NamedRows:
@@ -84,18 +85,25 @@ class NamedRows:
         DataError, UnusableError
             As `encode`.
         """
+        if hasattr(one, "columns"):
+            raise UnusableError("not a row: a DataFrame in a list: give the DataFrame itself, whose rows are samples")
         named = as_mapping(one)
         if named is not None:
             return np.array([self.encode(named)], np.float32)
         cells = one.tolist() if isinstance(one, np.ndarray) else one
         if not isinstance(cells, list | tuple) or len(cells) != len(self.encoding.columns):
             return None
-        if self.encoding.width == len(cells) or any(isinstance(cell, list | tuple | np.ndarray) for cell in cells):
+        are_numbers = not any(isinstance(cell, str) or cell is None for cell in cells)
+        if any(isinstance(cell, list | tuple | np.ndarray) for cell in cells):
+            return None
+        if are_numbers and self.encoding.width == len(cells):  # as they are learnt
             return None
         return np.array([self.encode_cells(cells)], np.float32)
 
     def is_row(self, data: Any) -> bool:
-        """Test whether data is one row with names; a mapping as the whole data is from label to signals."""
+        """Test whether data is one row: with names, or the values of all columns in their order."""
+        if isinstance(data, list | tuple) and len(data) == len(self.encoding.columns):
+            return any(isinstance(cell, str) for cell in data) and all(isinstance(cell, CELL) for cell in data)
         return as_mapping(data) is not None
 
     def noted(self, items: Iterator[Any]) -> Iterator[Any]:
@@ -123,6 +131,8 @@ def as_mapping(one: Any) -> Mapping[Any, Any] | None:
     """Return a mapping, or a Series of pandas with names, as a mapping; None of anything else."""
     if isinstance(one, Mapping):
         return one
+    if hasattr(one, "columns"):  # many rows
+        return None
     if hasattr(one, "index") and hasattr(one, "to_dict") and any(isinstance(name, str) for name in one.index):
         return one.to_dict()  # type: ignore[no-any-return]
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -88,7 +89,7 @@ def _answers(
             for answer in learner.run.predict(read(), top=top):
                 yield replace(answer, source=shown(answer.source, path))
         except DataError as error:
-            is_text = learner.contract.modality == "text" and not path.exists()
+            is_text = learner.contract.modality == "text" and not os.path.exists(path)
             failures.append(DataError(f"{error}: a text itself goes after --text") if is_text else error)
             if len(paths) == 1 and not texts:
                 raise failures[-1] from error.__cause__

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import Arrival, Halt, Piece, rate_converter, read_arrived
 from edgecl.notes import Logger
-from edgecl.sources.activity import is_stereo, roughness
+from edgecl.sources.activity import roughness
 from edgecl.sources.sound import CANCELLED, compression, is_wav
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def hint_of(content: bytes, layout: Layout) -> str:
     words = pairs[pairs.any(axis=1)].reshape(-1)  # without digital silence
     if len(words) < 4000:
         return ""
-    channels = 2 if is_stereo(words) else 1
+    channels = 2 if _is_stereo(words) else 1
     if layout == Layout(channels=channels):
         return ""
     return f"sounds like {name} of {channels} channel{'s' * (channels > 1)} (--format {name} --channels {channels})"
@@ -188,6 +188,19 @@ def _is_full(words: NDArray[np.float64]) -> bool:
     """Test whether words are spread evenly over all that 16 bits can be, as the lower half of larger samples is."""
     apart = words[::2]  # of two channels the same may come twice
     return len(apart) > 500 and bool(17_500 < apart.std() < 20_300 and roughness(apart) > 1.5)
+
+
+def _is_stereo(words: NDArray[np.float64]) -> bool:
+    """Test whether the words of each half go on more smoothly than those side by side: two interleaved channels."""
+    left, right = words[0::2], words[1::2]
+    together = roughness(words)
+    if min(left.std(), right.std()) < 0.02 * max(left.std(), right.std()):
+        return bool(max(left.std(), right.std()) > 30)
+    within = float(np.square(right - left).mean())
+    across = float(np.square(left[1:] - right[:-1]).mean())
+    if not 0.5 * across < within < 2 * across:  # of one channel every step is like the next
+        return True
+    return together > 2.5 * max(roughness(left), roughness(right))
 
 
 def _filled(descriptor: int, buffer: bytearray, halt: Halt, arrival: Arrival) -> int:
