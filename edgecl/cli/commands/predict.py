@@ -89,7 +89,7 @@ def _answers(
             for answer in learner.run.predict(read(), top=top):
                 yield replace(answer, source=shown(answer.source, path))
         except DataError as error:
-            is_text = learner.contract.modality == "text" and not os.path.exists(path)
+            is_text = learner.contract.modality == "text" and not os.path.exists(path)  # noqa: PTH110 (a Path raises where a text is too long for a name)
             failures.append(DataError(f"{error}: a text itself goes after --text") if is_text else error)
             if len(paths) == 1 and not texts:
                 raise failures[-1] from error.__cause__
