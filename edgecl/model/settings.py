@@ -182,8 +182,8 @@ def plan_memory(settings: Settings, classes: int) -> MemoryPlan:
     head = classes * (d + 3 * 4) if paged else 2 * classes * (d + 2) * 4
     lesson = settings.memory_bytes // (PAGED_LESSON_SHARE if paged else LESSON_SHARE)
     left = settings.memory_bytes - statistics - head - workspace - lesson - FIXED_BYTES
-    fewest = 0 if paged else max(left // 2, fewest_exemplar_bytes(settings))
-    many = 0 if paged else max(fewest, fewest_exemplar_bytes(settings) * EXEMPLARS_BEFORE_EWC // SMALLEST_EXEMPLARS)
+    fewest = 0 if paged else max(left // 2, exemplar_bytes(settings, SMALLEST_EXEMPLARS))
+    many = 0 if paged else max(fewest, exemplar_bytes(settings, EXEMPLARS_BEFORE_EWC))
     more, ewc = 0, 0  # where neither fits: no gradient steps, what they need is left to the exemplars
     for needed, stored, least in ((consolidation, 2 * parameters + d * 4, many), (refinement, 0, fewest)):
         if left - max(needed - workspace, 0) - stored >= least:
@@ -219,8 +219,7 @@ def class_disk_bytes(settings: Settings) -> int:
 
 def paged_exemplar_bytes(settings: Settings) -> int:
     """Return the bytes of exemplars of a paged store, which lie on disk: its memory, or a dozen a class."""
-    fewest = settings.max_classes * PAGED_EXEMPLARS * row_bytes(settings.features.row_dimension)
-    return max(settings.memory_bytes, fewest)
+    return max(settings.memory_bytes, exemplar_bytes(settings, PAGED_EXEMPLARS))
 
 
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
@@ -269,12 +268,13 @@ def _fits(tier: Settings, overhead_disk_bytes: int) -> bool:
 
 
 def _holds(tier: Settings) -> bool:
-    return plan_memory(tier, tier.max_classes).exemplars >= (0 if tier.paged else fewest_exemplar_bytes(tier))
+    fewest = 0 if tier.paged else exemplar_bytes(tier, SMALLEST_EXEMPLARS)
+    return plan_memory(tier, tier.max_classes).exemplars >= fewest
 
 
-def fewest_exemplar_bytes(tier: Settings) -> int:
-    """Return the bytes of SMALLEST_EXEMPLARS exemplars of each of max_classes classes."""
-    return tier.max_classes * SMALLEST_EXEMPLARS * row_bytes(tier.features.row_dimension)
+def exemplar_bytes(settings: Settings, each: int) -> int:
+    """Return the bytes of so many exemplars of each of max_classes classes."""
+    return settings.max_classes * each * row_bytes(settings.features.row_dimension)
 
 
 def smallest_memory(tier: Settings) -> int:

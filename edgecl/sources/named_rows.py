@@ -93,9 +93,9 @@ class NamedRows:
         cells = one.tolist() if isinstance(one, np.ndarray) else one
         if not isinstance(cells, list | tuple) or len(cells) != len(self.encoding.columns):
             return None
-        are_numbers = not any(isinstance(cell, str) or cell is None for cell in cells)
         if any(isinstance(cell, list | tuple | np.ndarray) for cell in cells):
             return None
+        are_numbers = not any(isinstance(cell, str) or cell is None for cell in cells)
         if are_numbers and self.encoding.width == len(cells):  # as they are learnt
             return None
         return np.array([self.encode_cells(cells)], np.float32)
