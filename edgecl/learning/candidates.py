@@ -13,7 +13,6 @@ from edgecl.gate.verdict import ONE_SIDED_80, ONE_SIDED_99, Evidence
 from edgecl.learning.strategies import (
     FROM_CLOSED_FORM,
     GENERATED,
-    REFINE_CLASSES,
     REFINE_PER_CLASS,
     STRATEGIES,
     RefineSettings,
@@ -22,11 +21,11 @@ from edgecl.learning.strategies import (
 from edgecl.model.exemplars import Selection, is_evidence
 from edgecl.model.head import REFINED_CLOSED_FORM, whitened_cosine
 from edgecl.model.model import Lesson, Model, factor_of
+from edgecl.model.settings import REFINE_CLASSES, REFINE_EXEMPLARS, REFINE_FLOOR
 from edgecl.units import format_bytes
 from edgecl.values import replace
 
 ALLOWED_ON_OTHERS = 0.02  # loss of balanced accuracy on exemplars, as the gate allows
-REFINE_EXEMPLARS = 10  # fewest exemplars of every class with which refinement can pay
 
 
 def default_steps(strategy: str) -> RefineSettings:
@@ -68,7 +67,7 @@ def may_pay(taught: Model) -> bool:
         rich
         and len(taught.statistics) >= REFINE_CLASSES
         and len(taught.exemplars) == len(taught.statistics)
-        and taught.settings.shrinkage_floor < 0.1
+        and taught.settings.shrinkage_floor < REFINE_FLOOR
         and taught.plan(taught.settings.max_classes).can_refine
     )
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edgecl.gate.gather import EVIDENCE_PER_CLASS
 from edgecl.learning.refine import coordinates_of, refine, typical_logits
-from edgecl.learning.strategies import REFINE_CLASSES, REFINE_SAMPLES, RefineSettings
+from edgecl.learning.strategies import REFINE_SAMPLES, RefineSettings
 from edgecl.model.exemplars import Selection
 from edgecl.model.head import REFINED_CLOSED_FORM, HeadState, leave_one_out, whitened_cosine
 from edgecl.model.model import Model, factor_of
+from edgecl.model.settings import REFINE_CLASSES
 
 
 def refine_residual(

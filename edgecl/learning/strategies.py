@@ -11,7 +11,6 @@ COMPARED = ("naive", "ewc", "replay", "ewc-replay", "closed-form", "auto")
 COMPARABLE = (*COMPARED[:4], GENERATED, *COMPARED[4:])
 
 REFINE_PER_CLASS = 256  # lesson rows of a class that gradient steps draw from
-REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise
 REFINE_SAMPLES = 10  # fewest samples of a class that takes part in steps from the closed form
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ SMALL_BLOCK_ROWS = 8
 SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 EXEMPLARS_BEFORE_EWC = 16  # a class, which go before room for the EWC state of the named strategies
+REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise, ...
+REFINE_EXEMPLARS = 10  # ... nor with fewer exemplars of every class, ...
+REFINE_FLOOR = 0.1  # ... nor from this shrinkage on, which extractors have whose samples differ by subject
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
 BATCH = 32  # rows of a gradient step
@@ -225,16 +228,19 @@ def paged_exemplar_bytes(settings: Settings) -> int:
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
     """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
+    Where gradient steps can pay in one of those three and not in those before it, that one.
+
     Raises
     ------
     SettingError
         When none fits: names the smallest memory and disk that would do.
     """
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
-        for precision, paged in WAYS[: 3 if may_page else 2]:
-            tier = replace(settings, projection=projection, precision=precision, paged=paged)
-            if _fits(tier, overhead_disk_bytes):
-                return tier
+        ways = WAYS[: 3 if may_page else 2]
+        tiers = [replace(settings, projection=projection, precision=one, paged=paged) for one, paged in ways]
+        fitting = [tier for tier in tiers if _fits(tier, overhead_disk_bytes)]
+        if fitting:
+            return next(filter(steps_can_pay, fitting), fitting[0])
     narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
     tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
@@ -272,6 +278,14 @@ def _holds(tier: Settings) -> bool:
     return plan_memory(tier, tier.max_classes).exemplars >= fewest
 
 
+def steps_can_pay(settings: Settings) -> bool:
+    """Test whether gradient steps can pay with all classes that a store is made for, and have room then."""
+    if settings.shrinkage_floor >= REFINE_FLOOR or settings.max_classes < REFINE_CLASSES:
+        return False
+    plan = plan_memory(settings, settings.max_classes)
+    return plan.can_refine and plan.exemplars >= exemplar_bytes(settings, REFINE_EXEMPLARS)
+
+
 def exemplar_bytes(settings: Settings, each: int) -> int:
     """Return the bytes of so many exemplars of each of max_classes classes."""
     return settings.max_classes * each * row_bytes(settings.features.row_dimension)
@@ -279,12 +293,25 @@ def exemplar_bytes(settings: Settings, each: int) -> int:
 
 def smallest_memory(tier: Settings) -> int:
     """Return the least memory in which this tier fits max_classes classes of SMALLEST_EXEMPLARS exemplars."""
+    return _least_memory(tier, _holds)
+
+
+def smallest_choice(tier: Settings) -> int:
+    """Return the least memory with which `choose_tier` takes this tier: where steps can pay, with room for them.
+
+    A paged tier is the last of its width, and taken without them too.
+    """
+    with_steps = not tier.paged and steps_can_pay(replace(tier, memory_bytes=LARGEST_MEMORY))
+    return _least_memory(tier, steps_can_pay if with_steps else _holds)
+
+
+def _least_memory(tier: Settings, serves: Callable[[Settings], bool]) -> int:
     first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
-    if not _holds(replace(tier, memory_bytes=last)):
+    if not serves(replace(tier, memory_bytes=last)):
         first, last = SMALL_MEMORY, LARGEST_MEMORY
     while first < last:
         middle = (first + last) // 2
-        if _holds(replace(tier, memory_bytes=middle)):
+        if serves(replace(tier, memory_bytes=middle)):
             last = middle
         else:
             first = middle + 1

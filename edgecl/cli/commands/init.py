@@ -126,7 +126,7 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     """The smallest memory and disk of every width of features for this number of classes, richest first."""
     from dataclasses import replace
 
-    from edgecl.model.settings import PROJECTIONS, WAYS, at_least, smallest_disk, smallest_memory
+    from edgecl.model.settings import PROJECTIONS, WAYS, at_least, smallest_choice, smallest_disk
 
     settings = learner.settings
     overhead = learner.store.extractor_path.stat().st_size + (64 << 10)
@@ -134,7 +134,7 @@ def _tiers(learner: Learner) -> list[dict[str, Any]]:
     for projection in (0, *(width for width in PROJECTIONS if width < settings.latent_dimension)):
         for precision, paged in WAYS:
             tier = replace(settings, projection=projection, precision=precision, paged=paged)
-            at_smallest = replace(tier, memory_bytes=at_least(smallest_memory(tier)))
+            at_smallest = replace(tier, memory_bytes=at_least(smallest_choice(tier)))
             tiers.append(
                 {
                     "features": tier.features.dimension,
