@@ -85,6 +85,7 @@ def test_a_lesson_that_nobody_runs_says_so(learner: Learner) -> None:
     assert learner.revision == 2
 
 
+@pytest.mark.native("embeds many clips")
 def test_the_same_clips_in_any_form_make_the_same_revision(tmp_path: Path) -> None:
     voice_extractor()
     samples = clips("teach", WORDS, most=5)
@@ -109,6 +110,7 @@ def test_the_same_clips_in_any_form_make_the_same_revision(tmp_path: Path) -> No
         assert [one[1:] for one in objects if one[0] == name] == first
 
 
+@pytest.mark.native("embeds many clips")
 def test_latents_are_taught_and_answered_without_the_extractor(tmp_path: Path) -> None:
     voice_extractor()
     direct, through = (Learner.create(tmp_path / name, extractor="voice") for name in ("direct", "through"))
@@ -135,6 +137,7 @@ def test_arrays_are_answered_with_labels(learner: Learner) -> None:
     assert learner.predict([]) == []
 
 
+@pytest.mark.native("embeds many clips")
 def test_probabilities_have_a_row_a_sample_and_a_column_a_class(learner: Learner) -> None:
     asked = [*signals("test", "yes", 2), *signals("test", "no", 2)]
     found = learner.predict_proba(asked)
@@ -146,6 +149,7 @@ def test_probabilities_have_a_row_a_sample_and_a_column_a_class(learner: Learner
     np.testing.assert_allclose(found.max(axis=1), confidence, rtol=1e-6)
 
 
+@pytest.mark.native("embeds many clips")
 def test_accuracy_of_arrays_is_measured(learner: Learner) -> None:
     asked = [*signals("test", "yes", 3), *signals("test", "no", 3)]
     assert learner.evaluate(asked, ["yes"] * 3 + ["no"] * 3).accuracy == 1.0
@@ -184,6 +188,7 @@ def test_what_a_store_is_can_be_asked(learner: Learner, tmp_path: Path) -> None:
     assert learner.calibration(WORDS[:1]) == {WORDS[0]: learner.calibration()[WORDS[0]]}
 
 
+@pytest.mark.native("embeds many clips")
 def test_a_lesson_is_taken_back_and_a_class_forgotten(learner: Learner) -> None:
     learner.learn({"stop": signals("teach", "stop")})
     assert learner.rollback().body["rolled_back_to"] == 2
@@ -235,6 +240,7 @@ def test_samples_without_a_label_are_no_lesson(learner: Learner) -> None:
         learner.learn(signals("teach", "stop", 2))
 
 
+@pytest.mark.native("embeds many clips")
 def test_silent_and_damaged_clips_are_skipped_however_they_come(learner: Learner) -> None:
     damaged = np.full(16000, np.nan, np.float32)
     report = learner.learn({"stop": [*signals("teach", "stop"), SILENT, damaged]})

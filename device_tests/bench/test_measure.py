@@ -104,6 +104,7 @@ def test_where_no_process_can_be_started_the_rest_is_measured_and_that_is_said(
     assert "process: learn" not in done.out
 
 
+@pytest.mark.native("measures")
 def test_windows_of_numbers_are_measured_too(tmp_path: Path) -> None:
     from edgecl.bench.fixture import prepare_bed
 

@@ -41,6 +41,7 @@ def test_clips_are_sound_that_an_extractor_takes(split: str) -> None:
         assert 0.1 < np.abs(clip.signal).max() < 0.8
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_every_known_word_has_twenty_clips_to_teach_and_ten_to_test() -> None:
     for word in KNOWN_WORDS:
         assert sum(clip.label == word for clip in voice_clips("teach")) == 20
@@ -172,6 +173,7 @@ def test_rotation_agrees_with_the_way_gravity_turns() -> None:
     assert np.corrcoef(change[middle].ravel(), predicted[middle].ravel())[0, 1] > 0.9
 
 
+@pytest.mark.native("embeds hundreds of clips")
 def test_exercises_of_strangers_are_told_apart_but_not_perfectly() -> None:
     learnt = movement.windows(movement.EXERCISES, movement.TEACHING_SUBJECTS, seconds=20)
     new = movement.windows(movement.EXERCISES, movement.TESTING_SUBJECTS, seconds=20)

@@ -43,6 +43,7 @@ def test_costs_of_another_form_are_refused(text: str) -> None:
         Costs.parse(text)
 
 
+@pytest.mark.native("follows thousands of rows")
 def test_a_budget_is_kept_at_every_row_and_spent_on_the_likeliest() -> None:
     generator = np.random.default_rng(0)
     scores, budget = generator.random(20_000), AlertBudget(20)

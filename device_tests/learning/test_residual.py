@@ -157,6 +157,7 @@ def least_kib(**given: object) -> int:
     return next(plan.total >> 10 for plan in plans if plan.can_refine and plan.exemplars > 24 * 12 * 400)
 
 
+@pytest.mark.native("teaches a model for each budget")
 @pytest.mark.parametrize("way", [{}, PAGED])
 def test_where_steps_just_fit_no_lesson_is_refused_for_memory(uneven: Uneven, way: dict[str, object]) -> None:
     memory = least_kib(**way) << 10
@@ -166,6 +167,7 @@ def test_where_steps_just_fit_no_lesson_is_refused_for_memory(uneven: Uneven, wa
     assert model.bytes()["total"] <= memory
 
 
+@pytest.mark.native("takes hundreds of steps of 150 classes")
 @pytest.mark.parametrize("way", [{}, PAGED])
 def test_steps_allocate_no_more_than_was_planned(monkeypatch: pytest.MonkeyPatch, way: dict[str, object]) -> None:
     wide, peaks = Uneven(24, dimension=384), list[int]()
@@ -187,6 +189,7 @@ def test_steps_allocate_no_more_than_was_planned(monkeypatch: pytest.MonkeyPatch
     assert model.plan().workspace >= model.plan().refinement > max(peaks[1:]) // 2
 
 
+@pytest.mark.native("teaches hundreds of classes")
 def test_steps_that_will_not_fit_all_classes_of_a_store_are_not_begun(uneven: Uneven) -> None:
     roomy = {"memory_bytes": least_kib(**PAGED) << 10, "max_classes": 400, **PAGED}
     assert plan_memory(settings(**roomy), 24).can_refine

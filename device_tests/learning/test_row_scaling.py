@@ -25,6 +25,7 @@ def odd_rows(count: int = 2600, *, seed: int = 0) -> Rows:
     return rows.astype(np.float32)
 
 
+@pytest.mark.native("scales thousands of rows")
 @pytest.mark.parametrize("block", [1, 7, 64, 3000])
 def test_the_scale_does_not_depend_on_blocks(block: int) -> None:
     rows, scaling = odd_rows(), RowScaling.start(5)

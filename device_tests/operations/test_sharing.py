@@ -183,6 +183,7 @@ def test_a_share_says_which_classes_are_single_samples(fleet: Path) -> None:
     assert learner.share(fleet / "noisy.share", epsilon=16, seed=1).noise == {"epsilon": 16, "delta": 1e-5}
 
 
+@pytest.mark.native("embeds many clips")
 def test_a_damaged_share_costs_the_shares_and_nothing_of_ones_own(fleet: Path) -> None:
     learner = Learner.open(fleet / "a")
     head = head_of(fleet / "a")

@@ -90,6 +90,7 @@ def shared_data(name: str) -> Path:
     return root / name
 
 
+@pytest.mark.native("reads thousands of windows")
 @pytest.mark.parametrize(
     ("name", "rate", "shape", "count", "labels", "groups"),
     [

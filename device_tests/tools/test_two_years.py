@@ -9,6 +9,8 @@ import pytest
 
 from ..support.tools import tool
 
+pytestmark = pytest.mark.native("teaches many stores")
+
 
 @pytest.fixture
 def years(monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -24,6 +24,7 @@ EXEMPLARS_BEFORE_EWC = 16  # a class, which go before room for the EWC state of 
 REFINE_CLASSES = 16  # with fewer classes the closed form was never beaten by more than its noise, ...
 REFINE_EXEMPLARS = 10  # ... nor with fewer exemplars of every class, ...
 REFINE_FLOOR = 0.1  # ... nor from this shrinkage on, which extractors have whose samples differ by subject
+STEPS_EXEMPLARS = 48  # a class, below which steps gain less than where exemplars lie on disk (DECISIONS.md, The head)
 LESSON_SHARE = 8  # an eighth of the memory holds the lesson's rows; a longer lesson is spooled to disk
 PROJECTIONS = (512, 384, 256, 192, 128, 96, 64, 48, 32)
 BATCH = 32  # rows of a gradient step
@@ -228,7 +229,7 @@ def paged_exemplar_bytes(settings: Settings) -> int:
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
     """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
-    Where gradient steps can pay in one of those three and not in those before it, that one.
+    Where gradient steps may pay, the first of those three that leaves them room.
 
     Raises
     ------
@@ -240,7 +241,7 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool 
         tiers = [replace(settings, projection=projection, precision=one, paged=paged) for one, paged in ways]
         fitting = [tier for tier in tiers if _fits(tier, overhead_disk_bytes)]
         if fitting:
-            return next(filter(steps_can_pay, fitting), fitting[0])
+            return next(filter(has_room_for_steps, fitting), fitting[0])
     narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
     tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
@@ -278,12 +279,15 @@ def _holds(tier: Settings) -> bool:
     return plan_memory(tier, tier.max_classes).exemplars >= fewest
 
 
-def steps_can_pay(settings: Settings) -> bool:
-    """Test whether gradient steps can pay with all classes that a store is made for, and have room then."""
+def has_room_for_steps(settings: Settings) -> bool:
+    """Test whether gradient steps may pay, and have room and exemplars with all classes that a store is made for.
+
+    Exemplars on disk are as many as there can be.
+    """
     if settings.shrinkage_floor >= REFINE_FLOOR or settings.max_classes < REFINE_CLASSES:
         return False
     plan = plan_memory(settings, settings.max_classes)
-    return plan.can_refine and plan.exemplars >= exemplar_bytes(settings, REFINE_EXEMPLARS)
+    return plan.can_refine and (settings.paged or plan.exemplars >= exemplar_bytes(settings, STEPS_EXEMPLARS))
 
 
 def exemplar_bytes(settings: Settings, each: int) -> int:
@@ -297,12 +301,12 @@ def smallest_memory(tier: Settings) -> int:
 
 
 def smallest_choice(tier: Settings) -> int:
-    """Return the least memory with which `choose_tier` takes this tier: where steps can pay, with room for them.
+    """Return the least memory with which `choose_tier` takes this tier: where steps may pay, with room for them.
 
     A paged tier is the last of its width, and taken without them too.
     """
-    with_steps = not tier.paged and steps_can_pay(replace(tier, memory_bytes=LARGEST_MEMORY))
-    return _least_memory(tier, steps_can_pay if with_steps else _holds)
+    may_pay = not tier.paged and has_room_for_steps(replace(tier, memory_bytes=LARGEST_MEMORY))
+    return _least_memory(tier, has_room_for_steps if may_pay else _holds)
 
 
 def _least_memory(tier: Settings, serves: Callable[[Settings], bool]) -> int:

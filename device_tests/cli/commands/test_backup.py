@@ -11,6 +11,8 @@ from edgecl.learner import Learner
 from ...support.commands import clips, edgecl, tree, voice_extractor
 from ...support.keys import key_pair
 
+pytestmark = pytest.mark.native("teaches stores")
+
 KEEPS = {"store.json", "extractor.onnx", "current", "journal.jsonl"}
 
 

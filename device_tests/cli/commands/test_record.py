@@ -11,6 +11,8 @@ import pytest
 
 from ...support.commands import RATE, Result, clips, command_line, edgecl, noise, voice_extractor
 
+pytestmark = pytest.mark.native("starts a command for each take")
+
 TAKE = 2 * RATE
 
 

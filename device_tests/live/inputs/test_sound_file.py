@@ -12,6 +12,8 @@ import pytest
 from ...support.commands import RATE, edgecl, write_wav
 from ...support.listening import said
 
+pytestmark = pytest.mark.native("hears whole files")
+
 
 def test_a_file_is_played_at_its_own_speed_where_that_is_asked_for(kitchen: Path, tmp_path: Path) -> None:
     sound = write_wav(tmp_path / "heard.wav", said("yes", pause_s=0.3))
