@@ -37,6 +37,22 @@ def test_a_stream_gives_the_bits_of_the_whole(voice: FileExtractor, rng: np.rand
     np.testing.assert_array_equal(np.concatenate(pieces), voice.frames(signal))
 
 
+def test_a_stream_of_whole_hops_gives_the_bits_of_the_whole(voice: FileExtractor, rng: np.random.Generator) -> None:
+    signal, stream = sound(rng, 12_400 + 20 * 1_280), voice.stream()
+    starts = [0, 12_400, 13_680, 14_960, 16_240, 16_740, 17_520, 18_800, 20_080, *range(21_360, 38_001, 1_280)]
+    kept = [stream.push(signal[start:end]) for start, end in zip(starts, [*starts[1:], 38_000], strict=True)]
+    np.testing.assert_array_equal(np.concatenate(kept), voice.frames(signal))
+
+
+def test_a_refused_hop_leaves_the_stream_as_it_was(voice: FileExtractor, rng: np.random.Generator) -> None:
+    signal, stream = sound(rng, 12_400 + 3 * 1_280), voice.stream()
+    kept = [stream.push(signal[:12_400]), stream.push(signal[12_400:13_680])]
+    with pytest.raises(DataError):
+        stream.push(np.full((1_280, 1), np.nan, np.float32))
+    kept += [stream.push(signal[13_680:14_960]), stream.push(signal[14_960:])]
+    np.testing.assert_array_equal(np.concatenate(kept), voice.frames(signal))
+
+
 @pytest.mark.parametrize("name", ["voice", "imu"])
 def test_a_batch_gives_the_bits_of_its_clips(
     name: str, request: pytest.FixtureRequest, rng: np.random.Generator

@@ -28,6 +28,7 @@ from edgecl.errors import ContractError, DataError
 from edgecl.extractors.contract import Contract, join_names
 
 # Frames of one run at most, whatever the length of the signal: memory is bounded.
+Step = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 _FRAMES_AT_ONCE = 16
 LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
 OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes
@@ -230,6 +231,21 @@ class FileExtractor(ABC):
         is_one_run = self._slides or len(clip) == self.contract.window_samples
         return self._run_checked(clip[None])[0] if is_one_run else self.frames(clip)[None]
 
+    def hop_by_hop(self, state: NDArray[np.float32]) -> Step:
+        """Return what makes frames (1, D) and the next state of a hop (hop_samples, channels), hop after hop.
+
+        A state that it returns holds until the next but one call.
+        """
+
+        def step(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            nonlocal state
+            frames, after = self._run_checked(signal[None], state)
+            assert after is not None
+            state = after
+            return frames[0], state
+
+        return step
+
     def _run_checked(
         self, batch: NDArray[np.float32], state: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -248,6 +264,7 @@ class FrameStream:
         self._contract = extractor.contract
         self._waiting = np.empty((0, len(self._contract.channels)), np.float32)
         self._state: NDArray[np.float32] | None = None
+        self._step: Step | None = None  # from that state on
 
     def push(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the frames (n, D) that a piece (samples, channels) completes.
@@ -259,9 +276,11 @@ class FrameStream:
         """
         signal = self._extractor.checked(signal)
         if self._state is not None and not len(self._waiting) and len(signal) == self._contract.hop_samples:
-            frames, self._state = self._extractor._run_checked(signal[None], self._state)
-            completed: NDArray[np.float32] = frames[0]
-            return completed
+            if self._step is None:
+                self._step = self._extractor.hop_by_hop(self._state)
+            frames, self._state = self._step(signal)
+            return frames
+        self._step = None
         waiting = np.concatenate([self._waiting, signal]) if len(self._waiting) else signal
         most = _FRAMES_AT_ONCE if self._extractor._slides else 1
         pieces = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError, DataError
-from edgecl.extractors.base import FileExtractor, extractor_bytes, finite
+from edgecl.extractors.base import FileExtractor, Step, extractor_bytes, finite
 from edgecl.extractors.contract import Contract
 from edgecl.hashes import sha256
 
@@ -84,19 +84,55 @@ class OnnxExtractor(FileExtractor):
             return super().one_by_one()
         row = np.zeros((1, 1, len(contract.channels)), np.float32)
         frames = np.zeros((1, 1, contract.dimension), np.float32)
-        binding = self._session.io_binding()
-        binding.bind_input(self._names[0], "cpu", 0, np.float32, row.shape, row.ctypes.data)
-        binding.bind_output(self._answers[0], "cpu", 0, np.float32, frames.shape, frames.ctypes.data)
+        run = self._bound({self._names[0]: row}, {self._answers[0]: frames})
 
         def latent(signal: NDArray[np.float32]) -> NDArray[np.float32]:
             row[0] = self.checked(signal)
-            try:
-                self._session.run_with_iobinding(binding)
-            except Exception as error:  # ONNX Runtime's errors have no other base
-                raise DataError(f"the extractor cannot take a signal of shape {row.shape}: {error}") from error
+            run()
             return self.pool(finite(frames))
 
         return latent
+
+    def hop_by_hop(self, state: NDArray[np.float32]) -> Step:
+        """As of any extractor; in arrays that stay: ONNX Runtime makes and checks new ones at each call otherwise."""
+        contract = self.contract
+        hop = np.zeros((1, contract.hop_samples, len(contract.channels)), np.float32)
+        frames = np.zeros((1, 1, contract.dimension), np.float32)
+        states = state.copy(), np.empty_like(state)  # read and written in turn
+        runs = [
+            self._bound({self._names[0]: hop, "state": now}, dict(zip(self._answers, (frames, after), strict=True)))
+            for now, after in (states, states[::-1])
+        ]
+        turn = 0
+
+        def step(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            nonlocal turn
+            hop[0] = signal
+            runs[turn]()
+            made: NDArray[np.float32] = finite(frames)[0].copy()
+            turn = 1 - turn
+            return made, states[turn]
+
+        return step
+
+    def _bound(
+        self, given: Mapping[str, NDArray[np.float32]], answers: Mapping[str, NDArray[np.float32]]
+    ) -> Callable[[], None]:
+        """Return what runs the graph on arrays that stay, and writes its answers to such."""
+        binding = self._session.io_binding()
+        for name, array in given.items():
+            binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        for name, array in answers.items():
+            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        arrays = *given.values(), *answers.values()
+
+        def run() -> None:
+            try:
+                self._session.run_with_iobinding(binding)
+            except Exception as error:  # ONNX Runtime's errors have no other base
+                raise DataError(f"the extractor cannot take a signal of shape {arrays[0].shape}: {error}") from error
+
+        return run
 
 
 def open_graph(
