@@ -22,6 +22,7 @@ from edgecl.cli.commands.doctor import PACKAGES
 from edgecl.demo.clips import NEW_WORDS
 from edgecl.learning.strategies import STRATEGIES
 from edgecl.store.store import Store
+from edgecl.units import format_bytes
 
 from ..support.commands import (
     clips,
@@ -133,6 +134,18 @@ def test_init_names_the_smallest_budget_of_every_tier_and_each_can_be_asked_for(
         budgets = ("--memory", tier["memory_bytes"], "--disk", tier["disk_bytes"])
         made = edgecl("init", tmp_path / str(number), "--extractor", "voice", *budgets, "--json").value
         assert (made["features"]["dimension"], made["features"]["precision"]) == (tier["features"], tier["precision"])
+
+
+def test_init_says_from_which_memory_on_gradient_steps_refine(tmp_path: Path) -> None:
+    voice_extractor()
+    little = edgecl("init", tmp_path / "little", "--extractor", "voice", "--memory", "128KiB", "--json").value
+    assert not little["has_room_for_steps"]
+    told = edgecl("init", tmp_path / "told", "--extractor", "voice", "--memory", "128KiB").out
+    assert f"refined    not, but from {format_bytes(little['steps_memory_bytes'])} on: --memory" in told
+    enough = ("--memory", little["steps_memory_bytes"])
+    assert edgecl("init", tmp_path / "more", "--extractor", "voice", *enough, "--json").value["has_room_for_steps"]
+    few = edgecl("init", tmp_path / "few", "--extractor", "voice", "--max-classes", 8, "--json").value
+    assert (few["has_room_for_steps"], few["steps_memory_bytes"]) == (False, None)
 
 
 # learn

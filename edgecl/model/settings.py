@@ -309,6 +309,14 @@ def smallest_choice(tier: Settings) -> int:
     return _least_memory(tier, has_room_for_steps if may_pay else _holds)
 
 
+def smallest_memory_for_steps(settings: Settings) -> int | None:
+    """Return the least memory from which on a store has room for gradient steps; None where they cannot pay."""
+    paged = replace(settings, projection=0, precision="float32", paged=True)
+    if not has_room_for_steps(replace(paged, memory_bytes=LARGEST_MEMORY)):
+        return None
+    return _least_memory(paged, has_room_for_steps)
+
+
 def _least_memory(tier: Settings, serves: Callable[[Settings], bool]) -> int:
     first, last = 0, SMALL_MEMORY - 1  # where blocks are smaller
     if not serves(replace(tier, memory_bytes=last)):

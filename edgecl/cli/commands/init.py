@@ -105,7 +105,7 @@ def command(
 def _made(store: Path, learner: Learner) -> dict[str, Any]:
     """What was made, and what other budgets would make."""
     from edgecl.model.exemplars import row_bytes
-    from edgecl.model.settings import plan_memory
+    from edgecl.model.settings import at_least, has_room_for_steps, plan_memory, smallest_memory_for_steps
 
     settings = learner.settings
     row = row_bytes(settings.features.row_dimension)
@@ -117,6 +117,8 @@ def _made(store: Path, learner: Learner) -> dict[str, Any]:
             str(classes): max(plan_memory(settings, classes).exemplars, 0) // (row * classes)
             for classes in sorted({min(10, settings.max_classes), settings.max_classes})
         },
+        "has_room_for_steps": has_room_for_steps(settings),
+        "steps_memory_bytes": None if (least := smallest_memory_for_steps(settings)) is None else at_least(least),
         "tiers": _tiers(learner),
         **{name: status[name] for name in told},
     }
@@ -161,6 +163,9 @@ def _print(made: Mapping[str, Any], refused: str) -> None:
         "disk": f"{format_bytes(made['disk_bytes'])} of {format_bytes(made['disk_budget_bytes'])} taken",
         "classes": f"{made['max_classes']} at most",
     }
+    if made["steps_memory_bytes"]:
+        least = format_bytes(made["steps_memory_bytes"])
+        rows["refined"] = "by gradient steps" if made["has_room_for_steps"] else f"not, but from {least} on: --memory"
     click.echo(pairs(rows))
     click.echo(f"\nThe smallest budgets for {made['max_classes']} classes (* is what you have):")
     click.echo(_tier_table(made["tiers"]))
