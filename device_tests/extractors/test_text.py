@@ -159,6 +159,36 @@ def test_texts_of_which_little_is_read_are_named_once(file: Path, tmp_path: Path
     assert "texts are" not in again.err
 
 
+def test_markup_and_texts_in_a_wrong_encoding_are_named_once(file: Path, tmp_path: Path) -> None:
+    odd = ["<p>where is my card</p>", "my card&nbsp;is lost", "is my card&#39;s money back<br>", "the cafÃ© doesnâ€™t"]
+    odd += ["refund Ã\x89tÃ©", "my \u00d0\u00ba\u00d0\u00b0"]
+    honest = [
+        "a < b and c > d",
+        "Q&A; tom & jerry",
+        "CAFÉ® ÃO",
+        "the café",
+        "my <card> is lost",
+        "caf\u0065\u0301",
+        "10 Â µ",
+    ]
+    odd_lines = lines(tmp_path / "odd.jsonl", *({"text": one, "label": "lost"} for one in odd))
+    assert edgecl("init", tmp_path / "desk", "--extractor", file, "--max-classes", 8).code == 0
+    for command in ("learn", "predict"):
+        done = edgecl(command, tmp_path / "desk", odd_lines)
+        assert (
+            f"3 of 6 texts have HTML in them, such as '<p>' in {odd_lines}:1: it counts as words: remove it from all "
+            "texts" in done.err
+        )
+        assert (
+            "3 of 6 texts are UTF-8 that was read in another encoding, such as '\u00c3\u00a9' for '\u00e9' in "
+            f"{odd_lines}:4: export them again" in done.err
+        )
+    fine = lines(tmp_path / "fine.jsonl", *({"text": one, "label": "lost"} for one in honest))
+    told = edgecl("learn", tmp_path / "desk", fine).err
+    assert "HTML" not in told
+    assert "encoding" not in told
+
+
 def test_ids_and_texts_that_are_taken_for_labels_are_named(file: Path, tmp_path: Path) -> None:
     texts = [f"{one} {other}" for one in ("card", "refund", "money") for other in ("please", "lost", "back")]
     assert edgecl("init", tmp_path / "desk", "--extractor", file, "--max-classes", 16).code == 0

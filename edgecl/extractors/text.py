@@ -50,14 +50,15 @@ class TextExtractor(FileExtractor):
 
     def frames(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the one frame (1, D) of a text, given as the bytes of its UTF-8 (n, 1); raises DataError."""
-        return self._embedded(self._text(signal))
+        return self._embedded(self.text(signal))
 
-    def _text(self, signal: ArrayLike) -> str:
+    def text(self, signal: ArrayLike) -> str:
+        """Return the text of a signal."""
         return self.checked(signal)[:, 0].clip(0, 255).astype(np.uint8).tobytes().decode("utf-8", "replace")
 
     def reads(self, signal: ArrayLike) -> Read:
         """Return what of a text, given as for `frames`, becomes tokens."""
-        found = self._tokenizer.encode(self._text(signal))
+        found = self._tokenizer.encode(self.text(signal))
         own = [token for token, added in zip(found.tokens, found.special_tokens_mask, strict=True) if not added]
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         return Read(2 * own.count(unknown) > len(own), bool(found.overflowing))
