@@ -283,3 +283,16 @@ def test_weights_that_would_fill_the_memory_are_refused():
     rows, labels = blobs(count=5)
     with pytest.raises(SettingError, match="sum to at most 1,000,000, not 15,000,000"):
         EdgeClassifier(memory="1 MiB").fit(rows, labels, sample_weight=np.full(15, 1e6))
+
+
+@pytest.mark.parametrize("memory", [None, "1 MiB"])
+def test_a_column_that_single_precision_hardly_tells_apart_is_named(memory: str | None) -> None:
+    rng = np.random.default_rng(0)
+    seconds = 1.7e9 + 100 * rng.random(200)
+    X, y = np.c_[rng.normal(size=200), seconds], (seconds > 1.7e9 + 50).astype(int)
+    with pytest.warns(
+        UserWarning, match=r"the values of column 1, 1700000000\.\d* to 1700000099\.\d*, are hardly told"
+    ):
+        EdgeClassifier(memory=memory).fit(X, y)
+    scaled = make_pipeline(StandardScaler(), EdgeClassifier(memory=memory)).fit(X, y)
+    assert scaled.score(X, y) > 0.95

@@ -25,7 +25,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.model.statistics import packed_length
 from edgecl.model.weighted_statistics import combined, weighted_statistics
-from edgecl.sources.array_labels import require_labels, warn_of_texts
+from edgecl.sources.array_labels import require_labels, warn_of_columns, warn_of_texts
 from edgecl.units import parse_bytes
 
 try:
@@ -158,6 +158,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
         warn_of_texts(announced, np.unique(labels))
+        warn_of_columns(rows)
         if not hasattr(self, "model_"):
             self._names: dict[Any, str] = {}  # label to its name in the model: 1, 1.0 and True are one label
         for label in announced:

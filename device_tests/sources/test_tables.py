@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError
+from edgecl.operations.data import samples_of as given_samples
+from edgecl.sources.named_rows import NamedRows
 from edgecl.sources.samples import LARGEST, UnusableError
 from edgecl.sources.tables import TableEncoding
 
@@ -95,3 +97,29 @@ def test_times_that_are_not_read_cost_no_row_of_a_table(
     path = put(tmp_path / "t.csv", "\n".join(["timestamp,price,demand,label", *rows]))
     assert len(samples_of(path, TABLE)) == 2
     assert ("their order is not checked" in caplog.text) == (":" in stamps[0])
+
+
+def test_a_column_that_single_precision_hardly_tells_apart_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "".join(f"{1_700_000_000 + 5 * row},{row % 3},up\n" for row in range(20))
+    samples_of(put(tmp_path / "t.csv", "price,demand,label\n" + text), TABLE)
+    told = "the values of 'price', 1700000000 to 1700000095, are hardly told apart in single precision: write the diff"
+    assert told in caplog.text
+    caplog.clear()
+    named = NamedRows(TABLE)
+    for row in range(20):
+        named.encode({"price": 1_700_000_000 + 5 * row, "demand": row})
+    assert told in " ".join(named.encoding.notes())
+    rows = np.array([[1_700_000_000 + 5 * row, row] for row in range(20)])
+    assert len(list(given_samples(rows, contract=TABLE))) == 20
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize("step", [0, 3600], ids=["constant", "hours"])
+def test_large_values_that_are_constant_or_far_apart_are_not_named(
+    tmp_path: Path, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "".join(f"{1_700_000_000 + step * row},{row % 3},up\n" for row in range(20))
+    samples_of(put(tmp_path / "t.csv", "price,demand,label\n" + text), TABLE)
+    assert not caplog.text

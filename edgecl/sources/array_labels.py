@@ -1,4 +1,4 @@
-"""Labels as arrays, in whatever type pandas and others have them."""
+"""Labels and columns as arrays, in whatever type pandas and others have them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.sources.labels import is_missing, is_none, two_spellings
+from edgecl.sources.tables import is_blurred
 
 
 def require_labels(**given: ArrayLike | None) -> None:
@@ -38,4 +39,17 @@ def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
     alike = two_spellings(texts, [one for one in classes.tolist() if one not in texts]) if texts else None
     if alike is not None:
         message = f"the labels {min(alike)!r} and {max(alike)!r} differ in spelling alone: learnt as two classes"
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def warn_of_columns(X: NDArray[np.float64]) -> None:
+    """Warn of columns of rows (n, D) whose values single precision, in which they are learnt, hardly tells apart."""
+    ranges = zip(X.min(axis=0).tolist(), X.max(axis=0).tolist(), strict=True)
+    blurred = [(column, low, high) for column, (low, high) in enumerate(ranges) if is_blurred(low, high)]
+    if blurred:
+        column, low, high = blurred[0]
+        message = (
+            f"the values of column {column}, {low:.12g} to {high:.12g}, are hardly told apart in single precision: "
+            "scale the columns before, as by make_pipeline(StandardScaler(), EdgeClassifier())"
+        )
         warnings.warn(message, UserWarning, stacklevel=4)

@@ -97,6 +97,7 @@ class NamedRows:
             return None
         are_numbers = not any(isinstance(cell, str) or cell is None for cell in cells)
         if are_numbers and self.encoding.width == len(cells):  # as they are learnt
+            self.encoding.note_large(cells)
             return None
         return np.array([self.encode_cells(cells)], np.float32)
 

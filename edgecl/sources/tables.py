@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NUMBER, CATEGORY, MISSING = "number", "category", "missing"
 SCALED = "columns of "  # begins the source of an extractor that scales numbers, and has them first in its latents
+EXACT = 2.0**24  # from which on single precision skips whole numbers
+LEVELS, FEWEST_LARGE = 16, 20  # values that a column is to have in it, once there are so many rows
 CUT = 8.0  # standard deviations beyond which a number is cut: one outlier must not drown the other columns
 IS_MISSING = " is missing"
 EMPTY = MISSING_WORDS
@@ -28,6 +30,16 @@ BOOLEANS = {"true": 1.0, "false": 0.0}  # in a column of numbers, in any case
 TRUTHS = (frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"}))  # of two categories
 RowPlan: TypeAlias = "list[tuple[int | None, Mapping[str, int]] | None]"  # of each cell: channel, or categories
 _PLAIN = (float, int)  # but no bool, and nothing whose text may be another number
+
+
+def is_blurred(low: float, high: float) -> bool:
+    """Test whether single precision has fewer than LEVELS values for a column from `low` to `high`.
+
+    >>> is_blurred(1_700_000_000, 1_700_000_600), is_blurred(0, 600)
+    (True, False)
+    """
+    step = math.ldexp(1.0, math.frexp(max(abs(low), abs(high)))[1] - 24)
+    return 1e-5 * step < high - low < LEVELS * step
 
 
 def other_spellings(categories: Mapping[str, int]) -> dict[str, int]:
@@ -55,6 +67,8 @@ class TableEncoding:
         self.missing: dict[str, int] = {}  # column: cells that were empty
         self.width = len(contract.channels)
         self._numbers: dict[int, int] = {}  # column to channel
+        self._is_scaled = contract.source.startswith(SCALED)  # by its rows, of which `export` has told
+        self._large: dict[int, tuple[int, float, float]] = {}  # channel: rows beyond EXACT, least and largest value
         self._indicators: dict[int, int] = {}
         self._categories: dict[int, dict[str, int]] = {}
         for channel, (name, unit) in enumerate(zip(contract.channels, contract.units, strict=True)):
@@ -105,6 +119,7 @@ class TableEncoding:
             else:
                 count, first = self.unknown.get(self.columns[column], (0, text[:40]))
                 self.unknown[self.columns[column]] = count + 1, first
+        self.note_large(values)
         return values
 
     def _note_missing(self, column: int, values: list[float]) -> None:
@@ -125,7 +140,10 @@ class TableEncoding:
             raise UnusableError(f"not finite: {text[:40]} in {self.columns[column]!r}")
         if abs(value) > LARGEST:
             name = self.columns[column]
-            raise UnusableError(f"too large: {value:.3g} in {name!r}, at most {LARGEST:g} can be learnt")
+            raise UnusableError(
+                f"too large: {value:.3g} in {name!r}, at most {LARGEST:g} can be learnt: divide it, or write a time "
+                "from its beginning"
+            )
         return value
 
     def of_names(self, names: Sequence[str]) -> RowPlan | None:
@@ -156,7 +174,17 @@ class TableEncoding:
                 encoded[channel] = float(value)
             else:
                 return None
+        self.note_large(encoded)
         return encoded
+
+    def note_large(self, values: Sequence[float]) -> None:
+        """Note the range of channels whose values are so large that single precision may not tell them apart."""
+        if self._is_scaled or -EXACT < min(values) <= max(values) < EXACT:
+            return
+        for channel, value in enumerate(values):
+            if abs(value) >= EXACT:
+                count, low, high = self._large.get(channel, (0, value, value))
+                self._large[channel] = count + 1, min(low, value), max(high, value)
 
     def notes(self) -> list[str]:
         """Return sentences on cells that were not read as they are."""
@@ -168,5 +196,12 @@ class TableEncoding:
         notes += [
             f"no value in {count} of the cells of {column!r}: read as missing"
             for column, count in sorted(self.missing.items())
+        ]
+        notes += [
+            f"the values of {self.columns[column]!r}, {low:.12g} to {high:.12g}, are hardly told apart in single "
+            "precision: write the difference to one of them, or of a time the hour"
+            for column, channel in sorted(self._numbers.items())
+            for count, low, high in [self._large.get(channel, (0, 0.0, 0.0))]
+            if count >= FEWEST_LARGE and is_blurred(low, high)
         ]
         return notes
