@@ -50,6 +50,17 @@ def lesson(folder: Path, factor: float) -> Path:
     return folder / "lesson.npz"
 
 
+def test_zeros_in_place_of_lost_rows_are_not_taken_for_rates_of_another_unit(wrist: Path, tmp_path: Path) -> None:
+    signals = windows(16, seed=1)
+    signals[:, 40:45] = 0
+    signals[:, :, 3:] *= 0.1  # little turning: zeros make the acceleration vary far more
+    np.savez(tmp_path / "lost.npz", X=signals, y=np.zeros(16, int), label_names=["walk"], rate_hz=50.0,
+             channels=CHANNELS)  # fmt: skip
+    done = edgecl("learn", wrist, tmp_path / "lost.npz", "--dry-run")
+    assert done.code == 0, done.err
+    assert "in 16 of 16 windows rows are zero" in done.err
+
+
 @pytest.mark.parametrize(("factor", "looks"), [(57.3, "degrees"), (1 / 57.3, "radians")])
 def test_rates_of_another_unit_are_refused_with_the_option_that_settles_it(
     wrist: Path, tmp_path: Path, factor: float, looks: str

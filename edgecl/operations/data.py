@@ -95,9 +95,10 @@ def samples_of(
         items = rows.noted(items)
     if latents or contract.modality != "imu":
         return items
+    from edgecl.sources.odd_rows import noted
     from edgecl.sources.scales import in_units
 
-    return in_units(items, "the data", contract, {})
+    return noted(in_units(items, "the data", contract, {}), contract)
 
 
 def _named_rows(contract: Contract) -> NamedRows:

@@ -19,6 +19,7 @@ from edgecl.errors import DataError
 from edgecl.extractors.base import Extractor
 from edgecl.extractors.contract import Contract
 from edgecl.metrics import median
+from edgecl.sources.odd_rows import has_lost_rows
 from edgecl.sources.samples import Sample, Skip
 from edgecl.sources.scales import channel_stem
 
@@ -64,8 +65,12 @@ def _is_judged(sample: Sample) -> bool:
 
 
 def check_rates(samples: list[Sample], extractor: Extractor) -> None:
-    """Refuse samples whose angular rates are of another unit than the calibration; raises as above."""
+    """Refuse samples whose angular rates are of another unit than the calibration; raises as above.
+
+    Rows that were lost, which are zero, make the acceleration vary more: samples with such are not judged.
+    """
     contract = extractor.contract
+    samples = [one for one in samples if not has_lost_rows(one.signal, contract)]
     turning, moving = _channels(contract, RATES), _channels(contract, ACCELERATIONS)
     levels = contract.mean[-len(contract.channels) :]
     if not (samples and turning and moving and contract.source.startswith(CALIBRATED) and (levels > 0).all()):
