@@ -37,7 +37,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(kitchen: Path) -> tuple[Result, dict[str, Any], bool]:
     """What a run on a store printed, its JSON, and whether the store was left as it was."""
     before, file = tree(kitchen), kitchen.parent / "run.json"
-    done = edgecl("bench", kitchen, "--rounds", 3, "--output", file)
+    done = edgecl("bench", kitchen, "--rounds", 3, "--out", file)
     is_same = tree(kitchen) == before and sorted(one.name for one in kitchen.parent.iterdir()) == [
         "kitchen",
         "run.json",
@@ -276,7 +276,7 @@ def test_a_file_that_is_no_run_is_bad_data(tmp_path: Path, text: str, why: str) 
         ("--compare", "a.json", "b.json", "--rounds", "5"),
         ("--fail-above", "p95:10%"),
         ("--rounds", "0"),
-        ("--output", "none/such.json"),
+        ("--out", "none/such.json"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_measured(arguments: tuple[str, ...]) -> None:
@@ -362,6 +362,6 @@ def test_json_with_a_file_still_writes_it_and_says_what_to_write(tmp_path: Path)
         out.unlink(missing_ok=True)
         done = edgecl("bench", "--compare", *files, *given)
         assert done.code == 0
-        assert "say --output" in done.err
+        assert "say --out" in done.err
         assert json.loads(out.read_text())["exceeded"] == []
     assert edgecl("bench", "--compare", *files, "--json", "-").value["exceeded"] == []

@@ -178,8 +178,8 @@ def test_commands_without_a_store(tmp_path):
 @pytest.mark.native("measures")
 def test_bench(tmp_path):
     run, changes = tmp_path / "run.json", tmp_path / "changes.json"
-    assert edgecl("bench", "--rounds", 3, "--output", run).code == 0
-    assert edgecl("bench", "--compare", run, run, "--force", "--output", changes).code == 0
+    assert edgecl("bench", "--rounds", 3, "--out", run).code == 0
+    assert edgecl("bench", "--compare", run, run, "--force", "--out", changes).code == 0
     check("bench", json.loads(run.read_text()))
     check("bench --compare", json.loads(changes.read_text()))
 

@@ -7,14 +7,17 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from edgecl.cli import warn
+from edgecl.cli.app import COMMANDS, main
 from edgecl.learner import Learner
 from edgecl.sources.samples import ListedSkips, Skip
 
 from ..support.commands import edgecl
 from ..support.stores import taught_table
+from .test_environment import all_options
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
 ODD = os.fsdecode(b'st\xff\n\xe2\x80\xaeq"')
@@ -122,7 +125,7 @@ def test_an_output_in_a_folder_that_is_missing_is_refused_before_the_work(table:
         ("eval", table, rows, "--report", out),
         ("compare", rows, "--extractor", tmp_path / "identity.onnx", "--report", out),
         ("report", table, "-o", out),
-        ("bench", "--output", out),
+        ("bench", "--out", out),
         ("share", table, "-o", out, "--at-least", 1),
         ("backup", table, "-o", out),
         ("export", "identity", "--columns", "a,b", "-o", out),
@@ -175,3 +178,27 @@ def test_skips_that_are_counted_alone_are_in_the_warning(capsys: pytest.CaptureF
     err = capsys.readouterr().err
     assert "skipped 25: not finite" in err
     assert "and 22 more, of which --json lists some" in err
+
+
+def test_what_is_written_is_called_out_in_every_command_and_output_too(table: Path, tmp_path: Path) -> None:
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+        spelled = [one.opts for one in all_options(command) if {"-o", "--out", "--output"} & set(one.opts)]
+        assert all(one == ["-o", "--out"] for one in spelled if name != "export"), name
+    for spelling in ("--out", "--output", "-o"):
+        out = tmp_path / f"written{spelling}"
+        for words in (
+            ("share", table, spelling, f"{out}.share", "--at-least", 1),
+            ("backup", table, spelling, f"{out}.backup"),
+            ("report", table, spelling, f"{out}.html"),
+            (
+                "export",
+                "identity",
+                "--columns",
+                "a,b",
+                f"{spelling}={out}.onnx" if "--" in spelling else f"-o{out}.onnx",
+            ),
+        ):
+            done = edgecl(*words)
+            assert done.code == 0, (words, done.err)
+    assert len(list(tmp_path.glob("written*"))) == 12

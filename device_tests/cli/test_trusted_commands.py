@@ -194,7 +194,7 @@ def test_an_interrupt_says_what_was_done_and_what_was_not(kitchen: Path, monkeyp
 
 def test_json_is_a_flag_everywhere() -> None:
     assert edgecl("bench", "--json", "--compare", "a", "b").value["exit_code"] == 4
-    assert edgecl("bench", "--help").out.count("--output FILE") == 1
+    assert edgecl("bench", "--help").out.count("--out FILE") == 1
 
 
 @pytest.mark.parametrize("extractor", ["voice", "imu"])

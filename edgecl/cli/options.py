@@ -144,6 +144,15 @@ def path_or_stdin(ctx: click.Context, path: Path) -> Path:
     return kept(ctx) if str(path) == "-" else path
 
 
+class Out(click.Option):
+    """An option `--out`, which is also taken as `--output`."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        if not any("--output" in one.opts for one in ctx.command.params):  # as of `export wrap`, which is another
+            parser.add_option(self, ["--output"], dest=self.name)
+
+
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 path_argument = click.argument("path", type=click.Path(path_type=Path), callback=_path_or_stdin)
 optional_path_argument = click.argument(
@@ -155,6 +164,7 @@ paths_argument = click.argument(
 out_option = click.option(
     "-o",
     "--out",
+    cls=Out,
     required=True,
     type=OutputFile(),
     callback=lambda _ctx, _param, value: replaceable(value),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import Bytes, example, extractor_option, json_option
+from edgecl.cli.options import Bytes, Out, example, extractor_option, json_option
 from edgecl.cli.text import counted, listed, percent, print_json, printable, table, wrapped
 from edgecl.errors import SettingError
 from edgecl.units import format_bytes
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--secure", is_flag=True, help="Sum by SecAgg+, which hides each device's part; extra [federated].")
 @click.option("--flower", is_flag=True, help="Carry the files by Flower's apps; extra [federated].")
 @click.option(
-    "-o", "--output", metavar="FOLDER", type=click.Path(path_type=Path), help="Keep the devices' stores in it."
+    "-o", "--out", cls=Out, metavar="FOLDER", type=click.Path(path_type=Path), help="Keep the devices' stores in it."
 )
 @json_option
 def run(
@@ -62,7 +62,7 @@ def run(
     seed: int,
     secure: bool,
     flower: bool,
-    output: Path | None,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Play a federation on this machine: what devices gain by sharing.
@@ -79,19 +79,19 @@ def run(
         from edgecl.federation.app import require_flower
 
         require_flower()
-    if output is not None and output.exists():
-        raise SettingError(f"{output} exists: name a new folder", parameter="output")
+    if out is not None and out.exists():
+        raise SettingError(f"{out} exists: name a new folder", parameter="out")
     opened = open_extractor(extractor_file(extractor))
     dealt = _dealt(folders, opened, devices=devices, rounds=rounds, seed=seed, tested=tested)
-    with tempfile.TemporaryDirectory(prefix="edgecl-") if output is None else nullcontext(str(output)) as folder:
+    with tempfile.TemporaryDirectory(prefix="edgecl-") if out is None else nullcontext(str(out)) as folder:
         playing = simulate(
             dealt,
-            Path(folder, "stores") if output is None else output,
+            Path(folder, "stores") if out is None else out,
             extractor=extractor,
             memory_bytes=memory,
             seed=seed,
             engine="secure" if secure else "flower" if flower else "local",
-            keep=output is not None,
+            keep=out is not None,
         )
         first = next(playing)
         for _ in progress.watched(chain([first], playing), length=first.total, label="playing rounds"):

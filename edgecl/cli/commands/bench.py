@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import EDGECL, OutputFile, example, json_option
+from edgecl.cli.options import EDGECL, Out, OutputFile, example, json_option
 from edgecl.cli.text import counted, pairs, print_json, printable, table, wrapped
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.store.files import write_output
@@ -40,7 +40,7 @@ class Limits(click.ParamType["Limit"]):
 
 
 class JsonFlag(click.Command):
-    """A command whose --json once took a file: where one follows, it is taken as --output, with a warning."""
+    """A command whose --json once took a file: where one follows, it is taken as --out, with a warning."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for at, one in enumerate(args):
@@ -54,28 +54,30 @@ class JsonFlag(click.Command):
 
 
 def _as_output(file: str) -> list[str]:
-    warn.warn(f"--json is a flag now: say --output {file}; --json FILE ends with the next version")
-    return ["--json"] if file == "-" else ["--output", file]
+    warn.warn(f"--json is a flag now: say --out {file}; --json FILE ends with the next version")
+    return ["--json"] if file == "-" else ["--out", file]
 
 
 @click.command(
     cls=JsonFlag,
     epilog=example(
         "edgecl bench",
-        "edgecl bench kitchen --output after.json",
+        "edgecl bench kitchen --out after.json",
         "edgecl bench --compare before.json after.json --fail-above p95:10%",
     ),
 )
 @click.argument("store", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
 @click.option("--rounds", type=click.IntRange(3, 10_000), help="Lessons timed, short phases more often. [default: 20]")
 @json_option
-@click.option("--output", metavar="FILE", type=OutputFile(), help="Write all results as JSON, raw samples included.")
+@click.option(
+    "-o", "--out", cls=Out, metavar="FILE", type=OutputFile(), help="Write all results as JSON, raw samples included."
+)
 @click.option(
     "--compare",
     nargs=2,
     metavar="BEFORE AFTER",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Compare two files of --output; nothing is measured.",
+    help="Compare two files of --out; nothing is measured.",
 )
 @click.option(
     "--fail-above",
@@ -98,7 +100,7 @@ def command(
     store: Path | None,
     rounds: int | None,
     as_json: bool,
-    output: Path | None,
+    out: Path | None,
     compare: tuple[Path, Path] | None,
     limits: tuple[Limit, ...],
     force: bool,
@@ -113,15 +115,15 @@ def command(
     if compare is not None:
         if store or rounds or reference:
             raise click.UsageError("--compare measures nothing: leave out STORE, --rounds and --reference")
-        if _compared(*compare, limits=limits, force=force, as_json=as_json, output=output):
+        if _compared(*compare, limits=limits, force=force, as_json=as_json, output=out):
             ctx.exit(FAILED)
         return
     if limits or force:
         raise click.UsageError("--fail-above and --force go with --compare BEFORE AFTER")
     if store and reference:
         raise click.UsageError("a reference is of the demo's words, the same on all boards: leave out STORE")
-    run = _measured(store, rounds, output, reference)
-    _write(run, output)
+    run = _measured(store, rounds, out, reference)
+    _write(run, out)
     if as_json:
         print_json(run)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edgecl.cli.commands._federate_run import run
-from edgecl.cli.options import Whole, example
+from edgecl.cli.options import Out, Whole, example
 from edgecl.cli.text import printable
 from edgecl.errors import SettingError
 
@@ -33,7 +33,7 @@ command.add_command(run)
 
 
 @command.command(epilog=example("edgecl federate app -o fleet --nodes 3", "flwr run fleet"))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("-o", "--out", cls=Out, type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, help="Rounds of one run. [default: 1]")
 @click.option("--nodes", type=click.IntRange(1, 100_000), default=2, help="Nodes that a round waits for. [default: 2]")
 @click.option(
@@ -43,7 +43,7 @@ command.add_command(run)
 @click.option(
     "--bound", type=click.IntRange(1, 1_000_000), default=64, help="Most samples of a class in it. [default: 64]"
 )
-def app(output: Path, rounds: int, nodes: int, timeout_s: float, secure: tuple[str, ...], bound: int) -> None:
+def app(out: Path, rounds: int, nodes: int, timeout_s: float, secure: tuple[str, ...], bound: int) -> None:
     """Write the Flower app of the federation to a folder.
 
     With --secure the server sees the sum of all devices and none of their parts: the labels and a bound are agreed
@@ -51,8 +51,8 @@ def app(output: Path, rounds: int, nodes: int, timeout_s: float, secure: tuple[s
     """
     from edgecl.federation.app import write_app
 
-    files = write_app(output, rounds=rounds, nodes=nodes, timeout_s=timeout_s, secure=secure, bound=bound)
-    click.echo(f"{printable(str(output))} is written, {len(files)} files: run it with flwr run, once serve is up.")
+    files = write_app(out, rounds=rounds, nodes=nodes, timeout_s=timeout_s, secure=secure, bound=bound)
+    click.echo(f"{printable(str(out))} is written, {len(files)} files: run it with flwr run, once serve is up.")
 
 
 @command.command(

@@ -13,7 +13,7 @@ import click
 from edgecl.cli import progress, warn
 from edgecl.cli.commands import learn
 from edgecl.cli.commands._teaching import teach
-from edgecl.cli.options import OutputFile, example, json_option, label_case_option, store_argument
+from edgecl.cli.options import Out, OutputFile, example, json_option, label_case_option, store_argument
 from edgecl.cli.text import print_json, printable, table
 from edgecl.errors import SettingError
 from edgecl.store.files import write_output
@@ -92,6 +92,7 @@ def _print(items: Sequence[Item], store: Path) -> None:
 @click.option(
     "-o",
     "--out",
+    cls=Out,
     required=True,
     metavar="FILE",
     type=OutputFile(),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.cli import interrupts, warn
-from edgecl.cli.options import Finite, Whole, example, json_option, layout_options, rate_option
+from edgecl.cli.options import Finite, Out, Whole, example, json_option, layout_options, rate_option
 from edgecl.cli.stdin import descriptor, is_terminal
 from edgecl.cli.text import counted, print_json, printable
 from edgecl.errors import DataError, SettingError
@@ -36,6 +36,7 @@ METER_DB = 60
 @click.option(
     "-o",
     "--out",
+    cls=Out,
     required=True,
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),

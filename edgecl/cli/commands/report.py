@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecl.cli import progress, warn
-from edgecl.cli.options import OutputFile, example, json_option, label_column_option, label_option, store_argument
+from edgecl.cli.options import Out, OutputFile, example, json_option, label_column_option, label_option, store_argument
 from edgecl.cli.text import print_json, printable
 from edgecl.store.files import write_output
 from edgecl.units import format_bytes
@@ -27,7 +27,7 @@ FILE = click.Path(path_type=Path)
     )
 )
 @store_argument
-@click.option("-o", "--out", required=True, metavar="FILE", type=OutputFile(), help="HTML to write.")
+@click.option("-o", "--out", cls=Out, required=True, metavar="FILE", type=OutputFile(), help="HTML to write.")
 @click.option(
     "--test", "test_path", metavar="PATH", type=click.Path(path_type=Path), help="Labelled samples to measure on."
 )

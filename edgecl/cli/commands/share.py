@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecl.cli import warn
-from edgecl.cli.options import Finite, OutputFile, Whole, example, is_given, json_option, store_argument
+from edgecl.cli.options import Finite, Out, OutputFile, Whole, example, is_given, json_option, store_argument
 from edgecl.cli.text import counted, listed, print_json, printable, wrapped
 from edgecl.units import format_bytes
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 )
 @store_argument
-@click.option("-o", "--output", type=OutputFile(), required=True, help="File to write.")
+@click.option("-o", "--out", cls=Out, type=OutputFile(), required=True, help="File to write.")
 @click.option("--only", metavar="LABEL", multiple=True, help="Share this class; may be repeated. [default: all]")
 @click.option("--at-least", type=Whole(min=1), default=1, help="Fewest samples of a class that is shared. [default: 1]")
 @click.option("--float16", "half", is_flag=True, help="Half the size; scatters are rounded to three digits.")
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     store: Path,
-    output: Path,
+    out: Path,
     only: tuple[str, ...],
     at_least: int,
     half: bool,
@@ -83,12 +83,12 @@ def command(
             if is_given(click.get_current_context(), parameter):
                 raise click.UsageError(f"--{option} has no effect on counts, which are exact: leave it out")
         with warn.opened(store) as learner:
-            counts = learner.plan(output, only=only, at_least=at_least, name=name)
+            counts = learner.plan(out, only=only, at_least=at_least, name=name)
         print_plan(counts, as_json=as_json)
         return
     with warn.opened(store) as learner:
         report = learner.share(
-            output,
+            out,
             only=only,
             at_least=at_least,
             half=half,
