@@ -316,3 +316,51 @@ def test_folders_that_hold_the_same_folders_are_named_unless_these_are_called_li
     caplog.clear()
     require_labels_first(tmp_path, known=["prueba"])
     assert not caplog.text
+
+
+def test_known_classes_are_found_three_folders_down(tmp_path: Path) -> None:
+    for index, (year, person) in enumerate((("2024", "alice"), ("2025", "bob"))):
+        for other, name in enumerate(("hello", "stop")):
+            put(tmp_path / year / person / name / "1.wav", wav(tone(hertz=300 + 100 * index + 30 * other)))
+    wanted = (
+        r"holds folders with known classes below them, 2024, 2025: which folders are the labels\? Give the depth 1 for "
+        r"the first ones \(2024, 2025\), or 2 for those below \(alice, bob\), or 3 \(hello, stop\), or give the path"
+    )
+    with pytest.raises(DataError, match=wanted) as raised:
+        samples_of(tmp_path, known=("hello",))
+    assert raised.value.parameter == "label_folder"
+    settled = samples_of(tmp_path, known=("hello",), how=Choices(label_folder=3))
+    assert {(one.label, one.group) for one in settled} == {
+        (name, person) for name in ("hello", "stop") for person in ("alice", "bob")
+    }
+
+
+def test_folders_below_each_other_say_which_are_taken_as_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for year, person in (("2024", "alice"), ("2025", "bob")):
+        for name in ("hello", "stop"):
+            put(tmp_path / year / person / name / "1.wav", "")
+    require_labels_first(tmp_path)
+    assert (
+        "the first (2024, 2025) are taken as the labels, the next (alice, bob) as people: if those at depth 3 (hello, "
+        "stop) are the labels, say so (--label-folder 3)"
+    ) in caplog.text
+    caplog.clear()
+    require_labels_first(tmp_path, known=["2024"])
+    assert not caplog.text
+
+
+def test_one_folder_around_all_labels_is_named_in_a_first_lesson(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("hello", "stop"):
+        put(tmp_path / "recordings" / name / "1.wav", "")
+    require_labels_first(tmp_path)
+    assert (
+        "the folder recordings holds folders (hello, stop), which are taken as people: if they are the labels, say so "
+        "(--label-folder 2)"
+    ) in caplog.text
+    caplog.clear()
+    require_labels_first(tmp_path, known=["coffee"])
+    assert not caplog.text

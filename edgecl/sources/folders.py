@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from edgecl.sources.samples import Skip, UnusableError
 
 logger = Logger(__name__)
 DEEPEST = 8
+MOST_LEVELS, MOST_FOLDERS = 4, 5_000  # folders below each other, and of all of them, among which labels are looked for
 # Files that can be given themselves; named when they lie in a folder where they are not read.
 GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
@@ -138,7 +140,7 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
     DataError
         All of them are called train, test, fold1 and the like, or two that are hold folders of the same names, or they
         are numbered from 1 and hold the same folders, or none of them is called like a class that is known, but some
-        below them are.
+        below them are, at any depth up to MOST_LEVELS.
     """
     below = {
         one.name: _folders(one)
@@ -156,33 +158,59 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
         for other in below
         if one != other
     )
-    above = [name for name, inner in below.items() if are_known(inner, known)] if not are_known(below, known) else []
+    levels = [] if are_known(below, known) else _levels(root, below)
+    above = [name for name, inner in below.items() if are_known(inner, known)] if levels else []
+    if not above and any(are_known(one, known) for one in levels[2:]):
+        above = sorted(below)
     if above or (parts and (are_all or share)):
         of = above or parts
         inner = sorted(set().union(*(below[name] for name in of)))
+        deeper = "".join(f", or {depth} ({_some(names)})" for depth, names in enumerate(levels[2:], start=3))
         what = "with known classes below them" if above else "that are called like parts of a set or people"
         raise DataError(
             f"{root} holds folders {what}, {_some(of)}: which folders are the labels? Give "
             f"the depth 1 for the first ones ({_some(sorted(below))})"
             + (f", or 2 for those below ({_some(inner)})" if inner else "")
-            + ", or give the path of one part alone",
+            + f"{deeper}, or give the path of one part alone",
             parameter="label_folder",
         )
+    if len(levels) > 2:
+        logger.warning(
+            "%s holds folders below each other: the first (%s) are taken as the labels, the next (%s) as people: if "
+            "those at depth %d (%s) are the labels, say so (--label-folder %d)",
+            root, _some(levels[0]), _some(levels[1]), len(levels), _some(levels[-1]), len(levels),
+        )  # fmt: skip
+        return
     _name_alike(root, below, known)
 
 
+def _levels(root: Path, below: Collection[str]) -> list[list[str]]:
+    """Return the names of folders at each depth, in order; `below` are those of the first."""
+    here, levels, left = [root / one for one in below], list[list[str]](), MOST_FOLDERS
+    while here and len(levels) < MOST_LEVELS:
+        levels.append(sorted({one.name for one in here}))
+        left -= len(here)
+        here = [one / name for one in here for name in _folders(one)] if left > 0 else []
+    return levels
+
+
 def _name_alike(root: Path, below: Mapping[str, set[str]], known: Collection[str]) -> None:
-    """Warn where all folders hold the same ones: people of each label, or labels of each part of a set."""
+    """Warn where all folders hold the same ones: people of each label, or labels of each part of a set.
+
+    One folder alone is a label of some people, unless nothing is known: one label is no first lesson.
+    """
     inner = next(iter(below.values()), set())
     are_people = all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in inner)
-    if len(below) < 2 or len(inner) < 2 or are_people or are_known(below, known):
+    if len(inner) < 2 or are_people or are_known(below, known) or (len(below) == 1 and known):
         return
     if all(one == inner for one in below.values()):
+        some = _some(sorted(below))
         logger.warning(
-            "%s: the folders %s hold the same folders (%s), which are taken as people: if they are the labels, say so "
-            "(--label-folder 2)",
-            root, _some(sorted(below)), _some(sorted(inner)),
-        )  # fmt: skip
+            "%s: the %s (%s), which are taken as people: if they are the labels, say so (--label-folder 2)",
+            root,
+            f"folder {some} holds folders" if len(below) == 1 else f"folders {some} hold the same folders",
+            _some(sorted(inner)),
+        )
 
 
 def _is(kind: str, name: str) -> bool:
@@ -216,7 +244,9 @@ def _people(below: Mapping[str, set[str]]) -> list[str]:
 
 def _folders(folder: Path) -> set[str]:
     try:
-        return {one.name for one in folder.iterdir() if one.is_dir() and not (is_hidden(one.name) or is_store(one))}
+        with os.scandir(folder) as entries:
+            names = [one.name for one in entries if one.is_dir() and not is_hidden(one.name)]
+        return {one for one in names if not is_store(folder / one)}
     except OSError:
         return set()
 
