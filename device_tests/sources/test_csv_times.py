@@ -11,6 +11,7 @@ import pytest
 
 from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
+from edgecl.sources.csv_times import time_name
 
 from ..support.recordings import WRIST, csv_of, movement, put, samples_of, skips_of
 
@@ -73,3 +74,21 @@ def test_dates_of_a_place_are_refused_with_what_is_read(tmp_path: Path, stamp: s
     path = put(tmp_path / "run.csv", csv_of([stamp.format(i / 50) for i in range(100)], movement(100)))
     with pytest.raises(DataError, match=r"write times that grow, as seconds, 12:59:00\.25 or 2024-12-31T"):
         samples_of(path, WRIST, label="curl")
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("uptime_ms", 20), ("millis", 20), ("micros", 20_000), ("seconds", 0.02), ("sensor_timestamp", 20_000_000),
+        ("System Time", 20), ("SampleTimeFine", 20_000), ("loggingTime_since1970", 0.02), ("Zeit (s)", 0.02),
+        ("timestamp_since_boot [us]", 20_000), ("unixtime", 0.02), ("elapsed time", 0.02), ("time_of_day", 0.02),
+    ],
+)  # fmt: skip
+def test_what_loggers_call_their_clock_is_found(tmp_path: Path, name: str, times: float) -> None:
+    text = csv_of((f"{times * i:.6g}" for i in range(100)), movement(100)).replace("timestamp", name, 1)
+    assert len(samples_of(put(tmp_path / "run.csv", text), WRIST, label="curl")) == 9
+
+
+@pytest.mark.parametrize("name", ["reaction_time", "sometimes", "runtime", "index", "counter", "temp"])
+def test_other_columns_are_no_clock(name: str) -> None:
+    assert time_name(name) is None

@@ -15,7 +15,24 @@ from ..support.recordings import VOICE, WRIST, contract_of, put, samples_of, ski
 
 
 @pytest.mark.parametrize(
-    "cell", ["<NA>", "NaT", "#N/A", "-nan", "n.a.", " nan ", "#DIV/0!", "#REF!", "\\N", "1.#QNAN", "(null)"]
+    "cell",
+    [
+        "<NA>",
+        "NaT",
+        "#N/A",
+        "-nan",
+        "n.a.",
+        " nan ",
+        "#DIV/0!",
+        "#WERT!",
+        "#nv",
+        "#N/D",
+        "#VALEUR!",
+        "#REF!",
+        "\\N",
+        "1.#QNAN",
+        "(null)",
+    ],
 )
 def test_cells_that_programs_write_for_a_missing_label_are_no_label(tmp_path: Path, cell: str) -> None:
     rows = ["timestamp,ax,ay,az,label"] + [f"{i / 50},1,2,{i},{cell if i < 20 else 'curl'}" for i in range(60)]

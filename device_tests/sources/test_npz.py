@@ -335,3 +335,38 @@ def test_indices_from_one_of_which_the_last_name_is_not_used_are_named(
     np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=[1, 1, 2], label_names=names, rate_hz=50.0)
     assert len(samples_of(tmp_path / "w.npz", WRIST)) == 3
     assert "y runs from 1 to 2, and is counted from 0: 1 is 'stand'" in caplog.text
+
+
+@pytest.mark.parametrize(("y", "names"), [([-1, 0, 1], ["sit", "walk", "run"]), ([-1, 1, 1], ["no", "yes"])])
+def test_indices_that_are_counted_from_minus_one_are_refused_until_it_is_settled(
+    tmp_path: Path, y: list[int], names: list[str]
+) -> None:
+    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=y, label_names=names, rate_hz=50.0)
+    with pytest.raises(
+        DataError, match=r"y runs from -1 to 1, and there are . label_names: does -1 stand for .(no|sit)"
+    ) as raised:
+        samples_of(tmp_path / "w.npz", WRIST)
+    assert raised.value.parameter == "labels_from"
+    assert len(samples_of(tmp_path / "w.npz", WRIST, how=Choices(labels_from=0))) == 2
+
+
+def test_an_index_without_a_label_beside_all_others_is_skipped(tmp_path: Path) -> None:
+    y, names = [-1, 0, 1, 2], ["sit", "walk", "run"]
+    np.savez(tmp_path / "w.npz", X=movement(80).reshape(4, 20, 3), y=y, label_names=names, rate_hz=50.0)
+    assert [one.label for one in samples_of(tmp_path / "w.npz", WRIST)] == names
+
+
+def test_an_archive_without_y_names_the_arrays_that_may_be_it(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), labels=["a", "b", "a"], note="x", rate_hz=50.0)
+    with pytest.raises(
+        DataError, match=r"has no array y, but labels, which may be it: call it y; or give the label"
+    ) as raised:
+        samples_of(tmp_path / "w.npz", WRIST)
+    assert raised.value.parameter == "label"
+
+
+def test_two_indices_of_one_name_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["walk", "sit", "walk"]
+    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=[0, 1, 2], label_names=names, rate_hz=50.0)
+    assert [one.label for one in samples_of(tmp_path / "w.npz", WRIST)] == names
+    assert "label_names has 'walk' more than once: these are one class" in caplog.text

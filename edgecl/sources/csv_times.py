@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 TIME_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "days": 86400.0}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "d": "days"}
 # What loggers call their clock, in the order in which one is taken where there are several.
-TIME_NAMES = ("timestamp", "time", "ts", "seconds_elapsed", "elapsed", "datetime", "time_stamp", "epoch", "t")
+TIME_NAMES = (
+    "timestamp", "time", "ts", "seconds_elapsed", "elapsed", "datetime", "time_stamp", "epoch", "t",
+    "uptime", "seconds", "millis", "micros", "zeit", "zeitstempel", "tiempo",
+)  # fmt: skip
+_UNITS = {"seconds_elapsed": "seconds", "seconds": "seconds", "millis": "milliseconds", "micros": "microseconds"}
+_LONGER = re.compile(  # sensor_timestamp, SampleTimeFine, time_since_boot
+    r"((sensor|system|unix|epoch|boot|device|utc|host|phone|elapsed|logging|sample|relative|local)[\s_-]?time"
+    r"([\s_-]?stamp)?(fine)?|time([\s_-]?stamp)?(?=[\s_-](since|of|from)))([\s_-](since|of|from)[\s_-]?[a-z0-9]+)?"
+)
 _UNIT_IN_NAME = re.compile(r"[\s_]*[(\[]?(s|sec|seconds|ms|us|\u00b5s|\u03bcs|ns)[)\]]?")
 _SPELLINGS = {"sec": "s", "seconds": "s", "\u00b5s": "us", "\u03bcs": "us"}
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d(?:[.,]\d+)?)")
@@ -26,9 +34,14 @@ def time_name(column: str) -> tuple[int, str] | None:
     for rank, name in enumerate(TIME_NAMES):
         rest = column.removeprefix(name) if column.startswith(name) else None
         if rest == "":
-            return rank, "seconds" if name == "seconds_elapsed" else ""
+            return rank, _UNITS.get(name, "")
         if rest and (found := _UNIT_IN_NAME.fullmatch(rest)):
             return rank, UNIT_NAMES[_SPELLINGS.get(found[1], found[1])]
+    longer = _LONGER.match(column)
+    rest = column[longer.end() :] if longer else None
+    found = _UNIT_IN_NAME.fullmatch(rest) if rest else None
+    if rest == "" or found:
+        return len(TIME_NAMES), UNIT_NAMES[_SPELLINGS.get(found[1], found[1])] if found else ""
     return None
 
 

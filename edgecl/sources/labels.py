@@ -28,7 +28,10 @@ _JOINERS = dict.fromkeys(map(ord, _ALLOWED_FORMATS))
 MISSING_WORDS = frozenset(  # cells without a value, in lower case
     {"", "?", "na", "n/a", "n.a.", "#n/a", "#n/a n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"}
     | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "\\n", "(null)", "<null>", "[null]", "undefined"}
-    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # what Excel could not compute
+    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#spill!", "#calc!"}  # what Excel could not compute
+    | {"#nv", "#wert!", "#bezug!", "#zahl!", "#valeur!", "#nombre!", "#nom?", "#nul!", "#n/d", "#n/b", "#n/d!"}
+    | {"#valore!", "#rif!", "#nome?", "#waarde!", "#verw!", "#getal!", "#naam?", "#deel/0!", "#arg!", "#adr!"}
+    | {"#liczba!", "#nazwa?", "#dziel/0!", "#valor!", "#\u00a1valor!", "#\u00a1ref!", "#\u00a1num!", "#\u00a1div/0!"}
 )
 # Those that a person writes too, as a text, are texts
 MISSING_TEXTS = MISSING_WORDS - {"?", "na", "n/a", "n.a.", "none", "undefined", "\\n"}

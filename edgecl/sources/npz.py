@@ -8,7 +8,7 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ SEGMENT = "segment"
 LARGEST_ARRAY = 1 << 30
 INFLATED_AT_WILL = 1 << 24  # bytes of a deflated member, whatever it was deflated to
 MOST_INFLATED = 100  # times its deflated length, beyond that: recordings stay below 20, a zip bomb is near 1000
+LIKE_LABELS = frozenset({"Y", "label", "labels", "target", "targets", "class", "classes", "activity", "activities"})
 MOST_OUTSIDE = 0.05  # of indices without a name; -1 is a window without a label, and counts as skipped alone
 # What zipfile, its decompressors and NumPy's reader of headers raise on damaged archives.
 _DAMAGE = (
@@ -69,7 +70,10 @@ class NpzWindows:
         how = how or Choices()
         self.path = path
         self.contract = contract
-        arrays = _load(path)
+        headers, held = _headers(path)
+        arrays = _load(path, headers)
+        self.like_labels = sorted(LIKE_LABELS & held) if "y" not in arrays else []
+        """Other arrays, where there is no `y`, that may be it."""
         self.windows = arrays["X"]
         count, time = self.windows.shape[0], self.windows.shape[1]
         self.labels = _column(arrays, "y", count=count, path=path)
@@ -80,6 +84,7 @@ class NpzWindows:
         self.label_names = _text(arrays["label_names"]).tolist() if "label_names" in arrays else None
         self.labels_from = how.labels_from or 0
         if self.label_names is not None and self.labels is not None:
+            _name_twice(self.label_names, path)
             _check_texts(self.labels, self.label_names, path)
             _check_indices(self.labels, self.label_names, path, labels_from=how.labels_from)
         self.channels = _channel_order(arrays, contract, path, how)
@@ -148,6 +153,13 @@ class NpzWindows:
         return clean_label(name)
 
 
+def _name_twice(names: list[Any], path: Path) -> None:
+    """Warn of indices that have one name."""
+    twice = [name for name, count in Counter(str(one).strip() for one in names).items() if count > 1]
+    if twice and twice[0].lower() not in NO_NAMES:
+        logger.warning("%s: label_names has %r more than once: these are one class", path, twice[0])
+
+
 def _check_texts(labels: list[Any], names: list[Any], path: Path) -> None:
     """Refuse labels in words that are not those of `label_names`: which of the two are meant is not known."""
     known = {str(name).strip() for name in names}
@@ -168,6 +180,13 @@ def _check_indices(labels: list[Any], label_names: list[Any], path: Path, *, lab
     stated = f"{path}: y runs from {low} to {high}, and there are {names} label_names"
     if labels_from is None and low >= 1 and high == names:
         raise DataError(f"{stated}: is y counted from 1? Give the index of the first name", parameter="labels_from")
+    held = set(numbers.tolist())
+    if labels_from is None and low == -1 and (held == set(range(-1, names - 1)) or (held == {-1, 1} and names == 2)):
+        raise DataError(
+            f"{stated}: does -1 stand for {str(label_names[0])!r}? Count from 0; or give 0 as the index of the first "
+            "name, where it stands for no label",
+            parameter="labels_from",
+        )
     if labels_from is None and low == 1 < names:
         logger.warning("%s, and is counted from 0: 1 is %r", stated.partition(", and there")[0], str(label_names[1]))
     index = numbers - (labels_from or 0)
@@ -184,12 +203,11 @@ def npz_count(path: Path) -> int:
     DataError
         As `NpzWindows`.
     """
-    return _headers(path)["X"][0][0]
+    return _headers(path)[0]["X"][0][0]
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def _load(path: Path, headers: Collection[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive whose headers have been checked."""
-    headers = _headers(path)
     try:
         with zipfile.ZipFile(path) as archive:  # not np.load: it prefers a member `X` that nobody has judged
             return {name: _array(archive, f"{name}.npy") for name in headers}
@@ -202,8 +220,8 @@ def _array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Return shape and type of the arrays, before any of them is read.
+def _headers(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype[Any]]], set[str]]:
+    """Return shape and type of the arrays, before any of them is read, and the names of all there are.
 
     A header is believed only if it asks for as many bytes as the archive has for it: a small file
     can otherwise ask for all the memory there is.
@@ -229,7 +247,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     shape = headers["X"][0]
     if len(shape) not in (2, 3, 4) or 0 in shape or headers["X"][1].kind not in "fiub":
         raise DataError(f"{path}: X is {headers['X'][1]} of shape {shape}, wanted numbers of shape (n, time, channels)")
-    return headers
+    return headers, {member.removesuffix(".npy") for member in held}
 
 
 def _header(archive: zipfile.ZipFile, member: str, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -25,7 +25,7 @@ except that long files in them are cut into clips (elsewhere more than 30 s are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -247,12 +247,12 @@ def _open(
         from edgecl.sources.npz import NpzWindows
 
         windows = NpzWindows(path, contract, how)
-        _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
+        _check_label(path, windows.labels is not None, label, labelled=labelled, others=windows.like_labels)
         return windows.samples(label)
     if (kind in SOUND) != contract.is_sound:
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     if kind in SOUND:
-        _check_label(path, has_labels=False, label=label, labelled=labelled)
+        _check_label(path, False, label, labelled=labelled)
         return _sounds(iter([Found(path, label, group_of(path))]), contract, channel=how.channel)
     from edgecl.sources.csv_columns import read_columns
     from edgecl.sources.csv_windows import read_csv
@@ -263,7 +263,7 @@ def _open(
             f"{path} has no labels: give the label of its samples, or the column that has them (of {columns.words})",
             parameter="label_column",
         )
-    _check_label(path, has_labels=columns.label is not None, label=label, labelled=labelled)
+    _check_label(path, columns.label is not None, label, labelled=labelled)
     return read_csv(path, columns, contract, label=label, labelled=labelled)
 
 
@@ -276,14 +276,14 @@ def _pictures(
         found = find_files(path, suffixes=PICTURES, label=label, labelled=labelled, label_folder=how.label_folder)
         return read_pictures((_grouped(one, path) for one in found), contract, is_strict=is_strict)
     if kind in PICTURES:
-        _check_label(path, has_labels=False, label=label, labelled=labelled)
+        _check_label(path, False, label, labelled=labelled)
         return read_pictures(iter([Found(path, label, None)]), contract, is_strict=is_strict)
     if kind != ".npz":
         raise DataError(f"{path} is a {kind} file, and the extractor takes {_takes(contract)}")
     from edgecl.sources.npz import NpzWindows
 
     windows = NpzWindows(path, contract, how)
-    _check_label(path, has_labels=windows.labels is not None, label=label, labelled=labelled)
+    _check_label(path, windows.labels is not None, label, labelled=labelled, others=windows.like_labels)
     return in_bursts(windows.samples(label), contract, is_strict=is_strict)
 
 
@@ -302,11 +302,14 @@ def _takes(contract: Contract) -> str:
     return f"{len(contract.channels)} channels ({', '.join(contract.channels)}): give .npz, .csv or .jsonl"
 
 
-def _check_label(path: Path, *, has_labels: bool, label: str | None, labelled: bool) -> None:
+def _check_label(
+    path: Path, has_labels: bool, label: str | None, *, labelled: bool, others: Sequence[str] = ()
+) -> None:
     if has_labels and label is not None:
         raise DataError(f"{path} has labels of its own: give no other", parameter="label")
     if labelled and not has_labels and label is None:
-        raise DataError(f"{path} has no labels: give the label of its samples", parameter="label")
+        lacks = f"array y, but {', '.join(others)}, which may be it: call it y; or" if others else "labels:"
+        raise DataError(f"{path} has no {lacks} give the label of its samples", parameter="label")
 
 
 def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:
