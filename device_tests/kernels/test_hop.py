@@ -31,11 +31,11 @@ def test_a_latent_of_no_length_stays_zero():
     assert not pooled(ring, (0, 2), np.ones(5, np.float32), 1).any()
 
 
-def bounded(row, product, half_lengths, spread, constant):
+def bounded(row, product, half_lengths, spread, constant, limits):
     found, bounds = np.empty(product.shape[1], np.float32), np.empty(len(spread), np.float32)
-    again = kernels.prepared("bound_words", row, product, half_lengths, 1 / spread, constant, found, bounds)
-    again()
-    return bounds, again
+    given, reached = (product, half_lengths, 1 / spread, constant, limits), np.zeros(1, np.int32)
+    again = kernels.prepared("bound_words", row, *given, found, bounds, reached)
+    return bounds, reached, again
 
 
 @pytest.mark.parametrize(("dimension", "words", "others"), [(1, 1, 1), (3, 2, 1), (16, 5, 9), (96, 10, 266)])
@@ -45,15 +45,19 @@ def test_bounds_are_the_naive_ones_at_each_call(dimension, words, others):
     spread, constant = r.uniform(1, 2, words), r.normal(size=words)
     product = np.concatenate([whiten, whiten @ means.T], axis=1)
     half_lengths = np.square(means).sum(axis=1) / 2
-    row = np.zeros(dimension, np.float32)
+    row, limits = np.zeros(dimension, np.float32), np.zeros(words, np.float32)
     given = (one.astype(np.float32) for one in (product, half_lengths, spread, constant))
-    bounds, again = bounded(row, *given)
+    bounds, reached, again = bounded(row, *given, limits)
     for _ in range(3):
         row[:] = r.normal(size=dimension)
         again()
         away = np.square(row.astype(np.float64) @ whiten - means).sum(axis=1) / 2
         expected = -away[:words] / spread - constant + away[words:].min()
         np.testing.assert_allclose(bounds, expected, rtol=1e-3, atol=1e-3 * away.max())
+        for least in (bounds.min(), np.median(bounds), bounds.max(), np.inf):  # a bound reaches its own value
+            limits[:] = least
+            again()
+            assert reached == np.count_nonzero(bounds >= least)
 
 
 def test_a_prepared_call_refuses_what_a_call_refuses(implementation):
@@ -73,9 +77,10 @@ def test_what_a_student_adds_is_the_naive_product_at_each_call(hops, dimension, 
     shapes = dimension, (3 * dimension, hidden), hidden, (hidden, answers), answers, (answers, words)
     given = [r.normal(size=shape).astype(np.float32) for shape in shapes]
     frames, reach = np.zeros((hops, dimension), np.float32), np.arange(words, dtype=np.float32)
-    work = (np.zeros(size, np.float32) for size in (3 * dimension, hidden, answers))
-    added = np.full(words, np.nan, np.float32)
-    again = kernels.prepared("ask_student", frames, *given, reach, *work, added)
+    bounds, limits = np.zeros(words, np.float32), np.zeros(words, np.float32)
+    work = [np.zeros(size, np.float32) for size in (3 * dimension, hidden, answers)]
+    added, reached = np.full(words, np.nan, np.float32), np.zeros(1, np.int32)
+    again = kernels.prepared("ask_student", frames, *given, reach, bounds, limits, *work, added, reached)
     mean, first, first_bias, second, second_bias, directions = (one.astype(np.float64) for one in given)
     for _ in range(3):
         frames[:] = r.normal(size=frames.shape)
@@ -83,3 +88,6 @@ def test_what_a_student_adds_is_the_naive_product_at_each_call(hops, dimension, 
         row = unit((frames.astype(np.float64).reshape(3, -1, dimension).mean(axis=1) - mean).reshape(-1))
         answer = unit(np.maximum(row @ first + first_bias, 0) @ second + second_bias)
         np.testing.assert_allclose(added, reach * (answer @ directions), rtol=1e-4, atol=1e-5)
+        bounds[:], limits[:] = r.normal(size=words), r.normal(size=words)
+        again()
+        assert reached == np.count_nonzero(bounds + np.maximum(added, 0) >= limits)

@@ -242,7 +242,6 @@ class BackgroundScorer:
         self._spread = (1 + 1 / counts).astype(np.float32)
         self._counts = counts
         self._pupil = pupil(student, model, self.labels, others=without, share=width / self._features.latent_dimension)
-        self._slack = np.float32(ROUNDING) + (self._pupil.reach if self._pupil else np.float32(0))
         self._in_room = self.row_scores(background.room).max(axis=0, initial=-np.inf)
         self.calibration = self._calibrated(background, model, self.labels if only is None else only)
         known = [self.calibration.get(label) for label in self.labels]
@@ -251,7 +250,6 @@ class BackgroundScorer:
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = self._thresholds(confidence)
         self._bound = Bound(self._words, self._spread, self._densities)
-        self._judged = self.thresholds, self.thresholds - self._slack
 
     def at(self, confidence: float) -> Self:
         """Return the same scorer with the thresholds of another confidence; it shares all else."""
@@ -319,16 +317,22 @@ class BackgroundScorer:
         True settles it; False does not. All but a few hops in a thousand are settled so. Where only the student could
         lift a score that far, it is asked first, if the frames (1, P, D) are given: it is quicker than the scores.
         """
-        if thresholds is not self._judged[0]:
-            self._judged = thresholds, thresholds - self._slack
+        if thresholds is not self._bound.judged:
+            self._judge(thresholds)
         row = self._features.project(latent) if self._features.projection else latent
-        bounds = self._bound(row)
-        if np.logical_and.reduce(bounds < self._judged[1]):
+        if not self._bound.is_reached(row):
             return True
         if self._pupil is None or frames is None:
             return False
-        bounds = bounds + np.maximum(self._pupil.answer(frames[0]), np.float32(0))
-        return bool(np.logical_and.reduce(bounds < thresholds - np.float32(ROUNDING)))
+        return not self._pupil.lifts(frames[0], self._bound.bounds)
+
+    def _judge(self, thresholds: NDArray[np.float32]) -> None:
+        """Let the bound and the student, which scorers may share, compare with other thresholds (C,)."""
+        slack = np.float32(ROUNDING)
+        self._bound.judged = thresholds
+        self._bound.limits[:] = thresholds - (slack + (self._pupil.reach if self._pupil else np.float32(0)))
+        if self._pupil is not None:
+            self._pupil.limits[:] = thresholds - slack
 
     def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the first stage's scores (n, C) of rows (n, p), as a store keeps latents."""

@@ -74,20 +74,27 @@ class Bound:
         lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
         sharpness = (1 / spread).astype(np.float32)
         constant = (dimension * np.log(spread) / 2).astype(np.float32)
-        self._row, self._bounds = np.zeros(dimension, np.float32), np.zeros(len(words), np.float32)
+        self.bounds = np.zeros(len(words), np.float32)
+        """(C,) of the latest row."""
+        self.limits = np.full(len(words), np.inf, np.float32)
+        """(C,) that `is_reached` compares with; to be written to."""
+        self.judged: NDArray[np.float32] | None = None
+        """The thresholds that they are of; None: none yet."""
         self.nbytes: int = product.nbytes + lengths.nbytes
         """Bytes of what is kept."""
+        self._row, self._reached = np.zeros(dimension, np.float32), np.zeros(1, np.int32)
         found = np.zeros(product.shape[1], np.float32)
         self._update: Callable[[], None] | None = None
-        self._arrays = self._row, product, lengths, sharpness, constant, found, self._bounds
+        given = self._row, product, lengths, sharpness, constant, self.limits
+        self._arrays = *given, found, self.bounds, self._reached
 
-    def __call__(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return bounds (C,) of the scores of a row (1, D), until the next call."""
+    def is_reached(self, row: NDArray[np.float32]) -> bool:
+        """Test whether a bound of the scores of a row (1, D) reaches its limit."""
         if self._update is None:
             self._update = kernels.prepared("bound_words", *self._arrays)
         self._row[:] = row[0]
         self._update()
-        return self._bounds
+        return bool(self._reached.item())
 
 
 def log_density(

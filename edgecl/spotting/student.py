@@ -213,7 +213,9 @@ class Pupil:
         nothing = np.zeros_like(student.net.second_bias)
         directions = [references[one].direction if one in references else nothing for one in words]
         self._directions = np.ascontiguousarray(np.array(directions).T)  # (K, C)
-        self._window, self._added = np.zeros((0, 0), np.float32), np.zeros(len(words), np.float32)
+        self.limits = np.full(len(words), np.inf, np.float32)
+        """(C,) that `lifts` compares with; to be written to."""
+        self._window, self._reached = np.zeros((0, 0), np.float32), np.zeros(1, np.int32)
         self._ask: Callable[[], None] | None = None
 
     def added(
@@ -239,17 +241,20 @@ class Pupil:
         more: NDArray[np.float32] = self.reach * (self.student(frames) @ self._directions)
         return more
 
-    def answer(self, window: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return the same (C,) of one hop's frames (P, D), until the next call: of a stream, by one kernel."""
+    def lifts(self, window: NDArray[np.floating], bounds: NDArray[np.float32]) -> bool:
+        """Test whether what is added to a score after the frames (P, D) of a hop lifts its bound (C,) to its limit.
+
+        In a stream, by one kernel: `bounds` is the same array at each call.
+        """
         if self._ask is None or self._window.shape != window.shape:
             net, mean = self.student.net, self.student.mean
             self._window = np.zeros(window.shape, np.float32)
-            given = self._window, mean, *net, self._directions, self.reach
+            given = self._window, mean, *net, self._directions, self.reach, bounds, self.limits
             work = (np.zeros(len(one), np.float32) for one in (net.first, net.first_bias, net.second_bias))
-            self._ask = kernels.prepared("ask_student", *given, *work, self._added)
+            self._ask = kernels.prepared("ask_student", *given, *work, np.zeros_like(self.limits), self._reached)
         self._window[:] = window
         self._ask()
-        return self._added
+        return bool(self._reached.item())
 
     def of_background(self, scores: NDArray[np.float32], label: str) -> NDArray[np.float32]:
         """Return the scores (m,) of both of the student's rows of the background, by those (n,) of the first stage."""

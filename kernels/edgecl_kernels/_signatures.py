@@ -146,14 +146,18 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     ),
     "bound_words": (
         hop.bound_words,
-        ("void(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"),
+        (
+            "void(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], "
+            "float32[::1], int32[::1])"
+        ),
         True,
     ),
     "ask_student": (
         hop.ask_student,
         (
             "void(float32[:,::1], float32[::1], float32[:,::1], float32[::1], float32[:,::1], float32[::1], "
-            "float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"
+            "float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], "
+            "float32[::1], int32[::1])"
         ),
         True,
     ),

@@ -60,13 +60,22 @@ def sum_in_eights(x: F64) -> float:
 
 
 def bound_words(
-    row: F32, product: F32, half_lengths: F32, sharpness: F32, constant: F32, found: F32, bounds: F32
+    row: F32,
+    product: F32,
+    half_lengths: F32,
+    sharpness: F32,
+    constant: F32,
+    limits: F32,
+    found: F32,
+    bounds: F32,
+    reached: I32,
 ) -> None:
     """bounds (C) of the scores of `row` (D): a word's density less that of the nearest of the other means.
 
     `product` (D, D + M) whitens a row and multiplies it with M means, of which C are words; `half_lengths` (M) is half
     their squared lengths, `found` (D + M) workspace. With w the whitened row, h = |w|²/2 and n_k = w m_k - |m_k|²/2:
     bounds_k = (n_k - h) sharpness_k - constant_k - max n + h, the maximum over the M - C means that are no words.
+    `reached` (1): how many of them reach `limits` (C).
     """
     dimension, columns, words = row.shape[0], found.shape[0], bounds.shape[0]
     for j in range(columns):
@@ -84,6 +93,10 @@ def bound_words(
     for k in range(words):
         near = found[dimension + k] - half_lengths[k] - half
         bounds[k] = near * sharpness[k] - constant[k] - nearest + half
+    reached[0] = 0
+    for k in range(words):
+        if bounds[k] >= limits[k]:
+            reached[0] += 1
 
 
 def ask_student(
@@ -95,13 +108,17 @@ def ask_student(
     second_bias: F32,
     directions: F32,
     reach: F32,
+    bounds: F32,
+    limits: F32,
     row: F32,
     hidden: F32,
     answer: F32,
     added: F32,
+    reached: I32,
 ) -> None:
     """added (C) = reach (C) times the cosines of a student's answer to `frames` (P, D) with `directions` (K, C).
 
+    `reached` (1): how many of `bounds` (C), each with what is added to it if that is more than nothing, reach `limits`.
     z = unit(the means of three thirds of the frames, each minus `mean` (D)), kept in `row` (3 D);
     `answer` (K) = relu(z first + first_bias) second + second_bias, with `hidden` (H) between; P is a multiple of three.
     """
@@ -124,8 +141,11 @@ def ask_student(
     for d in range(answer.shape[0]):
         for k in range(added.shape[0]):
             added[k] += answer[d] * directions[d, k]
+    reached[0] = 0
     for k in range(added.shape[0]):
         added[k] *= reach[k]
+        if bounds[k] + max(added[k], _ZERO) >= limits[k]:
+            reached[0] += 1
 
 
 def add_layer(x: F32, weights: F32, bias: F32, out: F32) -> None:
