@@ -17,19 +17,7 @@ from numpy.typing import NDArray
 
 from edgecl.learning.expert_arrays import LEVEL, ExpertArrays, Prepared
 from edgecl.learning.expert_plan import FIXED, ExpertPlan, capacity_for, plan_experts
-from edgecl.learning.one_row import OneRow
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """A row that was answered and waits for its label."""
-
-    scaled: NDArray[np.float32]
-    """(p,)"""
-    held: NDArray[np.float32]
-    """(K + 1, C) what each expert answered, and the mixture."""
-    before: int
-    """Index of the last label known then, or -1."""
+from edgecl.learning.one_row import OneRow, Ticket
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import edgecl_kernels as kernels
@@ -14,8 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgecl.learning.expert_plan import ExpertPlan
-    from edgecl.learning.experts import Ticket
     from edgecl.learning.row_scaling import RowScaling
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A row that was answered and waits for its label."""
+
+    scaled: NDArray[np.float32]
+    """(p,)"""
+    held: NDArray[np.float32]
+    """(K + 1, C) what each expert answered, and the mixture."""
+    before: int
+    """Index of the last label known then, or -1."""
 
 
 class OneRow:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edgecl.learning.expert_plan import CLOSED_FORM, FIXED, ExpertPlan, capacity_for, plan_experts
 from edgecl.learning.expert_state import ExpertState
-from edgecl.learning.experts import Experts, Learning, Ticket, Tickets
+from edgecl.learning.experts import Experts, Learning, Tickets
+from edgecl.learning.one_row import Ticket
 from edgecl.learning.stream_statistics import StreamRows
 from edgecl.model.head import HeadState, probabilities
 from edgecl.model.settings import Settings

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.drift.outlier_score import outlier_scores
-from edgecl.learning.experts import Ticket
+from edgecl.learning.one_row import Ticket
 from edgecl.model.exemplars import Exemplars, FeatureMap, dequantise, herd, quotas
 from edgecl.model.head import Factor, HeadState, factorise, linear_discriminant, squared_distances
 from edgecl.model.model import Model
