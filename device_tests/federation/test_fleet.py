@@ -16,7 +16,7 @@ from edgecl.federation.gateway import FolderNode, SummingNode
 from edgecl.federation.node import StoreNode, node_of
 from edgecl.federation.rounds import InProcess, play
 from edgecl.learner import Learner
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 from edgecl.sharing.share_file import Shape, decode, encode
 

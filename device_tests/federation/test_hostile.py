@@ -17,7 +17,7 @@ from edgecl.federation import fleet as fleets
 from edgecl.federation.fleet import Fleet
 from edgecl.federation.gateway import FolderNode
 from edgecl.federation.rounds import begin_round, handed_in, play, stated, texts
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 from edgecl.sharing.share_file import Shape, encode
 

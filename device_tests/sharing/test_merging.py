@@ -15,7 +15,8 @@ from edgecl.learning.loop import take_in
 from edgecl.learning.resizing import resized
 from edgecl.model.head import whitened_cosine
 from edgecl.model.model import MemoryObjects, Model, factor_of
-from edgecl.model.shares import Share, with_others
+from edgecl.model.share import Share
+from edgecl.model.shares import with_others
 from edgecl.sharing.checks import is_positive
 from edgecl.sharing.merging import NEW, OLDER, SAME, judged, merged, named, newest
 from edgecl.sharing.sums import Sums

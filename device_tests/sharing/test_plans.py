@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edgecl.errors import DataError, SettingError
 from edgecl.model.head import factorise, whitened_cosine
-from edgecl.model.shares import Share, pooled
+from edgecl.model.share import Share
+from edgecl.model.shares import pooled
 from edgecl.model.statistics import ClassStatistics, packed_length
 from edgecl.sharing.checks import require_fits, require_one_plan
 from edgecl.sharing.plans import Plan, Planned, joined

@@ -7,7 +7,8 @@ import pytest
 
 from edgecl.model.head import factorise, whitened_cosine
 from edgecl.model.model import MemoryObjects
-from edgecl.model.shares import MEDIAN, Share, pooled
+from edgecl.model.share import Share
+from edgecl.model.shares import MEDIAN, pooled
 from edgecl.model.statistics import ClassStatistics, packed_length
 from edgecl.sharing.screening import CAP, capped, screened
 from edgecl.sharing.sums import Sums

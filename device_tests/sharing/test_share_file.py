@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgecl.errors import DataError, SettingError
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, packed_length
 from edgecl.sharing.checks import MOST_SAMPLES, is_positive, require_disjoint, require_fits
 from edgecl.sharing.share_file import LARGEST_FILE, Shape, decode, encode, read

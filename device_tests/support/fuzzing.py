@@ -19,7 +19,7 @@ from edgecl.errors import ContractError, EdgeclError, ModelError, StoreDamagedEr
 from edgecl.extractors.contract import Contract
 from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.tflite import parts
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics
 from edgecl.operations.inbox import Item, listed
 from edgecl.sharing import share_file

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecl.errors import EdgeclError, SettingError
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.checks import require_apart, require_fits
 from edgecl.sharing.screening import screened

@@ -23,7 +23,7 @@ from edgecl.federation.flower import BECAME, DEVICES, FILES, InProcessGrid, be_a
 from edgecl.federation.node import StoreNode, node_of
 from edgecl.federation.rounds import Round, begin_round, stated, texts
 from edgecl.federation.secure import FEWEST, Agreement, agreed_labels, levels, others_of
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.sharing.share_file import Shape, decode, encode, is_name, stated_shape
 
 WHO, AGREED, HANDED, REVISION = "who", "agreed", "handed in", "revision"

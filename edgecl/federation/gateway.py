@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.federation.fleet import FLOOR, SUFFIX, Fleet
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.sharing.share_file import LARGEST_FILE, Incoming, as_name, decode, encode
 from edgecl.sharing.sums import Sums
 from edgecl.store.files import read_bytes, replace_unlocked

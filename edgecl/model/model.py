@@ -18,7 +18,7 @@ from edgecl.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from edgecl.model.ewc import EwcState
-    from edgecl.model.shares import Share
+    from edgecl.model.share import Share
 
 Arrays = Mapping[str, NDArray[np.generic]]
 EXPERTS = "experts"  # the role of what follows a stream: its revision alone has it, see edgecl.learning.panel

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.gate.verdict import Verdict
-from edgecl.model.shares import COMBINATIONS, SUM, Share, own_classes
+from edgecl.model.share import Share
+from edgecl.model.shares import COMBINATIONS, SUM, own_classes
 from edgecl.operations.changes import ChangeReport
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.operations.sharing import is_unit

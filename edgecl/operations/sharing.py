@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
-from edgecl.model.shares import Share, own_classes
+from edgecl.model.share import Share
+from edgecl.model.shares import own_classes
 from edgecl.operations.open_store import OpenStore
 from edgecl.sharing.checks import require_same
 from edgecl.sharing.noise import Noise, noisy

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecl.errors import DataError, SettingError
 from edgecl.model.condensed import Condensed
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics
 from edgecl.sharing.plans import MOST_SAMPLES, Plan
 from edgecl.sharing.share_file import Incoming, Shape

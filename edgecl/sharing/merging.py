@@ -16,7 +16,8 @@ from edgecl.learning.loop import within_memory
 from edgecl.model.exemplars import Exemplars
 from edgecl.model.head import whiten, whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of, pair_of
-from edgecl.model.shares import Share, with_others
+from edgecl.model.share import Share
+from edgecl.model.shares import with_others
 from edgecl.units import format_bytes
 
 NEW, SAME, OLDER = "new", "same", "older"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecl.model.head import HeadState, factorise, whitened_cosine
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, packed_length
 from edgecl.sharing.sums import Sums
 

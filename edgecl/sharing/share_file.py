@@ -19,7 +19,7 @@ from typing import Any
 from edgecl.errors import DataError, SettingError
 from edgecl.model.condensed import arrays_of, condensed, share_one_matrix, statistics_from
 from edgecl.model.settings import Settings
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import packed_length
 from edgecl.sharing.plans import Plan, as_one_matrix
 from edgecl.sources.labels import clean_label

@@ -20,7 +20,7 @@ from edgecl.extractors.opening import open_extractor
 from edgecl.gate.verdict import Verdict
 from edgecl.learner import Learner
 from edgecl.model.model import MemoryObjects, Model
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.sharing.merging import judged, merged
 from edgecl.sharing.share_file import read
 from edgecl.sources.reading import read_samples

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgecl.model.exemplars import quantise
 from edgecl.model.head import HeadState, factorise, whitened_cosine
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 from edgecl.sharing.sums import Sums
 from measure.cases import Case

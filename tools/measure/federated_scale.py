@@ -24,7 +24,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from edgecl.federation.fleet import Fleet
-from edgecl.model.shares import Share
+from edgecl.model.share import Share
 from edgecl.model.statistics import ClassStatistics, accumulate, packed_length
 from edgecl.sharing.share_file import Shape, encode
 
