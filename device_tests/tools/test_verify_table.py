@@ -32,13 +32,13 @@ def _scores(seed: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("seed", range(5))
 def test_candidates_are_the_peaks_that_a_spotter_asks_about(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("soxr")
-    table, scores = tool("measure.verify_table", monkeypatch), _scores(seed)
+    bench, scores = tool("measure.verify_bench", monkeypatch), _scores(seed)
     spotter, second = WordSpotter(Told("a")), Refusing()
     spotter.second = second
     for hop in range(len(scores)):
         spotter.push(scores[hop : hop + 1, None])
     spotter.end()
-    assert len(table.candidates(scores, 0.5)) == len(second.asked) > 20
+    assert len(bench.candidates(scores, 0.5)) == len(second.asked) > 20
 
 
 def test_the_threshold_of_both_keeps_the_wished_number(monkeypatch: pytest.MonkeyPatch) -> None:

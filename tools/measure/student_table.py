@@ -37,7 +37,8 @@ from edgecl.values import replace
 from measure.student import taught, wanted
 from measure.student_sound import PART, Pupil, keep, sounding, taught_with
 from measure.student_words import RATES, SEED, Choice, Ground, Played, compared, hop_us, minutes, played
-from measure.verify_table import cases, made
+from measure.verify_bench import made
+from measure.verify_table import cases
 
 MINUTES = {"words": 36, "speech": 30, "babble": 6, "noise": 12}
 HALVES = (("down", "left", "no", "off", "stop"), ("go", "on", "right", "up", "yes"))

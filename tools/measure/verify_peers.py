@@ -25,7 +25,7 @@ from measure.listen_table import NEAR_HOPS, in_blocks, regression, threshold_for
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
-    from measure.verify_table import Bench
+    from measure.verify_bench import Bench
 
 BUFFER_FRAMES, SLIDE_HOPS = 16, 3  # 2 s, 0.24 s
 STEP_SAMPLES = 12_000
