@@ -13,7 +13,8 @@ from edgecl.learning.loop import learn
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
-from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, Gaussian, factory_background
+from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, factory_background
+from edgecl.spotting.densities import Gaussian
 from edgecl.spotting.room import Room, add_to_room
 from edgecl.spotting.scorers import Scores
 from edgecl.spotting.spotters import WordSpotter

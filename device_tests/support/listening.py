@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.spotting.background import Background, Gaussian
+from edgecl.spotting.background import Background
+from edgecl.spotting.densities import Gaussian
 
 from .commands import RATE, Result, clips, command_line, noise
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
 from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
-from edgecl.spotting.densities import Bound, Densities, best_other, log_density
+from edgecl.spotting.densities import Bound, Densities, Gaussian, best_other, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Frames, Scores
@@ -46,16 +46,6 @@ PROJECTED_FLOOR = 1e-4  # of the mean variance
 ROUNDING = 0.05  # of a score, which is computed in another order for the bound
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """A kind of sound."""
-
-    mean: NDArray[np.float32]
-    """(D,)."""
-    covariance: NDArray[np.float32]
-    """(D, D), shrunk."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +94,10 @@ class Background:
             room=features.project(self.room),
             allowance=self.allowance and self.allowance.scaled(features.row_dimension / len(self.offset)),
         )
+
+    def densities(self) -> Densities:
+        """Return what computes log densities under the background."""
+        return Densities(self.gaussians, self.tied, self.distractors)
 
 
 def factory_background(*, source: str, dimension: int) -> Background | None:
@@ -237,7 +231,7 @@ class BackgroundScorer:
         self.labels = model.head.labels
         counts = np.array([model.statistics[label].count for label in self.labels], np.float32)
         means = np.array([model.statistics[label].mean[-width:] for label in self.labels], np.float32)
-        self._densities = Densities(background)
+        self._densities = background.densities()
         self._words = self._densities.whiten(means + background.offset)
         self._spread = (1 + 1 / counts).astype(np.float32)
         self._counts = counts

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from edgecl.spotting.background import Background
+from edgecl.values import dataclass
 
 ROWS = 128  # that are scored at a time: more would be megabytes in a process that learns one lesson
 
 
-class Densities:
-    """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors."""
+@dataclass(frozen=True)
+class Gaussian:
+    """A kind of sound."""
 
-    def __init__(self, background: Background) -> None:
-        factors = [inverse_factor(one.covariance) for one in background.gaussians]
-        tied = inverse_factor(background.tied)
+    mean: NDArray[np.float32]
+    """(D,)."""
+    covariance: NDArray[np.float32]
+    """(D, D), shrunk."""
+
+
+class Densities:
+    """Log densities of a background, made for speed: one product for all Gaussians, one for all distractors.
+
+    Parameters
+    ----------
+    gaussians, tied, distractors
+        As in `edgecl.spotting.background.Background`.
+    """
+
+    def __init__(
+        self, gaussians: Sequence[Gaussian], tied: NDArray[np.float32], distractors: NDArray[np.float32]
+    ) -> None:
+        factors = [inverse_factor(one.covariance) for one in gaussians]
+        whitening = inverse_factor(tied)
         self._count = len(factors)
-        self.factors = np.ascontiguousarray(np.concatenate([tied, *factors]).T)  # (D, (G + 1) D)
-        shifts = [factor @ one.mean for factor, one in zip(factors, background.gaussians, strict=True)]
-        self.shifts = np.concatenate([np.zeros(len(tied), np.float32), *shifts])
+        self.factors = np.ascontiguousarray(np.concatenate([whitening, *factors]).T)  # (D, (G + 1) D)
+        shifts = [factor @ one.mean for factor, one in zip(factors, gaussians, strict=True)]
+        self.shifts = np.concatenate([np.zeros(len(whitening), np.float32), *shifts])
         self.half_determinants = np.array([half_determinant(one) for one in factors], np.float32)
-        self.half_determinant = np.float32(half_determinant(tied))
-        self.distractors = (background.distractors @ tied.T).astype(np.float32)
+        self.half_determinant = np.float32(half_determinant(whitening))
+        self.distractors = (distractors @ whitening.T).astype(np.float32)
         self._lengths = np.square(self.distractors).sum(axis=1)
 
     @property

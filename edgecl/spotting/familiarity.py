@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from edgecl.model.model import Model
 from edgecl.model.unknown import EVEN, JUDGED_PER_CLASS, DistanceMeasure, limited, scaled
 from edgecl.spotting.background import Background
-from edgecl.spotting.densities import Densities
 
 WEIGHT = 0.3  # 0 to 1 tried
 TYPICAL = 0.3
@@ -43,7 +42,7 @@ class BackgroundMeasure:
         self._width = features.row_dimension
         self._distance = DistanceMeasure(model)
         background = background.projected(features)
-        self._densities, self._offset = Densities(background), background.offset
+        self._densities, self._offset = background.densities(), background.offset
         self._counts = np.array([model.statistics[label].count for label in labels], np.float32)
         self._limits = MIXED_LIMIT + MIXED_FEW / self._counts
         means = np.array([model.statistics[label].mean[-self._width :] for label in labels], np.float32)

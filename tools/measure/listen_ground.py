@@ -12,7 +12,7 @@ from common.windows import windowed
 from edgecl.extractors.contract import Contract
 from edgecl.model.model import Model
 from edgecl.spotting.background import Background, BackgroundScorer
-from edgecl.spotting.densities import Densities, gaussian
+from edgecl.spotting.densities import gaussian
 from edgecl.spotting.reference import Reference
 from edgecl.spotting.student import BETA, Student
 
@@ -54,7 +54,7 @@ class Ground:
         self.latents: NDArray[np.float16] = latents.reshape(-1, contract.dimension)
         self._placed: list[list[tuple[str, int, int]]] = [[tuple(one) for one in minute] for minute in placed]
         self._contract, self.hours = contract, len(self.latents) * HOP_S / 3600
-        densities, minutes = Densities(background), self._minutes()
+        densities, minutes = background.densities(), self._minutes()
         self._rivals, self._lengths = (np.empty(len(self.latents), np.float32) for _ in range(2))
         self._whitened = np.empty(self.latents.shape, np.float32)
         for at, latents in enumerate(minutes):

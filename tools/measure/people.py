@@ -15,7 +15,7 @@ from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.model.exemplars import person_number
 from edgecl.spotting.background import VOICE_SOURCE, Background, factory_background
 from edgecl.spotting.calibration import OwnClips, calibrated
-from edgecl.spotting.densities import Densities, gaussian
+from edgecl.spotting.densities import gaussian
 from edgecl.spotting.people import OUTSIDE, Allowance, Expected, people_of
 from edgecl.spotting.reference import Reference
 from edgecl.spotting.student import BETA, clip_frames, form_of
@@ -222,7 +222,7 @@ def without_word(background: Background, clips: NDArray[np.float32]) -> Backgrou
 
     The commands are among the isolated words of the background that ships, which a user's word is not.
     """
-    densities = Densities(background)
+    densities = background.densities()
     whitened = densities.whiten(clips + background.offset)
     mean = whitened.mean(axis=0)
     typical = np.square(whitened - mean).sum(axis=1).mean()
@@ -234,7 +234,7 @@ class _Judge:
     """Scores clips of a word that others taught."""
 
     def __init__(self, data: Played, background: Background, answers: Answers | None = None) -> None:
-        self._data, self._densities = data, Densities(background)
+        self._data, self._densities = data, background.densities()
         self._own_answers = self._answers = None
         if answers is not None:
             self._own_answers = answers(data.own_frames)

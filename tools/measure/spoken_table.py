@@ -32,7 +32,7 @@ from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.spotting.background import BackgroundScorer, factory_background
-from edgecl.spotting.densities import Densities, log_density
+from edgecl.spotting.densities import log_density
 from measure.listen_table import events, in_blocks, taught_model, threshold_for
 
 MINUTE_HOPS = 733  # that fit into a minute of sound
@@ -110,7 +110,7 @@ class Bench:
         with np.load(folder / "background.npz") as kept:
             stream = each_minute(kept["x"], every)
         self.hours = len(stream) * 0.08 / 3600
-        densities = Densities(background)
+        densities = background.densities()
         self._of_background = in_blocks(lambda rows: densities(rows)[0], stream)
         self._whitened = in_blocks(lambda rows: densities(rows)[1], stream)
         self.world = worlds(data_root())[1]

@@ -15,7 +15,7 @@ from common.sounds import RATE_HZ, Clip, World, word_in_noise
 from common.windows import windowed
 from edgecl.extractors.base import FileExtractor
 from edgecl.spotting.background import Background
-from edgecl.spotting.densities import Densities, log_density
+from edgecl.spotting.densities import log_density
 from edgecl.spotting.student import Net, clip_frames, thirds, units
 from measure.listen_table import NEAR_HOPS, threshold_for
 from measure.student_sound import keep
@@ -88,7 +88,7 @@ class Ground:
         extractor: FileExtractor,
     ) -> None:
         self._extractor, self._contract, self._placed = extractor, extractor.contract, placed
-        self.offset, self.densities = background.offset, Densities(background)
+        self.offset, self.densities = background.offset, background.densities()
         self.windows = self.windowed(frames)
         self.rivals, self.whitened = self.scored(self.latents(self.windows))
 

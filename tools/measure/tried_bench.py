@@ -18,7 +18,7 @@ from common.splits import data_root
 from edgecl.extractors.base import FileExtractor, fit
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.spotting.background import VOICE_SOURCE, factory_background
-from edgecl.spotting.densities import Densities, inverse_factor, log_density
+from edgecl.spotting.densities import inverse_factor, log_density
 from measure.listen_table import in_blocks
 from measure.people import without_word
 
@@ -187,7 +187,7 @@ class Word:
         latents = np.array([bench.taught(one, speed)[0] for one in teaching for speed in speeds])
         self.frames = [bench.taught(one)[1] for one in teaching]
         background = without_word(bench.background, latents)
-        self._densities, self._spread = Densities(background), np.array([1 + 1 / len(teaching)], np.float32)
+        self._densities, self._spread = background.densities(), np.array([1 + 1 / len(teaching)], np.float32)
         self._mean = self._densities.whiten((latents + background.offset).mean(axis=0, keepdims=True))
         self.mask = bench.holds(teaching[0].word)
         self.hours = bench.hours * float(np.mean(~self.mask))

@@ -16,7 +16,7 @@ from common.splits import data_root
 from edgecl.extractors.base import FileExtractor
 from edgecl.model.model import Model
 from edgecl.spotting.background import Background, BackgroundScorer
-from edgecl.spotting.densities import Densities, log_density
+from edgecl.spotting.densities import log_density
 from edgecl.spotting.reference import Reference, about, clip_vector, factory_directions
 from edgecl.spotting.second_stage import WEIGHT, Second, SecondStage, hearing
 from edgecl.spotting.spotters import WAIT_HOPS
@@ -131,7 +131,7 @@ class Bench:
     ) -> None:
         self.extractor, self.background, self.stream = extractor, background, stream
         self.ears, self.clips = ears, clips
-        flat, densities = stream.latents.reshape(-1, extractor.contract.dimension), Densities(background)
+        flat, densities = stream.latents.reshape(-1, extractor.contract.dimension), background.densities()
         self.of_background = in_blocks(lambda rows: densities(rows)[0], flat)
         self.whitened = in_blocks(lambda rows: densities(rows)[1], flat)
         self.clean = extractor.latents([one.signal[:, None] for one in self.clips])
