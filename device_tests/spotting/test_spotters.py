@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecl.model.model import Model
-from edgecl.spotting.scorers import Frames, HeadScorer, KnownScorer, Scores
+from edgecl.spotting.familiarity import KnownScorer
+from edgecl.spotting.scorers import Frames, HeadScorer, Scores
 from edgecl.spotting.spotters import BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
 

@@ -9,7 +9,8 @@ from edgecl.notes import Logger
 from edgecl.operations.background import background, words_scorer
 from edgecl.operations.judging import Judge, judge_with
 from edgecl.spotting.background import EVEN, BackgroundScorer
-from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, KnownScorer, Scorer
+from edgecl.spotting.familiarity import KnownScorer
+from edgecl.spotting.scorers import MOVEMENT_SCORE, SOUND_SCORE, HeadScorer, Scorer
 from edgecl.spotting.wake import WakeScorer
 from edgecl.store.files import read_file
 from edgecl.store.records import POINTER_BYTES

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgecl.live.events import Event, Summary
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.stream import Stream
-from edgecl.spotting.scorers import KnownScorer
+from edgecl.spotting.familiarity import KnownScorer
 from edgecl.spotting.spotters import Detection, OpenEvent, Spotter
 
 if TYPE_CHECKING:

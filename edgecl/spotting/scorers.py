@@ -12,7 +12,6 @@ from edgecl.model.head import probabilities
 if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.model.unknown import Measure
-    from edgecl.spotting.background import BackgroundScorer
 
 SOUND_SCORE = 0.5
 MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
@@ -84,7 +83,7 @@ class HeadScorer:
 
     def at(self, threshold: float) -> Self:
         """Return the same scorer with another threshold."""
-        from copy import copy  # here and below: a lesson has no use for it
+        from copy import copy  # a lesson has no use for it
 
         other = copy(self)
         other.thresholds = np.full(len(self.labels), threshold, np.float32)
@@ -109,57 +108,3 @@ class HeadScorer:
             unknown = novelty > self._unknown_above
             scores = np.where(unknown[:, None], scores - np.float32(UNKNOWN), scores)
         return Scores(scores, shares.max(axis=1), novelty, unknown)
-
-
-class KnownScorer:
-    """Scores as another scorer does, but for hops whose label is unknown by a measure: these reach no threshold.
-
-    Only hops that would count are measured, which are few; where every hop is to count, none is.
-
-    Parameters
-    ----------
-    scorer
-        Whose labels are those of the model.
-    measure
-        Of the novelty of a hop for its label.
-    unknown_above
-        Novelty above which it is unknown.
-    """
-
-    def __init__(self, scorer: BackgroundScorer, model: Model, *, measure: Measure, unknown_above: float) -> None:
-        self.all_known, self._features = scorer, model.features
-        """The same scorer, to which nothing is unknown."""
-        self._measure, self._unknown_above = measure, unknown_above
-        self.labels, self.thresholds = scorer.labels, scorer.thresholds
-
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
-        """Test as the other scorer does."""
-        return self.all_known.is_below(latent, thresholds, frames)
-
-    def at(self, threshold: float) -> Self:
-        """Return the same scorer with another threshold."""
-        from copy import copy
-
-        other = copy(self)
-        other.all_known = self.all_known.at(threshold)
-        other.thresholds = other.all_known.thresholds
-        return other
-
-    def confident(self, scores: Scores, latents: NDArray[np.float32]) -> Scores:
-        """Return scores of `all_known` for latents (n, D), as this one gives them."""
-        return self._told(self.all_known.confident(scores, latents), latents)
-
-    def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
-        """Return the scores of latents (n, D) and their frames (n, P, D)."""
-        return self._told(self.all_known(latents, frames), latents)
-
-    def _told(self, found: Scores, latents: NDArray[np.float32]) -> Scores:
-        margins = found.scores - self.thresholds
-        answers, unknown = margins.argmax(axis=1), np.zeros(len(latents), bool)
-        counts = np.flatnonzero((margins.max(axis=1) >= 0) & np.isfinite(self.thresholds[answers]))
-        if not len(counts):
-            return found
-        novelty = self._measure.novelty(self._features(latents[counts]), answers[counts])
-        unknown[counts] = novelty > self._unknown_above
-        below = np.minimum(found.scores, self.thresholds - np.float32(UNKNOWN))
-        return found._replace(scores=np.where(unknown[:, None], below, found.scores), unknown=unknown)
