@@ -14,9 +14,10 @@ from edgecl.model.exemplars import quantise
 from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings
 from edgecl.spotting.background import Background, BackgroundScorer
+from edgecl.spotting.detection import Detection
 from edgecl.spotting.reference import Directions, Reference, unit
 from edgecl.spotting.second_stage import WEIGHT, SecondStage
-from edgecl.spotting.spotters import CANDIDATE, Detection, WordSpotter
+from edgecl.spotting.spotters import CANDIDATE, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
 
 from ..support.listening import plain_background

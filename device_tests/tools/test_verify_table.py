@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecl.spotting.detection import Detection
 from edgecl.spotting.second_stage import SecondStage
-from edgecl.spotting.spotters import Detection, WordSpotter
+from edgecl.spotting.spotters import WordSpotter
 
 from ..spotting.test_spotters import Told
 from ..support.tools import tool

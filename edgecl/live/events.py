@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgecl.spotting.spotters import Detection
+    from edgecl.spotting.detection import Detection
 
 ID_BYTES = 6
 

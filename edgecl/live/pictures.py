@@ -13,7 +13,8 @@ from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.novelty import Heard, Noticer
 from edgecl.sources.pictures import as_picture, check_content
 from edgecl.sources.samples import UnusableError
-from edgecl.spotting.spotters import Detection, Spotter
+from edgecl.spotting.detection import Detection
+from edgecl.spotting.spotters import Spotter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,8 @@ from edgecl.live.novelty import Heard, Noticer
 from edgecl.live.pooling import pooling
 from edgecl.live.rest import Rest
 from edgecl.live.silence import Recent, WithheldFrames
-from edgecl.spotting.spotters import Detection, Spotter
+from edgecl.spotting.detection import Detection
+from edgecl.spotting.spotters import Spotter
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from edgecl.live.events import Event, Summary
 from edgecl.live.inputs.chunks import Piece
 from edgecl.live.stream import Stream
+from edgecl.spotting.detection import Detection, OpenEvent
 from edgecl.spotting.familiarity import KnownScorer
-from edgecl.spotting.spotters import Detection, OpenEvent, Spotter
+from edgecl.spotting.spotters import Spotter
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from edgecl.model.exemplars import Exemplars
     from edgecl.model.model import Model
     from edgecl.spotting.background import Background, BackgroundScorer
+    from edgecl.spotting.detection import Detection
     from edgecl.spotting.reference import Hears
-    from edgecl.spotting.spotters import Detection
 
 First = TypeVar("First", bound=Scorer)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.spotting.detection import Detection, OpenEvent
 from edgecl.spotting.scorers import Frames, Scorer, Scores
 
 if TYPE_CHECKING:
@@ -24,23 +24,6 @@ WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
 CANDIDATE = "a candidate: the second stage decides"
 ASKED = "with the student's answer"
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One event of a stream."""
-
-    label: str
-    confidence: float
-    """Probability of the label at the peak, 0 to 1."""
-    novelty: float
-    """Novelty at the peak; 0: typical of its class, 1: nothing of it."""
-    score: float
-    """Score at the peak."""
-    first: int
-    """Hop at which it began."""
-    last: int
-    """Latest hop that had its label."""
 
 
 class Spotter(ABC):
@@ -270,23 +253,3 @@ class BoutSpotter(Spotter):
             return None
         self._open = begun
         return bout.detection
-
-
-@dataclass(frozen=True)
-class OpenEvent:
-    """An event that has begun, with the figures of its best hop."""
-
-    detection: Detection
-    margin: float
-    """Margin of the best hop above its label's threshold."""
-    peak: int
-    """The best hop."""
-
-    def since(self, first: int) -> OpenEvent:
-        return replace(self, detection=replace(self.detection, first=first))
-
-    def until(self, answer: OpenEvent) -> OpenEvent:
-        """Return the event extended to a later answer of its label."""
-        first, last = self.detection.first, answer.detection.last
-        best = max(self, answer, key=lambda one: one.margin)
-        return replace(best, detection=replace(best.detection, first=first, last=last))

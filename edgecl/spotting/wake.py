@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.spotting.detection import Detection, OpenEvent
 from edgecl.spotting.scorers import Frames, Scorer, Scores
-from edgecl.spotting.spotters import REFRACTORY_HOPS, Detection, OpenEvent, WordSpotter
+from edgecl.spotting.spotters import REFRACTORY_HOPS, WordSpotter
 
 WAKE_REFRACTORY_HOPS = 4
 
