@@ -18,7 +18,7 @@ from edgecl.live.listener import listen
 from edgecl.live.options import Listening
 from edgecl.live.silence import WithheldFrames
 from edgecl.operations.open_store import OpenStore
-from edgecl.sources.sound import SILENCE
+from edgecl.sources.samples import SILENCE
 
 from ..support.commands import noise
 from ..support.listening import said

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.sources.sound import SILENCE
+from edgecl.sources.samples import SILENCE
 from edgecl.spotting.reference import about
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from edgecl.metrics import median, quantile
 from edgecl.notes import Logger
 from edgecl.sources.labels import BACKGROUND
-from edgecl.sources.samples import Sample, Skip, UnusableError
-from edgecl.sources.sound import SILENCE
+from edgecl.sources.samples import SILENCE, Sample, Skip, UnusableError
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract

@@ -16,6 +16,7 @@ GROUP_COLUMNS = ("subject", "speaker")
 LARGEST = 1e12  # of a value: its square, summed over a million samples, is still a float32
 # of a value in a unit, far beyond what sensors measure
 LARGEST_IN = {"m/s2": 1e5, "g": 1e4, "mg": 1e7, "rad/s": 1e6, "deg/s": 1e6}
+SILENCE = 1e-3  # of sound, -60 dBFS: the noise of a microphone that is off is below it
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError
 from edgecl.sources.folders import CONVERT, disguise
-from edgecl.sources.samples import UnusableError
+from edgecl.sources.samples import SILENCE, UnusableError
 
 SHORTEST_S = 0.1
 LONGEST_S = 30.0
@@ -27,8 +27,6 @@ LONGEST_S = 30.0
 LARGEST = 1 << 25
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 768_000
-# -60 dBFS: the noise of a microphone that is off is below it.
-SILENCE = 1e-3
 # Power of the mean of channels against the loudest: 20 dB below, they are the same with opposite signs.
 CANCELLED = 0.01
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -349,7 +347,7 @@ def check_sound(samples: NDArray[np.float32], *, rate_hz: float, bits: int) -> N
         raise UnusableError(f"too short: {loud_s:.3f} s of sound above -60 dBFS, wanted at least {SHORTEST_S} s")
     if peak > 2:
         raise UnusableError(f"bad scale: samples reach {peak:.3g}, wanted -1 to 1")
-    from edgecl.sources.activity import check_clipping  # which needs this module
+    from edgecl.sources.activity import check_clipping  # which tables do not load
 
     check_clipping(samples, bits=bits)
 
