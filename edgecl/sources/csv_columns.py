@@ -6,6 +6,7 @@ import codecs
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -121,26 +122,21 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
 
 def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
     """Read the header of a table and its first rows; raises DataError where it is unreadable or not CSV."""
-    try:
-        with open_table(path) as file:
-            header = header_line(file)
-            line, delimiter = header.line, header.delimiter
-            is_json = line.lstrip().startswith("{")
-            if is_json:
-                delimiter, cells = ",", json_cells(chain([line], csv_lines(file)))
-                names = next(cells)[1]
-            else:
-                names = next(csv.reader([line], delimiter=delimiter), [])
-                cells = rows_below(header, csv_lines(file), plain_names(names), path)
-            require_names(plain_names(names), path)
-            read = [row for _, row in islice(cells, rows)]
-            has_end = ends_in_delimiter(read, len(names))
-            read = [without_end(row, len(names)) for row in read] if has_end else read
-            return Head(line, names, read, delimiter, is_json, has_end)
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV: {error}") from error
+    with open_table(path) as file:
+        header = header_line(file)
+        line, delimiter = header.line, header.delimiter
+        is_json = line.lstrip().startswith("{")
+        if is_json:
+            delimiter, cells = ",", json_cells(chain([line], csv_lines(file)))
+            names = next(cells)[1]
+        else:
+            names = next(csv.reader([line], delimiter=delimiter), [])
+            cells = rows_below(header, csv_lines(file), plain_names(names), path)
+        require_names(plain_names(names), path)
+        read = [row for _, row in islice(cells, rows)]
+        has_end = ends_in_delimiter(read, len(names))
+        read = [without_end(row, len(names)) for row in read] if has_end else read
+        return Head(line, names, read, delimiter, is_json, has_end)
 
 
 def _has_times(rows: list[list[str]], columns: Columns) -> bool:
@@ -162,13 +158,26 @@ def _words(names: list[str], rows: list[list[str]], columns: Columns, *, of_numb
     ]
 
 
-def open_table(path: Path) -> IO[str]:
-    """Open a CSV file: UTF-8, or UTF-16 as Excel writes it, known by its first bytes."""
-    require_file(path)
-    with path.open("rb") as file:
-        begins = file.read(2)
-    encoding = encoding_of(begins)
-    return path.open(encoding=encoding, errors=errors_of(encoding), newline="")
+@contextmanager
+def open_table(path: Path) -> Iterator[IO[str]]:
+    """Open a CSV file: UTF-8, or UTF-16 as Excel writes it, known by its first bytes.
+
+    Raises
+    ------
+    DataError
+        It is unreadable; or what is read of it while it is open is not CSV.
+    """
+    try:
+        require_file(path)
+        with path.open("rb") as file:
+            begins = file.read(2)
+        encoding = encoding_of(begins)
+        with path.open(encoding=encoding, errors=errors_of(encoding), newline="") as text:
+            yield text
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV: {error}") from error
 
 
 def encoding_of(begins: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -132,18 +131,13 @@ def _read(
 
 def _cells(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows below the header that are not empty, with their line numbers."""
-    try:
-        with open_table(path) as file:
-            if columns.is_json:
-                yield from islice(json_cells(csv_lines(file)), 1, None)
-                return
-            _, _, first, before = header_line(file)
-            for number, cells in csv_cells(chain(first, csv_lines(file)), columns.delimiter, width=columns.width):
-                yield before + number, cells
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV: {error}") from error
+    with open_table(path) as file:
+        if columns.is_json:
+            yield from islice(json_cells(csv_lines(file)), 1, None)
+            return
+        _, _, first, before = header_line(file)
+        for number, cells in csv_cells(chain(first, csv_lines(file)), columns.delimiter, width=columns.width):
+            yield before + number, cells
 
 
 def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]]:

@@ -29,32 +29,27 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
     DataError
         The file is unreadable, has no column of texts, or two of a name, or no label where one is needed, or two.
     """
-    try:
-        with open_table(path) as file:
-            header = header_line(file)
-            names = plain_names(next(csv.reader([header.line], delimiter=header.delimiter), []))
-            text, named = _places(path, names, how)
-            if named is not None and label is not None:
-                raise DataError(f"{path} has labels of its own: give no other", parameter="label")
-            if labelled and named is None and label is None:
-                others = ", ".join(name for at, name in enumerate(names) if at != text and name)
-                raise DataError(
-                    f"{path} has no labels: give the label of its samples"
-                    + (f", or the column that has them (of {others})" if others else ""),
-                    parameter="label_column" if others else "label",
-                )
-            tally = SkipTally(str(path))
-            rows = rows_below(header, csv_lines(file), names, path, joined=JOINED_LINES, has_end=True)
-            for line, cells in rows:
-                try:
-                    yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
-                except UnusableError as error:
-                    yield from tally.skip(line, str(error))
-            yield from tally.rest()
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV: {error}") from error
+    with open_table(path) as file:
+        header = header_line(file)
+        names = plain_names(next(csv.reader([header.line], delimiter=header.delimiter), []))
+        text, named = _places(path, names, how)
+        if named is not None and label is not None:
+            raise DataError(f"{path} has labels of its own: give no other", parameter="label")
+        if labelled and named is None and label is None:
+            others = ", ".join(name for at, name in enumerate(names) if at != text and name)
+            raise DataError(
+                f"{path} has no labels: give the label of its samples"
+                + (f", or the column that has them (of {others})" if others else ""),
+                parameter="label_column" if others else "label",
+            )
+        tally = SkipTally(str(path))
+        rows = rows_below(header, csv_lines(file), names, path, joined=JOINED_LINES, has_end=True)
+        for line, cells in rows:
+            try:
+                yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
+            except UnusableError as error:
+                yield from tally.skip(line, str(error))
+        yield from tally.rest()
 
 
 def _places(path: Path, names: list[str], how: Choices) -> tuple[int, int | None]:
