@@ -13,7 +13,7 @@ from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
 from edgecl.sources.reading import read_samples
 
-from ..support.recordings import WRIST, contract_of, csv_of, lines_of, movement, put, samples_of, skips_of
+from ..support.recordings import WRIST, contract_of, csv_of, lines_of, movement, npz, put, samples_of, skips_of
 
 TABLE = contract_of("table", 0.0, ("ax", "ay", "az"), 1, 1)
 
@@ -123,3 +123,29 @@ def test_rows_of_a_table_are_read_as_those_of_a_csv_are(tmp_path: Path) -> None:
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, contract, labelled=False)] == ["ragged row"]
     windows = put(tmp_path / "windows.jsonl", json.dumps({"signal": [[1, 0, 1]], "label": "up"}))
     assert [one.signal.tolist() for one in samples_of(windows, contract)] == [[[1, 0, 1]]]
+
+
+@pytest.mark.parametrize("name", ["rate_hz", "sampling_rate", "sample_rate", "fs"])
+def test_a_rate_is_read_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    line = {"signal": movement(40).tolist(), "label": "curl", name: 100}
+    (sample,) = samples_of(put(tmp_path / "w.jsonl", lines_of(line)), WRIST)
+    assert sample.signal.shape == (20, 3)
+    (skip,) = skips_of(put(tmp_path / "w.jsonl", lines_of({**line, name: 12})), WRIST)
+    assert skip.reason.startswith("wrong rate: 12 Hz")
+    arrays = {"X": movement(40)[None], "y": np.array(["curl"]), name: np.array(100)}
+    (sample,) = samples_of(npz(tmp_path / "w.npz", **arrays), WRIST)
+    assert sample.signal.shape == (20, 3)
+
+
+def test_rows_of_objects_within_objects_are_read_and_lists_in_them_named(tmp_path: Path) -> None:
+    values = movement(60)
+    expected = samples_of(put(tmp_path / "r.csv", csv_of(np.arange(60) / 50, values)), WRIST, label="go")
+    rows = [
+        {"time": index / 50, "a": {"x": float(x), "y": float(y), "z": float(z)}}
+        for index, (x, y, z) in enumerate(values)
+    ]
+    found = samples_of(put(tmp_path / "r.jsonl", lines_of(*rows)), WRIST, label="go")
+    np.testing.assert_array_equal(found[0].signal, expected[0].signal)
+    listed = [{"time": index / 50, "acc": row.tolist()} for index, row in enumerate(values)]
+    with pytest.raises(DataError, match=r"has 1 columns of measurements \(acc \(a list\)\), the extractor takes 3"):
+        samples_of(put(tmp_path / "l.jsonl", lines_of(*listed)), WRIST, label="go")

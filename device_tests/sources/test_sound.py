@@ -62,6 +62,15 @@ def test_kind_of_sound_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     assert len(samples_of(put(tmp_path / "clip.wav", flac(tone())), label="go")) == 1
 
 
+@pytest.mark.parametrize("kind", ["NIST", "AU", "CAF", "W64"])
+def test_sound_of_another_kind_that_is_called_wav_is_read(tmp_path: Path, kind: str) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    stream = io.BytesIO()
+    soundfile.write(stream, tone(), RATE, format=kind, subtype="PCM_16")
+    (sample,) = samples_of(put(tmp_path / "clip.wav", stream.getvalue()), label="go")
+    assert len(sample.signal) == RATE // 2
+
+
 def test_damaged_flac_and_mp3_are_skipped(tmp_path: Path) -> None:
     pytest.importorskip("soundfile")
     assert reason_of(b"ID3\x04" + bytes(100), tmp_path).startswith("not audio: damaged MP3")

@@ -21,7 +21,7 @@ from edgecl.sources.folders import require_file
 from edgecl.sources.labels import MISSING_TEXTS, clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.lines import LONGEST_DOCUMENT, LONGEST_LINE, bounded_lines
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, SkipTally, UnusableError
-from edgecl.sources.signals import as_signal, checked_rate, window
+from edgecl.sources.signals import RATE_NAMES, as_signal, checked_rate, window
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -75,7 +75,8 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
 def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield objects as cells with their line numbers; the members of the first one are the columns, and come first.
 
-    What is no such object has no cells.
+    An object within an object is a column for each of its members, acc_x for `{"acc": {"x": ...}}`. What is no such
+    object has no cells.
     """
     names: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -85,11 +86,19 @@ def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
-        row = entry if isinstance(entry, dict) else {}
+        row = _flat(entry) if isinstance(entry, dict) else {}
         if not names:
             names = list(row)
-            yield 0, names
+            yield 0, [f"{name} (a list)" if isinstance(row[name], list) else name for name in names]
         yield number, [_cell(row[name]) for name in names if name in row]
+
+
+def _flat(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return members by name, those of objects within by both names."""
+    if not any(isinstance(value, dict) for value in entry.values()):
+        return entry
+    parts = {name: value if isinstance(value, dict) else {"": value} for name, value in entry.items()}
+    return {f"{name}_{inner}" if inner else name: one for name, part in parts.items() for inner, one in part.items()}
 
 
 def _cell(value: Any) -> str:
@@ -165,7 +174,8 @@ def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]
     if contract.modality == "text":
         return text_signal(entry["text"])
     raw = _array(entry["signal"])
-    rate_hz = checked_rate(_number(entry.get("rate_hz"), "rate_hz"), contract, n_samples=len(raw))
+    name = next((one for one in RATE_NAMES if one in entry), RATE_NAMES[0])
+    rate_hz = checked_rate(_number(entry.get(name), name), contract, n_samples=len(raw))
     return window(raw, contract, rate_hz=rate_hz)
 
 

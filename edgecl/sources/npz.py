@@ -23,7 +23,7 @@ from edgecl.sources.csv_axes import channel_columns
 from edgecl.sources.folders import require_file
 from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
 from edgecl.sources.samples import GROUP_COLUMNS, Sample, Skip, UnusableError
-from edgecl.sources.signals import checked_rate, shaped, window
+from edgecl.sources.signals import RATE_NAMES, checked_rate, shaped, window
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
@@ -93,10 +93,11 @@ class NpzWindows:
                 window(self.windows[0], contract, rate_hz=0.0)
             else:
                 shaped(self._window(0), contract)
-            self.rate_hz = checked_rate(_rate(arrays, path), contract, n_samples=time)
+            stated = _rate(arrays, path)
+            self.rate_hz = checked_rate(stated, contract, n_samples=time)
         except UnusableError as error:
             raise DataError(f"{path}: {error}") from error
-        self._name_rate("rate_hz" in arrays)
+        self._name_rate(stated is not None)
 
     def _name_rate(self, is_stated: bool) -> None:
         wanted = self.contract.sample_rate_hz
@@ -226,7 +227,7 @@ def _headers(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype[Any]
     A header is believed only if it asks for as many bytes as the archive has for it: a small file
     can otherwise ask for all the memory there is.
     """
-    known = ("X", "y", "label_names", *GROUP_COLUMNS, SEGMENT, "rate_hz", "channels")
+    known = ("X", "y", "label_names", *GROUP_COLUMNS, SEGMENT, *RATE_NAMES, "channels")
     headers = {}
     try:
         require_file(path)
@@ -291,11 +292,12 @@ def _text(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rate(arrays: dict[str, NDArray[Any]], path: Path) -> float | None:
-    if "rate_hz" not in arrays:
+    name = next((one for one in RATE_NAMES if one in arrays), None)
+    if name is None:
         return None
-    if arrays["rate_hz"].size != 1 or arrays["rate_hz"].dtype.kind not in "fiu":
-        raise DataError(f"{path}: rate_hz should be one number")
-    return float(arrays["rate_hz"].reshape(-1)[0])
+    if arrays[name].size != 1 or arrays[name].dtype.kind not in "fiu":
+        raise DataError(f"{path}: {name} should be one number")
+    return float(arrays[name].reshape(-1)[0])
 
 
 def _channel_order(

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 # Below half of the wanted rate, interpolation would invent most of the samples.
 LOWEST_SHARE_OF_RATE = 0.5
+# What a rate in hertz is called beside windows, in the order in which one is taken
+RATE_NAMES = (
+    "rate_hz",
+    "sampling_rate",
+    "sample_rate",
+    "sampling_rate_hz",
+    "sample_rate_hz",
+    "sampling_frequency",
+    "fs",
+)
 
 
 def as_signal(text: str) -> NDArray[np.float32]:

@@ -37,7 +37,10 @@ _UNKNOWN_SIZE = 0x7FFFF000
 # Beginnings of chunks, to tell where one goes on after a chunk of odd size that was not padded.
 _NAMES = (b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"id3 ", b"iXML", b"JUNK", b"PEAK", b"smpl")
 WAV_MARKS = (b"RIFF", b"RF64", b"BW64")
-_COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b"RIFX": "RIFX", b"riff": "Wave64"}
+_COMPRESSED = {
+    b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b"RIFX": "RIFX", b"riff": "Wave64",
+    b"NIST": "SPHERE", b".snd": "AU", b"caff": "CAF",
+}  # fmt: skip
 _PROBED = 1 << 20  # bytes by which the place of 24 bits in 32 is known
 # Below this share of the announced sound: the file was cut off and may hold half a word.
 _WHOLE_ENOUGH = 0.9
