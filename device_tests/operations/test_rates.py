@@ -74,6 +74,14 @@ def test_rates_of_another_unit_are_refused_with_the_option_that_settles_it(
     assert edgecl("learn", wrist, tmp_path / "lesson.npz", "--dry-run", "--scale", "gyro=1").code == 0
 
 
+@pytest.mark.parametrize("factor", [57.3 * 131, 57_300], ids=["counts", "thousandths"])
+def test_counts_are_not_taken_for_degrees(wrist: Path, tmp_path: Path, factor: float) -> None:
+    done = edgecl("learn", wrist, lesson(tmp_path, factor), "--dry-run")
+    assert done.code == 4
+    assert "gyro_x and the like are beyond 4000, which no sensor measures: are they counts of it" in done.err
+    assert "such as gyro=1.75e-05 of thousandths of a degree (--scale)" in done.err
+
+
 def test_one_class_in_another_unit_is_found_behind_others(wrist: Path, tmp_path: Path) -> None:
     signals, labels = windows(60, seed=2), np.arange(60) // 40
     signals[labels == 1, :, 3:] *= 57.3

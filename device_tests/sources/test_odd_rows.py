@@ -85,3 +85,35 @@ def test_rows_that_are_equal_because_their_steps_are_coarse_are_not_named(
     assert (np.diff(coarse, axis=0) == 0).all(axis=1).any()
     taught({"walk": coarse.reshape(30, 100, 3)})
     assert not caplog.text
+
+
+@pytest.mark.parametrize(("factor", "is_named"), [(0.5, True), (2.0, True), (0.9, False), (1.1, False)])
+def test_gravity_at_rest_that_is_not_of_its_unit_is_named(
+    factor: float, is_named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rest = (0.1 * movement(800) + DOWN).reshape(8, 100, 3) * factor
+    taught({"rest": rest, "lie": np.repeat(rest / factor, 4, axis=0)})
+    told = f"at rest gravity is {9.80665 * factor:.3g} in 'rest', where 9.81 m/s2 is wanted"
+    assert (told in caplog.text) == bool(caplog.text) == is_named
+    assert (f"The factor is a={1 / factor:.3g}" in caplog.text) == is_named
+    caplog.clear()
+    taught({"rest": rest - factor * DOWN + [0.3, 0, 0]})  # an offset without gravity
+    taught({"walk": (3 * movement(800) + DOWN).reshape(8, 100, 3) * factor})  # not at rest
+    assert not caplog.text
+
+
+def test_an_axis_that_is_stuck_or_twice_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    X = (movement(800) + DOWN).reshape(8, 100, 3)
+    X[:, :, 1] = X[:, :, 0]
+    taught({"walk": X})
+    assert "ax and ay are the same in all of 8 windows: is one written twice?" in caplog.text
+    caplog.clear()
+    X[:, :, 1] = -1
+    taught({"walk": X})
+    assert "ay: no change in any of 8 windows, where others change: is it recorded?" in caplog.text
+    caplog.clear()
+    taught({"walk": np.full((8, 100, 3), DOWN)})
+    taught({"walk": X[:7]})
+    rest = X / 100 + DOWN
+    taught({"rest": rest})
+    assert not caplog.text

@@ -22,11 +22,13 @@ from edgecl.metrics import median
 from edgecl.sources.odd_rows import has_lost_rows
 from edgecl.sources.samples import Sample, Skip
 from edgecl.sources.scales import channel_stem
+from edgecl.units import sensor_unit
 
 JUDGED = 32  # samples at the beginning
 OF_LABEL = 8  # samples of each label
 LARGEST, SMALLEST = 12.0, 0.09
 BEYOND = 1e6  # of a value: it is skipped by name
+MOST_DEGREES = 4000.0  # per second, which sensors measure at most
 MOVES = 0.1  # of the calibration: below it noise is compared with noise
 CALIBRATED = "random convolutions"  # what the contract of an extractor that ends with deviations begins with
 RATES = re.compile(r".*(gyr|rotation|angular).*|w_?[xyz]", re.IGNORECASE)
@@ -93,6 +95,15 @@ def check_rates(samples: list[Sample], extractor: Extractor) -> None:
         return
     looks, factor = ("degrees", math.pi / 180) if is_large else ("radians", 180 / math.pi)
     name = contract.channels[turning[0]]
+    if is_large and max(float(np.abs(one.signal[:, turning]).max()) for one in samples) > MOST_DEGREES:
+        unit = contract.units[turning[0]]
+        factor = 1e-3 if sensor_unit(unit) == "deg/s" else math.pi / 180e3
+        raise DataError(
+            f"{samples[0].source}: {name} and the like are beyond {MOST_DEGREES:g}, which no sensor measures: are they "
+            f"counts of it, or thousandths of a degree? Give the factors of channels that lead to {unit}, such as "
+            f"{channel_stem(name)}={factor:.3g} of thousandths of a degree",
+            parameter="scale",
+        )
     raise DataError(
         f"{samples[0].source}: {name} and the like vary {rate / max(acceleration, 1e-9):.3g} times as much, compared "
         f"with the acceleration, as where the extractor was calibrated: are they in {looks} per second? Convert them, "

@@ -1,4 +1,4 @@
-"""Rows of movement that no sensor gave: zeros in place of lost ones, and values written again until the next came."""
+"""Movement that no sensor gives: zeros for lost rows, rows written again, axes stuck or twice, a wrong range."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.metrics import median
 from edgecl.notes import Logger
 from edgecl.sources.gravity import WITH
 from edgecl.sources.samples import Sample, Skip
-from edgecl.sources.scales import acceleration
+from edgecl.sources.scales import acceleration, channel_stem
 from edgecl.units import GRAVITY, sensor_unit
 
 if TYPE_CHECKING:
@@ -25,35 +26,100 @@ FEWEST_RUNS = 6  # of equal rows in a window, between its first and its last one
 LONGEST_RUN = 2.0  # times the median, where rows are repeated evenly; at rest runs are of all lengths
 MOST_CHANGES = 0.7  # of the rows, where each comes again and resampling makes one between two of them
 FEWEST_WINDOWS, SHARE = 4, 0.4  # of a label, of those that change: coarse steps make a fifth at most
+FEWEST_JUDGED = 8  # windows in which an axis is stuck, or gravity is seen
+CALM = 0.1  # of the mean acceleration: a window that varies less than that shows gravity alone
+# Gravity, in parts of what it should be, where the range of the sensor is another; below the first it is an offset
+LEAST, LOW, HIGH = 0.2, 0.7, 1.4
 
 
 def noted(items: Iterator[Sample | Skip], contract: Contract) -> Iterator[Sample | Skip]:
-    """Pass windows of movement; at their end a warning counts those with lost rows, and those with repeated ones."""
-    count, lost, changing = 0, list[str](), Counter[str | None]()
-    repeats: dict[str | None, list[tuple[float, str]]] = {}  # by label, as loggers may be
+    """Pass windows of movement; at their end warnings say what in them no sensor gives."""
+    seen = OddRows(contract)
     for item in items:
         if isinstance(item, Sample) and item.signal.ndim == 2:
-            count += 1
-            if has_lost_rows(item.signal, contract):
-                lost.append(item.source)
-            times = repeats_of(item.signal)
-            changing[item.label] += times > 0
-            if times > 1:
-                repeats.setdefault(item.label, []).append((times, item.source))
+            seen.add(item)
         yield item
-    if lost:
-        logger.warning(
-            "in %d of %d windows rows are zero, without gravity amid gravity, such as %s: leave out rows that were "
-            "lost: zeros are learnt like any others",
-            len(lost), count, lost[0],
-        )  # fmt: skip
-    if held := [one for label, few in repeats.items() if is_many(len(few), changing[label]) for one in few]:
-        times = float(np.median([one[0] for one in held]))
-        logger.warning(
-            "in %d of %d windows each row is there %.3g times, such as %s: the sensor gave %.3g Hz, and %.4g Hz are "
-            "wanted: record faster",
-            len(held), count, times, held[0][1], contract.sample_rate_hz / times, contract.sample_rate_hz,
-        )  # fmt: skip
+    for note in seen.notes():
+        logger.warning("%s", note)
+
+
+class OddRows:
+    """Counts windows by what no sensor gives."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract, self._axes = contract, acceleration(contract)
+        self._count, self._lost, self._changing = 0, list[str](), Counter[str | None]()
+        self._repeats: dict[str | None, list[tuple[float, str]]] = {}  # by label, as loggers may be
+        self._stuck = np.ones(len(contract.channels), np.bool_)  # channels that have not changed within a window
+        self._twice = np.triu(np.ones((len(contract.channels),) * 2, np.bool_), 1)  # pairs that have been equal
+        self._gravity: dict[str | None, list[float]] = {}  # of calm windows, by label
+        self._moving = 0
+
+    def add(self, one: Sample) -> None:
+        """Count a window (n, channels)."""
+        self._count += 1
+        if has_lost_rows(one.signal, self._contract):
+            self._lost.append(one.source)
+        times = repeats_of(one.signal)
+        self._changing[one.label] += times > 0
+        if times > 1:
+            self._repeats.setdefault(one.label, []).append((times, one.source))
+        self._stuck &= (one.signal == one.signal[:1]).all(axis=0)
+        if self._twice.any():
+            self._twice &= (one.signal[:, :, None] == one.signal[:, None, :]).all(axis=0)
+        felt = gravity_of(one.signal[:, self._axes].astype(np.float64)) if self._axes else None
+        self._moving += felt is None
+        if felt is not None and not one.is_scaled:
+            self._gravity.setdefault(one.label, []).append(felt)
+
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence on each kind."""
+        if self._lost:
+            yield (
+                f"in {len(self._lost)} of {self._count} windows rows are zero, without gravity amid gravity, such as "
+                f"{self._lost[0]}: leave out rows that were lost: zeros are learnt like any others"
+            )
+        many = [few for label, few in self._repeats.items() if is_many(len(few), self._changing[label])]
+        if held := [one for few in many for one in few]:
+            times, rate = float(median([one[0] for one in held])), self._contract.sample_rate_hz
+            yield (
+                f"in {len(held)} of {self._count} windows each row is there {times:.3g} times, such as {held[0][1]}: "
+                f"the sensor gave {rate / times:.3g} Hz, and {rate:.4g} Hz are wanted: record faster"
+            )
+        if self._moving >= FEWEST_JUDGED and not self._stuck.all():  # at rest rates may be zero
+            yield from self._notes_on_channels()
+        if self._axes:
+            yield from self._notes_on_gravity(self._axes[0])
+
+    def _notes_on_channels(self) -> Iterator[str]:
+        names = self._contract.channels
+        stuck = [name for name, is_stuck in zip(names, self._stuck, strict=True) if is_stuck]
+        if stuck:
+            yield f"{', '.join(stuck)}: no change in any of {self._count} windows, where others change: is it recorded?"
+        pairs = [(one, other) for one, other in np.argwhere(self._twice) if not self._stuck[one]]
+        if pairs:
+            one, other = pairs[0]
+            yield f"{names[one]} and {names[other]} are the same in all of {self._count} windows: is one written twice?"
+
+    def _notes_on_gravity(self, axis: int) -> Iterator[str]:
+        stem, unit = channel_stem(self._contract.channels[axis]), self._contract.units[axis]
+        wanted = GRAVITY[sensor_unit(unit)]
+        for label, several in self._gravity.items():
+            felt = float(median(several))
+            if len(several) >= FEWEST_JUDGED and (LEAST < felt / wanted < LOW or felt / wanted > HIGH):
+                yield (
+                    f"at rest gravity is {felt:.3g}{f' in {label!r}' if label else ''}, where {wanted:.3g} {unit} is "
+                    "wanted: is the range of the sensor another than the one that is counted by? The factor is "
+                    f"{stem}={wanted / felt:.3g}"
+                )
+                return
+
+
+def gravity_of(force: NDArray[np.float64]) -> float | None:
+    """Return the mean of an acceleration (n, 3) that hardly varies; None of another."""
+    mean = force.mean(axis=0)
+    felt = float(np.linalg.norm(mean))
+    return felt if np.sqrt(np.square(force - mean).sum(axis=1).mean()) < CALM * felt else None
 
 
 def is_many(count: int, changing: int) -> bool:
