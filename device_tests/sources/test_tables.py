@@ -10,11 +10,12 @@ import pytest
 
 from edgecl.errors import DataError
 from edgecl.operations.data import samples_of as given_samples
+from edgecl.sources.cells import number_of
 from edgecl.sources.named_rows import NamedRows
 from edgecl.sources.samples import LARGEST, UnusableError
 from edgecl.sources.tables import TableEncoding
 
-from ..support.recordings import contract_of, npz, put, samples_of
+from ..support.recordings import WRIST, contract_of, npz, put, samples_of
 
 TABLE = contract_of("table", 0.0, ("price", "demand"), 1, 1)
 
@@ -123,3 +124,18 @@ def test_large_values_that_are_constant_or_far_apart_are_not_named(
     text = "".join(f"{1_700_000_000 + step * row},{row % 3},up\n" for row in range(20))
     samples_of(put(tmp_path / "t.csv", "price,demand,label\n" + text), TABLE)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("cell", ["-1.5", "\u22121.5", "\u2013 1.5", "(1.5)", "1.5-", " 1.5- "])
+def test_a_number_below_zero_is_read_however_it_is_written(tmp_path: Path, cell: str) -> None:
+    (sample,) = samples_of(put(tmp_path / "t.csv", f"price,demand,label\n{cell},2,up\n"), TABLE)
+    assert sample.signal.tolist() == [[-1.5, 2]]
+    rows = [f"{at / 50};{cell.replace('.', ',')};1;2" for at in range(40)]
+    path = put(tmp_path / "run.csv", "\n".join(["timestamp;ax;ay;az", *rows]))
+    assert samples_of(path, WRIST, label="curl")[0].signal[0].tolist() == [-1.5, 1, 2]
+
+
+@pytest.mark.parametrize("cell", ["--1.5", "(-1.5)", "()", "-", "1-2", "\u2212", "(1.5", "1.5-x", "\u2212inf", "-1.5-"])
+def test_what_is_no_number_stays_none(cell: str) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        number_of(cell)

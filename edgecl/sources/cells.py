@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 JOINED_LINES = 16  # of one cell in quotation marks
+# Numbers below zero as typesetters, accountants and SAP write them: a minus that is none of ASCII, brackets, one behind
+_BELOW_ZERO = r"[\u2212\u2013]\s?(?P<sign>[\d.].*)|\((?P<brackets>[\d.].*)\)|(?P<behind>[\d.].*)[-\u2212]"
 
 
 def csv_cells(
@@ -35,6 +38,21 @@ def csv_cells(
             cells = _parsed(line, delimiter)
         if cells is not None and (not width or not is_comment(line) or _is_row(cells, width)):
             yield number, cells
+
+
+def number_of(text: str) -> float:
+    """Return a number from its text; raises ValueError where it is none.
+
+    >>> number_of("1.5"), number_of("(1.5)"), number_of("1.5-"), number_of("\u22121.5")
+    (1.5, -1.5, -1.5, -1.5)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        found = re.fullmatch(_BELOW_ZERO, text.strip())
+        if found is None:
+            raise
+        return -float(found["sign"] or found["brackets"] or found["behind"])
 
 
 def is_comment(line: str) -> bool:

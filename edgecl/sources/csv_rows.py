@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import csv_cells, ends_in_delimiter, without_end
+from edgecl.sources.cells import csv_cells, ends_in_delimiter, number_of, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
@@ -146,7 +146,7 @@ def read_numbers(cells: list[str], columns: Columns) -> tuple[float, list[float]
     if columns.delimiter != ",":
         texts = [text.replace(",", ".") for text in texts]
     try:
-        values = [float(text) for text in texts]
+        values = [number_of(text) for text in texts]
     except ValueError as error:
         raise UnusableError(f"not a number: {error}") from error
     if not all(-LARGEST <= value <= LARGEST for value in values):  # NaN neither

@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from edgecl.sources.cells import number_of
 from edgecl.sources.labels import MISSING_WORDS, plain_form
 from edgecl.sources.samples import LARGEST, UnusableError
 
@@ -131,7 +132,7 @@ class TableEncoding:
 
     def _number(self, text: str, column: int) -> float:
         try:
-            value = float(text)
+            value = number_of(text)
         except ValueError:
             if text.lower() in BOOLEANS:
                 return BOOLEANS[text.lower()]

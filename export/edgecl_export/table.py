@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError, SettingError
 from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
+from edgecl.sources.cells import number_of
 from edgecl.sources.csv_columns import table_head
 from edgecl.sources.labels import two_spellings, valid_text
 from edgecl.sources.samples import LARGEST
@@ -305,7 +306,7 @@ def _is_usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _number(cell: str, *, decimal: bool) -> float | None:
     try:
-        value = float(cell.replace(",", ".") if decimal else cell)
+        value = number_of(cell.replace(",", ".") if decimal else cell)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
