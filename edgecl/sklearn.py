@@ -152,9 +152,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         require_labels(y=y, classes=classes)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
         check_classification_targets(labels)
-        weight = None if sample_weight is None else _weights(sample_weight, rows)
-        if weight is not None:
-            rows, labels, weight = rows[weight > 0], labels[weight > 0], weight[weight > 0]
+        rows, labels, weight = _that_count(rows, labels, sample_weight)
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
         warn_of_texts(announced, np.unique(labels))
@@ -365,6 +363,16 @@ def logits_of(model: Model, names: Sequence[str], given: NDArray[np.float64]) ->
     known = dict(zip(model.head.labels, logits.T, strict=True))
     none = np.full(len(given), ABSENT)
     return np.stack([known.get(name, none) for name in names], axis=1)
+
+
+def _that_count(
+    rows: NDArray[np.float64], labels: NDArray[Any], sample_weight: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
+    """Return the rows (n, D) whose weight is more than 0, their labels and weights (n,); None: all count alike."""
+    if sample_weight is None:
+        return rows, labels, None
+    weight = _weights(sample_weight, rows)
+    return rows[weight > 0], labels[weight > 0], weight[weight > 0]
 
 
 def _weights(given: ArrayLike, X: NDArray[np.float64]) -> NDArray[np.float64]:
