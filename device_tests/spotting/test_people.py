@@ -10,8 +10,8 @@ import pytest
 
 from edgecl.cli.text import percent
 from edgecl.model.exemplars import Exemplars, person_number
-from edgecl.spotting.calibration import OwnClips, calibrated
-from edgecl.spotting.people import TIMES, Allowance, Expected, Unseen, people_of, squared_left_out, unseen
+from edgecl.spotting.calibration import Calibration, OwnClips, calibrated, placed
+from edgecl.spotting.people import MOSTLY, TIMES, Allowance, Expected, Unseen, people_of, squared_left_out, unseen
 
 from ..support.commands import clips, edgecl, voice_extractor, write_clips
 
@@ -122,6 +122,57 @@ def test_the_threshold_for_anyone_is_no_higher_than_that_for_those_who_taught() 
     assert anyone.unseen is not None
     assert unknown.unseen is None
     assert anyone.unseen >= mine.unseen
+
+
+@pytest.mark.parametrize("noise", [-8.0, 0.0, 3.0])
+def test_what_is_reached_mostly_is_reached_so_often_in_quiet_and_in_noise(noise: float) -> None:
+    found = Unseen(quiet=2.0, noise=2.0 + noise, variance=400, person=150)
+    shares = [found.heard(found.mostly(), in_noise=in_noise) for in_noise in (False, True)]
+    assert min(shares) == pytest.approx(MOSTLY, abs=1e-4)
+
+
+DIFFERENT = replace(PLAIN, clip=60.0, person=40.0)
+
+
+def _own() -> OwnClips:
+    """A word of eight people, of which most of what others say is expected to reach about 42."""
+    rows, whose = _clips(np.random.default_rng(2), 8, 1)
+    rows = rows.astype(np.float32)
+    numbers = (whose + 1).astype(np.uint8)
+    return OwnClips(rows, rows.mean(axis=0), 8, numbers, np.full(8, -90, np.float32), 0.0)
+
+
+def _calibrated(background: float, *, least: float, room: float = -np.inf, is_mine: bool = False) -> Calibration:
+    """That word, where the worst hops of the background all have the same score."""
+    hops = np.full(50, background, np.float32)
+    return calibrated(
+        _own(), hours=10, background=hops, room=room, allowance=DIFFERENT, is_mine=is_mine, least=least
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("is_mine", [False, True])
+def test_a_low_threshold_is_raised_to_the_least_and_a_higher_one_is_not(is_mine: bool) -> None:
+    low, high = (_calibrated(score, least=20.0, is_mine=is_mine) for score in (-60.0, 15.0))
+    assert low.threshold == 20.0
+    assert high.threshold == _calibrated(15.0, least=-np.inf, is_mine=is_mine).threshold > 20.0
+
+
+def test_a_threshold_is_raised_only_as_far_as_most_of_what_others_say_is_expected_to_reach_it() -> None:
+    one = _calibrated(-60.0, least=1000.0)
+    assert one.threshold == _own().unseen(DIFFERENT).mostly()
+    assert one.unseen_in_noise == pytest.approx(MOSTLY, abs=1e-3)
+    hard = _calibrated(45.0, least=1000.0)
+    assert hard.unseen is not None
+    assert hard.unseen < MOSTLY
+    assert hard.threshold == placed(45.0, hard.typical, _own().unseen(DIFFERENT).quiet)
+
+
+def test_a_threshold_rises_with_the_background_and_the_least_and_is_above_the_room() -> None:
+    by_background = [_calibrated(score, least=20.0).threshold for score in (-200.0, -40.0, 0.0, 20.0, 35.0)]
+    by_least = [_calibrated(-60.0, least=least).threshold for least in (-200.0, -40.0, 0.0, 20.0, 35.0, 90.0)]
+    assert by_background == sorted(by_background)
+    assert by_least == sorted(by_least)
+    assert _calibrated(-60.0, least=20.0, room=50.0).threshold > 50.0
 
 
 def test_status_promises_what_others_get_and_a_lesson_says_for_whom_it_is(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScore
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.reference import Reference
 from edgecl.spotting.spotters import ASKED, WordSpotter
-from edgecl.spotting.student import BETA, FILE, Net, Student, factory_student, thirds, voice_student
+from edgecl.spotting.student import BETA, FILE, LEAST, Net, Pupil, Student, factory_student, thirds, voice_student
 
 from ..support.listening import plain_background
 
@@ -180,8 +180,27 @@ def test_background_that_is_like_the_word_to_the_student_raises_its_threshold() 
     for like in (reference, -reference):
         student = replace(_student(rng), rows=np.tile(like, (400, 1)))
         found.append(BackgroundScorer(model, background, student=student).calibration["yes"])
-    assert found[0].threshold > found[1].threshold + BETA / 2
+    assert found[0].threshold > found[1].threshold + BETA / 4
     assert found[0].typical == pytest.approx(found[1].typical)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_the_least_threshold_of_a_words_both_scores_is_a_share_of_what_the_student_can_add(share: float) -> None:
+    student, words = _student(np.random.default_rng(6)), {"yes": Reference.of([np.eye(K, dtype=np.float32)[0]] * 5)}
+    found = Pupil(student, ["yes"], words, share=share)
+    assert found.least == pytest.approx(LEAST * found.reach[0])
+
+
+def test_a_threshold_of_both_scores_is_the_least_where_the_background_is_unlike_the_word() -> None:
+    rng = np.random.default_rng(6)
+    model, background = _model(rng, {"yes": np.eye(K, dtype=np.float32)[0]}), _background(rng)
+    background = replace(background, rows=background.rows - 8 * np.eye(D, dtype=np.float32)[1])
+    student = replace(
+        _student(rng), allowance=replace(NOTHING, quiet=500.0), rows=np.tile(-np.eye(K, dtype=np.float32)[0], (400, 1))
+    )
+    scorer = BackgroundScorer(model, background, student=student)
+    assert scorer.thresholds[scorer.labels.index("yes")] == pytest.approx(LEAST * BETA)
+    assert BackgroundScorer(model, background).calibration["yes"].threshold < LEAST * BETA
 
 
 def test_what_people_who_did_not_teach_get_is_expected_of_both_scores() -> None:

@@ -340,10 +340,11 @@ class BackgroundScorer:
         for index, label in enumerate(self.labels):
             if label not in labels:
                 continue
-            mistaken, hours, allowance = scores[:, index], background.hours, background.allowance
+            mistaken, hours, allowance, least = scores[:, index], background.hours, background.allowance, -np.inf
             if self._pupil and label in self._pupil.references:
                 mistaken = self._pupil.of_background(mistaken, label)
                 hours, allowance = hours * self._pupil.student.share, self._pupil.allowance
+                least = self._pupil.least
             found[label] = calibrated(
                 self.own(index, kept_rows(model, label), background.offset),
                 mistaken,
@@ -351,6 +352,7 @@ class BackgroundScorer:
                 room=float(self._in_room[index]),
                 allowance=allowance,
                 is_mine=label in model.mine,
+                least=least,
             )
         return found
 

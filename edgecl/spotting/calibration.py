@@ -3,11 +3,14 @@
 A word's threshold is above the score that hours of background reached once in two hours (kept are hops that are easily
 mistaken for a word), by a quarter of what is left to the median score of the word's own clips, each left out in turn.
 For anyone it is above it by no more than a third of what is left to the score that people who did not teach are
-expected to have (see `people`). Nothing in the user's room reaches it.
+expected to have (see `people`). Words whose threshold is low are mistaken most: with the student there is a least
+threshold, as far as most of what people say who did not teach is expected to reach it. Nothing in the user's room
+reaches a threshold.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,6 +118,7 @@ def calibrated(
     room: float,
     allowance: Allowance | None,
     is_mine: bool,
+    least: float = -math.inf,
 ) -> Calibration:
     """Return the calibration of a word.
 
@@ -124,15 +128,19 @@ def calibrated(
         (n,) scores of the hops that are most easily mistaken, of so many `hours`.
     room
         The highest score of the user's room; minus infinity where it is not known.
+    least
+        Threshold that a word should have at least.
     """
     own = clips.scores()
     mistaken = reached(background, hours)
     typical = median(own) if len(own) else mistaken
     others = clips.unseen(allowance) if allowance is not None and len(own) else None
     threshold = placed(mistaken, typical, None if others is None or is_mine else others.quiet)
+    if others is not None:  # those who taught reach what others reach
+        threshold = max(threshold, min(least, others.mostly()))
     threshold = float(max(threshold, np.nextafter(np.float32(room), np.float32(np.inf))))
     open_wide = quantile(own, 1 - NEARLY_ALL) if len(own) else threshold
-    least, most = others.of_one_person(threshold) if others else (None, None)
+    fewest, most = others.of_one_person(threshold) if others else (None, None)
     return Calibration(
         threshold=threshold,
         typical=typical,
@@ -141,7 +149,7 @@ def calibrated(
         people=len(set(clips.people.tolist())),
         is_mine=is_mine,
         unseen=others.heard(threshold) if others else None,
-        unseen_least=least,
+        unseen_least=fewest,
         unseen_most=most,
         unseen_in_noise=others.heard(threshold, in_noise=True) if others else None,
     )

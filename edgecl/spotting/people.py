@@ -33,6 +33,7 @@ from edgecl.values import dataclass, fields, replace
 
 TIMES = 10  # that one person says a word
 OUTSIDE = 0.05  # of all people, on either side of the range
+MOSTLY, DEVIATIONS = 0.7, 0.5244  # share of clips, and how far below their mean the score is that it reaches
 DEGREES = 9  # of freedom: the factory's people say ten words
 _STEPS = np.linspace(-8, 8, 161)  # of the mean score of a person, in its deviations
 
@@ -82,6 +83,10 @@ class Unseen:
         """Return the share of clips that are expected to reach a threshold."""
         above = (self.noise if in_noise else self.quiet) - threshold
         return _normal(above / math.sqrt(self.variance))
+
+    def mostly(self) -> float:
+        """Return the score that MOSTLY of the clips are expected to reach, in quiet and 20 dB above the noise."""
+        return min(self.quiet, self.noise) - DEVIATIONS * math.sqrt(self.variance)
 
     def of_one_person(self, threshold: float) -> tuple[float, float]:
         """Return the shares of TIMES in quiet between which at least nine of ten people are expected to be."""

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 logger = Logger(__name__)
 # Chosen on FACTORY (tools/student_table): 50 gains less; 100 more for single words alone, and asks twice as often
 BETA = 75.0
+# The least threshold, in β. Chosen on FACTORY by hand (DECISIONS.md): 0.33 saves less, 0.47 costs more of what is heard
+LEAST = 0.4
 FORMS = 1 + len(VERSIONS)  # of a clip
 FILE = Path(__file__).parents[1] / "data" / "student_voice.npz"
 
@@ -208,6 +210,8 @@ class Pupil:
 
         self.student, self.references, self._beta = student, references, share * student.beta
         self.allowance = (student.allowance or factory_allowance("student")).scaled(share)
+        self.least = LEAST * self._beta
+        """The threshold that a word should have at least."""
         self.reach = np.array([self._beta if one in references else 0.0 for one in words], np.float32)
         """(C,) the most that is added to the score of each word."""
         nothing = np.zeros_like(student.net.second_bias)
