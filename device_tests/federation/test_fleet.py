@@ -76,8 +76,9 @@ def test_what_is_no_share_is_refused_by_name_and_the_others_go_on(stores: list[P
 
 
 def test_a_fleet_of_many_takes_the_memory_of_one(tmp_path: Path) -> None:
-    peaks = [_peak(tmp_path / str(count), count) for count in (3, 9)]
-    assert peaks[1] < 1.3 * peaks[0]
+    # threads of other tests may allocate meanwhile: the lower of two
+    few, many = (min(_peak(tmp_path / f"{count}-{turn}", count) for turn in range(2)) for count in (3, 9))
+    assert many < 1.3 * few
 
 
 def _peak(folder: Path, devices: int, *, classes: int = 8) -> int:

@@ -15,12 +15,15 @@ pytestmark = pytest.mark.native("real time")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(("program", "is_lost"), [("import time; time.sleep(9)", True), ("open(0,'rb').read()", False)])
+@pytest.mark.parametrize(("program", "is_lost"), [("import time; time.sleep(9)", True), ("open(0, 'rb').read()", False)])
 def test_hops_are_lost_where_nobody_reads(program: str, is_lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     load: Any = importlib.import_module("measure.plugged_load")
     monkeypatch.setattr(load, "HOP_S", 0.02)
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as one:
+    command = [sys.executable, "-c", f"print(flush=True); {program}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        assert one.stdout is not None
+        one.stdout.readline()  # it has started, however busy the machine is
         with load.Feed(one) as feed:
             time.sleep(1)
         one.kill()
