@@ -18,7 +18,7 @@ from edgecl.spotting.calibration import OwnClips, calibrated
 from edgecl.spotting.densities import gaussian
 from edgecl.spotting.people import OUTSIDE, Allowance, Expected, people_of
 from edgecl.spotting.reference import Reference
-from edgecl.spotting.student import BETA, clip_frames, form_of
+from edgecl.spotting.student import BETA, LEAST, clip_frames, form_of
 
 LEVELS_DB = (45, 20)
 NEAR_HOPS = 9  # to either side of the middle of a word, in which a peak is its own
@@ -283,14 +283,17 @@ class _Judge:
         """
         own, allowance, reference = self._own(taught), background.allowance, self._reference(taught)
         assert allowance is not None
+        least = -np.inf
         rivals, whitened = self._densities(background.rows)
         squared = np.square(whitened - own.mean).sum(axis=1)
         scores = gaussian(squared, 1 + 1 / own.count, len(own.mean)) - np.float32(self._half) - rivals
         if reference is not None and rows is not None:
             of, answers = rows
             scores = scores[of] + np.float32(BETA) * (answers @ reference.direction)
-            own = replace(own, likely=BETA * reference.left_out)
-        one = calibrated(own, scores, hours=background.hours, room=-np.inf, allowance=allowance, is_mine=False)
+            own, least = replace(own, likely=BETA * reference.left_out), LEAST * BETA
+        one = calibrated(
+            own, scores, hours=background.hours, room=-np.inf, allowance=allowance, is_mine=False, least=least
+        )
         expected, speakers = own.unseen(allowance), self._data.speakers[others]
         peaks = {level: self._peaks(level, own.mean, len(taught), others, reference) for level in LEVELS_DB}
         heard = {level: best >= one.threshold for level, best in peaks.items()}
