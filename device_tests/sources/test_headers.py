@@ -95,3 +95,22 @@ def test_a_column_that_is_called_like_a_comment_is_no_column(tmp_path: Path) -> 
     assert [one.signal.tolist() for one in samples_of(path, TABLE)] == [[[1, 2]], [[3, 4]]]
     numbered = contract_of("table", 0.0, ("0", "1"), 1, 1)
     assert len(samples_of(put(tmp_path / "n.csv", "0,1\n4,5\n"), numbered, label="up")) == 1
+
+
+def test_titles_of_a_spreadsheet_above_the_header_are_passed_over(tmp_path: Path) -> None:
+    above = "Report 2024;;;\n;;;\nMade by hand;;;\n\n"
+    rows = [f"{at / 50};1;2;{at}" for at in range(40)]
+    path = put(tmp_path / "run.csv", above + "\n".join(["timestamp;ax;ay;az", *rows]))
+    samples = samples_of(path, WRIST, label="curl")
+    assert len(samples) == 3
+    assert samples[0].source == f"{path}:6"
+    table = contract_of("table", 0.0, ("price", "demand"), 1, 1)
+    path = put(tmp_path / "t.csv", "Prices,,\nprice,demand,label\n1,2,up\n")
+    assert [one.source for one in samples_of(path, table)] == [f"{path}:3"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 8, 20])
+def test_a_table_of_one_named_column_has_no_title(tmp_path: Path, count: int) -> None:
+    path = put(tmp_path / "t.csv", "text,,\n" + "".join(f"hello {at},,\n" for at in range(count)))
+    samples = samples_of(path, TEXT, label="greeting")
+    assert [one.source for one in samples] == [f"{path}:{at + 2}" for at in range(count)]

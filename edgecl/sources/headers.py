@@ -13,6 +13,8 @@ from edgecl.sources.labels import valid_text
 from edgecl.sources.lines import LONGEST_HEADER, guess_delimiter
 
 FEWEST_KNOWN = 3  # names in a row by which it is another header
+FEWEST_CELLS = 3  # of a line with a title, which spreadsheets fill up to the width of the table
+MOST_TITLES = 8  # lines of titles above the names
 
 
 class Header(NamedTuple):
@@ -27,12 +29,12 @@ class Header(NamedTuple):
 
 
 def header_line(file: Iterator[str] | IO[str]) -> Header:
-    """Return the line of column names; comments, empty lines and Excel's `sep=;` come before.
+    """Return the line of column names; comments, empty lines, titles of a spreadsheet and Excel's `sep=;` come before.
 
     `numpy.savetxt` writes the names as a comment, and rows follow at once: a comment of as many cells, none of them a
     number, before a line that has one. The first name may be empty: the mark stands for it in `#,price`.
     """
-    delimiter, comment, before = "", "", 0
+    delimiter, comment, before, titles = "", "", 0, list[str]()
     read = getattr(file, "readline", None)
     while line := read(LONGEST_HEADER) if read else next(iter(file), ""):
         before += 1
@@ -43,10 +45,24 @@ def header_line(file: Iterator[str] | IO[str]) -> Header:
             comment = line.lstrip("#%/ \t")
         elif text:
             found = delimiter or guess_delimiter(line)
+            if _is_title(line, found) and len(titles) < MOST_TITLES:
+                titles.append(line)
+                continue
+            if len(titles) == MOST_TITLES:
+                break
             if _names_columns(comment, line, found):
                 return Header(comment, found, [line], before - 1)
             return Header(line, found, [], before)
+    if titles:  # and nothing else: a table of one column
+        rows = [one for one in (*titles[1:], line) if one]
+        return Header(titles[0], delimiter or guess_delimiter(titles[0]), rows, before - len(rows))
     return Header("", ",", [], before)
+
+
+def _is_title(line: str, delimiter: str) -> bool:
+    """Test whether a line has a title in its first cell, or nothing, and nothing in the others."""
+    cells = line.split(delimiter)
+    return len(cells) >= FEWEST_CELLS and not any(map(str.strip, cells[1:]))
 
 
 def _names_columns(comment: str, line: str, delimiter: str) -> bool:
