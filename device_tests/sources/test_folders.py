@@ -364,3 +364,21 @@ def test_one_folder_around_all_labels_is_named_in_a_first_lesson(
     caplog.clear()
     require_labels_first(tmp_path, known=["coffee"])
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("inner", "is_named"),
+    [
+        ((("no", "on", "stop"), ("no", "on")), True),
+        ((("no", "on", "stop"), ("no", "on", "go")), True),
+        ((("ann", "ben", "cid", "dan"), ("ann", "eve", "fay", "ben")), False),
+    ],
+)
+def test_folders_that_hold_mostly_the_same_folders_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, inner: tuple[tuple[str, ...], ...], is_named: bool
+) -> None:
+    for part, names in zip(("clean", "noisy"), inner, strict=True):
+        for name in names:
+            put(tmp_path / part / name / "a.wav", "")
+    require_labels_first(tmp_path)
+    assert ("the folders clean, noisy hold the same folders (no, on)" in caplog.text) == is_named

@@ -18,6 +18,7 @@ from edgecl.sources.samples import Skip, UnusableError
 logger = Logger(__name__)
 DEEPEST = 8
 MOST_LEVELS, MOST_FOLDERS = 4, 5_000  # folders below each other, and of all of them, among which labels are looked for
+SAME_FOLDERS = 0.5  # share of all folders within others from which on these hold the same ones
 # Files that can be given themselves; named when they lie in a folder where they are not read.
 GIVEN_ALONE = (".npz", ".csv", ".jsonl")
 
@@ -195,15 +196,15 @@ def _levels(root: Path, below: Collection[str]) -> list[list[str]]:
 
 
 def _name_alike(root: Path, below: Mapping[str, set[str]], known: Collection[str]) -> None:
-    """Warn where all folders hold the same ones: people of each label, or labels of each part of a set.
+    """Warn where all folders hold mostly the same ones: people of each label, or labels of each part of a set.
 
     One folder alone is a label of some people, unless nothing is known: one label is no first lesson.
     """
-    inner = next(iter(below.values()), set())
+    inner = set.intersection(*below.values()) if below else set[str]()
     are_people = all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in inner)
     if len(inner) < 2 or are_people or are_known(below, known) or (len(below) == 1 and known):
         return
-    if all(one == inner for one in below.values()):
+    if len(inner) >= SAME_FOLDERS * len(set().union(*below.values())):
         some = _some(sorted(below))
         logger.warning(
             "%s: the %s (%s), which are taken as people: if they are the labels, say so (--label-folder 2)",

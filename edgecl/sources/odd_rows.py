@@ -64,7 +64,8 @@ class OddRows:
         self._changing[one.label] += times > 0
         if times > 1:
             self._repeats.setdefault(one.label, []).append((times, one.source))
-        self._stuck &= (one.signal == one.signal[:1]).all(axis=0)
+        if self._stuck.any():
+            self._stuck &= (one.signal == one.signal[:1]).all(axis=0)
         if self._twice.any():
             self._twice &= (one.signal[:, :, None] == one.signal[:, None, :]).all(axis=0)
         felt = gravity_of(one.signal[:, self._axes].astype(np.float64)) if self._axes else None
