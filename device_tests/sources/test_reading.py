@@ -137,3 +137,21 @@ def test_files_of_a_folder_that_are_refused_name_the_option(tmp_path: Path) -> N
     assert raised.value.parameter == "time_column"
     (skipped,) = [one for one in found if isinstance(one, Skip)]
     assert (skipped.parameter, "parameter" in skipped.as_dict()) == ("time_column", False)
+
+
+def test_classes_of_which_all_clips_are_of_a_lower_rate_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("soxr")
+    for label, rates in {"go": (16000,) * 3, "stop": (8000,) * 3, "left": (8000, 16000, 8000)}.items():
+        for index, rate in enumerate(rates):
+            hertz = 300 + 10 * index + len(label)
+            put(tmp_path / label / f"{index}.wav", wav(tone(hertz=hertz, rate=rate), rate=rate))
+    assert len(samples_of(tmp_path)) == 9
+    assert (
+        "all clips of stop are below the 16000 Hz that the extractor takes, as 8000 Hz, and those of others are not: "
+        "is that their rate? The classes may be told apart by it"
+    ) in caplog.text
+    caplog.clear()
+    samples_of(tmp_path / "stop", label="stop")
+    assert "told apart" not in caplog.text

@@ -25,12 +25,13 @@ except that long files in them are cut into clips (elsewhere more than 30 s are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
 from edgecl.hashes import sha256
+from edgecl.notes import Logger
 from edgecl.sources.choices import Choices
 from edgecl.sources.folders import (
     CONVERT,
@@ -47,7 +48,7 @@ from edgecl.sources.folders import (
 )
 from edgecl.sources.labels import BACKGROUND, Spellings, clean_label, one_spelling
 from edgecl.sources.samples import Sample, Skip, UnusableError, reason_kind
-from edgecl.sources.sound import LARGEST, LONGEST_S, clip, decode
+from edgecl.sources.sound import LARGEST, LONGEST_S, Sound, clip, decode
 from edgecl.units import GRAVITY, sensor_unit
 from edgecl.values import replace
 
@@ -55,11 +56,13 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
+logger = Logger(__name__)
 __all__ = ["Sample", "Skip", "count_samples", "read_samples"]
 SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 TABLES = (".csv", ".tsv")
 PACKED = (".gz", ".bz2", ".xz", ".zip", ".7z", ".tar", ".tgz", ".rar")
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".dat", ".log")  # a table is often in one of them
+FEWEST_OF_A_RATE = 3  # clips of a label that are named by their rate
 KINDS = (*SOUND, *PICTURES, *TABLES, ".npz", ".jsonl")
 
 
@@ -332,6 +335,7 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
 
 def _sounds(files: Iterator[Found | Skip], contract: Contract, *, channel: int | None) -> Iterator[Sample | Skip]:
     first_seen: dict[tuple[bytes, str | None], Path] = {}  # under another label it is a contradiction, for the lesson
+    rates: dict[str | None, list[int]] = {}  # of the files of each label
     for file in files:
         if isinstance(file, Skip):
             yield file
@@ -341,9 +345,25 @@ def _sounds(files: Iterator[Found | Skip], contract: Contract, *, channel: int |
             first = first_seen.setdefault((sha256(content).digest(), file.label), file.path)
             if first != file.path:
                 raise UnusableError(f"duplicate: the same as {first}")
-            yield from _clips(content, file, contract, channel=channel)
+            sound = decode(content)
+            rates.setdefault(file.label, []).append(sound.rate_hz)
+            yield from _clips(sound, file, contract, channel=channel)
         except UnusableError as error:
             yield error.skip(str(file.path))
+    _name_lower_rates(rates, contract.sample_rate_hz)
+
+
+def _name_lower_rates(rates: Mapping[str | None, list[int]], wanted_hz: float) -> None:
+    """Warn of labels all of whose files are below the wanted rate, where others have none: a header may be wrong."""
+    low = {label: min(several) for label, several in rates.items() if max(several) < wanted_hz}
+    has_others = any(min(several) >= wanted_hz for several in rates.values())
+    named = sorted(str(label) for label in low if len(rates[label]) >= FEWEST_OF_A_RATE)
+    if named and has_others:
+        logger.warning(
+            "all clips of %s are below the %g Hz that the extractor takes, as %d Hz, and those of others are not: is "
+            "that their rate? The classes may be told apart by it",
+            ", ".join(named), wanted_hz, min(low.values()),
+        )  # fmt: skip
 
 
 def _content(path: Path) -> bytes:
@@ -359,9 +379,8 @@ def _content(path: Path) -> bytes:
         raise UnusableError(f"unreadable: {error.strerror}") from error
 
 
-def _clips(content: bytes, file: Found, contract: Contract, *, channel: int | None) -> Iterator[Sample]:
+def _clips(sound: Sound, file: Found, contract: Contract, *, channel: int | None) -> Iterator[Sample]:
     """Yield one clip, or consecutive clips of a long background recording."""
-    sound = decode(content)
     length_s = len(sound.samples) / sound.rate_hz
     in_pieces = file.label in BACKGROUND and length_s * contract.sample_rate_hz >= 2 * contract.clip_samples
     if length_s > LONGEST_S and not in_pieces:
