@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecl.extractors.contract import Contract
 from edgecl.operations.data import samples_of
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample
@@ -20,10 +21,11 @@ DOWN = np.array([0, 0, 9.80665])
 TIMES = np.arange(600) / 50
 
 
-def taught(data: Any) -> int:
+def taught(data: Any, contract: Contract = WALK) -> int:
     """How many samples a lesson has."""
-    data = read_samples(data, WALK, label="walk" if data.suffix == ".csv" else None) if isinstance(data, Path) else data
-    return sum(isinstance(one, Sample) for one in samples_of(data, contract=WALK))
+    if isinstance(data, Path):
+        data = read_samples(data, contract, label="walk" if data.suffix == ".csv" else None)
+    return sum(isinstance(one, Sample) for one in samples_of(data, contract=contract))
 
 
 def test_zeros_in_place_of_lost_rows_are_named_in_any_form(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,4 +118,5 @@ def test_an_axis_that_is_stuck_or_twice_is_named(caplog: pytest.LogCaptureFixtur
     taught({"walk": X[:7]})
     rest = X / 100 + DOWN
     taught({"rest": rest})
+    taught({"walk": X}, replace(WALK, units=("m/s2", "degC", "m/s2")))
     assert not caplog.text

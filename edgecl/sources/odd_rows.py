@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecl.metrics import median
 from edgecl.notes import Logger
 from edgecl.sources.gravity import WITH
-from edgecl.sources.samples import Sample, Skip
+from edgecl.sources.samples import LARGEST_IN, Sample, Skip
 from edgecl.sources.scales import acceleration, channel_stem
 from edgecl.units import GRAVITY, sensor_unit
 
@@ -50,8 +50,9 @@ class OddRows:
         self._contract, self._axes = contract, acceleration(contract)
         self._count, self._lost, self._changing = 0, list[str](), Counter[str | None]()
         self._repeats: dict[str | None, list[tuple[float, str]]] = {}  # by label, as loggers may be
-        self._stuck = np.ones(len(contract.channels), np.bool_)  # channels that have not changed within a window
-        self._twice = np.triu(np.ones((len(contract.channels),) * 2, np.bool_), 1)  # pairs that have been equal
+        self._motion = np.array([sensor_unit(unit) in LARGEST_IN for unit in contract.units], np.bool_)
+        self._stuck = self._motion.copy()  # channels that have not changed within a window; a temperature may not
+        self._twice = np.triu(np.outer(self._motion, self._motion), 1)  # pairs that have been equal
         self._gravity: dict[str | None, list[float]] = {}  # of calm windows, by label
         self._moving = 0
 
@@ -87,7 +88,7 @@ class OddRows:
                 f"in {len(held)} of {self._count} windows each row is there {times:.3g} times, such as {held[0][1]}: "
                 f"the sensor gave {rate / times:.3g} Hz, and {rate:.4g} Hz are wanted: record faster"
             )
-        if self._moving >= FEWEST_JUDGED and not self._stuck.all():  # at rest rates may be zero
+        if self._moving >= FEWEST_JUDGED and (self._motion & ~self._stuck).any():  # at rest rates may be zero
             yield from self._notes_on_channels()
         if self._axes:
             yield from self._notes_on_gravity(self._axes[0])
