@@ -176,6 +176,8 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
             parameter="label_folder",
         )
     if len(levels) > 2:
+        if all(_are_people(names) for names in levels[1:]):
+            return
         logger.warning(
             "%s holds folders below each other: the first (%s) are taken as the labels, the next (%s) as people: if "
             "those at depth %d (%s) are the labels, say so (--label-folder %d)",
@@ -201,8 +203,7 @@ def _name_alike(root: Path, below: Mapping[str, set[str]], known: Collection[str
     One folder alone is a label of some people, unless nothing is known: one label is no first lesson.
     """
     inner = set.intersection(*below.values()) if below else set[str]()
-    are_people = all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in inner)
-    if len(inner) < 2 or are_people or are_known(below, known) or (len(below) == 1 and known):
+    if len(inner) < 2 or _are_people(inner) or are_known(below, known) or (len(below) == 1 and known):
         return
     if len(inner) >= SAME_FOLDERS * len(set().union(*below.values())):
         some = _some(sorted(below))
@@ -219,6 +220,11 @@ def _is(kind: str, name: str) -> bool:
     if kind == _SPLIT and not name.lower().startswith(_SPLIT_BEGINS):
         return False
     return re.fullmatch(kind, name.lower()) is not None
+
+
+def _are_people(names: Collection[str]) -> bool:
+    """Test whether all folders are called like people or sessions."""
+    return all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in names)
 
 
 def _some(names: Sequence[str]) -> str:
