@@ -58,6 +58,14 @@ def test_zeros_of_a_device_at_rest_without_gravity_are_not_named(caplog: pytest.
     assert not caplog.text
 
 
+def test_movement_that_coarse_steps_take_to_zero_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    step = DOWN / 10
+    swing = np.round(8 + 8 * np.cos(2 * np.pi * 2.2 * TIMES))[:, None] * step
+    assert (~swing.any(axis=1)).any()
+    taught([*swing.reshape(6, 100, 3)])
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("times", [2, 2.5, 5])
 def test_rows_that_are_written_again_until_the_next_comes_are_named(
     tmp_path: Path, times: float, caplog: pytest.LogCaptureFixture

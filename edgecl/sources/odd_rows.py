@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = Logger(__name__)
 MOST_LOST = 0.5  # of a window's rows: what is zero for longer is at rest, without gravity
+FROM = 0.4  # of 1 g: the median norm of the rows next to lost ones is above; movement comes to zero by less
 SAME = 1e-6  # of the largest value: what two rows that are one differ by after resampling
 FEWEST_RUNS = 6  # of equal rows in a window, between its first and its last one
 LONGEST_RUN = 2.0  # times the median, where rows are repeated evenly; at rest runs are of all lengths
@@ -130,12 +131,15 @@ def is_many(count: int, changing: int) -> bool:
 
 
 def has_lost_rows(signal: NDArray[np.float32], contract: Contract) -> bool:
-    """Test whether rows (n, channels) are zero, where the acceleration of the others has gravity in it."""
+    """Test whether rows (n, channels) are zero at once, where the acceleration of the others has gravity in it."""
     is_zero = ~signal.any(axis=1)
     if not 0 < is_zero.sum() < MOST_LOST * len(signal) or (axes := acceleration(contract)) is None:
         return False
-    force = signal[~is_zero][:, axes].mean(axis=0, dtype=np.float64)
-    return bool(np.linalg.norm(force) > WITH * GRAVITY[sensor_unit(contract.units[axes[0]])])
+    force, gravity = signal[:, axes].astype(np.float64), GRAVITY[sensor_unit(contract.units[axes[0]])]
+    if np.linalg.norm(force[~is_zero].mean(axis=0)) <= WITH * gravity:
+        return False
+    is_next = np.convolve(is_zero, np.ones(3), "same").astype(bool) & ~is_zero
+    return bool(np.median(np.linalg.norm(force[is_next], axis=1)) > FROM * gravity)
 
 
 def repeats_of(signal: NDArray[np.float32]) -> float:
