@@ -296,3 +296,13 @@ def test_a_column_that_single_precision_hardly_tells_apart_is_named(memory: str 
         EdgeClassifier(memory=memory).fit(X, y)
     scaled = make_pipeline(StandardScaler(), EdgeClassifier(memory=memory)).fit(X, y)
     assert scaled.score(X, y) > 0.95
+
+
+def test_few_rows_that_are_close_and_columns_of_single_precision_are_not_named() -> None:
+    rng = np.random.default_rng(0)
+    rows, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    pressure = 101325.2 + 0.01 * np.arange(4)
+    EdgeClassifier().partial_fit(np.c_[rows[:4], pressure], y[:4])
+    lengths = np.linalg.norm((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), axis=1)
+    assert len(set(lengths)) > 1
+    EdgeClassifier().fit(np.c_[rows, lengths].astype(np.float32), y)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgecl.sources.labels import is_missing, is_none, two_spellings
-from edgecl.sources.tables import is_blurred
+from edgecl.sources.tables import FEWEST_LARGE, is_blurred
 
 
 def require_labels(**given: ArrayLike | None) -> None:
@@ -43,9 +43,16 @@ def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
 
 
 def warn_of_columns(X: NDArray[np.float64]) -> None:
-    """Warn of columns of rows (n, D) whose values single precision, in which they are learnt, hardly tells apart."""
+    """Warn of columns of rows (n, D) whose values single precision, in which they are learnt, hardly tells apart.
+
+    Few rows may be close to each other by chance; what was in single precision before loses nothing.
+    """
+    if len(X) < FEWEST_LARGE:
+        return
     ranges = zip(X.min(axis=0).tolist(), X.max(axis=0).tolist(), strict=True)
-    blurred = [(column, low, high) for column, (low, high) in enumerate(ranges) if is_blurred(low, high)]
+    close = [(column, low, high) for column, (low, high) in enumerate(ranges) if is_blurred(low, high)]
+    with np.errstate(over="ignore"):
+        blurred = [one for one in close if (X[:, one[0]] != X[:, one[0]].astype(np.float32)).any()]
     if blurred:
         column, low, high = blurred[0]
         message = (
