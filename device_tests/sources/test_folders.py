@@ -351,9 +351,7 @@ def test_folders_below_each_other_say_which_are_taken_as_labels(
     assert not caplog.text
 
 
-def test_people_and_their_sessions_below_labels_are_not_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_people_and_their_sessions_below_labels_are_not_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("hello", "stop"):
         for person in ("subject_1", "subject_2"):
             put(tmp_path / name / person / "session_1" / "1.wav", "")

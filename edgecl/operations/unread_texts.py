@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 logger = Logger(__name__)
 # Tags, whose attributes have values ("a <b and c> d" has none), and the entities that programs write
+_LETTER_TAGS = "a|b|i|u"  # not without attributes or a slash, as in `Map<U>` and `a<b>c`
 _TAGS = (
-    "a|b|i|u|p|br|hr|em|strong|div|span|font|img|h[1-6]|[uo]l|li|table|t[rdh]|pre|code|blockquote|html|head|body"
-    "|style|script"
+    "p|br|hr|em|strong|div|span|font|img|h[1-6]|[uo]l|li|table|t[rdh]|pre|code|blockquote|html|head|body|style|script"
 )
 _ENTITIES = (
     r"#\d+|#x[0-9a-fA-F]+|amp|lt|gt|quot|apos|nbsp|[lr][sd]quo|[lr]aquo|[nm]dash|hellip|bull|euro|pound|copy|reg|trade"
     "|[aeiouAEIOU](?:acute|grave|circ|uml)|[anoANO]tilde|[cC]cedil|szlig|[oO]slash|[aA]ring|[aA]elig"
 )
-_HTML = re.compile(rf"</?(?i:{_TAGS})(?:\s+[\w:-]+=[^<>]*)?\s*/?>|&(?:{_ENTITIES});")
+_HTML = re.compile(
+    rf"</?(?i:{_TAGS}|{_LETTER_TAGS})\s+[\w:-]+=[^<>]*>|</?(?i:{_TAGS})\s*/?>|</(?i:{_LETTER_TAGS})>|&(?:{_ENTITIES});"
+)
 
 
 def noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterator[Sample | Skip]:
@@ -58,7 +60,7 @@ def noted(items: Iterable[Sample | Skip], extractor: FileExtractor) -> Iterator[
         )  # fmt: skip
     if html:
         logger.warning(
-            "%d of %d texts have HTML in them, such as %s: it counts as words: remove it from all texts",
+            "%d of %d texts have HTML in them, such as %s: it counts as words: remove it unless texts are about it",
             len(html), count, html[0],
         )  # fmt: skip
     if decoded:
@@ -75,10 +77,11 @@ def _as_1252(byte: int) -> str:
 
 # Bytes of UTF-8 as characters: Latin, Greek and Cyrillic letters, punctuation such as the curly quotes, and emoji
 _REST = "".join(sorted({one for byte in range(0x80, 0xC0) for one in (chr(byte), _as_1252(byte))}))
-_PUNCTUATION = "\xa0\xab\xbb\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026"  # may follow a capital letter by right
-_LETTERS = "".join(one for one in _REST if one not in _PUNCTUATION)
+# May follow a capital letter by right, as in \u201c\xc4\u201d, FL\xc4\xadCHE and 5 \xc5\xb2, but not one within a word
+_OPEN = "\xa0\xab\xad\xb2\xb3\xbb\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026"
+_LETTERS = "".join(one for one in _REST if one not in _OPEN)
 _TWICE = re.compile(
-    rf"[\xc2-\xc5\xce-\xd1][{_LETTERS}]|(?<![A-Z\xc0-\xde])[\xc2-\xc5\xce-\xd1][{_PUNCTUATION}]"
+    rf"[\xc2-\xc5\xce-\xd1][{_LETTERS}]|(?<=[a-z])[\xc2-\xc5\xce-\xd1][{_OPEN}]|[\xc2\xc3][\xa0\xad\xb2\xb3]"
     rf"|\xe2[\x80-\x84\u20ac\u201a\u0192\u201e][{_REST}]|\xf0[\x9f\u0178][{_REST}]{{2}}"
 )
 
