@@ -367,6 +367,7 @@ def test_an_archive_without_y_names_the_arrays_that_may_be_it(tmp_path: Path) ->
 
 def test_two_indices_of_one_name_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = ["walk", "sit", "walk"]
-    np.savez(tmp_path / "w.npz", X=movement(60).reshape(3, 20, 3), y=[0, 1, 2], label_names=names, rate_hz=50.0)
+    arrays = {"X": movement(60).reshape(3, 20, 3), "label_names": ["", "", *names], "rate_hz": 50.0}
+    np.savez(tmp_path / "w.npz", **arrays, y=[2, 3, 4])
     assert [one.label for one in samples_of(tmp_path / "w.npz", WRIST)] == names
     assert "label_names has 'walk' more than once: these are one class" in caplog.text

@@ -156,8 +156,9 @@ class NpzWindows:
 
 def _name_twice(names: list[Any], path: Path) -> None:
     """Warn of indices that have one name."""
-    twice = [name for name, count in Counter(str(one).strip() for one in names).items() if count > 1]
-    if twice and twice[0].lower() not in NO_NAMES:
+    counts = Counter(str(one).strip() for one in names)
+    twice = [name for name, count in counts.items() if count > 1 and name.lower() not in NO_NAMES]
+    if twice:
         logger.warning("%s: label_names has %r more than once: these are one class", path, twice[0])
 
 
