@@ -351,10 +351,13 @@ def test_folders_below_each_other_say_which_are_taken_as_labels(
     assert not caplog.text
 
 
-def test_people_and_their_sessions_below_labels_are_not_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("session", ["session_1", "raw"])
+def test_people_and_one_folder_of_each_below_labels_are_not_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, session: str
+) -> None:
     for name in ("hello", "stop"):
         for person in ("subject_1", "subject_2"):
-            put(tmp_path / name / person / "session_1" / "1.wav", "")
+            put(tmp_path / name / person / session / "1.wav", "")
     require_labels_first(tmp_path)
     assert not caplog.text
 

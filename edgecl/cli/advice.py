@@ -65,7 +65,7 @@ OPTIONS = {
 }
 # the command of an operation that an error advises: `EdgeclError.remedy`
 REMEDIES = {
-    "bench": "`edgecl bench --output FILE`",
+    "bench": "`edgecl bench --out FILE`",
     "centre": "`edgecl centre STORE --off`",
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",

@@ -175,13 +175,14 @@ def require_labels_first(root: Path, known: Collection[str] = ()) -> None:
             + f"{deeper}, or give the path of one part alone",
             parameter="label_folder",
         )
-    if len(levels) > 2:
-        if all(_are_people(names) for names in levels[1:]):
-            return
+    depth = max(
+        (at for at, names in enumerate(levels, start=1) if len(names) > 1 and not _are_people(names)), default=1
+    )
+    if depth > 2:
         logger.warning(
             "%s holds folders below each other: the first (%s) are taken as the labels, the next (%s) as people: if "
             "those at depth %d (%s) are the labels, say so (--label-folder %d)",
-            root, _some(levels[0]), _some(levels[1]), len(levels), _some(levels[-1]), len(levels),
+            root, _some(levels[0]), _some(levels[1]), depth, _some(levels[depth - 1]), depth,
         )  # fmt: skip
         return
     _name_alike(root, below, known)
