@@ -66,6 +66,15 @@ def test_movement_that_coarse_steps_take_to_zero_is_not_named(caplog: pytest.Log
     assert not caplog.text
 
 
+@pytest.mark.parametrize("per_second", [5, 10, 25])
+def test_steps_of_a_device_that_turns_steadily_are_not_named(
+    caplog: pytest.LogCaptureFixture, per_second: float
+) -> None:
+    tenths = np.floor(TIMES * per_second)[:, None] / 10 * np.array([1, 0, 0])
+    taught([*(tenths + DOWN).reshape(6, 100, 3)])
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("times", [2, 2.5, 5])
 def test_rows_that_are_written_again_until_the_next_comes_are_named(
     tmp_path: Path, times: float, caplog: pytest.LogCaptureFixture

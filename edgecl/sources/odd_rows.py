@@ -145,15 +145,17 @@ def has_lost_rows(signal: NDArray[np.float32], contract: Contract) -> bool:
 def repeats_of(signal: NDArray[np.float32]) -> float:
     """Return how often each row (n, channels) is there: 1 where rows change unevenly, 0 where hardly any does.
 
-    >>> repeats_of(np.repeat(np.arange(20.0), 5)[:, None])
+    Rows that all change by as much are steps of what turns or grows steadily, and no repeated ones.
+
+    >>> repeats_of(np.repeat(np.arange(20.0) ** 2, 5)[:, None])
     5.0
     """
-    apart = np.abs(np.diff(signal, axis=0)).max(axis=1, initial=0)
-    changes = np.flatnonzero(apart > SAME * np.abs(signal).max(initial=0))
+    apart, same = np.abs(np.diff(signal, axis=0)).max(axis=1, initial=0), SAME * np.abs(signal).max(initial=0)
+    changes = np.flatnonzero(apart > same)
     if len(changes) <= FEWEST_RUNS:
         return 0.0
     runs = np.diff(changes[np.diff(changes, prepend=-2) > 1])  # without those right after another
-    if len(runs) < FEWEST_RUNS or len(changes) > MOST_CHANGES * len(signal):
+    if len(runs) < FEWEST_RUNS or len(changes) > MOST_CHANGES * len(signal) or np.ptp(apart[changes]) <= same:
         return 1.0
     usual = float(np.median(runs))
     return usual if runs.max() <= LONGEST_RUN * usual else 1.0
