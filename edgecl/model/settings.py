@@ -303,7 +303,8 @@ def smallest_memory(tier: Settings) -> int:
 def smallest_choice(tier: Settings) -> int:
     """Return the least memory with which `choose_tier` takes this tier: where steps may pay, with room for them.
 
-    A paged tier is the last of its width, and taken without them too.
+    Where float64 needs no more than float32, it is taken in its place. A paged tier is the last of its width, and taken
+    without them too.
     """
     may_pay = not tier.paged and has_room_for_steps(replace(tier, memory_bytes=LARGEST_MEMORY))
     return _least_memory(tier, has_room_for_steps if may_pay else _holds)
