@@ -15,7 +15,9 @@ pytestmark = pytest.mark.native("real time")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(("program", "is_lost"), [("import time; time.sleep(9)", True), ("open(0, 'rb').read()", False)])
+@pytest.mark.parametrize(
+    ("program", "is_lost"), [("import time; time.sleep(9)", True), ("open(0, 'rb').read()", False)]
+)
 def test_hops_are_lost_where_nobody_reads(program: str, is_lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     load: Any = importlib.import_module("measure.plugged_load")
