@@ -67,6 +67,13 @@ def test_more_memory_is_not_taken_for_a_kind_of_features_that_leaves_gradient_st
     assert not has_room_for_steps(replace(more, paged=False))
 
 
+def test_a_resident_store_that_gets_more_memory_is_not_rounded_to_float32() -> None:
+    texts = replace(VOICE, disk_bytes=1 << 30, max_classes=64, latent_dimension=384, shrinkage_floor=0.03)
+    for memory_bytes in range(2 << 20, 5 << 20, 1 << 18):
+        tier = choose_tier(replace(texts, memory_bytes=memory_bytes), overhead_disk_bytes=1 << 20, may_page=False)
+        assert (tier.precision, tier.paged) == ("float64", False), memory_bytes
+
+
 def test_where_gradient_steps_cannot_pay_features_lie_in_memory_as_soon_as_they_fit() -> None:
     texts = replace(VOICE, memory_bytes=3 << 20, disk_bytes=1 << 30, max_classes=150, latent_dimension=384)
     shifted = choose_tier(replace(texts, shrinkage_floor=0.1), overhead_disk_bytes=1 << 20)

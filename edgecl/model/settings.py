@@ -229,7 +229,8 @@ def paged_exemplar_bytes(settings: Settings) -> int:
 def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool = True) -> Settings:
     """Choose the richest features that fit memory and disk: no projection first, float64 before float32, then paged.
 
-    Where gradient steps may pay, the first of those three that leaves them room.
+    Where gradient steps may pay, the first of those three that leaves them room. A store that cannot be paged keeps
+    its float64 as long as that fits: what was summed in it is not to be rounded for a few exemplars more.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool 
         tiers = [replace(settings, projection=projection, precision=one, paged=paged) for one, paged in ways]
         fitting = [tier for tier in tiers if _fits(tier, overhead_disk_bytes)]
         if fitting:
-            return next(filter(has_room_for_steps, fitting), fitting[0])
+            return next(filter(has_room_for_steps, fitting if may_page else []), fitting[0])
     narrowest = min(PROJECTIONS[-1], settings.latent_dimension)
     tightest = replace(settings, projection=narrowest, precision="float32", paged=may_page)
     tightest = replace(tightest, projection=tightest.projection % settings.latent_dimension)
