@@ -101,6 +101,21 @@ def test_a_budget_that_cannot_work_is_refused_with_the_smallest_that_can() -> No
     assert choose_tier(replace(VOICE, memory_bytes=rounded_up), overhead_disk_bytes=1 << 20).projection
 
 
+@pytest.mark.parametrize("classes", [8, 64, 100, 200])
+@pytest.mark.parametrize("columns", [8, 32, 128])
+def test_what_fits_a_memory_fits_any_larger_one(columns: int, classes: int) -> None:
+    rows = replace(VOICE, disk_bytes=1 << 40, max_classes=classes, latent_dimension=columns)
+    for may_page in (False, True):
+        fits = []
+        for kib in range(16, 2048, 16):
+            try:
+                choose_tier(replace(rows, memory_bytes=kib << 10), overhead_disk_bytes=0, may_page=may_page)
+                fits.append(True)
+            except SettingError:
+                fits.append(False)
+        assert fits == sorted(fits)
+
+
 def test_the_smallest_memory_is_exactly_enough() -> None:
     tier = replace(VOICE, precision="float32", projection=32, paged=True)
     enough = smallest_memory(tier)

@@ -18,6 +18,7 @@ from edgecl.values import dataclass, fields, replace
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
 SMALL_BLOCK_ROWS = 8
+LARGEST_BLOCK_SHARE = 4  # of the memory: with more classes than a quarter has room for, blocks are small ones too
 SMALL_MEMORY = 256 << 10
 SMALLEST_EXEMPLARS = 4  # a class, below which a tier is not offered
 EXEMPLARS_BEFORE_EWC = 16  # a class, which go before room for the EWC state of the named strategies
@@ -72,10 +73,12 @@ class Settings:
     @property
     def features(self) -> FeatureMap:
         rows = BLOCK_ROWS if self.memory_bytes >= SMALL_MEMORY else SMALL_BLOCK_ROWS
+        width = (self.projection or self.latent_dimension) + self.lift_width
         if self.paged:
-            width = (self.projection or self.latent_dimension) + self.lift_width
             fit = self.memory_bytes // BLOCK_SHARE // judged_row_bytes(width, self.max_classes, itemsize=4)
             rows = min(max(fit, 1), rows)
+        elif rows * judged_row_bytes(width, self.max_classes, itemsize=8) > self.memory_bytes // LARGEST_BLOCK_SHARE:
+            rows = SMALL_BLOCK_ROWS
         return FeatureMap(self.latent_dimension, self.projection, self.lift_width, self.seed, rows)
 
     @property
