@@ -130,7 +130,11 @@ def test_init_says_what_was_made_and_what_to_do_next(tmp_path: Path) -> None:
 def test_init_names_the_smallest_budget_of_every_tier_and_each_can_be_asked_for(tmp_path: Path) -> None:
     voice_extractor()
     tiers = edgecl("init", tmp_path / "one", "--extractor", "voice", "--json").value["tiers"]
+    least: dict[int, int] = {}  # memory by width, of richer tiers
     for number, tier in enumerate(tiers):
+        if tier["memory_bytes"] >= least.get(tier["features"], 1 << 40):
+            continue  # it saves nothing, and the richer one is taken
+        least[tier["features"]] = tier["memory_bytes"]
         budgets = ("--memory", tier["memory_bytes"], "--disk", tier["disk_bytes"])
         made = edgecl("init", tmp_path / str(number), "--extractor", "voice", *budgets, "--json").value
         assert (made["features"]["dimension"], made["features"]["precision"]) == (tier["features"], tier["precision"])
