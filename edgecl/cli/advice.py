@@ -26,6 +26,7 @@ OPTIONS = {
     "at_least": "--at-least",
     "cap": "--cap",
     "flower": "--flower",
+    "out": "--out",
     "irreversible": "--irreversible",
     "label": "--label",
     "label_case": "--label-case keep|lower",
