@@ -10,7 +10,7 @@ import pytest
 from edgecl.errors import DataError
 from edgecl.sources.choices import Choices
 
-from ..support.recordings import contract_of, put, samples_of, skips_of
+from ..support.recordings import contract_of, lines_of, put, samples_of, skips_of
 
 TEXT = contract_of("text", 0.0, ("utf8",), 1, 1)
 
@@ -26,6 +26,13 @@ def test_texts_and_labels_are_read(tmp_path: Path) -> None:
         (b"stop", "end"),
     ]
     assert [skip.reason.partition(":")[0] for skip in skips_of(path, TEXT)] == ["no label"]
+
+
+@pytest.mark.parametrize("name", ["text", "sentence", "utterance", "query"])
+def test_texts_of_lines_and_of_tables_are_found_under_the_same_names(tmp_path: Path, name: str) -> None:
+    lines = put(tmp_path / "t.jsonl", lines_of({name: "stop", "label": "end"}))
+    table = put(tmp_path / "t.csv", f"{name},label\nstop,end\n")
+    assert texts_of(lines) == texts_of(table) == [("stop", "end")]
 
 
 def test_rows_that_end_in_a_delimiter_are_read(tmp_path: Path) -> None:

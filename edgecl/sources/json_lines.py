@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
 
 
+TEXT_NAMES = ("text", "sentence", "utterance", "query")  # of what holds a text, the first that is there
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its marks
 LONGEST_TEXT = 10_000  # characters
 MOST_NAMED = 6  # members of a line in a message
@@ -151,7 +152,7 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
     takes_text = contract.modality == "text"
     if "text" in entry and "signal" not in entry and not takes_text:
         raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
-    wanted = "text" if takes_text else "signal"
+    wanted = next((one for one in TEXT_NAMES if one in entry), "text") if takes_text else "signal"
     if wanted not in entry:
         raise UnusableError(f'no {wanted}: the line has no "{wanted}", only {_named(entry)}')
     if label is not None and entry.get("label") is not None:
@@ -162,7 +163,7 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
             f'no label: the line has no "label", only {_named(entry)}: add it, or give one for all lines'
         )
     group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
-    return Sample(source, found, _signal(entry, contract), group)
+    return Sample(source, found, text_signal(entry[wanted]) if takes_text else _signal(entry, contract), group)
 
 
 def _named(entry: Mapping[str, Any]) -> str:
@@ -171,8 +172,6 @@ def _named(entry: Mapping[str, Any]) -> str:
 
 
 def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]:
-    if contract.modality == "text":
-        return text_signal(entry["text"])
     raw = _array(entry["signal"])
     name = next((one for one in RATE_NAMES if one in entry), RATE_NAMES[0])
     rate_hz = checked_rate(_number(entry.get(name), name), contract, n_samples=len(raw))
@@ -181,7 +180,7 @@ def _signal(entry: Mapping[str, Any], contract: Contract) -> NDArray[np.float32]
 
 def text_signal(value: Any) -> NDArray[np.float32]:
     if not isinstance(value, str):
-        raise UnusableError(f'not text: "text" is {type(value).__name__}')
+        raise UnusableError(f"not text: it is {type(value).__name__}")
     shown = "".join(one for one in value if unicodedata.category(one)[0] not in "CZ")
     if not shown:
         raise UnusableError("no text: it is empty")

@@ -11,11 +11,10 @@ from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, open_table
 from edgecl.sources.headers import header_line, plain_names, require_distinct, rows_below
-from edgecl.sources.json_lines import text_signal
+from edgecl.sources.json_lines import TEXT_NAMES, text_signal
 from edgecl.sources.labels import clean_label, is_missing, missing_label
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 
-TEXT_NAMES = ("text", "sentence", "utterance", "query")
 JOINED_LINES = 256  # of one text, such as a letter
 
 
