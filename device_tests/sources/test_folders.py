@@ -351,13 +351,23 @@ def test_folders_below_each_other_say_which_are_taken_as_labels(
     assert not caplog.text
 
 
-@pytest.mark.parametrize("session", ["session_1", "raw"])
+@pytest.mark.parametrize("session", ["session_1", "raw", "2024-05-01", "20240501_1030", "2024-05-01T10-30"])
 def test_people_and_one_folder_of_each_below_labels_are_not_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, session: str
 ) -> None:
     for name in ("hello", "stop"):
         for person in ("subject_1", "subject_2"):
             put(tmp_path / name / person / session / "1.wav", "")
+    require_labels_first(tmp_path)
+    assert not caplog.text
+
+
+def test_dates_below_people_with_names_are_not_taken_for_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, person in (("hello", "anna"), ("hello", "ben"), ("stop", "anna"), ("stop", "cora")):
+        for date in ("2024-05-01", "2024-05-02"):
+            put(tmp_path / name / person / date / "1.wav", "")
     require_labels_first(tmp_path)
     assert not caplog.text
 

@@ -35,6 +35,7 @@ _SPLIT_BEGINS = (
 _PART_AT_END = r".+[ _-](train|training|test|testing|val|validation|dev|eval)"
 _PERSON = r"(subject|subj|speaker|spk|participant|person|user|s|p|u)[ _-]?\d+"
 _SESSION = r"(session|day)[ _-]?\d+"
+_DATE = r"(19|20)\d\d([-_.]?)\d\d\2\d\d([ t_-].*)?"  # of a recording, which names no label
 CONVERTED = (
     ".m4a", ".aac", ".wma", ".webm", ".mp4", ".3gp", ".amr", ".caf", ".au", ".w64", ".wv", ".mka", ".mkv", ".mov",
     ".oga", ".spx",
@@ -224,8 +225,8 @@ def _is(kind: str, name: str) -> bool:
 
 
 def _are_people(names: Collection[str]) -> bool:
-    """Test whether all folders are called like people or sessions."""
-    return all(any(_is(kind, name) for kind in (_PERSON, _SESSION)) for name in names)
+    """Test whether all folders are called like people, sessions or dates."""
+    return all(any(_is(kind, name) for kind in (_PERSON, _SESSION, _DATE)) for name in names)
 
 
 def _some(names: Sequence[str]) -> str:
