@@ -27,8 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 from edgecl.errors import ContractError, DataError
 from edgecl.extractors.contract import Contract, join_names
 
-# Frames of one run at most, whatever the length of the signal: memory is bounded.
 Step = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+# Frames of one run at most, whatever the length of the signal: memory is bounded.
 _FRAMES_AT_ONCE = 16
 LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
 OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes

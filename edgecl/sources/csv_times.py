@@ -32,17 +32,20 @@ def time_name(column: str) -> tuple[int, str] | None:
     ((1, 'milliseconds'), None)
     """
     for rank, name in enumerate(TIME_NAMES):
-        rest = column.removeprefix(name) if column.startswith(name) else None
-        if rest == "":
-            return rank, _UNITS.get(name, "")
-        if rest and (found := _UNIT_IN_NAME.fullmatch(rest)):
-            return rank, UNIT_NAMES[_SPELLINGS.get(found[1], found[1])]
+        if column.startswith(name) and (unit := _unit_after(column, len(name))) is not None:
+            return rank, unit or _UNITS.get(name, "")
     longer = _LONGER.match(column)
-    rest = column[longer.end() :] if longer else None
-    found = _UNIT_IN_NAME.fullmatch(rest) if rest else None
-    if rest == "" or found:
-        return len(TIME_NAMES), UNIT_NAMES[_SPELLINGS.get(found[1], found[1])] if found else ""
+    if longer and (unit := _unit_after(column, longer.end())) is not None:
+        return len(TIME_NAMES), unit
     return None
+
+
+def _unit_after(column: str, end: int) -> str | None:
+    """Return the unit that the rest of a column's name states, "" where nothing is left; None: it is another name."""
+    if end == len(column):
+        return ""
+    found = _UNIT_IN_NAME.fullmatch(column, end)
+    return UNIT_NAMES[_SPELLINGS.get(found[1], found[1])] if found else None
 
 
 def guess_unit(first: float, step: float, wanted_hz: float) -> str:
