@@ -343,6 +343,22 @@ def test_what_is_no_extractor_is_refused(unharmed: Path, tmp_path: Path, extract
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("asked", "command"), [("table", "identity --like stream.csv"), ("Text", "text")])
+def test_an_extractor_that_does_not_ship_is_answered_with_the_command_that_makes_it(
+    tmp_path: Path, asked: str, command: str
+) -> None:
+    refused = edgecl("init", tmp_path / "new", "--extractor", asked)
+    check_refused(refused, USAGE, f"neither voice nor imu, nor a file: `edgecl export {command}")
+
+
+def test_the_extractor_of_a_table_is_exported_by_the_name_that_it_has() -> None:
+    asked = edgecl("export", "table", "--help").out
+    assert (
+        asked.replace("Usage: edgecl export table", "Usage: edgecl export identity")
+        == edgecl("export", "identity", "--help").out
+    )
+
+
 @pytest.mark.parametrize("arguments", [(), ("lern",), ("learn",), ("learn", "kitchen"), ("--colour",)])
 def test_a_command_line_that_is_not_whole_is_answered_with_usage(arguments: tuple[str, ...]) -> None:
     done = edgecl(*arguments)

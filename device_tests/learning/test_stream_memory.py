@@ -98,10 +98,10 @@ def test_init_says_that_a_stream_does_not_fit(tmp_path: Path) -> None:
     export.export_identity(tmp_path / "wide.onnx", [f"x{at}" for at in range(500)])
     made = edgecl("init", tmp_path / "wide", "--extractor", tmp_path / "wide.onnx")
     assert "There is no room to follow a stream in it: a stream of 64 classes, 500 columns" in made.out
-    assert "--prequential" not in made.out
+    assert "edgecl follow" not in made.out
     few = edgecl("init", tmp_path / "few", "--extractor", tmp_path / "wide.onnx", "--max-classes", 4)
     assert "no room" not in few.out
-    assert "--prequential" in few.out
+    assert "edgecl follow" in few.out
 
 
 def test_a_store_for_tables_follows_wide_ones_of_many_classes_by_default(tmp_path: Path) -> None:

@@ -33,13 +33,21 @@ channels_option = click.option("--channels", type=Listed(), help="Channel names,
 units_option = click.option("--units", type=Listed(), help="Unit of each channel.")
 
 
+class Extractors(click.Group):
+    """The commands; what an extractor says of itself is a name of its command too."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, "identity" if cmd_name == "table" else cmd_name)
+
+
 @click.group(
+    cls=Extractors,
     epilog=example(
         "edgecl export voice -o voice.onnx",
         "edgecl export imu --like windows.npz -o wrist.onnx",
         "edgecl export imu --like recording.csv -o wrist.onnx",
         "edgecl export COMMAND --help",
-    )
+    ),
 )
 def command() -> None:
     """Build an extractor on a development machine.

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
 
 
+# what depends on its user's data, and so does not ship with edgecl -> the command that makes it
+MADE = {
+    "image": "edgecl export image -o image.onnx",
+    "table": "edgecl export identity --like stream.csv --label-column NAME -o table.onnx",
+    "text": "edgecl export text -o text.onnx",
+}
+
+
 def _check_extractor(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if value not in BUILTIN and not Path(value).exists():
-        raise click.BadParameter(
-            f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file: `edgecl export` makes others"
-        )
+        made = MADE.get(value.lower(), "edgecl export")
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(BUILTIN)}, nor a file: `{made}` makes others")
     return value
 
 
@@ -171,9 +178,7 @@ def _print(made: Mapping[str, Any], refused: str) -> None:
     click.echo(_tier_table(made["tiers"]))
     if refused:
         click.echo(f"\nThere is no room to follow a stream in it: {refused}.")
-    click.echo(
-        f"\nNext, teach it:\n  edgecl learn {printable(made['store'])} {_example(extractor['modality'], refused)}"
-    )
+    click.echo(f"\nNext, teach it:\n  edgecl {_example(printable(made['store']), extractor['modality'], refused)}")
 
 
 def _refused(learner: Learner) -> str:
@@ -217,15 +222,15 @@ def _features(features: Mapping[str, Any]) -> str:
     return f"{text}; solved in {features['precision']}{', paged from disk' if features['paged'] else ''}"
 
 
-def _example(modality: str, refused: str) -> str:
-    if modality == "voice":
-        return "clips/        where clips/<word>/ holds five or more .wav files of each word"
-    if modality == "image":
-        return "photos/        where photos/<class>/ holds five or more .jpg or .png files of each class"
-    if modality == "text":
-        return 'lesson.jsonl   with lines of {"text": ..., "label": ...}'
-    if modality == "table" and refused:
-        return "rows.csv --label-column NAME   learns from all of its rows at once"
+def _example(store: str, modality: str, refused: str) -> str:
+    if modality == "table" and not refused:
+        return f"follow {store} stream.csv --label-column NAME   answers each row, then learns from its label"
     if modality == "table":
-        return "stream.csv --prequential --label-column NAME   answers each row, then learns from its label"
-    return "windows.npz   with X [n, time, channels] and y, or a CSV with a timestamp column"
+        return f"learn {store} rows.csv --label-column NAME   learns from all of its rows at once"
+    if modality == "voice":
+        return f"learn {store} clips/        where clips/<word>/ holds five or more .wav files of each word"
+    if modality == "image":
+        return f"learn {store} photos/        where photos/<class>/ holds five or more .jpg or .png files of each class"
+    if modality == "text":
+        return f'learn {store} lesson.jsonl   with lines of {{"text": ..., "label": ...}}'
+    return f"learn {store} windows.npz   with X [n, time, channels] and y, or a CSV with a timestamp column"
