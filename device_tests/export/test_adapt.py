@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("onnx", reason="the exporter needs the extra [export]")
@@ -60,6 +61,22 @@ def test_with_rank_zero_the_extractor_is_the_plain_one(tmp_path: Path) -> None:
     export_text(tmp_path / "plain.onnx")
     export_text(tmp_path / "zero.onnx", adapt_text(texts(tmp_path / "t.jsonl"), rank=0).finish())
     assert (tmp_path / "zero.onnx").read_bytes() == (tmp_path / "plain.onnx").read_bytes()
+
+
+@pytest.mark.usefixtures("_packages")
+def test_words_are_looked_up_as_they_are_stored_with_the_bits_of_the_graph_as_it_came(tmp_path: Path) -> None:
+    import onnx
+
+    export_text(tmp_path / "plain.onnx")
+    ours, theirs = onnx.load(tmp_path / "plain.onnx"), read_model()
+    tables = {one.name for one in ours.graph.initializer if 30_522 in one.dims}
+    users = {node.op_type for node in ours.graph.node if tables & set(node.input)}
+    assert users == {"Gather"}
+    sessions = [onnxruntime.InferenceSession(model.SerializeToString()) for model in (ours, theirs)]
+    ids = np.array([[101, 2009, 2097, 4542, 30_521, 0, 102]])
+    given = {one.name: ids if one.name == "input_ids" else np.ones_like(ids) for one in sessions[0].get_inputs()}
+    ours_says, theirs_says = (session.run(None, given)[0] for session in sessions)
+    np.testing.assert_array_equal(ours_says, theirs_says)
 
 
 @pytest.mark.usefixtures("_packages")

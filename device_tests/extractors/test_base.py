@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecl.errors import DataError
-from edgecl.extractors import base
+from edgecl.extractors import base, side_by_side
 from edgecl.extractors.base import FileExtractor
+from edgecl.extractors.opening import builtin_extractor, open_extractor
 
 from ..support.extractors import movement, sound
 
@@ -172,6 +178,66 @@ def test_a_wrong_number_of_channels_is_refused(voice: FileExtractor, imu: FileEx
         imu.frames(np.zeros(200, np.float32))
 
 
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Let a second of work be reached at once on four cores; the threads that windows of the extractor went through."""
+    seen: set[int] = set()
+    run = base.FileExtractor._clip_frames
+
+    def noted(self: FileExtractor, signal: Any) -> Any:
+        seen.add(threading.get_ident())
+        time.sleep(0.01)  # another thread has its turn
+        return run(self, signal)
+
+    monkeypatch.setattr(base.FileExtractor, "_clip_frames", noted)
+    monkeypatch.setattr(base, "_LONG_S", 0.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(side_by_side, "LEAST_BYTES", 0)
+    return seen
+
+
+def test_long_work_goes_through_all_cores_with_the_same_bits(threads: set[int], rng: np.random.Generator) -> None:
+    extractor = open_extractor(builtin_extractor("voice"))
+    signals = [sound(rng, 16_000 + 100 * number) for number in range(9)]
+    frames: list[NDArray[np.float32]] = []
+    alone = extractor.latents(signals)
+    assert threads == {threading.get_ident()}
+    threads.clear()
+    together = extractor.latents(signals, frames=frames)
+    assert len(threads) > 1
+    assert threading.get_ident() not in threads
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(extractor.pool(np.array(frames)), alone)
+
+
+def test_an_error_in_one_of_many_threads_is_that_of_one(threads: set[int], rng: np.random.Generator) -> None:
+    extractor = open_extractor(builtin_extractor("voice"))
+    extractor.latents([sound(rng, 16_000)] * 2)
+    with pytest.raises(DataError, match=r"shape \(16000, 2\)"):
+        extractor.latents([sound(rng, 16_000), np.zeros((16_000, 2), np.float32), sound(rng, 16_000)])
+    assert len(threads) > 1
+
+
+def test_a_machine_of_little_memory_stays_in_one_thread(
+    threads: set[int], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "LEAST_BYTES", 1 << 60)
+    extractor = open_extractor(builtin_extractor("voice"))
+    for _ in range(2):
+        extractor.latents([sound(rng, 16_000)] * 3)
+    assert threads == {threading.get_ident()}
+
+
+def test_short_work_stays_in_one_thread(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_LONG_S", 0.0)
+    extractor = open_extractor(builtin_extractor("imu"))
+    contract = extractor.contract
+    windows = [rng.normal(size=(contract.clip_samples, len(contract.channels))).astype(np.float32)] * 64
+    monkeypatch.setattr(base, "_LONG_RUN_S", 1.0)
+    extractor.latents(windows)
+    assert extractor._each is map
+
+
 def test_importing_loads_no_runtime() -> None:
     program = "import sys, edgecl.extractors.opening; sys.exit('onnxruntime' in sys.modules or 'onnx' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -179,7 +245,12 @@ def test_importing_loads_no_runtime() -> None:
 
 @pytest.mark.native("embeds hundreds of clips")
 @pytest.mark.board
-def test_memory_stays_flat_over_many_clips(voice: FileExtractor, rng: np.random.Generator) -> None:
+def test_memory_stays_flat_over_many_clips(
+    voice: FileExtractor, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "_each", map)  # each thread of long work takes some megabytes
+    monkeypatch.setattr(base, "_LONG_S", np.inf)
+
     def resident_kib() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

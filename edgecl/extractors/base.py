@@ -16,8 +16,9 @@ import errno
 import math
 import os
 import stat
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,12 +29,11 @@ from edgecl.errors import ContractError, DataError
 from edgecl.extractors.contract import Contract, join_names
 
 Step = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-# Frames of one run at most, whatever the length of the signal: memory is bounded.
-_FRAMES_AT_ONCE = 16
+_FRAMES_AT_ONCE = 16  # of one run at most, whatever the length of the signal: memory is bounded
 LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
 OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes
-# Sound is placed by its loudest stretch: speech between silences of unknown length.
-_LOUD_S, _LOUD_STEP_S = 0.5, 0.01
+_LONG_RUN_S, _LONG_S = 0.001, 1.0  # of a signal, and of all that take as long: more cores than one are worth taking
+_LOUD_S, _LOUD_STEP_S = 0.5, 0.01  # sound is placed by its loudest stretch: speech between silences of unknown length
 
 
 class Extractor(Protocol):
@@ -81,6 +81,8 @@ class FileExtractor(ABC):
     digest: str
     _slides: bool
     """Whether one run gives all frames of a longer signal."""
+    _each: Callable[..., Iterable[NDArray[np.float32]]] = map
+    _takes_threads, _spent_s = True, 0.0  # whether runs may go side by side; on signals that took long
 
     @abstractmethod
     def _run(
@@ -137,13 +139,20 @@ class FileExtractor(ABC):
         DataError
             Wrong number of channels; NaN or infinity; other than sound: fewer samples than `clip_samples`.
         """
-        rows = [np.empty((0, self.contract.dimension), np.float32)]
-        for signal in signals:
-            found = self._clip_frames(signal)
-            rows.append(self.pool(found))
-            if frames is not None:
-                frames.append(found[0])
-        return np.concatenate(rows)
+        started = time.perf_counter()
+        found = list(self._each(self._clip_frames, signals))
+        self._count(len(signals), time.perf_counter() - started)
+        if frames is not None:
+            frames.extend(one[0] for one in found)
+        return np.concatenate([np.empty((0, self.contract.dimension), np.float32), *map(self.pool, found)])
+
+    def _count(self, signals: int, spent_s: float) -> None:
+        """Take all cores from now on if this has become long work; the bits do not depend on it."""
+        self._spent_s += spent_s if self._takes_threads and spent_s > _LONG_RUN_S * signals else 0
+        if self._spent_s > _LONG_S and self._each is map:
+            from edgecl.extractors.side_by_side import on_all_cores
+
+            self._each = on_all_cores
 
     def one_by_one(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """Return what computes the latent (1, D) of one signal after the other, as `latents` does, in one thread."""

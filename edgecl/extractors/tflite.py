@@ -44,6 +44,7 @@ class TfliteExtractor(FileExtractor):
     """An extractor run by LiteRT or tflite-runtime, in one thread; raises ContractError as `OnnxExtractor` does."""
 
     _slides = False
+    _takes_threads = False  # an interpreter has one input
 
     def __init__(self, path: str | Path, content: bytes | None = None) -> None:
         content = extractor_bytes(path) if content is None else content

