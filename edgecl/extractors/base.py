@@ -12,28 +12,24 @@ from where it was, with `hop_samples` in and one frame out.
 
 from __future__ import annotations
 
-import errno
 import math
-import os
-import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecl.errors import ContractError, DataError
+from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract, join_names
 
 Step = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-_FRAMES_AT_ONCE = 16  # of one run at most, whatever the length of the signal: memory is bounded
-LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
-OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes
+# Frames of one run at most, whatever the length of the signal: memory is bounded.
+_FRAMES_AT_ONCE = 16
 _LONG_RUN_S, _LONG_S = 0.001, 1.0  # of a signal, and of all that take as long: more cores than one are worth taking
-_LOUD_S, _LOUD_STEP_S = 0.5, 0.01  # sound is placed by its loudest stretch: speech between silences of unknown length
+# Sound is placed by its loudest stretch: speech between silences of unknown length.
+_LOUD_S, _LOUD_STEP_S = 0.5, 0.01
 
 
 class Extractor(Protocol):
@@ -82,7 +78,10 @@ class FileExtractor(ABC):
     _slides: bool
     """Whether one run gives all frames of a longer signal."""
     _each: Callable[..., Iterable[NDArray[np.float32]]] = map
-    _takes_threads, _spent_s = True, 0.0  # whether runs may go side by side; on signals that took long
+    """What runs many signals."""
+    _takes_threads = True
+    """Whether runs may go side by side."""
+    _spent_s = 0.0  # on signals that took long
 
     @abstractmethod
     def _run(
@@ -326,30 +325,6 @@ def finite(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 def _is_finite(array: NDArray[np.float32]) -> bool:
     """Test whether all values are finite: by the sum of their squares, unless that is too large itself."""
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
-
-
-def extractor_bytes(path: str | Path) -> bytes:
-    """Return the content of an extractor's file; raises ContractError."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
-            if status.st_size > LARGEST_FILE:
-                raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
-            if Path(path).suffix != OBJECT:
-                whole: bytes | None = file.read()
-                if whole is None:
-                    raise OSError(errno.EAGAIN, "it has no end")
-                return whole
-    except OSError as error:
-        raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error
-    try:  # the extractor of an upgraded store is an object of it
-        with np.load(path, allow_pickle=False) as arrays:
-            content: NDArray[np.uint8] = arrays[MODEL]
-    except Exception as error:  # zipfile and numpy raise anything for what is no archive
-        raise ContractError(f"{path} is not the object of an extractor: give the file of one") from error
-    return content.tobytes()
 
 
 def fit(signal: NDArray[np.float32], contract: Contract) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError, DataError
-from edgecl.extractors.base import FileExtractor, Step, extractor_bytes, finite
+from edgecl.extractors.base import FileExtractor, Step, finite
 from edgecl.extractors.contract import Contract
 from edgecl.hashes import sha256
 
@@ -27,18 +27,19 @@ class OnnxExtractor(FileExtractor):
     Parameters
     ----------
     path
-        An ONNX file with a contract.
-    content, digest
+        An ONNX file with a contract, which errors name.
+    content
+        What is in it.
+    digest
         As of `open_extractor`.
 
     Raises
     ------
     ContractError
-        There is no such file, it is not ONNX, it has no contract or not the one it was given, or the graph
-        differs from the contract.
+        It is not ONNX, it has no contract or not the one it was given, or the graph differs from the contract.
     """
 
-    def __init__(self, path: str | Path, content: bytes | None = None, digest: str = "") -> None:
+    def __init__(self, path: str | Path, content: bytes, digest: str = "") -> None:
         self._session, self.contract, self.digest, _ = open_graph(path, content, digest)
         signal, frames = self._check(path)
         self._names = signal.name, frames.name
@@ -136,10 +137,8 @@ class OnnxExtractor(FileExtractor):
         return run
 
 
-def open_graph(
-    path: str | Path, content: bytes | None = None, digest: str = ""
-) -> tuple[Any, Contract, str, Mapping[str, str]]:
-    """Open an ONNX file with a contract; content and digest are as of `open_extractor`.
+def open_graph(path: str | Path, content: bytes, digest: str = "") -> tuple[Any, Contract, str, Mapping[str, str]]:
+    """Open the content of an ONNX file with a contract; the digest is as of `open_extractor`.
 
     Returns
     -------
@@ -149,10 +148,9 @@ def open_graph(
     Raises
     ------
     ContractError
-        There is no such file, it is not ONNX, or it has no contract or that of another graph.
+        It is not ONNX, or it has no contract or that of another graph.
     """
     is_known = bool(digest)
-    content = extractor_bytes(path) if content is None else content
     try:
         require_self_contained(content)
         digest, of_graph = (digest, "") if is_known else digests(content)

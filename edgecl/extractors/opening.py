@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,8 @@ BUILTIN = ("voice", "imu")  # the extractors that ship
 VERIFIER = "eff_word_net"  # the package that has the network of `edgecl.extractors.verifier`
 NETWORK = "models/resnet_50_arc/slim_93%_accuracy_72.7390%_qint8.onnx"
 NETWORK_BYTES = 22_121_264  # of version 1.0.5; what ships was made with it
+LARGEST_FILE = 1 << 30  # bytes; what a store accepts too
+OBJECT, MODEL = ".npz", "model"  # suffix of an object of a store, and the name of the array in it: an extractor's bytes
 LARGEST_METADATA = 1 << 21  # bytes, at the end of the file: more than a tokenizer takes
 
 
@@ -41,7 +46,6 @@ def open_extractor(path: str | Path, content: bytes | None = None, digest: str =
     >>> extractor.latents([noise]).shape
     (1, 96)
     """
-    from edgecl.extractors.base import extractor_bytes
     from edgecl.extractors.contract import PREFIX
 
     content = extractor_bytes(path) if content is None else content
@@ -56,6 +60,32 @@ def open_extractor(path: str | Path, content: bytes | None = None, digest: str =
     from edgecl.extractors.onnx import OnnxExtractor
 
     return OnnxExtractor(path, content, digest)
+
+
+def extractor_bytes(path: str | Path) -> bytes:
+    """Return the content of an extractor's file; raises ContractError."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file")
+            if status.st_size > LARGEST_FILE:
+                raise OSError(errno.EFBIG, f"it has more than {LARGEST_FILE >> 20} MiB")
+            if Path(path).suffix != OBJECT:
+                whole: bytes | None = file.read()
+                if whole is None:
+                    raise OSError(errno.EAGAIN, "it has no end")
+                return whole
+    except OSError as error:
+        raise ContractError(f"{path} cannot be read ({error.strerror}): give the file of an extractor") from error
+    import numpy as np
+
+    try:  # the extractor of an upgraded store is an object of it
+        with np.load(path, allow_pickle=False) as arrays:
+            content = arrays[MODEL]
+    except Exception as error:  # zipfile and numpy raise anything for what is no archive
+        raise ContractError(f"{path} is not the object of an extractor: give the file of one") from error
+    return bytes(content.tobytes())
 
 
 def package_file(package: str, name: str) -> Path | None:

@@ -37,7 +37,7 @@ class TextExtractor(FileExtractor):
 
     _slides = False
 
-    def __init__(self, path: str | Path, content: bytes | None = None, digest: str = "") -> None:
+    def __init__(self, path: str | Path, content: bytes, digest: str = "") -> None:
         self._session, self.contract, self.digest, metadata = open_graph(path, content, digest)
         self._inputs = [one.name for one in self._session.get_inputs()]
         output = self._session.get_outputs()[0]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
-from edgecl.extractors.base import FileExtractor, extractor_bytes
+from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.contract import Contract
 from edgecl.hashes import sha256
 
@@ -46,8 +46,7 @@ class TfliteExtractor(FileExtractor):
     _slides = False
     _takes_threads = False  # an interpreter has one input
 
-    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
-        content = extractor_bytes(path) if content is None else content
+    def __init__(self, path: str | Path, content: bytes) -> None:
         self.digest = sha256(content).hexdigest()
         end, metadata = parts(content)
         self.contract = Contract.from_metadata(metadata, file=path)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import ContractError
-from edgecl.extractors.base import extractor_bytes
 from edgecl.extractors.onnx import onnx_session
+from edgecl.extractors.opening import extractor_bytes
 
 RATE_HZ, DIMENSION = 16_000, 2048
 FRAME, STEP, TRANSFORM, BANDS = 400, 160, 512, 64

@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgecl.errors import SettingError
-from edgecl.extractors.base import OBJECT, extractor_bytes
 from edgecl.extractors.contract import Contract
-from edgecl.extractors.opening import extractor_file, open_extractor
+from edgecl.extractors.opening import OBJECT, extractor_bytes, extractor_file, open_extractor
 from edgecl.hashes import sha256
 from edgecl.model.model import Model
 from edgecl.model.settings import Settings, choose_tier, default_budgets

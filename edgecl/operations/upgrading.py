@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from edgecl.errors import DataError, EdgeclError, SettingError
-from edgecl.extractors.base import MODEL, OBJECT, extractor_bytes
-from edgecl.extractors.opening import extractor_file, open_extractor
+from edgecl.extractors.opening import MODEL, OBJECT, extractor_bytes, extractor_file, open_extractor
 from edgecl.hashes import sha256
 from edgecl.learning.collector import LessonCollector, without_repeats
 from edgecl.model.model import CENTRE, EXPERTS, Lesson, Model
