@@ -31,14 +31,17 @@ def hold() -> None:
 
 
 class asking:  # noqa: N801 (a context manager, used as a function)
-    """Let Ctrl-C and SIGTERM ask to stop meanwhile, instead of stopping."""
+    """Let Ctrl-C, SIGTERM and a terminal that is closed ask to stop meanwhile, instead of stopping."""
 
     def __init__(self, ask: Callable[[int, FrameType | None], None]) -> None:
         self._ask = ask
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        self._before = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
+        asked = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup has set
+            asked.append(signal.SIGHUP)
+        self._before = {one: signal.signal(one, self._ask) for one in asked}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from edgecl.sources.labels import Spellings
 
 WAITING_ROWS = 1000
+T = TypeVar("T")
 logger = Logger(__name__)
 
 
@@ -96,36 +97,48 @@ class Meeting:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rows: OrderedDict[str, OpenRow] = OrderedDict()
+        self._rows: OrderedDict[str, tuple[OpenRow, int]] = OrderedDict()  # and how many had come with it
         self._labels: OrderedDict[str, str] = OrderedDict()
         self._met: OrderedDict[str, str] = OrderedDict()  # the latest ids that have been learnt, and their labels
-        self._dropped = self._unmatched = self._again = self._repeated = self._contradicting = 0
+        self._gone: OrderedDict[str, int] = OrderedDict()  # the latest ids that waited too long
+        self._seen = self._dropped = self._unmatched = self._again = self._repeated = self._contradicting = 0
+        self._too_late = 0
+        self._wanted = 0  # rows that would have had to wait for the labels that came too late
 
     def row(self, name: str, row: OpenRow) -> str | None:
         """Let a row wait; return its label where that is there already."""
         label = self._labels.pop(name, None)
         self._again += name in self._rows or name in self._met
+        self._seen += 1
+        self._gone.pop(name, None)  # from now on its id is that of this row
         if label is None:
             self._dropped += name in self._rows  # an id that is used again: the row before will get no label
-            self._rows[name] = row
+            self._rows[name] = row, self._seen
             self._rows.move_to_end(name)
-            self._dropped += _bounded(self._rows, self._most)
+            for gone, (_, came) in _bounded(self._rows, self._most):
+                self._dropped += 1
+                self._gone[gone] = came
+                _bounded(self._gone, self._most)
         else:
             self._has_met(name, label)
         return label
 
     def label(self, name: str, label: str) -> OpenRow | None:
-        """Return the row of a label. One whose row is not there waits for it; one of a row that is learnt does not."""
-        row = self._rows.pop(name, None)
-        if row is not None:
+        """Return the row of a label. One whose row is not there waits for it; one whose row was there does not."""
+        found = self._rows.pop(name, None)
+        if found is not None:
             self._has_met(name, label)
-            return row
+            return found[0]
+        if (came := self._gone.pop(name, None)) is not None:
+            self._too_late += 1
+            self._wanted = max(self._wanted, self._seen - came + 1)
+            return None
         before = self._labels.get(name) or self._met.get(name)
         self._repeated += before == label
         self._contradicting += before not in (None, label)
         if name not in self._met:
             self._labels[name] = label
-            self._unmatched += _bounded(self._labels, self._most)
+            self._unmatched += len(_bounded(self._labels, self._most))
         return None
 
     def _has_met(self, name: str, label: str) -> None:
@@ -139,23 +152,43 @@ class Meeting:
             "rows_waiting": len(self._rows),
             "rows_dropped": self._dropped,
             "labels_without_row": self._unmatched + len(self._labels),
+            "labels_too_late": self._too_late,
             "labels_repeated": self._repeated,
             "labels_contradicting": self._contradicting,
             "ids_used_again": self._again,
         }
 
-    def alike(self) -> tuple[str, str] | None:
+    def notes(self) -> Iterator[str]:
+        """Yield a sentence on each way in which rows and labels did not meet."""
+        if alike := self._alike():
+            yield f"the row {alike[0]!r} and the label of {alike[1]!r} did not meet: ids are compared as text"
+        elif self._rows and self._labels and not self._met:
+            yield (
+                f"no label met a row: the ids of rows are such as {next(iter(self._rows))!r}, those of labels such as "
+                f"{next(iter(self._labels))!r}"
+            )
+        if self._too_late:
+            yield (
+                f"{self._too_late} labels came after their row had gone, and were not learnt: let {self._wanted} rows "
+                f"wait in place of {self._most}"
+            )
+        if self._again:
+            yield f"ids of rows are used again, {self._again} times: labels by id cannot tell such rows apart"
+        if self._contradicting:
+            yield (
+                f"{self._contradicting} labels contradict another one of their row: the one that met the row was "
+                "learnt, and no other"
+            )
+
+    def _alike(self) -> tuple[str, str] | None:
         """Return an id of a row and one of a label that differ in leading zeros, decimals or case alone."""
         plain = {_plain_id(name): name for name in self._rows}
         return next(((plain[one], name) for name in self._labels if (one := _plain_id(name)) in plain), None)
 
 
-def _bounded(held: OrderedDict[str, Any], most: int) -> int:
-    """Drop the oldest where there are too many; return their number."""
-    if len(held) <= most:
-        return 0
-    held.popitem(last=False)
-    return 1
+def _bounded(held: OrderedDict[str, T], most: int) -> list[tuple[str, T]]:
+    """Drop the oldest where there are too many; return what is dropped."""
+    return [held.popitem(last=False)] if len(held) > most else []
 
 
 def _is_no_id(text: str) -> bool:
@@ -303,19 +336,8 @@ class _Followed:
         """Log what a user should look at."""
         for note in (*self._encoding.notes(), *self._far.notes()):
             logger.warning("rows: %s", note)
-        counts, alike = self.meeting.counts(), self.meeting.alike()
-        if alike:
-            logger.warning("the row %r and the label of %r did not meet: ids are compared as text", *alike)
-        if counts["ids_used_again"]:
-            logger.warning(
-                "ids of rows are used again, %d times: labels by id cannot tell such rows apart",
-                counts["ids_used_again"],
-            )
-        if counts["labels_contradicting"]:
-            logger.warning(
-                "%d labels contradict another one of their row: the one that met the row was learnt, and no other",
-                counts["labels_contradicting"],
-            )
+        for note in self.meeting.notes():
+            logger.warning("%s", note)
 
     def _latent(self, row: Row) -> NDArray[np.float32]:
         cells = {name.strip().lower(): text for name, text in row.cells.items()}

@@ -74,7 +74,8 @@ def test_what_waits_is_bounded_and_what_does_not_meet_is_counted(store: Path) ->
     assert [one["source"] for one in report["skipped"]] == ["label of row r1"]
 
 
-def test_predictions_come_out_at_once_and_an_interrupt_commits(store: Path) -> None:
+@pytest.mark.parametrize("end", ["SIGINT", "SIGHUP", "nobody reads"])
+def test_predictions_come_out_at_once_and_whatever_ends_it_commits(store: Path, end: str) -> None:
     pipe = store.parent / "pipe"
     os.mkfifo(pipe)
     command = command_line("follow", store, "-", "--id-column", "id", "--labels", pipe, "--json")
@@ -92,13 +93,17 @@ def test_predictions_come_out_at_once_and_an_interrupt_commits(store: Path) -> N
             one.stdin.write("c,15\n")
             one.stdin.flush()
             assert json.loads(one.stdout.readline())["label"] in ("fair", "fraud")
-            one.send_signal(signal.SIGINT)
-            report = json.loads(one.stdout.readline())
-            assert one.wait(10) == 0
+            if end == "nobody reads":
+                one.stdout.close()
+                one.stdin.write("d,20\n")
+                one.stdin.flush()
+            else:
+                one.send_signal(signal.Signals[end])
+                assert json.loads(one.stdout.readline())["labelled"] == 2
+            assert one.wait(10) == (end == "nobody reads")
         finally:
             one.kill()
             os.close(labels)
-    assert report["labelled"] == 2
     assert edgecl("status", store, "--json").value["classes"].keys() == {"fair", "fraud"}
 
 
@@ -184,6 +189,24 @@ def test_labels_that_contradict_each_other_are_counted_and_one_is_learnt(store: 
     assert (late["labels_contradicting"], late["labels_repeated"], late["labels_without_row"]) == (1, 2, 0)
     assert done.lines[-1]["labelled"] == 2
     assert "1 labels contradict another one of their row" in done.err
+
+
+def test_labels_that_came_after_their_row_had_gone_are_named_with_what_has_to_wait(store: Path) -> None:
+    labels = store.parent / "long.csv"  # from before the rows began, as of a whole year
+    head, *own = (store.parent / "labels.csv").read_text().splitlines()
+    labels.write_text("\n".join([head, *(f"old{at},fair" for at in range(160)), *own]) + "\n")
+    done = by_id(store, labels, "--waiting", 100, "--dry-run")
+    late = done.lines[-1]["late"]
+    assert late["labels_too_late"] == late["rows_dropped"] > 0
+    assert f"{late['labels_too_late']} labels came after their row had gone" in done.err
+    enough = int(done.err.partition("let ")[2].split()[0].replace(",", ""))
+    done = by_id(store, labels, "--waiting", enough, "--dry-run")
+    assert (done.lines[-1]["labelled"], done.err) == (ROWS, "")
+
+
+def test_ids_of_two_kinds_are_shown(store: Path) -> None:
+    done = of_labels(store, "id,label", "TX-r0,fair", "TX-r1,fair")
+    assert "no label met a row: the ids of rows are such as 'r0', those of labels such as 'TX-r0'" in done.err
 
 
 def test_ids_that_are_used_again_are_named(store: Path) -> None:

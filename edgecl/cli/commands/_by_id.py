@@ -40,16 +40,25 @@ LONGEST_LINE = 1 << 16
 def run(
     store: Path, rows: Path, labels: Path, *, id_column: str, waiting_rows: int, as_json: bool, **how: Any
 ) -> tuple[StreamReport, int]:
-    """Follow, print each prediction and each label as it comes, and return the report and the memory granted."""
+    """Follow, print each prediction and each label as it comes, and return the report and the memory granted.
+
+    Where nobody reads them any more, or a disk is full, it ends as by Ctrl-C: what was learnt is committed first.
+    """
     from edgecl.operations.late_labels import Learnt, Predicted, follow_by_id
 
-    halt = Halt()
+    halt, failed = Halt(), list[OSError]()
     with interrupts.asking(halt.ask), warn.opened(store) as learner:
         arrivals = arriving(rows, labels, id_column=id_column, ahead=max(waiting_rows // 2, 1), halt=halt)
         stages = follow_by_id(learner.opened, arrivals, waiting_rows=waiting_rows, **how)
         for one in stages:
-            if isinstance(one, Predicted | Learnt):
-                _print(one, as_json=as_json)
+            if isinstance(one, Predicted | Learnt) and not failed:
+                try:
+                    _print(one, as_json=as_json)
+                except OSError as error:
+                    failed.append(error)
+                    halt.ask()
+        if failed:
+            raise failed[0]
         return stages.report, learner.settings.memory_bytes
 
 
