@@ -286,6 +286,7 @@ class _Followed:
             self.skipped.append(Skip(f"row {one.id}", str(error)))
             return
         self._far.add(latent)
+        self._saved.beginnings.add(latent)
         (row,) = self._stream.open(latent)
         yield Predicted(one.id, row.answer, float(row.probabilities.max(initial=0)), row.watched[1])
         if _is_no_id(one.id):

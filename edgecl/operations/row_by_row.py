@@ -12,6 +12,7 @@ from edgecl.gate.verdict import Verdict
 from edgecl.learning.drift_response import AS_IT_IS
 from edgecl.learning.prequential import Prequential
 from edgecl.learning.stream_statistics import StreamRows
+from edgecl.operations.beginnings import Beginnings
 from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
@@ -44,6 +45,7 @@ class RowByRow:
         if model.centre is not None:
             raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
         self._live, self._committed_at = live, 0
+        self._beginnings = Beginnings(live.body)
         self._spellings = opened.spellings()
         self.stream = Prequential(model, panel=live_panel(opened, live, label_delay=0))
 
@@ -92,7 +94,9 @@ class RowByRow:
             label = self._spellings.settled(label, "the row")
             if not self.stream.has_room_for(label, ()):
                 raise DataError(f"too many classes: no room for {label!r}: make a store for more classes")
-        self.stream.take([label], self._read(row))
+        read = self._read(row)
+        self._beginnings.add(read.projected)
+        self.stream.take([label], read)
         if self.stream.has_drifted:
             self._respond()
         elif self.stream.tally.labelled - self._committed_at >= COMMIT_EVERY:
@@ -130,7 +134,7 @@ class RowByRow:
                 f"{self._opened.store.path} has another live revision than this stream began from: what rows taught "
                 "since is not committed; open the store again to go on from its live revision"
             )
-        return StreamSaver(objects, writer, self._live)
+        return StreamSaver(objects, writer, self._live, self._beginnings)
 
     def _note(self, saver: StreamSaver) -> None:
         self._live, self._committed_at = saver.live, self.stream.tally.labelled

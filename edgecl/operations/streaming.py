@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.errors import DataError, EdgeclError, SettingError, StoreDamagedError
 from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.notes import Logger
+from edgecl.operations.beginnings import Beginnings
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
@@ -99,9 +100,12 @@ class StreamReport:
 class StreamSaver:
     """Commits what a stream has learnt, unless the revision that is live answers better."""
 
-    def __init__(self, objects: Objects, writer: Writer | None, live: Revision) -> None:
+    def __init__(
+        self, objects: Objects, writer: Writer | None, live: Revision, beginnings: Beginnings | None = None
+    ) -> None:
         self._objects, self._writer = objects, writer
         self.live = live
+        self.beginnings = beginnings or Beginnings(live.body)
         self.at = 0  # labelled rows at the last commit
 
     def judged(self, stream: Prequential) -> Verdict:
@@ -150,6 +154,7 @@ class StreamSaver:
                 drift=drift,
                 concept=concept,
                 experts=panel.body() if panel is not None else None,
+                began=self.beginnings.known,
             )
             self.live = self._writer.commit(
                 kind="lesson",
@@ -286,6 +291,7 @@ def follow(
         with saved_before_an_error(saved, stream):
             labelled = with_known_labels(items, stream, spellings)
             for batch, latents in embedded(opened, labelled, skipped, at_once=ROWS_AT_ONCE):
+                saved.beginnings.add(latents)
                 stream.take([one.label for one in batch], latents)
                 if stream.has_drifted:
                     drift = stream.adapt(kept_models(opened))

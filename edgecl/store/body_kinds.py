@@ -13,7 +13,7 @@ class             kind       members, after those of the model
 `MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
 `UpgradeBody`     lesson     lesson {}, strategy "upgrade", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
-                             [experts], bytes
+                             [experts], [began], bytes
 `BackgroundBody`  lesson     those of the revision before, without verdict and forced; lesson {}, strategy null,
                              room_hops
 `RollbackBody`    rollback   those of the revision that was rolled back to; rolled_back_to
@@ -28,7 +28,7 @@ three with "rejected": `read_body` and `read_note` distinguish them by their mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -160,13 +160,16 @@ class StreamBody(ModelBody):
     """"before the drift", for the model that was valid until then."""
     experts: Mapping[str, Any] | None = None
     """What is stated of the experts, next to their arrays; None where the head answers alone."""
+    began: Sequence[str] = ()
+    """Digests of the first rows of the streams that taught it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {} if self.verdict is None else {"verdict": self.verdict, "forced": False}
         stream = {"strategy": PREQUENTIAL, "lesson": self.lesson, "accuracy": self.accuracy}
         drift = {name: value for name in ("drift", "concept", "experts") if (value := getattr(self, name)) is not None}
-        return {**super().as_dict(), **judged, **stream, **drift, "bytes": self.bytes}
+        began = {"began": [*self.began]} if self.began else {}
+        return {**super().as_dict(), **judged, **stream, **drift, **began, "bytes": self.bytes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,6 +379,7 @@ def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBod
         drift=member(body, "drift", dict) if "drift" in body else None,
         concept=member(body, "concept", str) if "concept" in body else None,
         experts=member(body, "experts", dict) if "experts" in body else None,
+        began=member(body, "began", list) if "began" in body else (),
     )
 
 
