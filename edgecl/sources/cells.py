@@ -14,6 +14,10 @@ JOINED_LINES = 16  # of one cell in quotation marks
 _BELOW_ZERO = r"[\u2212\u2013]\s?(?P<sign>[\d.].*)|\((?P<brackets>[\d.].*)\)|(?P<behind>[\d.].*)[-\u2212]"
 
 
+class Unended(list[str]):
+    """Cells of a line that has no end, as the last one of a file that is being written: the last cell may be cut."""
+
+
 def csv_cells(
     lines: Iterable[str], delimiter: str, *, width: int = 0, joined: int = JOINED_LINES
 ) -> Iterator[tuple[int, list[str]]]:
@@ -37,7 +41,7 @@ def csv_cells(
         else:
             cells = _parsed(line, delimiter)
         if cells is not None and (not width or not is_comment(line) or _is_row(cells, width)):
-            yield number, cells
+            yield number, cells if line.endswith(("\n", "\r")) else Unended(cells)
 
 
 def number_of(text: str) -> float:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecl.errors import DataError
-from edgecl.sources.cells import csv_cells, ends_in_delimiter, number_of, without_end
+from edgecl.sources.cells import Unended, csv_cells, ends_in_delimiter, number_of, without_end
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
 from edgecl.sources.headers import header_line, plain_names, without_headers
 from edgecl.sources.json_lines import json_cells
-from edgecl.sources.labels import clean_label, is_missing, missing_label, valid_text
+from edgecl.sources.labels import clean_label, is_missing, missing_label, require_whole, valid_text
 from edgecl.sources.samples import LARGEST, Skip, SkipTally, UnusableError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _read(
             if len(cells) != columns.width:
                 raise UnusableError(f"ragged row: {len(cells)} cells, the header has {columns.width}")
             time_s, values = read(cells, columns)
+            if type(cells) is Unended and columns.label == columns.width - 1:
+                require_whole(cells[-1], known)
             name = label if columns.label is None else _label(cells[columns.label], known)
             if name is None and labelled:
                 raise UnusableError(missing_label(cells[columns.label] if columns.label is not None else ""))

@@ -55,6 +55,14 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING_WORDS
 
 
+def require_whole(label: str, known: Iterable[str]) -> None:
+    """Raise UnusableError where a label that a line without an end has is the beginning of one that came before."""
+    if label and label not in known and (whole := next((one for one in known if one.startswith(label)), "")):
+        raise UnusableError(
+            f"cut off: the file ends within this line, and its label {label!r} is the beginning of {whole.strip()!r}"
+        )
+
+
 def missing_label(text: str) -> str:
     """Return why a row or line without a label is skipped, from its cell."""
     if not text.strip():

@@ -204,6 +204,14 @@ def test_labels_that_came_after_their_row_had_gone_are_named_with_what_has_to_wa
     assert (done.lines[-1]["labelled"], done.err) == (ROWS, "")
 
 
+def test_a_label_that_is_cut_where_its_pipe_ends_is_no_class(store: Path) -> None:
+    labels = store.parent / "labels.csv"
+    labels.write_text("id,label\nr1,fair\nr2,fraud\nr3,fra")
+    report = by_id(store, labels, "--dry-run").lines[-1]
+    assert list(report["per_class"]) == ["fair", "fraud"]
+    assert "its label 'fra' is the beginning of 'fraud'" in report["skipped"][0]["reason"]
+
+
 def test_ids_of_two_kinds_are_shown(store: Path) -> None:
     done = of_labels(store, "id,label", "TX-r0,fair", "TX-r1,fair")
     assert "no label met a row: the ids of rows are such as 'r0', those of labels such as 'TX-r0'" in done.err

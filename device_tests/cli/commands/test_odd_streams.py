@@ -74,3 +74,15 @@ def test_a_rate_of_401_digits_is_no_rate(tmp_path: Path) -> None:
     done = edgecl("learn", store, path)
     assert done.code == 4
     assert "unknown rate" in done.err
+
+
+@pytest.mark.parametrize(("end", "skipped"), [("1,2,ye", 1), ("1,2,yes", 0), ("1,2,maybe", 0), ("1,2,ye\n", 0)])
+@pytest.mark.parametrize("command", ["learn", "follow"])
+def test_a_label_that_is_cut_where_the_file_ends_is_no_class(
+    command: str, end: str, skipped: int, table: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"  # as it is while another program still writes it
+    path.write_text(rows(60) + end)
+    done = edgecl(command, table, path, "--json", "--dry-run")
+    found = [one["reason"] for one in done.value["skipped"] if one["reason"].startswith("cut off")]
+    assert found == ["cut off: the file ends within this line, and its label 'ye' is the beginning of 'yes'"] * skipped

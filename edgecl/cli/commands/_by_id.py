@@ -19,12 +19,13 @@ from edgecl.cli.stdin import descriptor
 from edgecl.cli.text import percent, print_json, printable
 from edgecl.errors import DataError
 from edgecl.live.inputs.chunks import POLL_S, Halt
-from edgecl.sources.cells import csv_cells
+from edgecl.sources.cells import Unended, csv_cells
 from edgecl.sources.csv_columns import encoding_of, errors_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
 from edgecl.sources.headers import header_line, plain_names, require_names, rows_below
-from edgecl.sources.samples import Skip
+from edgecl.sources.labels import require_whole
+from edgecl.sources.samples import Skip, UnusableError
 
 if TYPE_CHECKING:
     from edgecl.operations.late_labels import LateLabel, Row
@@ -33,8 +34,13 @@ if TYPE_CHECKING:
     Arrived = Row | LateLabel | Skip
 
 STDIN = Path("-")
+MOST_KNOWN = 4096  # labels that the last one may be the beginning of
 QUEUED = 64  # rows and labels between the readers and the learner
 LONGEST_LINE = 1 << 16
+
+
+class _Unended(dict[str, str]):
+    """Cells by column of a line that has no end."""
 
 
 def run(
@@ -144,8 +150,19 @@ def _rows(path: Path, id_column: str) -> Iterator[Arrived]:
 def _labels(path: Path) -> Iterator[LateLabel | Skip]:
     from edgecl.operations.late_labels import LateLabel
 
+    known: dict[str, None] = {}
     for cells in _records(path, ["id", "label"]):
-        yield cells if isinstance(cells, Skip) else LateLabel(cells["id"].strip(), cells["label"])
+        if isinstance(cells, Skip):
+            yield cells
+            continue
+        try:
+            if isinstance(cells, _Unended) and [*cells][-1] == "label":
+                require_whole(cells["label"], known)
+            yield LateLabel(cells["id"].strip(), cells["label"])
+            if len(known) < MOST_KNOWN:
+                known[cells["label"]] = None
+        except UnusableError as error:
+            yield Skip(f"label of row {cells['id'].strip()}", str(error))
 
 
 def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | Skip]:
@@ -169,7 +186,8 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
             if len(cells) != len(names):
                 yield Skip(f"{path}:{line}", f"ragged row: {len(cells)} cells, the header has {len(names)}")
             else:
-                yield dict(zip(names, cells if delimiter == "," else _with_points(cells, delimiter), strict=True))
+                read = cells if delimiter == "," else _with_points(cells, delimiter)
+                yield (_Unended if isinstance(cells, Unended) else dict)(zip(names, read, strict=True))
 
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:
