@@ -144,6 +144,27 @@ def test_columns_that_give_the_label_away_are_named(tmp_path: Path, caplog: pyte
     assert "'size'" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("cells", "labels", "note"),
+    [
+        (["no", "card", "no", "refund"] * 9, ["fair", "fraud"] * 18, "has 3 values, each with one label alone"),
+        (["no", "card", "no", "refund"] * 9, [*["fair", "fraud"] * 17, "", ""], "has 3 values, each with one label"),
+        (["x", "", "y", "x"] * 9, ["a", "b", "a", "c"] * 9, "is empty where the label is 'b', and nowhere else"),
+        ([f"{at}.5" if at % 3 else "" for at in range(90)], ["a", "b", "b"] * 30, "is empty where the label is 'a'"),
+        (["", "", f"{7}.5"] * 30, ["a", "b", "c"] * 30, "is filled in where the label is 'c', and nowhere else"),
+        (["no", "card", "no", "refund"] * 9 + ["no"], [*["fair", "fraud"] * 18, "fraud"], ""),
+        (["a", "b"] * 40 + ["c"], ["fair"] * 80 + ["fraud"], ""),  # one row of a class says little
+        ([f"{at}.5" if at % 3 else "" for at in range(90)], ["a", "b"] * 45, ""),
+    ],
+)
+def test_columns_that_are_written_after_the_label_are_named(
+    tmp_path: Path, cells: list[str], labels: list[str], note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f"{at * at % 11},{cell},{label}" for at, (cell, label) in enumerate(zip(cells, labels, strict=True))]
+    exported(tmp_path, "\n".join(["size,why,label", *rows]) + "\n")
+    assert (f"'why' {note}" in caplog.text) if note else not caplog.records
+
+
 def of_column(folder: Path, cells: list[str], name: str = "size"):
     rows = [f"{cell},{'ab'[at % 2]}" for at, cell in enumerate(cells)]
     return exported(folder, "\n".join([f"{name},label", *rows]) + "\n")

@@ -17,7 +17,7 @@ from edgecl.extractors.contract import Contract
 from edgecl.notes import Logger
 from edgecl.sources.cells import number_of
 from edgecl.sources.csv_columns import table_head
-from edgecl.sources.labels import two_spellings, valid_text
+from edgecl.sources.labels import is_missing, two_spellings, valid_text
 from edgecl.sources.samples import LARGEST
 from edgecl.sources.tables import CATEGORY, CUT, EMPTY, IS_MISSING, MISSING, NO_NUMBER, NUMBER, SCALED
 from edgecl_export._contract import write
@@ -41,6 +41,7 @@ _NUMBER_AS_TEXT = re.compile(
 )
 ENDS = frozenset({32767, 32768, 65535, 2147483647, 2147483648, 4294967295})  # of whole numbers
 FEWEST_OF_A_MARK = 3  # rows, and different values
+FEWEST_OF_A_LABEL = 3  # rows, where a column is to give it away
 TAIL = 0.01  # share of values on each side that the width of a column is taken without
 FAR = 100.0  # widths from the middle beyond which a value does not scale its column
 
@@ -202,9 +203,8 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str], *, decim
     """Return what a user should look at: columns that give the label away here, and say nothing of rows to come."""
     values, known = set(cells), Counter(cells)
     notes = []
-    pairs = set(zip(cells, labels, strict=True))
-    if 1 < len(values) == len(set(labels)) == len(pairs) < len(cells) / 2:
-        notes.append("has one value for each label: is it a copy of the label? Take it out of the table if it is")
+    if (told := _told_by_label(cells, labels)) is not None:
+        notes.append(told)
     alike = two_spellings(sorted(column.categories))
     if alike is not None:
         notes.append(f"has {alike[0]!r} and {alike[1]!r} as two categories, which differ in spelling alone")
@@ -218,6 +218,29 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str], *, decim
             "it is a key or a time"
         )
     return notes
+
+
+def _told_by_label(cells: Sequence[str], labels: Sequence[str]) -> str | None:
+    """Return what the rows that have a label say of a column that gives it away: copied, or written after it."""
+    pairs = Counter(pair for pair in zip(cells, labels, strict=True) if not is_missing(pair[1]))
+    values, known = {value for value, _ in pairs}, Counter[str]()
+    for (_, label), count in pairs.items():
+        known[label] += count
+    if len(known) < 2:
+        return None
+    if len(values) == len(known) == len(pairs) < len(cells) / 2:
+        return "has one value for each label: is it a copy of the label? Take it out of the table if it is"
+    if min(known.values()) < FEWEST_OF_A_LABEL:
+        return None
+    asked = "is it known before the label is? Take it out of the table if it is not"
+    if len(values) == len(pairs) <= CATEGORIES:
+        return f"has {len(values)} values, each with one label alone: {asked}"
+    empty = {label for value, label in pairs if value.lower() in EMPTY}
+    filled = {label for value, label in pairs if value.lower() not in EMPTY}
+    for one, other, how in ((empty, filled, "empty"), (filled, empty, "filled in")):
+        if len(one) == 1 and other and one.isdisjoint(other):
+            return f"is {how} where the label is {next(iter(one))!r}, and nowhere else: {asked}"
+    return None
 
 
 def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
