@@ -54,7 +54,9 @@ def test_words_are_columns_of_their_own_until_there_are_too_many():
     for at in range(60):
         model.learn_one({"colour": "red" if at % 2 else "blue", "size": 1.0}, at % 2)
     assert (model.predict_one({"colour": "red"}), model.predict_one({"colour": "blue"})) == (1, 0)
-    model.learn_one({"colour": "green"}, 2)
+    with pytest.warns(UserWarning, match=r"max_columns is reached: 'colour' has 2 of 3 columns, .* 'green' is ignored"):
+        model.learn_one({"colour": "green"}, 2)
+    model.learn_one({"colour": "grey"}, 2)  # and no more than once: warnings are errors here
     assert model.predict_one({"colour": "red", "size": float("nan"), "other": None}) == 1
 
 
@@ -191,6 +193,23 @@ def test_a_label_in_another_spelling_is_named() -> None:
         model.learn_one({"a": 1}, "Fraud ")
     model.learn_one({"a": 1}, "Fraud ")  # and no more than once: warnings are errors here
     model.learn_one({"a": 1}, "fair")
+
+
+def test_a_label_that_changes_its_type_is_named() -> None:
+    model = EdgeClassifier()
+    model.learn_one({"a": 1}, 1)
+    with pytest.warns(UserWarning, match="the label '1' is learnt as 1, which came first"):
+        model.learn_one({"a": 1}, "1")
+    model.learn_one({"a": 1}, "1")
+
+
+def test_a_row_that_is_no_dictionary_is_refused() -> None:
+    model = EdgeClassifier()
+    with pytest.raises(DataError, match="a row is a dictionary from feature to value, not ndarray"):
+        model.learn_one(np.zeros(3), 1)
+    model.learn_one({"a": 1}, 1)
+    with pytest.raises(DataError, match="a row is a dictionary"):
+        model.predict_one([1.0])
 
 
 def test_numbers_as_text_are_named_and_codes_are_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -69,12 +70,14 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         self._chances: dict[int, int] = {}
         """Column to the values that may still be its origin, where no other value has come that decides it."""
         self._labels: dict[str, Any] = {}
+        self._named: set[str] = set()
+        """What a warning has named: labels that came in another type, and "" for columns that do not fit."""
         self._experts: Experts | None = None
         self._last: tuple[dict[Any, Any], RowScaling, int, NDArray[np.float32]] | None = None
         """The last row, what it was made with, and what was made of it."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_origins": {}, "_chances": {}, **state})  # which earlier versions did not have
+        self.__dict__.update({"_origins": {}, "_chances": {}, "_named": set(), **state})  # not in earlier ones
 
     @property
     def _multiclass(self) -> bool:
@@ -92,6 +95,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         """
         if is_none(y):
             raise DataError(f"the row has no label, but {y}: what is taught needs one", parameter="label")
+        _require_row(x)
         experts = self._with_columns(x)
         name = self._name(y)
         row = self._row(x, experts)
@@ -106,10 +110,15 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
                 message = f"the label {y!r} is a known one in another spelling: learnt as a class of its own"
                 warnings.warn(message, UserWarning, stacklevel=3)
             self._labels.setdefault(name, y)
+        elif type(y) is not type(known := self._labels[name]) and name not in self._named and not _is_equal(known, y):
+            self._named.add(name)
+            message = f"the label {y!r} is learnt as {known!r}, which came first: predictions are of that type"
+            warnings.warn(message, UserWarning, stacklevel=3)
         return name
 
     def predict_proba_one(self, x: dict[Any, Any]) -> dict[Any, float]:
         """Return the probability of each label; empty before the first. Nothing changes by it."""
+        _require_row(x)
         experts = self._experts
         if experts is None or not experts.labels:
             return {}
@@ -123,7 +132,10 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         """Return experts with a column for everything in a row; where columns are added, arrays are made wider."""
         known = (_column(name, value) for name, value in x.items())
         fresh = [one for one in known if one is not None and one not in self._columns]
-        for column in sorted(fresh, key=repr)[: max(self.max_columns - len(self._columns), 0)]:
+        room = max(self.max_columns - len(self._columns), 0)
+        if len(fresh) > room and "" not in self._named:
+            self._warn_of_many(sorted(fresh, key=repr)[room])
+        for column in sorted(fresh, key=repr)[:room]:
             place = self._columns[column] = len(self._columns)
             if len(column) == 2:
                 self._warn_of_text(column)
@@ -135,6 +147,17 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         if self._experts is None or width > len(self._experts.state.scaling.mean):
             self._experts = self._widened(width)
         return self._experts
+
+    def _warn_of_many(self, column: Column) -> None:
+        """Warn of the first column that there is no room for, as where a feature is a key or a time."""
+        self._named.add("")
+        of = Counter(one[0] for one in self._columns)
+        name, count = of.most_common(1)[0] if of else (column[0], 0)
+        message = (
+            f"max_columns is reached: {name!r} has {count} of {len(self._columns)} columns, one for each value, and "
+            f"{column[-1]!r} is ignored as is what comes new: leave out keys and times, or grant more columns"
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
 
     def _warn_of_text(self, column: Column) -> None:
         """Warn where a feature has come as the text of many numbers, as `csv.DictReader` has it: each is a column."""
@@ -198,6 +221,11 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
             elif place >= 0:
                 row[place] = 1
         return row[None]
+
+
+def _require_row(x: Any) -> None:
+    if not hasattr(x, "items"):
+        raise DataError(f"a row is a dictionary from feature to value, not {type(x).__name__}")
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -238,6 +238,13 @@ def test_a_class_that_is_watched_for_and_never_comes_is_named(shop: Learner, tmp
     assert "is not known" not in edgecl("follow", shop.path, stream, "--watch", "small").err
 
 
+def test_a_class_that_has_a_prior_and_is_not_known_is_named(shop: Learner, tmp_path: Path) -> None:
+    stream = table(tmp_path / "stream.csv", ("small", "large"))
+    done = edgecl("follow", shop.path, stream, "--prior", "smal=0.1,large=0.9")
+    assert "'smal', which the prior has, is not known: there are large, small" in done.err
+    assert "is not known" not in edgecl("follow", shop.path, stream, "--prior", "small=0.1").err
+
+
 def test_labels_of_a_table_of_other_delimiters_meet_their_rows(shop: Learner, tmp_path: Path) -> None:
     rows, labels = tmp_path / "rows.csv", tmp_path / "labels.csv"
     rows.write_text("id;amount;hour\n1;3;2\n")

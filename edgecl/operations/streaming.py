@@ -236,6 +236,11 @@ def decided(
     from edgecl.learning.decisions import Costs, Prior
 
     asked = Prior.parse(prior).spelt(lambda label: spellings.settled(label, "the prior"))
+    unknown = sorted(set(asked.stated) - set(spellings.classes)) if spellings.classes else []
+    if unknown:
+        logger.warning(
+            "%r, which the prior has, is not known: there are %s", unknown[0], ", ".join(sorted(spellings.classes))
+        )
     costs = Costs.parse(cost) if cost is not None else None
     if watch is None:
         return asked, None
