@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,37 @@ def test_a_rollback_brings_the_experts_of_that_revision_back(learner: Learner) -
     again.rollback()
     assert again.store.current().objects[EXPERTS] == before
     assert again.predict(table([{"amount": 300, "hour": 3}]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda learner: learner.set(unknown_above=0.7),
+        lambda learner: learner.keep("large", "always"),
+        lambda learner: learner.resize(memory_bytes=2 << 20),
+        lambda learner: learner.resize(max_classes=8),
+    ],
+)
+def test_a_stream_goes_on_after_a_setting_was_changed(
+    learner: Learner, change: Callable[[Learner], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    taught(learner).commit()
+    rows = table([row for row, _ in payments(60, seed=2)])
+    before = Learner.open(learner.store.path).predict_proba(rows)
+    change(Learner.open(learner.store.path))
+    again = Learner.open(learner.store.path)
+    np.testing.assert_array_equal(again.predict_proba(rows), before)
+    taught(again).commit()
+    assert again.store.current().body["experts"]["labels"] == ["large", "small"]
+    assert "left behind" not in caplog.text
+    assert "has taught this store before" in caplog.text
+
+
+def test_where_less_memory_leaves_experts_behind_it_says_so(learner: Learner, caplog: pytest.LogCaptureFixture) -> None:
+    taught(learner).commit()
+    learner.resize(memory_bytes=512 << 10)
+    assert "the experts of the stream that revision 2 has are left behind" in caplog.text
+    assert EXPERTS not in learner.store.current().objects
 
 
 def test_a_class_that_is_forgotten_leaves_no_experts(learner: Learner) -> None:

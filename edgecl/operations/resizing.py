@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
+from edgecl.model.model import EXPERTS
 from edgecl.model.settings import PROJECTIONS, Settings, choose_tier, smallest_memory
 from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import require_storable
+from edgecl.operations.live_answers import note_left_behind
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.units import format_bytes
 
@@ -88,8 +90,17 @@ def resize(
         if writer is not None and (verdict.accepted or force):
             from edgecl.store.body_kinds import ResizeBody
 
-            body = ResizeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
-            revision = writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
+            is_followed = EXPERTS in live.objects and _keeps_experts(model.settings, settings)
+            kept = {EXPERTS: live.objects[EXPERTS]} if is_followed else {}
+            stream = ResizeBody.stream_of(live.body) if is_followed else {}
+            body = ResizeBody(
+                **made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes(), **stream
+            ).as_dict()
+            revision = writer.commit(
+                kind="lesson", objects={**made.digests, **kept}, body=body, time=utc_now(), parent=live.number
+            )
+            if not is_followed:
+                note_left_behind(live)
         elif writer is not None:
             from edgecl.store.body_kinds import RESIZE
 
@@ -104,6 +115,11 @@ def resize(
         dry_run=dry_run,
         forced=forced,
     )
+
+
+def _keeps_experts(before: Settings, after: Settings) -> bool:
+    """Test whether the experts of a stream fit as they are."""
+    return before.features == after.features and before.memory_bytes <= after.memory_bytes
 
 
 def _chosen(opened: OpenStore, model: Model, changes: dict[str, Any]) -> Settings:

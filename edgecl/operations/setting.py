@@ -37,7 +37,8 @@ def set_unknown_above(opened: OpenStore, value: float | str) -> Revision:
         live, model = opened.model()
         if model.unknown_above == wanted:
             raise SettingError(f"{opened.store.path} has that threshold: {value}")
-        body = SetBody(**replace(model, unknown_above=wanted).body()).as_dict()
+        made = replace(model, unknown_above=wanted)
+        body = SetBody(**made.body(), **SetBody.stream_of(live.body)).as_dict()
         return writer.commit(kind="lesson", objects=live.objects, body=body, time=utc_now(), parent=live.number)
 
 

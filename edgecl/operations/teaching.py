@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
-from edgecl.model.model import CENTRE, Model
+from edgecl.model.model import CENTRE, EXPERTS, Model
 from edgecl.operations.data import Embedded, checked_label, embedded, spool_folder
 from edgecl.operations.kept_signals import KeptSignals
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
@@ -365,6 +365,11 @@ def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, 
         bytes=model.bytes(),
         clock=moment.doubt,
     )
-    return writer.commit(
+    revision = writer.commit(
         kind="lesson", objects=model.digests, body=body.as_dict(), time=moment.time, parent=live.number
     )
+    if EXPERTS in live.objects:
+        from edgecl.operations.live_answers import note_left_behind
+
+        note_left_behind(live)
+    return revision

@@ -7,9 +7,9 @@ class             kind       members, after those of the model
 `LessonBody`      lesson     lesson, strategy, verdict, forced, bytes
 `CentreBody`      lesson     lesson {}, strategy "centre", verdict, forced, bytes, centred_on
 `UncentreBody`    lesson     lesson {}, strategy "uncentre"
-`SetBody`         lesson     lesson {}, strategy "set"
-`KeepBody`        lesson     lesson {}, strategy "keep"
-`ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes
+`SetBody`         lesson     lesson {}, strategy "set", [experts], [began]
+`KeepBody`        lesson     lesson {}, strategy "keep", [experts], [began]
+`ResizeBody`      lesson     lesson {}, strategy "resize", verdict, forced, bytes, [experts], [began]
 `MergeBody`       lesson     lesson {}, strategy "merge", verdict, forced, bytes
 `UpgradeBody`     lesson     lesson {}, strategy "upgrade", verdict, forced, bytes
 `StreamBody`      lesson     [verdict, forced false], strategy "prequential", lesson, accuracy, [drift, [concept]],
@@ -28,11 +28,12 @@ three with "rejected": `read_body` and `read_note` distinguish them by their mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from edgecl.store.erasure import Forgets
+from edgecl.store.followed import FollowedBody
 from edgecl.store.records import (
     MODEL_MEMBERS,
     LessonBody,
@@ -60,20 +61,20 @@ class UncentreBody(ModelBody):
         return {**super().as_dict(), "lesson": {}, "strategy": UNCENTRE}
 
 
-class SetBody(ModelBody):
+class SetBody(FollowedBody):
     """The body of a model of which a setting was changed."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
-        return {**super().as_dict(), "lesson": {}, "strategy": SET}
+        return {**super().as_dict(), "lesson": {}, "strategy": SET, **self.of_stream()}
 
 
-class KeepBody(ModelBody):
+class KeepBody(FollowedBody):
     """The body of a model whose user has said how long classes are kept."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
-        return {**super().as_dict(), "lesson": {}, "strategy": KEEP}
+        return {**super().as_dict(), "lesson": {}, "strategy": KEEP, **self.of_stream()}
 
 
 class InitBody(ModelBody):
@@ -85,7 +86,7 @@ class RepairBody(ModelBody):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResizeBody(ModelBody):
+class ResizeBody(FollowedBody):
     """The body of a model that was given other budgets."""
 
     STRATEGY: ClassVar[str] = RESIZE
@@ -99,7 +100,7 @@ class ResizeBody(ModelBody):
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {"verdict": self.verdict, "forced": self.forced, "bytes": self.bytes}
-        return {**super().as_dict(), "lesson": {}, "strategy": self.STRATEGY, **judged}
+        return {**super().as_dict(), "lesson": {}, "strategy": self.STRATEGY, **judged, **self.of_stream()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,7 @@ class CentreBody(ModelBody):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamBody(ModelBody):
+class StreamBody(FollowedBody):
     """The body of what a stream has taught: after a verdict, or at a drift."""
 
     lesson: Mapping[str, int]
@@ -158,18 +159,13 @@ class StreamBody(ModelBody):
     """The members of a `Drift`."""
     concept: str | None = None
     """"before the drift", for the model that was valid until then."""
-    experts: Mapping[str, Any] | None = None
-    """What is stated of the experts, next to their arrays; None where the head answers alone."""
-    began: Sequence[str] = ()
-    """Digests of the first rows of the streams that taught it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members in the order in which they are written."""
         judged = {} if self.verdict is None else {"verdict": self.verdict, "forced": False}
         stream = {"strategy": PREQUENTIAL, "lesson": self.lesson, "accuracy": self.accuracy}
-        drift = {name: value for name in ("drift", "concept", "experts") if (value := getattr(self, name)) is not None}
-        began = {"began": [*self.began]} if self.began else {}
-        return {**super().as_dict(), **judged, **stream, **drift, **began, "bytes": self.bytes}
+        drift = {name: value for name in ("drift", "concept") if (value := getattr(self, name)) is not None}
+        return {**super().as_dict(), **judged, **stream, **drift, **self.of_stream(), "bytes": self.bytes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,12 +345,12 @@ def _read_lesson(model: Mapping[str, Any], body: Mapping[str, Any]) -> Body:
     if body.get("strategy") == UNCENTRE:
         return UncentreBody(**model)
     if body.get("strategy") == SET:
-        return SetBody(**model)
+        return SetBody(**model, **SetBody.stream_of(body))
     if body.get("strategy") == KEEP:
-        return KeepBody(**model)
+        return KeepBody(**model, **KeepBody.stream_of(body))
     verdict, forced, size = member(body, "verdict", dict), member(body, "forced", bool), member(body, "bytes", dict)
     if body.get("strategy") == RESIZE:
-        return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size)
+        return ResizeBody(**model, verdict=verdict, forced=forced, bytes=size, **ResizeBody.stream_of(body))
     if body.get("strategy") == MERGE:
         return MergeBody(**model, verdict=verdict, forced=forced, bytes=size)
     if body.get("strategy") == UPGRADE:
@@ -378,8 +374,7 @@ def _read_stream(model: Mapping[str, Any], body: Mapping[str, Any]) -> StreamBod
         verdict=member(body, "verdict", dict) if "verdict" in body else None,
         drift=member(body, "drift", dict) if "drift" in body else None,
         concept=member(body, "concept", str) if "concept" in body else None,
-        experts=member(body, "experts", dict) if "experts" in body else None,
-        began=member(body, "began", list) if "began" in body else (),
+        **StreamBody.stream_of(body),
     )
 
 
