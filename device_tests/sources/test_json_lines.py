@@ -12,6 +12,7 @@ import pytest
 from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
 from edgecl.sources.reading import read_samples
+from edgecl.sources.samples import Sample, Skip
 
 from ..support.recordings import WRIST, contract_of, csv_of, lines_of, movement, npz, put, samples_of, skips_of
 
@@ -95,7 +96,7 @@ def test_rows_with_times_are_read_as_a_table_is(tmp_path: Path) -> None:
     path = put(tmp_path / "r.jsonl", lines_of(*rows[:30], "nonsense", *rows[30:]))
     found = samples_of(path, WRIST, label="go")
     np.testing.assert_array_equal(found[0].signal, expected[0].signal)
-    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="go")] == ["ragged row"]
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, WRIST, label="go")] == ["not JSON"]
 
 
 @pytest.mark.parametrize("contract", [WRIST, TABLE])
@@ -115,12 +116,12 @@ def test_rows_of_a_table_are_read_as_those_of_a_csv_are(tmp_path: Path) -> None:
     rows = [
         {"label": "up", "id": 7, "paid": True, "amount": 2.5},
         {"label": None, "id": 8, "paid": False, "amount": 1},
-        {"id": 9},
+        {"id": 9, "paid": True},
     ]
     path = put(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
     found = samples_of(path, contract, labelled=False)
     assert [(one.label, one.signal.tolist()) for one in found] == [("up", [[2.5, 0, 1]]), (None, [[1, 1, 0]])]
-    assert [skip.reason.partition(":")[0] for skip in skips_of(path, contract, labelled=False)] == ["ragged row"]
+    assert [skip.reason.partition(":")[0] for skip in skips_of(path, contract, labelled=False)] == ["missing value"]
     windows = put(tmp_path / "windows.jsonl", json.dumps({"signal": [[1, 0, 1]], "label": "up"}))
     assert [one.signal.tolist() for one in samples_of(windows, contract)] == [[[1, 0, 1]]]
 
@@ -149,3 +150,26 @@ def test_rows_of_objects_within_objects_are_read_and_lists_in_them_named(tmp_pat
     listed = [{"time": index / 50, "acc": row.tolist()} for index, row in enumerate(values)]
     with pytest.raises(DataError, match=r"has 1 columns of measurements \(acc \(a list\)\), the extractor takes 3"):
         samples_of(put(tmp_path / "l.jsonl", lines_of(*listed)), WRIST, label="go")
+
+
+@pytest.mark.parametrize("first", [{"weight": 1, "city": "Oslo"}, {"label": "up"}])
+def test_members_that_have_no_value_may_be_left_out_in_any_row(first: object, tmp_path: Path) -> None:
+    contract = replace(TABLE, channels=("size", "weight"), units=("unit", "unit"))
+    rows = [
+        first,
+        "{nonsense",
+        {"size": 1, "weight": 2, "label": "up"},
+        {"weight": 3, "size": 4},
+        {"weight": 5, "label": "down"},
+    ]
+    found = list(read_samples(put(tmp_path / "r.jsonl", lines_of(*rows)), contract, labelled=False))
+    assert [(one.label, one.signal.tolist()) for one in found if isinstance(one, Sample)] == [
+        ("up", [[1, 2]]),
+        (None, [[4, 3]]),
+    ]
+    reasons = [one.reason for one in found if isinstance(one, Skip)]
+    assert [one.partition(", and")[0] for one in reasons] == [
+        "missing value: in 'size'",
+        "not JSON: the line is no object of these columns",
+        "missing value: in 'size'",
+    ]

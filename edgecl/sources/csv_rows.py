@@ -117,6 +117,8 @@ def _read(
         if columns.has_end:
             cells = without_end(cells, columns.width)
         try:
+            if columns.is_json and not cells:
+                raise UnusableError("not JSON: the line is no object of these columns")
             if len(cells) != columns.width:
                 raise UnusableError(f"ragged row: {len(cells)} cells, the header has {columns.width}")
             time_s, values = read(cells, columns)

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # its marks
 LONGEST_TEXT = 10_000  # characters
 MOST_NAMED = 6  # members of a line in a message
 _BEGINNING = 64  # bytes of a file that show its form
+AHEAD = 256  # objects by which the columns are known: members that have no value may be left out
 _FIRST_LINES = 8  # of a file, of which one is not empty
 
 
@@ -73,13 +75,29 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
     yield from tally.rest()
 
 
-def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield objects as cells with their line numbers; the members of the first one are the columns, and come first.
+def json_cells(lines: Iterable[str], *, ahead: int = AHEAD) -> Iterator[tuple[int, list[str]]]:
+    """Yield objects as cells with their line numbers; the members of the first `ahead` are the columns, and come first.
 
-    An object within an object is a column for each of its members, acc_x for `{"acc": {"x": ...}}`. What is no such
-    object has no cells.
+    An object within an object is a column for each of its members, acc_x for `{"acc": {"x": ...}}`. A member that is
+    not there is an empty cell, unless there are others in its place. What is no such object has no cells.
     """
-    names: list[str] = []
+    objects = _objects(lines)
+    first = list(islice(objects, ahead))
+    are_lists: dict[str, bool] = {}
+    for _, row in first:
+        for name, value in row.items():
+            are_lists[name] = are_lists.get(name, False) or isinstance(value, list)
+    if first:
+        yield 0, [f"{name} (a list)" if is_list else name for name, is_list in are_lists.items()]
+    for number, row in chain(first, objects):
+        cells = [_cell(row[name]) for name in are_lists if name in row]
+        if 0 < len(cells) < len(are_lists) and row.keys() <= are_lists.keys():
+            cells = [_cell(row.get(name)) for name in are_lists]
+        yield number, cells
+
+
+def _objects(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the objects of lines with their numbers; an empty one for a line that has none."""
     for number, line in enumerate(lines, start=1):
         if not line.strip() or is_comment(line):
             continue
@@ -87,11 +105,7 @@ def json_cells(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
-        row = _flat(entry) if isinstance(entry, dict) else {}
-        if not names:
-            names = list(row)
-            yield 0, [f"{name} (a list)" if isinstance(row[name], list) else name for name in names]
-        yield number, [_cell(row[name]) for name in names if name in row]
+        yield number, _flat(entry) if isinstance(entry, dict) else {}
 
 
 def _flat(entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,7 +126,7 @@ def is_rows(path: Path, *, timed: bool) -> bool:
     Raises
     ------
     DataError
-        The file is unreadable.
+        The file is unreadable, or no JSON Lines.
     """
     from edgecl.sources.csv_times import time_name
 
@@ -121,6 +135,7 @@ def is_rows(path: Path, *, timed: bool) -> bool:
         with path.open("rb") as file:
             lines = (file.readline(LONGEST_LINE) for _ in range(_FIRST_LINES))
             first = next((line for line in lines if line.strip()), b"")
+            _check_form(first, path)
         entry = json.loads(first)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error

@@ -232,6 +232,8 @@ def _open(
         from edgecl.sources.json_lines import is_rows
 
         kind = ".csv" if is_rows(path, timed=contract.sample_rate_hz > 0) else kind
+    if how.label_column is not None and kind == ".jsonl" and contract.modality != "text":
+        raise DataError(f"{path} has no rows: its first line is no JSON object of columns: write one row per line")
     if how.label_column is not None and kind not in TABLES:
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":

@@ -76,6 +76,14 @@ def test_a_rate_of_401_digits_is_no_rate(tmp_path: Path) -> None:
     assert "unknown rate" in done.err
 
 
+@pytest.mark.parametrize("line", ["{'a': 1, 'b': 2, 'label': 'no'}", '{"a": 1, "b": 2, "label": "no"},', "{"])
+def test_what_is_nearly_json_lines_says_so(line: str, table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f"{line}\n" * 9)
+    done = edgecl("follow", table, path, "--label-column", "label")
+    assert (done.code, "its first line is no JSON object of columns" in done.err) == (4, True)
+
+
 @pytest.mark.parametrize(("end", "skipped"), [("1,2,ye", 1), ("1,2,yes", 0), ("1,2,maybe", 0), ("1,2,ye\n", 0)])
 @pytest.mark.parametrize("command", ["learn", "follow"])
 def test_a_label_that_is_cut_where_the_file_ends_is_no_class(

@@ -134,6 +134,6 @@ def _cells(lines: Iterator[str], name: str) -> tuple[str, Iterator[tuple[int, li
         raise DataError(f"{name} is neither CSV nor JSON Lines: it contains bytes that no text has, as UTF-16 does")
     lines = chain([first], rows, lines)
     if first.lstrip().startswith("{"):
-        return ",", json_cells(lines)
+        return ",", json_cells(lines, ahead=1)
     width = sum(len(cells) for _, cells in csv_cells([first], delimiter, joined=0))
     return delimiter, csv_cells(lines, delimiter, width=width, joined=0)
