@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgecl.sources.csv_axes import found_by_axis
+from edgecl.sources.csv_axes import found_by_axis, found_by_spelling
 
 SIX = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 
@@ -28,3 +28,21 @@ SIX = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 )
 def test_channels_are_found_by_sensor_and_axis(names: list[str], wanted: list[str], expected: list[int] | None) -> None:
     assert found_by_axis(names, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Hour of day", "amount"], [1, 0]),
+        (["data_hour_of_day", "data_amount"], [1, 0]),
+        (["hour-of-day", "amount", "note"], [1, 0]),
+        (["data_hour_of_day", "data_amount", "note"], None),  # another table's, for all that is known
+        (["old_amount", "new_hour_of_day"], None),
+        (["hour_of_day", "hour of day", "amount"], None),
+        (["f0", "f1"], None),
+    ],
+)
+def test_columns_in_another_spelling_or_behind_one_prefix_are_found(
+    names: list[str], expected: list[int] | None
+) -> None:
+    assert found_by_spelling([one.lower() for one in names], ["amount", "hour_of_day"]) == expected

@@ -18,6 +18,7 @@ _KINDS = {
     "grav": "grav",
     "angular": "gyro",
 }
+_SEPARATORS = re.compile(r"[\s_.-]+")
 _SENSORS = frozenset(_KINDS.values())
 _SUFFIXES = "|".join(re.escape(one) for one in SPELLINGS)
 _UNIT = re.compile(rf"[(\[].*?[)\]]|(?<=[xyz])[\s_.-]+({_SUFFIXES}|ut)$")
@@ -65,6 +66,8 @@ def channel_columns(
         return [named_column(path, place, name, "columns") for name in chosen]
     given = [names[column] for column in left]
     found = found_by_axis(given, wanted)
+    if found is None:
+        found = found_by_spelling(given, wanted)
     if found is not None:
         return [left[index] for index in found]
     if len(left) != len(wanted) or found_by_axis(wanted, given, is_axis_known=True) is not None:
@@ -112,6 +115,21 @@ def found_by_axis(names: list[str], wanted: list[str], *, is_axis_known: bool = 
     if any(keys.count(one) != 1 for one in asked):
         return None
     return [keys.index(one) for one in asked]
+
+
+def found_by_spelling(names: list[str], wanted: list[str]) -> list[int] | None:
+    """Return the index among `names` of each wanted one in other separators, or where all have one prefix; else None.
+
+    >>> found_by_spelling(["data.hour of day", "data.amount"], ["amount", "hour_of_day"])
+    [1, 0]
+    """
+    given, asked = ([_SEPARATORS.sub("", name) for name in some] for some in (names, wanted))
+    prefixes = {""}
+    if len(names) == len(wanted) > 1:
+        prefixes |= {one.removesuffix(asked[0]) for one in given if one.endswith(asked[0])}
+    whole = [[one + name for name in asked] for one in prefixes]
+    found = [names for names in whole if all(given.count(name) == 1 for name in names)]
+    return [given.index(name) for name in found[0]] if len(found) == 1 else None
 
 
 def _contradict(one: tuple[str, str], other: tuple[str, str]) -> bool:

@@ -45,7 +45,8 @@ def read_csv(
         The file is unreadable or not CSV.
     """
     if columns.taken_in_order:
-        logger.warning("%s: %s are taken as %s", path, columns.taken_in_order, ", ".join(contract.channels))
+        taken_as = ", ".join(TableEncoding(contract).columns)
+        logger.warning("%s: %s are taken as %s", path, columns.taken_in_order, taken_as)
     if columns.timestamp is not None:
         logger.info("%s: timestamps are read as %s, %.4g Hz", path, columns.unit, 1 / columns.step_s)
     tally = SkipTally(str(path))
