@@ -98,16 +98,20 @@ class Meeting:
     def __init__(self, most: int) -> None:
         self._most = most
         self._rows: OrderedDict[str, tuple[OpenRow, int]] = OrderedDict()  # and how many had come with it
-        self._labels: OrderedDict[str, str] = OrderedDict()
+        self._labels: OrderedDict[str, tuple[str, int]] = OrderedDict()  # and how many had come with it
         self._met: OrderedDict[str, str] = OrderedDict()  # the latest ids that have been learnt, and their labels
-        self._gone: OrderedDict[str, int] = OrderedDict()  # the latest ids that waited too long
+        self._gone: OrderedDict[str, int] = OrderedDict()  # the latest ids of rows that waited too long
+        self._gone_labels: OrderedDict[str, int] = OrderedDict()  # and of labels
         self._seen = self._dropped = self._unmatched = self._again = self._repeated = self._contradicting = 0
-        self._too_late = 0
-        self._wanted = 0  # rows that would have had to wait for the labels that came too late
+        self._too_late = self._too_early = self._labels_seen = 0
+        self._wanted = 0  # rows, or labels, that would have had to wait for what came too late
 
     def row(self, name: str, row: OpenRow) -> str | None:
         """Let a row wait; return its label where that is there already."""
-        label = self._labels.pop(name, None)
+        label, _ = self._labels.pop(name, (None, 0))
+        if (came := self._gone_labels.pop(name, None)) is not None:
+            self._too_early += 1
+            self._wanted = max(self._wanted, self._labels_seen - came + 1)
         self._again += name in self._rows or name in self._met
         self._seen += 1
         self._gone.pop(name, None)  # from now on its id is that of this row
@@ -125,6 +129,7 @@ class Meeting:
 
     def label(self, name: str, label: str) -> OpenRow | None:
         """Return the row of a label. One whose row is not there waits for it; one whose row was there does not."""
+        self._labels_seen += 1
         found = self._rows.pop(name, None)
         if found is not None:
             self._has_met(name, label)
@@ -133,12 +138,15 @@ class Meeting:
             self._too_late += 1
             self._wanted = max(self._wanted, self._seen - came + 1)
             return None
-        before = self._labels.get(name) or self._met.get(name)
+        before = self._labels.get(name, (None, 0))[0] or self._met.get(name)
         self._repeated += before == label
         self._contradicting += before not in (None, label)
         if name not in self._met:
-            self._labels[name] = label
-            self._unmatched += len(_bounded(self._labels, self._most))
+            self._labels[name] = label, self._labels_seen
+            for gone, (_, came) in _bounded(self._labels, self._most):
+                self._unmatched += 1
+                self._gone_labels[gone] = came
+                _bounded(self._gone_labels, self._most)
         return None
 
     def _has_met(self, name: str, label: str) -> None:
@@ -153,6 +161,7 @@ class Meeting:
             "rows_dropped": self._dropped,
             "labels_without_row": self._unmatched + len(self._labels),
             "labels_too_late": self._too_late,
+            "labels_too_early": self._too_early,
             "labels_repeated": self._repeated,
             "labels_contradicting": self._contradicting,
             "ids_used_again": self._again,
@@ -162,16 +171,19 @@ class Meeting:
         """Yield a sentence on each way in which rows and labels did not meet."""
         if alike := self._alike():
             yield f"the row {alike[0]!r} and the label of {alike[1]!r} did not meet: ids are compared as text"
-        elif self._rows and self._labels and not self._met:
+        elif self._rows and self._labels and not (self._met or self._too_late or self._too_early):
             yield (
                 f"no label met a row: the ids of rows are such as {next(iter(self._rows))!r}, those of labels such as "
                 f"{next(iter(self._labels))!r}"
             )
-        if self._too_late:
-            yield (
-                f"{self._too_late} labels came after their row had gone, and were not learnt: let {self._wanted} rows "
-                f"wait in place of {self._most}"
-            )
+        for count, how in (
+            (self._too_late, "came after their row had gone"),
+            (self._too_early, "had gone before their row came"),
+        ):
+            if count:
+                yield (
+                    f"{count} labels {how}, and were not learnt: let {self._wanted} rows wait in place of {self._most}"
+                )
         if self._again:
             yield f"ids of rows are used again, {self._again} times: labels by id cannot tell such rows apart"
         if self._contradicting:

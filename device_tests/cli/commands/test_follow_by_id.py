@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgecl.operations.late_labels import Meeting
+
 from ...support.commands import command_line, edgecl
 
 pytestmark = pytest.mark.host  # `edgecl export` makes the extractor
@@ -202,6 +204,34 @@ def test_labels_that_came_after_their_row_had_gone_are_named_with_what_has_to_wa
     enough = int(done.err.partition("let ")[2].split()[0].replace(",", ""))
     done = by_id(store, labels, "--waiting", enough, "--dry-run")
     assert (done.lines[-1]["labelled"], done.err) == (ROWS, "")
+
+
+def test_labels_that_had_gone_before_their_row_came_are_named_with_what_has_to_wait() -> None:
+    for waiting, kept in ((100, 100), (300, 300)):
+        meeting = Meeting(waiting)
+        for at in range(300):  # as a file that is poured into a pipe
+            meeting.label(f"r{at}", "fair")
+        met = [meeting.row(f"r{at}", object()) for at in range(300)]  # type: ignore[arg-type]
+        assert met.count("fair") == kept
+        counts = meeting.counts()
+        assert counts["labels_too_early"] == min(300 - kept, waiting)  # of the latest that had gone
+        assert counts["labels_without_row"] == 300 - kept
+    assert not list(meeting.notes())
+    few = Meeting(200)
+    for at in range(300):
+        few.label(f"r{at}", "fair")
+    few.row("r7", object())  # type: ignore[arg-type]
+    assert list(few.notes()) == [
+        "1 labels had gone before their row came, and were not learnt: let 293 rows wait in place of 200"
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_labels_without_a_header_line_are_named_as_empty(store: Path, content: str) -> None:
+    labels = store.parent / "none.csv"
+    labels.write_text(content)
+    done = by_id(store, labels)
+    assert (done.code, "is empty, wanted a line with the columns id and label" in done.err) == (4, True)
 
 
 def test_a_label_that_is_cut_where_its_pipe_ends_is_no_class(store: Path) -> None:

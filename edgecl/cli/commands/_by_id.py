@@ -200,6 +200,10 @@ def _text(file: IO[bytes]) -> io.TextIOWrapper:
 def _require(path: Path, names: list[str], required: Sequence[str]) -> None:
     if any(not name.isprintable() for name in names):
         raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
+    if not any(names):
+        raise DataError(
+            f"{'stdin' if path == STDIN else path} is empty, wanted a line with the columns {' and '.join(required)}"
+        )
     if lacking := [one for one in required if one not in names]:
         raise DataError(f"{path} has no column {lacking[0]!r}: there are {', '.join(names) or 'none'}")
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
