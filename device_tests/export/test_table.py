@@ -181,6 +181,24 @@ def test_a_few_values_far_beyond_all_others_do_not_scale_a_column(
     assert "'size' has 2 values far beyond nearly all others" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("cells", "is_named"),
+    [
+        ([f"{at * 97:,}".replace(",", ".") for at in range(1, 60)], True),  # 97, 970, 1.067
+        ([f"{at * 97 / 1000:.3f}" for at in range(1, 60)], False),  # 0.097, 0.970, 1.067
+        ([f"{1 + at * 97 / 1000:.3f}" for at in range(1, 60)], False),
+        ([str(round(at * 97.125 / 40, 3)) for at in range(1, 60)] + ["7", "8", "9"], False),
+        ([str(at * 97) for at in range(1, 60)], False),
+    ],
+)
+def test_points_that_separate_thousands_are_named(
+    tmp_path: Path, cells: list[str], is_named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_column(tmp_path, [*cells[::2], *cells[1::2]])
+    assert ("'size' has '1.067' beside '97': where points separate thousands" in caplog.text) == is_named
+    assert bool(caplog.records) == is_named
+
+
 def test_heavy_tails_and_rare_flags_scale_their_columns_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     amounts = np.exp(2 * np.random.default_rng(0).normal(size=2000)).round(3)
     assert abs(latent(of_column(tmp_path, [str(one) for one in amounts]), str(amounts.mean()))[0]) < 1e-3

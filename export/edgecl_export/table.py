@@ -41,6 +41,7 @@ _NUMBER_AS_TEXT = re.compile(
 )
 ENDS = frozenset({32767, 32768, 65535, 2147483647, 2147483648, 4294967295})  # of whole numbers
 FEWEST_OF_A_MARK = 3  # rows, and different values
+FEWEST_GROUPED = 20  # numbers with a point, all of thousands
 FEWEST_OF_A_LABEL = 3  # rows, where a column is to give it away
 TAIL = 0.01  # share of values on each side that the width of a column is taken without
 FAR = 100.0  # widths from the middle beyond which a value does not scale its column
@@ -209,6 +210,10 @@ def _notes(column: Column, cells: Sequence[str], labels: Sequence[str], *, decim
     if alike is not None:
         notes.append(f"has {alike[0]!r} and {alike[1]!r} as two categories, which differ in spelling alone")
     if not column.categories:
+        if (mixed := _grouped(cells)) is not None:
+            notes.append(
+                f"has {mixed[0]!r} beside {mixed[1]!r}: where points separate thousands, write numbers without them"
+            )
         read = [math.nan if (one := _number(cell, decimal=decimal)) is None else one for cell in cells]
         notes += _notes_on_numbers(column.name, np.array(read))
     unknown = len(cells) - sum(known[value] for value in column.categories)
@@ -241,6 +246,22 @@ def _told_by_label(cells: Sequence[str], labels: Sequence[str]) -> str | None:
         if len(one) == 1 and other and one.isdisjoint(other):
             return f"is {how} where the label is {next(iter(one))!r}, and nowhere else: {asked}"
     return None
+
+
+def _grouped(cells: Sequence[str]) -> tuple[str, str] | None:
+    """Return a number of a column that seems to have points between thousands, and one that needs none.
+
+    All with a point have three digits behind each, none is below 1, and all without one are below 1,000: of numbers
+    with three decimals some are written with fewer, or all with a point.
+    """
+    present = [cell.lstrip("+-") for cell in cells if cell.lower() not in EMPTY]
+    pointed = [cell for cell in present if "." in cell]
+    plain = [cell for cell in present if "." not in cell]
+    if len(pointed) < FEWEST_GROUPED or len(plain) < FEWEST_OF_A_MARK:
+        return None
+    if not all(re.fullmatch(r"[1-9]\d{0,2}(\.\d{3})+", cell) for cell in pointed):
+        return None
+    return (pointed[0], plain[0]) if all(re.fullmatch(r"\d{1,3}", cell) for cell in plain) else None
 
 
 def _notes_on_numbers(name: str, values: NDArray[np.float64]) -> list[str]:
