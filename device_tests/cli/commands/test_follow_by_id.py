@@ -1,4 +1,4 @@
-"""`edgecl follow --labels`: labels that come later and by id, from a second file or pipe."""
+"""`edgecl follow --labels` and `--live`: rows as they come, with labels that come later and by id, or in a column."""
 
 from __future__ import annotations
 
@@ -109,9 +109,52 @@ def test_predictions_come_out_at_once_and_whatever_ends_it_commits(store: Path, 
     assert edgecl("status", store, "--json").value["classes"].keys() == {"fair", "fraud"}
 
 
+def test_live_rows_are_answered_at_once_and_their_labels_learnt(store: Path) -> None:
+    command = command_line("follow", store, "-", "--label-column", "y", "--label-delay", "1", "--live", "--json")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdin is not None
+        assert one.stdout is not None
+        try:
+            one.stdin.write("amount,y\n10,fair\n190,\n20,fair\n")
+            one.stdin.flush()
+            lines = [json.loads(one.stdout.readline()) for _ in range(4)]
+            assert [(line["id"], line.get("learnt")) for line in lines] == [
+                ("1", None), ("2", None), ("1", "fair"), ("3", None),
+            ]  # fmt: skip
+            one.send_signal(signal.SIGINT)
+            report = json.loads(one.stdout.readline())
+            assert (report["rows"], report["labelled"]) == (3, 1)
+            assert one.wait(10) == 0
+        finally:
+            one.kill()
+    assert edgecl("status", store, "--json").value["classes"].keys() == {"fair"}
+
+
+@pytest.mark.parametrize("delay", [0, 40])
+def test_live_rows_of_a_file_are_answered_as_those_of_a_table(store: Path, delay: int) -> None:
+    table = ("follow", store, store.parent / "all.csv", "--label-column", "y", "--label-delay", delay, "--dry-run")
+    *lines, report = edgecl(*table, "--live", "--json").lines
+    assert len(lines) == 2 * ROWS
+    usual = edgecl(*table, "--json").value["accuracy"]
+    assert report["accuracy"] == pytest.approx(usual, abs=0.02)  # which counts on labels that are late by as much
+
+
+def test_a_label_that_is_cut_where_a_live_pipe_ends_is_no_class(store: Path) -> None:
+    rows = "amount,y\n" + "".join(f"{amount},{label}\n" for amount, label in amounts()[:20]) + "180,fra"
+    done = subprocess.run(
+        command_line("follow", store, "-", "--label-column", "y", "--live", "--json"),
+        input=rows, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    *lines, report = map(json.loads, done.stdout.splitlines())
+    assert report["skipped"][0]["source"] == "label of row 21"
+    assert {line["learnt"] for line in lines if "learnt" in line} == {"fair", "fraud"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--live",), "no column 'label'"),
+        (("--live", "--id-column", "id", "--labels", "labels.csv"), "choose one"),
         (("--id-column", "id"), "--id-column and --labels go together"),
         (("--id-column", "number", "--labels", "labels.csv"), "no column 'number'"),
         (("--id-column", "id", "--labels", "rows.csv"), "no column 'label'"),

@@ -1,4 +1,4 @@
-"""Rows and labels that come by two pipes, or files: read as they arrive, and printed as they are answered."""
+"""Rows and labels that come by a pipe or two, or files: read as they arrive, and printed as they are answered."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import queue
 import stat
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -24,7 +24,7 @@ from edgecl.sources.csv_columns import encoding_of, errors_of
 from edgecl.sources.csv_times import is_number
 from edgecl.sources.folders import require_data
 from edgecl.sources.headers import header_line, plain_names, require_names, rows_below
-from edgecl.sources.labels import require_whole
+from edgecl.sources.labels import is_missing, require_whole
 from edgecl.sources.samples import Skip, UnusableError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgecl.operations.streaming import StreamReport
 
     Arrived = Row | LateLabel | Skip
+    Arriving = Callable[[Halt], Iterator[Arrived]]
 
 STDIN = Path("-")
 MOST_KNOWN = 4096  # labels that the last one may be the beginning of
@@ -43,8 +44,18 @@ class _Unended(dict[str, str]):
     """Cells by column of a line that has no end."""
 
 
+def by_id(rows: Path, labels: Path, *, id_column: str, waiting_rows: int) -> Arriving:
+    """Return what yields rows and labels of two files or pipes, until a halt is asked."""
+    return lambda halt: arriving(rows, labels, id_column=id_column, ahead=max(waiting_rows // 2, 1), halt=halt)
+
+
+def live(rows: Path, *, label_column: str, label_delay: int) -> Arriving:
+    """Return what yields rows by their numbers, and each label so many rows after its own, until a halt is asked."""
+    return lambda halt: _together(halt, _labelled(rows, label_column, label_delay))
+
+
 def run(
-    store: Path, rows: Path, labels: Path, *, id_column: str, waiting_rows: int, as_json: bool, **how: Any
+    store: Path, arrivals_until: Arriving, *, waiting_rows: int, as_json: bool, **how: Any
 ) -> tuple[StreamReport, int]:
     """Follow, print each prediction and each label as it comes, and return the report and the memory granted.
 
@@ -54,7 +65,7 @@ def run(
 
     halt, failed = Halt(), list[OSError]()
     with interrupts.asking(halt.ask), warn.opened(store) as learner:
-        arrivals = arriving(rows, labels, id_column=id_column, ahead=max(waiting_rows // 2, 1), halt=halt)
+        arrivals = arrivals_until(halt)
         stages = follow_by_id(learner.opened, arrivals, waiting_rows=waiting_rows, **how)
         for one in stages:
             if isinstance(one, Predicted | Learnt) and not failed:
@@ -148,21 +159,41 @@ def _rows(path: Path, id_column: str) -> Iterator[Arrived]:
 
 
 def _labels(path: Path) -> Iterator[LateLabel | Skip]:
-    from edgecl.operations.late_labels import LateLabel
-
     known: dict[str, None] = {}
     for cells in _records(path, ["id", "label"]):
+        yield cells if isinstance(cells, Skip) else _label_in(cells, "label", cells["id"].strip(), known)
+
+
+def _labelled(path: Path, label_column: str, label_delay: int) -> Iterator[Arrived]:
+    """Yield rows that have their labels in a column; an empty one is no label."""
+    from edgecl.operations.late_labels import Row
+
+    wanted, known = label_column.strip().lower(), dict[str, None]()
+    later: deque[LateLabel | Skip | None] = deque()
+    for number, cells in enumerate(_records(path, [wanted]), start=1):
         if isinstance(cells, Skip):
             yield cells
             continue
-        try:
-            if isinstance(cells, _Unended) and [*cells][-1] == "label":
-                require_whole(cells["label"], known)
-            yield LateLabel(cells["id"].strip(), cells["label"])
-            if len(known) < MOST_KNOWN:
-                known[cells["label"]] = None
-        except UnusableError as error:
-            yield Skip(f"label of row {cells['id'].strip()}", str(error))
+        yield Row(str(number), cells)
+        later.append(None if is_missing(cells[wanted]) else _label_in(cells, wanted, str(number), known))
+        if len(later) > label_delay and (label := later.popleft()) is not None:
+            yield label
+    yield from filter(None, later)
+
+
+def _label_in(cells: Mapping[str, str], column: str, name: str, known: dict[str, None]) -> LateLabel | Skip:
+    """Return the label of a row by its name; `known` has those that the last one may be the beginning of."""
+    from edgecl.operations.late_labels import LateLabel
+
+    label = cells[column]
+    try:
+        if isinstance(cells, _Unended) and [*cells][-1] == column:
+            require_whole(label, known)
+    except UnusableError as error:
+        return Skip(f"label of row {name}", str(error))
+    if len(known) < MOST_KNOWN:
+        known[label] = None
+    return LateLabel(name, label)
 
 
 def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | Skip]:
@@ -178,7 +209,7 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
         header = header_line(lines)
         delimiter = header.delimiter
         if header.line.lstrip().startswith("{"):
-            raise DataError(f"{path} is JSON Lines: rows and labels that meet by id come as CSV with a header line")
+            raise DataError(f"{path} is JSON Lines: rows that are followed as they come are CSV with a header line")
         names = plain_names(next((cells for _, cells in csv_cells([header.line], delimiter, joined=0)), []))
         require_names(names, path)
         _require(path, names, required)

@@ -33,6 +33,7 @@ REJECTED = 3
         "edgecl follow cards payments.csv --watch fraud --cost missed=50,false=1",
         "edgecl follow cards payments.csv --watch fraud --alerts-per-1000 20 --json",
         "tail -f payments.csv | edgecl follow cards - --id-column id --labels chargebacks.fifo",
+        "tail -n +1 -f prices.csv | edgecl follow prices - --label-column class --live",
     )
 )
 @store_argument
@@ -58,6 +59,9 @@ REJECTED = 3
     type=Whole(min=1),
     default=1000,
     help="Rows that may wait for their label in --labels. [default: 1000]",
+)
+@click.option(
+    "--live", is_flag=True, help="Answer and print each row as it comes, and learn from the label that it has."
 )
 @click.option(
     "--prior",
@@ -91,6 +95,7 @@ def command(
     id_column: str | None,
     labels: Path | None,
     waiting: int,
+    live: bool,
     prior: str,
     watch: str | None,
     cost: str | None,
@@ -105,7 +110,8 @@ def command(
 
     PATH is a table (.csv); a row with an empty label is only answered. Experts at several time scales answer together,
     and those that have been right of late count most. With --labels, rows and labels are read as they come, from files
-    or pipes, and each prediction is printed at once. Exit code 3: the revision in the store answers the latest rows
+    or pipes, and each prediction is printed at once; with --live too, where rows have their labels in a column. Else a
+    pipe is read to its end first. Exit code 3: the revision in the store answers the latest rows
     better, and stays live.
     """
     if watch is None and (cost or alerts_per_1000 is not None):
@@ -114,16 +120,22 @@ def command(
         raise click.UsageError("alerts by --cost or by --alerts-per-1000: choose one")
     if (id_column is None) != (labels is None):
         raise click.UsageError("--id-column and --labels go together")
+    if labels is not None and (live or label_column is not None or label_delay):
+        raise click.UsageError(
+            "labels come by --labels, or by --label-column and --label-delay, where --live is for: choose one"
+        )
     alerts = {"prior": prior, "watch": watch, "cost": cost, "alerts_per_1000": alerts_per_1000}
-    if id_column is not None and labels is not None:
-        if label_column is not None or label_delay:
-            raise click.UsageError("labels come by --labels, or by --label-column and --label-delay: choose one")
+    if live or labels is not None:
         from edgecl.cli.commands import _by_id
 
+        if labels is not None and id_column is not None:
+            arriving = _by_id.by_id(path, labels, id_column=id_column, waiting_rows=waiting)
+        else:
+            waiting = max(waiting, label_delay + 1)
+            arriving = _by_id.live(path, label_column=label_column or "label", label_delay=label_delay)
         report, budget = _by_id.run(
-            store, path, labels, id_column=id_column, waiting_rows=waiting, as_json=as_json, dry_run=dry_run,
-            label_case=how.label_case, **alerts,
-        )  # fmt: skip
+            store, arriving, waiting_rows=waiting, as_json=as_json, dry_run=dry_run, label_case=how.label_case, **alerts
+        )
         accepted = _prequential.finish(report, budget, curve=curve, plot=plot, as_json=as_json)
         ctx.exit(0 if accepted else REJECTED)
     accepted = _prequential.run(
