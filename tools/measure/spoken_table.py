@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from common.phonemes import phonemes, within_one
 from common.sounds import RATE_HZ, TAUGHT, World, resampled, to_peak, word_in_noise, worlds
 from common.splits import data_root
+from common.windows import windowed
 from edgecl.extractors.base import FileExtractor
 from edgecl.extractors.opening import builtin_extractor, open_extractor
 from edgecl.spotting.background import BackgroundScorer, factory_background
-from edgecl.spotting.densities import log_density
-from measure.listen_table import events, in_blocks, taught_model, threshold_for
+from edgecl.spotting.student import clip_frames, factory_student
+from measure.listen_ground import Ground, part
+from measure.listen_table import all_asked, events, taught_model, threshold_for, with_references
 
-MINUTE_HOPS = 733  # that fit into a minute of sound
 WORDS = {
     "two": (
         "jarvis", "pluto", "robot", "mango", "falcon", "velvet", "pepper", "hazel", "juno", "tango", "walnut", "cobalt",
@@ -106,29 +107,24 @@ class Bench:
         assert isinstance(extractor, FileExtractor)
         background = factory_background(source=extractor.contract.source, dimension=extractor.contract.dimension)
         assert background is not None
-        self.extractor, self.background, self._scratch = extractor, background, scratch
-        with np.load(folder / "background.npz") as kept:
-            stream = each_minute(kept["x"], every)
-        self.hours = len(stream) * 0.08 / 3600
-        densities = background.densities()
-        self._of_background = in_blocks(lambda rows: densities(rows)[0], stream)
-        self._whitened = in_blocks(lambda rows: densities(rows)[1], stream)
+        self.extractor, self._background, self._scratch = extractor, background, scratch
+        self._student = factory_student()
+        self.ground = Ground(folder, extractor.contract, background, self._student, every=every)
         self.world = worlds(data_root())[1]
 
-    def taught(self, word: str, voices: list[Voice]) -> BackgroundScorer:
-        """Return the scorer of a store that some voices taught a word."""
-        clips = self.extractor.latents([voice.says(word)[:, None] for voice in voices])
-        return BackgroundScorer(taught_model(clips, word, self._scratch), self.background)
-
-    def stream(self, word: str, scorer: BackgroundScorer) -> Signal:
-        """Return the scores of the stream (n,)."""
-        own = scorer.word(word)
-        densities = log_density(self._whitened, own.own, np.array([own.own_spread], np.float32))[:, 0]
-        scores: Signal = densities - np.float32(own.half_determinant) - self._of_background
-        return scores
+    def taught(self, word: str, voices: list[Voice]) -> tuple[BackgroundScorer, Signal]:
+        """Return the scorer of a store that some voices taught a word, and the scores of the stream (n,)."""
+        signals = [voice.says(word)[:, None] for voice in voices]
+        model = taught_model(self.extractor.latents(signals), word, self._scratch)
+        frames = np.array([clip_frames(one, self.extractor) for one in signals])
+        names = np.array([word] * len(signals))
+        model = with_references(model, frames, names, range(len(signals)), student=self._student)
+        scorer, added = BackgroundScorer(model, self._background, student=self._student), part(model, word)
+        assert self.ground.agrees(scorer, word, added), "the scorer does not score as the stream was scored"
+        return scorer, self.ground.scores(scorer, word, added)
 
     def played(self, word: str) -> Iterator[tuple[Voice, str, Signal]]:
-        """Yield voice, condition and latents of all that is played of a word."""
+        """Yield voice, condition and windows of frames (n, P, D) of all that is played of a word."""
         for number, voice in enumerate(VOICES):
             said = voice.says(word)
             yield voice, "alone, 20 dB", self._heard(said, (number, 0), 20)
@@ -140,7 +136,8 @@ class Bench:
 
     def _heard(self, said: Signal, seed: tuple[int, int], snr_db: int) -> Signal:
         rng, length = np.random.default_rng([SEED, *seed]), max(4 * RATE_HZ, len(said) + RATE_HZ)
-        return self.extractor.hop_latents(word_in_noise(said, self.world, rng, snr_db=snr_db, length=length))
+        sound = word_in_noise(said, self.world, rng, snr_db=snr_db, length=length)
+        return windowed(self.extractor.frames(sound), self.extractor.contract.pool_frames)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -156,20 +153,21 @@ def measure(bench: Bench) -> dict[str, Any]:
             rng = np.random.default_rng([SEED, number, draw])
             teachers = set(rng.permutation(people)[:SHOTS].tolist())
             voices = list({one.person: one for one in VOICES if one.person in teachers}.values())
-            scorer = bench.taught(word, voices)
-            scores = bench.stream(word, scorer)
-            thresholds = {f"{rate:g}": threshold_for(scores, rate * bench.hours) for rate in RATES}
+            scorer, scores = bench.taught(word, voices)
+            asking = all_asked(scorer)
+            thresholds = {f"{rate:g}": threshold_for(scores, rate * bench.ground.hours) for rate in RATES}
             thresholds["automatic"] = float(scorer.thresholds[0])
             cases.append({"word": word, "false": len(events(scores, thresholds["automatic"]))})
-            for voice, condition, latents in heard:
+            for voice, condition, windows in heard:
                 if voice.person not in teachers:
-                    best = float(scorer.row_scores(latents)[:, 0].max())
+                    best = float(asking(bench.extractor.pool(windows), windows).scores[:, 0].max())
                     missed = {at: float(best < threshold) for at, threshold in thresholds.items()}
                     about = {"word": word, "person": voice.person, "engine": voice.engine, "condition": condition}
                     played.append({**about, "missed": missed})
         print(f"{word}: measured", file=sys.stderr, flush=True)
     return {
-        "hours": bench.hours, "rates": list(RATES), "words": words, "left_out": sorted(left_out), "people": len(people),
+        "hours": bench.ground.hours, "rates": list(RATES), "words": words, "left_out": sorted(left_out),
+        "people": len(people),
         "played": played, "cases": cases,
     }  # fmt: skip
 
@@ -184,13 +182,6 @@ def main() -> int:
         found = measure(Bench(chosen.stream, chosen.every, Path(scratch)))
         chosen.json.write_text(json.dumps(found, indent=1))
     return 0
-
-
-def each_minute(stream: NDArray[np.float16], every: int) -> NDArray[np.float16]:
-    """Return the hops of each Nth minute, as many of each kind of sound; those of a part of a minute are left out."""
-    minutes = len(stream) // MINUTE_HOPS
-    kept: NDArray[np.float16] = stream[: minutes * MINUTE_HOPS].reshape(minutes, MINUTE_HOPS, -1)[::every]
-    return kept.reshape(-1, stream.shape[1])
 
 
 if __name__ == "__main__":
