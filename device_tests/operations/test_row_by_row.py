@@ -140,6 +140,18 @@ def test_where_less_memory_leaves_experts_behind_it_says_so(learner: Learner, ca
     assert EXPERTS not in learner.store.current().objects
 
 
+def test_where_a_merge_leaves_experts_behind_it_says_so(
+    learner: Learner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    taught(learner).commit()
+    other = Learner.create(tmp_path / "other", extractor=learner.store.extractor_path)
+    rows = payments(60, seed=3)
+    other.learn(table([row for row, _ in rows]), [label for _, label in rows])
+    other.share(tmp_path / "other.share")
+    learner.merge([tmp_path / "other.share"])
+    assert "the experts of the stream that revision 2 has are left behind" in caplog.text
+
+
 def test_a_class_that_is_forgotten_leaves_no_experts(learner: Learner) -> None:
     taught(learner).commit()
     learner.forget(["small"])

@@ -13,6 +13,7 @@ from edgecl.gate.verdict import Verdict
 from edgecl.model.share import Share
 from edgecl.model.shares import COMBINATIONS, SUM, own_classes
 from edgecl.operations.changes import ChangeReport
+from edgecl.operations.live_answers import note_left_behind
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
 from edgecl.operations.sharing import is_unit
 from edgecl.sharing import merging
@@ -280,6 +281,7 @@ def _committed(
         note_rejected(writer, MERGE, verdict, time=utc_now())
         return None
     body = MergeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
+    note_left_behind(live)
     return writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
 
 
