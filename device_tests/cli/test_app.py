@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.cli import app, warn
-from edgecl.cli.app import COMMANDS
+from edgecl.cli.app import COMMANDS, OTHER_NAMES
 from edgecl.cli.commands.doctor import PACKAGES
 from edgecl.demo.clips import NEW_WORDS
 from edgecl.learning.strategies import STRATEGIES
@@ -109,6 +109,28 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant() -> None:
     done = edgecl("lern")
     assert done.code == 2
     assert "learn" in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train", "learn"),
+        ("add", "learn"),
+        ("create", "init"),
+        ("test", "eval"),
+        ("delete", "forget"),
+        ("info", "status"),
+    ],
+)
+def test_a_command_called_by_another_tools_name_is_answered_with_ours(typed: str, meant: str) -> None:
+    done = edgecl(typed, "kitchen")
+    assert done.code == 2
+    assert f"No such command '{typed}'. Did you mean '{meant}'?" in done.err
+
+
+def test_every_other_name_leads_to_a_command_and_is_none() -> None:
+    assert set(OTHER_NAMES.values()) <= set(COMMANDS)
+    assert not set(OTHER_NAMES) & set(COMMANDS)
 
 
 def test_the_version_is_printed() -> None:

@@ -69,6 +69,14 @@ COMMANDS = {
     "help": "Read the documents: data, Python, JSON, devices and more.",
 }
 
+# names that other tools give to what a command does, and that do not resemble its own
+OTHER_NAMES = {
+    "add": "learn", "check": "doctor", "classify": "predict", "correct": "wrong", "create": "init", "delete": "forget",
+    "fit": "learn", "info": "status", "label": "inbox", "list": "status", "log": "history", "new": "init",
+    "remove": "forget", "rm": "forget", "run": "listen", "show": "status", "start": "listen", "teach": "learn",
+    "test": "eval", "train": "learn", "undo": "rollback", "web": "serve",
+}  # fmt: skip
+
 INTERRUPTED = 130
 # what an extra installs, by the package that is missed
 EXTRAS = {
@@ -121,6 +129,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            if args[0] in OTHER_NAMES:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {OTHER_NAMES[args[0]]!r}?")
             raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)
 
