@@ -114,6 +114,13 @@ def test_units_are_written_and_what_is_left_to_do_is_told(tmp_path: Path):
     assert (refused.code, "run it as root" in refused.err) == (2, True)
 
 
+def test_a_store_that_is_not_there_is_named_where_its_units_are_written(tmp_path: Path):
+    missing = edgecl("service", "install", "/srv/no/hall", *PROGRAM, "--folder", tmp_path / "units", "--no-start")
+    assert missing.code == 0
+    assert "no store is found at /srv/no/hall: what is started does not run" in missing.err
+    assert edgecl("service", "install", "/srv/no/hall", *PROGRAM, "--print").err == ""  # maybe for another machine
+
+
 def test_a_users_own_units_want_nothing_that_only_root_may(tmp_path: Path):
     for text in printed("/home/ann/hall", *PROGRAM, "--own").values():
         keys = {line.partition("=")[0] for line in text.splitlines() if "=" in line and not line.startswith("#")}

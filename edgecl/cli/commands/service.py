@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import click
 
 from edgecl.cli.options import example, json_option
 from edgecl.cli.text import print_json
+from edgecl.cli.warn import warn
 
 DEFAULT_STORE = Path("/var/lib/edgecl/kitchen")
 
@@ -97,6 +99,8 @@ def install(
         _print(units, target, is_one=unit is not None, as_json=as_json)
     else:
         _install(units, target, own=own, is_started=not no_start, with_page=with_page, as_json=as_json)
+        if not os.path.exists(store / "current"):  # noqa: PTH110 (a folder that may not be read is no error)
+            warn(f"no store is found at {store.absolute()}: what is started does not run before there is one")
 
 
 def _print(units: Mapping[str, str], folder: Path, *, is_one: bool, as_json: bool) -> None:
