@@ -351,6 +351,15 @@ def test_an_extractor_that_does_not_ship_is_answered_with_the_command_that_makes
     check_refused(refused, USAGE, f"neither voice nor imu, nor a file: `edgecl export {command}")
 
 
+def test_movement_with_fewer_sensors_is_answered_with_the_command_that_makes_an_extractor(tmp_path: Path) -> None:
+    assert edgecl("init", tmp_path / "wrist", "--extractor", "imu").code == 0
+    rows = [f"{i / 50},{i % 7},{i % 5},9" for i in range(200)]
+    (tmp_path / "phone.csv").write_text("\n".join(["time,x,y,z", *rows]))
+    refused = edgecl("learn", tmp_path / "wrist", tmp_path / "phone.csv", "--label", "walk")
+    check_refused(refused, DATA, "an extractor for such a sensor: `edgecl export imu --like FILE -o OUT`")
+    assert "--columns" not in refused.err
+
+
 def test_the_extractor_of_a_table_is_exported_by_the_name_that_it_has() -> None:
     asked = edgecl("export", "table", "--help").out
     assert (

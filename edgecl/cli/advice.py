@@ -71,6 +71,7 @@ REMEDIES = {
     "create": "`edgecl init STORE --extractor voice`",
     "export": "`edgecl export imu|voice -o FILE`",
     "learn": "`edgecl learn STORE PATH`",
+    "like": "an extractor for such a sensor: `edgecl export imu --like FILE -o OUT`",
     "listen": "`edgecl listen STORE --inbox`",
     "merge": "`edgecl merge STORE --without DEVICE`",
     "reference": "`edgecl bench --reference`",

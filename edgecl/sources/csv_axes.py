@@ -70,11 +70,13 @@ def channel_columns(
         found = found_by_spelling(given, wanted)
     if found is not None:
         return [left[index] for index in found]
+    is_smaller = 3 <= len(left) < len(wanted)  # such as no gyroscope: no choice of columns makes up for it
     if len(left) != len(wanted) or found_by_axis(wanted, given, is_axis_known=True) is not None:
         raise DataError(
             f"{path} has {len(left)} columns of measurements ({', '.join(given)}), "
             f"the extractor takes {len(wanted)} ({', '.join(wanted)})",
-            parameter="columns",
+            parameter="" if is_smaller else "columns",
+            remedy="like" if is_smaller else "",
         )
     lacking = [name for name in wanted if name not in given]
     if len(lacking) < len(wanted):  # where some have the extractor's names, the others are not what is lacking
