@@ -360,12 +360,10 @@ def test_movement_with_fewer_sensors_is_answered_with_the_command_that_makes_an_
     assert "--columns" not in refused.err
 
 
-def test_the_extractor_of_a_table_is_exported_by_the_name_that_it_has() -> None:
-    asked = edgecl("export", "table", "--help").out
-    assert (
-        asked.replace("Usage: edgecl export table", "Usage: edgecl export identity")
-        == edgecl("export", "identity", "--help").out
-    )
+@pytest.mark.parametrize(("name", "command"), [("table", "identity"), ("pictures", "image")])
+def test_an_extractor_is_exported_by_the_name_of_what_it_takes(name: str, command: str) -> None:
+    asked, ours = (edgecl("export", one, "--help").out for one in (name, command))
+    assert asked.replace(f"Usage: edgecl export {name}", f"Usage: edgecl export {command}") == ours
 
 
 @pytest.mark.parametrize("arguments", [(), ("lern",), ("learn",), ("learn", "kitchen"), ("--colour",)])

@@ -33,11 +33,17 @@ channels_option = click.option("--channels", type=Listed(), help="Channel names,
 units_option = click.option("--units", type=Listed(), help="Unit of each channel.")
 
 
+OTHER_NAMES = {
+    "csv": "identity", "movement": "imu", "photos": "image", "pictures": "image", "rows": "identity", "sound": "voice",
+    "table": "identity",
+}  # fmt: skip
+
+
 class Extractors(click.Group):
-    """The commands; what an extractor says of itself is a name of its command too."""
+    """The commands; what an extractor takes is a name of its command too."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, "identity" if cmd_name == "table" else cmd_name)
+        return super().get_command(ctx, OTHER_NAMES.get(cmd_name, cmd_name))
 
 
 @click.group(
