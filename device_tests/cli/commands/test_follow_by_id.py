@@ -139,6 +139,15 @@ def test_live_rows_of_a_file_are_answered_as_those_of_a_table(store: Path, delay
     assert report["accuracy"] == pytest.approx(usual, abs=0.02)  # which counts on labels that are late by as much
 
 
+def test_live_rows_need_no_memory_for_rows_that_do_not_wait(store: Path) -> None:
+    small, table = store.parent / "small", store.parent / "all.csv"
+    made = edgecl("init", small, "--extractor", store.parent / "t.onnx", "--max-classes", 2, "--memory", "500 KiB")
+    assert made.code == 0
+    for how in ((), ("--live",)):
+        done = edgecl("follow", small, table, "--label-column", "y", "--dry-run", *how)
+        assert (done.code, done.err) == (0, "")
+
+
 def test_a_label_that_is_cut_where_a_live_pipe_ends_is_no_class(store: Path) -> None:
     rows = "amount,y\n" + "".join(f"{amount},{label}\n" for amount, label in amounts()[:20]) + "180,fra"
     done = subprocess.run(

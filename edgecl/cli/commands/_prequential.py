@@ -114,8 +114,8 @@ def _print(report: StreamReport, *, budget_bytes: int) -> None:
         late = report.late
         click.echo(
             f"without a label: {counted(late['rows_waiting'], 'row')} at the end, and {late['rows_dropped']:,} that "
-            f"waited too long; {counted(late['labels_without_row'], 'label')} without a row, and "
-            f"{late['labels_too_late']:,} after it had gone"
+            f"had gone; {counted(late['labels_without_row'], 'label')} without a row, and "
+            f"{late['labels_too_late']:,} after their row had gone"
         )
     if tally.shifts:
         places = ", ".join(f"{row:,}" for row in tally.shifts[:5])

@@ -122,7 +122,7 @@ def command(
         raise click.UsageError("--id-column and --labels go together")
     if labels is not None and (live or label_column is not None or label_delay):
         raise click.UsageError(
-            "labels come by --labels, or by --label-column and --label-delay, where --live is for: choose one"
+            "labels come by --labels, or in a column (--label-column, --label-delay, --live): choose one"
         )
     alerts = {"prior": prior, "watch": watch, "cost": cost, "alerts_per_1000": alerts_per_1000}
     if live or labels is not None:
@@ -131,7 +131,7 @@ def command(
         if labels is not None and id_column is not None:
             arriving = _by_id.by_id(path, labels, id_column=id_column, waiting_rows=waiting)
         else:
-            waiting = max(waiting, label_delay + 1)
+            waiting = label_delay + 1  # a label is known when its row is, and no row waits longer
             arriving = _by_id.live(path, label_column=label_column or "label", label_delay=label_delay)
         report, budget = _by_id.run(
             store, arriving, waiting_rows=waiting, as_json=as_json, dry_run=dry_run, label_case=how.label_case, **alerts
