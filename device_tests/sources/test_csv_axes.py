@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from edgecl.sources.csv_axes import found_by_axis, found_by_spelling
+from edgecl.errors import DataError
+from edgecl.sources.csv_axes import channel_columns, found_by_axis, found_by_spelling
 
 SIX = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 
@@ -46,3 +49,19 @@ def test_columns_in_another_spelling_or_behind_one_prefix_are_found(
     names: list[str], expected: list[int] | None
 ) -> None:
     assert found_by_spelling([one.lower() for one in names], ["amount", "hour_of_day"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names", "advised"),
+    [
+        (SIX, ["x", "y", "z"], ("", "like")),  # a phone without a gyroscope
+        (SIX, ["x", "y"], ("columns", "")),
+        ([f"f{at}" for at in range(6)], [f"f{at}" for at in range(4)], ("columns", "")),  # a table is no sensor
+    ],
+)
+def test_too_few_columns_are_answered_with_what_would_help(
+    wanted: list[str], names: list[str], advised: tuple[str, str]
+) -> None:
+    with pytest.raises(DataError, match=f"has {len(names)} columns") as refused:
+        channel_columns(Path("rows.csv"), names, list(range(len(names))), wanted, {})
+    assert (refused.value.parameter, refused.value.remedy) == advised

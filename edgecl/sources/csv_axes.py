@@ -70,7 +70,7 @@ def channel_columns(
         found = found_by_spelling(given, wanted)
     if found is not None:
         return [left[index] for index in found]
-    is_smaller = 3 <= len(left) < len(wanted)  # such as no gyroscope: no choice of columns makes up for it
+    is_smaller = 3 <= len(left) < len(wanted) and all(map(_key, wanted))  # no gyroscope, which no choice makes up for
     if len(left) != len(wanted) or found_by_axis(wanted, given, is_axis_known=True) is not None:
         raise DataError(
             f"{path} has {len(left)} columns of measurements ({', '.join(given)}), "
