@@ -153,6 +153,8 @@ def test_columns_that_give_the_label_away_are_named(tmp_path: Path, caplog: pyte
         ([f"{at}.5" if at % 3 else "" for at in range(90)], ["a", "b", "b"] * 30, "is empty where the label is 'a'"),
         (["", "", f"{7}.5"] * 30, ["a", "b", "c"] * 30, "is filled in where the label is 'c', and nowhere else"),
         (["no", "card", "no", "refund"] * 9 + ["no"], [*["fair", "fraud"] * 18, "fraud"], ""),
+        ([f"{at * 7 % 30}.5" for at in range(30)], ["a", "b"] * 15, ""),  # few rows, most of their values once
+        ([f"{at % 28}.5" for at in range(34)], ["a", "b"] * 17, ""),
         (["a", "b"] * 40 + ["c"], ["fair"] * 80 + ["fraud"], ""),  # one row of a class says little
         ([f"{at}.5" if at % 3 else "" for at in range(90)], ["a", "b"] * 45, ""),
     ],

@@ -43,6 +43,7 @@ ENDS = frozenset({32767, 32768, 65535, 2147483647, 2147483648, 4294967295})  # o
 FEWEST_OF_A_MARK = 3  # rows, and different values
 FEWEST_GROUPED = 20  # numbers with a point, all of thousands
 FEWEST_OF_A_LABEL = 3  # rows, where a column is to give it away
+SURE_BITS = 20  # of rows that agree with those before them: by chance one column in a million does
 TAIL = 0.01  # share of values on each side that the width of a column is taken without
 FAR = 100.0  # widths from the middle beyond which a value does not scale its column
 
@@ -238,7 +239,9 @@ def _told_by_label(cells: Sequence[str], labels: Sequence[str]) -> str | None:
     if min(known.values()) < FEWEST_OF_A_LABEL:
         return None
     asked = "is it known before the label is? Take it out of the table if it is not"
-    if len(values) == len(pairs) <= CATEGORIES:
+    rows = known.total()
+    bits = -sum((count - 1) * math.log2(known[label] / rows) for (_, label), count in pairs.items())
+    if len(values) == len(pairs) <= CATEGORIES and bits >= SURE_BITS:
         return f"has {len(values)} values, each with one label alone: {asked}"
     empty = {label for value, label in pairs if value.lower() in EMPTY}
     filled = {label for value, label in pairs if value.lower() not in EMPTY}
