@@ -54,10 +54,18 @@ def test_words_are_columns_of_their_own_until_there_are_too_many():
     for at in range(60):
         model.learn_one({"colour": "red" if at % 2 else "blue", "size": 1.0}, at % 2)
     assert (model.predict_one({"colour": "red"}), model.predict_one({"colour": "blue"})) == (1, 0)
-    with pytest.warns(UserWarning, match=r"max_columns is reached: 'colour' has 2 of 3 columns, .* 'green' is ignored"):
+    with pytest.warns(UserWarning, match=r"'green' is ignored .* leave 'colour' out .* it has 2 of 3 columns"):
         model.learn_one({"colour": "green"}, 2)
     model.learn_one({"colour": "grey"}, 2)  # and no more than once: warnings are errors here
     assert model.predict_one({"colour": "red", "size": float("nan"), "other": None}) == 1
+
+
+def test_more_numbers_than_columns_are_not_taken_for_keys():
+    model, row = EdgeClassifier(max_columns=3), dict.fromkeys("abcde", 1.0)
+    with pytest.warns(UserWarning, match="max_columns is reached: 'd' is ignored") as named:
+        model.learn_one(row, 1)
+    assert "keys" not in str(named[0].message)
+    model.learn_one(row, 1)
 
 
 def test_a_memory_without_room_is_refused():

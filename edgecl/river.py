@@ -151,12 +151,11 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     def _warn_of_many(self, column: Column) -> None:
         """Warn of the first column that there is no room for, as where a feature is a key or a time."""
         self._named.add("")
-        of = Counter(one[0] for one in self._columns)
-        name, count = of.most_common(1)[0] if of else (column[0], 0)
-        message = (
-            f"max_columns is reached: {name!r} has {count} of {len(self._columns)} columns, one for each value, and "
-            f"{column[-1]!r} is ignored as is what comes new: leave out keys and times, or grant more columns"
-        )
+        ((name, count),) = Counter(one[0] for one in self._columns).most_common(1) or [("", 0)]
+        message = f"max_columns is reached: {column[-1]!r} is ignored as is what comes new: grant more columns"
+        if count > 1:
+            share = f"{count} of {len(self._columns)} columns"
+            message += f", or leave {name!r} out if it is a key or a time: it has {share}, one for each value"
         warnings.warn(message, UserWarning, stacklevel=4)
 
     def _warn_of_text(self, column: Column) -> None:
