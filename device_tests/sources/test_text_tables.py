@@ -41,6 +41,16 @@ def test_rows_that_end_in_a_delimiter_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("end", "is_cut"), [("hm,en", True), ("hm,end", False), ("hm,other", False), ("hm,en\n", False)]
+)
+def test_a_label_that_is_cut_where_the_file_ends_is_no_class(tmp_path: Path, end: str, is_cut: bool) -> None:
+    path = put(tmp_path / "t.csv", f"text,label\nstop,end\n{end}")
+    said = ["cut off: the file ends within this line, and its label 'en' is the beginning of 'end'"]
+    assert [skip.reason for skip in skips_of(path, TEXT)] == said * is_cut
+    assert len(texts_of(path)) == 2 - is_cut
+
+
+@pytest.mark.parametrize(
     ("head", "message"),
     [
         ("a,label", "no column text, only a, label: name the column of the texts as text=NAME"),

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecl.errors import DataError
+from edgecl.sources.cells import Unended
 from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, open_table
 from edgecl.sources.headers import header_line, plain_names, require_distinct, rows_below
 from edgecl.sources.json_lines import TEXT_NAMES, text_signal
-from edgecl.sources.labels import clean_label, is_missing, missing_label
+from edgecl.sources.labels import clean_label, is_missing, missing_label, require_whole
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 
 JOINED_LINES = 256  # of one text, such as a letter
@@ -41,11 +42,16 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
                 + (f", or the column that has them (of {others})" if others else ""),
                 parameter="label_column" if others else "label",
             )
-        tally = SkipTally(str(path))
+        tally, known = SkipTally(str(path)), set[str]()
         rows = rows_below(header, csv_lines(file), names, path, joined=JOINED_LINES, has_end=True)
         for line, cells in rows:
             try:
-                yield _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
+                sample = _sample(f"{path}:{line}", cells, len(names), text, named, label, labelled=labelled)
+                if sample.label is not None and named == len(names) - 1:
+                    if type(cells) is Unended:
+                        require_whole(sample.label, known)
+                    known.add(sample.label)
+                yield sample
             except UnusableError as error:
                 yield from tally.skip(line, str(error))
         yield from tally.rest()
