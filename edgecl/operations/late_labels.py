@@ -30,6 +30,7 @@ from edgecl.operations.streaming import (
     saved_before_an_error,
 )
 from edgecl.progress import watched
+from edgecl.sources.csv_axes import found_by_spelling
 from edgecl.sources.labels import MISSING_TEXTS, is_missing, missing_label
 from edgecl.sources.samples import ListedSkips, Skip, UnusableError
 from edgecl.sources.tables import TableEncoding
@@ -280,6 +281,7 @@ class _Followed:
         self._spellings = spellings
         self._extractor = opened.extractor
         self._encoding = TableEncoding(self._extractor.contract)
+        self._columns: list[str] = list(self._encoding.columns)
         self._far = FarValues(self._extractor.contract)
         self.skipped = ListedSkips()
         self.drifts: list[Drift] = []
@@ -354,9 +356,21 @@ class _Followed:
 
     def _latent(self, row: Row) -> NDArray[np.float32]:
         cells = {name.strip().lower(): text for name, text in row.cells.items()}
-        missing = [column for column in self._encoding.columns if column not in cells]
-        if missing:
-            raise UnusableError(f"it has no column {missing[0]!r}")
-        values = self._encoding.encode([cells[column] for column in self._encoding.columns])
+        if not all(column in cells for column in self._columns):
+            self._columns = self._found(list(cells))
+        values = self._encoding.encode([cells[column] for column in self._columns])
         latents: NDArray[np.float32] = self._extractor.latents([np.array([values], np.float32)])
         return latents
+
+    def _found(self, names: list[str]) -> list[str]:
+        """Return the columns of a row by their names, as those of a table are found; raises UnusableError."""
+        wanted = list(self._encoding.columns)
+        lacking = [one for one in wanted if one not in names]
+        if not lacking:
+            return wanted
+        places = found_by_spelling(names, wanted)
+        if places is None:
+            raise UnusableError(f"it has no column {lacking[0]!r}")
+        found = [names[at] for at in places]
+        logger.warning("rows: %s are taken as %s", ", ".join(found), ", ".join(wanted))
+        return found

@@ -139,6 +139,23 @@ def test_live_rows_of_a_file_are_answered_as_those_of_a_table(store: Path, delay
     assert report["accuracy"] == pytest.approx(usual, abs=0.02)  # which counts on labels that are late by as much
 
 
+def test_live_rows_find_their_columns_as_those_of_a_table_do(store: Path) -> None:
+    folder, two = store.parent, store.parent / "two"
+    cells = [f"{amount},{at % 24},{label}" for at, (amount, label) in enumerate(amounts())]
+    (folder / "two.csv").write_text("\n".join(["amount,hour_of_day,y", *cells]) + "\n")
+    turned = [",".join([hour, amount, label]) for amount, hour, label in (one.split(",") for one in cells)]
+    (folder / "other.csv").write_text("\n".join(["data.Hour of day,data.amount,y", *turned]) + "\n")
+    like = ("--like", folder / "two.csv", "--label-column", "y")
+    assert edgecl("export", "identity", *like, "-o", folder / "two.onnx").code == 0
+    assert edgecl("init", two, "--extractor", folder / "two.onnx", "--max-classes", 2).code == 0
+    followed = ("follow", two, folder / "other.csv", "--label-column", "y", "--dry-run", "--json")
+    table, live = edgecl(*followed), edgecl(*followed, "--live")
+    assert (live.lines[-1]["labelled"], live.lines[-1]["skipped"]) == (ROWS, [])
+    assert live.lines[-1]["accuracy"] == pytest.approx(table.value["accuracy"], abs=0.02)
+    for done in (table, live):
+        assert "data.amount, data.hour of day are taken as amount, hour_of_day" in done.err
+
+
 def test_live_rows_need_no_memory_for_rows_that_do_not_wait(store: Path) -> None:
     small, table = store.parent / "small", store.parent / "all.csv"
     made = edgecl("init", small, "--extractor", store.parent / "t.onnx", "--max-classes", 2, "--memory", "500 KiB")
@@ -283,7 +300,7 @@ def test_labels_without_a_header_line_are_named_as_empty(store: Path, content: s
     labels = store.parent / "none.csv"
     labels.write_text(content)
     done = by_id(store, labels)
-    assert (done.code, "is empty, wanted a line with the columns id and label" in done.err) == (4, True)
+    assert (done.code, "is empty, wanted a header line with id and label" in done.err) == (4, True)
 
 
 def test_a_label_that_is_cut_where_its_pipe_ends_is_no_class(store: Path) -> None:

@@ -174,7 +174,7 @@ def _labelled(path: Path, label_column: str, label_delay: int) -> Iterator[Arriv
         if isinstance(cells, Skip):
             yield cells
             continue
-        yield Row(str(number), cells)
+        yield Row(str(number), {name: cell for name, cell in cells.items() if name != wanted})
         later.append(None if is_missing(cells[wanted]) else _label_in(cells, wanted, str(number), known))
         if len(later) > label_delay and (label := later.popleft()) is not None:
             yield label
@@ -233,7 +233,7 @@ def _require(path: Path, names: list[str], required: Sequence[str]) -> None:
         raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
         raise DataError(
-            f"{'stdin' if path == STDIN else path} is empty, wanted a line with the columns {' and '.join(required)}"
+            f"{'stdin' if path == STDIN else path} is empty, wanted a header line with {' and '.join(required)}"
         )
     if lacking := [one for one in required if one not in names]:
         raise DataError(f"{path} has no column {lacking[0]!r}: there are {', '.join(names) or 'none'}")
