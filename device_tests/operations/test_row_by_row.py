@@ -14,6 +14,8 @@ from edgecl.learner import Learner
 from edgecl.learning import row_scaling
 from edgecl.learning.row_scaling import MANY
 from edgecl.model.model import EXPERTS
+from edgecl.operations.late_labels import LateLabel, Row, follow_by_id
+from edgecl.sources.samples import Sample
 
 from ..support.commands import voice_extractor
 
@@ -138,6 +140,26 @@ def test_where_less_memory_leaves_experts_behind_it_says_so(learner: Learner, ca
     learner.resize(memory_bytes=512 << 10)
     assert "the experts of the stream that revision 2 has are left behind" in caplog.text
     assert EXPERTS not in learner.store.current().objects
+
+
+def test_a_store_with_what_others_have_taught_follows_no_stream(learner: Learner, tmp_path: Path) -> None:
+    other, rows = Learner.create(tmp_path / "other", extractor=learner.store.extractor_path), payments(60, seed=3)
+    for one in (learner, other):
+        one.learn(table([row for row, _ in rows]), [label for _, label in rows])
+    other.share(tmp_path / "other.share")
+    learner.merge([tmp_path / "other.share"])
+    (first, label), *_ = rows
+    arrivals = [Row("1", {name: str(value) for name, value in first.items()}), LateLabel("1", label)]
+    ways: list[Callable[[], object]] = [
+        lambda: learner.learn_one(first, label),
+        lambda: list(follow_by_id(learner.opened, arrivals)),
+        lambda: learner.follow([Sample("1", label, table([first]), None)]),
+    ]
+    for way in ways:
+        with pytest.raises(SettingError, match="has merged other devices, a stream follows its own"):
+            way()
+    assert learner.predict_one(first) == label
+    Learner.open(learner.store.path).predict(table([first]))
 
 
 def test_where_a_merge_leaves_experts_behind_it_says_so(

@@ -27,6 +27,8 @@ from edgecl.operations.streaming import (
     kept_models,
     note_other_names,
     report_of,
+    require_own,
+    require_uncentred,
     saved_before_an_error,
 )
 from edgecl.progress import watched
@@ -240,7 +242,8 @@ def follow_by_id(
     Raises
     ------
     SettingError
-        The store is not for tables, is centred, or its memory does not hold a stream with so many waiting rows.
+        The store is not for tables, is centred, has merged other devices, or its memory does not hold a stream with so
+        many waiting rows.
     """
     from edgecl.learning.prequential import Prequential
 
@@ -251,8 +254,8 @@ def follow_by_id(
     started = time.perf_counter()
     with opened.store.writer() as writer:
         live, model = opened.model()
-        if model.centre is not None:
-            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        require_own(opened, model.others)
+        require_uncentred(opened, model)
         panel, known = live_panel(opened, live, label_delay=0), tuple(model.statistics)
         stream = Prequential(model, label_delay=waiting_rows, panel=panel, prior=asked, watch=watched_class)
         objects = OverlayObjects(opened.store) if dry_run else StoredObjects(writer)

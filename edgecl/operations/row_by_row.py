@@ -16,7 +16,7 @@ from edgecl.operations.beginnings import Beginnings
 from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
-from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
+from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models, require_own, require_uncentred
 from edgecl.sources.labels import is_missing, missing_label
 from edgecl.sources.named_rows import NamedRows, as_mapping
 from edgecl.sources.samples import UnusableError
@@ -42,8 +42,8 @@ class RowByRow:
         """Channels of the last row and what was made of them: a row is mostly predicted, then learnt."""
         self._seen = self._opened.stamp()
         live, model = opened.model()
-        if model.centre is not None:
-            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        require_uncentred(opened, model)
+        self._others = tuple(model.others)
         self._live, self._committed_at = live, 0
         self._beginnings = Beginnings(live.body)
         self._spellings = opened.spellings()
@@ -86,7 +86,10 @@ class RowByRow:
         DataError
             When a cell or the label cannot be used, the label is a known class in another spelling, or there is no
             room for another class.
+        SettingError
+            When the store has merged other devices.
         """
+        require_own(self._opened, self._others)
         if type(label) is not str or label not in self.stream.panel.labels:
             label = checked_label(label, "the row")
             if is_missing(label):

@@ -253,6 +253,21 @@ def decided(
     return asked, Watch(named, costs, alerts_per_1000)
 
 
+def require_own(opened: OpenStore, others: Collection[str]) -> None:
+    """Raise SettingError where other devices have taught a store too: a stream would commit without their shares."""
+    if others:
+        raise SettingError(
+            f"{opened.store.path} has merged other devices, a stream follows its own: take them out first",
+            remedy="merge",
+        )
+
+
+def require_uncentred(opened: OpenStore, model: Model) -> None:
+    """Raise SettingError where a model is centred."""
+    if model.centre is not None:
+        raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+
+
 @watched
 def follow(
     opened: OpenStore,
@@ -281,13 +296,8 @@ def follow(
     drifts: list[Drift] = []
     with opened.store.writer() as writer:
         live, model = opened.model()
-        if model.others:
-            raise SettingError(
-                f"{opened.store.path} has merged other devices, a stream follows its own: take them out first",
-                remedy="merge",
-            )
-        if model.centre is not None:
-            raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
+        require_own(opened, model.others)
+        require_uncentred(opened, model)
         panel, known = live_panel(opened, live, label_delay=label_delay), tuple(model.statistics)
         stream = Prequential(model, label_delay=label_delay, panel=panel, prior=asked, watch=watched_class)
         saved = StreamSaver(
