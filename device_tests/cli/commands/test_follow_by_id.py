@@ -76,12 +76,19 @@ def test_what_waits_is_bounded_and_what_does_not_meet_is_counted(store: Path) ->
     assert [one["source"] for one in report["skipped"]] == ["label of row r1"]
 
 
+def as_in_a_terminal() -> None:
+    """Take a terminal that is closed as one does: the tests may run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("end", ["SIGINT", "SIGHUP", "nobody reads"])
 def test_predictions_come_out_at_once_and_whatever_ends_it_commits(store: Path, end: str) -> None:
     pipe = store.parent / "pipe"
     os.mkfifo(pipe)
     command = command_line("follow", store, "-", "--id-column", "id", "--labels", pipe, "--json")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=as_in_a_terminal
+    ) as one:
         assert one.stdin is not None
         assert one.stdout is not None
         labels = os.open(pipe, os.O_RDWR)  # does not wait for a reader
