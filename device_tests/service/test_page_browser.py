@@ -256,3 +256,67 @@ def test_everything_can_be_reached_by_keyboard_and_has_a_name(kitchen: Path, tmp
         ]
         assert found == []
         assert driver.execute_script("return document.querySelectorAll('h1').length") == 1
+
+
+def test_a_text_unlike_all_that_was_taught_is_answered_as_unknown(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers", reason="needs the extra [text]")
+    from ..extractors.test_text import write
+
+    store, lesson = tmp_path / "desk", tmp_path / "lesson.jsonl"
+    card, money = ("where is my card", "my card is lost"), ("please refund", "refund money please")
+    taught = [*((text, "card") for text in card), *((text, "money") for text in money)]
+    lesson.write_text("".join(f'{{"text": "{text}", "label": "{label}"}}\n' for text, label in taught))
+    assert edgecl("init", store, "--extractor", write(tmp_path / "text.onnx")).code == 0
+    assert edgecl("learn", store, lesson).code == 0
+    assert edgecl("learn", store, lesson).code == 0  # nothing new
+    assert edgecl("set", store, "--unknown-above", "0.3").code == 0
+    with served(store, state=tmp_path / "state") as page, browser() as driver:
+        one = Visitor(driver, page)
+        one.pair(page.url)
+        one.one("text").send_keys("where is my card")
+        one.one("try").click()
+        one.says("answer", "card · ")
+        one.one("text").clear()
+        one.one("text").send_keys("stolen")
+        one.one("try").click()
+        one.says("answer", "Unknown (most like ")
+        one.one("text").clear()
+        one.one("try").click()
+        one.says("verdict", "text is missing")
+        assert one.one("answer").text == ""  # the answer to what was asked before is gone
+        unchanged = [row.text for row in driver.find_elements(By.CSS_SELECTOR, "#history li") if "+2" in row.text]
+        assert len(unchanged) == 2
+        assert "Nothing new" in unchanged[0]
+        assert "accepted" not in unchanged[0]
+        one.name("Nan")  # a name that a cell of a table would not have
+        one.one("text").send_keys("my money back")
+        one.one("teach_text").click()
+        one.says("classes", "Nan")
+        assert complaints(driver) == []
+
+
+def test_a_browser_without_a_microphone_offers_its_recorder(kitchen: Path, tmp_path: Path) -> None:
+    with served(kitchen, state=tmp_path / "state") as page, browser() as driver:
+        one = Visitor(driver, page)
+        one.pair(page.url)
+        driver.execute_script(
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('Denied', 'NotAllowedError'); }"
+        )
+        one.name("coffee")
+        one.one("phone").click()
+        one.says("verdict", "Denied")
+        assert one.one("file_label").is_displayed()
+        assert not one.one("level").is_displayed()
+
+
+def test_a_store_that_the_page_cannot_teach_says_how_it_is_taught(tmp_path: Path) -> None:
+    extractor = tmp_path / "table.onnx"
+    (tmp_path / "rows.csv").write_text("a,b,label\n" + "".join(f"{i},{i % 3},{'xy'[i % 2]}\n" for i in range(40)))
+    assert edgecl("export", "identity", "--like", tmp_path / "rows.csv", "-o", extractor).code == 0
+    assert edgecl("init", tmp_path / "meter", "--extractor", extractor).code == 0
+    with served(tmp_path / "meter", state=tmp_path / "state") as page, browser() as driver:
+        one = Visitor(driver, page)
+        one.pair(page.url)
+        one.says("record_note", "edgecl learn")
+        assert not one.one("learn").is_displayed()
+        assert not one.one("label").is_displayed()

@@ -157,11 +157,12 @@ class Desk:
 
     def teach_text(self, text: str, label: str) -> dict[str, Any]:
         """Begin a lesson of one text."""
-        written = _text_file(text, self._spelt(label))
+        named = options_of({"label": self._spelt(label)})  # not in the file, where "Nan" would be a missing one
+        written = _text_file(text)
 
         def lesson() -> dict[str, Any]:
             with written as file:
-                return self._lessons.run("learn", file.name)
+                return self._lessons.run("learn", *named, file.name)
 
         return self._begin("learn", lesson, label=label)
 
@@ -169,7 +170,7 @@ class Desk:
         """Return the answer to a text."""
         if self._contract.modality != "text":
             raise DataError(f"the store takes {self._contract.modality}, not texts")
-        with _text_file(text, None) as file:
+        with _text_file(text) as file:
             return self._lessons.run("predict", file.name)
 
     def wrong(self, label: str | None) -> dict[str, Any]:
@@ -271,12 +272,12 @@ def _answer(answer: str) -> list[str]:
     raise SettingError("an answer is same:LABEL or distinct")
 
 
-def _text_file(text: str, label: str | None) -> Any:
+def _text_file(text: str) -> Any:
     """A file of one line, as `edgecl learn` takes it; it is gone once it is closed."""
     if not text.strip() or len(text) > LONGEST_TEXT:
         raise SettingError(f"a text has 1 to {LONGEST_TEXT} characters")
     file = tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
-    file.write(json.dumps({"text": text} if label is None else {"text": text, "label": label}) + "\n")
+    file.write(json.dumps({"text": text}) + "\n")
     file.flush()
     return file
 

@@ -93,10 +93,13 @@ const recordPhone = guarded(async () => {
   const name = label();
   $('level').hidden = false;
   await busy($('phone'), state.take_s, async () => {
-    const sound = await record(state.take_s, (db) => { $('level').value = db; });
+    let sound;
+    try { sound = await record(state.take_s, (db) => { $('level').value = db; }); } catch (error) {
+      $('file_label').hidden = false; // refused, or not there: what the phone records by itself is taken
+      throw error;
+    } finally { $('level').hidden = true; }
     await added(await call(`/api/takes?label=${encodeURIComponent(name)}`, sound));
   });
-  $('level').hidden = true;
 });
 
 const recordFile = guarded(async () => {
@@ -191,10 +194,12 @@ async function showState() {
   $('here').textContent = t(isSound ? 'record_here' : 'record_movement', { s: 60 });
   $('phone').hidden = !isSound || !canRecord();
   $('file_label').hidden = !isSound || canRecord();
+  const isTaughtHere = isSound || isText || state.can_record;
   $('sound_tools').hidden = isText;
-  $('learn').hidden = isText;
+  $('learn').hidden = isText || !isTaughtHere;
+  $('label').hidden = $('label_title').hidden = !isTaughtHere;
   $('text_tools').hidden = !isText;
-  $('record_note').textContent = isSound ? t(state.can_record ? 'note_here' : canRecord() ? 'note_phone' : 'note_file') : '';
+  $('record_note').textContent = isSound ? t(state.can_record ? 'note_here' : canRecord() ? 'note_phone' : 'note_file') : isTaughtHere ? '' : t('note_elsewhere', { store: state.store });
   $('chart').hidden = isSound || isText;
   showClasses();
   showBudget();
@@ -275,7 +280,7 @@ async function showHistory() {
   $('history').replaceChildren(...history.slice(0, 15).map((one) => {
     const what = one.kind === 'rollback' ? t('rolled_back', { n: one.rolled_back_to })
       : Object.entries(one.lesson).map(([name, n]) => `${name} +${n}`).join(', ') || t(`kind_${one.kind}`);
-    const verdict = one.kind === 'rejected' ? t('short_rejected') : one.accepted ? t(one.proven ? 'short_accepted' : 'short_unproven') : '';
+    const verdict = one.kind === 'rejected' ? t('short_rejected') : one.kind === 'unchanged' ? t('kind_unchanged') : one.accepted ? t(one.proven ? 'short_accepted' : 'short_unproven') : '';
     const back = state.revisions.includes(one.revision) && one.revision !== state.revision
       ? button(t('back_to', { n: one.revision }), guarded(() => call('/api/rollback', { revision: one.revision }))) : null;
     return element('li', {}, element('b', {}, one.revision ? `${one.revision}` : '–'), `${when(one.time)} · ${what} `,
@@ -359,8 +364,10 @@ $('wrong').onclick = guarded(async () => {
   if (await confirmed(t('wrong_sure'), t('wrong_yes'))) { say('', t('learning')); await call('/api/wrong', {}); }
 });
 $('try').onclick = guarded(async () => {
+  $('answer').textContent = '';
   const answer = await call('/api/texts', { text: $('text').value });
-  $('answer').textContent = answer.error ?? answer.skipped ?? `${answer.label} · ${percent(answer.confidence)}`;
+  const found = answer.known ? `${answer.label} · ${percent(answer.confidence)}` : t('unlike', answer);
+  $('answer').textContent = answer.error ?? answer.skipped ?? found;
 });
 $('teach_text').onclick = guarded(async () => { say('', t('learning')); await call('/api/texts', { text: $('text').value, label: label() }); });
 
