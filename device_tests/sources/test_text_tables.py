@@ -76,6 +76,30 @@ def test_columns_of_any_name_are_read_where_they_are_named(tmp_path: Path) -> No
             samples_of(path, TEXT, how=wrong)
 
 
+def test_members_of_any_name_are_read_where_they_are_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.jsonl", lines_of({"text": "17", "message": "stop", "intent": "end", "label": "x"}))
+    assert texts_of(path, how=Choices(columns={"text": "message"}, label_column="intent")) == [("stop", "end")]
+    for wrong, message in (
+        (Choices(columns={"text": "body"}), 'no text: the line has no "body"'),
+        (Choices(columns={"words": "message"}), "words is no part of a text"),
+        (Choices(columns={"text": "intent"}, label_column="intent"), "intent is the column of the texts"),
+        (Choices(label_column="topic"), 'no label: the line has no "topic"'),
+    ):
+        with pytest.raises(DataError, match=message):
+            samples_of(path, TEXT, how=wrong)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"), [({"message": "stop", "label": "end"}, "columns"), ({"text": "stop", "i": 1}, "label_column")]
+)
+def test_lines_with_other_members_are_answered_with_the_option_that_names_them(
+    tmp_path: Path, line: dict[str, Any], option: str
+) -> None:
+    with pytest.raises(DataError, match="name the member that has") as refused:
+        samples_of(put(tmp_path / "t.jsonl", lines_of(line)), TEXT)
+    assert refused.value.parameter == option
+
+
 def test_bytes_that_are_not_utf8_cost_their_row_and_are_not_taught_as_something_else(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("text,label\nwo ist meine Tür,door\nund jetzt,now\n".encode("cp1252"))

@@ -182,7 +182,7 @@ label_option = click.option(
     "--label", metavar="NAME", help="Class of every sample in PATH, if PATH has no labels of its own."
 )
 label_column_option = click.option(
-    "--label-column", metavar="NAME", help="Column of a .csv that contains the class. [default: label]"
+    "--label-column", metavar="NAME", help="Column of a table that contains the class. [default: label]"
 )
 
 rate_option = click.option(

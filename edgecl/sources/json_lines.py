@@ -26,6 +26,7 @@ from edgecl.sources.signals import RATE_NAMES, as_signal, checked_rate, window
 
 if TYPE_CHECKING:
     from edgecl.extractors.contract import Contract
+    from edgecl.sources.choices import Choices
 
 
 TEXT_NAMES = ("text", "sentence", "utterance", "query")  # of what holds a text, the first that is there
@@ -37,10 +38,12 @@ AHEAD = 256  # objects by which the columns are known: members that have no valu
 _FIRST_LINES = 8  # of a file, of which one is not empty
 
 
-def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: bool) -> Iterator[Sample | Skip]:
+def read_jsonl(
+    path: Path, contract: Contract, *, label: str | None, labelled: bool, how: Choices
+) -> Iterator[Sample | Skip]:
     """Read one window per line: `{"signal": [[...], ...], "label": ..., "subject": ..., "rate_hz": ...}`.
 
-    For an extractor of text, `{"text": ..., "label": ...}`.
+    For an extractor of text, `{"text": ..., "label": ...}`, or what the columns of a table of texts would be.
 
     `label` is for lines without one. A line that cannot be used becomes a skip, cut short after twenty
     of a kind.
@@ -51,6 +54,7 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
         The file is unreadable, holds text, a line is longer than 64 MiB, or lines and `label` both label.
     """
     tally = SkipTally(str(path))
+    names = _members(path, how) if contract.modality == "text" else (("signal",), "label")
     first_seen: dict[tuple[bytes, str | None], int] = {}
     try:
         require_file(path)
@@ -62,14 +66,14 @@ def read_jsonl(path: Path, contract: Contract, *, label: str | None, labelled: b
                 if not line.strip():
                     continue
                 try:
-                    sample = _parse(line, f"{path}:{number}", contract, label=label, labelled=labelled)
+                    sample = _parse(line, f"{path}:{number}", contract, names, label=label, labelled=labelled)
                     digest = sha256(sample.signal.tobytes()).digest()
                     first = first_seen.setdefault((digest, sample.label), number)
                     if first != number and contract.sample_rate_hz:
                         raise UnusableError(f"duplicate: the same as line {first}")
                     yield sample
                 except UnusableError as error:
-                    yield from tally.skip(number, str(error))
+                    yield from tally.skip(number, str(error), error.parameter)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     yield from tally.rest()
@@ -157,7 +161,34 @@ def _too_long(path: Path, number: int, text: str) -> DataError:
     return DataError(f"{path}:{number}: the {text}: is it JSON Lines?")
 
 
-def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, labelled: bool) -> Sample:
+def _members(path: Path, how: Choices) -> tuple[tuple[str, ...], str]:
+    """Return the members that may hold the text, and the one that is the label."""
+    require_text_column(path, how)
+    texts = (how.columns["text"],) if how.columns else TEXT_NAMES
+    label = how.label_column or "label"
+    if label in how.columns.values():
+        raise DataError(
+            f"{path}: {label} is the column of the texts: name that of the labels", parameter="label_column"
+        )
+    return texts, label
+
+
+def require_text_column(path: Path, how: Choices) -> None:
+    """Raise DataError where another column than that of the texts is named."""
+    if unknown := set(how.columns) - {"text"}:
+        raise DataError(f"{path}: {min(unknown)} is no part of a text, wanted text=COLUMN", parameter="columns")
+
+
+def _parse(
+    line: bytes,
+    source: str,
+    contract: Contract,
+    names: tuple[tuple[str, ...], str],
+    *,
+    label: str | None,
+    labelled: bool,
+) -> Sample:
+    texts, label_name = names
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -167,15 +198,23 @@ def _parse(line: bytes, source: str, contract: Contract, *, label: str | None, l
     takes_text = contract.modality == "text"
     if "text" in entry and "signal" not in entry and not takes_text:
         raise DataError(f"{source} is text, which needs a text extractor; this one takes {contract.modality}")
-    wanted = next((one for one in TEXT_NAMES if one in entry), "text") if takes_text else "signal"
+    wanted = next((one for one in texts if one in entry), texts[0])
     if wanted not in entry:
-        raise UnusableError(f'no {wanted}: the line has no "{wanted}", only {_named(entry)}')
-    if label is not None and entry.get("label") is not None:
+        what = "text" if takes_text else "signal"
+        raise UnusableError(
+            f'no {what}: the line has no "{wanted}", only {_named(entry)}'
+            + (": name the member that has the text as text=NAME" if takes_text else ""),
+            parameter="columns" if takes_text else "",
+        )
+    given = entry.get(label_name)
+    if label is not None and given is not None:
         raise DataError(f"{source} has a label of its own: give no other", parameter="label")
-    found = label if entry.get("label") is None else _json_label(entry["label"], labelled=labelled)
+    found = label if given is None else _json_label(given, labelled=labelled)
     if found is None and labelled:
         raise UnusableError(
-            f'no label: the line has no "label", only {_named(entry)}: add it, or give one for all lines'
+            f'no label: the line has no "{label_name}", only {_named(entry)}: add it, or give one for all lines'
+            + (", or name the member that has it" if takes_text else ""),
+            parameter="label_column" if takes_text else "",
         )
     group = next((valid_text(str(entry[name])) for name in GROUP_COLUMNS if entry.get(name) is not None), None)
     return Sample(source, found, text_signal(entry[wanted]) if takes_text else _signal(entry, contract), group)

@@ -234,7 +234,7 @@ def _open(
         kind = ".csv" if is_rows(path, timed=contract.sample_rate_hz > 0) else kind
     if how.label_column is not None and kind == ".jsonl" and contract.modality != "text":
         raise DataError(f"{path} has no rows: its first line is no JSON object of columns: write one row per line")
-    if how.label_column is not None and kind not in TABLES:
+    if how.label_column is not None and kind not in TABLES and contract.modality != "text":
         raise DataError(f"{path} has no columns: a column of labels is for .csv files", parameter="label_column")
     if kind == "folder":
         suffixes, depth = _suffixes(contract), how.label_folder
@@ -247,7 +247,7 @@ def _open(
     if kind == ".jsonl":
         from edgecl.sources.json_lines import read_jsonl
 
-        return read_jsonl(path, contract, label=label, labelled=labelled)
+        return read_jsonl(path, contract, label=label, labelled=labelled, how=how)
     if kind == ".npz":
         from edgecl.sources.npz import NpzWindows
 

@@ -123,12 +123,12 @@ class SkipTally:
         """Skips of each kind."""
         return self._seen
 
-    def skip(self, line: int, reason: str) -> Iterator[Skip]:
+    def skip(self, line: int, reason: str, parameter: str = "") -> Iterator[Skip]:
         """Yield the skip of one line, if its kind has not been listed often enough."""
         kind = reason_kind(reason)
         self._seen[kind] += 1
         if self._seen[kind] <= self._limit:
-            yield Skip(f"{self._source}:{line}", reason)
+            yield Skip(f"{self._source}:{line}", reason, parameter)
 
     def rest(self) -> Iterator[Skip]:
         """Yield one skip for each kind that was cut short, with how many more there were."""

@@ -12,7 +12,7 @@ from edgecl.sources.choices import Choices
 from edgecl.sources.csv_axes import named_column
 from edgecl.sources.csv_columns import csv_lines, open_table
 from edgecl.sources.headers import header_line, plain_names, require_distinct, rows_below
-from edgecl.sources.json_lines import TEXT_NAMES, text_signal
+from edgecl.sources.json_lines import TEXT_NAMES, require_text_column, text_signal
 from edgecl.sources.labels import clean_label, is_missing, missing_label, require_whole
 from edgecl.sources.samples import Sample, Skip, SkipTally, UnusableError
 
@@ -61,8 +61,7 @@ def _places(path: Path, names: list[str], how: Choices) -> tuple[int, int | None
     """Return the columns of texts and of labels."""
     place = {name: column for column, name in enumerate(names)}
     require_distinct(names, path)
-    if unknown := set(how.columns) - {"text"}:
-        raise DataError(f"{path}: {min(unknown)} is no part of a text, wanted text=COLUMN", parameter="columns")
+    require_text_column(path, how)
     if how.columns:
         text = named_column(path, place, how.columns["text"], "columns")
     else:
