@@ -356,7 +356,7 @@ def test_movement_with_fewer_sensors_is_answered_with_the_command_that_makes_an_
     rows = [f"{i / 50},{i % 7},{i % 5},9" for i in range(200)]
     (tmp_path / "phone.csv").write_text("\n".join(["time,x,y,z", *rows]))
     refused = edgecl("learn", tmp_path / "wrist", tmp_path / "phone.csv", "--label", "walk")
-    check_refused(refused, DATA, "an extractor for such a sensor: `edgecl export imu --like FILE -o OUT`")
+    check_refused(refused, DATA, "an extractor for such data: `edgecl export imu --like FILE -o OUT`")
     assert "--columns" not in refused.err
 
 
@@ -364,6 +364,25 @@ def test_movement_with_fewer_sensors_is_answered_with_the_command_that_makes_an_
 def test_an_extractor_is_exported_by_the_name_of_what_it_takes(name: str, command: str) -> None:
     asked, ours = (edgecl("export", one, "--help").out for one in (name, command))
     assert asked.replace(f"Usage: edgecl export {name}", f"Usage: edgecl export {command}") == ours
+
+
+def test_windows_shorter_than_the_extractors_are_answered_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    assert edgecl("init", tmp_path / "wrist", "--extractor", "imu").code == 0
+    signals = np.random.default_rng(0).normal(size=(8, 50, 6)).astype(np.float32)
+    np.savez(tmp_path / "windows.npz", X=signals, y=np.arange(8) % 2, label_names=["a", "b"], rate_hz=50)
+    refused = edgecl("learn", tmp_path / "wrist", tmp_path / "windows.npz")
+    check_refused(refused, DATA, "an extractor for such data: `edgecl export imu --like FILE -o OUT`")
+    rows = [f"{i / 50},{i % 7},{i % 5},9,1,1,1" for i in range(60)]  # a recording has to be longer
+    (tmp_path / "short.csv").write_text("\n".join(["time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z", *rows]))
+    assert "export imu" not in edgecl("learn", tmp_path / "wrist", tmp_path / "short.csv", "--label", "walk").err
+
+
+def test_a_stream_in_a_store_of_movement_names_the_store_that_it_wants(tmp_path: Path) -> None:
+    assert edgecl("init", tmp_path / "wrist", "--extractor", "imu").code == 0
+    rows = [f"{i / 50},{i % 7},{i % 5},9,1,1,1,walk" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(["time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,label", *rows]))
+    refused = edgecl("follow", tmp_path / "wrist", tmp_path / "rows.csv")
+    check_refused(refused, USAGE, "takes imu; a stream is usually rows of a table (`edgecl export identity")
 
 
 @pytest.mark.parametrize("arguments", [(), ("lern",), ("learn",), ("learn", "kitchen"), ("--colour",)])

@@ -268,6 +268,21 @@ def require_uncentred(opened: OpenStore, model: Model) -> None:
         raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
 
 
+@contextmanager
+def naming_the_store(modality: str) -> Iterator[None]:
+    """Add to the error of a store with too little memory that it is not of a table, where it is not."""
+    try:
+        yield
+    except SettingError as error:
+        if modality == "table" or error.parameter != "memory_bytes":
+            raise
+        raise SettingError(
+            f"{error}; the store takes {modality}; a stream is usually rows of a table",
+            parameter=error.parameter,
+            remedy="table",
+        ) from error
+
+
 @watched
 def follow(
     opened: OpenStore,
@@ -299,7 +314,8 @@ def follow(
         require_own(opened, model.others)
         require_uncentred(opened, model)
         panel, known = live_panel(opened, live, label_delay=label_delay), tuple(model.statistics)
-        stream = Prequential(model, label_delay=label_delay, panel=panel, prior=asked, watch=watched_class)
+        with naming_the_store(opened.extractor.contract.modality):
+            stream = Prequential(model, label_delay=label_delay, panel=panel, prior=asked, watch=watched_class)
         saved = StreamSaver(
             OverlayObjects(opened.store) if dry_run else StoredObjects(writer), None if dry_run else writer, live
         )

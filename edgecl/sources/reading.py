@@ -145,7 +145,8 @@ def read_samples(
         items = in_units(items, path, contract, settled.scale)
     if labelled:
         items = one_spelling(items, Spellings(case=settled.label_case))
-    return _something_of(items, path)
+    is_cut = contract.modality == "imu" and _kind(path) in (".npz", ".jsonl")  # into windows, which get no longer
+    return _something_of(items, path, if_short="like" if is_cut else "")
 
 
 def count_samples(
@@ -317,7 +318,7 @@ def _check_label(
         raise DataError(f"{path} has no {lacks} give the label of its samples", parameter="label")
 
 
-def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample | Skip]:
+def _something_of(items: Iterator[Sample | Skip], path: Path, *, if_short: str) -> Iterator[Sample | Skip]:
     """Yield every item; raise DataError with a count of reasons if no sample was among them."""
     reasons: Counter[str] = Counter()
     first: Skip | None = None
@@ -332,7 +333,8 @@ def _something_of(items: Iterator[Sample | Skip], path: Path) -> Iterator[Sample
     if not usable:
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "it is empty"
         example = f" (first: {first.source}: {first.reason})" if first else ""
-        raise DataError(f"nothing in {path} can be used: {counted}{example}", parameter=parameter)
+        remedy = if_short if reasons.keys() == {"too short"} else ""
+        raise DataError(f"nothing in {path} can be used: {counted}{example}", parameter=parameter, remedy=remedy)
 
 
 def _sounds(files: Iterator[Found | Skip], contract: Contract, *, channel: int | None) -> Iterator[Sample | Skip]:
