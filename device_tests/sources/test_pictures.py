@@ -162,6 +162,11 @@ def folder_of(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
+def test_a_flat_folder_of_pictures_of_a_phone_names_the_line_that_converts_them(pillow, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="convert them: ffmpeg -i FILE FILE.png"):
+        list(read_samples(folder_of(tmp_path, {"IMG_0001.HEIC": b"ftypheic"}), CONTRACT, label="cat"))
+
+
 def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path) -> None:
     files = {f"cat/IMG_{seed}.png": encoded(scene(seed)) for seed in range(3)}
     files |= {
@@ -169,6 +174,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
         "cat/again.png": files["cat/IMG_1.png"],
         "cat/black.bmp": encoded(np.zeros((40, 40, 3), np.uint8), "BMP"),
         "cat/phone.heic": b"ftypheic",
+        "cat/renamed.jpg": b"\0\0\0\x18ftypheic" + bytes(90),
         "cat/note.txt": b"hello",
         "cat/pointer.jpg": b"version https://git-lfs.github.com/spec/v1\n",
         "cat/saved_by_a_browser.jfif": encoded(scene(9), "JPEG"),
@@ -179,6 +185,7 @@ def test_one_bad_picture_is_named_and_the_others_are_read(pillow, tmp_path: Path
     assert reasons["again.png"].startswith("duplicate")
     assert reasons["black.bmp"].startswith("black")
     assert "convert it" in reasons["phone.heic"]
+    assert reasons["renamed.jpg"].startswith("not a picture: HEIC or AVIF, whatever its name says: convert it: ffmpeg")
     assert "note.txt" in reasons
     assert reasons["pointer.jpg"].startswith("not a picture: a pointer of Git LFS")
     assert [one.label for one in items if isinstance(one, Sample)] == ["cat"] * 4

@@ -291,8 +291,11 @@ def _check_root(root: Path, *, suffixes: tuple[str, ...], label: str | None, lab
     if not folders and not usable:
         alone = [entry.name for entry in entries if entry.suffix.lower() in GIVEN_ALONE]
         hint = f"; to read {alone[0]}, give its own path" if alone else ""
-        if ".wav" in suffixes and any(entry.suffix.lower() in CONVERTED for entry in entries):
+        there = {entry.suffix.lower() for entry in entries}
+        if ".wav" in suffixes and not there.isdisjoint(CONVERTED):
             hint = f"; convert them: {CONVERT}"
+        if ".png" in suffixes and not there.isdisjoint(CONVERTED_PICTURES):
+            hint = f"; convert them: {CONVERT_PICTURE}"
         raise DataError(f"{root} holds no {named_suffixes(suffixes)} file, {wanted}{hint}")
     if labelled and not folders and label is None:
         raise DataError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecl.errors import DataError
 from edgecl.hashes import sha256
 from edgecl.notes import Logger
-from edgecl.sources.folders import Found, disguise
+from edgecl.sources.folders import CONVERT_PICTURE, Found, disguise
 from edgecl.sources.samples import Sample, Skip, UnusableError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ BLACK = 10  # of 255: nearly all of a covered lens is below
 BRIGHTEST = 99.5  # percent, which leaves out a camera's hot pixels
 EVEN = 1.5  # of 255, standard deviation: less is one colour
 _ORIENTATION = 0x0112
+_OF_PHONES = (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif")  # brands of files that begin with a box "ftyp"
 # Difference hash: bits of 64 that the frames of one burst differ by at most
 HASH_SIDE, SAME_BITS = 8, 6
 _BURST = 64  # pictures of a label back that a picture is compared with
@@ -303,6 +304,8 @@ def _damage(content: bytes, error: Exception) -> str:
         return f"truncated: {text}: copy the file again"
     if not content:
         return "truncated: the file is empty"
+    if content[4:8] == b"ftyp" and content[8:12] in _OF_PHONES:
+        return f"not a picture: HEIC or AVIF, whatever its name says: convert it: {CONVERT_PICTURE}"
     if "cannot identify" in text:
         return "not a picture: neither JPEG, PNG, WebP nor BMP, whatever its name says"
     return f"damaged: {text}"
