@@ -45,12 +45,21 @@ def of_the_library() -> None:
     import logging
 
     class Handler(logging.Handler):
-        """What the library logs, as warnings."""
+        """What the library logs, as warnings; of files, which `predict` reads twice, each of them once."""
+
+        def __init__(self) -> None:
+            super().__init__(logging.WARNING)
+            self._of_files: set[str] = set()
 
         def emit(self, record: logging.LogRecord) -> None:
-            warn(record.getMessage())
+            text = record.getMessage()
+            if record.name.startswith("edgecl.sources."):
+                if text in self._of_files:
+                    return
+                self._of_files.add(text)
+            warn(text)
 
-    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
+    logging.getLogger("edgecl").handlers = [Handler()]
 
 
 def warn(text: str) -> None:

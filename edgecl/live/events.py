@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgecl.spotting.detection import Detection
 
 ID_BYTES = 6
+OLDEST_CLOCK, NEWEST_CLOCK = 1e9, 1e10  # seconds since 1970, in 2001 and 2286: what counts from a start is below
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,17 @@ def seconds(time: float) -> float:
     (8.56, 0.0)
     """
     return round(time, 2) + 0.0
+
+
+def shown_time(time: float) -> str:
+    """Return a time as text: seconds of the stream, or the date and time (UTC) of timestamps that are of a clock.
+
+    >>> shown_time(8.5649), shown_time(1777629603.004)
+    ('8.56 s', '2026-05-01 10:00:03.00')
+    """
+    if not OLDEST_CLOCK <= time < NEWEST_CLOCK:
+        return f"{seconds(time):.2f} s"
+    return datetime.fromtimestamp(seconds(time), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-4]
 
 
 @dataclass

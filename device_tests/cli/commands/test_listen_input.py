@@ -110,3 +110,27 @@ def test_scores_name_silence(kitchen: Path) -> None:
         command_line("listen", kitchen, "--scores"), input=bytes(96000), capture_output=True, check=True
     )
     assert b"digital silence" in done.stdout
+
+
+def test_movement_with_times_of_a_clock_is_shown_with_date_and_time(tmp_path: Path) -> None:
+    t = np.arange(3000) / 50
+    pace = np.where(t < 30, 1, 3)
+    axes = [3 * np.sin(6 * t * pace), 2 * np.cos(6 * t * pace), 9.8 + np.sin(3 * t * pace), np.sin(t), np.cos(t), 0 * t]
+    signal = np.stack(axes, 1) + np.random.default_rng(0).normal(size=(3000, 6)) / 10
+    for name, begin in (("clock", 1_777_629_600), ("start", 0)):
+        lines = [
+            ",".join(f"{value:.3f}" for value in (begin + second, *row)) + f",{'walk' if second < 30 else 'run'}"
+            for second, row in zip(t, signal, strict=True)
+        ]
+        header = "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,label"
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *lines]))
+    store = tmp_path / "wrist"
+    assert edgecl("init", store, "--extractor", "imu").code == 0
+    assert edgecl("learn", store, tmp_path / "start.csv", "--force").code == 0
+    clock = edgecl("listen", store, tmp_path / "clock.csv").out.splitlines()
+    start = edgecl("listen", store, tmp_path / "start.csv").out.splitlines()
+    assert len(clock) == len(start) == 2
+    assert clock[0].startswith("2026-05-01 10:00:0")
+    assert " to 2026-05-01 10:00:" in clock[0]
+    assert start[0].startswith("     ")
+    assert start[0].endswith(" s)")

@@ -18,7 +18,7 @@ import edgecl
 from edgecl.cli import warn
 from edgecl.cli.options import EDGECL
 from edgecl.cli.text import print_json, printable
-from edgecl.live.events import Look, seconds
+from edgecl.live.events import Look, shown_time
 from edgecl.live.fanout import Fanout, Mailbox, undelivered
 
 if TYPE_CHECKING:
@@ -165,10 +165,10 @@ class Printer:
         elif isinstance(event, Look):
             click.echo(_look_text(event))
         else:
-            start, end = map(seconds, event.span)
+            start, end = map(shown_time, event.span)
             click.echo(
-                f"{seconds(event.time):9.2f} s  {printable(event.label):20}  {event.confidence:4.0%}  "
-                f"novelty {event.novelty:.2f}  ({start:.2f} to {end:.2f} s)"
+                f"{shown_time(event.time):>11}  {printable(event.label):20}  {event.confidence:4.0%}  "
+                f"novelty {event.novelty:.2f}  ({start.removesuffix(' s')} to {end})"
             )
         sys.stdout.flush()
 
@@ -177,7 +177,7 @@ def _look_text(look: Look) -> str:
     threshold = "-" if look.threshold is None else f"{look.threshold:.2f}"
     score = f"{look.score:.2f} of {threshold}" if look.label else ""
     return (
-        f"{seconds(look.time):9.2f} s  . {printable(look.label):18}  {score:>16}  {look.level_db:6.1f} dB  "
+        f"{shown_time(look.time):>11}  . {printable(look.label):18}  {score:>16}  {look.level_db:6.1f} dB  "
         f"{look.reason or 'reaches its threshold'}"
     )
 
