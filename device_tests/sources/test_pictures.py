@@ -163,7 +163,7 @@ def folder_of(root: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_a_flat_folder_of_pictures_of_a_phone_names_the_line_that_converts_them(pillow, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="convert them: ffmpeg -i FILE FILE.png"):
+    with pytest.raises(DataError, match=r"convert them: ffmpeg -i FILE FILE\.png"):
         list(read_samples(folder_of(tmp_path, {"IMG_0001.HEIC": b"ftypheic"}), CONTRACT, label="cat"))
 
 

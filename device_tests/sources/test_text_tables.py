@@ -63,6 +63,17 @@ def test_a_table_without_its_columns_is_refused(tmp_path: Path, head: str, messa
         samples_of(put(tmp_path / "t.csv", f"{head}\nx,y\n"), TEXT)
 
 
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_table_is_called_empty(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError, match="can be used: it is empty"):
+        samples_of(put(tmp_path / "t.csv", content), TEXT)
+
+
+def test_a_json_file_is_answered_with_the_form_that_is_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"write one object per line of a \.jsonl file"):
+        samples_of(put(tmp_path / "t.json", '[{"text": "stop", "label": "end"}]'), TEXT)
+
+
 def test_columns_of_any_name_are_read_where_they_are_named(tmp_path: Path) -> None:
     path = put(tmp_path / "t.csv", "text,message,intent\n17,where is it,parcel\n18,stop,end\n")
     how = Choices(columns={"text": "Message"}, label_column="intent")

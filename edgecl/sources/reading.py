@@ -203,6 +203,7 @@ def _kind(path: Path) -> str:
         to_do = f"; convert it: {CONVERT_PICTURE}" if suffix in CONVERTED_PICTURES else to_do
         to_do = "; save it as .csv" if suffix in OTHER_TABLES else to_do
         to_do = "; unpack it first" if suffix in PACKED else to_do
+        to_do = "; write one object per line of a .jsonl file, as `jq -c '.[]'` does" if suffix == ".json" else to_do
         raise DataError(f"{path} is of no known kind, wanted a folder or a {named_suffixes(KINDS)} file{to_do}")
     return suffix
 

@@ -32,6 +32,8 @@ def read_text_table(path: Path, *, label: str | None, labelled: bool, how: Choic
     with open_table(path) as file:
         header = header_line(file)
         names = plain_names(next(csv.reader([header.line], delimiter=header.delimiter), []))
+        if not any(names):
+            raise DataError(f"nothing in {path} can be used: it is empty")
         text, named = _places(path, names, how)
         if named is not None and label is not None:
             raise DataError(f"{path} has labels of its own: give no other", parameter="label")
