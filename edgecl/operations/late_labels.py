@@ -19,16 +19,14 @@ from edgecl.operations.data import checked_label
 from edgecl.operations.far_values import FarValues
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects
+from edgecl.operations.stream_terms import decided, require_own, require_uncentred
 from edgecl.operations.streaming import (
     COMMIT_EVERY,
     StreamReport,
     StreamSaver,
-    decided,
     kept_models,
     note_other_names,
     report_of,
-    require_own,
-    require_uncentred,
     saved_before_an_error,
 )
 from edgecl.progress import watched

@@ -16,7 +16,8 @@ from edgecl.operations.beginnings import Beginnings
 from edgecl.operations.data import checked_label
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, StoredObjects
-from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models, require_own, require_uncentred
+from edgecl.operations.stream_terms import require_own, require_uncentred
+from edgecl.operations.streaming import COMMIT_EVERY, StreamSaver, kept_models
 from edgecl.sources.labels import is_missing, missing_label
 from edgecl.sources.named_rows import NamedRows, as_mapping
 from edgecl.sources.samples import UnusableError

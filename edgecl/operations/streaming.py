@@ -8,13 +8,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgecl.errors import DataError, EdgeclError, SettingError, StoreDamagedError
+from edgecl.errors import DataError, EdgeclError, StoreDamagedError
 from edgecl.model.model import EXPERTS, Model, Objects
 from edgecl.notes import Logger
 from edgecl.operations.beginnings import Beginnings
 from edgecl.operations.data import Embedded, checked_label, embedded
 from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
+from edgecl.operations.stream_terms import decided, naming_the_store, require_own, require_uncentred
 from edgecl.progress import watched
 from edgecl.sources.samples import ListedSkips, Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
@@ -24,9 +25,7 @@ from edgecl.store.writer import Writer
 
 if TYPE_CHECKING:
     from edgecl.gate.verdict import Verdict
-    from edgecl.learning.alerts import Watch
     from edgecl.learning.curves import Curves
-    from edgecl.learning.decisions import Prior
     from edgecl.learning.drift_response import Drift
     from edgecl.learning.panel import Panel
     from edgecl.learning.prequential import Prequential
@@ -220,67 +219,6 @@ def with_known_labels(
                 continue
             new[item.label] = label
         yield item if item.label == new[item.label] else replace(item, label=new[item.label])
-
-
-def decided(
-    spellings: Spellings, prior: str, watch: str | None, cost: str | None, alerts_per_1000: float | None
-) -> tuple[Prior, Watch | None]:
-    """Return the prior of a stream and what is watched for in it, with labels as they are stored.
-
-    Raises
-    ------
-    SettingError, DataError
-        When one of them cannot be used, or a label is a known class in another spelling.
-    """
-    from edgecl.learning.alerts import Watch
-    from edgecl.learning.decisions import Costs, Prior
-
-    asked = Prior.parse(prior).spelt(lambda label: spellings.settled(label, "the prior"))
-    unknown = sorted(set(asked.stated) - set(spellings.classes)) if spellings.classes else []
-    if unknown:
-        logger.warning(
-            "%r, which the prior has, is not known: there are %s", unknown[0], ", ".join(sorted(spellings.classes))
-        )
-    costs = Costs.parse(cost) if cost is not None else None
-    if watch is None:
-        return asked, None
-    named = spellings.settled(watch, "the class to watch for")
-    if spellings.classes and named not in spellings.classes:
-        logger.warning(
-            "%r, the class to watch for, is not known: there are %s. No alert is raised before its first label comes",
-            named, ", ".join(sorted(spellings.classes)),
-        )  # fmt: skip
-    return asked, Watch(named, costs, alerts_per_1000)
-
-
-def require_own(opened: OpenStore, others: Collection[str]) -> None:
-    """Raise SettingError where other devices have taught a store too: a stream would commit without their shares."""
-    if others:
-        raise SettingError(
-            f"{opened.store.path} has merged other devices, a stream follows its own: take them out first",
-            remedy="merge",
-        )
-
-
-def require_uncentred(opened: OpenStore, model: Model) -> None:
-    """Raise SettingError where a model is centred."""
-    if model.centre is not None:
-        raise SettingError(f"{opened.store.path} is centred, a stream is not: uncentre it first", remedy="centre")
-
-
-@contextmanager
-def naming_the_store(modality: str) -> Iterator[None]:
-    """Add to the error of a store with too little memory that it is not of a table, where it is not."""
-    try:
-        yield
-    except SettingError as error:
-        if modality == "table" or error.parameter != "memory_bytes":
-            raise
-        raise SettingError(
-            f"{error}; the store takes {modality}; a stream is usually rows of a table",
-            parameter=error.parameter,
-            remedy="table",
-        ) from error
 
 
 @watched
