@@ -131,11 +131,11 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     def _with_columns(self, x: dict[Any, Any]) -> Experts:
         """Return experts with a column for everything in a row; where columns are added, arrays are made wider."""
         known = (_column(name, value) for name, value in x.items())
-        fresh = [one for one in known if one is not None and one not in self._columns]
+        fresh = sorted((one for one in known if one is not None and one not in self._columns), key=repr)
         room = max(self.max_columns - len(self._columns), 0)
         if len(fresh) > room and "" not in self._named:
-            self._warn_of_many(sorted(fresh, key=repr)[room])
-        for column in sorted(fresh, key=repr)[:room]:
+            self._warn_of_many(fresh[room])
+        for column in fresh[:room]:
             place = self._columns[column] = len(self._columns)
             if len(column) == 2:
                 self._warn_of_text(column)

@@ -12,15 +12,12 @@ from edgecl.errors import ModelError, StoreDamagedError
 from edgecl.model.head import probabilities
 from edgecl.model.loading import load_head
 from edgecl.model.model import CENTRE, EXPERTS, Prediction
-from edgecl.notes import Logger
 from edgecl.operations.open_store import OpenStore
 from edgecl.store.records import Revision
 
 if TYPE_CHECKING:
     from edgecl.learning.panel import Panel
     from edgecl.model.model import Arrays
-
-logger = Logger(__name__)
 
 
 class LiveAnswers:
@@ -78,16 +75,6 @@ class LiveAnswers:
         rows = StreamRows(features.project(latents), features)
         given = self._panel.predict(rows, head)
         return given[:, np.argsort(self._panel.labels, kind="stable")], rows.inputs
-
-
-def note_left_behind(before: Revision) -> None:
-    """Log that the experts of a stream, which answered until this revision, no longer do."""
-    if EXPERTS in before.objects:
-        logger.warning(
-            "the experts of the stream that revision %d has are left behind: what is known without them answers. To "
-            "bring them back, roll back to it",
-            before.number,
-        )
 
 
 def live_panel(opened: OpenStore, revision: Revision, *, label_delay: int) -> Panel | None:

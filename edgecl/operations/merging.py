@@ -13,8 +13,14 @@ from edgecl.gate.verdict import Verdict
 from edgecl.model.share import Share
 from edgecl.model.shares import COMBINATIONS, SUM, own_classes
 from edgecl.operations.changes import ChangeReport
-from edgecl.operations.live_answers import note_left_behind
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
+from edgecl.operations.open_store import (
+    OpenStore,
+    OverlayObjects,
+    StoredObjects,
+    note_left_behind,
+    note_rejected,
+    utc_now,
+)
 from edgecl.operations.sharing import is_unit
 from edgecl.sharing import merging
 from edgecl.sharing.checks import require_disjoint, require_fits, require_one_plan
@@ -281,8 +287,9 @@ def _committed(
         note_rejected(writer, MERGE, verdict, time=utc_now())
         return None
     body = MergeBody(**made.body(), verdict=verdict.stored(), forced=forced, bytes=made.bytes()).as_dict()
+    revision = writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
     note_left_behind(live)
-    return writer.commit(kind="lesson", objects=made.digests, body=body, time=utc_now(), parent=live.number)
+    return revision
 
 
 def _told(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import EdgeclError, ModelError, StoreDamagedError
 from edgecl.model.loading import load_head, load_model
-from edgecl.model.model import CENTRE, OTHERS, OWN, Arrays, MemoryObjects, Model
+from edgecl.model.model import CENTRE, EXPERTS, OTHERS, OWN, Arrays, MemoryObjects, Model
 from edgecl.model.settings import Settings
+from edgecl.notes import Logger
 from edgecl.sources.labels import Spellings
 from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import LessonNote, ModelBody
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from edgecl.sources.gravity import Gravity
     from edgecl.store.records import Revision
 
+logger = Logger(__name__)
 BUILT = "2026-11-28T00:00:00+00:00"
 """No clock is before this version; `CHANGELOG.md` states the same date or an earlier one."""
 LONGEST_JUMP = timedelta(days=400)
@@ -255,6 +257,16 @@ def note_rejected(writer: Writer, strategy: str, verdict: Verdict, *, time: str)
     """Note in the journal that a change which is no lesson was rejected."""
     note = LessonNote(kind="rejected", time=time, lesson={}, strategy=strategy, verdict=verdict.stored(), forced=False)
     writer.note(note.as_dict())
+
+
+def note_left_behind(before: Revision) -> None:
+    """Log that the experts of a stream, which answered until this revision, no longer do."""
+    if EXPERTS in before.objects:
+        logger.warning(
+            "the experts of the stream that revision %d has are left behind: what is known without them answers. To "
+            "bring them back, roll back to it",
+            before.number,
+        )
 
 
 class StoredObjects:

@@ -11,8 +11,14 @@ from edgecl.model.model import EXPERTS
 from edgecl.model.settings import PROJECTIONS, Settings, choose_tier, smallest_memory
 from edgecl.operations.changes import ChangeReport
 from edgecl.operations.creation import require_storable
-from edgecl.operations.live_answers import note_left_behind
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, note_rejected, utc_now
+from edgecl.operations.open_store import (
+    OpenStore,
+    OverlayObjects,
+    StoredObjects,
+    note_left_behind,
+    note_rejected,
+    utc_now,
+)
 from edgecl.units import format_bytes
 
 if TYPE_CHECKING:

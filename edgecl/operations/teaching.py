@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from edgecl.errors import DataError, EdgeclError, SettingError
 from edgecl.learning.collector import LessonCollector
-from edgecl.model.model import CENTRE, EXPERTS, Model
+from edgecl.model.model import CENTRE, Model
 from edgecl.operations.data import Embedded, checked_label, embedded, spool_folder
 from edgecl.operations.kept_signals import KeptSignals
-from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times
+from edgecl.operations.open_store import (
+    OpenStore,
+    OverlayObjects,
+    StoredObjects,
+    note_left_behind,
+    now,
+    trusted_times,
+)
 from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched
 from edgecl.sources.labels import warn_of_labels
@@ -368,8 +375,5 @@ def commit(writer: Writer, live: Revision, outcome: Outcome, lesson: Lesson, *, 
     revision = writer.commit(
         kind="lesson", objects=model.digests, body=body.as_dict(), time=moment.time, parent=live.number
     )
-    if EXPERTS in live.objects:
-        from edgecl.operations.live_answers import note_left_behind
-
-        note_left_behind(live)
+    note_left_behind(live)
     return revision

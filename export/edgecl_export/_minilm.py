@@ -72,8 +72,8 @@ def look_up_packed(model: onnx.ModelProto) -> None:
         helper.make_node("Cast", [row + _QUANTISED], [row + "_cast"], to=onnx.TensorProto.FLOAT),
         helper.make_node("Mul", [row + "_cast", row + _SCALE], [row]),
     ]
-    kept = [[node] if node is not looked_up else parts for node in nodes if node is not cast and node is not unpacked]
-    made = [node for some in kept for node in some]
+    left = (node for node in nodes if node is not cast and node is not unpacked)
+    made = [one for node in left for one in (parts if node is looked_up else [node])]
     del nodes[:]
     nodes.extend(made)
 

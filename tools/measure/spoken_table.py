@@ -167,8 +167,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         print(f"{word}: measured", file=sys.stderr, flush=True)
     return {
         "hours": bench.ground.hours, "rates": list(RATES), "words": words, "left_out": sorted(left_out),
-        "people": len(people),
-        "played": played, "cases": cases,
+        "people": len(people), "played": played, "cases": cases,
     }  # fmt: skip
 
 

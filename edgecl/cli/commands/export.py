@@ -33,7 +33,7 @@ channels_option = click.option("--channels", type=Listed(), help="Channel names,
 units_option = click.option("--units", type=Listed(), help="Unit of each channel.")
 
 
-OTHER_NAMES = {
+ALIASES = {
     "csv": "identity", "movement": "imu", "photos": "image", "pictures": "image", "rows": "identity", "sound": "voice",
     "table": "identity",
 }  # fmt: skip
@@ -43,7 +43,7 @@ class Extractors(click.Group):
     """The commands; what an extractor takes is a name of its command too."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, OTHER_NAMES.get(cmd_name, cmd_name))
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
 
 
 @click.group(
