@@ -377,7 +377,7 @@ def test_windows_shorter_than_the_extractors_are_answered_with_the_command_that_
     assert "export imu" not in edgecl("learn", tmp_path / "wrist", tmp_path / "short.csv", "--label", "walk").err
 
 
-def test_a_warning_about_a_file_that_is_read_twice_is_said_once(tmp_path: Path) -> None:
+def test_predict_says_a_warning_about_a_file_of_movement_once(tmp_path: Path) -> None:
     assert edgecl("init", tmp_path / "wrist", "--extractor", "imu").code == 0
     noise = np.random.default_rng(0).normal(size=(400, 6)) + np.array([0, 0, 9.8, 0, 0, 0])
     rows = [",".join(f"{value:.3f}" for value in (i / 50, *row)) for i, row in enumerate(noise)]

@@ -24,7 +24,12 @@ def printable(text: str) -> str:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on one line of stdout."""
-    click.echo(json.dumps(value, allow_nan=False))
+    click.echo(json_text(value))
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """One object as a line of JSON."""
+    return json.dumps(value, allow_nan=False)
 
 
 def percent(share: float | None) -> str:

@@ -45,21 +45,12 @@ def of_the_library() -> None:
     import logging
 
     class Handler(logging.Handler):
-        """What the library logs, as warnings; of files, which `predict` reads twice, each of them once."""
-
-        def __init__(self) -> None:
-            super().__init__(logging.WARNING)
-            self._of_files: set[str] = set()
+        """What the library logs, as warnings."""
 
         def emit(self, record: logging.LogRecord) -> None:
-            text = record.getMessage()
-            if record.name.startswith("edgecl.sources."):
-                if text in self._of_files:
-                    return
-                self._of_files.add(text)
-            warn(text)
+            warn(record.getMessage())
 
-    logging.getLogger("edgecl").handlers = [Handler()]
+    logging.getLogger("edgecl").handlers = [Handler(logging.WARNING)]
 
 
 def warn(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -181,12 +181,6 @@ def in_taught_units(
     from edgecl.operations.rates import in_calibrated_units
 
     return (gravity or opened.gravity()).same(in_calibrated_units(items, opened.extractor))
-
-
-def require_taught_units(opened: Extracting, items: Iterable[Sample | Skip]) -> None:
-    """Read samples of movement to their end, others not at all; raises as `in_taught_units`."""
-    if opened.extractor.contract.modality == "imu":
-        deque(in_taught_units(opened, items), maxlen=0)
 
 
 def _usable_latents(

@@ -190,12 +190,6 @@ class Handle:
 
         require_centrable(self._opened)
 
-    def require_taught_units(self, data: Data) -> None:
-        """Raise DataError where samples of movement have other units or gravity than what was taught."""
-        from edgecl.operations.data import require_taught_units
-
-        require_taught_units(self._opened, samples_of(data, contract=self.contract))
-
     def status(self) -> dict[str, Any]:
         """Return what the store knows and how full it is, as plain JSON."""
         from edgecl.operations.status import status

@@ -83,17 +83,14 @@ def read_csv_files(
 
 
 def csv_count(path: Path, columns: Columns, contract: Contract) -> int:
-    """Estimate how many windows there will be: lines are counted, gaps are not.
+    """Estimate how many windows a file with times will have: lines are counted, gaps are not.
 
     Raises
     ------
     DataError
         The file is unreadable.
     """
-    lines = count_lines(path)
-    if columns.timestamp is None:
-        return lines
-    samples = int(lines * columns.step_s * contract.sample_rate_hz)
+    samples = int(count_lines(path) * columns.step_s * contract.sample_rate_hz)
     return max((samples - contract.clip_samples) // _hop(contract) + 1, 1)
 
 

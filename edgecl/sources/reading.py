@@ -162,7 +162,7 @@ def count_samples(
         from edgecl.sources.npz import npz_count
 
         return npz_count(path)
-    if kind in TABLES and contract.modality != "text":
+    if kind in TABLES and contract.sample_rate_hz:
         from edgecl.sources.csv_columns import read_columns
         from edgecl.sources.csv_windows import csv_count
 

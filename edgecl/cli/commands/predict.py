@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from edgecl.cli import warn
 from edgecl.cli.advice import advice
 from edgecl.cli.options import Whole, choice_options, example, json_option, paths_argument, store_argument
 from edgecl.cli.stdin import shown
-from edgecl.cli.text import print_json, printable
+from edgecl.cli.text import json_text, printable
 from edgecl.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl.sources.samples import Sample, Skip
 
 WIDEST_LABEL = 40
+MOST_HELD = 1 << 20  # bytes of answers in memory; more are held in a file
 
 
 @click.command(
@@ -59,11 +60,12 @@ def command(
         names = ("label", *(_unknown(label) for label in learner.classes))
         width = min(max(map(len, names)), WIDEST_LABEL)
         has_header, failures = not as_json, list[DataError]()
-        for answer in _answers(learner, paths, texts, how, failures, top=top or 0):
+        shown_as = partial(_lines, width=width, as_json=as_json)
+        for line in _answers(learner, paths, texts, how, failures, top=top or 0, shown_as=shown_as):
             if has_header:
                 click.echo(f"{'label':{width}}  confidence  novelty  source")
                 has_header = False
-            _print(answer, width=width, as_json=as_json)
+            click.echo(line)
     if failures:
         raise DataError("; ".join(map(str, failures)), parameter=failures[0].parameter)
 
@@ -76,18 +78,19 @@ def _answers(
     failures: list[DataError],
     *,
     top: int,
-) -> Iterator[Answer | Skip]:
-    """Yield the answers of all paths; why one cannot be used goes to the failures."""
+    shown_as: Callable[[Iterable[Answer | Skip]], Iterator[str]],
+) -> Iterator[str]:
+    """Yield the lines of all answers; why a path cannot be used goes to the failures."""
     from edgecl.sources.reading import read_samples
 
     if texts:
-        yield from learner.run.predict(_samples(texts, learner), top=top)
+        yield from shown_as(learner.run.predict(_samples(texts, learner), top=top))
     for path in paths:
-        read = partial(read_samples, path, learner.contract, labelled=False, how=how)
         try:
-            learner.require_taught_units(read())  # no answer is printed of what is refused further on
-            for answer in learner.run.predict(read(), top=top):
-                yield replace(answer, source=shown(answer.source, path))
+            samples = read_samples(path, learner.contract, labelled=False, how=how)
+            answers = learner.run.predict(samples, top=top)
+            lines = shown_as(replace(answer, source=shown(answer.source, path)) for answer in answers)
+            yield from _at_the_end(lines) if learner.contract.modality == "imu" else lines
         except DataError as error:
             is_text = learner.contract.modality == "text" and not os.path.exists(path)  # noqa: PTH110 (a Path raises where a text is too long for a name)
             failures.append(DataError(f"{error}: a text itself goes after --text") if is_text else error)
@@ -108,22 +111,34 @@ def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip
             yield error.skip(text)
 
 
-def _print(answer: Answer | Skip, *, width: int, as_json: bool) -> None:
+def _at_the_end(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines once all are there: movement may be refused further on, and then no answer of it is printed."""
+    from tempfile import SpooledTemporaryFile
+
+    with SpooledTemporaryFile(MOST_HELD, "w+", encoding="utf-8") as held:
+        for line in lines:
+            held.write(f"{line}\n")
+        held.seek(0)
+        yield from (line.removesuffix("\n") for line in held)
+
+
+def _lines(answers: Iterable[Answer | Skip], *, width: int, as_json: bool) -> Iterator[str]:
+    """Yield what is printed of answers; what is skipped is a line of JSON, or a warning."""
     from edgecl.sources.samples import Skip
 
-    if isinstance(answer, Skip):
-        if as_json:
-            print_json({"source": answer.source, "skipped": answer.reason})
+    for answer in answers:
+        if isinstance(answer, Skip):
+            if as_json:
+                yield json_text({"source": answer.source, "skipped": answer.reason})
+            else:
+                warn.warn(f"skipped {answer.source}: {answer.reason}{advice(answer.parameter)}")
+        elif as_json:
+            yield json_text(answer.as_dict())
         else:
-            warn.warn(f"skipped {answer.source}: {answer.reason}{advice(answer.parameter)}")
-    elif as_json:
-        print_json(answer.as_dict())
-    else:
-        source = printable(answer.source)
-        label = printable(answer.label if answer.known else _unknown(answer.label))
-        click.echo(f"{label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}")
-        for name, share in answer.top:
-            click.echo(f"  {printable(name):{width - 2}}  {share:10.1%}")
+            label = printable(answer.label if answer.known else _unknown(answer.label))
+            source = printable(answer.source)
+            yield f"{label:{width}}  {answer.confidence:10.0%}  {answer.novelty:7.2f}  {source}"
+            yield from (f"  {printable(name):{width - 2}}  {share:10.1%}" for name, share in answer.top)
 
 
 def _unknown(label: str) -> str:
