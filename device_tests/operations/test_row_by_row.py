@@ -17,7 +17,7 @@ from edgecl.model.model import EXPERTS
 from edgecl.operations.late_labels import LateLabel, Row, follow_by_id
 from edgecl.sources.samples import Sample
 
-from ..support.commands import voice_extractor
+from ..support.commands import edgecl, voice_extractor
 
 export = pytest.importorskip("edgecl_export")
 pytestmark = pytest.mark.host  # the extractor of a table is made by the exporter
@@ -176,12 +176,28 @@ def test_where_a_merge_leaves_experts_behind_it_says_so(
 
 def test_a_class_that_is_forgotten_leaves_no_experts(learner: Learner) -> None:
     taught(learner).commit()
-    learner.forget(["small"])
+    assert learner.forget(["small"], dry_run=True).had_experts
+    assert learner.forget(["small"]).as_dict()["removed"]["experts"]
     assert EXPERTS not in learner.store.current().objects
     assert learner.store.check() == []
     assert [one.label for one in Learner.open(learner.store.path).predict(table([{"amount": 3, "hour": 3}]))] == [
         "large"
     ]
+
+
+def test_the_receipt_of_a_class_names_the_experts_that_go_and_the_head_that_there_was(learner: Learner) -> None:
+    taught(learner).commit()
+    told = edgecl("forget", learner.store.path, "small").out
+    assert "the experts of the stream, which were made from all classes: `follow` begins them again" in told
+    assert "2 classes, linear discriminant" in told
+    assert "experts" not in edgecl("forget", learner.store.path, "large", "--dry-run").out
+
+
+def test_what_a_stream_taught_is_not_centred_and_its_experts_stay(learner: Learner) -> None:
+    taught(learner).commit()
+    with pytest.raises(SettingError, match="cannot be centred: a stream taught it last"):
+        learner.centre(table([row for row, _ in payments(60, seed=3)]))
+    assert EXPERTS in learner.store.current().objects
 
 
 def test_a_lesson_is_answered_by_its_head_again(learner: Learner) -> None:

@@ -132,6 +132,6 @@ def require_centrable(opened: OpenStore) -> None:
             parameter="memory_bytes",
         )
     kind = opened.live_body().head
-    if kind in (None, "lda", "ridge"):
-        made = f"its head is {kind!r}" if kind else "it has learnt nothing yet"
-        raise SettingError(f"{path} cannot be centred: {made}")
+    if kind in (None, "lda"):
+        why = "a stream taught it last, and goes on with its labels" if kind else "it has learnt nothing yet"
+        raise SettingError(f"{path} cannot be centred: {why}")

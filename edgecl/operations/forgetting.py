@@ -2,7 +2,7 @@
 
 Exact, because nothing that stays was made from them: statistics and exemplars are kept by class, and the closed form
 is a pure function of the statistics. A refined head was made from all classes at once, so it goes, and its EWC state
-with it. What was measured while the classes were known (verdicts, evidence) goes too.
+with it, as do the experts of a stream. What was measured while the classes were known (verdicts, evidence) goes too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
-from edgecl.model.model import MemoryObjects, Model
+from edgecl.model.model import EXPERTS, MemoryObjects, Model
 from edgecl.operations.open_store import OpenStore, now, utc_now
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
@@ -53,6 +53,8 @@ class Receipt:
     """Label to samples; those that the live model knew."""
     exemplars: int
     had_ewc: bool
+    had_experts: bool
+    """Whether the experts of a stream answered, which go: they were made from all classes."""
     removed: Removed
     before: State
     after: State
@@ -69,6 +71,7 @@ class Receipt:
             "removed": {
                 "exemplars": self.exemplars,
                 "ewc": self.had_ewc,
+                "experts": self.had_experts,
                 "revisions": list(self.removed.revisions),
                 "objects": list(self.removed.objects),
                 "journal_lines": self.removed.journal_lines,
@@ -111,7 +114,7 @@ def _taken_out(store: Store, writer: Writer | None, model: Model, labels: Collec
     for label in labels:
         if not store.would_forget(lambda told, label=label: _mentions(told, [label])):  # type: ignore[misc]
             raise SettingError(f"{store.path} knows nothing of {label!r}: {_known(model)}")
-    before = _state(store, model)
+    before, had_experts = _state(store, model), EXPERTS in store.current().objects
     if writer is None:
         left, removed = without_classes(model, labels, objects=MemoryObjects()), store.would_forget(saw)
     else:
@@ -123,6 +126,7 @@ def _taken_out(store: Store, writer: Writer | None, model: Model, labels: Collec
         classes={label: model.statistics[label].count for label in sorted(labels) if label in model.statistics},
         exemplars=sum(len(model.exemplars[label]) for label in labels if label in model.exemplars),
         had_ewc=model.ewc is not None and left.ewc is None,
+        had_experts=had_experts,
         removed=removed,
         before=before,
         after=before if writer is None else _state(store, left),

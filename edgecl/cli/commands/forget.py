@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.operations.forgetting import Receipt, State
 
-HEADS = {"whitened-cosine": "closed form", "refined": "refined", "refined-closed-form": "refined closed form"}
+HEADS = {
+    "whitened-cosine": "closed form",
+    "lda": "linear discriminant",
+    "refined": "refined",
+    "refined-closed-form": "refined closed form",
+}
 
 
 class Age(click.ParamType[timedelta]):
@@ -102,6 +107,8 @@ def _print(receipt: Receipt) -> None:
     click.echo(wrapped(f"statistics, and {counted(receipt.exemplars, 'exemplar')} of the live model"))
     if receipt.had_ewc:
         click.echo(wrapped("the EWC state, which was made from all classes"))
+    if receipt.had_experts:
+        click.echo(wrapped("the experts of the stream, which were made from all classes: `follow` begins them again"))
     if not receipt.dry_run:
         click.echo(wrapped(f"{counted(len(removed.objects), 'object file')} that no revision needs any more"))
     click.echo(wrapped(f"the details of {counted(removed.journal_lines, 'journal line')}"))
