@@ -141,6 +141,24 @@ def test_intents_are_taught_and_answered_by_the_command_line(file: Path, tmp_pat
     ]
 
 
+@pytest.mark.parametrize("empty", ["", "  ", "null"])
+def test_a_text_to_predict_that_is_none_is_an_error_and_does_not_stop_the_others(
+    file: Path, tmp_path: Path, empty: str
+) -> None:
+    desk = tmp_path / "desk"
+    assert edgecl("init", desk, "--extractor", file, "--max-classes", 8).code == 0
+    assert (
+        edgecl("learn", desk, lines(tmp_path / "t.jsonl", {"text": "the card", "label": "lost"}), "--force").code == 0
+    )
+    alone = edgecl("predict", desk, "--text", empty)
+    assert (alone.code, alone.out) == (4, "")
+    assert f"Error: --text {empty!r}: no text: " in alone.err
+    assert "give what is to be predicted" in alone.err
+    done = edgecl("predict", desk, "--text", empty, "--text", "my card", "--json")
+    first, last = map(json.loads, done.out.splitlines())
+    assert (done.code, first["source"], last["exit_code"]) == (4, "my card", 4)
+
+
 def test_texts_of_which_little_is_read_are_named_once(file: Path, tmp_path: Path) -> None:
     entries = [
         {"text": one, "label": "lost"} for one in ("where is my card", "\U0001f600", "my \u6211 \u60f3", "card " * 200)

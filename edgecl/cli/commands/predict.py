@@ -51,7 +51,7 @@ def command(
     label, confidence, novelty (0: typical of its class, 1: unlike all of it) and source; "unknown (most like X)" where
     the novelty is above the threshold of the store, see `edgecl set`. With --json one object per line, "label" the best
     class and "known" whether it is meant; a sample that cannot be used is {"source", "skipped"}. With --top the number
-    of classes, the probability of each. A PATH that cannot be used does not stop the others;
+    of classes, the probability of each. A PATH or TEXT that cannot be used does not stop the others;
     exit code 4: there was one.
     """
     if not paths and not texts:
@@ -84,7 +84,7 @@ def _answers(
     from edgecl.sources.reading import read_samples
 
     if texts:
-        yield from shown_as(learner.run.predict(_samples(texts, learner), top=top))
+        yield from shown_as(learner.run.predict(_samples(texts, learner, failures), top=top))
     for path in paths:
         try:
             samples = read_samples(path, learner.contract, labelled=False, how=how)
@@ -98,7 +98,8 @@ def _answers(
                 raise failures[-1] from error.__cause__
 
 
-def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip]:
+def _samples(texts: tuple[str, ...], learner: Learner, failures: list[DataError]) -> Iterator[Sample]:
+    """Yield the texts as samples; why one cannot be used goes to the failures."""
     from edgecl.sources.json_lines import text_signal
     from edgecl.sources.samples import Sample, UnusableError
 
@@ -108,7 +109,7 @@ def _samples(texts: tuple[str, ...], learner: Learner) -> Iterator[Sample | Skip
         try:
             yield Sample(text, None, text_signal(text), None)
         except UnusableError as error:
-            yield error.skip(text)
+            failures.append(DataError(f"--text {text[:WIDEST_LABEL]!a}: {error}: give what is to be predicted"))
 
 
 def _at_the_end(lines: Iterable[str]) -> Iterator[str]:
