@@ -11,6 +11,7 @@ import pytest
 
 from edgecl.errors import DataError
 from edgecl.extractors.contract import Contract
+from edgecl.sources.json_lines import AHEAD
 from edgecl.sources.reading import read_samples
 from edgecl.sources.samples import Sample, Skip
 
@@ -173,3 +174,22 @@ def test_members_that_have_no_value_may_be_left_out_in_any_row(first: object, tm
         "not JSON: the line is no object of these columns",
         "missing value: in 'size'",
     ]
+
+
+def test_members_that_first_come_further_on_are_told_from_cells_that_are_too_few(tmp_path: Path) -> None:
+    contract = replace(TABLE, channels=("size", "weight"), units=("unit", "unit"))
+    rows = [{"size": at, "weight": 2, "label": "up"} for at in range(AHEAD)]
+    late = [{"size": 1, "weight": 2, "label": "up", "state": "E1"}, {"size": 3, "label": "up", "state": "E1"}]
+    found = list(read_samples(put(tmp_path / "r.jsonl", lines_of(*rows, *late)), contract))
+    assert [isinstance(one, Sample) for one in found] == [*[True] * (AHEAD + 1), False]
+    assert found[-1].reason == f"other members: 2 of the 3 that the first {AHEAD} lines have, and others"  # type: ignore[union-attr]
+
+
+def test_a_column_that_no_line_at_the_beginning_has_is_answered_with_how_columns_are_known(tmp_path: Path) -> None:
+    contract = replace(TABLE, channels=("size", "weight"), units=("unit", "unit"))
+    rows = [{"size": at, "label": "up"} for at in range(AHEAD)]
+    path = put(tmp_path / "r.jsonl", lines_of(*rows, {"size": 1, "weight": 2, "label": "up"}))
+    with pytest.raises(DataError, match=f"takes 2 .size, weight.; its columns are the members of the first {AHEAD}"):
+        samples_of(path, contract)
+    with pytest.raises(DataError, match=r"takes 2 \(size, weight\)$"):
+        samples_of(put(tmp_path / "s.jsonl", lines_of(*rows[:9])), contract)

@@ -23,7 +23,7 @@ from edgecl.sources.csv_axes import channel_columns, named_column
 from edgecl.sources.csv_times import TIME_UNITS, UNIT_NAMES, guess_unit, is_number, time_name, time_or_none
 from edgecl.sources.folders import require_file
 from edgecl.sources.headers import header_line, plain_names, require_distinct, require_names, rows_below
-from edgecl.sources.json_lines import json_cells
+from edgecl.sources.json_lines import AHEAD, json_cells
 from edgecl.sources.labels import is_missing
 from edgecl.sources.lines import LONGEST_LINE, bounded_lines
 from edgecl.sources.signals import LOWEST_SHARE_OF_RATE
@@ -112,12 +112,25 @@ def read_columns(path: Path, contract: Contract, *, how: Choices | None = None) 
     if not any(names):
         first_of_all = "column timestamp" if contract.sample_rate_hz else f"columns {', '.join(contract.channels)}"
         raise DataError(f"{path} is empty, wanted a header line with the {first_of_all}")
-    columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json, has_end=has_end)
+    with _naming_the_lines(is_json and len(rows) == AHEAD):
+        columns = replace(find_columns(path, names, delimiter, contract, how), is_json=is_json, has_end=has_end)
     if columns.order is not None and how.time_column is None and not _has_times(rows, columns):
         logger.warning("%s: the times of its rows are not read, and their order is not checked", path)
         columns = replace(columns, order=None)
     columns = replace(columns, words=", ".join(_words(names, rows, columns, of_numbers=not contract.sample_rate_hz)))
     return with_time_unit(path, columns, rows, contract, how)
+
+
+@contextmanager
+def _naming_the_lines(are_more: bool) -> Iterator[None]:
+    """Add to an error about the columns of JSON Lines by which lines these are known, where there `are_more`."""
+    try:
+        yield
+    except DataError as error:
+        if not are_more:
+            raise
+        lines = f"its columns are the members of the first {AHEAD} lines: write one that has all of them there"
+        raise DataError(f"{error}; {lines}", parameter=error.parameter, remedy=error.remedy) from error
 
 
 def table_head(path: Path, *, rows: int = HEAD_ROWS) -> Head:
