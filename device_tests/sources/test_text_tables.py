@@ -45,7 +45,8 @@ def test_rows_that_end_in_a_delimiter_are_read(tmp_path: Path) -> None:
 )
 def test_a_label_that_is_cut_where_the_file_ends_is_no_class(tmp_path: Path, end: str, is_cut: bool) -> None:
     path = put(tmp_path / "t.csv", f"text,label\nstop,end\n{end}")
-    said = ["cut off: the file ends within this line, and its label 'en' is the beginning of 'end'"]
+    why = "cut off: the file ends within this line, and its label 'en' is the beginning of 'end'"
+    said = [f"{why}: end the line if it is whole"]
     assert [skip.reason for skip in skips_of(path, TEXT)] == said * is_cut
     assert len(texts_of(path)) == 2 - is_cut
 

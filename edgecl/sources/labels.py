@@ -59,7 +59,8 @@ def require_whole(label: str, known: Iterable[str]) -> None:
     """Raise UnusableError where a label that a line without an end has is the beginning of one that came before."""
     if label and label not in known and (whole := next((one for one in known if one.startswith(label)), "")):
         raise UnusableError(
-            f"cut off: the file ends within this line, and its label {label!r} is the beginning of {whole.strip()!r}"
+            f"cut off: the file ends within this line, and its label {label!r} is the beginning of "
+            f"{whole.strip()!r}: end the line if it is whole"
         )
 
 

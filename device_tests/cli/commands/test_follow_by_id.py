@@ -179,7 +179,7 @@ def test_a_label_that_is_cut_where_a_live_pipe_ends_is_no_class(store: Path) -> 
         input=rows, capture_output=True, text=True, check=True,
     )  # fmt: skip
     *lines, report = map(json.loads, done.stdout.splitlines())
-    assert report["skipped"][0]["source"] == "label of row 21"
+    assert report["skipped"][0]["source"] == "-:22"
     assert {line["learnt"] for line in lines if "learnt" in line} == {"fair", "fraud"}
 
 
@@ -316,6 +316,7 @@ def test_a_label_that_is_cut_where_its_pipe_ends_is_no_class(store: Path) -> Non
     report = by_id(store, labels, "--dry-run").lines[-1]
     assert list(report["per_class"]) == ["fair", "fraud"]
     assert "its label 'fra' is the beginning of 'fraud'" in report["skipped"][0]["reason"]
+    assert report["skipped"][0]["source"] == f"{labels}:4"
 
 
 def test_ids_of_two_kinds_are_shown(store: Path) -> None:

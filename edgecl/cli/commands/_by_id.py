@@ -40,10 +40,6 @@ QUEUED = 64  # rows and labels between the readers and the learner
 LONGEST_LINE = 1 << 16
 
 
-class _Unended(dict[str, str]):
-    """Cells by column of a line that has no end."""
-
-
 def by_id(rows: Path, labels: Path, *, id_column: str, waiting_rows: int) -> Arriving:
     """Return what yields rows and labels of two files or pipes, until a halt is asked."""
     return lambda halt: arriving(rows, labels, id_column=id_column, ahead=max(waiting_rows // 2, 1), halt=halt)
@@ -159,45 +155,31 @@ def _rows(path: Path, id_column: str) -> Iterator[Arrived]:
 
 
 def _labels(path: Path) -> Iterator[LateLabel | Skip]:
-    known: dict[str, None] = {}
-    for cells in _records(path, ["id", "label"]):
-        yield cells if isinstance(cells, Skip) else _label_in(cells, "label", cells["id"].strip(), known)
+    from edgecl.operations.late_labels import LateLabel
+
+    for cells in _records(path, ["id", "label"], label="label"):
+        yield cells if isinstance(cells, Skip) else LateLabel(cells["id"].strip(), cells["label"])
 
 
 def _labelled(path: Path, label_column: str, label_delay: int) -> Iterator[Arrived]:
     """Yield rows that have their labels in a column; an empty one is no label."""
-    from edgecl.operations.late_labels import Row
+    from edgecl.operations.late_labels import LateLabel, Row
 
-    wanted, known = label_column.strip().lower(), dict[str, None]()
-    later: deque[LateLabel | Skip | None] = deque()
-    for number, cells in enumerate(_records(path, [wanted]), start=1):
+    wanted, later = label_column.strip().lower(), deque[LateLabel | None]()
+    for number, cells in enumerate(_records(path, [wanted], label=wanted), start=1):
         if isinstance(cells, Skip):
             yield cells
             continue
         yield Row(str(number), {name: cell for name, cell in cells.items() if name != wanted})
-        later.append(None if is_missing(cells[wanted]) else _label_in(cells, wanted, str(number), known))
+        later.append(None if is_missing(cells[wanted]) else LateLabel(str(number), cells[wanted]))
         if len(later) > label_delay and (label := later.popleft()) is not None:
             yield label
     yield from filter(None, later)
 
 
-def _label_in(cells: Mapping[str, str], column: str, name: str, known: dict[str, None]) -> LateLabel | Skip:
-    """Return the label of a row by its name; `known` has those that the last one may be the beginning of."""
-    from edgecl.operations.late_labels import LateLabel
-
-    label = cells[column]
-    try:
-        if isinstance(cells, _Unended) and [*cells][-1] == column:
-            require_whole(label, known)
-    except UnusableError as error:
-        return Skip(f"label of row {name}", str(error))
-    if len(known) < MOST_KNOWN:
-        known[label] = None
-    return LateLabel(name, label)
-
-
-def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | Skip]:
-    """Yield lines of CSV as they come, by column; one with too few or too many cells becomes a skip."""
+def _records(path: Path, required: Sequence[str], *, label: str = "") -> Iterator[Mapping[str, str] | Skip]:
+    """Yield lines of CSV as they come, by column; one with other cells, or half a label in that column, is a skip."""
+    known: dict[str, None] = {}
     try:
         if path != STDIN:
             require_data(path)
@@ -214,11 +196,19 @@ def _records(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] 
         require_names(names, path)
         _require(path, names, required)
         for line, cells in rows_below(header, lines, names, path, joined=0, has_end=True):
-            if len(cells) != len(names):
-                yield Skip(f"{path}:{line}", f"ragged row: {len(cells)} cells, the header has {len(names)}")
-            else:
-                read = cells if delimiter == "," else _with_points(cells, delimiter)
-                yield (_Unended if isinstance(cells, Unended) else dict)(zip(names, read, strict=True))
+            try:
+                if len(cells) != len(names):
+                    raise UnusableError(f"ragged row: {len(cells)} cells, the header has {len(names)}")
+                if isinstance(cells, Unended) and names[-1] == label:
+                    require_whole(cells[-1], known)
+            except UnusableError as error:
+                yield error.skip(f"{path}:{line}")
+                continue
+            read = cells if delimiter == "," else _with_points(cells, delimiter)
+            record = dict(zip(names, read, strict=True))
+            if label and len(known) < MOST_KNOWN:
+                known[record[label]] = None
+            yield record
 
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:
