@@ -63,7 +63,7 @@ def test_what_holds_for_each_person_alone_is_not_proven() -> None:
     verdict = learn(model, lesson).verdict
     assert verdict.accepted
     assert not verdict.proven
-    assert "right for 0 of 3 people by what the others taught: it may hold for those alone" in " ".join(verdict.reasons)
+    assert "right for 0 of 3 groups (people, objects or sessions) by what" in " ".join(verdict.reasons)
 
 
 def test_what_people_have_in_common_proves_a_class() -> None:

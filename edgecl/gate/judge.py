@@ -235,8 +235,8 @@ def _doubts(evidence: Evidence, policy: Policy, pooled: _Pooled | None, weak: Ma
             texts.append(f"unproven: {label!r} has {len(correct)} {what} to be judged by, {needed} would settle it")
         elif (people := evidence.people.get(label)) is not None and not is_proven_by(people, policy):
             texts.append(
-                f"unproven: {label!r} would be answered right for {int(people.sum())} of {len(people)} people by what "
-                "the others taught: it may hold for those alone who taught it, more people would settle it"
+                f"unproven: {label!r} would be answered right for {int(people.sum())} of {len(people)} groups (people, "
+                "objects or sessions) by what the others taught: it may hold for these alone, more would settle it"
             )
     return texts
 
