@@ -386,6 +386,18 @@ def test_predict_says_a_warning_about_a_file_of_movement_once(tmp_path: Path) ->
     assert edgecl("predict", tmp_path / "wrist", tmp_path / "rows.csv").err.count("are taken as") == 1
 
 
+def test_a_page_whose_stream_cannot_be_followed_shows_no_address(tmp_path: Path) -> None:
+    export = pytest.importorskip("edgecl_export")
+    (tmp_path / "like.csv").write_text("a,b,label\n" + "".join(f"{at},{at % 7},x\n" for at in range(40)))
+    export.export_table(tmp_path / "table.onnx", tmp_path / "like.csv")
+    for name, source, why in (("table", "-", "the store takes table"), ("imu", "nowhere.csv", "or a file")):
+        extractor = tmp_path / "table.onnx" if name == "table" else name
+        assert edgecl("init", tmp_path / name, "--extractor", extractor).code == 0
+        done = edgecl("serve", tmp_path / name, "--port", 0, "--listen", source)
+        check_refused(done, USAGE, why)
+        assert done.out == ""
+
+
 def test_a_stream_in_a_store_of_movement_names_the_store_that_it_wants(tmp_path: Path) -> None:
     assert edgecl("init", tmp_path / "wrist", "--extractor", "imu").code == 0
     rows = [f"{i / 50},{i % 7},{i % 5},9,1,1,1,walk" for i in range(200)]

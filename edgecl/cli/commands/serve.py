@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgecl.learner import Learner
     from edgecl.live.events import Event, Summary
     from edgecl.live.fanout import Fanout
-    from edgecl.live.inputs.chunks import Arrival, Halt, Piece
+    from edgecl.live.inputs.chunks import Halt, Piece
     from edgecl.live.takes import Tap
     from edgecl.service.addresses import Address
     from edgecl.service.page.desk import Desk
@@ -94,23 +94,24 @@ def command(
     address = Address(host, port)
     with ExitStack() as stack, warn.opened(store) as learner:
         stack.enter_context(interrupts.asking(halt.ask))
+        pieces = None if source is None else _pieces(learner.contract, source, halt=halt)
         pages = _Pages(learner, address, names, as_json=as_json)
         stack.callback(pages.close)
         files = pages.certificate(tls=tls, cert=cert, key=key)
-        pages.open(files, halt, has_stream=source is not None)
+        pages.open(files, halt, has_stream=pieces is not None)
         fanout.attach("page", pages.tell)
-        if source is not None:
+        if pieces is not None:
             fanout.attach("stdout", Printer(halt, as_json=as_json).take, when_gone=halt.ask)
         from edgecl.live.options import Listening
 
         stack.callback(fanout.close)
         stack.enter_context(_doors.opened(asked, learner, fanout, Listening()))
         systemd.send("READY=1")
-        if source is None:
+        if pieces is None:
             while not halt.wait(POLL_S):
                 systemd.alive()
         else:
-            _listen(learner, pages.tap, source, fanout, halt, summary, beat=systemd.alive)
+            _listen(learner, pages.tap, pieces, fanout, summary, beat=systemd.alive)
             while not halt.wait(POLL_S):  # the input has ended, the page has not
                 systemd.alive()
         systemd.send("STOPPING=1")
@@ -242,20 +243,18 @@ def _taken(contract: Contract, halt: Halt, seconds: float) -> NDArray[np.float32
 
 
 def _listen(
-    learner: Learner, tap: Tap | None, source: str, fanout: Fanout[Event], halt: Halt, summary: Summary, *, beat: Any
+    learner: Learner, tap: Tap | None, pieces: Iterator[Piece], fanout: Fanout[Event], summary: Summary, *, beat: Any
 ) -> None:
     """Follow a stream until it ends."""
-    from edgecl.live.inputs.chunks import Arrival
-
     assert tap is not None
-    pieces = tap.through(_pieces(learner.contract, source, halt=halt, arrival=Arrival()))
-    noticer = learner.noticer()
-    for event in learner.listen(pieces, summary=summary, noticer=noticer, beat=beat):
+    for event in learner.listen(tap.through(pieces), summary=summary, noticer=learner.noticer(), beat=beat):
         fanout.publish(event)
 
 
-def _pieces(contract: Contract, source: str, *, halt: Halt, arrival: Arrival) -> Iterator[Piece]:
+def _pieces(contract: Contract, source: str, *, halt: Halt) -> Iterator[Piece]:
+    """Return the stream that is to be followed; what cannot be is refused before a page is served."""
     from edgecl.cli.commands import _input
+    from edgecl.live.inputs.chunks import Arrival
     from edgecl.live.inputs.pcm import Layout
 
     file = None if source in (MICROPHONE, STDIN) else Path(source)
@@ -269,5 +268,5 @@ def _pieces(contract: Contract, source: str, *, halt: Halt, arrival: Arrival) ->
         layout=Layout(),
         realtime=file is not None,
         halt=halt,
-        arrival=arrival,
+        arrival=Arrival(),
     )
