@@ -74,6 +74,16 @@ def test_an_event_reaches_home_assistant_with_its_type_and_is_not_retained(
         assert late.on(f"{BASE}/event") == []
 
 
+def test_an_input_that_ends_at_once_leaves_its_document_all_the_same(
+    broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with publisher(broker.port, monkeypatch) as out:
+        out.set_labels(("yes",), 1)
+    wait_until(lambda: listener.on(f"{BASE}/availability") == ["online", "offline"])
+    (document,) = listener.on(CONFIG)
+    assert "yes" in str(document)
+
+
 def test_the_document_has_what_home_assistant_requires(
     broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:

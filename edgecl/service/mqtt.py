@@ -43,6 +43,8 @@ LONGEST_PAUSE_S = 60
 SETTLE_S = 0.3
 """After a connection, for the retained document of an earlier run to arrive."""
 FAREWELL_S = 0.5
+FIRST_DOCUMENT_S = 0.6
+"""For the first document to be out, where the input has ended before it; not where the broker cannot be reached."""
 MOST_WARNINGS = 4
 COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
@@ -154,6 +156,7 @@ class Publisher:
         self._labels: tuple[str, ...] = ()
         self._gone: dict[str, str] = {}
         self._is_over, self._is_stale, self._is_connected = threading.Event(), threading.Event(), threading.Event()
+        self._is_described = threading.Event()
         self._acknowledged = threading.Condition()
         self._done: set[int] = set()
         self._unawaited: set[int] = set()
@@ -174,6 +177,8 @@ class Publisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._client.failure:
+            self._is_described.wait(FIRST_DOCUMENT_S)
         self._is_over.set()
         self._is_stale.set()
         self._commands.abandon()
@@ -295,7 +300,8 @@ class Publisher:
             self._is_stale.clear()
             if self._is_connected.is_set() and not self._is_over.is_set():
                 document = self._describe(self._labels, self._gone)
-                self._publish(self._topics.config, json.dumps(document), retain=True)
+                if self._publish(self._topics.config, json.dumps(document), retain=True):
+                    self._is_described.set()
 
     def _work(self) -> None:
         """Obey commands, one after another."""
