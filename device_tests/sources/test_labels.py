@@ -8,7 +8,7 @@ import pytest
 
 from edgecl.errors import DataError, SettingError
 from edgecl.sources.choices import Choices
-from edgecl.sources.labels import Spellings, clean_label, warn_of_labels
+from edgecl.sources.labels import Spellings, clean_label, warn_of_encoded, warn_of_labels
 from edgecl.sources.reading import read_samples
 
 from ..support.recordings import VOICE, WRIST, contract_of, put, samples_of, skips_of, tone, wav
@@ -146,3 +146,29 @@ def test_many_labels_of_one_sample_each_are_ids(caplog: pytest.LogCaptureFixture
     assert caplog.text == ""
     warn_of_labels([f"{number}" for number in range(20)], 24, VOICE)
     assert "24 samples have 20 labels, such as '0', '1', '10': are these ids or texts?" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("label", "other"),
+    [
+        ("caf&eacute;", "café"),
+        ("CAF&Eacute;", "Café"),
+        ("Tom &amp; Jerry", "Tom & Jerry"),
+        ("caf\u00c3\u00a9", "café"),
+        ("\u00c3\u2030t\u00c3\u00a9", "Été"),
+        ("\u043c\u0438\u0440".encode().decode("latin-1"), "мир"),
+    ],
+)
+def test_a_label_as_html_or_in_a_wrong_encoding_is_named_where_the_other_is_a_class(
+    label: str, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = f"{label!r} is {other!r} as HTML or in a wrong encoding, and a class of its own"
+    for taught, known in (([label], [other]), ([other], [label]), ([other, label], ["yes"])):
+        caplog.clear()
+        warn_of_encoded(taught, known)
+        assert caplog.text.count(said) == 1
+    caplog.clear()
+    warn_of_encoded(["yes"], [label, other])  # was named when it was taught
+    warn_of_encoded([label], ["yes"])
+    warn_of_encoded([other, "R&D", "R", "D", "naïve", "Ã", "cafe"], ["café au lait"])
+    assert caplog.text == ""

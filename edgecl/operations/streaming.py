@@ -17,6 +17,7 @@ from edgecl.operations.live_answers import live_panel
 from edgecl.operations.open_store import OpenStore, OverlayObjects, StoredObjects, now, trusted_times, utc_now
 from edgecl.operations.stream_terms import decided, naming_the_store, require_own, require_uncentred
 from edgecl.progress import watched
+from edgecl.sources.labels import warn_of_encoded
 from edgecl.sources.samples import ListedSkips, Sample, Skip
 from edgecl.store.body_kinds import StreamBody, StreamNote
 from edgecl.store.folder import EXTRACTOR
@@ -279,7 +280,8 @@ def follow(
 
 
 def note_other_names(known: Collection[str], tally: Tally) -> None:
-    """Log that a stream has none of the classes that were known before it, but others: they may be the same."""
+    """Log labels of a stream that may be other names: as `warn_of_encoded`, and all where none of them was known."""
+    warn_of_encoded(tally.by_label, known)
     new = [label for label in tally.by_label if label not in known]
     if len(known) > 1 and new and len(new) == len(tally.by_label):
         logger.warning(

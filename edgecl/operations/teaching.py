@@ -26,7 +26,7 @@ from edgecl.operations.open_store import (
 )
 from edgecl.operations.twins import by_recording, is_recorded, new_of
 from edgecl.progress import watched
-from edgecl.sources.labels import warn_of_labels
+from edgecl.sources.labels import warn_of_encoded, warn_of_labels
 from edgecl.sources.samples import Sample, Skip
 from edgecl.store.records import LessonBody, LessonNote
 from edgecl.values import dataclass, field, replace
@@ -331,6 +331,7 @@ def _collected(
         why = f"{len(skipped)} skipped, {skipped[0].source} for one: {skipped[0].reason}" if skipped else "no samples"
         raise DataError(f"nothing to learn: {why}")
     warn_of_labels(recordings, collector.count, opened.extractor.contract)
+    warn_of_encoded(recordings, spellings.classes)
     moment = now(trusted_times(opened.store.current().body))
     shared = {label: some for label, some in recordings.items() if len(set(some)) < len(some)}
     lesson = replace(collector.finish(), time=moment.time, is_timed=moment.is_trusted)

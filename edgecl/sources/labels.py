@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgecl.errors import DataError, SettingError
@@ -191,6 +192,32 @@ def warn_of_labels(labels: Collection[str], count: int, contract: Contract) -> N
     if contract.is_sound and (meant := sorted(one for one in labels if _means_background(one))):
         named = ", ".join(map(repr, meant))
         logger.warning("%s: taught like any other class; if it is background, call it %s", named, NEGATIVE)
+
+
+def warn_of_encoded(labels: Iterable[str], known: Iterable[str]) -> None:
+    """Warn of labels that are others of them, or known ones, with entities of HTML or in a wrong encoding."""
+    taught = set(labels)
+    every = sorted({*taught, *known})
+    plain = {plain_form(one): one for one in every}
+    for label in every:
+        meant = _meant(label)
+        other = label if meant == label else plain.get(plain_form(meant), label)
+        if other != label and not taught.isdisjoint((label, other)):
+            logger.warning(
+                "%r is %r as HTML or in a wrong encoding, and a class of its own: give them one name", label, other
+            )
+
+
+def _meant(label: str) -> str:
+    """Return a label without entities of HTML, and as UTF-8 where that was read in another encoding."""
+    if "&" in label:
+        from html import unescape  # few labels have it
+
+        label = unescape(label)
+    for encoding in () if label.isascii() else ("cp1252", "latin-1"):
+        with suppress(UnicodeError):
+            return label.encode(encoding).decode()
+    return label
 
 
 def _means_background(label: str) -> bool:
