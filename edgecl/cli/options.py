@@ -102,6 +102,21 @@ class OutputFile(click.Path):
             self.fail(f"{str(path)!a} cannot be written: its folder does not exist", param, ctx)
         return path
 
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str | None:
+        """Show where the file goes: what was given without options, a folder as the store, and the file after it."""
+        if ctx is None:
+            return None
+        from shlex import quote
+
+        from edgecl.cli.text import printable
+
+        wanted = [one.make_metavar(ctx) for one in ctx.command.params if isinstance(one, click.Argument)]
+        given: list[str] = ctx.meta["edgecl.arguments"][len(ctx.command_path.split()) - 1 :]
+        given = [] if any(one.startswith("-") for one in given) else given
+        given = [quote(one) for one in sorted(given, key=os.path.isdir, reverse=True)]
+        words, file = given[: len(wanted)] or wanted, [*given[len(wanted) :], "FILE"][0]
+        return printable(f"The file to write goes after it: `{' '.join([ctx.command_path, *words, '-o', file])}`")
+
 
 def replaceable(path: Path) -> Path:
     """Refuse what no finished file can replace before anything is made."""

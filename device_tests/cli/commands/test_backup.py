@@ -45,6 +45,24 @@ def test_a_store_goes_through_one_file_and_answers_as_before(kitchen: Path, tmp_
     assert edgecl("restore", file, again, "--overwrite").code == 0
 
 
+def test_a_file_without_its_option_is_answered_with_the_line_that_was_meant(
+    kitchen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b").touch()
+    for given, meant in (
+        (["kitchen", "k.backup"], "kitchen -o k.backup"),
+        (["k.backup", "kitchen"], "kitchen -o k.backup"),
+        (["kitchen", "a b"], "kitchen -o 'a b'"),
+        (["kitchen"], "kitchen -o FILE"),
+        (["kitchen", "--overwrite"], "STORE -o FILE"),
+    ):
+        done = edgecl("backup", *given)
+        assert done.code == 2
+        assert f"Missing option '-o' / '--out'. The file to write goes after it: `edgecl backup {meant}`" in done.err
+    assert "`edgecl export voice -o FILE`" in edgecl("export", "voice").err
+
+
 def test_a_backup_that_is_not_signed_by_the_key_is_refused(kitchen: Path, tmp_path: Path) -> None:
     pytest.importorskip("cryptography", reason="signing needs the extra [sign]")
     (private, public), (_, other) = key_pair(tmp_path, "mine"), key_pair(tmp_path, "other")
