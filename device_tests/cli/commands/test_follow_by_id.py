@@ -179,7 +179,7 @@ def test_a_label_that_is_cut_where_a_live_pipe_ends_is_no_class(store: Path) -> 
         input=rows, capture_output=True, text=True, check=True,
     )  # fmt: skip
     *lines, report = map(json.loads, done.stdout.splitlines())
-    assert report["skipped"][0]["source"] == "-:22"
+    assert report["skipped"][0]["source"] == "stdin:22"
     assert {line["learnt"] for line in lines if "learnt" in line} == {"fair", "fraud"}
 
 

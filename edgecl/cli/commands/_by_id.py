@@ -179,30 +179,30 @@ def _labelled(path: Path, label_column: str, label_delay: int) -> Iterator[Arriv
 
 def _records(path: Path, required: Sequence[str], *, label: str = "") -> Iterator[Mapping[str, str] | Skip]:
     """Yield lines of CSV as they come, by column; one with other cells, or half a label in that column, is a skip."""
-    known: dict[str, None] = {}
+    known, source = dict[str, None](), "stdin" if path == STDIN else str(path)
     try:
         if path != STDIN:
             require_data(path)
         file = open(descriptor() if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)  # noqa: SIM115
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(f"{source} cannot be read: {error.strerror}") from error
     with file, _text(file) as text:
-        lines = _bounded(path, text)
+        lines = _bounded(source, text)
         header = header_line(lines)
         delimiter = header.delimiter
         if header.line.lstrip().startswith("{"):
-            raise DataError(f"{path} is JSON Lines: rows that are followed as they come are CSV with a header line")
+            raise DataError(f"{source} is JSON Lines: rows that are followed as they come are CSV with a header line")
         names = plain_names(next((cells for _, cells in csv_cells([header.line], delimiter, joined=0)), []))
-        require_names(names, path)
-        _require(path, names, required)
-        for line, cells in rows_below(header, lines, names, path, joined=0, has_end=True):
+        require_names(names, source)
+        _require(source, names, required)
+        for line, cells in rows_below(header, lines, names, source, joined=0, has_end=True):
             try:
                 if len(cells) != len(names):
                     raise UnusableError(f"ragged row: {len(cells)} cells, the header has {len(names)}")
                 if isinstance(cells, Unended) and names[-1] == label:
                     require_whole(cells[-1], known)
             except UnusableError as error:
-                yield error.skip(f"{path}:{line}")
+                yield error.skip(f"{source}:{line}")
                 continue
             read = cells if delimiter == "," else _with_points(cells, delimiter)
             record = dict(zip(names, read, strict=True))
@@ -218,17 +218,15 @@ def _text(file: IO[bytes]) -> io.TextIOWrapper:
     return io.TextIOWrapper(buffered, encoding=encoding, errors=errors_of(encoding), newline="")
 
 
-def _require(path: Path, names: list[str], required: Sequence[str]) -> None:
+def _require(source: str, names: list[str], required: Sequence[str]) -> None:
     if any(not name.isprintable() for name in names):
-        raise DataError(f"{path} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
+        raise DataError(f"{source} is no text in UTF-8, or in UTF-16 with its mark: save it as CSV (UTF-8)")
     if not any(names):
-        raise DataError(
-            f"{'stdin' if path == STDIN else path} is empty, wanted a header line with {' and '.join(required)}"
-        )
+        raise DataError(f"{source} is empty, wanted a header line with {' and '.join(required)}")
     if lacking := [one for one in required if one not in names]:
-        raise DataError(f"{path} has no column {lacking[0]!r}: there are {', '.join(names) or 'none'}")
+        raise DataError(f"{source} has no column {lacking[0]!r}: there are {', '.join(names) or 'none'}")
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
-        raise DataError(f"{path} has two columns of the same name, {twice[0]}: rename one")
+        raise DataError(f"{source} has two columns of the same name, {twice[0]}: rename one")
 
 
 def _with_points(cells: list[str], delimiter: str) -> list[str]:
@@ -236,10 +234,10 @@ def _with_points(cells: list[str], delimiter: str) -> list[str]:
     return [one.replace(",", ".") if "," in one and is_number(one, delimiter) else one for one in cells]
 
 
-def _bounded(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
+def _bounded(source: str, text: io.TextIOWrapper) -> Iterator[str]:
     while line := text.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE:
-            raise DataError(f"{path} has a line of more than {LONGEST_LINE:,} characters")
+            raise DataError(f"{source} has a line of more than {LONGEST_LINE:,} characters")
         yield line
 
 

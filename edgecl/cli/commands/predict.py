@@ -116,7 +116,10 @@ def _at_the_end(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines once all are there: movement may be refused further on, and then no answer of it is printed."""
     from tempfile import SpooledTemporaryFile
 
-    with SpooledTemporaryFile(MOST_HELD, "w+", encoding="utf-8") as held:
+    from edgecl.operations.data import spool_folder
+
+    folder = spool_folder()
+    with SpooledTemporaryFile(MOST_HELD, "w+", encoding="utf-8", dir=str(folder) if folder else None) as held:
         for line in lines:
             held.write(f"{line}\n")
         held.seek(0)
