@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,24 @@ def test_a_table_is_read_as_a_lesson_of_it_is(tmp_path: Path, content: bytes) ->
     assert contract.channels == ("size", "size is missing", "when=mon", "when=tue")
     samples = [one for one in read_samples(like, contract) if isinstance(one, Sample)]
     assert [(one.signal.tolist(), one.label) for one in samples] == [([[1.5, 0, 1, 0]], "a"), ([[2.5, 0, 0, 1]], "b")]
+
+
+def test_json_lines_make_the_extractor_that_their_table_makes(tmp_path: Path) -> None:
+    rows = [
+        {"size": at % 7, "city": "Oslo" if at % 3 else "", "ok": at % 5 > 0, "label": at % 2} for at in range(1, 41)
+    ]
+    lines = [json.dumps({name: value for name, value in row.items() if value != ""}) for row in rows]
+    cells = [",".join(map(str, row.values())) for row in rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    (tmp_path / "rows.csv").write_text("\n".join(["size,city,ok,label", *cells]))
+    found = []
+    for form in ("jsonl", "csv"):
+        export_table(tmp_path / f"{form}.onnx", tmp_path / f"rows.{form}")
+        extractor = open_extractor(tmp_path / f"{form}.onnx")
+        samples = [*read_samples(tmp_path / f"rows.{form}", extractor.contract)]
+        assert len(samples) == len(rows)
+        found.append((extractor.contract.channels, extractor.latents([one.signal for one in samples]).tolist()))
+    assert found[0] == found[1]
 
 
 def test_a_table_that_is_no_utf8_says_so(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Column:
 
 
 def export_table(out: Path, like: Path, *, label_column: str = "label", categories: Sequence[str] = ()) -> Contract:
-    """Write an extractor for rows like those of a CSV file.
+    """Write an extractor for rows like those of a file of CSV or JSON Lines.
 
     Its signal has, for each column of numbers, the number and whether it is missing, and for each category of another
     column whether it is that. Its latent has numbers less their mean, over their standard deviation, cut at 8;
@@ -315,9 +315,7 @@ def _mark(present: NDArray[np.float64], different: NDArray[np.float64]) -> float
 
 def _head(like: Path) -> tuple[list[str], list[list[str]], str]:
     """Return the names of the columns, the first whole rows, and the delimiter."""
-    _, given, cells, delimiter, is_json, _ = table_head(like, rows=ROWS)
-    if is_json:
-        raise DataError(f"{like} is JSON Lines: give CSV with a header line")
+    _, given, cells, delimiter, _, _ = table_head(like, rows=ROWS)
     names = [name.strip() for name in given]
     rows = [row for row in cells if len(row) == len(names)]
     odd = [cell for row in (names, *rows) for cell in row if not cell.isprintable()]

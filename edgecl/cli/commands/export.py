@@ -164,9 +164,9 @@ def imu(
 @units_option
 @click.option(
     "--like",
-    metavar="CSV",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Table whose columns, scales and categories are used.",
+    help="Table (CSV or JSON Lines) whose columns, scales and categories are used.",
 )
 @click.option("--label-column", metavar="NAME", default="label", help="Column of --like to leave out. [default: label]")
 @click.option("--categories", type=Listed(), default=(), help="Columns of --like whose numbers are categories.")
