@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("implementation")
 def pooled(ring, first, mean, has_unit_length):
     dimension = ring.shape[1]
     latent, squares = np.full(dimension, np.nan, np.float32), np.full(dimension, np.nan)
-    kernels.pool_frames(ring, np.array(first, np.int32), mean, has_unit_length, squares, latent)
+    assert kernels.pool_frames(ring, np.array(first, np.int32), mean, has_unit_length, squares, latent) == 1
     return latent
 
 
@@ -31,40 +31,65 @@ def test_a_latent_of_no_length_stays_zero():
     assert not pooled(ring, (0, 2), np.ones(5, np.float32), 1).any()
 
 
-def bounded(row, product, half_lengths, spread, constant, limits):
-    found, bounds = np.empty(product.shape[1], np.float32), np.empty(len(spread), np.float32)
-    given, reached = (product, half_lengths, 1 / spread, constant, limits), np.zeros(1, np.int32)
-    again = kernels.prepared("bound_words", row, *given, found, bounds, reached)
-    return bounds, reached, again
+def near(x, means):
+    return np.square(x - means).sum(axis=1) / 2
 
 
-@pytest.mark.parametrize(("dimension", "words", "others"), [(1, 1, 1), (3, 2, 1), (16, 5, 9), (96, 10, 266)])
-def test_bounds_are_the_naive_ones_at_each_call(dimension, words, others):
+def lengths(means):
+    return (-np.square(means).sum(axis=1) / 2).astype(np.float32)
+
+
+@pytest.mark.parametrize(("columns", "dimension", "words", "noises"), [(1, 1, 1, 1), (5, 3, 2, 2), (96, 96, 10, 1)])
+def test_bounds_by_noise_are_the_naive_ones_at_each_call(columns, dimension, words, noises):
     r = np.random.default_rng(words)
-    whiten, means = r.normal(size=(dimension, dimension)), r.normal(size=(words + others, dimension))
-    spread, constant = r.uniform(1, 2, words), r.normal(size=words)
-    product = np.concatenate([whiten, whiten @ means.T], axis=1)
-    half_lengths = np.square(means).sum(axis=1) / 2
-    row, limits = np.zeros(dimension, np.float32), np.zeros(words, np.float32)
-    given = (one.astype(np.float32) for one in (product, half_lengths, spread, constant))
-    bounds, reached, again = bounded(row, *given, limits)
+    factors, shifts = r.normal(size=(columns, (noises + 1) * dimension)), r.normal(size=(noises + 1, dimension))
+    shifts[0] = 0
+    margins, means = r.normal(size=noises), r.normal(size=(words, dimension))
+    numbers = np.array([lengths(means), 1 / r.uniform(1, 2, words), r.normal(size=words)], np.float32)
+    row, limits = np.zeros(columns, np.float32), np.zeros(words, np.float32)
+    given = [one.astype(np.float32) for one in (factors, -shifts.reshape(-1), margins, means.T.copy())]
+    found, densities, bounds = (np.full(n, np.nan, np.float32) for n in ((noises + 1) * dimension, words, words))
+    again = kernels.prepared("bound_by_noise", row, *given, numbers, limits, found, densities, bounds)
     for _ in range(3):
-        row[:] = r.normal(size=dimension)
+        row[:] = r.normal(size=columns)
         again()
-        away = np.square(row.astype(np.float64) @ whiten - means).sum(axis=1) / 2
-        expected = -away[:words] / spread - constant + away[words:].min()
-        np.testing.assert_allclose(bounds, expected, rtol=1e-3, atol=1e-3 * away.max())
+        apart = (row.astype(np.float64) @ factors).reshape(noises + 1, dimension) - shifts
+        expected = -near(apart[0], means) * numbers[1] - numbers[2]
+        noise = (-np.square(apart[1:]).sum(axis=1) / 2 - margins).max()
+        size = 1e-3 * max(np.abs(expected).max(), abs(noise))
+        np.testing.assert_allclose(found[:dimension], apart[0], rtol=1e-3, atol=1e-4 * columns)
+        np.testing.assert_allclose(densities, expected, rtol=1e-3, atol=size)
+        np.testing.assert_allclose(bounds, expected - noise, rtol=1e-3, atol=size)
         for least in (bounds.min(), np.median(bounds), bounds.max(), np.inf):  # a bound reaches its own value
             limits[:] = least
-            again()
-            assert reached == np.count_nonzero(bounds >= least)
+            assert again() == np.count_nonzero(bounds >= least)
+
+
+@pytest.mark.parametrize(("dimension", "words", "others"), [(1, 1, 1), (3, 2, 1), (96, 10, 266)])
+def test_bounds_by_means_are_lowered_to_the_naive_ones(dimension, words, others):
+    r = np.random.default_rng(words)
+    means, whitened = r.normal(size=(others, dimension)), np.zeros(2 * dimension, np.float32)
+    given = means.T.astype(np.float32).copy(), lengths(means)
+    found, limits = np.full(others, np.nan, np.float32), np.zeros(words, np.float32)
+    densities, bounds = np.zeros(words, np.float32), np.zeros(words, np.float32)
+    again = kernels.prepared("bound_by_means", whitened, *given, limits, found, densities, bounds)
+    for _ in range(3):
+        whitened[:], densities[:] = r.normal(size=2 * dimension), r.normal(size=words)
+        before = (densities + near(whitened[:dimension].astype(np.float64), means).min()).astype(np.float32)
+        bounds[:] = before + r.normal(size=words)
+        expected = np.minimum(bounds, before)
+        again()
+        np.testing.assert_allclose(bounds, expected, rtol=1e-3, atol=1e-3)
+        for least in (bounds.min(), np.median(bounds), bounds.max(), np.inf):
+            limits[:] = least
+            assert again() == np.count_nonzero(bounds >= least)
 
 
 def test_a_prepared_call_refuses_what_a_call_refuses(implementation):
     if implementation in ("plain", "jit"):
         pytest.skip("the library alone checks when a call is prepared")
-    with pytest.raises(TypeError, match="bound_words wants"):
-        kernels.prepared("bound_words", np.zeros(3))
+    with pytest.raises(TypeError, match="bound_by_means wants"):
+        kernels.prepared("bound_by_means", np.zeros(3))
 
 
 def unit(x):
@@ -74,20 +99,40 @@ def unit(x):
 @pytest.mark.parametrize(("hops", "dimension", "hidden", "answers", "words"), [(3, 1, 1, 1, 1), (9, 10, 7, 6, 3)])
 def test_what_a_student_adds_is_the_naive_product_at_each_call(hops, dimension, hidden, answers, words):
     r = np.random.default_rng(hops)
-    shapes = dimension, (3 * dimension, hidden), hidden, (hidden, answers), answers, (answers, words)
-    given = [r.normal(size=shape).astype(np.float32) for shape in shapes]
-    frames, reach = np.zeros((hops, dimension), np.float32), np.arange(words, dtype=np.float32)
+    shapes = dimension, hidden, (hidden, answers), answers, (answers, words)
+    mean, inner_bias, outer, outer_bias, directions = (r.normal(size=shape).astype(np.float32) for shape in shapes)
+    inner = r.integers(-32767, 32768, (3 * dimension, hidden)).astype(np.int16)
+    inner_bias, outer = 1e4 * inner_bias, 1e-4 * outer
+    ring, reach = np.zeros((2 * hops, dimension), np.float32), np.arange(words, dtype=np.float32)
     bounds, limits = np.zeros(words, np.float32), np.zeros(words, np.float32)
     work = [np.zeros(size, np.float32) for size in (3 * dimension, hidden, answers)]
-    added, reached = np.full(words, np.nan, np.float32), np.zeros(1, np.int32)
-    again = kernels.prepared("ask_student", frames, *given, reach, bounds, limits, *work, added, reached)
-    mean, first, first_bias, second, second_bias, directions = (one.astype(np.float64) for one in given)
+    added, span = np.full(words, np.nan, np.float32), np.array([2, 2 + hops], np.int32)
+    net = inner, inner_bias, outer, outer_bias
+    again = kernels.prepared("ask_student", ring, span, mean, *net, directions, reach, bounds, limits, *work, added)
     for _ in range(3):
-        frames[:] = r.normal(size=frames.shape)
+        ring[:] = r.normal(size=ring.shape)
         again()
-        row = unit((frames.astype(np.float64).reshape(3, -1, dimension).mean(axis=1) - mean).reshape(-1))
-        answer = unit(np.maximum(row @ first + first_bias, 0) @ second + second_bias)
-        np.testing.assert_allclose(added, reach * (answer @ directions), rtol=1e-4, atol=1e-5)
+        thirds = ring[2 : 2 + hops].astype(np.float64).reshape(3, -1, dimension).mean(axis=1)
+        row = unit((thirds - mean).reshape(-1))
+        answer = unit(np.maximum(row @ inner.astype(np.float64) + inner_bias, 0) @ outer + outer_bias)
+        np.testing.assert_allclose(added, reach * (answer @ directions), rtol=1e-4, atol=1e-4)
         bounds[:], limits[:] = r.normal(size=words), r.normal(size=words)
-        again()
-        assert reached == np.count_nonzero(bounds + np.maximum(added, 0) >= limits)
+        assert again() == np.count_nonzero(bounds + np.maximum(added, 0) >= limits)
+
+
+def counting(limits):
+    """A prepared call that returns how many of three bounds reach their limits, and its bounds."""
+    bounds, means = np.zeros(3, np.float32), np.zeros((1, 1), np.float32)
+    arrays = np.zeros(1, np.float32), means, np.zeros(1, np.float32), limits, np.zeros(1, np.float32)
+    return kernels.prepared("bound_by_means", *arrays, np.array([1, 2, 3], np.float32), bounds), bounds
+
+
+@pytest.mark.parametrize(("limits", "returned", "made"), [((0, 0, 0), 1, 3), ((9, 0, 0), 0, 1), ((0, 9, 0), 0, 2)])
+def test_calls_in_turn_end_with_the_first_that_returns_nothing(limits, returned, made):
+    calls, bounds = zip(*(counting(np.array([9, 9, one], np.float32)) for one in limits), strict=True)
+    for one in bounds:
+        one[:] = 5
+    in_turn = kernels.in_turn(*calls)
+    for _ in range(2):
+        assert in_turn() == returned
+    assert [one.tolist() == [1, 2, 3] for one in bounds] == [True] * made + [False] * (3 - made)

@@ -119,7 +119,7 @@ def test_the_library_needs_nothing_but_an_old_libc(library):
 def test_the_library_offers_each_kernel_for_each_processor_and_nothing_else(library):
     described = json.loads(about())
     symbols = {f"{n}__{p.replace('-', '_')}" for n in _signatures.KERNELS for p in described["processors"]}
-    assert _elf.symbols(LIBRARY.read_bytes()).defined == {*symbols, "edgecl_kernels_about"}
+    assert _elf.symbols(LIBRARY.read_bytes()).defined == {*symbols, "edgecl_kernels_about", "edgecl_kernels_in_turn"}
     assert described["kernels"] == {name: signature for name, (_, signature, _) in _signatures.KERNELS.items()}
 
 

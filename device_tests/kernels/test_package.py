@@ -29,7 +29,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_kernel_of_the_table_is_exported():
     assert sorted(edgecl_kernels.__all__) == sorted(
-        [*_signatures.KERNELS, "Implementation", "implementation", "lift_signs", "prepared"]
+        [*_signatures.KERNELS, "Implementation", "implementation", "in_turn", "lift_signs", "prepared"]
     )
 
 

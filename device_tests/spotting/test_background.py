@@ -20,6 +20,7 @@ from edgecl.spotting.scorers import Scores
 from edgecl.spotting.spotters import WordSpotter
 
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
+from ..support.listening import window_of
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 D = 6
@@ -201,10 +202,11 @@ def test_hops_that_are_settled_early_change_no_event_and_nothing_that_is_shown(p
     latents = (4 * rng.standard_normal((400, D))).astype(np.float32)
     whole, by_hop = WordSpotter(scorer), WordSpotter(scorer)
     expected = whole.push(latents)
-    found, early = [], 0
+    found, early, window = [], 0, None
     for at in range(len(latents)):
-        early += scorer.is_below(latents[at : at + 1], scorer.thresholds)
-        found += by_hop.push(latents[at : at + 1])
+        window = window_of(latents[at : at + 1], window)
+        early += scorer.is_below(window, scorer.thresholds)
+        found += by_hop.hear(window)
     scores = scorer(latents)
     below = (scores.scores < scorer.thresholds).all(axis=1)
     assert 0 < early <= below.sum() < len(latents)

@@ -13,8 +13,10 @@ from edgecl.spotting.familiarity import KnownScorer
 from edgecl.spotting.scorers import Frames, HeadScorer, Scores
 from edgecl.spotting.spotters import BoutSpotter, Spotter, WordSpotter
 from edgecl.spotting.wake import WakeScorer, WakeSpotter
+from edgecl.spotting.window import Window
 
 from ..support.learning import Words, settings, taught
+from ..support.listening import window_of
 
 
 class Told:
@@ -27,8 +29,8 @@ class Told:
     def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         return Scores(latents, latents.max(axis=1), 1 - latents.max(axis=1))
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
-        return bool((latent < thresholds).all())
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
+        return bool((window.latent < thresholds).all())
 
 
 def stream(hops: int, said: Mapping[int, tuple[int, float]]) -> NDArray[np.float32]:
@@ -42,7 +44,8 @@ def stream(hops: int, said: Mapping[int, tuple[int, float]]) -> NDArray[np.float
 def heard(spotter: Spotter, scores: NDArray[np.float32], *, at_once: int = 1) -> list[tuple[str, int, int]]:
     found = []
     for start in range(0, len(scores), at_once):
-        found += spotter.push(scores[start : start + at_once])
+        hops = scores[start : start + at_once]
+        found += spotter.hear(window_of(hops)) if at_once == 1 else spotter.push(hops)
     return [(one.label, one.first, one.last) for one in [*found, *spotter.end()]]
 
 

@@ -22,10 +22,22 @@ from edgecl.spotting import student as module
 from edgecl.spotting.background import VOICE_SOURCE, Background, BackgroundScorer, factory_background
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.reference import Reference
+from edgecl.spotting.settling import ROUNDING
 from edgecl.spotting.spotters import ASKED, WordSpotter
-from edgecl.spotting.student import BETA, FILE, LEAST, Net, Pupil, Student, factory_student, thirds, voice_student
+from edgecl.spotting.student import (
+    BETA,
+    FILE,
+    LEAST,
+    Net,
+    Pupil,
+    Student,
+    factory_student,
+    thirds,
+    voice_student,
+    whole_layers,
+)
 
-from ..support.listening import plain_background
+from ..support.listening import plain_background, window_of
 
 D, K, P, H = 6, 4, 9, 8
 NOTHING = Allowance(*[0.0] * 5, 1.0, 0.0, 1.0, 0.0)
@@ -71,10 +83,12 @@ def _model(rng: np.random.Generator, references: Mapping[str, NDArray[np.float32
 
 
 def _hops(rng: np.random.Generator, hops: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latents (n, D), of which some are near the words, and frames (n, P, D) that have nothing to do with them."""
+    """Latents (n, D), of which some are near the words, and frames (n, P, D) that these are the means of."""
     latents = rng.standard_normal((hops, D)).astype(np.float32)
     latents += np.where(rng.random((hops, 1)) < 0.5, 8 * np.eye(D, dtype=np.float32)[rng.integers(0, 2, hops)], 0)
-    return latents, rng.standard_normal((hops, P, D)).astype(np.float32)
+    frames = 16 * rng.standard_normal((hops, P, D)).astype(np.float32)
+    frames += (latents - frames.mean(axis=1))[:, None]
+    return np.add.reduce(frames, axis=1) / np.float32(P), frames
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -134,17 +148,40 @@ def test_no_hop_that_counts_is_settled_quickly_and_the_student_settles_more() ->
     )
     latents, frames = _hops(rng, 400)
     counts = (scorer(latents, frames).scores >= scorer.thresholds).any(axis=1)
-    alone, asked = (
-        np.array(
-            [scorer.is_below(latents[at : at + 1], scorer.thresholds, *window) for at, window in enumerate(windows)]
-        )
-        for windows in ([()] * 400, [(one[None],) for one in frames])
-    )
+    near = (scorer(latents).scores >= scorer.thresholds - BETA).any(axis=1)
+    window = window_of(frames[0])
+    settled = np.array([scorer.is_below(window_of(hop, window), scorer.thresholds) for hop in frames])
     assert counts.any()
-    assert alone.any()
-    assert asked.sum() > alone.sum()
-    assert not (counts & asked).any()
-    assert (asked | ~alone).all()
+    assert not (counts & settled).any()
+    assert (settled & ~near).any()
+    assert (settled & near).sum() > 20
+
+
+def test_streams_that_share_a_scorer_keep_what_settles_their_hops() -> None:
+    rng = np.random.default_rng(2)
+    model = _model(rng, {"yes": np.eye(K, dtype=np.float32)[1]})
+    scorer = BackgroundScorer(model, _background(rng), student=_student(rng))
+    _, frames = _hops(rng, 200)
+    single, one, other = (window_of(frames[0]) for _ in range(3))
+    alone = [scorer.is_below(window_of(hop, single), scorer.thresholds) for hop in frames]
+    for hop, expected in zip(frames, alone, strict=True):
+        before = one.settling
+        assert scorer.is_below(window_of(hop, one), scorer.thresholds) == expected
+        assert before is None or one.settling is before
+        scorer.is_below(window_of(frames[7], other), scorer.thresholds)
+    scorer.is_below(one, scorer.at(0.9).thresholds)
+    assert one.settling is not before
+
+
+def test_weights_in_whole_numbers_are_nearly_those_of_the_net(rng: np.random.Generator) -> None:
+    student = factory_student()
+    assert student is not None
+    z = rng.standard_normal((100, len(student.net.first))).astype(np.float32)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    inner, inner_bias, outer, outer_bias = whole_layers(student.net)
+    found = np.maximum(z @ inner.astype(np.float32) + inner_bias, 0) @ outer + outer_bias
+    apart = found / np.linalg.norm(found, axis=1, keepdims=True) - student.net(z)
+    assert BETA * np.linalg.norm(apart, axis=1).max() < ROUNDING / 5
 
 
 def test_hops_one_by_one_make_the_events_of_all_at_once() -> None:
@@ -154,7 +191,8 @@ def test_hops_one_by_one_make_the_events_of_all_at_once() -> None:
     latents, frames = _hops(rng, 300)
     whole, single = WordSpotter(scorer), WordSpotter(scorer)
     at_once = [*whole.push(latents, frames), *whole.end()]
-    by_hop = [one for at in range(300) for one in single.push(latents[at : at + 1], frames[at : at + 1])]
+    window = window_of(frames[0])
+    by_hop = [one for hop in frames for one in single.hear(window_of(hop, window))]
     by_hop += single.end()
     assert [(one.label, one.first, one.last) for one in by_hop] == [(one.label, one.first, one.last) for one in at_once]
     assert len(at_once) > 3
@@ -164,10 +202,10 @@ def test_a_hop_that_is_refused_is_shown_with_the_student_s_answer() -> None:
     rng = np.random.default_rng(4)
     model = _model(rng, {"yes": np.eye(K, dtype=np.float32)[0]})
     spotter = WordSpotter(BackgroundScorer(model, _background(rng), student=_student(rng)))
-    latents, frames = _hops(rng, 300)
-    reasons = []
-    for at in range(300):
-        spotter.push(latents[at : at + 1], frames[at : at + 1])
+    _, frames = _hops(rng, 300)
+    reasons, window = [], window_of(frames[0])
+    for hop in frames:
+        spotter.hear(window_of(hop, window))
         reasons.append(spotter.look[3])
     assert {f"below its threshold, {ASKED}", "below its threshold", ""} <= set(reasons)
 

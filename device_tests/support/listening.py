@@ -6,13 +6,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.extractors.base import FileExtractor
 from edgecl.spotting.background import Background
 from edgecl.spotting.densities import Gaussian
+from edgecl.spotting.window import Window
 
 from .commands import RATE, Result, clips, command_line, noise
 
@@ -38,6 +41,18 @@ def plain_background(rng: np.random.Generator, columns: int) -> Background:
         hours=4.0,
         room=np.zeros((0, columns), np.float32),
     )
+
+
+def window_of(hop: NDArray[np.float32], window: Window | None = None) -> Window:
+    """A window of frames (P, D) whose latent is their mean; or one of before, with these as its next ones."""
+    if window is None:
+        contract = SimpleNamespace(
+            pool_frames=len(hop), dimension=hop.shape[1], mean=np.zeros(hop.shape[1]), normalisation="none"
+        )
+        window = Window(cast("FileExtractor", SimpleNamespace(contract=contract)))
+    for number, frame in enumerate(hop):
+        window.put(number, frame)
+    return window
 
 
 def pcm(signal: NDArray[np.float32]) -> bytes:

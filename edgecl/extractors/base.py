@@ -16,7 +16,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -225,7 +225,7 @@ class FileExtractor(ABC):
                 f"the signal has shape {array.shape}, the extractor takes (samples, {len(channels)}): "
                 f"{join_names(channels)}"
             )
-        if not _is_finite(array):
+        if not is_finite(array):
             raise DataError("the signal holds NaN or infinity: correct or leave out those samples")
         return array
 
@@ -242,12 +242,13 @@ class FileExtractor(ABC):
     def hop_by_hop(self, state: NDArray[np.float32]) -> Step:
         """Return what makes frames (1, D) and the next state of a hop (hop_samples, channels), hop after hop.
 
-        A state that it returns holds until the next but one call.
+        A state that it returns holds until the next but one call. It raises DataError at NaN and infinity, and the
+        next call goes on from the state before.
         """
 
         def step(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             nonlocal state
-            frames, after = self._run_checked(signal[None], state)
+            frames, after = self._run_checked(self.checked(signal)[None], state)
             assert after is not None
             state = after
             return frames[0], state
@@ -273,6 +274,7 @@ class FrameStream:
         self._waiting = np.empty((0, len(self._contract.channels)), np.float32)
         self._state: NDArray[np.float32] | None = None
         self._step: Step | None = None  # from that state on
+        self._hop_shape = (self._contract.hop_samples, len(self._contract.channels))
 
     def push(self, signal: ArrayLike) -> NDArray[np.float32]:
         """Return the frames (n, D) that a piece (samples, channels) completes.
@@ -282,12 +284,12 @@ class FrameStream:
         DataError
             Wrong number of channels; NaN or infinity. The stream is as it was.
         """
-        signal = self._extractor.checked(signal)
-        if self._state is not None and not len(self._waiting) and len(signal) == self._contract.hop_samples:
+        if self._state is not None and not len(self._waiting) and self._is_hop(signal):
             if self._step is None:
                 self._step = self._extractor.hop_by_hop(self._state)
-            frames, self._state = self._step(signal)
+            frames, self._state = self._step(signal)  # which checks it
             return frames
+        signal = self._extractor.checked(signal)
         self._step = None
         waiting = np.concatenate([self._waiting, signal]) if len(self._waiting) else signal
         most = _FRAMES_AT_ONCE if self._extractor._slides else 1
@@ -299,6 +301,9 @@ class FrameStream:
         if len(pieces) == 1:
             return pieces[0]
         return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *pieces])
+
+    def _is_hop(self, signal: ArrayLike) -> TypeGuard[NDArray[np.float32]]:
+        return isinstance(signal, np.ndarray) and signal.shape == self._hop_shape and signal.dtype == np.float32
 
     def _lead(self) -> int:
         """Return the samples that a frame needs before its hop."""
@@ -317,12 +322,12 @@ class FrameStream:
 
 def finite(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return frames; raises DataError where one is not finite."""
-    if not _is_finite(frames):
+    if not is_finite(frames):
         raise DataError("the extractor answers NaN or infinity: is the signal in the contract's units?")
     return frames
 
 
-def _is_finite(array: NDArray[np.float32]) -> bool:
+def is_finite(array: NDArray[np.float32]) -> bool:
     """Test whether all values are finite: by the sum of their squares, unless that is too large itself."""
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 

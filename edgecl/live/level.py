@@ -25,15 +25,15 @@ class Level:
     def __init__(self, contract: Contract, summary: Summary) -> None:
         self._rate_hz, self._summary = contract.sample_rate_hz, summary
         self._hop = contract.hop_samples
-        self._held = np.empty((TOGETHER, self._hop * len(contract.channels)), np.float32)
+        self._held = np.empty((TOGETHER, self._hop, len(contract.channels)), np.float32)
         self._count = 0
 
     def add(self, signal: NDArray[np.float32]) -> None:
         """Take a piece (n, channels), n > 0; one of a hop is counted with the next ones."""
         if len(signal) != self._hop:
-            self._note(signal.reshape(1, -1), len(signal))
+            self._note(signal[None], len(signal))
             return
-        self._held[self._count] = signal.reshape(-1)
+        self._held[self._count] = signal
         self._count += 1
         if self._count == TOGETHER:
             self.settle()
@@ -45,8 +45,8 @@ class Level:
         self._count = 0
 
     def _note(self, pieces: NDArray[np.float32], samples: int) -> None:
-        """Count pieces (k, numbers) of so many samples each."""
-        clipped = (pieces.max(axis=1) >= FULL_SCALE) | (pieces.min(axis=1) <= -FULL_SCALE)
+        """Count pieces (k, samples, channels) of so many samples each."""
+        clipped = (pieces.max(axis=(1, 2)) >= FULL_SCALE) | (pieces.min(axis=(1, 2)) <= -FULL_SCALE)
         self._summary.total += float(pieces.sum(dtype=np.float64))
         self._summary.samples += len(pieces) * samples
         self._summary.clipped_s += float(np.count_nonzero(clipped)) * samples / self._rate_hz

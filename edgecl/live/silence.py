@@ -60,19 +60,23 @@ class WithheldFrames:
         after = _quiet_at_end(signal[:, 0])
         if after < len(signal):
             self._loud = self._end - after
-        self._held.add(signal)
         over = self._end - self._window
         self.completed = over // self._hop + 1 if over >= 0 else 0
         self.is_silent = self._loud <= self._end - self._clip
-        if self.is_silent:
-            self._is_behind = True
-            return self._nothing, self._nothing
-        missed = self._caught_up(before, earlier) if self._is_behind else self._nothing
-        return missed, self._frames.push(signal)
+        missed = self._nothing if self.is_silent or not self._is_behind else self._caught_up(before, earlier)
+        self._is_behind = self.is_silent
+        self._hold(signal, after)
+        return missed, self._nothing if self.is_silent else self._frames.push(signal)
+
+    def _hold(self, signal: NDArray[np.float32], after: int) -> None:
+        """Hold what is silence up to its end: no silent clip has what is before."""
+        if after < len(signal):
+            self._held.pass_by(len(signal) - after)
+        if after:
+            self._held.add(signal[-after:])
 
     def _caught_up(self, completed: int, end: int) -> NDArray[np.float32]:
         """Let the extractor see the sound that the next latent is made of, and return its frames so far."""
-        self._is_behind = False
         self._frames = self._extractor.stream()
         start = max(completed - self._pool + 1, 0) * self._hop
         return self._frames.push(self._held.between(start, end))
@@ -80,8 +84,8 @@ class WithheldFrames:
 
 def _quiet_at_end(signal: NDArray[np.float32]) -> int:
     """Return how many samples (n,) at the end are silence; NaN is not, and is refused by the extractor."""
-    for after, value in enumerate(signal[: -LOOKED_AT - 1 : -1].tolist()):  # sound mostly ends in sound
-        if not abs(value) < SILENCE:
+    for after in range(min(LOOKED_AT, len(signal))):  # sound mostly ends in sound
+        if not abs(signal.item(-1 - after)) < SILENCE:
             return after
     is_sound = ~(np.abs(signal[::-1]) < SILENCE)
     return int(is_sound.argmax()) if is_sound.any() else len(signal)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from edgecl.live.events import Event, Look, Summary, event_of
 from edgecl.live.level import Level
 from edgecl.live.novelty import Heard, Noticer
-from edgecl.live.pooling import pooling
 from edgecl.live.rest import Rest
 from edgecl.live.silence import Recent, WithheldFrames
 from edgecl.spotting.detection import Detection
 from edgecl.spotting.spotters import Spotter
+from edgecl.spotting.window import Window
 
 if TYPE_CHECKING:
     from edgecl.extractors.base import FileExtractor
@@ -59,9 +59,7 @@ class Stream:
         self._hop_s = contract.hop_samples / contract.sample_rate_hz
         self._clip, self._clip_s = contract.clip_samples, contract.clip_samples / contract.sample_rate_hz
         self._padding = contract.window_samples - contract.hop_samples if contract.is_sound else 0
-        # each frame is held twice, pool_frames apart: the latest ones lie together, oldest first
-        self._ring = np.zeros((2 * contract.pool_frames, contract.dimension), np.float32)
-        self._pool = pooling(extractor, self._ring)
+        self._window = Window(extractor)
         self._recent = Recent(contract.clip_samples + RECENT_HOPS * contract.hop_samples, len(contract.channels))
         self._begin(0.0)
         self._has_begun = False
@@ -140,7 +138,7 @@ class Stream:
         before = self._withheld.completed
         missed, frames = self._withheld.push(signal)
         for number, frame in enumerate(missed, start=before - len(missed)):
-            self._put(number, frame)
+            self._window.put(number, frame)
         if not self._withheld.is_silent:
             return self._hear_frames(signal, frames)
         events: list[Event] = []
@@ -152,34 +150,26 @@ class Stream:
             self._show(signal, MUTED if is_digital else "silence: nothing is above -60 dBFS")
         return events
 
-    def _put(self, number: int, frame: NDArray[np.float32]) -> None:
-        """Put a frame into the ring, by its number since the beginning."""
-        at = number % self._contract.pool_frames
-        self._ring[at] = self._ring[at + self._contract.pool_frames] = frame
-
     def _hear_frames(self, signal: NDArray[np.float32], frames: NDArray[np.float32]) -> list[Event]:
-        pool = self._contract.pool_frames
         events: list[Event] = []
         for frame in frames:
-            at = self._pooled % pool
-            self._put(self._pooled, frame)
+            self._window.put(self._pooled, frame)
             self._pooled += 1
-            if self._pooled < pool:
+            if self._pooled < self._contract.pool_frames:
                 continue
             if self._silent >= self._clip:
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, MUTED)
                 continue
-            window, latent = self._ring[None, at + 1 : at + 1 + pool], self._pool(at + 1)
-            if self.rest is not None and self.rest.is_idle(frame, latent):
+            if self.rest is not None and self.rest.is_idle(frame, self._window.latent):
                 self._summary.idle_s += self._hop_s
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, "at rest, which no class is")
                 continue
-            events += self._told(self.spotter.push(latent, window))
+            events += self._told(self.spotter.hear(self._window))
             self._show(signal)
             if self._noticer:
-                self._notice(self._noticer, latent)
+                self._notice(self._noticer, self._window.latent)
         return events
 
     def _show(self, signal: NDArray[np.float32], skipped: str = "") -> None:
@@ -226,7 +216,7 @@ class Stream:
         _, ends_s = self._window_s(found.last)
         return event_of(found, time=known_s, span=(begins_s, ends_s), revision=self.revision)
 
-    def _window(self, hop: int) -> NDArray[np.float32]:
+    def _sound(self, hop: int) -> NDArray[np.float32]:
         """Return the sound (24000,) about a hop, as far as it is held."""
         start = (hop - self._first_hop) * self._contract.hop_samples + self._contract.clip_samples // 2
         return self._recent.about(start)
@@ -244,6 +234,6 @@ def _window_of(stream: weakref.ref[Stream]) -> Callable[[int], NDArray[np.float3
     def window(hop: int) -> NDArray[np.float32]:
         own = stream()
         assert own is not None
-        return own._window(hop)
+        return own._sound(hop)
 
     return window

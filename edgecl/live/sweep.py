@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl.spotting.background import BackgroundScorer
     from edgecl.spotting.scorers import HeadScorer
     from edgecl.spotting.second_stage import SecondStage
+    from edgecl.spotting.window import Window
 
 
 class Sweep(Spotter):
@@ -81,8 +82,6 @@ class Sweep(Spotter):
 
     def push(self, latents: NDArray[np.float32], frames: NDArray[np.floating] | None = None) -> list[Detection]:
         """Return the detections that latents (n, D) complete at any threshold."""
-        if len(latents) == 1 and self._base.is_below(latents, self._lowest, frames):
-            return self.skip(1)
         scores = self._base(latents, frames)
         self._hop += len(latents)
         reached: NDArray[np.bool_] = np.any(scores.scores[:, None] >= self._thresholds, axis=(0, 2))
@@ -93,6 +92,12 @@ class Sweep(Spotter):
             )
             found += self._noted(index, reaches)
         return found
+
+    def hear(self, window: Window) -> list[Detection]:
+        """Return the detections that the next hop of a stream completes at any threshold."""
+        if self._base.is_below(window, self._lowest):
+            return self.skip(1)
+        return self.push(window.latent, window.frames)
 
     def skip(self, hops: int) -> list[Detection]:
         """Skip silent hops at every threshold."""

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
 from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
-from edgecl.spotting.densities import Bound, Densities, Gaussian, best_other, log_density
+from edgecl.spotting.densities import Densities, Gaussian, best_other, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Frames, Scores
+from edgecl.spotting.settling import Bounds, Settling
 from edgecl.spotting.student import Student, pupil
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass, replace
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from edgecl.model.exemplars import Exemplars, FeatureMap
     from edgecl.model.model import Model
+    from edgecl.spotting.window import Window
 
 
 # the source that the contract of the extractor states
@@ -43,7 +45,6 @@ VOICE_SOURCE = "Google speech_embedding and a log-mel front end, from the wheel 
 SHRINKAGE = 0.03  # share of the identity in every covariance, as of voice heads
 PRIOR_HOPS = 192  # what the factory's noise weighs in the covariance of the user's room
 PROJECTED_FLOOR = 1e-4  # of the mean variance
-ROUNDING = 0.05  # of a score, which is computed in another order for the bound
 EVEN = 0.5  # confidence at that threshold
 SURE = 9.0  # odds that a score like that of the word's own clips is the word
 
@@ -243,7 +244,7 @@ class BackgroundScorer:
         typical = np.array([one.typical if one else 0.0 for one in known], np.float32)
         self._even, self._steepness = even, np.log(SURE) / np.maximum(typical - even, 1)
         self.thresholds = self._thresholds(confidence)
-        self._bound = Bound(self._words, self._spread, self._densities)
+        self._bounds: Bounds | None = None
 
     def at(self, confidence: float) -> Self:
         """Return the same scorer with the thresholds of another confidence; it shares all else."""
@@ -276,12 +277,6 @@ class BackgroundScorer:
         )
 
     @property
-    def nbytes(self) -> int:
-        """Resident bytes in addition to the model: mostly what ships with the extractor."""
-        student = self._pupil.student.nbytes if self._pupil else 0
-        return self._densities.nbytes + self._words.nbytes + self._bound.nbytes + student
-
-    @property
     def students_words(self) -> tuple[str, ...]:
         """Return the labels that a student decides on, with this scorer."""
         return tuple(self._pupil.references) if self._pupil else ()
@@ -305,28 +300,18 @@ class BackgroundScorer:
         confidence: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(above * self._steepness[best], -60, 60)))
         return confidence.astype(np.float32)
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
-        """Test whether no score of a latent (1, D) can reach its threshold (C,), without the whole of the scores.
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
+        """Test whether no score of a window can reach its threshold (C,), without the whole of the scores.
 
         True settles it; False does not. All but a few hops in a thousand are settled so. Where only the student could
-        lift a score that far, it is asked first, if the frames (1, P, D) are given: it is quicker than the scores.
+        lift a score that far, it is asked first: it is quicker than the scores.
         """
-        if thresholds is not self._bound.judged:
-            self._judge(thresholds)
-        row = self._features.project(latent) if self._features.projection else latent
-        if not self._bound.is_reached(row):
-            return True
-        if self._pupil is None or frames is None:
-            return False
-        return not self._pupil.lifts(frames[0], self._bound.bounds)
-
-    def _judge(self, thresholds: NDArray[np.float32]) -> None:
-        """Let the bound and the student, which scorers may share, compare with other thresholds (C,)."""
-        slack = np.float32(ROUNDING)
-        self._bound.judged = thresholds
-        self._bound.limits[:] = thresholds - (slack + (self._pupil.reach if self._pupil else np.float32(0)))
-        if self._pupil is not None:
-            self._pupil.limits[:] = thresholds - slack
+        settling = window.settling
+        if settling is None or settling.scorer is not self or settling.thresholds is not thresholds:
+            if self._bounds is None:  # a lesson has no use for them
+                self._bounds = Bounds(self._words, self._spread, self._densities, self._pupil, self._features)
+            settling = window.settling = Settling(self, thresholds, self._bounds.prepared(window, thresholds))
+        return not settling.reaching()
 
     def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the first stage's scores (n, C) of rows (n, p), as a store keeps latents."""

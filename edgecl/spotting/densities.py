@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +45,6 @@ class Densities:
         self.distractors = (distractors @ whitening.T).astype(np.float32)
         self._lengths = np.square(self.distractors).sum(axis=1)
 
-    @property
-    def nbytes(self) -> int:
-        held = (self.factors, self.shifts, self.distractors, self._lengths)
-        return sum(one.nbytes for one in held)
-
     def whiten(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return rows (n, D) in the coordinates in which Σ is the identity."""
         whitened: NDArray[np.float32] = rows @ self.factors[:, : rows.shape[1]]
@@ -70,47 +64,6 @@ class Densities:
         gaussians = -np.square(apart[:, 1:]).sum(axis=2) / 2 - self.half_determinants
         nearest = (self._lengths - 2 * (whitened @ self.distractors.T)).min(axis=1) + np.square(whitened).sum(axis=1)
         return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened.copy()
-
-
-class Bound:
-    """An upper bound of the scores of a hop: its word's density less that of the nearest distractor alone.
-
-    Parameters
-    ----------
-    words
-        (C, D) whitened means.
-    spread
-        (C,).
-    """
-
-    def __init__(self, words: NDArray[np.float32], spread: NDArray[np.float32], densities: Densities) -> None:
-        dimension, means = words.shape[1], np.concatenate([words, densities.distractors])
-        whiten = densities.factors[:, :dimension]
-        product = np.ascontiguousarray(np.concatenate([whiten, whiten @ means.T], axis=1))
-        lengths = (np.square(means).sum(axis=1) / 2).astype(np.float32)
-        sharpness = (1 / spread).astype(np.float32)
-        constant = (dimension * np.log(spread) / 2).astype(np.float32)
-        self.bounds = np.zeros(len(words), np.float32)
-        """(C,) of the latest row."""
-        self.limits = np.full(len(words), np.inf, np.float32)
-        """(C,) that `is_reached` compares with; to be written to."""
-        self.judged: NDArray[np.float32] | None = None
-        """The thresholds that they are of; None: none yet."""
-        self.nbytes: int = product.nbytes + lengths.nbytes
-        """Bytes of what is kept."""
-        self._row, self._reached = np.zeros(dimension, np.float32), np.zeros(1, np.int32)
-        found = np.zeros(product.shape[1], np.float32)
-        self._update: Callable[[], None] | None = None
-        given = self._row, product, lengths, sharpness, constant, self.limits
-        self._arrays = *given, found, self.bounds, self._reached
-
-    def is_reached(self, row: NDArray[np.float32]) -> bool:
-        """Test whether a bound of the scores of a row (1, D) reaches its limit."""
-        if self._update is None:
-            self._update = kernels.prepared("bound_words", *self._arrays)
-        self._row[:] = row[0]
-        self._update()
-        return bool(self._reached.item())
 
 
 def log_density(

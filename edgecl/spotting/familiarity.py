@@ -14,7 +14,7 @@ of the mixture on fsdd, above 0.1 to 0.3 on speech_commands. With `KnownScorer` 
 from __future__ import annotations
 
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from edgecl.model.model import Model
 from edgecl.model.unknown import EVEN, JUDGED_PER_CLASS, DistanceMeasure, Measure, limited, scaled
 from edgecl.spotting.background import Background, BackgroundScorer
 from edgecl.spotting.scorers import UNKNOWN, Frames, Scores
+
+if TYPE_CHECKING:
+    from edgecl.spotting.window import Window
 
 WEIGHT = 0.3  # 0 to 1 tried
 TYPICAL = 0.3
@@ -107,9 +110,9 @@ class KnownScorer:
         self._measure, self._unknown_above = measure, unknown_above
         self.labels, self.thresholds = scorer.labels, scorer.thresholds
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
         """Test as the other scorer does."""
-        return self.all_known.is_below(latent, thresholds, frames)
+        return self.all_known.is_below(window, thresholds)
 
     def at(self, threshold: float) -> Self:
         """Return the same scorer with another threshold."""

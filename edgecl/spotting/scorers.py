@@ -12,6 +12,7 @@ from edgecl.model.head import probabilities
 if TYPE_CHECKING:
     from edgecl.model.model import Model
     from edgecl.model.unknown import Measure
+    from edgecl.spotting.window import Window
 
 SOUND_SCORE = 0.5
 MOVEMENT_SCORE = 0.3  # F1 of events on hapt_uci_har and spar_watch 0.86 and 0.80; at 0.5 0.83 and 0.78
@@ -47,8 +48,8 @@ class Scorer(Protocol):
     def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         """Return the scores of latents (n, D); frames (n, P, D) are what these are the means of, for a student."""
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
-        """Test quickly whether no score of a latent (1, D) can reach its threshold (C,); False leaves it open."""
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
+        """Test quickly whether no score of a window can reach its threshold (C,); False leaves it open."""
 
 
 class HeadScorer:
@@ -93,7 +94,7 @@ class HeadScorer:
         """Return scores of the same scorer at another threshold, with the confidence that this one reports."""
         return scores
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
         """Leave every hop open: the head is quick."""
         return False
 

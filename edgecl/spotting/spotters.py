@@ -19,6 +19,7 @@ from edgecl.spotting.scorers import Frames, Scorer, Scores
 
 if TYPE_CHECKING:
     from edgecl.spotting.second_stage import SecondStage
+    from edgecl.spotting.window import Window
 
 WAIT_HOPS = 2  # hops without a higher peak that end one
 REFRACTORY_HOPS = 10
@@ -58,8 +59,7 @@ class Spotter(ABC):
         self._run_first = 0
         self._open: OpenEvent | None = None
         self._scores: Scores | None = None
-        # the latest latent and its frames, where it has no scores yet
-        self._settled: tuple[NDArray[np.float32], NDArray[np.floating] | None] | None = None
+        self._settled: Window | None = None  # the latest hop, where it has no scores yet
         self._reason = ""
 
     @property
@@ -101,16 +101,26 @@ class Spotter(ABC):
         Parameters
         ----------
         frames
-            (n, P, D) that these are the means of, for a student; looked at until the next hop.
+            (n, P, D) that these are the means of, for a student.
         """
         if self.scorer is None:
             self._hop += len(latents)
             return []
-        if len(latents) == 1 and self.scorer.is_below(latents, self.scorer.thresholds, frames):
-            self._settled = latents, frames
-            detection = self._follow_hop(None)
-            return [] if detection is None else [detection]
         return self.follow(self.scorer(latents, frames))
+
+    def hear(self, window: Window) -> list[Detection]:
+        """Return the events that the next hop of a stream completes; its window is looked at until another is heard.
+
+        As of `push`, but nothing is scored where bounds settle that no label counts.
+        """
+        if self.scorer is None:
+            self._hop += 1
+            return []
+        if not self.scorer.is_below(window, self.scorer.thresholds):
+            return self.follow(self.scorer(window.latent, window.frames))
+        self._settled = window
+        detection = self._follow_hop(None)
+        return [] if detection is None else [detection]
 
     def follow(self, scores: Scores) -> list[Detection]:
         """Return the events that the next hops complete, by their scores; something must have been taught."""
@@ -134,7 +144,7 @@ class Spotter(ABC):
         """Score the latest hop after all, for those who want to see it."""
         if self._settled is None or self.scorer is None:
             return
-        self._scores, self._settled = self.scorer(*self._settled), None
+        self._scores, self._settled = self.scorer(self._settled.latent, self._settled.frames), None
         margins = self._scores.scores[0] - self.scorer.thresholds
         best = int(margins.argmax())
         asked = self._scores.asked is not None and bool(self._scores.asked[0, best])

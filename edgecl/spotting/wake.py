@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.spotting.detection import Detection, OpenEvent
 from edgecl.spotting.scorers import Frames, Scorer, Scores
 from edgecl.spotting.spotters import REFRACTORY_HOPS, WordSpotter
+
+if TYPE_CHECKING:
+    from edgecl.spotting.window import Window
 
 WAKE_REFRACTORY_HOPS = 4
 
@@ -38,9 +43,9 @@ class WakeScorer:
         self.is_awake = is_awake
         self.thresholds = self._when_awake if is_awake else self._when_asleep
 
-    def is_below(self, latent: NDArray[np.float32], thresholds: NDArray[np.float32], frames: Frames = None) -> bool:
+    def is_below(self, window: Window, thresholds: NDArray[np.float32]) -> bool:
         """Test as the scorer of the wake word does; while awake nothing is settled."""
-        return not self.is_awake and self._asleep.is_below(latent, thresholds, frames)
+        return not self.is_awake and self._asleep.is_below(window, thresholds)
 
     def __call__(self, latents: NDArray[np.float32], frames: Frames = None) -> Scores:
         return self._awake(latents) if self.is_awake else self._asleep(latents, frames)
@@ -61,10 +66,18 @@ class WakeSpotter(WordSpotter):
         """Return events as `Spotter.push` does; awake or not is decided hop by hop."""
         found = []
         for at in range(len(latents)):
-            if isinstance(self.scorer, WakeScorer):
-                self.scorer.be(is_awake=self._hop < self._asleep_from)
+            self._wake_or_sleep()
             found += super().push(latents[at : at + 1], None if frames is None else frames[at : at + 1])
         return found
+
+    def hear(self, window: Window) -> list[Detection]:
+        """Return events as `Spotter.hear` does."""
+        self._wake_or_sleep()
+        return super().hear(window)
+
+    def _wake_or_sleep(self) -> None:
+        if isinstance(self.scorer, WakeScorer):
+            self.scorer.be(is_awake=self._hop < self._asleep_from)
 
     def _is_candidate(self, label: str) -> bool:
         """Test as all spotters do; words other than the wake word are the head's."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgecl_kernels.experts import follow_rows
     from edgecl_kernels.fisher import fisher_diagonal
     from edgecl_kernels.herding import herding_order
-    from edgecl_kernels.hop import ask_student, bound_words, pool_frames
+    from edgecl_kernels.hop import ask_student, bound_by_means, bound_by_noise, pool_frames
     from edgecl_kernels.least_squares import least_squares_steps
     from edgecl_kernels.lift import lift_rows, lift_signs
     from edgecl_kernels.neighbours import nearest_rows
@@ -49,7 +49,8 @@ __all__ = [
     "adagrad_steps",
     "adwin_update",
     "ask_student",
-    "bound_words",
+    "bound_by_means",
+    "bound_by_noise",
     "cell_steps",
     "cholesky_packed",
     "cholesky_packed_f32",
@@ -61,6 +62,7 @@ __all__ = [
     "gather_rows",
     "herding_order",
     "implementation",
+    "in_turn",
     "inverse_trace",
     "inverse_trace_f32",
     "least_squares_steps",
@@ -105,6 +107,14 @@ def prepared(name: str, *arguments: Any) -> Callable[[], Any]:
     prepare = getattr(kernel, "prepared", None)
     call: Callable[[], Any] = prepare(*arguments) if prepare else partial(kernel, *arguments)
     return call
+
+
+def in_turn(*calls: Callable[[], int]) -> Callable[[], int]:
+    """Return one call that makes prepared calls in turn, up to the first that returns 0; it returns what the last did.
+
+    For a stream, where a call from Python takes longer than the kernel.
+    """
+    return implementation().in_turn(*calls)
 
 
 def __getattr__(name: str) -> Any:

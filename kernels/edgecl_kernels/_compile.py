@@ -30,6 +30,7 @@ from edgecl_kernels._identity import Processor
 from edgecl_kernels._signatures import KERNELS, rebind
 
 ABOUT = "edgecl_kernels_about"
+IN_TURN = "edgecl_kernels_in_turn"
 LIBC = frozenset({"memcpy", "memmove", "memset"})  # all that a kernel may call
 _SLOT = 8
 VERSION = f"numba {numba.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
@@ -71,6 +72,39 @@ def data_object(machine: str, name: str, content: bytes) -> bytes:
     """Return an object file that defines `content`, ended by a zero, as the symbol `name`."""
     literal = "".join(f"\\{byte:02x}" for byte in content + b"\0")
     ir = f'@{name} = constant [{len(content) + 1} x i8] c"{literal}"'
+    return bytes(target_machine(machine, "generic", "").emit_object(parsed(ir)))
+
+
+def in_turn_object(machine: str) -> bytes:
+    """Return an object file of what makes calls of kernels in turn, up to the first that returns 0.
+
+    Its block has their number, then for each the address of its C function and that of its block.
+    """
+    ir = f"""
+        define i64 @{IN_TURN}(ptr %slots) {{
+            %count = load i64, ptr %slots
+            br label %next
+        next:
+            %i = phi i64 [0, %0], [%after, %call]
+            %last = phi i64 [1, %0], [%result, %call]
+            %is_left = icmp ult i64 %i, %count
+            %goes_on = icmp ne i64 %last, 0
+            %both = and i1 %is_left, %goes_on
+            br i1 %both, label %call, label %done
+        call:
+            %at = shl i64 %i, 1
+            %at_function = add i64 %at, 1
+            %at_block = add i64 %at, 2
+            %p = getelementptr i64, ptr %slots, i64 %at_function
+            %q = getelementptr i64, ptr %slots, i64 %at_block
+            %function = load ptr, ptr %p
+            %block = load ptr, ptr %q
+            %result = call i64 %function(ptr %block)
+            %after = add i64 %i, 1
+            br label %next
+        done:
+            ret i64 %last
+        }}"""
     return bytes(target_machine(machine, "generic", "").emit_object(parsed(ir)))
 
 

@@ -19,6 +19,20 @@ _WAYS_OUT = (
 )
 
 
+def in_turn(*calls: Callable[[], int]) -> Callable[[], int]:
+    """Return what makes calls in turn, up to the first that returns 0."""
+
+    def run() -> int:
+        last = 1
+        for call in calls:
+            last = call()
+            if not last:
+                break
+        return last
+
+    return run
+
+
 class Implementation(NamedTuple):
     """What runs the kernels, and why what comes before it does not."""
 
@@ -26,6 +40,7 @@ class Implementation(NamedTuple):
     detail: str
     passed_over: dict[str, str]  # name: reason
     load: Callable[[str], Callable[..., Any]]
+    in_turn: Callable[..., Callable[[], int]] = in_turn
 
 
 @cache
@@ -41,11 +56,12 @@ def implementation() -> Implementation:
     passed_over: dict[str, str] = {}
     for name in [forced] if forced else NAMES[:2]:
         try:
-            detail, load = _library(processor) if name == "library" else _OPENERS[name]()
+            opened = _library(processor) if name == "library" else _OPENERS[name]()
         except _UnusableError as error:
             passed_over[name] = str(error)
         else:
-            return Implementation(name, detail, passed_over, load)
+            detail, *loaders = opened
+            return Implementation(name, detail, passed_over, *loaders)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over.items())
     raise ImportError(f"edgecl's kernels have nothing to run on ({reasons}): {_WAYS_OUT}")
 
@@ -70,14 +86,14 @@ def _forced() -> tuple[str, str]:
     return name, ""
 
 
-def _library(processor: str) -> tuple[str, Callable[[str], Callable[..., Any]]]:
+def _library(processor: str) -> tuple[str, Callable[[str], Callable[..., Any]], Callable[..., Callable[[], int]]]:
     from edgecl_kernels._library import LibraryError, open_library
 
     try:
         library = open_library(processor=processor)
     except LibraryError as error:
         raise _UnusableError(str(error)) from error
-    return f"compiled library for {library.processor}", library.load
+    return f"compiled library for {library.processor}", library.load, library.in_turn
 
 
 def _jit() -> tuple[str, Callable[[str], Callable[..., Any]]]:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -41,6 +41,17 @@ class Library(NamedTuple):
         """Return one kernel."""
         symbol = f"{name}__{self.processor.replace('-', '_')}"
         return _caller(name, self.functions[symbol], self.signatures[name])
+
+    def in_turn(self, *calls: Any) -> Callable[[], int]:
+        """Return one call of the library that makes prepared calls in turn, up to the first that returns 0."""
+        function: Any = self.functions["edgecl_kernels_in_turn"]
+        function.argtypes, function.restype = [ctypes.c_char_p], ctypes.c_int64
+        slots = [len(calls)]
+        for call in calls:
+            slots += [ctypes.cast(one, ctypes.c_void_p).value or 0 for one in (call.func, call.args[0])]
+        again: Any = partial(function, struct.pack(f"{len(slots)}q", *slots))
+        again.held = calls
+        return cast("Callable[[], int]", again)
 
 
 def open_library(path: Path | None = None, processor: str = "") -> Library:

@@ -57,6 +57,8 @@ HELPERS: tuple[tuple[Function, bool], ...] = (
     (herding.lowest, False),
     (hop.sum_in_eights, False),
     (hop.add_layer, True),
+    (hop.half_square, True),
+    (hop.count_reached, True),
     (hop.scale_to_unit, True),
     (scatter.add_corner, True),
     (scatter.add_scatter, False),
@@ -141,23 +143,28 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     ),
     "pool_frames": (
         hop.pool_frames,
-        "void(float32[:,::1], int32[::1], float32[::1], int64, float64[::1], float32[::1])",
+        "int64(float32[:,::1], int32[::1], float32[::1], int64, float64[::1], float32[::1])",
         False,
     ),
-    "bound_words": (
-        hop.bound_words,
+    "bound_by_noise": (
+        hop.bound_by_noise,
         (
-            "void(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], "
-            "float32[::1], int32[::1])"
+            "int64(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[:,::1], float32[:,::1], "
+            "float32[::1], float32[::1], float32[::1], float32[::1])"
         ),
+        True,
+    ),
+    "bound_by_means": (
+        hop.bound_by_means,
+        ("int64(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"),
         True,
     ),
     "ask_student": (
         hop.ask_student,
         (
-            "void(float32[:,::1], float32[::1], float32[:,::1], float32[::1], float32[:,::1], float32[::1], "
+            "int64(float32[:,::1], int32[::1], float32[::1], int16[:,::1], float32[::1], float32[:,::1], float32[::1], "
             "float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], "
-            "float32[::1], int32[::1])"
+            "float32[::1])"
         ),
         True,
     ),

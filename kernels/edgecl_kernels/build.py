@@ -112,7 +112,10 @@ def _compile(machine: str, processors: list[str], folder: Path) -> tuple[list[Pa
         "compiler": compiler.VERSION,
         "kernels": {name: signature for name, (_, signature, _) in KERNELS.items()},
     }
-    objects = {compiler.ABOUT: compiler.data_object(machine, compiler.ABOUT, json.dumps(about).encode())}
+    objects = {
+        compiler.ABOUT: compiler.data_object(machine, compiler.ABOUT, json.dumps(about).encode()),
+        compiler.IN_TURN: compiler.in_turn_object(machine),
+    }
     try:
         objects.update(compiler.kernel_objects(machine, {name: PROCESSORS[name] for name in processors}))
     except compiler.KernelError as error:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from edgecl_kernels._types import F32, F64, I32
+from edgecl_kernels._types import F32, F64, I16, I32
 
 _ZERO = np.float32(0)
 _HALF = np.float32(0.5)
@@ -14,10 +14,11 @@ _SHORTEST = 1e-12
 _SHORTEST_ROW = np.float32(1e-9)
 
 
-def pool_frames(ring: F32, first: I32, mean: F32, has_unit_length: int, squares: F64, latent: F32) -> None:
+def pool_frames(ring: F32, first: I32, mean: F32, has_unit_length: int, squares: F64, latent: F32) -> int:
     """latent (D) = mean of rows first[0] to first[1] - 1 of `ring` (n, D), minus `mean` (D); of length 1 where wanted.
 
     With the bits of numpy: rows are added one after the other, and `squares` (D), at most 128, by eight accumulators.
+    Returns 1: what comes next in turn is done.
     """
     dimension = latent.shape[0]
     for d in range(dimension):
@@ -29,12 +30,13 @@ def pool_frames(ring: F32, first: I32, mean: F32, has_unit_length: int, squares:
     for d in range(dimension):
         latent[d] = latent[d] / frames - mean[d]
     if has_unit_length == 0:
-        return
+        return 1
     for d in range(dimension):
         squares[d] = np.float64(latent[d]) * np.float64(latent[d])
     length = np.float32(max(math.sqrt(sum_in_eights(squares)), _SHORTEST))
     for d in range(dimension):
         latent[d] = latent[d] / length
+    return 1
 
 
 def sum_in_eights(x: F64) -> float:
@@ -59,53 +61,67 @@ def sum_in_eights(x: F64) -> float:
     return total
 
 
-def bound_words(
+def bound_by_noise(
     row: F32,
-    product: F32,
-    half_lengths: F32,
-    sharpness: F32,
-    constant: F32,
+    factors: F32,
+    shifts: F32,
+    margins: F32,
+    words: F32,
+    numbers: F32,
     limits: F32,
     found: F32,
+    densities: F32,
     bounds: F32,
-    reached: I32,
-) -> None:
-    """bounds (C) of the scores of `row` (D): a word's density less that of the nearest of the other means.
+) -> int:
+    """bounds (C) of the scores of `row` (L): a word's density less that of the likeliest noise.
 
-    `product` (D, D + M) whitens a row and multiplies it with M means, of which C are words; `half_lengths` (M) is half
-    their squared lengths, `found` (D + M) workspace. With w the whitened row, h = |w|²/2 and n_k = w m_k - |m_k|²/2:
-    bounds_k = (n_k - h) sharpness_k - constant_k - max n + h, the maximum over the M - C means that are no words.
-    `reached` (1): how many of them reach `limits` (C).
+    `factors` (L, (G + 1) D) whitens a row for the words, then for each noise; `shifts` are minus the whitened means,
+    zeros first; `margins` (G) is what a noise's constant exceeds that of the words by; `found` ((G + 1) D) workspace.
+    `words` (D, C) are whitened means m, `numbers` (3, C) minus half their squared lengths, sharpness and constant. With
+    w the whitened row: densities_k = (w m_k + numbers_0k - |w|^2/2) numbers_1k - numbers_2k.
+    Returns how many bounds reach `limits` (C).
     """
-    dimension, columns, words = row.shape[0], found.shape[0], bounds.shape[0]
-    for j in range(columns):
-        found[j] = row[0] * product[0, j]
-    for d in range(1, dimension):
-        for j in range(columns):
-            found[j] += row[d] * product[d, j]
-    half = found[0] * found[0]
-    for d in range(1, dimension):
-        half += found[d] * found[d]
-    half *= _HALF
-    nearest = found[dimension + words] - half_lengths[words]
-    for j in range(words + 1, columns - dimension):
-        nearest = max(nearest, found[dimension + j] - half_lengths[j])
-    for k in range(words):
-        near = found[dimension + k] - half_lengths[k] - half
-        bounds[k] = near * sharpness[k] - constant[k] - nearest + half
-    reached[0] = 0
-    for k in range(words):
-        if bounds[k] >= limits[k]:
-            reached[0] += 1
+    dimension = words.shape[0]
+    add_layer(row, factors, shifts, found)
+    noise = -half_square(found, dimension, 2 * dimension) - margins[0]
+    for g in range(1, margins.shape[0]):
+        start = (g + 1) * dimension
+        noise = max(noise, -half_square(found, start, start + dimension) - margins[g])
+    half = half_square(found, 0, dimension)
+    add_layer(found[:dimension], words, numbers[0], densities)
+    for k in range(densities.shape[0]):
+        densities[k] = (densities[k] - half) * numbers[1, k] - numbers[2, k]
+        bounds[k] = densities[k] - noise
+    return count_reached(bounds, limits)
+
+
+def bound_by_means(
+    whitened: F32, means: F32, lengths: F32, limits: F32, found: F32, densities: F32, bounds: F32
+) -> int:
+    """Lower `bounds` (C) to a word's density less that of the nearest mean, where that is less.
+
+    `whitened` begins with a row (D); `means` (D, M), `lengths` (M) minus half their squared lengths, `found` (M)
+    workspace. Returns how many bounds reach `limits` (C).
+    """
+    dimension = means.shape[0]
+    add_layer(whitened[:dimension], means, lengths, found)
+    nearest = found[0]
+    for j in range(1, found.shape[0]):
+        nearest = max(nearest, found[j])
+    nearest -= half_square(whitened, 0, dimension)
+    for k in range(bounds.shape[0]):
+        bounds[k] = min(bounds[k], densities[k] - nearest)
+    return count_reached(bounds, limits)
 
 
 def ask_student(
-    frames: F32,
+    ring: F32,
+    first: I32,
     mean: F32,
-    first: F32,
-    first_bias: F32,
-    second: F32,
-    second_bias: F32,
+    inner: I16,
+    inner_bias: F32,
+    outer: F32,
+    outer_bias: F32,
     directions: F32,
     reach: F32,
     bounds: F32,
@@ -114,53 +130,72 @@ def ask_student(
     hidden: F32,
     answer: F32,
     added: F32,
-    reached: I32,
-) -> None:
-    """added (C) = reach (C) times the cosines of a student's answer to `frames` (P, D) with `directions` (K, C).
+) -> int:
+    """added (C) = reach (C) times the cosines of a student's answer with `directions` (K, C).
 
-    `reached` (1): how many of `bounds` (C), each with what is added to it if that is more than nothing, reach `limits`.
+    The frames are rows first[0] to first[1] - 1, a multiple of three, of `ring` (n, D). Returns how many of `bounds`
+    (C), each with what is added to it if that is more than nothing, reach `limits`.
     z = unit(the means of three thirds of the frames, each minus `mean` (D)), kept in `row` (3 D);
-    `answer` (K) = relu(z first + first_bias) second + second_bias, with `hidden` (H) between; P is a multiple of three.
+    `answer` (K) = relu(z inner + inner_bias) outer + outer_bias, with `hidden` (H) between.
     """
-    dimension, hops = mean.shape[0], frames.shape[0] // 3
+    dimension, hops = mean.shape[0], (first[1] - first[0]) // 3
     share = np.float32(1) / np.float32(hops)
     for third in range(3):
         for d in range(dimension):
             total = _ZERO
-            for i in range(third * hops, (third + 1) * hops):
-                total += frames[i, d]
+            for i in range(first[0] + third * hops, first[0] + (third + 1) * hops):
+                total += ring[i, d]
             row[third * dimension + d] = total * share - mean[d]
     scale_to_unit(row)
-    add_layer(row, first, first_bias, hidden)
+    add_layer(row, inner, inner_bias, hidden)
+    for k in range(answer.shape[0]):
+        answer[k] = outer_bias[k]
     for j in range(hidden.shape[0]):
-        hidden[j] = max(hidden[j], _ZERO)
-    add_layer(hidden, second, second_bias, answer)
+        if hidden[j] > _ZERO:  # a fifth of them are
+            for k in range(answer.shape[0]):
+                answer[k] += hidden[j] * outer[j, k]
     scale_to_unit(answer)
     for k in range(added.shape[0]):
         added[k] = _ZERO
     for d in range(answer.shape[0]):
         for k in range(added.shape[0]):
             added[k] += answer[d] * directions[d, k]
-    reached[0] = 0
+    reached = 0
     for k in range(added.shape[0]):
         added[k] *= reach[k]
         if bounds[k] + max(added[k], _ZERO) >= limits[k]:
-            reached[0] += 1
+            reached += 1
+    return reached
 
 
-def add_layer(x: F32, weights: F32, bias: F32, out: F32) -> None:
-    """out (m) = x (n) weights (n, m) + bias (m), by four rows at a time."""
-    n, m = weights.shape
-    whole = n - n % 4
-    for j in range(m):
+def half_square(x: F32, start: int, stop: int) -> np.float32:
+    """Half the squared length of x[start:stop]."""
+    total = _ZERO
+    for i in range(start, stop):
+        total += x[i] * x[i]
+    return total * _HALF
+
+
+def count_reached(x: F32, limits: F32) -> int:
+    """How many of x (n) reach their limits (n)."""
+    reached = 0
+    for i in range(x.shape[0]):
+        if x[i] >= limits[i]:
+            reached += 1
+    return reached
+
+
+def add_layer(x: F32, weights: F32 | I16, bias: F32, out: F32) -> None:
+    """out (m) = x (n) weights (n, m) + bias (m).
+
+    Row by row, in the order of the memory: in a stream the weights are in no near cache. Four rows at a time took 15 us
+    in place of 13 for the student's first layer.
+    """
+    for j in range(out.shape[0]):
         out[j] = bias[j]
-    for i in range(0, whole, 4):
-        a, b, c, d = x[i], x[i + 1], x[i + 2], x[i + 3]
-        for j in range(m):
-            out[j] += a * weights[i, j] + b * weights[i + 1, j] + c * weights[i + 2, j] + d * weights[i + 3, j]
-    for i in range(whole, n):
-        for j in range(m):
-            out[j] += x[i] * weights[i, j]
+    for i in range(x.shape[0]):
+        for j in range(out.shape[0]):
+            out[j] += x[i] * np.float32(weights[i, j])
 
 
 def scale_to_unit(x: F32) -> None:
