@@ -27,7 +27,6 @@ from edgecl.spotting.densities import Densities, Gaussian, best_other, log_densi
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Frames, Scores
-from edgecl.spotting.settling import Bounds, Settling
 from edgecl.spotting.student import Student, pupil
 from edgecl.store.arrays import unpack
 from edgecl.values import dataclass, replace
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from edgecl.model.exemplars import Exemplars, FeatureMap
     from edgecl.model.model import Model
+    from edgecl.spotting.settling import Bounds
     from edgecl.spotting.window import Window
 
 
@@ -308,7 +308,9 @@ class BackgroundScorer:
         """
         settling = window.settling
         if settling is None or settling.scorer is not self or settling.thresholds is not thresholds:
-            if self._bounds is None:  # a lesson has no use for them
+            from edgecl.spotting.settling import Bounds, Settling  # a lesson has no use for them
+
+            if self._bounds is None:
                 self._bounds = Bounds(self._words, self._spread, self._densities, self._pupil, self._features)
             settling = window.settling = Settling(self, thresholds, self._bounds.prepared(window, thresholds))
         return not settling.reaching()

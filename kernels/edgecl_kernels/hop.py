@@ -186,14 +186,25 @@ def count_reached(x: F32, limits: F32) -> int:
 
 
 def add_layer(x: F32, weights: F32 | I16, bias: F32, out: F32) -> None:
-    """out (m) = x (n) weights (n, m) + bias (m).
+    """out (m) = x (n) weights (n, m) + bias (m), by four rows at a time that are a quarter of the rows apart.
 
-    Row by row, in the order of the memory: in a stream the weights are in no near cache. Four rows at a time took 15 us
-    in place of 13 for the student's first layer.
+    In a stream the weights are in no near cache, and are waited for in four places at once. The student's first layer
+    took 12 us so, 14 row by row, and 15 by four rows that follow each other.
     """
+    quarter = x.shape[0] // 4
     for j in range(out.shape[0]):
         out[j] = bias[j]
-    for i in range(x.shape[0]):
+    for i in range(quarter):
+        k, m, n = i + quarter, i + 2 * quarter, i + 3 * quarter
+        a, b, c, d = x[i], x[k], x[m], x[n]
+        for j in range(out.shape[0]):
+            out[j] += (
+                a * np.float32(weights[i, j])
+                + b * np.float32(weights[k, j])
+                + c * np.float32(weights[m, j])
+                + d * np.float32(weights[n, j])
+            )
+    for i in range(4 * quarter, x.shape[0]):
         for j in range(out.shape[0]):
             out[j] += x[i] * np.float32(weights[i, j])
 
