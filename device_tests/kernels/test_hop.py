@@ -68,8 +68,10 @@ def test_bounds_by_noise_are_the_naive_ones_at_each_call(columns, dimension, wor
 @pytest.mark.parametrize(("dimension", "words", "others"), [(1, 1, 1), (3, 2, 1), (96, 10, 266)])
 def test_bounds_by_means_are_lowered_to_the_naive_ones(dimension, words, others):
     r = np.random.default_rng(words)
-    means, whitened = r.normal(size=(others, dimension)), np.zeros(2 * dimension, np.float32)
-    given = means.T.astype(np.float32).copy(), lengths(means)
+    scale, whitened = 1 / 256, np.zeros(2 * dimension, np.float32)
+    whole = r.integers(-1000, 1001, (others, dimension))
+    means = whole * scale
+    given = whole.T.astype(np.int16).copy(), lengths(means) / np.float32(scale), scale
     found, limits = np.full(others, np.nan, np.float32), np.zeros(words, np.float32)
     densities, bounds = np.zeros(words, np.float32), np.zeros(words, np.float32)
     again = kernels.prepared("bound_by_means", whitened, *given, limits, found, densities, bounds)
@@ -122,8 +124,8 @@ def test_what_a_student_adds_is_the_naive_product_at_each_call(hops, dimension, 
 
 def counting(limits):
     """A prepared call that returns how many of three bounds reach their limits, and its bounds."""
-    bounds, means = np.zeros(3, np.float32), np.zeros((1, 1), np.float32)
-    arrays = np.zeros(1, np.float32), means, np.zeros(1, np.float32), limits, np.zeros(1, np.float32)
+    bounds, means = np.zeros(3, np.float32), np.zeros((1, 1), np.int16)
+    arrays = np.zeros(1, np.float32), means, np.zeros(1, np.float32), 1.0, limits, np.zeros(1, np.float32)
     return kernels.prepared("bound_by_means", *arrays, np.array([1, 2, 3], np.float32), bounds), bounds
 
 

@@ -16,7 +16,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -284,7 +284,13 @@ class FrameStream:
         DataError
             Wrong number of channels; NaN or infinity. The stream is as it was.
         """
-        if self._state is not None and not len(self._waiting) and self._is_hop(signal):
+        if (
+            self._state is not None
+            and not len(self._waiting)
+            and isinstance(signal, np.ndarray)
+            and signal.shape == self._hop_shape
+            and signal.dtype == np.float32
+        ):
             if self._step is None:
                 self._step = self._extractor.hop_by_hop(self._state)
             frames, self._state = self._step(signal)  # which checks it
@@ -301,9 +307,6 @@ class FrameStream:
         if len(pieces) == 1:
             return pieces[0]
         return np.concatenate([np.empty((0, self._contract.dimension), np.float32), *pieces])
-
-    def _is_hop(self, signal: ArrayLike) -> TypeGuard[NDArray[np.float32]]:
-        return isinstance(signal, np.ndarray) and signal.shape == self._hop_shape and signal.dtype == np.float32
 
     def _lead(self) -> int:
         """Return the samples that a frame needs before its hop."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,7 @@ class OnnxExtractor(FileExtractor):
         try:
             frames, *rest = self._session.run(self._answers, feeds)
         except Exception as error:  # ONNX Runtime's errors have no other base
-            raise DataError(f"the extractor cannot take a signal of shape {batch.shape}: {error}") from error
+            raise _refused(batch, error) from error
         return frames, (rest[0] if rest else None)
 
     def one_by_one(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -91,7 +91,10 @@ class OnnxExtractor(FileExtractor):
 
         def latent(signal: NDArray[np.float32]) -> NDArray[np.float32]:
             row[0] = self.checked(signal)
-            run()
+            try:
+                run()
+            except Exception as error:  # ONNX Runtime's errors have no other base
+                raise _refused(row, error) from error
             return self.pool(finite(frames))
 
         return latent
@@ -112,7 +115,10 @@ class OnnxExtractor(FileExtractor):
         def step(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             nonlocal turn
             hop[0] = signal
-            runs[turn]()
+            try:
+                runs[turn]()
+            except Exception as error:  # ONNX Runtime's errors have no other base
+                raise _refused(hop, error) from error
             if not math.isfinite(both.dot(both)) and not is_finite(both):
                 self.checked(signal)
                 finite(frames)
@@ -130,17 +136,15 @@ class OnnxExtractor(FileExtractor):
             binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
         for name, array in answers.items():
             binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        arrays = *given.values(), *answers.values()
         # what ONNX Runtime's own method calls, without asking at each call for a GPU: 5 us where caches are cold
         session, bound = getattr(self._session, "_sess", self._session), getattr(binding, "_iobinding", binding)
+        run: Any = partial(session.run_with_iobinding, bound, None)
+        run.held = (*given.values(), *answers.values(), binding)  # whose addresses it has
+        return cast("Callable[[], None]", run)
 
-        def run() -> None:
-            try:
-                session.run_with_iobinding(bound, None)
-            except Exception as error:  # ONNX Runtime's errors have no other base
-                raise DataError(f"the extractor cannot take a signal of shape {arrays[0].shape}: {error}") from error
 
-        return run
+def _refused(batch: NDArray[np.float32], error: Exception) -> DataError:
+    return DataError(f"the extractor cannot take a signal of shape {batch.shape}: {error}")
 
 
 def open_graph(path: str | Path, content: bytes, digest: str = "") -> tuple[Any, Contract, str, Mapping[str, str]]:

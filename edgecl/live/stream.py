@@ -166,8 +166,10 @@ class Stream:
                 events += self._told(self.spotter.skip(1))
                 self._show(signal, "at rest, which no class is")
                 continue
-            events += self._told(self.spotter.hear(self._window))
-            self._show(signal)
+            if found := self.spotter.hear(self._window):
+                events += self._told(found)
+            if self._look:
+                self._show(signal)
             if self._noticer:
                 self._notice(self._noticer, self._window.latent)
         return events

@@ -13,6 +13,8 @@ import edgecl_kernels as kernels
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.spotting.student import LARGEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,11 +64,13 @@ class Bounds:
         columns = (dimension * np.array([0, *(one + 1 for one in noises)])[:, None] + np.arange(dimension)).reshape(-1)
         rows = features.project(np.eye(features.latent_dimension, dtype=np.float32))
         factors, margins = rows @ densities.factors[:, columns], densities.half_determinants[noises]
-        means, transposed = (np.ascontiguousarray(one.T) for one in (densities.distractors, words))
+        others, scale = densities.distractors, float(np.abs(densities.distractors).max()) / LARGEST
         numbers = np.array([_lengths(words), 1 / spread, dimension * np.log(spread) / 2], np.float32)
         shifts = -densities.shifts[columns]
-        self._of_noise = factors, shifts, margins - densities.half_determinant, transposed, numbers
-        self._of_means = means, _lengths(densities.distractors)
+        self._of_noise = factors, shifts, margins - densities.half_determinant, np.ascontiguousarray(words.T), numbers
+        # in 16 bits, as they are waited for
+        means = np.ascontiguousarray(np.rint(others.T / np.float32(scale)).astype(np.int16))
+        self._of_means = means, _lengths(others) / np.float32(scale), scale
 
     def prepared(self, window: Window, thresholds: NDArray[np.float32]) -> Callable[[], int]:
         """Return what counts the scores of a window that may reach their thresholds (C,)."""

@@ -156,7 +156,10 @@ KERNELS: dict[str, tuple[Function, str, bool]] = {
     ),
     "bound_by_means": (
         hop.bound_by_means,
-        ("int64(float32[::1], float32[:,::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1])"),
+        (
+            "int64(float32[::1], int16[:,::1], float32[::1], float32, float32[::1], float32[::1], float32[::1], "
+            "float32[::1])"
+        ),
         True,
     ),
     "ask_student": (

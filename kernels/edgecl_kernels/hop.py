@@ -96,19 +96,19 @@ def bound_by_noise(
 
 
 def bound_by_means(
-    whitened: F32, means: F32, lengths: F32, limits: F32, found: F32, densities: F32, bounds: F32
+    whitened: F32, means: I16, lengths: F32, scale: float, limits: F32, found: F32, densities: F32, bounds: F32
 ) -> int:
     """Lower `bounds` (C) to a word's density less that of the nearest mean, where that is less.
 
-    `whitened` begins with a row (D); `means` (D, M), `lengths` (M) minus half their squared lengths, `found` (M)
-    workspace. Returns how many bounds reach `limits` (C).
+    `whitened` begins with a row (D); `means` (D, M) and `lengths` (M), minus half their squared lengths, are in units
+    of `scale`; `found` (M) workspace. Returns how many bounds reach `limits` (C).
     """
     dimension = means.shape[0]
     add_layer(whitened[:dimension], means, lengths, found)
     nearest = found[0]
     for j in range(1, found.shape[0]):
         nearest = max(nearest, found[j])
-    nearest -= half_square(whitened, 0, dimension)
+    nearest = nearest * np.float32(scale) - half_square(whitened, 0, dimension)
     for k in range(bounds.shape[0]):
         bounds[k] = min(bounds[k], densities[k] - nearest)
     return count_reached(bounds, limits)
