@@ -155,7 +155,7 @@ def test_what_cannot_be_merged_is_refused_with_the_reason(fleet: Path) -> None:
     learner = Learner.open(fleet / "a")
     with pytest.raises(SettingError, match="own share"):
         learner.merge([fleet / "a.share"])
-    with pytest.raises(DataError, match="not an intact share"):
+    with pytest.raises(DataError, match="is not a share"):
         learner.merge([fleet / "a" / "store.json"])
     small = Learner.create(fleet / "small", extractor="voice", memory_bytes=16 << 10, max_classes=16)
     small.learn(latents(3), latents=True, force=True)

@@ -90,11 +90,13 @@ def test_twice_is_once_and_an_older_share_changes_nothing():
     words, objects = Words(WORDS), MemoryObjects()
     first, later = (share_of(own_model(words.lesson(6), objects), "bath", n) for n in (1, 2))
     held, became = newest({}, [first])
-    assert became == {"bath": NEW}
-    assert newest(held, [first]) == (held, {"bath": SAME})
+    assert became["bath"].what == NEW
+    again, became = newest(held, [first])
+    assert (again, became["bath"].what) == (held, SAME)
     held, became = newest(held, [later])
-    assert (held["bath"].revision, became["bath"]) == (2, NEW)
-    assert newest(held, [first]) == (held, {"bath": OLDER})
+    assert (held["bath"].revision, became["bath"].what, became["bath"].reason) == (2, NEW, "")
+    again, became = newest(held, [first])
+    assert (again, became["bath"].what) == (held, OLDER)
 
 
 def test_without_a_device_is_bit_for_bit_as_if_it_was_never_merged():
@@ -154,7 +156,7 @@ def test_a_new_name_that_is_like_a_known_class_is_asked_about():
     others = {"bath": replace(bath, statistics=called)}
     (ask,) = named(model, others).asks
     assert (ask.label, ask.like) == ("word zero", label)
-    same = named(model, others, same_as=label)
+    same = named(model, others, same_as=[label])
     assert set(same.others["bath"].statistics) == {label, words.labels[1]}
     apart = named(model, others, distinct=True)
     assert apart.asks == ()

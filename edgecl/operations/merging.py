@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from edgecl.operations.open_store import (
     note_rejected,
     utc_now,
 )
-from edgecl.operations.sharing import is_unit
+from edgecl.operations.sharing import is_unit, paths_of, several
 from edgecl.sharing import merging
 from edgecl.sharing.checks import require_disjoint, require_fits, require_one_plan
 from edgecl.sharing.screening import capped, screened
@@ -74,13 +74,13 @@ class MergeReport(ChangeReport):
 
 def merge(
     opened: OpenStore,
-    files: Sequence[str | Path] = (),
+    files: str | Path | Sequence[str | Path] = (),
     *,
-    without: Collection[str] = (),
+    without: str | Collection[str] = (),
     dry_run: bool = False,
     require_proof: bool = False,
     force: bool = False,
-    same_as: str | None = None,
+    same_as: str | Collection[str] | None = None,
     distinct: bool = False,
     screen: bool = True,
     cap: float | None = None,
@@ -95,9 +95,9 @@ def merge(
     Parameters
     ----------
     files
-        Share files.
+        Share files, or one.
     without
-        Devices, by name or by device, whose shares are taken out.
+        Devices, by name or by device, whose shares are taken out before others come in.
     dry_run
         Judge, commit nothing.
     require_proof
@@ -105,7 +105,8 @@ def merge(
     force
         Commit whatever the verdict, unless it is a fault of the result itself.
     same_as, distinct
-        Names that resemble known classes are that class, or classes of their own.
+        Names that resemble these known classes are those, and all others that resemble a known one are classes of
+        their own.
     screen
         Leave out devices whose class means the others would answer otherwise; needs three devices.
     cap
@@ -126,23 +127,27 @@ def merge(
         raise SettingError("force commits whatever the verdict, require_proof rejects doubt: choose one")
     if combine not in (None, *COMBINATIONS):
         raise SettingError(f"{combine!r} is not a way to combine: choose one of {', '.join(COMBINATIONS)}")
-    incoming = [read(Path(one)) for one in files]
+    incoming = [read(path) for path in paths_of(files)]
     with nullcontext() if dry_run else opened.store.writer() as writer:
         live, model = opened.model()
         _require_all_fit(opened, model, incoming)
         objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
-        left, removed = _taken_out(model, without)
+        left, removed = _taken_out(model, several(without))
         others, became = merging.newest(left, [one.share for one in incoming])
-        plans = {one.share.device: one.plan for one in incoming if one.plan and became[one.share.device] == merging.NEW}
+        fresh = {device for device, one in became.items() if one.what == merging.NEW}
+        plans = {one.share.device: one.plan for one in incoming if one.plan and one.share.device in fresh}
         _require_planned(opened, model, others, plans, irreversible=irreversible)
-        fresh = screen and merging.NEW in became.values()
-        kept, reasons = _trusted(model, others, screen=fresh, cap=cap)
+        names = merging.named(model, others, same_as=several(same_as or ()), distinct=distinct)
+        kept, reasons = _trusted(model, names.others, screen=screen and bool(fresh) and not names.asks, cap=cap)
         require_disjoint(kept)
-        names = merging.named(model, kept, same_as=same_as, distinct=distinct)
+        names = replace(names, others=kept)
         how = combine or model.combine
         _require_exact(others, kept, names.others, cap=cap, combine=how)
         unchanged = _is_same(model, names.others) and how == model.combine and names.distinct == model.distinct
-        verdict, made = _candidate(model, names, how, objects, unchanged=unchanged)
+        if unchanged:
+            verdict, made = Verdict(True, True, (_nothing_new(became.values()),), {}, None, None), None
+        else:
+            verdict, made = _candidate(model, names, how, objects)
         accepted = verdict.accepted and (verdict.proven or not require_proof)
         forced = force and not verdict.accepted and not verdict.is_final and made is not None
         revision = None
@@ -262,12 +267,14 @@ def _is_same(model: Model, others: Mapping[str, Share]) -> bool:
     return marks(model.others) == marks(others)
 
 
-def _candidate(
-    model: Model, names: merging.Named, combine: str, objects: Objects, *, unchanged: bool
-) -> tuple[Verdict, Model | None]:
+def _nothing_new(became: Iterable[merging.Became]) -> str:
+    if any(one.what == merging.OLDER for one in became):
+        return "nothing that was given is newer than what the store has"
+    return "the store has these shares already"
+
+
+def _candidate(model: Model, names: merging.Named, combine: str, objects: Objects) -> tuple[Verdict, Model | None]:
     """Return the verdict and, where one was made, the merged model."""
-    if unchanged:
-        return Verdict(True, True, ("the store has these shares already",), {}, None, None), None
     if names.asks:
         return Verdict(False, False, (), {}, None, None, asks=names.asks), None
     refused = merging.too_many(model, names.others)
@@ -293,13 +300,17 @@ def _committed(
 
 
 def _told(
-    given: Sequence[Share], became: Mapping[str, str], reasons: Mapping[str, str], others: Mapping[str, Share]
+    given: Sequence[Share],
+    became: Mapping[str, merging.Became],
+    reasons: Mapping[str, str],
+    others: Mapping[str, Share],
 ) -> dict[str, dict[str, Any]]:
     """Return what became of each device: those that were given, and those that were left out since."""
-    found = {
-        one.device: {"name": one.name, "samples": one.samples, "became": became[one.device], "reason": ""}
-        for one in given
-    }
+    found = {}
+    for one in given:
+        what = became[one.device]
+        share = others[one.device] if what.what == merging.NEW else one
+        found[one.device] = {"name": share.name, "samples": share.samples, "became": what.what, "reason": what.reason}
     for device, reason in reasons.items():
         share = others[device]
         found[device] = {"name": share.name, "samples": share.samples, "became": "left out", "reason": reason}

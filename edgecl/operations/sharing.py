@@ -55,7 +55,7 @@ def share(
     opened: OpenStore,
     output: str | Path,
     *,
-    only: Collection[str] = (),
+    only: str | Collection[str] = (),
     at_least: int = 1,
     half: bool = False,
     compact: bool = True,
@@ -74,7 +74,7 @@ def share(
     output
         The file; it is replaced as a whole.
     only
-        Labels; by default all.
+        Labels, or one; by default all.
     at_least
         Fewest samples of a class that is shared.
     half, compact
@@ -95,7 +95,7 @@ def share(
         When a label is not known, or nothing is left to share.
     """
     revision, model = opened.model()
-    kept, withheld = _chosen(opened, model, only, at_least)
+    kept, withheld = _chosen(opened, model, several(only), at_least)
     noise: Mapping[str, float] = {}
     if epsilon is not None:
         if plan is not None:
@@ -191,9 +191,9 @@ class PlanReport:
 def plan(
     opened: OpenStore,
     output: str | Path,
-    files: Sequence[str | Path] = (),
+    files: str | Path | Sequence[str | Path] = (),
     *,
-    only: Collection[str] = (),
+    only: str | Collection[str] = (),
     at_least: int = 1,
     name: str | None = None,
 ) -> PlanReport:
@@ -219,9 +219,9 @@ def plan(
     """
     model = opened.model()[1]
     shape = Shape.of(model.settings, opened.store.extractor_digest)
-    plans, withheld = [_plan_of(one, shape) for one in files], dict[str, int]()
+    plans, withheld = [_plan_of(one, shape) for one in paths_of(files)], dict[str, int]()
     if own_classes(model) or not plans:
-        kept, withheld = _chosen(opened, model, only, at_least)
+        kept, withheld = _chosen(opened, model, several(only), at_least)
         own = Planned(_called(opened, name), {label: one.count for label, one in kept.items()})
         plans.insert(0, Plan({opened.store.name: own}))
     whole = joined(plans)
@@ -235,6 +235,16 @@ def _write(path: Path, data: bytes) -> None:
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise SettingError(f"{path} is a folder, or its folder does not exist: name a file")
     write_output(path, data, mode=0o600)  # what is known of few samples is data
+
+
+def several(labels: str | Collection[str]) -> Collection[str]:
+    """Return labels as a collection: a single one is itself, and not its letters."""
+    return (labels,) if isinstance(labels, str) else labels
+
+
+def paths_of(files: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return files as paths; a single one is one file."""
+    return [Path(one) for one in ((files,) if isinstance(files, str | Path) else files)]
 
 
 def is_unit(opened: OpenStore, model: Model) -> bool:

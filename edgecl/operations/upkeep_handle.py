@@ -47,7 +47,7 @@ class SharingHandle(InboxHandle):
 
         return share(self._opened, output, **how)
 
-    def plan(self, output: str | Path, files: Sequence[str | Path] = (), **how: Any) -> PlanReport:
+    def plan(self, output: str | Path, files: str | Path | Sequence[str | Path] = (), **how: Any) -> PlanReport:
         """Write the counts of the store, and those of the files of others: the plan of an irreversible sum.
 
         Parameters
@@ -68,7 +68,7 @@ class SharingHandle(InboxHandle):
 
         return plan(self._opened, output, files, **how)
 
-    def merge(self, files: Sequence[str | Path] = (), **how: Any) -> MergeReport:
+    def merge(self, files: str | Path | Sequence[str | Path] = (), **how: Any) -> MergeReport:
         """Take in what other devices have shared, as a revision that the gate judges.
 
         Parameters

@@ -40,7 +40,12 @@ def require_fits(incoming: Incoming, shape: Shape, *, own: str, is_unit: bool) -
     """
     share = incoming.share
     if own in share.contains:
-        raise SettingError(f"{share.name!r} is this store's own share, or contains it: merge those of other devices")
+        raise SettingError(
+            f"{share.name!r} is this store's own share, or contains it: merge those of other devices. A store that is "
+            "a copy of it counts as the same device: make that one anew, merge this one's share into it, and teach it "
+            "what is its own",
+            remedy="create",
+        )
     require_same(incoming.shape, shape, share.name)
     if incoming.plan is not None:
         _require_planned(share, incoming.plan, is_unit=is_unit)

@@ -23,22 +23,55 @@ from edgecl.units import format_bytes
 NEW, SAME, OLDER = "new", "same", "older"
 
 
-def newest(held: Mapping[str, Share], given: Collection[Share]) -> tuple[dict[str, Share], dict[str, str]]:
+@dataclass(frozen=True)
+class Became:
+    """What became of the share of a device."""
+
+    what: str
+    """NEW, SAME or OLDER."""
+    reason: str = ""
+    """What its user has to know; mostly nothing."""
+
+
+def newest(held: Mapping[str, Share], given: Collection[Share]) -> tuple[dict[str, Share], dict[str, Became]]:
     """Return the shares that a store would have, and by device what became of each that was given.
 
     One that is there already changes nothing; an older one is not taken; one that is newer replaces the one before.
     """
-    others, found = dict(held), dict[str, str]()
+    others, found = dict(held), dict[str, Became]()
     for share in given:
         before = others.get(share.device)
-        if before is not None and before.digest == share.digest:
-            found.setdefault(share.device, SAME)
-        elif before is not None and before.revision > share.revision:
-            found.setdefault(share.device, OLDER)
+        if before is None:
+            others[share.device], found[share.device] = share, Became(NEW)
+        elif before.digest == share.digest:
+            found.setdefault(share.device, Became(SAME))
+        elif before.revision > share.revision:
+            found.setdefault(share.device, Became(OLDER, _kept(before, share)))
         else:
-            known = {} if before is None else before.renamed
-            others[share.device], found[share.device] = share.called(known), NEW
+            now = share.called(before.renamed)
+            others[share.device], found[share.device] = now, Became(NEW, _replaced(before, now))
     return others, found
+
+
+def _kept(before: Share, older: Share) -> str:
+    """Say why an older share is not taken, and how it is: a store that was restored counts its revisions again."""
+    return (
+        f"it is of revision {older.revision}, what the device shared at revision {before.revision} stays; where it was "
+        "restored from a backup, take it out and merge this"
+    )
+
+
+def _replaced(before: Share, now: Share) -> str:
+    """Say what is lost where a share replaces one; nothing where it is what the device has learnt since.
+
+    A copy of a store is the same device, and so are two files of parts of one store.
+    """
+    lost = sorted(set(before.statistics) - set(now.statistics))
+    if not lost and before.name == now.name:
+        return ""
+    without = f", without its {'classes' if len(lost) > 1 else 'class'} {', '.join(lost)}" if lost else ""
+    copied = "" if before.name == now.name else "; a copy of a store counts as the same device"
+    return f"it replaces what {before.name!r} had shared{without}{copied}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +89,7 @@ def named(
     model: Model,
     others: Mapping[str, Share],
     *,
-    same_as: str | None = None,
+    same_as: Collection[str] = (),
     distinct: bool = False,
 ) -> Named:
     """Return shares under the store's labels, with a question for each new name that resembles a known class.
@@ -64,25 +97,26 @@ def named(
     Parameters
     ----------
     same_as
-        The known class that such names are.
+        Known classes that names are which resemble them.
     distinct
-        They are classes of their own, which the store remembers.
+        All other such names are classes of their own, which the store remembers.
 
     Raises
     ------
     SettingError
-        When `same_as` is not known.
+        When a label of `same_as` is not known.
     """
-    if same_as is not None and same_as not in model.statistics:
-        raise SettingError(f"{same_as!r} is not known: there are {', '.join(model.labels)}", parameter="same_as")
+    for label in same_as:
+        if label not in model.statistics:
+            raise SettingError(f"{label!r} is not known: there are {', '.join(model.labels)}", parameter="same_as")
     asks = _asks(model, others)
+    meant = {one.label: one.like for one in asks if one.like in same_as}
+    left = [one for one in asks if one.label not in meant]
+    if meant:
+        others = {device: share.called(meant) for device, share in others.items()}
     if distinct:
-        return Named(others, (), model.distinct | {pair_of(one.label, one.like) for one in asks})
-    if same_as is None:
-        return Named(others, tuple(asks), model.distinct)
-    meant = {one.label: same_as for one in asks if one.like == same_as}
-    left = tuple(one for one in asks if one.label not in meant)
-    return Named({device: share.called(meant) for device, share in others.items()}, left, model.distinct)
+        return Named(others, (), model.distinct | {pair_of(one.label, one.like) for one in left})
+    return Named(others, tuple(left), model.distinct)
 
 
 def _asks(model: Model, others: Mapping[str, Share]) -> list[Ask]:

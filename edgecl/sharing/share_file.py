@@ -22,6 +22,7 @@ from edgecl.model.settings import Settings
 from edgecl.model.share import Share
 from edgecl.model.statistics import packed_length
 from edgecl.sharing.plans import Plan, as_one_matrix
+from edgecl.sources.folders import is_store
 from edgecl.sources.labels import clean_label
 from edgecl.sources.samples import UnusableError
 from edgecl.store.arrays import MAX_BYTES, pack, unpack
@@ -35,6 +36,7 @@ LARGEST_FILE = MAX_BYTES + LARGEST_LINE
 MOST_CLASSES = 10_000
 MOST_MEMBERS = 100_000
 LONGEST_NAME = 64
+AGAIN = "copy it again, or write it again with share"
 
 
 @dataclass(frozen=True)
@@ -148,25 +150,39 @@ def read(path: Path) -> Incoming:
         When it cannot be read, is longer than a share can be, was changed or cut short, or is not a share.
     """
     try:
-        size = path.stat().st_size
-        if not path.is_file() or not 0 < size <= LARGEST_FILE:  # a file of /proc has no length, and may never end
-            raise DataError(f"{path} is not a file of 1 to {LARGEST_FILE:,} bytes: it is not a share")
+        _require_file(path, "a share", most=LARGEST_FILE)
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return decode(data, source=str(path))
 
 
+def _require_file(path: Path, wanted: str, *, most: int) -> None:
+    """Raise DataError unless a path is a file of a length that is allowed; OSError where it is not there."""
+    size = path.stat().st_size
+    if path.is_dir():
+        what = "a store" if is_store(path) else "a folder"
+        raise DataError(f"{path} is {what}, not the file of {wanted}: write one with share")
+    if not path.is_file() or size > most:
+        raise DataError(f"{path} is not a file of 1 to {most:,} bytes: it is not {wanted}")
+    if not size:  # as is one of /proc, which may never end
+        raise DataError(f"{path} is empty: {AGAIN}")
+
+
 def decode(data: bytes, *, source: str) -> Incoming:
     """Decode the bytes of a share's file; raises DataError, which names `source`, as `read` does."""
     if len(data) > LARGEST_FILE:
         raise DataError(f"{source} has {len(data):,} bytes, a share has at most {LARGEST_FILE:,}")
+    if not data.startswith((b'{"share":', b'{"counts_of":')):
+        raise DataError(f"{source} is not a share, nor an intact part of one: write it with share")
     end = data.find(b"\n", 0, LARGEST_LINE) + 1
     try:
+        if not end:
+            raise ValueError("its first line has no end")
         stated = DIGEST.open(data[:end])
         return _decoded(stated, data[end:], digest=sha256(data))
     except (ValueError, UnusableError, OverflowError) as error:
-        raise DataError(f"{source} is not an intact share: {error}: write it again with share") from error
+        raise DataError(f"{source} is not an intact share: {error}: {AGAIN}") from error
 
 
 def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
@@ -186,8 +202,10 @@ def _decoded(stated: Mapping[str, Any], npz: bytes, *, digest: str) -> Incoming:
             "noise": dict(noise),
             "npz": {"bytes": int(length), "sha256": str(expected)},
         } if _is_plain(device, name, revision, labels, members, noise):
-            if len(npz) != length or sha256(npz) != expected:
-                raise ValueError(f"{length} bytes of arrays are stated, {len(npz)} or other ones are there")
+            if len(npz) < length:
+                raise ValueError(f"it is cut short, {len(npz):,} of {length:,} bytes of arrays are there")
+            if len(npz) > length or sha256(npz) != expected:
+                raise ValueError("its arrays were changed, or something follows them")
             shape = stated_shape(stated)
             statistics = statistics_from(_labels(labels), unpack(npz), dimension=shape.dimension)
             plan = Plan.of(stated.get("plan")) if kind == PLANNED else None
@@ -210,8 +228,7 @@ def encode_plan(plan: Plan, shape: Shape) -> bytes:
 def read_plan(path: Path) -> tuple[Plan, Shape]:
     """Read a plan's file; raises DataError, as `read` does, also for a label that no lesson would take."""
     try:
-        if not path.is_file() or not 0 < path.stat().st_size <= LARGEST_LINE:
-            raise DataError(f"{path} is not a file of 1 to {LARGEST_LINE:,} bytes: it is not a plan")
+        _require_file(path, "a plan", most=LARGEST_LINE)
         stated = DIGEST.open(path.read_bytes())
         if "share" in stated:
             raise ValueError("it is a share, which is merged without --plan")

@@ -33,8 +33,10 @@ REJECTED = 3
 @click.option("--dry-run", is_flag=True, help="Judge and commit nothing.")
 @click.option("--require-proof", is_flag=True, help="Reject what is only unproven.")
 @click.option("--force", is_flag=True, help="Commit whatever the verdict.")
-@click.option("--same-as", metavar="LABEL", help="Known class that names are which resemble it.")
-@click.option("--distinct", is_flag=True, help="Names that resemble known classes are classes of their own.")
+@click.option(
+    "--same-as", metavar="LABEL", multiple=True, help="Known class that names are which resemble it; may be repeated."
+)
+@click.option("--distinct", is_flag=True, help="All other names that resemble known classes are classes of their own.")
 @click.option("--no-screen", is_flag=True, help="Keep devices that the others contradict.")
 @click.option(
     "--cap", metavar="TIMES", type=Finite(1, 1000), help="Largest weight of a device's class, over the median's."
@@ -60,7 +62,7 @@ def command(
     dry_run: bool,
     require_proof: bool,
     force: bool,
-    same_as: str | None,
+    same_as: tuple[str, ...],
     distinct: bool,
     no_screen: bool,
     cap: float | None,
@@ -90,8 +92,6 @@ def command(
         raise click.UsageError("--at-least is of the counts of --plan: what others have shared is withheld by them")
     if not files and not without and combine is None:
         raise click.UsageError("name the files to merge, or a device to take out: --without")
-    if same_as is not None and distinct:
-        raise click.UsageError("--same-as and --distinct exclude each other")
     with warn.opened(store) as learner:
         live = learner.revision
         report = learner.merge(
