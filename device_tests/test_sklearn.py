@@ -200,12 +200,32 @@ def test_labels_that_differ_in_spelling_alone_are_named():
         ({"strategy": "hope"}, "strategy 'hope' is none of"),
         ({"shrinkage_floor": 2}, "0 to 1"),
         ({"memory": "1 MiB", "head": "lda"}, "whitened-cosine"),
-        ({"memory": "2 KiB"}, "too small"),
+        ({"memory": "2 KiB"}, r"^2 KiB of memory are too small for 64 classes: .* are [^ ]+ KiB of memory, or make"),
+        ({"max_classes": 2, "memory": "1 MiB"}, "max_classes is 2, .* 3 classes"),
+        ({"max_classes": "ten"}, "max_classes 'ten': a whole number"),
+        ({"max_classes": 0}, "max_classes 0: a whole number"),
+        ({"shrinkage_floor": None}, "shrinkage_floor None: 0 to 1"),
     ],
 )
 def test_a_wrong_parameter_is_named(given, message):
     with pytest.raises(SettingError, match=message):
         EdgeClassifier(**given).fit(*blobs())
+
+
+def test_a_lesson_of_more_classes_than_there_is_memory_for_names_the_parameter():
+    model = EdgeClassifier(memory="1 MiB", max_classes=3).fit(*blobs())
+    with pytest.warns(UserWarning, match="max_classes is 3, .* 4 classes"):
+        model.partial_fit(*blobs(labels=("d",)))
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1 MiB"), ("1 MiB", None), ("1 MiB", "2 MiB")])
+def test_a_memory_that_was_changed_after_fit_takes_a_fit(before, after):
+    model = EdgeClassifier(memory=before).fit(*blobs()).set_params(memory=after)
+    with pytest.raises(SettingError, match="memory was changed since the model was fitted: fit again"):
+        model.partial_fit(*blobs())
+    assert model.fit(*blobs()).partial_fit(*blobs()).score(*blobs()) > 0.9
+    back = model.set_params(memory=before).fit(*blobs())
+    assert back.partial_fit(*blobs()).score(*blobs()) > 0.9
 
 
 def test_before_fit_there_is_no_answer():
@@ -296,6 +316,17 @@ def test_a_column_that_single_precision_hardly_tells_apart_is_named(memory: str 
         EdgeClassifier(memory=memory).fit(X, y)
     scaled = make_pipeline(StandardScaler(), EdgeClassifier(memory=memory)).fit(X, y)
     assert scaled.score(X, y) > 0.95
+
+
+def test_columns_that_eight_bits_lose_beside_a_larger_one_are_named() -> None:
+    rows, labels = blobs()
+    large = np.c_[rows, 1e5 + 1e4 * np.random.default_rng(0).random(len(rows))]
+    with pytest.warns(UserWarning, match=r"the values of column 0, .* are lost in the 8 bits .*: scale"):
+        blurred = EdgeClassifier(memory="1 MiB").fit(large, labels)
+    assert blurred.score(large, labels) < 0.6
+    assert make_pipeline(StandardScaler(), EdgeClassifier(memory="1 MiB")).fit(large, labels).score(large, labels) > 0.9
+    EdgeClassifier().fit(large, labels)
+    EdgeClassifier(memory="1 MiB").fit(np.c_[rows, np.ones(len(rows))], labels)
 
 
 def test_few_rows_that_are_close_and_columns_of_single_precision_are_not_named() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.model.statistics import packed_length
 from edgecl.model.weighted_statistics import combined, weighted_statistics
-from edgecl.sources.array_labels import require_labels, warn_of_columns, warn_of_texts
+from edgecl.sources.array_labels import repeated, require_labels, warn_of_columns, warn_of_texts
 from edgecl.units import parse_bytes
 
 try:
@@ -38,7 +39,6 @@ except ImportError as error:
 
 HEADS = {"whitened-cosine": whitened_cosine, "lda": linear_discriminant}
 ABSENT = -1e9  # logit of a class that was announced and has no sample yet
-MOST_REPEATED = 1_000_000  # samples that weights may stand for
 DISK_BYTES = 1 << 50  # statistics are in memory here: no limit but that
 
 
@@ -121,7 +121,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             When data or labels cannot be used, as scikit-learn says.
         """
-        for name in ("model_", "classes_", "verdict_"):
+        for name in ("model_", "classes_", "verdict_", "_objects"):
             if hasattr(self, name):
                 delattr(self, name)
         return self._learn(X, y, None, sample_weight)
@@ -149,6 +149,8 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
         require_parameters(self)
+        if hasattr(self, "model_") and self.model_.settings.memory_bytes != memory_of(self):
+            raise SettingError("memory was changed since the model was fitted: fit again", parameter="memory")
         require_labels(y=y, classes=classes)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
         check_classification_targets(labels)
@@ -156,7 +158,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parts = [getattr(self, "classes_", None), labels, None if classes is None else np.asarray(classes)]
         announced = unique_labels(*[one for one in parts if one is not None])
         warn_of_texts(announced, np.unique(labels))
-        warn_of_columns(rows)
+        warn_of_columns(rows, in_memory=self.memory is not None)
         if not hasattr(self, "model_"):
             self._names: dict[Any, str] = {}  # label to its name in the model: 1, 1.0 and True are one label
         for label in announced:
@@ -185,11 +187,15 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if is_first:
             self._objects = MemoryObjects()
         before = Model(settings_of(self, X.shape[1])) if is_first else self.model_
-        outcome = judged(self, before, self._objects, *_repeated(X, y, weight), force=is_first)
-        if outcome.model is None and is_first:
-            raise SettingError("; ".join(outcome.verdict.reasons), parameter="max_classes")
+        outcome = judged(self, before, self._objects, *repeated(X, y, weight), force=is_first)
         if outcome.model is None:
-            warnings.warn(f"the gate rejected the lesson: {outcome.verdict.reasons[0]}", UserWarning, stacklevel=4)
+            reason, most = outcome.verdict.reasons[0], before.settings.max_classes
+            count = len(set(before.statistics) | {name_of(self, label) for label in np.unique(y)})
+            if count > most:
+                reason = f"max_classes is {most}, and there would be {count} classes: fit with more"
+            if is_first:
+                raise SettingError(reason, parameter="max_classes")
+            warnings.warn(f"the gate rejected the lesson: {reason}", UserWarning, stacklevel=4)
         self.model_, self.verdict_ = outcome.model or before, outcome.verdict
         self._objects.keep(self.model_.digests.values())
 
@@ -299,19 +305,28 @@ def require_parameters(one: EdgeClassifier) -> None:
         raise SettingError(f"head {one.head!r} is none of {', '.join(HEADS)}", parameter="head")
     if one.strategy not in STRATEGIES:
         raise SettingError(f"strategy {one.strategy!r} is none of {', '.join(STRATEGIES)}", parameter="strategy")
-    if not 0 <= one.shrinkage_floor <= 1:
-        raise SettingError(f"shrinkage_floor {one.shrinkage_floor}: 0 to 1", parameter="shrinkage_floor")
+    given: list[Any] = [one.shrinkage_floor, one.max_classes]
+    floor, most = (float(each) if isinstance(each, Real) else np.nan for each in given)
+    if not 0 <= floor <= 1:
+        raise SettingError(f"shrinkage_floor {one.shrinkage_floor!r}: 0 to 1", parameter="shrinkage_floor")
+    if not most >= 1 or most % 1:
+        raise SettingError(f"max_classes {one.max_classes!r}: a whole number from 1 on", parameter="max_classes")
     if one.memory is not None and one.head != "whitened-cosine":
         raise SettingError("with a memory the head is whitened-cosine", parameter="head")
 
 
 def settings_of(one: EdgeClassifier, dimension: int) -> Settings:
     """Return the settings of an estimator's model of D columns; raises SettingError where its memory is too small."""
-    granted = parse_bytes(one.memory) if isinstance(one.memory, str) else int(one.memory or 0)
     seed = seed_of(one.random_state)
-    memory_bytes = DISK_BYTES if one.memory is None else granted
-    settings = Settings(memory_bytes, DISK_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
+    settings = Settings(memory_of(one), DISK_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
     return settings if one.memory is None else choose_tier(settings, overhead_disk_bytes=0, may_page=False)
+
+
+def memory_of(one: EdgeClassifier) -> int:
+    """Return the bytes that an estimator may take; no limit where it keeps statistics alone."""
+    if one.memory is None:
+        return DISK_BYTES
+    return parse_bytes(one.memory) if isinstance(one.memory, str) else int(one.memory)
 
 
 def seed_of(given: Any) -> int:
@@ -381,19 +396,3 @@ def _weights(given: ArrayLike, X: NDArray[np.float64]) -> NDArray[np.float64]:
     if (weight < 0).any() or not (weight > 0).any():
         raise SettingError("sample weights are at least 0, and one is above it", parameter="sample_weight")
     return weight
-
-
-def _repeated(
-    X: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Return rows (n, D) as often as they weigh, in one order whatever the order given: the result is the same."""
-    if weight is not None:
-        if (weight != np.rint(weight)).any():
-            message = "with a memory a sample is an exemplar or none: sample_weight must be whole numbers"
-            raise SettingError(message, parameter="sample_weight")
-        if weight.sum() > max(MOST_REPEATED, len(y)):
-            message = f"with a memory weights sum to at most {MOST_REPEATED:,}, not {weight.sum():,.0f}: divide them"
-            raise SettingError(message, parameter="sample_weight")
-        X, y = np.repeat(X, weight.astype(np.intp), axis=0), np.repeat(y, weight.astype(np.intp))
-    order = np.lexsort(X.T)
-    return X[order], y[order]

@@ -13,7 +13,7 @@ from edgecl.errors import SettingError
 from edgecl.model.exemplars import DRAWN_AT_ONCE, HERDING_CANDIDATES, FeatureMap, herding_bytes, row_bytes
 from edgecl.model.head import judged_row_bytes, judging_bytes, workspace_bytes
 from edgecl.model.statistics import Pages, packed_length
-from edgecl.units import format_bytes
+from edgecl.units import LARGEST_BYTES, format_bytes
 from edgecl.values import dataclass, fields, replace
 
 BLOCK_ROWS = 32  # rows that are worked on at a time: fewer calls, more workspace
@@ -253,11 +253,13 @@ def choose_tier(settings: Settings, *, overhead_disk_bytes: int, may_page: bool 
     disk = at_least(smallest_disk(replace(tightest, memory_bytes=memory), overhead_disk_bytes))
     own = at_least(smallest_disk(tightest, overhead_disk_bytes))
     with_own = f", {format_bytes(settings.memory_bytes)} of memory needs {format_bytes(own)} of disk"
+    is_free = settings.disk_bytes >= LARGEST_BYTES  # as of a model without a store
+    granted = "" if is_free else f" and {format_bytes(settings.disk_bytes)} of disk"
+    needed = "" if is_free else f" and {format_bytes(disk)} of disk"
     raise SettingError(
-        f"{format_bytes(settings.memory_bytes)} of memory and {format_bytes(settings.disk_bytes)} of disk are too "
-        f"small for {settings.max_classes} classes: the smallest that can hold them are {format_bytes(memory)} of "
-        f"memory and {format_bytes(disk)} of disk{with_own if _holds(tightest) and own != disk else ''}, or make it "
-        "for fewer classes",
+        f"{format_bytes(settings.memory_bytes)} of memory{granted} are too small for {settings.max_classes} classes: "
+        f"the smallest that can hold them are {format_bytes(memory)} of memory{needed}"
+        f"{with_own if _holds(tightest) and own != disk else ''}, or make it for fewer classes",
         parameter="disk_bytes" if _holds(tightest) else "memory_bytes",
     )
 

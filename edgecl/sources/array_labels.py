@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgecl.errors import SettingError
 from edgecl.sources.labels import is_missing, is_none, two_spellings
 from edgecl.sources.tables import FEWEST_LARGE, is_blurred
+
+MOST_REPEATED = 1_000_000  # samples that weights may stand for
 
 
 def require_labels(**given: ArrayLike | None) -> None:
@@ -42,21 +45,53 @@ def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
         warnings.warn(message, UserWarning, stacklevel=4)
 
 
-def warn_of_columns(X: NDArray[np.float64]) -> None:
-    """Warn of columns of rows (n, D) whose values single precision, in which they are learnt, hardly tells apart.
+def warn_of_columns(X: NDArray[np.float64], *, in_memory: bool) -> None:
+    """Warn of a column of rows (n, D) whose values are hardly told apart as they are learnt.
 
-    Few rows may be close to each other by chance; what was in single precision before loses nothing.
+    Few rows may be close to each other by chance; what was in single precision before loses nothing by that.
+
+    Parameters
+    ----------
+    in_memory
+        Whether rows are kept as int8 with a scale each, and not summed in single precision alone.
     """
     if len(X) < FEWEST_LARGE:
         return
-    ranges = zip(X.min(axis=0).tolist(), X.max(axis=0).tolist(), strict=True)
-    close = [(column, low, high) for column, (low, high) in enumerate(ranges) if is_blurred(low, high)]
+    low, high = X.min(axis=0), X.max(axis=0)
     with np.errstate(over="ignore"):
-        blurred = [one for one in close if (X[:, one[0]] != X[:, one[0]].astype(np.float32)).any()]
-    if blurred:
-        column, low, high = blurred[0]
+        close = [at for at in range(X.shape[1]) if is_blurred(float(low[at]), float(high[at]))]
+        found = [at for at in close if (X[:, at] != X[:, at].astype(np.float32)).any()]
+    how, digits = "are hardly told apart in single precision", 12
+    if not found and in_memory:
+        largest = float(np.median(np.abs(X).max(axis=1)))
+        found = np.flatnonzero((low < high) & (high / 2 - low / 2 < largest / 254)).tolist()
+        how = f"are lost in the 8 bits in which a memory keeps rows, beside values of {largest:.4g}"
+        digits = 4
+    if found:
         message = (
-            f"the values of column {column}, {low:.12g} to {high:.12g}, are hardly told apart in single precision: "
+            f"the values of column {found[0]}, {low[found[0]]:.{digits}g} to {high[found[0]]:.{digits}g}, {how}: "
             "scale the columns before, as by make_pipeline(StandardScaler(), EdgeClassifier())"
         )
         warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def repeated(
+    X: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Return rows (n, D) as often as they weigh, in one order whatever the order given: the result is the same.
+
+    Raises
+    ------
+    SettingError
+        When a weight is not a whole number, or they sum to too many rows.
+    """
+    if weight is not None:
+        if (weight != np.rint(weight)).any():
+            message = "with a memory a sample is an exemplar or none: sample_weight must be whole numbers"
+            raise SettingError(message, parameter="sample_weight")
+        if weight.sum() > max(MOST_REPEATED, len(y)):
+            message = f"with a memory weights sum to at most {MOST_REPEATED:,}, not {weight.sum():,.0f}: divide them"
+            raise SettingError(message, parameter="sample_weight")
+        X, y = np.repeat(X, weight.astype(np.intp), axis=0), np.repeat(y, weight.astype(np.intp))
+    order = np.lexsort(X.T)
+    return X[order], y[order]
