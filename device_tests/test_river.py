@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -81,6 +83,33 @@ def test_odd_values_and_labels_are_taken_or_refused() -> None:
     assert model.predict_one({"a": -float("inf"), "new": [1, 2]}) in (0, 1)
     with pytest.raises(DataError, match="no label"):
         model.learn_one({"a": 1}, None)
+
+
+def test_decimals_and_fractions_are_numbers() -> None:
+    one, other = EdgeClassifier(), EdgeClassifier()
+    for at in range(60):
+        one.learn_one({"price": Decimal(at) / 4, "part": Fraction(at, 7), "none": Decimal("NaN")}, at % 20 > 9)
+        other.learn_one({"price": at / 4, "part": at / 7, "none": None}, at % 20 > 9)
+    asked = {"price": Decimal("12.5"), "part": Fraction(50, 7)}
+    assert one.predict_proba_one(asked) == other.predict_proba_one({"price": 12.5, "part": 50 / 7})
+
+
+def test_a_value_that_pandas_calls_missing_is_none() -> None:
+    pandas = pytest.importorskip("pandas")
+    one, other = EdgeClassifier(), EdgeClassifier()
+    for at in range(40):
+        odd = (pandas.NA, pandas.NaT)[at % 2] if at % 3 else "red"
+        one.learn_one({"a": float(at % 5), "colour": odd}, at % 5 > 2)
+        other.learn_one({"a": float(at % 5), "colour": None if at % 3 else "red"}, at % 5 > 2)
+    assert one.predict_proba_one({"a": 1.0}) == other.predict_proba_one({"a": 1.0})
+
+
+def test_a_seed_may_be_none_as_rivers_own() -> None:
+    one, other = EdgeClassifier(seed=None), EdgeClassifier()
+    for model in (one, other):
+        for at in range(40):
+            model.learn_one({"a": float(at % 5)}, at % 5 > 2)
+    assert one.predict_proba_one({"a": 1.0}) == other.predict_proba_one({"a": 1.0})
 
 
 def test_a_row_that_was_changed_between_prediction_and_label_is_read_again() -> None:

@@ -6,6 +6,8 @@ import math
 import warnings
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ FAR = 1e6  # first value of a column from which others are taken as their distan
 NEAR = 1 / 16  # of a first value: what is farther from it has all its digits without
 CHANCES = 2  # values that may be the first one: a sentinel may come before
 MANY = 16  # different numbers as text from which on a feature is probably no category
+NOT_THERE = ("NAType", "NaTType")  # what pandas puts where there is no value
 LARGEST = 1e30  # beyond which values are cut
 Column = tuple[Any, ...]
 
@@ -49,7 +52,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     max_columns
         Columns beyond which new ones are ignored.
     seed
-        Of the random units and cells.
+        Of the random units and cells; None is 0.
 
     Examples
     --------
@@ -60,7 +63,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     (True, False)
     """
 
-    def __init__(self, memory: int | str = "4 MiB", max_columns: int = 256, seed: int = 0) -> None:
+    def __init__(self, memory: int | str = "4 MiB", max_columns: int = 256, seed: int | None = 0) -> None:
         self.memory = memory
         self.max_columns = max_columns
         self.seed = seed
@@ -196,7 +199,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
         state = (
             ExpertState.start(plan) if old is None else replace(old.fitted(plan), scaling=old.scaling.widened(width))
         )
-        return Experts(state, seed=self.seed, available_bytes=granted)
+        return Experts(state, seed=self.seed or 0, available_bytes=granted)
 
     def _row(self, x: dict[Any, Any], experts: Experts) -> NDArray[np.float32]:
         """Return a row (1, p); the same one where it came last: a row is mostly predicted, then learnt."""
@@ -244,8 +247,16 @@ def _is_same(before: dict[Any, Any], x: dict[Any, Any]) -> bool:
 def _column(name: Any, value: Any) -> Column | None:
     """Return what a value's column is known by: its name, and what is no number; None for a missing value."""
     if _is_number(value):
-        return (name,) if abs(value) < math.inf else None  # false of NaN; integers may be larger than any float
-    return None if value is None else (name, str(value))
+        return (name,) if _is_finite(value) else None
+    return None if value is None or type(value).__name__ in NOT_THERE else (name, str(value))
+
+
+def _is_finite(value: Any) -> bool:
+    """Test whether a number is one; integers may be larger than any float."""
+    try:
+        return bool(abs(value) < math.inf)  # false of NaN
+    except ArithmeticError:  # of a Decimal that is NaN
+        return False
 
 
 def _within(value: Any) -> float:
@@ -254,7 +265,7 @@ def _within(value: Any) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number | np.bool_)
+    return isinstance(value, int | float | np.number | np.bool_ | Decimal | Fraction)
 
 
 def _no_fixed(experts: Experts) -> NDArray[np.float32]:
