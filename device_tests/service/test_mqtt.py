@@ -226,6 +226,66 @@ def test_the_broker_says_that_a_killed_listener_is_offline(broker: Mosquitto, li
         wait_until(lambda: listener.on(f"{BASE}/availability") == ["online", "offline"])
 
 
+def test_a_listener_that_is_there_is_online_whatever_the_broker_says_of_an_earlier_one(
+    broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that lost its power is back before the broker finds that its old connection is dead."""
+    with publisher(broker.port, monkeypatch) as out:
+        out.take(event("yes"))
+        listener.say(f"{BASE}/availability", "offline", retain=True)
+        wait_until(lambda: listener.on(f"{BASE}/availability") == ["online", "offline", "online"])
+        with ear(broker.port) as late:
+            wait_until(lambda: late.on(f"{BASE}/availability") == ["online"])
+    wait_until(lambda: listener.on(f"{BASE}/availability")[-1] == "offline")
+
+
+def test_a_second_listener_of_one_name_is_named_and_labels_that_change_are_not(
+    broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> int:
+        return sum("another listener is 'edgecl_kitchen'" in one for one in caplog.messages)
+
+    with publisher(broker.port, monkeypatch) as out:
+        for labels in (("yes",), ("no", "yes"), ("yes",)):
+            out.set_labels(labels, 1)
+            before = len(listener.on(CONFIG))
+            wait_until(lambda before=before: len(listener.on(CONFIG)) > before)
+        out.take(event("yes"))
+        assert said() == 0
+        with publisher(broker.port, monkeypatch) as other:
+            other.set_labels(("maybe",), 1)
+            wait_until(said)
+    assert any("another prefix" in one for one in caplog.messages)
+
+
+@pytest.mark.parametrize(("one", "other"), [("厨房", "客厅"), ("küche", "köche")])
+def test_stores_whose_names_are_not_ascii_are_devices_of_their_own(one: str, other: str) -> None:
+    found = Broker.from_url("mqtt://host")
+    assert found.topics(Path(one)).node != found.topics(Path(other)).node
+    assert found.topics(Path(one)).node.isascii()
+    assert found.topics(Path("kitchen")).node == "edgecl_kitchen"
+
+
+def test_a_refusal_says_who_asked_and_with_what(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with publisher(broker.port, monkeypatch) as out:
+        out.take(event("yes"))
+    found = Broker.from_url(f"mqtt://127.0.0.1:{broker.port}")
+    with Publisher(found, found.topics(Path("kitchen")), lambda *_: {"cmps": {}}):
+        wait_until(lambda: any("no user was given" in one for one in caplog.messages))
+    monkeypatch.delenv("EDGECL_MQTT_PASSWORD")
+    found = Broker.from_url(f"mqtt://{USER}@127.0.0.1:{broker.port}")
+    with Publisher(found, found.topics(Path("kitchen")), lambda *_: {"cmps": {}}):
+        wait_until(lambda: any(f"user '{USER}' without a password" in one for one in caplog.messages))
+
+
+def test_a_password_where_its_file_is_wanted_is_refused_as_a_setting(tmp_path: Path) -> None:
+    for wrong in (tmp_path / "secret", tmp_path):
+        with pytest.raises(SettingError, match="whose first line is the password"):
+            Broker.from_url("mqtt://edge@host", password_file=wrong)
+
+
 def test_commands_are_obeyed_in_order_and_only_where_they_are_allowed(
     broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import secrets
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from edgecl.errors import EdgeclError, SettingError
+from edgecl.errors import EdgeclError, ModelError, SettingError
 from edgecl.live.fanout import Mailbox
 from edgecl.notes import Logger
 from edgecl.service import home_assistant
 from edgecl.service.home_assistant import STATUS_TOPIC, Topics
+from edgecl.service.labels import digest
 from edgecl.store.files import read_file
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ COMMANDS_WAITING = 8
 LONGEST_COMMAND = 1 << 14
 LONGEST_DOCUMENT = 1 << 20
 LONGEST_PREFIX = 1 << 12  # bytes, which leaves room for what follows it in a topic
+DOCUMENTS_KEPT = 16
 LONGEST_TEXT = (1 << 16) - 1  # bytes of a text in MQTT
 _POLL_S = 0.2
 
@@ -111,13 +114,18 @@ class Broker:
         """Return the topics of a store."""
         name = re.sub(r"[^\w.-]+", "_", store.absolute().name) or "store"
         node = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{self.prefix}_{name}")
+        if not f"{self.prefix}{name}".isascii():  # of which nothing is left that tells two stores apart
+            node = f"{node.strip('_')}_{digest(name)}"
         return Topics(node, f"{self.prefix}/{name}")
 
 
 def _password(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(PASSWORD)
-    lines = bytes(read_file(file, limit=1 << 12)).decode("utf-8", "replace").splitlines()
+    try:
+        lines = bytes(read_file(file, limit=1 << 12)).decode("utf-8", "replace").splitlines()
+    except ModelError as error:
+        raise SettingError(f"{error}: wanted a file whose first line is the password") from error
     if not lines:
         raise SettingError(f"{file} is empty: its first line is the password")
     return lines[0]
@@ -155,6 +163,8 @@ class Publisher:
         self._broker, self._topics, self._describe, self._obey = broker, topics, describe, obey
         self._labels: tuple[str, ...] = ()
         self._gone: dict[str, str] = {}
+        self._described: deque[str] = deque(maxlen=DOCUMENTS_KEPT)
+        """Digests of the documents that were published, which come back."""
         self._is_over, self._is_stale, self._is_connected = threading.Event(), threading.Event(), threading.Event()
         self._is_described = threading.Event()
         self._acknowledged = threading.Condition()
@@ -255,13 +265,28 @@ class Publisher:
     def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._has_refused = bool(reason.is_failure)
         if self._has_refused:
-            self._warn(f"{self._address} refuses: {reason}; it is asked again")
+            self._warn(f"{self._address} refuses: {reason} ({self._asking}); it is asked again")
             return
-        topics = [STATUS_TOPIC, self._topics.config, *([self._topics.command] if self._obey else [])]
+        topics = [
+            STATUS_TOPIC,
+            self._topics.config,
+            self._topics.availability,
+            *([self._topics.command] if self._obey else []),
+        ]
         client.subscribe([(topic, 1) for topic in topics])
-        self._unawaited.add(client.publish(self._topics.availability, "online", qos=1, retain=True).mid)
+        self._say_online()
         self._is_connected.set()
         self._is_stale.set()
+
+    def _say_online(self) -> None:
+        self._unawaited.add(self._client.publish(self._topics.availability, "online", qos=1, retain=True).mid)
+
+    @property
+    def _asking(self) -> str:
+        """Who asks to be connected, for where that is refused."""
+        if self._broker.user is None:
+            return "no user was given: mqtt://USER@host"
+        return f"user {self._broker.user!r} {'with a' if self._broker.password else 'without a'} password"
 
     def _failed(self, _client: paho.Client, _data: Any) -> None:
         self._warn(f"{self._address} cannot be reached ({self._client.failure}); it is tried again, events wait")
@@ -281,10 +306,23 @@ class Publisher:
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if message.topic == STATUS_TOPIC and message.payload == b"online":
             self._is_stale.set()
-        elif message.topic == self._topics.config and message.retain and len(message.payload) <= LONGEST_DOCUMENT:
-            self._learn_of_earlier(bytes(message.payload))
+        elif message.topic == self._topics.availability and message.payload == b"offline":
+            if not message.retain and self._is_connected.is_set() and not self._is_over.is_set():
+                self._say_online()  # it is of an earlier connection that the broker has given up
+        elif message.topic == self._topics.config and len(message.payload) <= LONGEST_DOCUMENT:
+            self._take_document(bytes(message.payload), is_retained=bool(message.retain))
         elif message.topic == self._topics.command and not message.retain and len(message.payload) <= LONGEST_COMMAND:
             self._commands.put(bytes(message.payload))
+
+    def _take_document(self, payload: bytes, *, is_retained: bool) -> None:
+        """Take up a document of this device: of an earlier run, our own that comes back, or another listener's."""
+        if is_retained:
+            self._learn_of_earlier(payload)
+        elif digest(payload.decode("utf-8", "replace")) not in self._described and payload:
+            self._warn(
+                f"another listener is {self._topics.node!r} at {self._address} too: each replaces what the other says "
+                "of its labels; give one of them another prefix, as mqtt://host/bath"
+            )
 
     def _learn_of_earlier(self, payload: bytes) -> None:
         """Remember what an earlier run had described, so that it can be removed; another's document is replaced."""
@@ -299,8 +337,9 @@ class Publisher:
             self._is_over.wait(SETTLE_S)
             self._is_stale.clear()
             if self._is_connected.is_set() and not self._is_over.is_set():
-                document = self._describe(self._labels, self._gone)
-                if self._publish(self._topics.config, json.dumps(document), retain=True):
+                document = json.dumps(self._describe(self._labels, self._gone))
+                self._described.append(digest(document))
+                if self._publish(self._topics.config, document, retain=True):
                     self._is_described.set()
 
     def _work(self) -> None:
