@@ -202,3 +202,14 @@ def test_what_is_written_is_called_out_in_every_command_and_output_too(table: Pa
             done = edgecl(*words)
             assert done.code == 0, (words, done.err)
     assert len(list(tmp_path.glob("written*"))) == 12
+
+
+def test_a_hyphen_is_no_file_to_write(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(one.name for one in tmp_path.iterdir())
+    for command in (("backup", table), ("share", table), ("report", table)):
+        done = edgecl(*command, "-o", "-")
+        assert (done.code, "'-' is stdout elsewhere, and no file here" in done.err) == (2, True), done
+    assert sorted(one.name for one in tmp_path.iterdir()) == before
+    assert edgecl("backup", table, "-o", "./-").code == 0
+    assert (tmp_path / "-").is_file()

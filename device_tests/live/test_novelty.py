@@ -97,5 +97,8 @@ def test_an_inbox_that_cannot_be_written_to_is_told_and_no_more(
     extractor: OnnxExtractor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
-    play(Noticer(Inbox(tmp_path / "file" / "inbox", extractor.contract), extractor))
+    noticer = Noticer(Inbox(tmp_path / "file" / "inbox", extractor.contract), extractor)
+    play(noticer)
     assert "nothing was kept" in caplog.text
+    play(noticer, like=1)
+    assert caplog.text.count("nothing was kept") == 1

@@ -18,6 +18,7 @@ import pytest
 
 from edgecl.errors import EdgeclError, ModelError, SettingError, StoreDamagedError, StoreLockedError
 from edgecl.store.backup import Backup, restore_backup
+from edgecl.store.files import locked
 from edgecl.store.store import Store
 
 from ..support.commands import tree
@@ -142,6 +143,45 @@ def test_what_is_no_file_or_states_more_than_there_is_is_refused_at_once(store: 
     with pytest.raises(StoreDamagedError, match="no backup"):
         restored(folder / "long", folder / "again")
     assert time.monotonic() - started < STARTED_S
+
+
+@pytest.mark.parametrize("size", [20, 512, 700, 3000, 5000, -1024, -1])
+def test_a_half_copied_backup_is_said_to_be_cut_short(store: Store, folder: Path, size: int) -> None:
+    store.backup(folder / "one.backup")
+    (folder / "cut").write_bytes((folder / "one.backup").read_bytes()[:size])
+    with pytest.raises(StoreDamagedError, match=r"cut is cut short.*: copy it again"):
+        restored(folder / "cut", folder / "again")
+
+
+def test_a_small_file_of_something_else_is_not_said_to_be_cut_short(folder: Path) -> None:
+    (folder / "note").write_bytes(b"hello")
+    with pytest.raises(StoreDamagedError, match="no backup of edgecl"):
+        restored(folder / "note", folder / "again")
+
+
+@pytest.mark.parametrize("kind", ["gztar", "tar", "zip"])
+def test_a_store_that_another_program_packed_is_said_to_be_that(store: Store, folder: Path, kind: str) -> None:
+    packed = shutil.make_archive(str(folder / "packed"), kind, folder, "kitchen")
+    with pytest.raises(StoreDamagedError, match="unpack it with the program that packed it"):
+        restored(Path(packed), folder / "again")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_store_that_may_only_be_read_has_a_backup(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real = os.open
+
+    def refusing(path: object, flags: int, *rest: int, **more: int) -> int:
+        if str(path).startswith(str(store.path)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, flags, *rest, **more)  # type: ignore[arg-type]
+
+    first = store.backup(folder / "one.backup")
+    monkeypatch.setattr(os, "open", refusing)
+    assert store.backup(folder / "two.backup").digest == first.digest
+    with locked(store.path, timeout_s=0), pytest.raises(StoreLockedError):
+        store.backup(folder / "three.backup", timeout_s=0)
 
 
 def resealed(file: Path, **facts: object) -> bytes:

@@ -95,6 +95,8 @@ class OutputFile(click.Path):
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-":
+            self.fail("'-' is stdout elsewhere, and no file here: name a file, or ./- for one of that name", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.is_dir():
             self.fail(f"{str(path)!a} is a folder: name a file", param, ctx)

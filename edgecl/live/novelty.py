@@ -71,7 +71,7 @@ class Noticer:
     ) -> None:
         contract = extractor.contract
         self._suggester = suggester
-        self._inbox = inbox
+        self._inbox, self._warned = inbox, set[str]()
         self._novelty = novelty if novelty is not None else (SOUND_NOVELTY if contract.is_sound else MOVEMENT_NOVELTY)
         self._is_sound = contract.is_sound
         hop_s = contract.hop_samples / contract.sample_rate_hz if contract.sample_rate_hz else 1.0
@@ -102,7 +102,7 @@ class Noticer:
         """Take a detection, which is no surprise; its signal (n, channels) is kept in case it is wrong."""
         self._waiting = None
         self._deaf_for = self._window
-        with _told():
+        with self._told():
             self._inbox.keep(
                 signal,
                 kind="detection",
@@ -130,7 +130,7 @@ class Noticer:
 
     def _keep(self, surprise: Heard, signal: NDArray[np.float32]) -> None:
         self._deaf_for = self._window
-        with _told():
+        with self._told():
             there = {one.id for one in self._inbox.items("surprise")}
             self._known = [(item, latent) for item, latent in self._known if item.id in there]
             for item, latent in self._known:
@@ -147,14 +147,15 @@ class Noticer:
             )
             self._known.append((item, surprise.latent[0].copy()))
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An inbox that cannot be written to is no reason to stop listening."""
-    try:
-        yield
-    except EdgeclError as error:
-        logger.warning("%s; nothing was kept", error)
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Warn once where the inbox cannot be written to: that is no reason to stop listening."""
+        try:
+            yield
+        except EdgeclError as error:
+            if str(error) not in self._warned:
+                self._warned.add(str(error))
+                logger.warning("%s; nothing was kept (said once)", error)
 
 
 def _latent(inbox: Inbox, extractor: FileExtractor, item: Item) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ written: every header is compared with the one that belongs to its name and leng
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -16,12 +17,12 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from edgecl.errors import SettingError, StoreDamagedError
+from edgecl.errors import EdgeclError, SettingError, StoreDamagedError
 from edgecl.store.check import check
 from edgecl.store.creation import require_other, require_vacant
 from edgecl.store.files import (
@@ -45,6 +46,7 @@ MOST_MEMBERS = 200_000
 _NAME = re.compile(
     r"store\.json|current|journal\.jsonl|extractor\.(?:onnx|tflite)|revisions/\d{6,9}\.json|objects/[0-9a-f]{64}\.npz"
 )
+_NOT_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS)
 Sign = Callable[[str], Mapping[str, str]]
 
 
@@ -61,6 +63,22 @@ class Backup:
     signature: Mapping[str, str]
     """Empty where it is not signed."""
     bytes: int
+
+
+@contextmanager
+def held_still(store: Path, *, timeout_s: float) -> Iterator[None]:
+    """Keep writers out of a store that is read: by its lock, or by that on its folder where it may only be read.
+
+    Raises as `locked_store` does.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked_store(store, timeout_s=timeout_s))
+        except EdgeclError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_TO_WRITE):
+                raise
+            stack.enter_context(locked(store, timeout_s=timeout_s))
+        yield
 
 
 def write_backup(folder: Folder, header: Header, file: Path, *, sign: Sign | None, overwrite: bool) -> Backup:
@@ -262,14 +280,21 @@ def _parts(source: IO[bytes], file: Path, size: int) -> Iterator[tuple[str, Iter
     before = ""
     for count in range(MOST_MEMBERS):
         head = source.read(BLOCK)
-        name, length = _read_header(head, file)
+        if len(head) < BLOCK and (count or head.startswith(FIRST.encode())):
+            raise _cut_short(file)
+        name, length = _read_header(head, file, is_first=not count)
         is_in_order = name == FIRST if count == 0 else name == LAST or (_NAME.fullmatch(name) and name > before)
-        if not is_in_order or length > min(size - source.tell(), _longest(name)):
+        if not is_in_order or length > _longest(name):
             raise StoreDamagedError(f"{file} is no backup: {name[:80]!r} does not belong there")
+        if length > size - source.tell():
+            raise _cut_short(file)
         yield name, _content(source, head, length, file)
         before = "" if count == 0 else name
         if name == LAST:
-            if source.read(2 * BLOCK + 1) != bytes(2 * BLOCK):
+            end = source.read(2 * BLOCK + 1)
+            if len(end) < 2 * BLOCK:
+                raise _cut_short(file)
+            if end != bytes(2 * BLOCK):
                 raise StoreDamagedError(f"{file} goes on after its end")
             return
     raise StoreDamagedError(f"{file} has more than {MOST_MEMBERS:,} members")
@@ -279,13 +304,23 @@ def _longest(name: str) -> int:
     return BLOCK * 4 if name in (FIRST, LAST) else EXTRACTOR_BYTES
 
 
-def _read_header(head: bytes, file: Path) -> tuple[str, int]:
+def _cut_short(file: Path) -> StoreDamagedError:
+    return StoreDamagedError(f"{file} is cut short, as by a copy that was broken off: copy it again")
+
+
+def _read_header(head: bytes, file: Path, *, is_first: bool = False) -> tuple[str, int]:
+    """Return name and length of a member; raises StoreDamagedError unless the header is what edgecl writes."""
     try:
         name, length = head[:100].rstrip(b"\0").decode("ascii"), int(head[124:135], 8)
         if length >= 0 and head == _header(name, length):
             return name, length
     except (ValueError, tarfile.TarError):
         pass
+    if is_first and (head.startswith((b"\x1f\x8b", b"PK")) or head[257:262] == b"ustar"):
+        raise StoreDamagedError(
+            f"{file} is an archive that is no backup of edgecl, or damaged: where it is of a store, unpack it with the "
+            "program that packed it, and the folder is the store"
+        )
     raise StoreDamagedError(f"{file} is no backup of edgecl, or damaged")
 
 
@@ -295,7 +330,7 @@ def _content(source: IO[bytes], head: bytes, length: int, file: Path) -> Iterato
     while left:
         data = source.read(min(left, COPIED_BYTES))
         if not data:
-            raise StoreDamagedError(f"{file} is cut short")
+            raise _cut_short(file)
         left -= len(data)
         yield data
 

@@ -333,12 +333,17 @@ class Store(Reader):
         return done
 
     def backup(
-        self, file: Path, *, sign: Callable[[str], Mapping[str, str]] | None = None, overwrite: bool = False
+        self,
+        file: Path,
+        *,
+        sign: Callable[[str], Mapping[str, str]] | None = None,
+        overwrite: bool = False,
+        timeout_s: float = 10,
     ) -> Backup:
         """Write the store to one file; see `edgecl.store.backup.write_backup`."""
-        from edgecl.store.backup import write_backup
+        from edgecl.store.backup import held_still, write_backup
 
-        with self.writer():
+        with held_still(self._folder.path, timeout_s=timeout_s):
             return write_backup(self._folder, self._header, file, sign=sign, overwrite=overwrite)
 
     def remove_no_files(self) -> list[str]:
