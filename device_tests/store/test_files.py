@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import EdgeclError, SettingError
-from edgecl.store.files import remove_folder, replace_file, require_replaceable, temporary, write_output
+from edgecl.store.files import flush, remove_folder, replace_file, require_replaceable, temporary, write_output
 
 
 def test_an_output_that_cannot_be_written_leaves_what_was_there(
@@ -54,6 +54,17 @@ def test_a_link_is_written_through_and_no_device_replaced(tmp_path: Path) -> Non
     device.symlink_to("/dev/null")
     with pytest.raises(SettingError, match=r"/dev/null is there, and no file"):
         require_replaceable(device)
+
+
+def test_a_folder_that_is_reached_by_a_link_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    write_output(tmp_path / "link" / "report.html", b"of today")
+    replace_file(tmp_path / "link" / "x", b"whole")
+    assert sorted(one.name for one in (tmp_path / "real").iterdir()) == ["report.html", "x"]
+    (tmp_path / "file").symlink_to(tmp_path / "real" / "x")
+    with pytest.raises(OSError, match=r"[Nn]ot a directory"):
+        flush(tmp_path / "file")
 
 
 def test_what_a_process_left_that_was_killed_while_it_wrote_is_in_nobodys_way(tmp_path: Path) -> None:

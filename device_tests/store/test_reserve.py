@@ -104,6 +104,18 @@ def test_a_lesson_on_a_full_disk_leaves_the_room_for_the_forgetting(disk: Path) 
     assert Learner.open(learner.path).classes == ("b", "c")
 
 
+def test_a_store_that_is_reached_by_a_link_learns_forgets_and_goes_back(tmp_path: Path) -> None:
+    taught(tmp_path).path.rename(tmp_path / "real")
+    (tmp_path / "table").symlink_to("real")
+    learner = Learner.open(tmp_path / "table")
+    learner.learn(np.full((20, 40), 9, np.float32), ["d"] * 20, force=True)
+    learner.forget("a")
+    learner.rollback(1)
+    assert (tmp_path / "table").is_symlink()
+    again = Learner.open(tmp_path / "real")
+    assert (again.check(), "a" in again.classes, again.store.reserve()[0] > 0) == ([], False, True)
+
+
 def test_a_store_of_before_gets_the_room_with_its_next_commit(tmp_path: Path) -> None:
     store = make_store(tmp_path / "kitchen")
     (store.path / "reserve").unlink()

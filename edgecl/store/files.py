@@ -174,8 +174,13 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush a file or folder to the disk with fsync."""
-    descriptor = os.open(path, _READ_FLAGS)
+    """Flush a file or folder to the disk with fsync; a link to a folder is followed, as by what is made in it."""
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
