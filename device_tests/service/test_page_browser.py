@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ..support.broker import free_port
 from ..support.commands import clips, edgecl, noise, voice_extractor, write_clips, write_wav
 from ..support.page import Page, served
 
@@ -228,6 +230,48 @@ def test_without_encryption_the_phones_own_recorder_is_used(kitchen: Path, tmp_p
         one.says("verdict", "Take kept")
         assert len(driver.find_elements(By.CSS_SELECTOR, "#takes li")) == 1
         assert complaints(driver) == []
+
+
+def test_files_are_kept_without_those_that_are_no_sound_and_wait_for_their_name(kitchen: Path, tmp_path: Path) -> None:
+    take = spoken(tmp_path, "coffee")
+    notes = tmp_path / "notes.wav"
+    notes.write_text("to buy: coffee")
+    with served(kitchen, "--name", "kitchen.local", state=tmp_path / "state") as page, browser(take) as driver:
+        one = Visitor(driver, page)
+        one.pair(f"http://kitchen.local:{page.url.rpartition(':')[2]}/")
+        one.one("file").send_keys(f"{take}\n{notes}\n{take}")
+        one.says("verdict", "Give it a name first")
+        one.name("coffee")
+        one.one("label").send_keys(Keys.TAB)
+        one.says("verdict", "notes.wav: ")
+        one.until(lambda: len(driver.find_elements(By.CSS_SELECTOR, "#takes li")) == 2)
+        assert one.one("file").get_property("files") == []
+
+
+def test_a_page_catches_up_with_a_service_that_was_away(kitchen: Path, tmp_path: Path) -> None:
+    def serving(state: str) -> AbstractContextManager[Page]:
+        return served(kitchen, "--port", port, state=tmp_path / state)
+
+    take, port = spoken(tmp_path, "coffee"), free_port()
+    with browser(take) as driver:
+        with serving("state") as page:
+            one = Visitor(driver, page)
+            one.pair(page.url)
+            one.takes("coffee", 1)
+        one.says("link", "Connection lost")
+        one.one("learn").click()
+        one.says("verdict", "did not work")
+        assert one.one("learn").is_enabled()
+        more = write_clips(tmp_path / "more", clips("teach", ["no"], most=8))
+        assert edgecl("learn", kitchen, more).code == 0
+        with serving("state"):
+            one.says("link", "Connected")
+            one.says("classes", "no")
+        with serving("another state"):  # which does not know this browser
+            one.until(lambda: one.one("pair").is_displayed())
+        one.one("code").send_keys("12345678")
+        one.one("code").send_keys(Keys.ENTER)
+        one.says("pair_error", "did not work")
 
 
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(kitchen: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import { canRecord, fromFile, record } from '/recorder.js';
 const $ = (id) => document.getElementById(id);
 const POINTS = 100;
 const EVENTS = 20;
+const RETRY_MS = 5000;
 let texts = {};
 let state = null;
 let takes = [];
@@ -103,11 +104,16 @@ const recordPhone = guarded(async () => {
 });
 
 const recordFile = guarded(async () => {
-  const name = label();
-  for (const one of $('file').files) {
-    await added(await call(`/api/takes?label=${encodeURIComponent(name)}`, await fromFile(one)));
-  }
+  const name = label(); // without one the files wait until it is given
+  const files = [...$('file').files];
   $('file').value = '';
+  const failed = [];
+  for (const one of files) {
+    try {
+      await added(await call(`/api/takes?label=${encodeURIComponent(name)}`, await fromFile(one)));
+    } catch (error) { failed.push(`${one.name}: ${error.message}`); }
+  }
+  if (failed.length) { throw new Error(failed.join('; ')); }
 });
 
 async function busy(one, seconds, run) {
@@ -124,7 +130,12 @@ const learn = guarded(() => teach(mine().map((one) => one.id), label()));
 async function teach(items, name, answer = '') {
   $('learn').disabled = true;
   say('', t('learning'));
-  lesson = { ...await call('/api/lessons', { items, label: name, answer }), items, name };
+  try {
+    lesson = { ...await call('/api/lessons', { items, label: name, answer }), items, name };
+  } catch (error) {
+    showTakes(); // it can be tried again
+    throw error;
+  }
 }
 
 function heardVerdict(verdict) {
@@ -320,8 +331,14 @@ function follow() {
   source?.close();
   source = new EventSource('/api/events');
   const showLink = (name) => { link = name; $('link').textContent = t(name); };
-  source.onopen = () => showLink('connected');
-  source.onerror = () => showLink('disconnected');
+  source.onopen = () => {
+    if (link === 'disconnected') { showAll().catch(() => {}); } // what happened meanwhile
+    showLink('connected');
+  };
+  source.onerror = ({ target }) => {
+    showLink('disconnected');
+    if (target.readyState === EventSource.CLOSED) { setTimeout(begin, RETRY_MS); } // it does not try again by itself
+  };
   const on = (kind, run) => source.addEventListener(kind, (message) => run(JSON.parse(message.data)));
   on('event', (event) => { showEvent(event); showInbox(); });
   on('verdict', (verdict) => { heardVerdict(verdict); showAll(); });
@@ -338,13 +355,17 @@ async function start() {
   follow();
 }
 
+const begin = () => start().catch(() => setTimeout(begin, RETRY_MS));
+
 $('pair').onsubmit = async (event) => {
   event.preventDefault();
   $('pair_error').textContent = '';
-  const response = await fetch('/api/pair', {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ code: $('code').value }),
-  });
-  if (response.ok) { await start(); $('label').focus(); } else { $('pair_error').textContent = t('wrong_code'); $('code').select(); }
+  try {
+    const response = await fetch('/api/pair', {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ code: $('code').value }),
+    });
+    if (response.ok) { await start(); $('label').focus(); } else { $('pair_error').textContent = t('wrong_code'); $('code').select(); }
+  } catch (error) { $('pair_error').textContent = t('failed', { why: error.message }); }
 };
 $('language').onchange = async () => {
   localStorage.setItem('language', $('language').value);
@@ -358,6 +379,7 @@ $('here').onclick = recordHere;
 $('phone').onclick = recordPhone;
 $('file').onchange = recordFile;
 $('label').oninput = showTakes;
+$('label').onchange = () => $('file').files.length && recordFile();
 $('learn').onclick = learn;
 $('undo').onclick = guarded(() => call('/api/rollback', {}));
 $('wrong').onclick = guarded(async () => {
@@ -372,4 +394,4 @@ $('try').onclick = guarded(async () => {
 $('teach_text').onclick = guarded(async () => { say('', t('learning')); await call('/api/texts', { text: $('text').value, label: label() }); });
 
 await loadTexts();
-await start();
+await begin();
