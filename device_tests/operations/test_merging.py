@@ -77,6 +77,32 @@ def test_names_that_are_not_the_same_class_are_distinct_beside_those_that_are(fl
     assert report.classes == ("YES", *LABELS)
 
 
+def test_a_spelling_is_asked_about_where_no_samples_could_tell(fleet: Path) -> None:
+    """A store that has learnt nothing would take `No` of one device and `no` of another for two classes."""
+    Learner.create(fleet / "new", extractor="voice")
+    files = (fleet / "b.share", fleet / "c.share")
+    asked = edgecl("merge", fleet / "new", *files, "--json")
+    assert (asked.code, [(one["label"], one["like"]) for one in asked.value["asks"]]) == (
+        3,
+        [("No", "no"), ("YES", "yes")],
+    )
+    done = edgecl("merge", fleet / "new", *files, "--same-as", "no", "--same-as", "yes", "--json")
+    assert (done.code, done.value["classes"]) == (0, list(LABELS))
+    Learner.create(fleet / "other", extractor="voice")
+    apart = edgecl("merge", fleet / "other", *files, "--distinct", "--json")
+    assert (apart.code, apart.value["classes"]) == (0, ["No", "YES", *LABELS])
+    assert edgecl("merge", fleet / "other", *files).code == 0
+
+
+def test_a_device_that_tells_two_spellings_apart_is_not_asked_about_them(fleet: Path) -> None:
+    both = {**latents(5, "go", "no"), "No": latents(6, "yes")["yes"]}
+    learner = Learner.create(fleet / "d", extractor="voice")
+    learner.learn(both, latents=True, force=True, label_case="keep")
+    learner.share(fleet / "d.share")
+    Learner.create(fleet / "new", extractor="voice")
+    assert edgecl("merge", fleet / "new", fleet / "d.share", "--json").value["classes"] == ["No", "go", "no"]
+
+
 def test_a_device_is_screened_by_names_that_are_settled(fleet: Path) -> None:
     files = (fleet / "b.share", fleet / "c.share")
     asked = edgecl("merge", fleet / "a", *files, "--json")

@@ -18,6 +18,7 @@ from edgecl.model.head import whiten, whitened_cosine
 from edgecl.model.model import Model, Objects, factor_of, pair_of
 from edgecl.model.share import Share
 from edgecl.model.shares import with_others
+from edgecl.sources.labels import plain_form
 from edgecl.units import format_bytes
 
 NEW, SAME, OLDER = "new", "same", "older"
@@ -97,7 +98,7 @@ def named(
     Parameters
     ----------
     same_as
-        Known classes that names are which resemble them.
+        Known classes, or those of another device, that names are which resemble them.
     distinct
         All other such names are classes of their own, which the store remembers.
 
@@ -106,10 +107,11 @@ def named(
     SettingError
         When a label of `same_as` is not known.
     """
-    for label in same_as:
-        if label not in model.statistics:
-            raise SettingError(f"{label!r} is not known: there are {', '.join(model.labels)}", parameter="same_as")
     asks = _asks(model, others)
+    known = sorted({*model.labels, *(one.like for one in asks)})
+    for label in same_as:
+        if label not in known:
+            raise SettingError(f"{label!r} is not known: there are {', '.join(known)}", parameter="same_as")
     meant = {one.label: one.like for one in asks if one.like in same_as}
     left = [one for one in asks if one.label not in meant]
     if meant:
@@ -120,11 +122,11 @@ def named(
 
 
 def _asks(model: Model, others: Mapping[str, Share]) -> list[Ask]:
-    """Return a question for each label that is new here and close to a known class."""
-    known = Known.of(model)
+    """Return a question for each label that is new here and close to a known class, in spelling or as it is."""
+    known, asks = Known.of(model), _spelled(model, others)
     if known is None or not known.scale.is_usable:
-        return []
-    factor, asks = known.factor, {}
+        return list(asks.values())
+    factor = known.factor
     for share in others.values():
         for label, one in share.statistics.items():
             where = {other: row for row, other in enumerate(factor.labels) if not model.are_distinct(label, other)}
@@ -136,6 +138,21 @@ def _asks(model: Model, others: Mapping[str, Share]) -> list[Ask]:
                 odds = None if np.isnan(found.odds) else found.odds
                 asks[label] = Ask(label, found.like, odds, one.count)
     return list(asks.values())
+
+
+def _spelled(model: Model, others: Mapping[str, Share]) -> dict[str, Ask]:
+    """Return a question for each new label that is a known one, or another device's, in another spelling.
+
+    A device that has both tells them apart.
+    """
+    first, asks = {plain_form(one): one for one in model.labels}, dict[str, Ask]()
+    for share in others.values():
+        for label, one in share.statistics.items():
+            like = first.setdefault(plain_form(label), label)
+            is_new = label not in model.statistics and like not in share.statistics
+            if is_new and not model.are_distinct(label, like):
+                asks.setdefault(label, Ask(label, like, None, one.count))
+    return asks
 
 
 def merged(

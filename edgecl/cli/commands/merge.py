@@ -124,7 +124,7 @@ def _print(report: MergeReport, live: int) -> None:
         click.echo(wrapped(f"{name}: taken out"))
     for ask in report.verdict.asks:
         click.echo(
-            wrapped(f"is their {ask.label!r} your {ask.like!r}? Answer with --same-as {ask.like!r} or --distinct")
+            wrapped(f"is their {ask.label!r} the class {ask.like!r}? Answer with --same-as {ask.like!r} or --distinct")
         )
     print_reasons(report)
     if report.irreversible:
