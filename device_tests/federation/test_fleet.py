@@ -68,7 +68,7 @@ def test_a_device_that_has_learnt_nothing_gets_the_sum_of_the_others(stores: lis
 def test_what_is_no_share_is_refused_by_name_and_the_others_go_on(stores: list[Path], tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "state", floor=0.03)
     assert fleet.take(b"not a share", source="node 7") is None
-    assert "not an intact share" in fleet.refused["node 7"]
+    assert "node 7 is not a share" in fleet.refused["node 7"]
     assert fleet.sums(round_number=1) == {}
     fleet.take(StoreNode(stores[0]).hand_in()[0], source="one")
     assert fleet.sums(round_number=1) == {}
