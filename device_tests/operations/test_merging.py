@@ -189,3 +189,16 @@ def test_a_single_path_or_label_is_one_and_not_its_letters(fleet: Path) -> None:
     assert learner.merge(without="b").removed == ("b",)
     learner.plan(fleet / "counts", only="yes")
     assert dict(learner.plan(fleet / "both", str(fleet / "counts"), only="yes").classes) == {"yes": 12}
+
+
+def test_status_and_history_name_the_devices_that_are_merged(fleet: Path) -> None:
+    assert edgecl("status", fleet / "a", "--json").value["devices"] == {}
+    assert "devices" not in edgecl("status", fleet / "a").out
+    (device,) = edgecl("merge", fleet / "a", fleet / "b.share", "--json").value["devices"]
+    stated = {"name": "b", "revision": 2, "samples": 48, "classes": list(LABELS)}
+    assert edgecl("status", fleet / "a", "--json").value["devices"] == {device: stated}
+    assert "b (48 samples of 4 classes)" in edgecl("status", fleet / "a").out
+    assert edgecl("merge", fleet / "a", "--without", "b").code == 0
+    rows = edgecl("history", fleet / "a").out.splitlines()
+    assert any("merged b " in row for row in rows)
+    assert any("no other device" in row for row in rows)

@@ -70,9 +70,18 @@ def status(opened: OpenStore) -> dict[str, Any]:
         "second_stage": second,
         "unknown": _unknown(opened, model),
         "remembered": _remembered(model),
+        "devices": _devices(model),
         "irreversible": sorted(one.name for one in model.others.values() if one.plan),
         "damage": list(opened.store.damage),
         "waiting": _waiting(opened, model),
+    }
+
+
+def _devices(model: Model) -> dict[str, Any]:
+    """What each device has shared that is merged."""
+    return {
+        device: {"name": one.name, "revision": one.revision, "samples": one.samples, "classes": sorted(one.statistics)}
+        for device, one in sorted(model.others.items())
     }
 
 

@@ -105,7 +105,8 @@ def _what(entry: Entry, kind: str) -> str:
         case kinds.KeepBody(priorities=said):
             return listed((f"{label} kept {priority}" for label, priority in (said or {}).items()), most=LABELS_SHOWN)
         case kinds.MergeBody():
-            return "merged " + listed(one["name"] for one in (entry.others or {}).get("devices", {}).values())
+            devices = (entry.others or {}).get("devices", {}).values()
+            return f"merged {listed(one['name'] for one in devices)}" if devices else "no other device any more"
         case kinds.UpgradeBody(extractor=stated):
             return f"another extractor: {(stated or {})['contract']['source']}"
         case kinds.ResizeBody():

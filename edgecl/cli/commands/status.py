@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ def _print(store: Path, status: Mapping[str, Any]) -> None:
         "remembered": _remembered(status["remembered"]) if status["classes"] else "",
         "kept": _kept(status["classes"]),
         "waiting": _waiting(status["waiting"], store),
+        "devices": _devices(status["devices"].values()),
         "irreversible": _irreversible(status["irreversible"]),
         "rollback to": ", ".join(str(one) for one in kept if one != status["revision"]) or "nothing yet",
     }
@@ -139,6 +140,14 @@ def _kept(classes: Mapping[str, Mapping[str, Any]]) -> str:
         elif one["kept"]:
             said.append(f"{label} {one['kept'] if one['kept'] == 'always' else 'until ' + one['kept']}")
     return printable(listed(said))
+
+
+def _devices(devices: Iterable[Mapping[str, Any]]) -> str:
+    """Return the devices whose shares are merged, each with what it has shared."""
+    return listed(
+        f"{one['name']} ({counted(one['samples'], 'sample')} of {counted(len(one['classes']), 'class', 'classes')})"
+        for one in devices
+    )
 
 
 def _irreversible(names: Sequence[str]) -> str:
