@@ -271,6 +271,36 @@ def test_a_store_becomes_an_estimator_with_its_answers(tmp_path):
     assert learner.classes == ("no", "up", "yes")
 
 
+def test_a_store_that_has_merged_others_becomes_an_estimator_of_the_sum(tmp_path):
+    def unit(seed):
+        rows, labels = voice_latents(seed)
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
+
+    voice_extractor()
+    for seed, name in enumerate(("kitchen", "bath")):
+        learner, (rows, labels) = Learner.create(tmp_path / name, extractor="voice"), unit(seed)
+        assert learner.learn(rows, labels.tolist(), latents=True, force=True).revision == 2
+    learner.share(tmp_path / "bath.share")
+    kitchen = Learner.open(tmp_path / "kitchen")
+    assert kitchen.merge(tmp_path / "bath.share").revision == 3
+    model, (rows, labels) = EdgeClassifier.from_store(tmp_path / "kitchen"), unit(2)
+    assert model.predict(rows).tolist() == [one.label for one in kitchen.predict(rows, latents=True)]
+    model.partial_fit(rows, labels).save(tmp_path / "again", extractor="voice")
+    again = Learner.open(tmp_path / "again")
+    assert (again.check(), again.status()["devices"]) == ([], {})
+    assert [one["samples"] for one in again.status()["classes"].values()] == [60] * 3
+
+
+@pytest.mark.parametrize("label", ["a\nb", "x" * 70, " yes ", "../x"])
+def test_a_label_that_no_lesson_would_take_is_in_no_store(tmp_path, label):
+    voice_extractor()
+    rows, labels = voice_latents()
+    model = EdgeClassifier().fit(rows, np.where(labels == "yes", label, labels.astype("U80")))
+    with pytest.raises(SettingError, match=r"the label .* cannot be that of a store"):
+        model.save(tmp_path / "store", extractor="voice")
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_store_of_other_columns_is_refused_before_it_is_made(tmp_path):
     voice_extractor()
     with pytest.raises(SettingError, match="6 features of 6 columns, the store would have"):

@@ -19,12 +19,16 @@ from edgecl.model.settings import Settings
 from edgecl.model.statistics import ClassStatistics
 from edgecl.operations.creation import chosen_settings, create
 from edgecl.operations.open_store import OpenStore, StoredObjects, now
+from edgecl.sources.labels import clean_label
+from edgecl.sources.samples import UnusableError
 
 PARTS = ("statistics", "exemplars", "head", "ewc", CENTRE)
 
 
 def load(path: Path) -> tuple[Model, MemoryObjects]:
     """Return a copy of a store's live model, and its objects, all in memory.
+
+    What other devices have shared is part of its sums, and no longer apart from what the store itself has learnt.
 
     Raises
     ------
@@ -37,7 +41,8 @@ def load(path: Path) -> tuple[Model, MemoryObjects]:
     for role, arrays in parts.items():
         digests[role] = objects.put(arrays)
     held = {role: objects.read(digest) for role, digest in digests.items()}
-    model = load_model(opened.settings_of(revision), digests, revision.body, held)
+    body = {name: one for name, one in revision.body.items() if name != "others"}
+    model = load_model(opened.settings_of(revision), digests, body, held)
     if model.head is None:
         raise ModelError(f"{path} has learnt nothing yet: teach it first", remedy="learn")
     return model, objects
@@ -49,11 +54,13 @@ def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[st
     Raises
     ------
     SettingError
-        When the store's features are not those of the model, or the path is taken.
+        When the store's features are not those of the model, a label is none that a lesson takes, or the path is taken.
     """
     from edgecl.gate.verdict import Verdict
     from edgecl.store.records import LessonBody
 
+    for label in model.labels:
+        _require_label(label)
     source = extractor_file(extractor)
     settings = chosen_settings(source, open_extractor(source).contract, seed=model.settings.seed, **budgets)
     _require_features(model, settings)
@@ -74,6 +81,15 @@ def save(model: Model, path: Path, *, extractor: str | Path, budgets: Mapping[st
         )
         live = opened.store.current()
         writer.commit(kind="lesson", objects=kept.digests, body=body.as_dict(), time=moment.time, parent=live.number)
+
+
+def _require_label(label: str) -> None:
+    try:
+        is_clean, why = clean_label(label) == label, "blanks around it, or another Unicode form"
+    except UnusableError as error:
+        is_clean, why = False, str(error)
+    if not is_clean:
+        raise SettingError(f"the label {label!r} cannot be that of a store ({why}): fit with another")
 
 
 def _require_features(model: Model, settings: Settings) -> None:
