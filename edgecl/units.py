@@ -75,6 +75,26 @@ def parse_bytes(text: str) -> int:
     return int(value)
 
 
+def whole_number(given: object, parameter: str, *, least: int = 0) -> int:
+    """Return a whole number as an `int`, which files state, whatever type of number it came in.
+
+    Raises
+    ------
+    SettingError
+        On anything else.
+
+    >>> whole_number(20.0, "max_classes")
+    20
+    """
+    found: object = given
+    if hasattr(given, "is_integer") and given.is_integer():
+        found = int(given)  # type: ignore[call-overload]  # of a float, and of numpy's numbers
+    if not isinstance(found, int) or isinstance(given, bool) or found < least:
+        what = "a whole number of bytes, as 1 << 20" if parameter.endswith("_bytes") else "a whole number"
+        raise SettingError(f"{parameter} {given!r}: wanted {what}, {least} at least", parameter=parameter)
+    return found
+
+
 def number_of(text: str, *, digits: int = 12) -> int | None:
     """Return a number of ASCII digits; None for another text, and for one of more digits (Python reads some thousands).
 

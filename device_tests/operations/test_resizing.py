@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +138,32 @@ def test_what_cannot_work_changes_nothing(kitchen: Path, options: list[object], 
     assert done.code == 2
     assert why in done.err
     assert tree(kitchen) == before
+
+
+def test_numbers_of_any_type_are_written_as_those_that_are_read(tmp_path: Path) -> None:
+    voice_extractor()
+    learner = Learner.create(tmp_path / "new", extractor="voice", max_classes=10.0, memory_bytes=np.int64(1 << 20))
+    assert learner.resize(max_classes=np.float64(20)).is_accepted
+    assert Learner.open(tmp_path / "new").status()["max_classes"] == 20
+    assert learner.rollback(np.int64(1)).number == 3
+    assert Learner.open(tmp_path / "new").check() == []
+
+
+@pytest.mark.parametrize("wrong", ["10", 10.5, True, 0, -3, float("nan")])
+def test_what_is_no_number_of_classes_is_refused_and_changes_nothing(tmp_path: Path, wrong: Any) -> None:
+    voice_extractor()
+    with pytest.raises(SettingError, match=r"max_classes .*: wanted a whole number"):
+        Learner.create(tmp_path / "new", extractor="voice", max_classes=wrong)
+    assert not (tmp_path / "new").exists()
+    learner = Learner.create(tmp_path / "new", extractor="voice")
+    for refused in (
+        lambda: learner.resize(max_classes=wrong),
+        lambda: learner.resize(memory_bytes=wrong if wrong != 10.5 else "1 MiB"),
+        lambda: learner.rollback(wrong),
+    ):
+        with pytest.raises(SettingError, match="wanted a whole number"):
+            refused()
+    assert Learner.open(tmp_path / "new").revision == 1
 
 
 def test_a_trial_writes_nothing(kitchen: Path) -> None:

@@ -18,6 +18,7 @@ from edgecl.operations.open_store import OpenStore
 from edgecl.store.body_kinds import InitBody
 from edgecl.store.records import FORMAT, MAX_BYTES, PAGED_FORMAT
 from edgecl.store.store import Store
+from edgecl.units import whole_number
 from edgecl.values import replace
 
 RECORD_BYTES = 800
@@ -128,15 +129,14 @@ def chosen_settings(
     seed: int = 0,
 ) -> Settings:
     """Return the settings of a store that is made around an extractor; raises SettingError where none can work."""
-    budgets = default_budgets(contract.modality)
+    given = {"memory_bytes": memory_bytes, "disk_bytes": disk_bytes, "max_classes": max_classes}
+    chosen = {name: whole_number(value, name, least=1) for name, value in given.items() if value is not None}
     settings = Settings(
-        memory_bytes=memory_bytes or budgets.memory_bytes,
-        disk_bytes=disk_bytes or budgets.disk_bytes,
-        max_classes=max_classes or budgets.max_classes,
+        **{**vars(default_budgets(contract.modality)), **chosen},
         latent_dimension=contract.dimension,
         shrinkage_floor=contract.shrinkage_floor,
-        lift_width=lift_width,
-        seed=seed,
+        lift_width=whole_number(lift_width, "lift_width"),
+        seed=whole_number(seed, "seed"),
     )
     require_storable(settings)
     if contract.modality == "table" and memory_bytes is None:

@@ -17,6 +17,7 @@ from edgecl.operations.open_store import OpenStore, utc_now
 from edgecl.store.body_kinds import RepairBody
 from edgecl.store.folder import EXTRACTOR
 from edgecl.store.records import ModelBody, Revision, member
+from edgecl.units import whole_number
 
 
 def salvaged(
@@ -83,7 +84,7 @@ def rollback(opened: OpenStore, number: int | None = None) -> Revision:
     with opened.store.writer() as writer:
         current = opened.store.current()
         kept = ", ".join(str(one) for one in opened.store.revisions())
-        target = number if number is not None else _before(opened, current)
+        target = _before(opened, current) if number is None else whole_number(number, "revision", least=1)
         if target is None and current.kind == "forget":
             raise SettingError(f"revision {current.number} forgot for good: name one that never knew it, of {kept}")
         if target is None:

@@ -19,7 +19,7 @@ from edgecl.operations.open_store import (
     note_rejected,
     utc_now,
 )
-from edgecl.units import format_bytes
+from edgecl.units import format_bytes, whole_number
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model, Objects
@@ -85,8 +85,8 @@ def resize(
     from edgecl.learning.resizing import judged, resized
 
     given = {"memory_bytes": memory_bytes, "disk_bytes": disk_bytes, "max_classes": max_classes}
-    changes = {name: value for name, value in given.items() if value is not None}
-    with nullcontext() if dry_run else opened.store.writer(disk_bytes=disk_bytes) as writer:
+    changes = {name: whole_number(value, name, least=1) for name, value in given.items() if value is not None}
+    with nullcontext() if dry_run else opened.store.writer(disk_bytes=changes.get("disk_bytes")) as writer:
         live, model = opened.model()
         settings = _chosen(opened, model, changes)
         objects: Objects = OverlayObjects(opened.store) if writer is None else StoredObjects(writer)
