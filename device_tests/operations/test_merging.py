@@ -202,3 +202,12 @@ def test_status_and_history_name_the_devices_that_are_merged(fleet: Path) -> Non
     rows = edgecl("history", fleet / "a").out.splitlines()
     assert any("merged b " in row for row in rows)
     assert any("no other device" in row for row in rows)
+
+
+def test_a_store_that_has_learnt_nothing_itself_says_so_where_it_is_to_share(fleet: Path) -> None:
+    new = Learner.create(fleet / "new", extractor="voice")
+    new.merge(fleet / "b.share")
+    done = edgecl("share", fleet / "new", "-o", fleet / "new.share")
+    assert done.code == 2
+    assert "has learnt nothing itself, and what others shared is not passed on: teach it first" in done.err
+    assert "--at-least" not in done.err

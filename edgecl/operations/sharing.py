@@ -134,6 +134,11 @@ def _chosen(
 ) -> tuple[dict[str, ClassStatistics], dict[str, int]]:
     """Return one's own classes that are shared, and the samples of those that are withheld."""
     own = own_classes(model)
+    if not own:
+        raise SettingError(
+            f"{opened.store.path} has learnt nothing itself, and what others shared is not passed on: teach it first",
+            remedy="learn",
+        )
     unknown = sorted(set(only) - set(own))
     if unknown:
         raise SettingError(f"{', '.join(map(repr, unknown))} was not taught here: there are {', '.join(own) or 'none'}")
