@@ -115,7 +115,7 @@ class Broker:
         name = re.sub(r"[^\w.-]+", "_", store.absolute().name) or "store"
         node = re.sub(r"[^A-Za-z0-9_-]+", "_", f"{self.prefix}_{name}")
         if not f"{self.prefix}{name}".isascii():  # of which nothing is left that tells two stores apart
-            node = f"{node.strip('_')}_{digest(name)}"
+            node = f"{node.strip('_')}_{digest(f'{self.prefix}/{name}')}"
         return Topics(node, f"{self.prefix}/{name}")
 
 
