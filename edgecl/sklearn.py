@@ -6,7 +6,7 @@ Columns are taken as they are: scale them before, `make_pipeline(StandardScaler(
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
@@ -26,7 +26,7 @@ from edgecl.model.model import Lesson, MemoryObjects, Model
 from edgecl.model.settings import Settings, choose_tier
 from edgecl.model.statistics import packed_length
 from edgecl.model.weighted_statistics import combined, weighted_statistics
-from edgecl.sources.array_labels import repeated, require_labels, warn_of_columns, warn_of_texts
+from edgecl.sources.array_labels import plain, repeated, require_labels, warn_of_columns, warn_of_texts
 from edgecl.units import parse_bytes
 
 try:
@@ -148,9 +148,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._learn(X, y, classes, sample_weight)
 
     def _learn(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None, sample_weight: ArrayLike | None) -> Self:
-        require_parameters(self)
-        if hasattr(self, "model_") and self.model_.settings.memory_bytes != memory_of(self):
-            raise SettingError("memory was changed since the model was fitted: fit again", parameter="memory")
+        require_parameters(self, getattr(self, "model_", None))
         require_labels(y=y, classes=classes)
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=not hasattr(self, "model_"))
         check_classification_targets(labels)
@@ -162,7 +160,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "model_"):
             self._names: dict[Any, str] = {}  # label to its name in the model: 1, 1.0 and True are one label
         for label in announced:
-            self._names.setdefault(_plain(label), str(label))
+            self._names.setdefault(plain(label), str(label))
         if self.memory is not None:
             self._judge(rows, labels, weight)
         else:
@@ -189,10 +187,7 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         before = Model(settings_of(self, X.shape[1])) if is_first else self.model_
         outcome = judged(self, before, self._objects, *repeated(X, y, weight), force=is_first)
         if outcome.model is None:
-            reason, most = outcome.verdict.reasons[0], before.settings.max_classes
-            count = len(set(before.statistics) | {name_of(self, label) for label in np.unique(y)})
-            if count > most:
-                reason = f"max_classes is {most}, and there would be {count} classes: fit with more"
+            reason = rejection(outcome, before, {name_of(self, label) for label in np.unique(y)})
             if is_first:
                 raise SettingError(reason, parameter="max_classes")
             warnings.warn(f"the gate rejected the lesson: {reason}", UserWarning, stacklevel=4)
@@ -299,8 +294,10 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return made
 
 
-def require_parameters(one: EdgeClassifier) -> None:
-    """Check the parameters of an estimator; raises SettingError."""
+def require_parameters(one: EdgeClassifier, model: Model | None) -> None:
+    """Check the parameters of an estimator, and that its model, if it has one, was made with them."""
+    if model is not None and model.settings.memory_bytes != memory_of(one):
+        raise SettingError("memory was changed since the model was fitted: fit again", parameter="memory")
     if one.head not in HEADS:
         raise SettingError(f"head {one.head!r} is none of {', '.join(HEADS)}", parameter="head")
     if one.strategy not in STRATEGIES:
@@ -359,14 +356,18 @@ def judged(
     ).finish(None)
 
 
+def rejection(outcome: Outcome, before: Model, labels: Set[str]) -> str:
+    """Return why a lesson of some labels was not learnt, in the words of an estimator."""
+    most, count = before.settings.max_classes, len(before.statistics.keys() | labels)
+    if count > most:
+        return f"max_classes is {most}, and there would be {count} classes: fit with more"
+    return outcome.verdict.reasons[0]
+
+
 def name_of(one: EdgeClassifier, label: Any) -> str:
     """Return the name in the model of a label, whatever number or boolean it is written as."""
     names: dict[Any, str] = getattr(one, "_names", {})  # which copies of an earlier version do not have
-    return names.get(_plain(label), str(label))
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
+    return names.get(plain(label), str(label))
 
 
 def logits_of(model: Model, names: Sequence[str], given: NDArray[np.float64]) -> NDArray[np.float64]:

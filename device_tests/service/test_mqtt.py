@@ -230,8 +230,8 @@ def test_a_listener_that_is_there_is_online_whatever_the_broker_says_of_an_earli
     broker: Mosquitto, listener: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device that lost its power is back before the broker finds that its old connection is dead."""
-    with publisher(broker.port, monkeypatch) as out:
-        out.take(event("yes"))
+    with publisher(broker.port, monkeypatch):
+        wait_until(lambda: listener.on(f"{BASE}/availability") == ["online"])
         listener.say(f"{BASE}/availability", "offline", retain=True)
         wait_until(lambda: listener.on(f"{BASE}/availability") == ["online", "offline", "online"])
         with ear(broker.port) as late:

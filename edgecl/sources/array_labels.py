@@ -33,6 +33,11 @@ def _require_labels(labels: list[Any], name: str) -> None:
         raise ValueError(f"Input {name} has labels of two types, {one!r} and {other!r}: give them one, by str()")
 
 
+def plain(label: Any) -> Any:
+    """Return a label as Python has it, by which labels of any type that are equal are one."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def warn_of_texts(classes: NDArray[Any], fresh: NDArray[Any]) -> None:
     """Warn of fresh labels that stand for a missing one, and of classes of which one is another in another spelling."""
     texts = [one for one in fresh.tolist() if isinstance(one, str)]
