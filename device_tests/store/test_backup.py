@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import EdgeclError, ModelError, SettingError, StoreDamagedError, StoreLockedError
-from edgecl.store.backup import Backup, restore_backup
+from edgecl.store.backup import Backup, held_still, restore_backup
 from edgecl.store.files import locked
 from edgecl.store.store import Store
 
@@ -180,8 +180,8 @@ def test_a_store_that_may_only_be_read_has_a_backup(
     first = store.backup(folder / "one.backup")
     monkeypatch.setattr(os, "open", refusing)
     assert store.backup(folder / "two.backup").digest == first.digest
-    with locked(store.path, timeout_s=0), pytest.raises(StoreLockedError):
-        store.backup(folder / "three.backup", timeout_s=0)
+    with locked(store.path, timeout_s=0), pytest.raises(StoreLockedError), held_still(store.path, timeout_s=0):
+        pass
 
 
 def resealed(file: Path, **facts: object) -> bytes:

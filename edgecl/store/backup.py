@@ -66,7 +66,7 @@ class Backup:
 
 
 @contextmanager
-def held_still(store: Path, *, timeout_s: float) -> Iterator[None]:
+def held_still(store: Path, *, timeout_s: float = 10) -> Iterator[None]:
     """Keep writers out of a store that is read: by its lock, or by that on its folder where it may only be read.
 
     Raises as `locked_store` does.

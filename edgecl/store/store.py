@@ -333,17 +333,12 @@ class Store(Reader):
         return done
 
     def backup(
-        self,
-        file: Path,
-        *,
-        sign: Callable[[str], Mapping[str, str]] | None = None,
-        overwrite: bool = False,
-        timeout_s: float = 10,
+        self, file: Path, *, sign: Callable[[str], Mapping[str, str]] | None = None, overwrite: bool = False
     ) -> Backup:
         """Write the store to one file; see `edgecl.store.backup.write_backup`."""
         from edgecl.store.backup import held_still, write_backup
 
-        with held_still(self._folder.path, timeout_s=timeout_s):
+        with held_still(self._folder.path):
             return write_backup(self._folder, self._header, file, sign=sign, overwrite=overwrite)
 
     def remove_no_files(self) -> list[str]:
