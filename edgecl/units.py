@@ -75,7 +75,7 @@ def parse_bytes(text: str) -> int:
     return int(value)
 
 
-def whole_number(given: object, parameter: str, *, least: int = 0) -> int:
+def whole_number(given: object, parameter: str, *, least: int | None = 0) -> int:
     """Return a whole number as an `int`, which files state, whatever type of number it came in.
 
     Raises
@@ -89,9 +89,10 @@ def whole_number(given: object, parameter: str, *, least: int = 0) -> int:
     found: object = given
     if hasattr(given, "is_integer") and given.is_integer():
         found = int(given)  # type: ignore[call-overload]  # of a float, and of numpy's numbers
-    if not isinstance(found, int) or isinstance(given, bool) or found < least:
+    if not isinstance(found, int) or isinstance(given, bool) or (least is not None and found < least):
         what = "a whole number of bytes, as 1 << 20" if parameter.endswith("_bytes") else "a whole number"
-        raise SettingError(f"{parameter} {given!r}: wanted {what}, {least} at least", parameter=parameter)
+        bound = "" if least is None else f", {least} at least"
+        raise SettingError(f"{parameter} {given!r}: wanted {what}{bound}", parameter=parameter)
     return found
 
 

@@ -84,7 +84,7 @@ def rollback(opened: OpenStore, number: int | None = None) -> Revision:
     with opened.store.writer() as writer:
         current = opened.store.current()
         kept = ", ".join(str(one) for one in opened.store.revisions())
-        target = _before(opened, current) if number is None else whole_number(number, "revision", least=1)
+        target = _before(opened, current) if number is None else whole_number(number, "revision", least=None)
         if target is None and current.kind == "forget":
             raise SettingError(f"revision {current.number} forgot for good: name one that never knew it, of {kept}")
         if target is None:
