@@ -79,6 +79,17 @@ def test_a_score_is_the_difference_of_log_densities(counts: dict[str, int]) -> N
             assert score == pytest.approx(words[label] - max(rivals), rel=1e-3, abs=1e-2)
 
 
+def test_hops_of_the_background_that_are_a_taught_word_do_not_raise_its_threshold() -> None:
+    rng = np.random.default_rng(3)
+    background, model = _background(rng), _model(rng, {"yes": 5, "no": 1})
+    before = BackgroundScorer(model, background)
+    for label, is_raised in (("yes", False), ("no", True)):  # how far clips are apart is not known of one
+        mean = (model.statistics[label].mean + background.offset).astype(np.float32)
+        more = replace(background, rows=np.concatenate([background.rows, np.repeat(mean[None], 9, axis=0)]))
+        at = model.labels.index(label)
+        assert (BackgroundScorer(model, more).thresholds[at] > before.thresholds[at]) is np.bool_(is_raised)
+
+
 def test_the_confidence_is_even_at_the_threshold_and_nine_in_ten_at_the_words_own_clips() -> None:
     rng = np.random.default_rng(1)
     scorer = BackgroundScorer(_model(rng, {"yes": 6}), _background(rng))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
 from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
-from edgecl.spotting.densities import Densities, Gaussian, best_other, log_density
+from edgecl.spotting.densities import Densities, Gaussian, best_other, log_density, squared_distances
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Frames, Scores
@@ -321,19 +321,34 @@ class BackgroundScorer:
         words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
         return words - np.maximum(background[:, None], best_other(words))
 
-    def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
+    def mistaken(self, background: Background) -> NDArray[np.float32]:
+        """Return the first stage's scores (n, C) of a background's rows; the least of all where one is the word itself.
+
+        The factory's sound holds ten words, which a user may teach too.
+        """
         scores = self.row_scores(background.rows)
+        is_word = squared_distances(self._densities.whiten(background.rows), self._words) < self._reach
+        found: NDArray[np.float32] = np.where(is_word, scores.min(axis=0, initial=np.inf), scores)
+        return found
+
+    def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
+        own = {
+            index: self.own(index, kept_rows(model, label), background.offset)
+            for index, label in enumerate(self.labels)
+            if label in labels
+        }
+        self._reach = np.array([own[index].reach if index in own else 0.0 for index in range(len(self.labels))])
+        scores = self.mistaken(background)
         found = {}
-        for index, label in enumerate(self.labels):
-            if label not in labels:
-                continue
+        for index, clips in own.items():
+            label = self.labels[index]
             mistaken, hours, allowance, least = scores[:, index], background.hours, background.allowance, -np.inf
             if self._pupil and label in self._pupil.references:
                 mistaken = self._pupil.of_background(mistaken, label)
                 hours, allowance = hours * self._pupil.student.share, self._pupil.allowance
                 least = self._pupil.least
             found[label] = calibrated(
-                self.own(index, kept_rows(model, label), background.offset),
+                clips,
                 mistaken,
                 hours=hours,
                 room=float(self._in_room[index]),

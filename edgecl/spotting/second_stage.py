@@ -114,7 +114,7 @@ class SecondStage:
         self._directions = factory_directions() if directions is None else directions
         self._hears, self._confidence = hears, confidence
         background = background.projected(model.settings.features)
-        mistaken, lowest = scorer.row_scores(background.rows), scorer.row_scores(background.room)
+        mistaken, lowest = scorer.mistaken(background), scorer.row_scores(background.room)
         self.words = {
             label: self._second(
                 scorer, at, kept, background, mistaken[:, at], float(lowest[:, at].max(initial=-np.inf))
