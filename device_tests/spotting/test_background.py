@@ -83,11 +83,14 @@ def test_hops_of_the_background_that_are_a_taught_word_do_not_raise_its_threshol
     rng = np.random.default_rng(3)
     background, model = _background(rng), _model(rng, {"yes": 5, "no": 1})
     before = BackgroundScorer(model, background)
-    for label, is_raised in (("yes", False), ("no", True)):  # how far clips are apart is not known of one
-        mean = (model.statistics[label].mean + background.offset).astype(np.float32)
-        more = replace(background, rows=np.concatenate([background.rows, np.repeat(mean[None], 9, axis=0)]))
-        at = model.labels.index(label)
-        assert (BackgroundScorer(model, more).thresholds[at] > before.thresholds[at]) is np.bool_(is_raised)
+    away = np.linalg.cholesky(background.tied)[:, 0]  # of length 1 under its covariance
+    for at, label in enumerate(model.labels):
+        one = model.statistics[label]
+        reach = np.sqrt(D * (1 + 1 / one.count))
+        for share, is_raised in ((0.98, False), (1.02, True)):
+            said = (one.mean + background.offset + share * reach * away).astype(np.float32)
+            more = replace(background, rows=np.concatenate([background.rows, np.repeat(said[None], 9, axis=0)]))
+            assert (BackgroundScorer(model, more).thresholds[at] > before.thresholds[at]) is np.bool_(is_raised)
 
 
 def test_the_confidence_is_even_at_the_threshold_and_nine_in_ten_at_the_words_own_clips() -> None:

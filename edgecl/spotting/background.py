@@ -324,31 +324,28 @@ class BackgroundScorer:
     def mistaken(self, background: Background) -> NDArray[np.float32]:
         """Return the first stage's scores (n, C) of a background's rows; the least of all where one is the word itself.
 
-        The factory's sound holds ten words, which a user may teach too.
+        The factory's sound holds ten words, which a user may teach too. A row is a word where it is no farther from it
+        than is expected of its clips by Σ: D (1 + 1/n), squared.
         """
         scores = self.row_scores(background.rows)
-        is_word = squared_distances(self._densities.whiten(background.rows), self._words) < self._reach
+        squared = squared_distances(self._densities.whiten(background.rows), self._words)
+        is_word = squared < np.float32(background.rows.shape[1]) * self._spread
         found: NDArray[np.float32] = np.where(is_word, scores.min(axis=0, initial=np.inf), scores)
         return found
 
     def _calibrated(self, background: Background, model: Model, labels: Collection[str]) -> dict[str, Calibration]:
-        own = {
-            index: self.own(index, kept_rows(model, label), background.offset)
-            for index, label in enumerate(self.labels)
-            if label in labels
-        }
-        self._reach = np.array([own[index].reach if index in own else 0.0 for index in range(len(self.labels))])
         scores = self.mistaken(background)
         found = {}
-        for index, clips in own.items():
-            label = self.labels[index]
+        for index, label in enumerate(self.labels):
+            if label not in labels:
+                continue
             mistaken, hours, allowance, least = scores[:, index], background.hours, background.allowance, -np.inf
             if self._pupil and label in self._pupil.references:
                 mistaken = self._pupil.of_background(mistaken, label)
                 hours, allowance = hours * self._pupil.student.share, self._pupil.allowance
                 least = self._pupil.least
             found[label] = calibrated(
-                clips,
+                self.own(index, kept_rows(model, label), background.offset),
                 mistaken,
                 hours=hours,
                 room=float(self._in_room[index]),

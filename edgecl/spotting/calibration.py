@@ -3,10 +3,10 @@
 A word's threshold is above the score that hours of background reached once in two hours (kept are hops that are easily
 mistaken for a word), by a quarter of what is left to the median score of the word's own clips, each left out in turn.
 For anyone it is above it by no more than a third of what is left to the score that people who did not teach are
-expected to have (see `people`). Hops that are no farther from a word than a clip that did not teach it is expected to
-be are that word, as the factory's voices say it, and do not count. Words whose threshold is low are mistaken most: with
-the student there is a least threshold, as far as most of what people say who did not teach is expected to reach it.
-Nothing in the user's room reaches a threshold.
+expected to have (see `people`). Hops that are no farther from a word than its clips are expected to be are that word,
+as the factory's voices say it, and do not count. Words whose threshold is low are mistaken most: with the student there
+is a least threshold, as far as most of what people say who did not teach is expected to reach it. Nothing in the user's
+room reaches a threshold.
 """
 
 from __future__ import annotations
@@ -77,14 +77,6 @@ class OwnClips:
     """½ ln |Σ|."""
     likely: float = 0.0
     """What a student is expected to add to the score of a clip that is left out."""
-
-    @property
-    def reach(self) -> float:
-        """Return the squared distance from the word that is expected of a clip which did not teach it; 0: not known."""
-        if self.count < 2 or not len(self.whitened):
-            return 0.0
-        away = float(np.square(self.whitened - self.mean).sum(axis=1).mean())
-        return away * (self.count + 1) / (self.count - 1)
 
     def scores(self) -> NDArray[np.float32]:
         """Return scores (m,) of the clips, each by the mean of all others."""

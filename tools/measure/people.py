@@ -287,7 +287,7 @@ class _Judge:
         rivals, whitened = self._densities(background.rows)
         squared = np.square(whitened - own.mean).sum(axis=1)
         scores = gaussian(squared, 1 + 1 / own.count, len(own.mean)) - np.float32(self._half) - rivals
-        scores = np.where(squared < own.reach, scores.min(), scores)
+        scores = np.where(squared < len(own.mean) * (1 + 1 / own.count), scores.min(), scores)
         if reference is not None and rows is not None:
             of, answers = rows
             scores = scores[of] + np.float32(BETA) * (answers @ reference.direction)
