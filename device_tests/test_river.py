@@ -256,3 +256,24 @@ def test_numbers_as_text_are_named_and_codes_are_not() -> None:
     with pytest.warns(UserWarning, match="'amount' has numbers as text, such as '15.5'"):
         model.learn_one({"amount": "15.5", "city": "city 15", "code": "3"}, "b")
     model.learn_one({"amount": "16.5", "city": "city 16", "code": "3"}, "b")
+
+
+class NAType:
+    """What pandas puts where there is no value: no comparison with it is true or false."""
+
+    def __eq__(self, other):
+        return self
+
+    def __hash__(self):
+        return 0
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize("odd", [NAType(), Decimal("sNaN")])
+def test_a_value_that_cannot_be_compared_is_missing_in_its_row_and_the_next(odd):
+    model = EdgeClassifier()
+    for row in ({"a": odd, "b": 1.0}, {"a": 1.2, "b": 1.0}, {"a": odd, "b": 1.0}):
+        model.predict_one(row)
+        model.learn_one(row, "yes")

@@ -223,6 +223,8 @@ def test_a_memory_that_was_changed_after_fit_takes_a_fit(before, after):
     model = EdgeClassifier(memory=before).fit(*blobs()).set_params(memory=after)
     with pytest.raises(SettingError, match="memory was changed since the model was fitted: fit again"):
         model.partial_fit(*blobs())
+    with pytest.raises(SettingError, match="memory was changed since the model was fitted: fit again"):
+        model.forget("a")
     assert model.fit(*blobs()).partial_fit(*blobs()).score(*blobs()) > 0.9
     back = model.set_params(memory=before).fit(*blobs())
     assert back.partial_fit(*blobs()).score(*blobs()) > 0.9

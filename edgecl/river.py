@@ -233,14 +233,14 @@ def _require_row(x: Any) -> None:
 def _is_equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except ValueError:  # of labels that are arrays
+    except (ValueError, TypeError, ArithmeticError):  # of labels that are arrays, NA of pandas, a signalling NaN
         return False
 
 
 def _is_same(before: dict[Any, Any], x: dict[Any, Any]) -> bool:
     try:
         return before == x
-    except ValueError:  # of a value that is an array
+    except (ValueError, TypeError, ArithmeticError):  # of a value that is an array, NA of pandas, a signalling NaN
         return False
 
 

@@ -231,9 +231,9 @@ class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             When a label is not known, or nothing would be left.
         """
         check_is_fitted(self, "model_")
+        require_parameters(self, self.model_)
         gone = list(labels) if isinstance(labels, Collection) and not isinstance(labels, str) else [labels]
-        unknown = [one for one in gone if one not in self.classes_.tolist()]
-        if unknown:
+        if unknown := [one for one in gone if one not in self.classes_.tolist()]:
             raise SettingError(f"{unknown[0]!r} is none of the classes {self.classes_.tolist()}", parameter="labels")
         names = {name_of(self, one) for one in gone}
         if not set(self.model_.statistics) - names:

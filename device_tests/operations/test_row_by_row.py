@@ -195,7 +195,7 @@ def test_the_receipt_of_a_class_names_the_experts_that_go_and_the_head_that_ther
 
 def test_what_a_stream_taught_is_not_centred_and_its_experts_stay(learner: Learner) -> None:
     taught(learner).commit()
-    with pytest.raises(SettingError, match="cannot be centred: a stream taught it last"):
+    with pytest.raises(SettingError, match="cannot be centred: its head is that of a stream"):
         learner.centre(table([row for row, _ in payments(60, seed=3)]))
     assert EXPERTS in learner.store.current().objects
 

@@ -166,6 +166,42 @@ def test_a_new_name_that_is_like_a_known_class_is_asked_about():
     assert set(held["bath"].statistics) == {label, words.labels[1]}
 
 
+def _called(share, device, *names, members=()):
+    """A share of some names, whose classes are far from each other."""
+    classes = list(share.statistics.values())
+    return replace(share, device=device, members=members, statistics=dict(zip(names, classes, strict=False)))
+
+
+def test_a_spelling_of_a_name_that_is_itself_a_known_class_becomes_that_class():
+    words, objects = Words(WORDS, apart=9.0), MemoryObjects()
+    model = known(words, objects, 12)
+    label = words.labels[0]
+    bath = share_of(own_model(words.lesson(12, [label]), objects), "bath")
+    attic = share_of(own_model(words.lesson(12, [words.labels[2]]), objects), "attic")
+    others = {"bath": _called(bath, "bath", "Word Zero"), "attic": _called(attic, "attic", "word zero")}
+    assert {(one.label, one.like) for one in named(model, others).asks} == {
+        ("Word Zero", label),
+        ("word zero", "Word Zero"),
+    }
+    settled = named(model, others, same_as=[label, "Word Zero"])
+    assert settled.asks == ()
+    assert {tuple(one.statistics) for one in settled.others.values()} == {(label,)}
+
+
+@pytest.mark.parametrize(("members", "is_asked"), [((), False), (("a", "b"), True)])
+def test_two_spellings_are_told_apart_by_a_device_that_has_both_and_not_by_a_sum(members, is_asked):
+    words, objects = Words(WORDS, apart=9.0), MemoryObjects()
+    model = known(words, objects, 12)
+    share = share_of(own_model(words.lesson(12, words.labels[:2]), objects), "all")
+    others = {
+        "x": _called(share, "x", "yes"),
+        "y": _called(share, "y", "Yes"),
+        "both": _called(share, "both", "Yes", "yes", members=members),
+    }
+    asked = {(one.label, one.like) for one in named(Model(model.settings), others).asks}
+    assert (("Yes", "yes") in asked) is is_asked
+
+
 EVENTS = ["learn", "share", "older", "leave", "forget"]
 HISTORIES = st.lists(
     st.tuples(

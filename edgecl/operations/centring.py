@@ -133,5 +133,5 @@ def require_centrable(opened: OpenStore) -> None:
         )
     kind = opened.live_body().head
     if kind in (None, "lda"):
-        why = "a stream taught it last, and goes on with its labels" if kind else "it has learnt nothing yet"
+        why = "its head is that of a stream, which goes on with its labels" if kind else "it has learnt nothing yet"
         raise SettingError(f"{path} cannot be centred: {why}")

@@ -1,8 +1,8 @@
 """Forget: remove classes from a model and its store, as if never taught, and return a receipt.
 
 Exact, because nothing that stays was made from them: statistics and exemplars are kept by class, and the closed form
-is a pure function of the statistics. A refined head was made from all classes at once, so it goes, and its EWC state
-with it, as do the experts of a stream. What was measured while the classes were known (verdicts, evidence) goes too.
+is a pure function of the statistics. A refined head was made from all classes at once, so it goes, and with it its EWC
+state and the experts of a stream. What was measured while the classes were known (verdicts, evidence) goes too.
 """
 
 from __future__ import annotations

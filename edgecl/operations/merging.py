@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -267,7 +267,9 @@ def _is_same(model: Model, others: Mapping[str, Share]) -> bool:
     return marks(model.others) == marks(others)
 
 
-def _nothing_new(became: Iterable[merging.Became]) -> str:
+def _nothing_new(became: Collection[merging.Became]) -> str:
+    if any(one.what == merging.NEW for one in became):
+        return "what is new was left out, and what the store has stays: see the reason at each device"
     if any(one.what == merging.OLDER for one in became):
         return "nothing that was given is newer than what the store has"
     return "the store has these shares already"

@@ -125,7 +125,11 @@ def _password(file: Path | None) -> str | None:
     try:
         lines = bytes(read_file(file, limit=1 << 12)).decode("utf-8", "replace").splitlines()
     except ModelError as error:
-        raise SettingError(f"{error}: wanted a file whose first line is the password") from error
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else "it is no regular file up to 4 KiB"
+        text = (
+            f"the file of the broker's password cannot be read ({why}): wanted a file whose first line is the password"
+        )
+        raise SettingError(text) from None  # without what was given, which may be the password itself
     if not lines:
         raise SettingError(f"{file} is empty: its first line is the password")
     return lines[0]

@@ -113,6 +113,7 @@ def named(
         if label not in known:
             raise SettingError(f"{label!r} is not known: there are {', '.join(known)}", parameter="same_as")
     meant = {one.label: one.like for one in asks if one.like in same_as}
+    meant = {label: meant.get(like, like) for label, like in meant.items()}  # a spelling of what is itself another's
     left = [one for one in asks if one.label not in meant]
     if meant:
         others = {device: share.called(meant) for device, share in others.items()}
@@ -143,13 +144,14 @@ def _asks(model: Model, others: Mapping[str, Share]) -> list[Ask]:
 def _spelled(model: Model, others: Mapping[str, Share]) -> dict[str, Ask]:
     """Return a question for each new label that is a known one, or another device's, in another spelling.
 
-    A device that has both tells them apart.
+    A device that has both tells them apart; a sum of several does not.
     """
     first, asks = {plain_form(one): one for one in model.labels}, dict[str, Ask]()
+    own = [set(one.statistics) for one in others.values() if not one.members]
     for share in others.values():
         for label, one in share.statistics.items():
             like = first.setdefault(plain_form(label), label)
-            is_new = label not in model.statistics and like not in share.statistics
+            is_new = label not in model.statistics and label != like and not any({label, like} <= one for one in own)
             if is_new and not model.are_distinct(label, like):
                 asks.setdefault(label, Ask(label, like, None, one.count))
     return asks

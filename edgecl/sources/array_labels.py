@@ -91,12 +91,12 @@ def repeated(
         When a weight is not a whole number, or they sum to too many rows.
     """
     if weight is not None:
-        if (weight != np.rint(weight)).any():
-            message = "with a memory a sample is an exemplar or none: sample_weight must be whole numbers"
+        if len(odd := weight[weight != np.rint(weight)]):
+            message = f"sample_weight {odd[0]:g}: with a memory a sample is an exemplar or none: give whole numbers"
             raise SettingError(message, parameter="sample_weight")
         if weight.sum() > max(MOST_REPEATED, len(y)):
             message = f"with a memory weights sum to at most {MOST_REPEATED:,}, not {weight.sum():,.0f}: divide them"
             raise SettingError(message, parameter="sample_weight")
         X, y = np.repeat(X, weight.astype(np.intp), axis=0), np.repeat(y, weight.astype(np.intp))
-    order = np.lexsort(X.T)
+    order = np.lexsort((np.unique(y, return_inverse=True)[1], *X.T))
     return X[order], y[order]

@@ -15,7 +15,7 @@ from edgecl.sources.choices import Choices
 from edgecl.sources.csv_columns import Columns, csv_lines, find_columns, open_table, with_time_unit
 from edgecl.sources.csv_times import TIME_UNITS, time_or_none
 from edgecl.sources.headers import header_line, plain_names, without_headers
-from edgecl.sources.json_lines import AHEAD, json_cells
+from edgecl.sources.json_lines import json_cells
 from edgecl.sources.labels import clean_label, is_missing, missing_label, require_whole, valid_text
 from edgecl.sources.samples import LARGEST, Skip, SkipTally, UnusableError
 
@@ -118,10 +118,11 @@ def _read(
             cells = without_end(cells, columns.width)
         try:
             if columns.is_json and not cells:
-                raise UnusableError("not JSON: the line is no object of these columns")
+                raise UnusableError("not JSON: no object with any of the columns")
             if columns.is_json and len(cells) != columns.width:
                 raise UnusableError(
-                    f"other members: {len(cells)} of the {columns.width} that the first {AHEAD} lines have, and others"
+                    f"other members: {len(cells)} of the {columns.width} columns, and members that are none: use the "
+                    "names of the first lines"
                 )
             if len(cells) != columns.width:
                 raise UnusableError(f"ragged row: {len(cells)} cells, the header has {columns.width}")

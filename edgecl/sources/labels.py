@@ -195,7 +195,7 @@ def warn_of_labels(labels: Collection[str], count: int, contract: Contract) -> N
 
 
 def warn_of_encoded(labels: Iterable[str], known: Iterable[str]) -> None:
-    """Warn of labels that are others of them, or known ones, with entities of HTML or in a wrong encoding."""
+    """Warn where a label is another one, taught or known, with entities of HTML or in a wrong encoding."""
     taught = set(labels)
     every = sorted({*taught, *known})
     plain = {plain_form(one): one for one in every}

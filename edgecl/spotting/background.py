@@ -247,7 +247,7 @@ class BackgroundScorer:
         self._bounds: Bounds | None = None
 
     def at(self, confidence: float) -> Self:
-        """Return the same scorer with the thresholds of another confidence; it shares all else."""
+        """Return the same scorer with the thresholds of another confidence; it shares all else that is made."""
         from copy import copy  # a lesson has no use for it
 
         other = copy(self)

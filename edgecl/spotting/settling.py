@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgecl.spotting.window import Window
 
 SPEECH = (1, 2)  # of the background's Gaussians: the distractors are nearer to other speech
-ROUNDING = 0.05  # of a score, which is computed in another order for the bound
+ROUNDING = 0.05  # of a score: bounds are summed in another order, and from means and weights of 16 bits
 
 
 class Settling(NamedTuple):

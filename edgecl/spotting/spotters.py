@@ -109,7 +109,7 @@ class Spotter(ABC):
         return self.follow(self.scorer(latents, frames))
 
     def hear(self, window: Window) -> list[Detection]:
-        """Return the events that the next hop of a stream completes; its window is looked at until another is heard.
+        """Return the events that the next hop of a stream completes; its window is looked at until a frame is put.
 
         As of `push`, but nothing is scored where bounds settle that no label counts.
         """
@@ -152,6 +152,7 @@ class Spotter(ABC):
 
     def skip(self, hops: int) -> list[Detection]:
         """Skip silent hops; return the events that they complete."""
+        self._settled = None
         found = (self._follow_hop(None) for _ in range(hops))
         return [one for one in found if one is not None]
 

@@ -118,7 +118,7 @@ class Student:
 
 
 def whole_layers(net: Net) -> tuple[NDArray[Any], ...]:
-    """Return W1 (3 D, H) as whole numbers, b1, W2 and b2, which hold the scales of its columns, for a stream.
+    """Return W1 (3 D, H) as whole numbers, b1 and W2, which hold the scales of its columns, and b2: for a stream.
 
     A hop waits for the weights, which are in no near cache: for these half as long. Scores differ by 0.002 at most.
     """

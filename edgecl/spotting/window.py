@@ -56,7 +56,7 @@ class Window:
 
     @property
     def frames(self) -> NDArray[np.float32]:
-        """Return the frames (1, P, D), as long as no other is put."""
+        """Return a view of the latest frames (1, P, D), which the next `put` changes."""
         first, last = self.span.tolist()
         return self.ring[None, first:last]
 

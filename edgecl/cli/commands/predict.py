@@ -80,7 +80,7 @@ def _answers(
     top: int,
     shown_as: Callable[[Iterable[Answer | Skip]], Iterator[str]],
 ) -> Iterator[str]:
-    """Yield the lines of all answers; why a path cannot be used goes to the failures."""
+    """Yield the lines of all answers; why a path or a text cannot be used goes to the failures."""
     from edgecl.sources.reading import read_samples
 
     if texts:
@@ -101,6 +101,7 @@ def _answers(
 def _samples(texts: tuple[str, ...], learner: Learner, failures: list[DataError]) -> Iterator[Sample]:
     """Yield the texts as samples; why one cannot be used goes to the failures."""
     from edgecl.sources.json_lines import text_signal
+    from edgecl.sources.labels import is_missing
     from edgecl.sources.samples import Sample, UnusableError
 
     if learner.contract.modality != "text":
@@ -109,7 +110,8 @@ def _samples(texts: tuple[str, ...], learner: Learner, failures: list[DataError]
         try:
             yield Sample(text, None, text_signal(text), None)
         except UnusableError as error:
-            failures.append(DataError(f"--text {text[:WIDEST_LABEL]!a}: {error}: give what is to be predicted"))
+            wanted = ": give what is to be predicted" if is_missing(text) else ""
+            failures.append(DataError(f"--text {text[:WIDEST_LABEL]!a}: {error}{wanted}"))
 
 
 def _at_the_end(lines: Iterable[str]) -> Iterator[str]:

@@ -252,7 +252,7 @@ def _listen(
 
 
 def _pieces(contract: Contract, source: str, *, halt: Halt) -> Iterator[Piece]:
-    """Return the stream that is to be followed; what cannot be is refused before a page is served."""
+    """Return the stream that is to be followed; a store that takes none, and a FILE that is not there, are refused."""
     from edgecl.cli.commands import _input
     from edgecl.live.inputs.chunks import Arrival
     from edgecl.live.inputs.pcm import Layout
