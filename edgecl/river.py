@@ -204,7 +204,7 @@ class EdgeClassifier(base.Classifier):  # type: ignore[misc]
     def _row(self, x: dict[Any, Any], experts: Experts) -> NDArray[np.float32]:
         """Return a row (1, p); the same one where it came last: a row is mostly predicted, then learnt."""
         scaling, columns, last = experts.state.scaling, len(self._columns), self._last
-        if last is not None and last[1] is scaling and last[2] == columns and _is_same(last[0], x):
+        if last is not None and last[1] is scaling and last[2] == columns and _is_equal(last[0], x):
             return last[3]
         made = self._made(x, scaling)
         self._last = dict(x), scaling, columns, made
@@ -233,14 +233,7 @@ def _require_row(x: Any) -> None:
 def _is_equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except (ValueError, TypeError, ArithmeticError):  # of labels that are arrays, NA of pandas, a signalling NaN
-        return False
-
-
-def _is_same(before: dict[Any, Any], x: dict[Any, Any]) -> bool:
-    try:
-        return before == x
-    except (ValueError, TypeError, ArithmeticError):  # of a value that is an array, NA of pandas, a signalling NaN
+    except (ValueError, TypeError, ArithmeticError):  # of arrays, NA of pandas, a signalling NaN
         return False
 
 

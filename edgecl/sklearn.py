@@ -27,7 +27,7 @@ from edgecl.model.settings import Settings, choose_tier
 from edgecl.model.statistics import packed_length
 from edgecl.model.weighted_statistics import combined, weighted_statistics
 from edgecl.sources.array_labels import plain, repeated, require_labels, warn_of_columns, warn_of_texts
-from edgecl.units import parse_bytes
+from edgecl.units import LARGEST_BYTES, parse_bytes
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -39,7 +39,6 @@ except ImportError as error:
 
 HEADS = {"whitened-cosine": whitened_cosine, "lda": linear_discriminant}
 ABSENT = -1e9  # logit of a class that was announced and has no sample yet
-DISK_BYTES = 1 << 50  # statistics are in memory here: no limit but that
 
 
 class EdgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -315,14 +314,14 @@ def require_parameters(one: EdgeClassifier, model: Model | None) -> None:
 def settings_of(one: EdgeClassifier, dimension: int) -> Settings:
     """Return the settings of an estimator's model of D columns; raises SettingError where its memory is too small."""
     seed = seed_of(one.random_state)
-    settings = Settings(memory_of(one), DISK_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
+    settings = Settings(memory_of(one), LARGEST_BYTES, one.max_classes, dimension, one.shrinkage_floor, seed=seed)
     return settings if one.memory is None else choose_tier(settings, overhead_disk_bytes=0, may_page=False)
 
 
 def memory_of(one: EdgeClassifier) -> int:
     """Return the bytes that an estimator may take; no limit where it keeps statistics alone."""
     if one.memory is None:
-        return DISK_BYTES
+        return LARGEST_BYTES
     return parse_bytes(one.memory) if isinstance(one.memory, str) else int(one.memory)
 
 

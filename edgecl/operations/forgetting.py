@@ -18,6 +18,7 @@ from edgecl.errors import EdgeclError, SettingError
 from edgecl.learning.forgetting import outdated, without_classes
 from edgecl.model.model import EXPERTS, MemoryObjects, Model
 from edgecl.operations.open_store import OpenStore, now, utc_now
+from edgecl.sources.labels import several
 from edgecl.store.erasure import Removed
 from edgecl.store.store import Store
 from edgecl.store.writer import Writer
@@ -187,7 +188,7 @@ def forget(
     dry_run: bool = False,
 ) -> Receipt | None:
     """Take classes out for good, and every revision that knew them; see `Learner.forget`."""
-    named = sorted({_normalised(one) for one in ([labels] if isinstance(labels, str) else labels)})
+    named = sorted({_normalised(one) for one in several(labels)})
     if bool(named) == (older_than is not None):
         raise SettingError("name the classes to forget, or how old those are that are to be forgotten: one of the two")
     with nullcontext() if dry_run else opened.store.writer() as writer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.errors import SettingError
 from edgecl.operations.open_store import OpenStore, now, trusted_times
+from edgecl.sources.labels import several
 from edgecl.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def keep(opened: OpenStore, labels: str | Collection[str], priority: str | date)
     from edgecl.store.body_kinds import KeepBody
     from edgecl.store.use_counts import take_counts
 
-    named = sorted({labels} if isinstance(labels, str) else set(labels))
+    named = sorted(set(several(labels)))
     said = priority.isoformat() if isinstance(priority, date) else priority
     if said not in (ALWAYS, WHILE_USED) and not _is_day(said):
         raise SettingError(f"{said!r}: wanted {ALWAYS}, {WHILE_USED} or a day as 2027-01-31", parameter="priority")

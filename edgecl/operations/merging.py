@@ -21,11 +21,12 @@ from edgecl.operations.open_store import (
     note_rejected,
     utc_now,
 )
-from edgecl.operations.sharing import is_unit, paths_of, several
+from edgecl.operations.sharing import is_unit, paths_of
 from edgecl.sharing import merging
 from edgecl.sharing.checks import require_disjoint, require_fits, require_one_plan
 from edgecl.sharing.screening import capped, screened
 from edgecl.sharing.share_file import Incoming, Shape, read
+from edgecl.sources.labels import several
 
 if TYPE_CHECKING:
     from edgecl.model.model import Model, Objects

@@ -15,6 +15,7 @@ from edgecl.sharing.checks import require_same
 from edgecl.sharing.noise import Noise, noisy
 from edgecl.sharing.plans import Plan, Planned, joined
 from edgecl.sharing.share_file import LONGEST_NAME, Shape, as_name, encode, encode_plan, is_name, read_plan
+from edgecl.sources.labels import several
 from edgecl.store.files import write_output
 
 if TYPE_CHECKING:
@@ -240,11 +241,6 @@ def _write(path: Path, data: bytes) -> None:
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise SettingError(f"{path} is a folder, or its folder does not exist: name a file")
     write_output(path, data, mode=0o600)  # what is known of few samples is data
-
-
-def several(labels: str | Collection[str]) -> Collection[str]:
-    """Return labels as a collection: a single one is itself, and not its letters."""
-    return (labels,) if isinstance(labels, str) else labels
 
 
 def paths_of(files: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -194,6 +194,11 @@ def warn_of_labels(labels: Collection[str], count: int, contract: Contract) -> N
         logger.warning("%s: taught like any other class; if it is background, call it %s", named, NEGATIVE)
 
 
+def several(labels: str | Collection[str]) -> Collection[str]:
+    """Return labels as a collection: a single one is itself, and not its letters."""
+    return (labels,) if isinstance(labels, str) else labels
+
+
 def warn_of_encoded(labels: Iterable[str], known: Iterable[str]) -> None:
     """Warn where a label is another one, taught or known, with entities of HTML or in a wrong encoding."""
     taught = set(labels)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgecl.model.exemplars import quantise
 from edgecl.model.model import Arrays
 from edgecl.spotting.calibration import Calibration, OwnClips, calibrated
-from edgecl.spotting.densities import Densities, Gaussian, best_other, log_density, squared_distances
+from edgecl.spotting.densities import Densities, Gaussian, best_other, gaussian, log_density
 from edgecl.spotting.people import Allowance, factory_allowance
 from edgecl.spotting.room import Room
 from edgecl.spotting.scorers import Frames, Scores
@@ -317,9 +317,14 @@ class BackgroundScorer:
 
     def row_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the first stage's scores (n, C) of rows (n, p), as a store keeps latents."""
+        return self._row_scores(rows)[0]
+
+    def _row_scores(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scores (n, C) of rows (n, p), and the words' own log densities (n, C), up to ½ ln |Σ|."""
         background, whitened = self._densities(rows)
-        words = log_density(whitened, self._words, self._spread) - self._densities.half_determinant
-        return words - np.maximum(background[:, None], best_other(words))
+        own = log_density(whitened, self._words, self._spread)
+        words = own - self._densities.half_determinant
+        return words - np.maximum(background[:, None], best_other(words)), own
 
     def mistaken(self, background: Background) -> NDArray[np.float32]:
         """Return the first stage's scores (n, C) of a background's rows; the least of all where one is the word itself.
@@ -327,9 +332,9 @@ class BackgroundScorer:
         The factory's sound holds ten words, which a user may teach too. A row is a word where it is no farther from it
         than is expected of its clips by Σ: D (1 + 1/n), squared.
         """
-        scores = self.row_scores(background.rows)
-        squared = squared_distances(self._densities.whiten(background.rows), self._words)
-        is_word = squared < np.float32(background.rows.shape[1]) * self._spread
+        scores, own = self._row_scores(background.rows)
+        dimension = background.rows.shape[1]
+        is_word = own > gaussian(dimension * self._spread, self._spread, dimension)
         found: NDArray[np.float32] = np.where(is_word, scores.min(axis=0, initial=np.inf), scores)
         return found
 

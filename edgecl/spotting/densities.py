@@ -66,19 +66,12 @@ class Densities:
         return np.maximum(gaussians.max(axis=1), -nearest / 2 - self.half_determinant), whitened.copy()
 
 
-def squared_distances(whitened: NDArray[np.float32], means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the squared distances (n, C) of whitened rows (n, D) to means (C, D)."""
-    squared: NDArray[np.float32] = (
-        np.square(whitened).sum(axis=1)[:, None] - 2 * (whitened @ means.T) + np.square(means).sum(axis=1)
-    )
-    return squared
-
-
 def log_density(
     whitened: NDArray[np.float32], means: NDArray[np.float32], spread: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return log densities (n, C) of whitened rows (n, D) under means (C, D) with covariance spread_k I."""
-    return gaussian(squared_distances(whitened, means), spread, means.shape[1])
+    squared = np.square(whitened).sum(axis=1)[:, None] - 2 * (whitened @ means.T) + np.square(means).sum(axis=1)
+    return gaussian(squared, spread, means.shape[1])
 
 
 def gaussian(squared: NDArray[np.float32], spread: NDArray[np.float32] | float, dimension: int) -> NDArray[np.float32]:
